@@ -1,0 +1,179 @@
+"""The Catalogue: a worker's copy of every item's rows, as arrays that scoring works on.
+
+It follows the changelogs of behaviour and content (``streams.follow``) and is updated in place. Updates and scoring
+share one thread and neither awaits in between, so that a list never sees half a row and nothing is locked.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+
+import numpy as np
+import numpy.typing as npt
+
+from models import neighbours, popularity, scorers
+from state import behaviour, content
+from state.content import ContentRow
+from state.growing import Growing
+from state.keys import key_of
+from state.marks import PARTITION_ROW_KEY
+from state.embeddings import Embeddings
+
+Latest = Mapping[bytes, bytes | None]
+
+NONE = -1
+
+
+class Catalogue:
+    """Every item that anybody has named, by a row number that it keeps for the life of the process.
+
+    Attributes
+    ----------
+    ids
+        Id of each row; empty for an item that so far only stood in the history of others.
+    now
+        Newest time of an event, in ms.
+    version
+        Counts the updates.
+    """
+
+    def __init__(self) -> None:
+        self.ids: list[str] = []
+        self.now = 0
+        self.version = 0
+        self._row: dict[int, int] = {}
+        self._by_half: defaultdict[int, list[int]] = defaultdict(list)
+        self._domains: list[str] = []
+        self._embeddings = Embeddings()
+        self._arrays = Growing(
+            available=((), np.bool_, False),
+            domain=((), np.int32, NONE),
+            neighbours=((scorers.NEIGHBOURS,), np.int32, NONE),
+            strengths=((scorers.NEIGHBOURS,), np.float32, 0),
+            reverse=((scorers.REVERSE_NEIGHBOURS,), np.int32, NONE),
+            reverse_strengths=((scorers.REVERSE_NEIGHBOURS,), np.float32, 0),
+            scale=((), np.float32, scorers.SIMILARITY.scale(np.zeros(1, np.float32))[0]),
+            factors=((behaviour.ROW["factors"].shape[0],), np.float32, 0),
+            counts=((len(scorers.HALF_LIVES_MS),), np.float64, 0),
+            count_times=((), np.int64, 0),
+        )
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    @property
+    def available(self) -> npt.NDArray[np.bool_]:
+        """Whether a list may hold each item, shape (N,)."""
+        return self._arrays["available"]
+
+    @property
+    def embedded(self) -> int:
+        """Available items that have an embedding."""
+        return self._embeddings.count(self.available)
+
+    def rows_of(self, keys: npt.NDArray[np.uint64]) -> npt.NDArray[np.int32]:
+        """Rows of items by key, ``NONE`` where nobody has named the item; int32 of the same shape."""
+        get = self._row.get
+        rows = [get(key, NONE) for key in keys.ravel().tolist()]
+        return np.array(rows, np.int32).reshape(keys.shape)
+
+    def row_of(self, key: int) -> int:
+        """Row of an item by key, ``NONE`` if nobody has named it."""
+        return self._row.get(key, NONE)
+
+    def rows_of_halves(self, halves: Iterable[int]) -> list[int]:
+        """Rows of all items whose keys have one of these lower halves."""
+        get = self._by_half.get
+        return [row for half in halves for row in get(half, ())]
+
+    def domains(self) -> dict[str, npt.NDArray[np.intp]]:
+        """Rows of the available items of each domain."""
+        domain = np.where(self.available, self._arrays["domain"], NONE)
+        return {name: np.flatnonzero(domain == number) for number, name in enumerate(self._domains)}
+
+    def popularity(self) -> npt.NDArray[np.float64]:
+        """Decayed counts as of ``now``, shape (N,)."""
+        arrays = self.arrays()
+        return popularity.decayed(arrays.counts, arrays.count_times, self.now, scorers.HALF_LIVES_MS)[:, 0]
+
+    def arrays(self) -> scorers.CatalogueArrays:
+        """Everything that the scorers read, as views of the rows in use."""
+        of = self._arrays
+        return scorers.CatalogueArrays(
+            neighbours=of["neighbours"],
+            strengths=of["strengths"],
+            reverse=of["reverse"],
+            reverse_strengths=of["reverse_strengths"],
+            scale=of["scale"],
+            factors=of["factors"],
+            counts=of["counts"],
+            count_times=of["count_times"],
+            embeddings=self._embeddings.matrix(len(self)),
+        )
+
+    def _place(self, key: int, name: str = "") -> int:
+        """Row of an item; a new one if nobody has named it yet."""
+        row = self._row.get(key)
+        if row is None:
+            row = self._row[key] = len(self.ids)
+            self.ids.append(name)
+            self._by_half[key & 0xFFFFFFFF].append(row)
+            self._arrays.reach(len(self.ids))
+        elif name and not self.ids[row]:
+            self.ids[row] = name
+        return row
+
+    def apply_behaviour(self, latest: Latest) -> None:
+        """Take in behaviour rows, by item id."""
+        changed = {key: row for key, row in latest.items() if row is not None and key != PARTITION_ROW_KEY}
+        if not changed:
+            return
+        packed = behaviour.unpack(changed.values())
+        names = [key.decode() for key in changed]
+        rows = np.array([self._place(key_of(name), name) for name in names], np.int32)
+        keys = packed["keys"]
+        after = np.array([NONE if key == 0 else self._place(key) for key in keys.ravel().tolist()], np.int32)
+        self._relate(rows, after.reshape(keys.shape), packed)
+        arrays = self._arrays
+        arrays["factors"][rows] = packed["factors"]
+        arrays["counts"][rows] = packed["counts"]
+        arrays["count_times"][rows] = packed["time"]
+        self.now = max(self.now, int(packed["time"].max()))
+        self.version += 1
+
+    def _relate(
+        self, rows: npt.NDArray[np.int32], after: npt.NDArray[np.int32], packed: behaviour.BehaviourArray
+    ) -> None:
+        arrays = self._arrays
+        before = arrays["neighbours"][rows]
+        strengths = scorers.SIMILARITY.strengths(packed["weights"], packed["mass"])
+        neighbours.transpose_rows(arrays["reverse"], arrays["reverse_strengths"], rows, before, after, strengths)
+        arrays["neighbours"][rows] = after
+        arrays["strengths"][rows] = strengths
+        arrays["scale"][rows] = scorers.SIMILARITY.scale(packed["mass"])
+
+    def apply_content(self, latest: Latest) -> None:
+        """Take in content rows, by item id; None makes an item unavailable."""
+        for key, packed in latest.items():
+            if key == PARTITION_ROW_KEY:
+                continue
+            name = key.decode()
+            row = self._place(key_of(name), name)
+            if packed is None:
+                self._arrays["available"][row] = False
+                self._embeddings.drop(row)
+            else:
+                self._describe(row, content.unpack(packed))
+        self.version += 1
+
+    def _describe(self, row: int, described: ContentRow) -> None:
+        if described.domain not in self._domains:
+            self._domains.append(described.domain)
+        self._arrays["available"][row] = described.available
+        self._arrays["domain"][row] = self._domains.index(described.domain)
+        if described.embedding:
+            encoder = (described.encoder, described.encoder_version)
+            self._embeddings.put(row, encoder, np.frombuffer(described.embedding, "<f2"))
+        else:
+            self._embeddings.drop(row)

@@ -1,0 +1,47 @@
+"""Arrays that grow together, a row at a time."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+SMALLEST = 1024
+
+
+class Growing:
+    """Arrays of one length, grown by doubling so that a new row costs little on average.
+
+    Parameters
+    ----------
+    columns
+        For each array the shape of a row, its dtype, and what new rows hold.
+
+    Examples
+    --------
+    >>> arrays = Growing(count=((), np.int64, 7))
+    >>> arrays.reach(2)
+    >>> arrays["count"].tolist()
+    [7, 7]
+    """
+
+    def __init__(self, **columns: tuple[tuple[int, ...], Any, Any]) -> None:
+        self._fill = {name: fill for name, (_, _, fill) in columns.items()}
+        self._length = 0
+        self._arrays: dict[str, npt.NDArray[Any]] = {
+            name: np.full((SMALLEST, *shape), fill, dtype) for name, (shape, dtype, fill) in columns.items()
+        }
+
+    def __getitem__(self, name: str) -> npt.NDArray[Any]:
+        return self._arrays[name][: self._length]
+
+    def reach(self, length: int) -> None:
+        """Have at least so many rows in use."""
+        if length <= self._length:
+            return
+        self._length = length
+        for name, array in self._arrays.items():
+            if length > len(array):
+                more = np.full((max(length, 2 * len(array)) - len(array), *array.shape[1:]), self._fill[name], array.dtype)
+                self._arrays[name] = np.concatenate([array, more])

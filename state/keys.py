@@ -1,0 +1,27 @@
+"""Ids of any length as 64-bit keys, so that rows hold items as arrays of integers.
+
+Two of n ids share a key with probability about n² / 2⁶⁵ (birthday bound): 3e-6 for ten million items.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+from xxhash import xxh3_64_intdigest
+
+Keys = npt.NDArray[np.uint64]
+"""Keys of items or events, little-endian, shape (n,)."""
+
+NO_KEY = 0
+"""Marks an empty place in an array of keys; no id has it."""
+
+
+def key_of(name: str) -> int:
+    """64-bit key of an id, never ``NO_KEY``.
+
+    Examples
+    --------
+    >>> key_of("film-1") == key_of("film-1") != key_of("film-2")
+    True
+    """
+    return xxh3_64_intdigest(name.encode("utf-8", "surrogatepass")) or 1

@@ -1,0 +1,66 @@
+"""Marks: what a partition of a table has already taken in.
+
+Kafka delivers at least once. Every record between our agents names the partition and offset of the record that it
+was made from, and each partition of a table keeps the highest such offset that it has counted, one for each source
+partition. A second delivery is at or below the mark and changes nothing.
+
+The marks stand in the same Kafka record batch as the rows that they cover, so that after a crash rows and marks
+are of the same moment.
+"""
+
+from __future__ import annotations
+
+import msgspec
+import numpy as np
+
+PARTITION_ROW_VERSION = 1
+
+PARTITION_ROW_KEY = b""
+"""Key of a partition's own row; ids are never empty, so no other row has it."""
+
+
+class PartitionRow(msgspec.Struct, array_like=True):
+    """What a table keeps for a partition as a whole.
+
+    Attributes
+    ----------
+    version
+        Version of this layout.
+    marks
+        For each source topic the highest offset counted, by source partition; int64, -1 for none.
+    stage
+        What the agent that owns the table keeps there besides, such as the weights of the fusion.
+    """
+
+    version: int = PARTITION_ROW_VERSION
+    marks: dict[str, bytes] = {}
+    stage: bytes = b""
+
+
+class Marks:
+    """Highest offsets counted, by source topic and partition.
+
+    Examples
+    --------
+    >>> marks = Marks({}, partitions=2)
+    >>> marks.count("events", 1, 40), marks.count("events", 1, 40), marks.count("events", 0, 3)
+    (True, False, True)
+    """
+
+    def __init__(self, packed: dict[str, bytes], partitions: int) -> None:
+        self._partitions = partitions
+        self._offsets = {topic: np.frombuffer(offsets, "<i8").tolist() for topic, offsets in packed.items()}
+
+    def count(self, topic: str, partition: int, offset: int) -> bool:
+        """Mark an offset as counted; return whether it is counted for the first time."""
+        offsets = self._offsets.get(topic)
+        if offsets is None:
+            offsets = self._offsets[topic] = [-1] * self._partitions
+        if offset <= offsets[partition]:
+            return False
+        offsets[partition] = offset
+        return True
+
+    def pack(self) -> dict[str, bytes]:
+        """Pack for a partition's row."""
+        return {topic: np.array(offsets, "<i8").tobytes() for topic, offsets in self._offsets.items()}

@@ -1,0 +1,97 @@
+"""embed: texts in, vectors out; a Faust app of its own, run where a GPU is.
+
+The consumer group is named after the encoder, so that a new encoder reads every text again and re-embeds the
+whole catalogue, while the old vectors serve until the new ones have the majority.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Sequence
+
+import faust
+import numpy as np
+
+from models.encoder import Encoder
+from streams import metrics
+from streams.app import create_app, source
+from streams.errors import AfreshError
+from streams.messages import Embedding, TextRequest, encode, text_request_decoder
+from streams.runs import Run, Runner
+from streams.sender import Outgoing, Sender
+from streams.settings import NO_ENCODER, Settings
+from streams.topics import Topics
+
+
+class Embed:
+    """The agent of ``afresh.texts``, and its app.
+
+    Parameters
+    ----------
+    settings
+        The encoder, and where Kafka is.
+
+    Raises
+    ------
+    AfreshError
+        When the encoder can not be loaded.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._topics = Topics(settings)
+        self._encoder = load_encoder(settings)
+        self.app = create_app(settings, f"{settings.namespace}-embed-{self._encoder.version}")
+        self._runner = Runner(self.app, "embed")
+        self.app.agent(source(self.app, self._topics.texts), name="embed", concurrency=1)(self.agent)
+
+    async def agent(self, stream: faust.StreamT[object]) -> None:
+        """Take in runs for ever."""
+        await self._runner.drive(stream, self.process)
+
+    async def process(self, run: Run) -> None:
+        """Encode a run of texts, the newest of each item, a batch at a time."""
+        newest = {record.key: record.value for record in run.records if record.value is not None}
+        requests = [text_request_decoder.decode(value) for value in newest.values()]
+        # Sorted here as well as in the encoder: its batches are then alike over the whole run.
+        requests.sort(key=lambda request: len(request.text))
+        size = self._settings.encoder_batch
+        for start in range(0, len(requests), size):
+            metrics.EMBEDDING_QUEUE.set(len(requests) - start)
+            await self._encode(requests[start : start + size])
+        metrics.EMBEDDING_QUEUE.set(0)
+        run.done()
+
+    async def _encode(self, requests: Sequence[TextRequest]) -> None:
+        started = time.perf_counter()
+        # In a thread, so that heartbeats go on while a batch is encoded.
+        vectors = await asyncio.to_thread(self._encoder.encode, [request.text for request in requests])
+        metrics.EMBEDDING_SECONDS.observe(time.perf_counter() - started)
+        outgoing = Outgoing(self._settings.partitions)
+        for request, vector in zip(requests, vectors.astype(np.float16), strict=True):
+            embedding = Embedding(
+                request.item, request.content, self._encoder.name, self._encoder.version, vector.tobytes()
+            )
+            outgoing.add(self._topics.embeddings.name, request.item.encode(), encode(embedding))
+        await Sender(self.app.producer._ensure_producer()).send(outgoing)
+
+    def not_ready(self) -> str:
+        """What is not ready yet, in a few words."""
+        return "" if self.app.started and self.app.consumer.assignment() else "no partitions assigned"
+
+
+def load_encoder(settings: Settings) -> Encoder:
+    """Load the encoder that the settings name.
+
+    Raises
+    ------
+    AfreshError
+        When there is none.
+    """
+    if settings.encoder == NO_ENCODER:
+        raise AfreshError("AFRESH_ENCODER is 'none': there is nothing for an embed worker to do; name an encoder.")
+    try:
+        return Encoder.load(settings.encoder, batch=settings.encoder_batch)
+    except ValueError as error:
+        raise AfreshError(str(error)) from error

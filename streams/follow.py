@@ -1,0 +1,87 @@
+"""Followers: a worker's own copies of small topics that everybody needs whole.
+
+Faust's GlobalTable can hang in recovery with several workers, so a follower reads all partitions with a consumer
+of its own, outside the group, from the beginning.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Mapping
+
+from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.errors import KafkaError
+
+from streams.settings import Settings
+
+logger = logging.getLogger(__name__)
+
+MAX_RECORDS = 2000
+POLL_SECONDS = 1.0
+RETRY_SECONDS = 1.0
+
+Latest = dict[bytes, bytes | None]
+"""Newest value of each key of a poll; None for a deleted key."""
+
+Apply = Callable[[Latest], None]
+
+
+class Follower:
+    """Applies the records of topics to something in memory, newest value of each key only.
+
+    Parameters
+    ----------
+    settings
+        Where Kafka is.
+    topics
+        What to do with the records of each topic.
+    """
+
+    def __init__(self, settings: Settings, topics: Mapping[str, Apply]) -> None:
+        self._settings = settings
+        self._topics = topics
+        self.caught_up = asyncio.Event()
+        """Set once everything that stood in the topics at the start has been applied."""
+
+    async def run(self) -> None:
+        """Follow until cancelled."""
+        consumer = AIOKafkaConsumer(
+            bootstrap_servers=self._settings.brokers,
+            enable_auto_commit=False,
+            auto_offset_reset="earliest",
+            fetch_max_wait_ms=int(self._settings.fetch_max_wait_seconds * 1000),
+            max_partition_fetch_bytes=4 * 1024 * 1024,
+        )
+        await consumer.start()
+        try:
+            await self._follow(consumer)
+        finally:
+            await consumer.stop()
+
+    async def _follow(self, consumer: AIOKafkaConsumer) -> None:
+        partitions = [
+            TopicPartition(topic, partition) for topic in self._topics for partition in range(self._settings.partitions)
+        ]
+        consumer.assign(partitions)
+        await consumer.seek_to_beginning(*partitions)
+        ends = {tp: end for tp, end in (await consumer.end_offsets(partitions)).items() if end > 0}
+        while True:
+            ends = {tp: end for tp, end in ends.items() if await consumer.position(tp) < end}
+            if not ends:
+                self.caught_up.set()
+            await self._poll(consumer)
+
+    async def _poll(self, consumer: AIOKafkaConsumer) -> None:
+        timeout = POLL_SECONDS if self.caught_up.is_set() else 0.1
+        try:
+            fetched = await consumer.getmany(timeout_ms=int(timeout * 1000), max_records=MAX_RECORDS)
+        except KafkaError as error:
+            logger.warning("Following waits for Kafka: %r", error)
+            await asyncio.sleep(RETRY_SECONDS)
+            return
+        latest: dict[str, Latest] = {}
+        for tp, records in fetched.items():
+            latest.setdefault(tp.topic, {}).update((record.key, record.value) for record in records)
+        for topic, rows in latest.items():
+            self._topics[topic](rows)

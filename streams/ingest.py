@@ -1,0 +1,197 @@
+"""ingest: checks events, resolves users, drops duplicates; what it can not use goes to the dead letters."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Callable
+from datetime import datetime
+from typing import TypeVar
+
+import faust
+import msgspec
+
+from state.identities import Identities
+from state.keys import key_of
+from state.received import ReceivedWindow
+from state.tables import RunTable
+from streams import metrics
+from streams.messages import EVENT_VERSION, Event, Interaction, encode, event_decoder
+from streams.runs import KafkaRecord, Run, Runner
+from streams.sender import Outgoing, Record
+from streams.settings import Settings
+from streams.topics import Topics
+
+T = TypeVar("T")
+
+EARLIEST_MS = 631_152_000_000
+"""1990-01-01: an older time is a unit or a clock gone wrong."""
+
+RUN_RECORDS = 4096
+"""Events handled at a time: their ids fit into the pages of one record batch."""
+
+
+class RefusedError(ValueError):
+    """A record can not be used; ``reason`` is a short word for metrics, the message says what is wrong."""
+
+    def __init__(self, reason: str, detail: str) -> None:
+        super().__init__(detail)
+        self.reason = reason
+
+
+def dead_letter(record: KafkaRecord, error: RefusedError) -> Record:
+    """Copy of a record for the dead letters: its bytes untouched, the reason in headers."""
+    headers = [
+        ("reason", error.reason.encode()),
+        ("detail", str(error)[:1024].encode("utf-8", "replace")),
+        ("topic", record.topic.encode()),
+        ("partition", str(record.partition).encode()),
+        ("offset", str(record.offset).encode()),
+        ("time", str(record.timestamp).encode()),
+    ]
+    return Record(record.key, b"" if record.value is None else record.value, headers)
+
+
+def milliseconds(when: datetime | int) -> int:
+    """Time in ms since 1970."""
+    return when if isinstance(when, int) else int(when.timestamp() * 1000)
+
+
+class Ingest:
+    """The agent of ``afresh.events``.
+
+    Parameters
+    ----------
+    runner, table
+        What feeds the agent, and the table of event ids received.
+    identities
+        Links between users of platforms.
+    settings, topics
+        Limits, and names of topics.
+    now
+        Clock, seconds since 1970.
+    """
+
+    def __init__(
+        self,
+        runner: Runner,
+        table: RunTable,
+        identities: Identities,
+        settings: Settings,
+        topics: Topics,
+        now: Callable[[], float] = time.time,
+    ) -> None:
+        self._runner = runner
+        self._table = table
+        self._identities = identities
+        self._settings = settings
+        self._topics = topics
+        self._now = now
+        self._windows: dict[int, tuple[int, ReceivedWindow]] = {}
+
+    async def agent(self, stream: faust.StreamT[object]) -> None:
+        """Take in runs for ever."""
+        await self._runner.drive(stream, self.process)
+
+    async def process(self, run: Run) -> None:
+        """Turn a run of events into interactions."""
+        for start in range(0, len(run.records), RUN_RECORDS):
+            await self._process_part(run, run.records[start : start + RUN_RECORDS])
+        run.done()
+
+    async def _process_part(self, run: Run, records: list[KafkaRecord]) -> None:
+        change = self._table.change(run.partition)
+        window = self._window(run.partition)
+        before = window.count
+        outgoing = Outgoing(self._settings.partitions)
+        latest = int((self._now() + self._settings.clock_ahead_hours * 3600) * 1000)
+        outcomes: Counter[tuple[str, str, str]] = Counter()
+        for record in records:
+            if not change.marks.count(record.topic, record.partition, record.offset):
+                metrics.SKIPPED.labels("ingest").inc()
+                continue
+            try:
+                event = self.check(record.value, latest)
+            except RefusedError as error:
+                outgoing.add_to(self._topics.dead_letters.name, run.partition, dead_letter(record, error))
+                metrics.DEAD_LETTERS.labels(error.reason).inc()
+                outcomes["none", "none", "refused"] += 1
+                continue
+            if not window.add(key_of(event.id)):
+                outcomes[event.type, event.platform, "duplicate"] += 1
+                continue
+            interaction = self._interaction(event, record)
+            outgoing.add(self._topics.interactions.name, interaction.user.encode(), encode(interaction))
+            outcomes[event.type, event.platform, "accepted"] += 1
+        window.write(change, before)
+        await self._runner.write(run, outgoing, self._table, change)
+        for (kind, platform, outcome), count in outcomes.items():
+            metrics.EVENTS.labels(kind, metrics.platform_label(platform), outcome).inc(count)
+
+    def _window(self, partition: int) -> ReceivedWindow:
+        generation, window = self._windows.get(partition, (-1, None))
+        # A run dropped by a rebalance has left its ids in the window, though it will be read again.
+        if window is None or generation != self._table.generation:
+            window = ReceivedWindow(self._table.rows[partition], self._settings.deduplication_window)
+            self._windows[partition] = (self._table.generation, window)
+        return window
+
+    def check(self, value: bytes | None, latest: int) -> Event:
+        """Decode an event and check it.
+
+        Parameters
+        ----------
+        value
+            The record's value.
+        latest
+            Latest time allowed, in ms.
+
+        Raises
+        ------
+        RefusedError
+            When the event can not be used.
+        """
+        limit = self._settings.text_limit_bytes
+        if value is None:
+            raise RefusedError("malformed", "An event has no value.")
+        if len(value) > limit:
+            raise RefusedError("too_large", f"An event has {len(value):,} bytes; at most {limit:,} are taken in.")
+        event = decode(event_decoder, value)
+        if event.version != EVENT_VERSION:
+            raise RefusedError("version", f"Version {event.version} of events is not known; send {EVENT_VERSION}.")
+        if not EARLIEST_MS <= milliseconds(event.time) <= latest:
+            raise RefusedError("time", f"The time {event.time} is before 1990 or too far ahead.")
+        return event
+
+    def _interaction(self, event: Event, record: KafkaRecord) -> Interaction:
+        return Interaction(
+            source=record.partition,
+            offset=record.offset,
+            received=record.timestamp,
+            event=event.id,
+            type=event.type,
+            time=milliseconds(event.time),
+            user=self._identities.resolve(event.platform, event.user),
+            item=event.item,
+            platform=event.platform,
+            domain=event.domain,
+            value=event.value,
+            session=event.session,
+            context=event.context,
+        )
+
+
+def decode(decoder: msgspec.json.Decoder[T], value: bytes) -> T:
+    """Decode JSON from a stranger.
+
+    Raises
+    ------
+    RefusedError
+        When it is not JSON (``malformed``) or not what the schema says (``invalid``).
+    """
+    try:
+        return decoder.decode(value)
+    except msgspec.ValidationError as error:
+        raise RefusedError("invalid", str(error)) from error
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise RefusedError("malformed", str(error)) from error

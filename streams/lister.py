@@ -1,0 +1,131 @@
+"""Lists: from user rows and the Catalogue to what stands in Redis."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from importlib.metadata import version
+
+import numpy as np
+import numpy.typing as npt
+
+from models import fusion, rank, scorers
+from models.fusion import Fusion
+from state import users
+from state.catalogue import NONE, Catalogue
+from state.lists import ListItem, PopularItem, PopularList, UserList, timestamp
+from state.users import UserRow
+from streams.judge import LIST_LENGTH, Served
+
+MODEL = f"afresh-{version('afresh')}"
+
+
+@dataclass(frozen=True)
+class Marked:
+    """A user to make a list for.
+
+    Attributes
+    ----------
+    user, row
+        The user as of now.
+    partition
+        Partition that owns the row.
+    received
+        When Kafka took the newest event that the row takes in, in ms.
+    """
+
+    user: str
+    partition: int
+    row: UserRow
+    received: int
+
+
+class Lister:
+    """Makes lists.
+
+    Parameters
+    ----------
+    catalogue
+        What to choose from.
+    size
+        Items in a list.
+    now
+        Clock, seconds since 1970.
+    """
+
+    def __init__(self, catalogue: Catalogue, size: int, now: Callable[[], float] = time.time) -> None:
+        self._catalogue = catalogue
+        self._size = size
+        self._now = now
+
+    def make(self, marked: Sequence[Marked], learned: Sequence[Fusion]) -> list[tuple[UserList, Served]]:
+        """Make the lists of some users, each with the fusion of the user's partition."""
+        catalogue = self._catalogue
+        users_ = self._users(marked)
+        raw = scorers.score(users_, catalogue.arrays())
+        values = fusion.features(raw)
+        situations = fusion.context(users_.lengths, users_.ages[:, 1])
+        weights = np.stack([each.weights(situations[u : u + 1])[0] for u, each in enumerate(learned)])
+        excluded = self._excluded(marked)
+        depth = max(fusion.CANDIDATES, self._size)
+        candidates = rank.top(fusion.fuse(weights, values), excluded, depth)
+        popular = rank.top(np.broadcast_to(catalogue.popularity(), excluded.shape), excluded, LIST_LENGTH)
+        made = []
+        for u, each in enumerate(marked):
+            chosen = candidates[u][candidates[u] != NONE]
+            features = np.ascontiguousarray(values[:, u, chosen].T)
+            served = Served(chosen, features, situations[u], popular[u])
+            made.append((self._list(each, served, weights[u]), served))
+        return made
+
+    def _users(self, marked: Sequence[Marked]) -> scorers.Users:
+        width = scorers.ASKED
+        keys = np.zeros((len(marked), width), np.uint64)
+        ages = np.full((len(marked), width), np.nan, np.float32)
+        for u, each in enumerate(marked):
+            history = users.history_of(each.row)[:width]
+            keys[u, : len(history)] = history
+            times = users.ages_of(each.row)[:width]
+            ages[u, : len(history)] = times
+        return scorers.Users(
+            history=np.where(keys != 0, self._catalogue.rows_of(keys), NONE).astype(np.int32),
+            ages=ages,
+            vectors=np.stack([users.vectors_of(each.row) for each in marked]),
+            lengths=np.array([len(users.seen_of(each.row)) for each in marked]),
+            now_ms=self._catalogue.now,
+        )
+
+    def _excluded(self, marked: Sequence[Marked]) -> npt.NDArray[np.bool_]:
+        excluded = np.tile(~self._catalogue.available, (len(marked), 1))
+        for u, each in enumerate(marked):
+            excluded[u, self._catalogue.rows_of_halves(users.seen_of(each.row).tolist())] = True
+        return excluded
+
+    def _list(self, marked: Marked, served: Served, weights: npt.NDArray[np.float64]) -> UserList:
+        features = served.features[: self._size].T[:, None, :]
+        parts = fusion.parts(weights[None], features)[:, 0, :]
+        scores = parts.sum(axis=0)
+        items = [
+            ListItem(
+                self._catalogue.ids[row],
+                round(float(scores[place]), 4),
+                {name: round(float(part), 4) for name, part in zip(scorers.NAMES, parts[:, place], strict=True)},
+            )
+            for place, row in enumerate(served.candidates[: self._size].tolist())
+        ]
+        row = marked.row
+        return UserList(
+            row.since, row.revision, timestamp(self._now()), marked.user, row.last_event, MODEL, items
+        )
+
+    def popular(self) -> list[PopularList]:
+        """Make the popular list of every domain."""
+        counts = self._catalogue.popularity()
+        made_at = timestamp(self._now())
+        lists = []
+        for domain, rows in self._catalogue.domains().items():
+            best = rows[np.argsort(-counts[rows], kind="stable")[: self._size]]
+            items = [PopularItem(self._catalogue.ids[row], round(float(counts[row]), 4)) for row in best.tolist()]
+            lists.append(PopularList(0, 0, made_at, domain, items))
+        return lists

@@ -1,0 +1,51 @@
+"""What Prometheus sees: every metric of every process, in base units, never labelled by user or item."""
+
+from __future__ import annotations
+
+from prometheus_client import Counter, Gauge, Histogram, Info
+
+SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
+"""Buckets from 1 ms to 10 s."""
+
+LABEL_VALUES = 100
+"""Distinct platforms that get a label of their own; producers choose the names, so their number has no bound."""
+
+OTHER = "other"
+
+EVENTS = Counter("afresh_events", "Events read, by what became of them.", ["type", "platform", "outcome"])
+DEAD_LETTERS = Counter("afresh_dead_letters", "Records that could not be used, by reason.", ["reason"])
+STAGE_SECONDS = Histogram("afresh_stage_seconds", "Time of a stage for one run.", ["stage"], buckets=SECONDS)
+STAGE_RECORDS = Counter("afresh_stage_records", "Records taken in by a stage.", ["stage"])
+SKIPPED = Counter("afresh_already_counted", "Records delivered again and skipped as counted.", ["stage"])
+RUNS_DROPPED = Counter("afresh_runs_dropped", "Runs dropped because their partition had moved away.", ["stage"])
+SEND_RETRIES = Counter("afresh_send_retries", "Batches that Kafka did not take at once.", ["topic"])
+EVENT_TO_REDIS = Histogram(
+    "afresh_event_to_redis_seconds", "From Kafka's taking an event to the list in Redis.", buckets=SECONDS
+)
+LAG_RECORDS = Gauge("afresh_lag_records", "Records waiting, over this worker's partitions.", ["topic"])
+LAG_SECONDS = Gauge("afresh_lag_seconds", "Age of the record taken in last, while others wait.", ["topic"])
+ROWS = Gauge("afresh_rows", "Rows held by this worker.", ["table"])
+LISTS = Counter("afresh_lists", "Lists made, by what Redis did with them.", ["outcome"])
+REDIS_RETRIES = Counter("afresh_redis_retries", "Writes that Redis did not take at once.")
+CATALOGUE_ITEMS = Gauge("afresh_catalogue_items", "Items in the catalogue.")
+CATALOGUE_EMBEDDED = Gauge("afresh_catalogue_embedded_items", "Items in the catalogue that have an embedding.")
+EMBEDDING_QUEUE = Gauge("afresh_embedding_queue", "Texts waiting to be encoded.")
+EMBEDDING_SECONDS = Histogram("afresh_embedding_seconds", "Time to encode one batch of texts.", buckets=SECONDS)
+HIT_RATE = Gauge("afresh_hit_rate_10", "Share of items taken that stood among the first ten.", ["ranking"])
+NDCG = Gauge("afresh_ndcg_10", "NDCG of the first ten over items taken.", ["ranking"])
+FUSION_WEIGHT = Gauge("afresh_fusion_weight", "Weight of a feature in the fusion, mean of partitions.", ["feature"])
+NOT_FINITE = Counter("afresh_not_finite", "Updates refused because a number was not finite.", ["model"])
+REBALANCES = Counter("afresh_rebalances", "Times that partitions were assigned anew.")
+BUILD = Info("afresh_build", "Version of the program and of what it stands on.")
+
+_platforms: set[str] = set()
+
+
+def platform_label(platform: str) -> str:
+    """Label of a platform: its name, or ``other`` once there are too many names."""
+    if platform in _platforms:
+        return platform
+    if len(_platforms) >= LABEL_VALUES:
+        return OTHER
+    _platforms.add(platform)
+    return platform

@@ -1,0 +1,150 @@
+"""profile: folds interactions into user rows, emits an example for every item taken, marks users for a new list."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import lru_cache
+
+import faust
+import numpy as np
+import numpy.typing as npt
+
+from models import factors
+from state import users
+from state.tables import CHANGE_BYTES, Change, RunTable
+from state.users import UserRow
+from streams import metrics
+from streams.messages import POSITIVE, SEEN, Example, Interaction, encode, interaction_decoder
+from streams.lister import Marked
+from streams.recommend import Recommender
+from streams.runs import KafkaRecord, Run, Runner
+from streams.sender import Outgoing
+from streams.settings import Settings
+from streams.topics import Topics
+
+EVENT_GROWTH_BYTES = 64
+"""What one event can add to a row, at most."""
+
+
+@lru_cache(maxsize=262_144)
+def item_of(name: str) -> tuple[bytes, npt.NDArray[np.float32]]:
+    """Key (8 bytes) and code (float32, shape (d,)) of an item."""
+    key = users.packed_key(name)
+    code = factors.item_codes(np.frombuffer(key, "<u8"))[0]
+    return key, code
+
+
+class Profile:
+    """The agent of ``afresh.interactions``.
+
+    Parameters
+    ----------
+    runner, table
+        What feeds the agent, and the table of users.
+    recommender
+        Who makes the lists, and learns from how they were received.
+    settings, topics
+        Limits, and names of topics.
+    """
+
+    def __init__(
+        self, runner: Runner, table: RunTable, recommender: Recommender, settings: Settings, topics: Topics
+    ) -> None:
+        self._runner = runner
+        self._table = table
+        self._recommender = recommender
+        self._settings = settings
+        self._topics = topics
+
+    async def agent(self, stream: faust.StreamT[object]) -> None:
+        """Take in runs for ever."""
+        await self._runner.drive(stream, self.process)
+
+    async def process(self, run: Run) -> None:
+        """Fold a run in, in parts whose rows fit into one record batch; the list-maker says when the run is done."""
+        position = 0
+        while position < len(run.records):
+            change = self._table.change(run.partition)
+            part = Part(change, run.partition, self._recommender, self._settings, self._topics)
+            position = part.fold(run.records, position)
+            part.finish()
+            await self._runner.write(run, part.outgoing, self._table, change)
+            self._recommender.mark(run.partition, change.stage, part.marked)
+        await self._recommender.finish(run)
+
+
+class Part:
+    """Interactions folded in together."""
+
+    def __init__(
+        self, change: Change, partition: int, recommender: Recommender, settings: Settings, topics: Topics
+    ) -> None:
+        self.outgoing = Outgoing(settings.partitions)
+        self.marked: dict[str, Marked] = {}
+        self._change = change
+        self._partition = partition
+        self._topics = topics
+        self._judge = recommender.judge(change.stage)
+        self._rows: dict[str, UserRow] = {}
+        self._size = 0
+
+    def fold(self, records: Sequence[KafkaRecord], position: int) -> int:
+        """Fold in records from ``position`` on, as many as fit; return the position after them."""
+        events = self._topics.events.name
+        for place in range(position, len(records)):
+            record = records[place]
+            interaction = interaction_decoder.decode(record.value)
+            row = self._row(interaction.user)
+            if row is None:
+                return place
+            if self._change.marks.count(events, interaction.source, interaction.offset):
+                self._take(row, interaction, record.offset)
+            else:
+                metrics.SKIPPED.labels("profile").inc()
+        return len(records)
+
+    def _row(self, user: str) -> UserRow | None:
+        """Row of a user, or None when no more rows fit into this part."""
+        row = self._rows.get(user)
+        self._size += EVENT_GROWTH_BYTES
+        if row is None:
+            packed = self._change.get(user.encode())
+            self._size += len(packed or b"") + len(user)
+            if self._rows and self._size > CHANGE_BYTES:
+                return None
+            row = self._rows[user] = users.unpack(packed)
+        return row
+
+    def _take(self, row: UserRow, interaction: Interaction, offset: int) -> None:
+        event_key = users.packed_key(interaction.event)
+        if row.knows(event_key):
+            metrics.SKIPPED.labels("profile").inc()
+            return
+        item_key, code = item_of(interaction.item)
+        if interaction.type in POSITIVE:
+            self._judge.taken(interaction.user, item_key)
+            self._emit(row, interaction, offset)
+            row.take(item_key, interaction.time, code)
+        if interaction.type in SEEN:
+            row.leave_out(item_key)
+        row.note(interaction.event, event_key, interaction.time, interaction.received, interaction.domain)
+        self.marked[interaction.user] = Marked(interaction.user, self._partition, row, interaction.received)
+
+    def _emit(self, row: UserRow, interaction: Interaction, offset: int) -> None:
+        example = Example(
+            source=self._partition,
+            offset=offset,
+            item=interaction.item,
+            domain=interaction.domain,
+            time=interaction.time,
+            history=row.items,
+            times=row.times,
+            vectors=row.vectors,
+        )
+        self.outgoing.add(self._topics.examples.name, interaction.item.encode(), encode(example))
+
+    def finish(self) -> None:
+        """Put the rows, and what the judge has learned, into the change."""
+        for user, marked in self.marked.items():
+            self._change.put(user.encode(), users.pack(marked.row))
+        self._change.stage = self._judge.finish()

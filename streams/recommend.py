@@ -1,0 +1,146 @@
+"""recommend: makes new lists for the users marked, and pushes them to Redis."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+
+import numpy as np
+from redis.exceptions import RedisError
+
+from models import scorers
+from models.fusion import Fusion
+from state.catalogue import Catalogue
+from state.lists import ListStore
+from streams import judge, metrics
+from streams.judge import Judge, ServedLists, Verdicts
+from streams.lister import Lister, Marked
+from streams.runs import Run
+
+logger = logging.getLogger(__name__)
+
+BATCH_USERS = 32
+"""Lists made at a time: more would hold up the other agents for longer than a few milliseconds."""
+
+RUNS_OPEN = 8
+"""Runs whose lists are not pushed yet, at most: when Redis is slow, profile waits instead of piling up memory."""
+
+POPULAR_SECONDS = 1.0
+
+FEATURE_NAMES = [f"{name}_{kind}" for name in scorers.NAMES for kind in ("log", "root")]
+"""Labels of the fusion's weights: two features a scorer, in the order of ``models.fusion.features``."""
+RETRY_SECONDS = (0.1, 0.5, 1.0, 2.0)
+
+
+class Recommender:
+    """Makes lists, one a user for each turn of its loop, from the newest state.
+
+    Parameters
+    ----------
+    catalogue
+        What to choose from.
+    store
+        Where lists are served from.
+    size
+        Items in a list.
+    """
+
+    def __init__(self, catalogue: Catalogue, store: ListStore, size: int) -> None:
+        self._catalogue = catalogue
+        self._store = store
+        self._lister = Lister(catalogue, size)
+        self._served = ServedLists()
+        self._fusion: dict[int, Fusion] = {}
+        self._verdicts: dict[int, Verdicts] = {}
+        self._marked: dict[str, Marked] = {}
+        self._finishing: list[Run] = []
+        self._room = asyncio.Semaphore(RUNS_OPEN)
+        self._wake = asyncio.Event()
+
+    def judge(self, packed: bytes) -> Judge:
+        """Judge for a run of a partition, from what the judge kept there."""
+        return Judge(packed, self._served, self._catalogue.row_of)
+
+    def mark(self, partition: int, packed: bytes, marked: Mapping[str, Marked]) -> None:
+        """Mark users for a new list, once their rows are safe; ``packed`` is what the judge kept."""
+        self._fusion[partition], self._verdicts[partition] = judge.unpack(packed)
+        self._marked.update(marked)
+        self._wake.set()
+
+    async def finish(self, run: Run) -> None:
+        """Allow a run to be committed once the lists of all users marked so far stand in Redis."""
+        await self._room.acquire()
+        self._finishing.append(run)
+        self._wake.set()
+
+    def forget(self, partitions: set[int]) -> None:
+        """Keep only what belongs to these partitions."""
+        self._fusion = {p: each for p, each in self._fusion.items() if p in partitions}
+        self._verdicts = {p: each for p, each in self._verdicts.items() if p in partitions}
+
+    async def loop(self) -> None:
+        """Make and push lists for ever."""
+        while True:
+            await self._wake.wait()
+            self._wake.clear()
+            await self.turn()
+
+    async def turn(self) -> None:
+        """Serve every user marked so far, then let go of the runs that waited for it."""
+        marked, self._marked = list(self._marked.values()), {}
+        finishing, self._finishing = self._finishing, []
+        for start in range(0, len(marked), BATCH_USERS):
+            await self._serve(marked[start : start + BATCH_USERS])
+        for run in finishing:
+            run.done()
+            self._room.release()
+
+    async def _serve(self, marked: Sequence[Marked]) -> None:
+        started = time.perf_counter()
+        learned = [self._fusion[each.partition] for each in marked]
+        made = self._lister.make(marked, learned)
+        lists = [each for each, _ in made]
+        withheld = await retry(lambda: self._store.push(lists))
+        for (made_list, served), each in zip(made, marked, strict=True):
+            self._served.put(made_list.user, served)
+            metrics.EVENT_TO_REDIS.observe(max(time.time() - each.received / 1000.0, 0.0))
+        metrics.LISTS.labels("withheld").inc(withheld)
+        metrics.LISTS.labels("pushed").inc(len(lists) - withheld)
+        metrics.STAGE_SECONDS.labels("recommend").observe(time.perf_counter() - started)
+        metrics.STAGE_RECORDS.labels("recommend").inc(len(lists))
+
+    async def popular_loop(self, ours: Callable[[], bool]) -> None:
+        """Push the popular lists of all domains whenever the Catalogue has changed, while they are ours to push."""
+        pushed = -1
+        while True:
+            if ours() and self._catalogue.version != pushed:
+                pushed = self._catalogue.version
+                lists = self._lister.popular()
+                await retry(lambda: self._store.push_popular(lists))
+            await asyncio.sleep(POPULAR_SECONDS)
+
+    def report(self) -> None:
+        """Show what is known now as metrics."""
+        judge.report(list(self._verdicts.values()))
+        metrics.CATALOGUE_ITEMS.set(int(self._catalogue.available.sum()))
+        metrics.CATALOGUE_EMBEDDED.set(self._catalogue.embedded)
+        if self._fusion:
+            omegas = np.mean([each.omega[0] for each in self._fusion.values()], axis=0)
+            for name, weight in zip(FEATURE_NAMES, omegas.tolist(), strict=True):
+                metrics.FUSION_WEIGHT.labels(name).set(weight)
+
+
+async def retry(write: Callable[[], Awaitable[int]]) -> int:
+    """Write to Redis until it takes it, however long that lasts."""
+    attempt = 0
+    while True:
+        try:
+            return await write()
+        except (RedisError, OSError) as error:
+            wait = RETRY_SECONDS[min(attempt, len(RETRY_SECONDS) - 1)]
+            metrics.REDIS_RETRIES.inc()
+            logger.warning("Redis did not take the lists (%s); again in %s s", error, wait)
+            await asyncio.sleep(wait)
+            attempt += 1

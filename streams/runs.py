@@ -1,0 +1,157 @@
+"""Runs: how every agent takes records in, and the order in which it gives effects out.
+
+The order of a run:
+
+1. compute, on copies of the rows;
+2. outgoing records, acknowledged by Kafka;
+3. changed rows together with their marks, in one record batch, acknowledged;
+4. the list in Redis, for the agent that makes lists;
+5. only then may Faust commit the offset.
+
+A crash between any two repeats work and loses none: outgoing records may come twice, and the next agent's marks
+drop them; rows are never counted twice. The reverse of 2 and 3 would lose outgoing records: a mark would already
+cover a run whose records never left.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import faust
+from aiokafka.structs import ConsumerRecord
+from faust.types import TP, EventT
+
+from state.tables import Change, RunTable
+from streams import metrics
+from streams.sender import Outgoing, Record, Sender
+
+logger = logging.getLogger(__name__)
+
+HEARTBEAT_WAIT_SECONDS = 0.05
+
+KafkaRecord = ConsumerRecord[bytes, bytes]
+
+
+class RunDroppedError(Exception):
+    """The run's partition is no longer ours; whoever owns it now reads the run again."""
+
+
+@dataclass(frozen=True)
+class Run:
+    """The records of one partition that one Faust message carries."""
+
+    event: EventT[Any]
+    records: Sequence[KafkaRecord]
+
+    @property
+    def topic(self) -> str:
+        """Topic of the records."""
+        return str(self.event.message.topic)
+
+    @property
+    def partition(self) -> int:
+        """Partition of the records."""
+        return int(self.event.message.partition)
+
+    def done(self) -> None:
+        """Allow Faust to commit the run's offset."""
+        self.event.ack()
+
+
+class Runner:
+    """Feeds an agent with runs, and writes the effects of a run in their order.
+
+    Parameters
+    ----------
+    app
+        The Faust app.
+    stage
+        Name of the agent in metrics.
+    ready
+        What the agent waits for before its first run, if anything.
+    """
+
+    def __init__(self, app: faust.App, stage: str, ready: asyncio.Event | None = None) -> None:
+        self._ready = ready
+        self._app = app
+        self._stage = stage
+        self._seconds = metrics.STAGE_SECONDS.labels(stage)
+        self._records = metrics.STAGE_RECORDS.labels(stage)
+        self._lag = LagGauges(app)
+
+    async def drive(self, stream: Any, process: Callable[[Run], Awaitable[None]]) -> None:
+        """Hand every run of a stream to ``process``, which calls ``run.done()`` or has it called.
+
+        Any other failure than a partition that moved ends the worker: Faust would go on with the next run and
+        leave a hole behind.
+        """
+        async for event in stream.noack().events():
+            if self._ready is not None:
+                await self._ready.wait()
+            run = Run(event, event.value)
+            started = time.perf_counter()
+            try:
+                await process(run)
+            except RunDroppedError:
+                metrics.RUNS_DROPPED.labels(self._stage).inc()
+                logger.info("%s drops a run of %s-%d: its partition moved", self._stage, run.topic, run.partition)
+            except Exception as error:
+                logger.exception("%s can not go on", self._stage)
+                await self._app.crash(error)
+                raise
+            self._seconds.observe(time.perf_counter() - started)
+            self._records.inc(len(run.records))
+            self._lag.note(run)
+
+    async def write(self, run: Run, outgoing: Outgoing, table: RunTable, change: Change) -> None:
+        """Steps 2 and 3: outgoing records, then the changed rows with their marks, each acknowledged.
+
+        Raises
+        ------
+        RunDroppedError
+            When the partition moved away meanwhile, or may have without our noticing.
+        """
+        sender = Sender(self._app.producer._ensure_producer())
+        await self._check_owner(run)
+        await sender.send(outgoing)
+        await self._check_owner(run)
+        records = [Record(key, row) for key, row in change.records()]
+        await sender.send_whole(table.changelog_topic.get_topic_name(), run.partition, records)
+        await self._check_owner(run)
+        change.apply()
+
+    async def _check_owner(self, run: Run) -> None:
+        """Raise RunDroppedError if the run's partition was assigned anew since the run was fetched."""
+        consumer = self._app.consumer
+        while run.event.message.generation_id == self._app.consumer_generation_id:
+            # A worker that slept through its session timeout believes that it still owns its partitions: it
+            # must hear from the group before it writes.
+            if consumer.membership_is_fresh():
+                return
+            await asyncio.sleep(HEARTBEAT_WAIT_SECONDS)
+        raise RunDroppedError
+
+
+class LagGauges:
+    """How far a worker is behind, by topic."""
+
+    def __init__(self, app: faust.App) -> None:
+        self._app = app
+        self._waiting: dict[TP, int] = {}
+
+    def note(self, run: Run) -> None:
+        """Note how much waits behind a run."""
+        message = run.event.message
+        consumer = self._app.consumer
+        highwater = consumer.highwater(message.tp) or 0
+        self._waiting[message.tp] = max(highwater - message.offset - 1, 0)
+        owned = consumer.assignment()
+        waiting = sum(n for tp, n in self._waiting.items() if tp.topic == message.topic and tp in owned)
+        metrics.LAG_RECORDS.labels(message.topic).set(waiting)
+        age = time.time() - run.records[-1].timestamp / 1000.0 if waiting else 0.0
+        metrics.LAG_SECONDS.labels(message.topic).set(max(age, 0.0))

@@ -1,0 +1,133 @@
+"""Outgoing records by the batch: one Kafka record batch a partition, every batch acknowledged.
+
+Faust spends about 400 µs on a record that it sends; aiokafka's batches cost about 4 µs a record.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import defaultdict
+from collections.abc import Sequence
+from functools import lru_cache
+from typing import Any, NamedTuple
+
+from aiokafka import AIOKafkaProducer
+from aiokafka.errors import KafkaError, KafkaTimeoutError
+from aiokafka.partitioner import murmur2
+
+from streams import metrics
+from streams.errors import AfreshError
+
+logger = logging.getLogger(__name__)
+
+BATCH_BYTES = 1_000_000
+"""Largest record batch; brokers take 1,048,588 bytes (max.message.bytes) unless told otherwise."""
+
+RETRY_SECONDS = (0.1, 0.5, 1.0, 2.0, 5.0)
+
+
+class Record(NamedTuple):
+    """A record to send; a value of None deletes the key in a compacted topic."""
+
+    key: bytes | None
+    value: bytes | None
+    headers: Sequence[tuple[str, bytes]] = ()
+
+
+class Outgoing:
+    """Records to send, collected in order for each partition."""
+
+    def __init__(self, partitions: int) -> None:
+        self._partitions = partitions
+        self.batches: defaultdict[tuple[str, int], list[Record]] = defaultdict(list)
+
+    def add(self, topic: str, key: bytes, value: bytes | None) -> None:
+        """Add a record to the partition that its key hashes to."""
+        self.batches[topic, partition_of(key, self._partitions)].append(Record(key, value))
+
+    def add_to(self, topic: str, partition: int, record: Record) -> None:
+        """Add a record to a partition of the caller's choice."""
+        self.batches[topic, partition].append(record)
+
+
+@lru_cache(maxsize=262_144)
+def partition_of(key: bytes, partitions: int) -> int:
+    """Partition of a key, as Kafka's own clients choose it (murmur2), so that any producer's choice agrees.
+
+    Examples
+    --------
+    >>> partition_of(b"web:ann", 4)
+    1
+    """
+    return int((murmur2(key) & 0x7FFFFFFF) % partitions)
+
+
+class Sender:
+    """Sends batches until Kafka has acknowledged them.
+
+    Batches of one partition go one after the other, each acknowledged before the next leaves: were they sent
+    together, a retry could put an earlier batch behind a later one, and the receiver would take it for old.
+    """
+
+    def __init__(self, producer: AIOKafkaProducer) -> None:
+        self._producer = producer
+
+    async def send(self, outgoing: Outgoing) -> None:
+        """Send all that was collected; return when every record is acknowledged.
+
+        Raises
+        ------
+        AfreshError
+            When Kafka refuses a batch for good, such as for want of rights.
+        """
+        await asyncio.gather(
+            *(self._send_in_order(topic, partition, records) for (topic, partition), records in outgoing.batches.items())
+        )
+
+    async def _send_in_order(self, topic: str, partition: int, records: Sequence[Record]) -> None:
+        sent = 0
+        while sent < len(records):
+            sent += await self._retry(topic, partition, records, sent)
+
+    async def send_whole(self, topic: str, partition: int, records: Sequence[Record]) -> None:
+        """Send records as exactly one record batch, which Kafka appends whole or not at all.
+
+        Raises
+        ------
+        AfreshError
+            When they do not fit into one batch, or Kafka refuses it for good.
+        """
+        if not records:
+            return
+        if await self._retry(topic, partition, records, 0) < len(records):
+            raise AfreshError(f"{len(records)} rows for {topic} do not fit into one record batch of {BATCH_BYTES:,} bytes.")
+
+    async def _retry(self, topic: str, partition: int, records: Sequence[Record], start: int) -> int:
+        attempt = 0
+        while True:
+            batch, count = self._fill(topic, records, start)
+            try:
+                delivered = await self._producer.send_batch(batch, topic, partition=partition)
+                await delivered
+            except KafkaError as error:
+                if not (error.retriable or isinstance(error, KafkaTimeoutError)):
+                    raise AfreshError(f"Kafka refuses records for {topic}: {error!r}.") from error
+                wait = RETRY_SECONDS[min(attempt, len(RETRY_SECONDS) - 1)]
+                metrics.SEND_RETRIES.labels(topic).inc()
+                logger.warning("Kafka did not take %d records for %s (%r); again in %s s", count, topic, error, wait)
+                await asyncio.sleep(wait)
+                attempt += 1
+            else:
+                return count
+
+    def _fill(self, topic: str, records: Sequence[Record], start: int) -> tuple[Any, int]:
+        batch = self._producer.create_batch()
+        count = 0
+        for record in records[start:]:
+            if batch.append(timestamp=None, key=record.key, value=record.value, headers=list(record.headers)) is None:
+                break
+            count += 1
+        if not count:
+            raise AfreshError(f"A record for {topic} is larger than a record batch of {BATCH_BYTES:,} bytes.")
+        return batch, count

@@ -1,0 +1,75 @@
+"""The topics: what each is called, how it is partitioned, and how long it keeps what."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+
+from streams.settings import Settings
+
+DAY_MS = 86_400_000
+
+DEAD_LETTER_BYTES = 4_194_304
+"""Largest record batch of the dead-letter topic."""
+
+
+@dataclass(frozen=True)
+class Topic:
+    """A topic as it must stand on the broker.
+
+    Attributes
+    ----------
+    name, partitions, replication
+        As Kafka knows them.
+    config
+        Topic-level settings that differ from Kafka's defaults; what ``afresh topics check`` compares.
+    """
+
+    name: str
+    partitions: int
+    replication: int
+    config: dict[str, str] = field(default_factory=dict)
+
+
+class Topics:
+    """The topics of a deployment, each a property of its own name.
+
+    Examples
+    --------
+    >>> Topics(Settings(_env_file=None)).events.name
+    'afresh.events'
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self.events = self._log("events")
+        self.dead_letters = self._dead_letters()
+        self.interactions = self._log("interactions")
+        self.examples = self._log("examples")
+        self.items = self._compacted("items")
+        self.texts = self._compacted("texts")
+        self.embeddings = self._compacted("embeddings")
+        self.identities = self._compacted("identities")
+        self.received = self._compacted("received.changelog")
+        self.users = self._compacted("users.changelog")
+        self.behaviour = self._compacted("behaviour.changelog")
+        self.content = self._compacted("content.changelog")
+
+    def _log(self, name: str) -> Topic:
+        retention = str(int(self._settings.retention_days * DAY_MS))
+        return self._topic(name, {"cleanup.policy": "delete", "retention.ms": retention})
+
+    def _dead_letters(self) -> Topic:
+        log = self._log("events.dlq")
+        # A refused record of the largest size that Kafka takes must fit together with its headers.
+        return replace(log, config=log.config | {"max.message.bytes": str(DEAD_LETTER_BYTES)})
+
+    def _compacted(self, name: str) -> Topic:
+        return self._topic(name, {"cleanup.policy": "compact"})
+
+    def _topic(self, name: str, config: dict[str, str]) -> Topic:
+        settings = self._settings
+        return Topic(f"{settings.namespace}.{name}", settings.partitions, settings.replication, config)
+
+    def all(self) -> list[Topic]:
+        """Every topic, in the order in which an event meets them."""
+        return [topic for topic in vars(self).values() if isinstance(topic, Topic)]

@@ -1,0 +1,159 @@
+"""Faust by the batch: a transport that moves runs of records instead of single messages.
+
+Faust spends about 150 µs on every message that it receives, whatever the agent does with it. Here one Faust
+message carries a *run*: every record that the client holds of one partition. The run's length settles by itself:
+few runs wait, so that records wait in the client's buffer and the next run is as long as the backlog.
+
+Four stalls of Faust 0.15 and aiokafka 0.14 are mended on the way; each is named where it is.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import defaultdict, deque
+from collections.abc import AsyncIterator, Iterable, Iterator
+from typing import Any
+
+import aiokafka
+from aiokafka.structs import ConsumerRecord
+from faust.transport.drivers import aiokafka as driver
+from faust.types import TP
+from faust.types.tuples import Message
+
+POLL_SECONDS = 0.05
+"""Longest wait for records: getmany does not wake up when a partition that was held back is released."""
+
+HELD_BACK_SECONDS = 0.002
+"""Wait while every partition is held back; Faust sleeps a whole second here."""
+
+PREFETCH_BACKOFF_SECONDS = 0.005
+"""Wait of the fetcher for a node while one of its partitions has unread records; aiokafka waits 0.1 s."""
+
+
+class RunConsumerThread(driver.AIOKafkaConsumerThread):
+    """The thread that fetches: hands over the records of each partition as one message."""
+
+    heartbeat_answered: float = float("-inf")
+    """When the group last took us for a member, by the monotonic clock."""
+
+    async def on_start(self) -> None:
+        """Start the client, with its waits shortened."""
+        await super().on_start()
+        self._consumer._fetcher._prefetch_backoff = PREFETCH_BACKOFF_SECONDS
+        self._note_heartbeats(self._consumer._coordinator)
+
+    def _note_heartbeats(self, coordinator: Any) -> None:
+        heartbeat = coordinator._do_heartbeat
+
+        async def noted() -> bool:
+            answered = await heartbeat()
+            if answered:
+                self.heartbeat_answered = time.monotonic()
+            return bool(answered)
+
+        coordinator._do_heartbeat = noted
+
+    def _create_worker_consumer(self, transport: RunTransport) -> aiokafka.AIOKafkaConsumer:
+        consumer = super()._create_worker_consumer(transport)
+        # Faust fixes 1.5 s: the long poll of an idle partition would hold up a partition just released.
+        consumer._fetch_max_wait_ms = int(transport.fetch_max_wait_seconds * 1000)
+        return consumer
+
+    async def _fetch_records(self, *args: Any, **kwargs: Any) -> dict[TP, list[ConsumerRecord[None, Any]]]:
+        fetched = await super()._fetch_records(*args, **kwargs)
+        return {tp: [_as_run(records)] for tp, records in fetched.items() if records}
+
+
+def _as_run(records: list[ConsumerRecord[bytes, bytes]]) -> ConsumerRecord[None, Any]:
+    last = records[-1]
+    return ConsumerRecord(
+        topic=last.topic,
+        partition=last.partition,
+        offset=last.offset,
+        timestamp=last.timestamp,
+        timestamp_type=last.timestamp_type,
+        key=None,
+        value=records,
+        checksum=None,
+        serialized_key_size=0,
+        serialized_value_size=0,
+        headers=(),
+    )
+
+
+class RunConsumer(driver.Consumer):
+    """The consumer: commits the last run of the unbroken row of acknowledged runs.
+
+    Faust expands every offset of a gap into a list; here messages themselves wait in order, so that a run costs
+    the same however long it is, and an acknowledgement from before a rebalance finds nothing to acknowledge.
+    """
+
+    _delivered: defaultdict[TP, deque[Message]]
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        self._delivered = defaultdict(deque)
+        super().__init__(*args, **kwargs)
+
+    def _new_consumer_thread(self) -> RunConsumerThread:
+        return RunConsumerThread(self, loop=self.loop, beacon=self.beacon)
+
+    async def getmany(self, timeout: float) -> AsyncIterator[tuple[TP, Message]]:
+        """Yield the runs fetched, remembering those whose offsets are to be committed."""
+        async for tp, message in super().getmany(min(timeout, POLL_SECONDS)):
+            if self.app.topics.acks_enabled_for(tp.topic):
+                self._delivered[tp].append(message)
+            yield tp, message
+
+    async def _wait_next_records(self, timeout: float) -> tuple[Any, Any]:
+        if self.flow_active and not self._get_active_partitions():
+            await asyncio.sleep(HELD_BACK_SECONDS)
+            return {}, set()
+        return await super()._wait_next_records(timeout)
+
+    def ack(self, message: Message) -> bool:
+        """Mark a run as done."""
+        message.acked = True
+        self._unacked_messages.discard(message)
+        return True
+
+    def _filter_tps_with_pending_acks(self, topics: Any = None) -> Iterator[TP]:
+        wanted = (tp for tp in self._delivered if topics is None or tp in topics or tp.topic in topics)
+        return iter([tp for tp in wanted if self._delivered[tp] and self._delivered[tp][0].acked])
+
+    def _new_offset(self, tp: TP) -> int | None:
+        offset = None
+        delivered = self._delivered[tp]
+        while delivered and delivered[0].acked:
+            offset = delivered.popleft().offset + 1
+        return offset
+
+    async def _add_gap(self, tp: TP, offset_from: int, offset_to: int) -> None:
+        """Nothing: offsets that compaction or control records leave out need no bookkeeping here."""
+
+    async def on_partitions_revoked(self, revoked: set[TP]) -> None:
+        """Forget the runs of partitions that leave."""
+        self._forget(revoked)
+        await super().on_partitions_revoked(revoked)
+
+    async def on_partitions_assigned(self, assigned: set[TP], generation_id: int = 0) -> None:
+        """Forget runs delivered before this assignment: they will be read again."""
+        self._forget(list(self._delivered))
+        self._thread.heartbeat_answered = time.monotonic()
+        await super().on_partitions_assigned(assigned, generation_id)
+
+    def membership_is_fresh(self) -> bool:
+        """Whether the group has taken us for a member within the session timeout."""
+        silence = time.monotonic() - self._thread.heartbeat_answered
+        return bool(silence < self.app.conf.broker_session_timeout)
+
+    def _forget(self, tps: Iterable[TP]) -> None:
+        for tp in tps:
+            self._delivered.pop(tp, None)
+
+
+class RunTransport(driver.Transport):
+    """Transport whose messages carry runs; ``fetch_max_wait_seconds`` bounds an empty fetch."""
+
+    Consumer = RunConsumer
+    fetch_max_wait_seconds: float = 0.02

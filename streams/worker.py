@@ -1,0 +1,238 @@
+"""The processes: a worker that runs every agent, and an embed worker for the text encoder."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import platform
+import time
+from collections.abc import Callable
+from importlib.metadata import version
+
+import faust
+import redis
+from redis.asyncio import Redis
+from threadpoolctl import threadpool_limits
+
+from state.catalogue import Catalogue
+from state.identities import Identities
+from state.lists import ListStore
+from state.tables import RunTable
+from streams import metrics, pages
+from streams.app import create_app, source
+from streams.content import Content
+from streams.embed import Embed
+from streams.errors import AfreshError
+from streams.follow import Follower, Latest
+from streams.ingest import Ingest
+from streams.kafka_admin import require_topics, wait_for_broker
+from streams.learn import Learn
+from streams.profile import Profile
+from streams.recommend import Recommender
+from streams.runs import Runner
+from streams.settings import Settings
+from streams.topics import Topics
+
+logger = logging.getLogger(__name__)
+
+REPORT_SECONDS = 1.0
+NOISY_LOGGERS = ("aiokafka", "kafka", "faust.transport", "faust.tables.recovery", "mode")
+
+
+class Worker:
+    """All parts of a worker, put together.
+
+    Parameters
+    ----------
+    settings
+        The deployment.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        topics = Topics(settings)
+        self.app = create_app(settings, settings.namespace)
+        self.catalogue = Catalogue()
+        self.identities = Identities()
+        self.redis = Redis.from_url(settings.redis.get_secret_value(), socket_timeout=5.0)
+        store = ListStore(self.redis, settings.namespace, settings.list_ttl_seconds)
+        self.recommender = Recommender(self.catalogue, store, settings.list_size)
+        self.follower = Follower(
+            settings,
+            {
+                topics.behaviour.name: self.catalogue.apply_behaviour,
+                topics.content.name: self.catalogue.apply_content,
+                topics.identities.name: self._apply_identities,
+            },
+        )
+        self.tables = {
+            name: self._table(name, topic.name)
+            for name, topic in (
+                ("received", topics.received),
+                ("users", topics.users),
+                ("behaviour", topics.behaviour),
+                ("content", topics.content),
+            )
+        }
+        self._add_agents(topics)
+        self._redis_answers = False
+
+    def _table(self, name: str, changelog: str) -> RunTable:
+        table = RunTable(self.app, name=name, changelog=changelog, partitions=self.settings.partitions)
+        self.app.tables.add(table)
+        return table
+
+    def _add_agents(self, topics: Topics) -> None:
+        app, settings, tables = self.app, self.settings, self.tables
+        agents = {
+            "ingest": (
+                Ingest(self._runner("ingest"), tables["received"], self.identities, settings, topics).agent,
+                source(app, topics.events),
+            ),
+            "profile": (
+                Profile(self._runner("profile"), tables["users"], self.recommender, settings, topics).agent,
+                source(app, topics.interactions),
+            ),
+            "learn": (
+                Learn(self._runner("learn"), tables["behaviour"], settings, topics).agent,
+                source(app, topics.examples),
+            ),
+            "content": (
+                Content(self._runner("content"), tables["content"], settings, topics).agent,
+                source(app, topics.items, topics.embeddings),
+            ),
+        }
+        for name, (agent, channel) in agents.items():
+            app.agent(channel, name=name, concurrency=1)(agent)
+        for task in (self.follow, self.make_lists, self.push_popular, self.report):
+            app.task(task)
+        app.on_partitions_assigned.connect(self._on_assigned)
+
+    def _runner(self, stage: str) -> Runner:
+        return Runner(self.app, stage, self.follower.caught_up)
+
+    def _apply_identities(self, latest: Latest) -> None:
+        for name, canonical in latest.items():
+            self.identities.apply(name.decode(), None if canonical is None else canonical.decode())
+
+    async def _on_assigned(self, *_: object, **__: object) -> None:
+        metrics.REBALANCES.inc()
+        self.recommender.forget({tp.partition for tp in self.app.consumer.assignment()})
+
+    async def follow(self) -> None:
+        """Keep the Catalogue and the identities up to date."""
+        await self.follower.run()
+
+    async def make_lists(self) -> None:
+        """Make lists once the Catalogue is whole."""
+        await self.follower.caught_up.wait()
+        await self.recommender.loop()
+
+    async def push_popular(self) -> None:
+        """Push the popular lists, if the first partition is ours: one worker is enough."""
+        await self.follower.caught_up.wait()
+        topic = Topics(self.settings).interactions.name
+        await self.recommender.popular_loop(
+            lambda: any(tp.topic == topic and tp.partition == 0 for tp in self.app.consumer.assignment())
+        )
+
+    async def report(self) -> None:
+        """Bring the gauges up to date every second."""
+        while True:
+            for name, table in self.tables.items():
+                metrics.ROWS.labels(name).set(table.count_rows())
+            self.recommender.report()
+            self._redis_answers = await answers(self.redis)
+            await asyncio.sleep(REPORT_SECONDS)
+
+    def not_ready(self) -> str:
+        """What is not ready yet, in a few words."""
+        app = self.app
+        if not app.started or not app.consumer.assignment():
+            return "no partitions assigned"
+        if app.rebalancing or not app.tables.actives_ready:
+            return "tables not recovered"
+        if not self.follower.caught_up.is_set():
+            return "catalogue not read"
+        return "" if self._redis_answers else "Redis does not answer"
+
+
+async def answers(client: Redis) -> bool:
+    """Whether Redis answers."""
+    try:
+        return bool(await client.ping())
+    except (redis.RedisError, OSError):
+        return False
+
+
+def wait_for_redis(settings: Settings) -> None:
+    """Wait until Redis answers.
+
+    Raises
+    ------
+    AfreshError
+        When it has not by the end of the start timeout.
+    """
+    deadline = time.monotonic() + settings.start_timeout_seconds
+    try:
+        client = redis.Redis.from_url(settings.redis.get_secret_value(), socket_timeout=2.0)
+    except ValueError as error:
+        raise AfreshError(f"AFRESH_REDIS is not a Redis URL ({error}).") from error
+    while True:
+        try:
+            client.ping()
+            return
+        except (redis.RedisError, OSError) as error:
+            if time.monotonic() > deadline:
+                raise AfreshError(
+                    f"Redis does not answer ({error}); start it, or set AFRESH_REDIS to where it is."
+                ) from error
+            time.sleep(0.2)
+        finally:
+            client.close()
+
+
+def run(settings: Settings) -> None:
+    """Run a worker until it is told to stop (SIGTERM, SIGINT).
+
+    Raises
+    ------
+    AfreshError
+        When Kafka, its topics, Redis or the metrics port are not as they must be.
+    SystemExit
+        At the end, with the process's exit status.
+    """
+    wait_for_broker(settings)
+    require_topics(settings)
+    wait_for_redis(settings)
+    worker = Worker(settings)
+    _execute(worker.app, settings, settings.metrics_port, worker.not_ready)
+
+
+def run_embed(settings: Settings) -> None:
+    """Run an embed worker until it is told to stop (SIGTERM, SIGINT).
+
+    Raises
+    ------
+    AfreshError
+        When Kafka, its topics, the encoder or the metrics port are not as they must be.
+    SystemExit
+        At the end, with the process's exit status.
+    """
+    wait_for_broker(settings)
+    require_topics(settings)
+    embed = Embed(settings)
+    _execute(embed.app, settings, settings.embed_metrics_port, embed.not_ready)
+
+
+def _execute(app: faust.App, settings: Settings, port: int, not_ready: Callable[[], str]) -> None:
+    metrics.BUILD.info({"version": version("afresh"), "python": platform.python_version(), "faust": faust.__version__})
+    server = pages.serve(settings.metrics_host, port, not_ready)
+    logging.basicConfig(level=settings.log_level, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    for name in NOISY_LOGGERS:
+        logging.getLogger(name).setLevel(logging.WARNING)
+    logger.info("metrics at http://%s:%d/metrics", settings.metrics_host, server.server_port)
+    # One thread for the maths: lists are made in small batches, for which threads cost more than they bring.
+    with threadpool_limits(1):
+        worker = faust.Worker(app, loglevel=settings.log_level, redirect_stdouts=False, override_logging=False)
+        raise SystemExit(worker.execute_from_commandline())
