@@ -67,4 +67,4 @@ class ReceivedWindow:
         for number in range(first, last + 1):
             slot = number % self._pages
             page = np.array([number, *self._page[slot]], _COUNT)
-            change.put((slot + 1).to_bytes(4, "little"), page.tobytes())
+            change.put(slot.to_bytes(4, "little"), page.tobytes())

@@ -21,6 +21,14 @@ from streams.judge import LIST_LENGTH, Served
 MODEL = f"afresh-{version('afresh')}"
 
 
+NOTHING_SERVED = Served(
+    np.empty(0, np.int32), np.empty((0, 2 * len(scorers.NAMES)), np.float32), np.zeros(len(fusion.CONTEXT)), np.empty(0, np.int32)
+)
+"""The list while the catalogue is empty."""
+
+NO_WEIGHTS = np.zeros(NOTHING_SERVED.features.shape[1])
+
+
 @dataclass(frozen=True)
 class Marked:
     """A user to make a list for.
@@ -62,10 +70,11 @@ class Lister:
     def make(self, marked: Sequence[Marked], learned: Sequence[Fusion]) -> list[tuple[UserList, Served]]:
         """Make the lists of some users, each with the fusion of the user's partition."""
         catalogue = self._catalogue
-        users_ = self._users(marked)
-        raw = scorers.score(users_, catalogue.arrays())
-        values = fusion.features(raw)
-        situations = fusion.context(users_.lengths, users_.ages[:, 1])
+        if not catalogue.available.any():
+            return [(self._list(each, NOTHING_SERVED, NO_WEIGHTS), NOTHING_SERVED) for each in marked]
+        batch = self._users(marked)
+        values = fusion.features(scorers.score(batch, catalogue.arrays()))
+        situations = fusion.context(batch.lengths, batch.ages[:, 1])
         weights = np.stack([each.weights(situations[u : u + 1])[0] for u, each in enumerate(learned)])
         excluded = self._excluded(marked)
         depth = max(fusion.CANDIDATES, self._size)
@@ -103,8 +112,7 @@ class Lister:
         return excluded
 
     def _list(self, marked: Marked, served: Served, weights: npt.NDArray[np.float64]) -> UserList:
-        features = served.features[: self._size].T[:, None, :]
-        parts = fusion.parts(weights[None], features)[:, 0, :]
+        parts = fusion.parts(weights[None], served.features[: self._size].T[:, None, :])[:, 0, :]
         scores = parts.sum(axis=0)
         items = [
             ListItem(

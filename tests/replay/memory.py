@@ -1,0 +1,221 @@
+"""The pipeline over logs in memory: the real agents, with runs of any length, crashes and restarts at will."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from types import SimpleNamespace
+from typing import Any
+
+import msgspec
+from aiokafka.structs import ConsumerRecord
+
+from state.catalogue import Catalogue
+from state.identities import Identities
+from state.lists import PopularList, UserList
+from state.tables import Change, RunTable
+from streams.app import create_app
+from streams.content import Content
+from streams.ingest import Ingest
+from streams.learn import Learn
+from streams.lister import Lister
+from streams.profile import Profile
+from streams.recommend import Recommender
+from streams.runs import KafkaRecord, Run
+from streams.sender import Outgoing, Record, partition_of
+from streams.settings import Settings
+from streams.topics import Topics
+
+CLOCK = 1_700_000_000.0
+
+
+class CrashError(Exception):
+    """The process ended here."""
+
+
+class Log:
+    """Topics in memory: lists of records by topic and partition."""
+
+    def __init__(self) -> None:
+        self.partitions: defaultdict[tuple[str, int], list[KafkaRecord]] = defaultdict(list)
+
+    def append(self, topic: str, partition: int, record: Record) -> None:
+        """Append a record as a broker would."""
+        log = self.partitions[topic, partition]
+        log.append(
+            ConsumerRecord(
+                topic=topic,
+                partition=partition,
+                offset=len(log),
+                timestamp=int(CLOCK * 1000),
+                timestamp_type=0,
+                key=record.key,  # type: ignore[arg-type]
+                value=record.value,
+                checksum=None,
+                serialized_key_size=0,
+                serialized_value_size=0,
+                headers=tuple(record.headers),
+            )
+        )
+
+    def values(self, topic: str) -> dict[int, list[tuple[bytes | None, bytes | None]]]:
+        """Keys and values of a topic, by partition."""
+        return {
+            partition: [(record.key, record.value) for record in records]
+            for (name, partition), records in sorted(self.partitions.items())
+            if name == topic
+        }
+
+
+class Store:
+    """Lists as Redis would hold them."""
+
+    def __init__(self) -> None:
+        self.lists: dict[str, UserList] = {}
+
+    async def push(self, lists: Sequence[UserList]) -> int:
+        self.lists.update({each.user: each for each in lists})
+        return 0
+
+    async def push_popular(self, lists: Sequence[PopularList]) -> int:
+        return 0
+
+
+@dataclass
+class MemoryRunner:
+    """Writes effects to the log in the order of ``streams.runs.Runner``, and crashes when told to."""
+
+    log: Log
+    crash: Callable[[str], bool] = lambda _: False
+    stage: str = ""
+
+    async def write(self, run: Run, outgoing: Outgoing, table: RunTable, change: Change) -> None:
+        for (topic, partition), records in outgoing.batches.items():
+            for record in records:
+                self.log.append(topic, partition, record)
+        if self.crash(f"{self.stage}: sent"):
+            raise CrashError
+        for key, row in change.records():
+            self.log.append(table.changelog_topic.get_topic_name(), run.partition, Record(key, row))
+        change.apply()
+        if self.crash(f"{self.stage}: written"):
+            raise CrashError
+
+
+@dataclass
+class Pipeline:
+    """Agents over a log. A new pipeline over an old log is a restart: tables come from their changelogs."""
+
+    settings: Settings
+    log: Log = field(default_factory=Log)
+    committed: dict[tuple[str, int], int] = field(default_factory=dict)
+    crash: Callable[[str], bool] = lambda _: False
+
+    def __post_init__(self) -> None:
+        self.topics = topics = Topics(self.settings)
+        app = create_app(self.settings, self.settings.namespace)
+        self.catalogue = Catalogue()
+        self.store = Store()
+        self.recommender = Recommender(self.catalogue, self.store, self.settings.list_size)  # type: ignore[arg-type]
+        self.recommender._lister = Lister(self.catalogue, self.settings.list_size, now=lambda: CLOCK)
+        self.tables = {
+            name: RunTable(app, name=name, changelog=topic.name, partitions=self.settings.partitions)
+            for name, topic in vars(topics).items()
+            if name in ("received", "users", "behaviour", "content")
+        }
+        self._applied: dict[tuple[str, int], int] = {}
+        self._recover()
+        self.agents: dict[str, Callable[[Run], Any]] = {
+            topics.events.name: Ingest(
+                self._runner("ingest"), self.tables["received"], Identities(), self.settings, topics, now=lambda: CLOCK
+            ).process,
+            topics.interactions.name: Profile(
+                self._runner("profile"), self.tables["users"], self.recommender, self.settings, topics
+            ).process,
+            topics.examples.name: Learn(self._runner("learn"), self.tables["behaviour"], self.settings, topics).process,
+            topics.items.name: (
+                content := Content(self._runner("content"), self.tables["content"], self.settings, topics)
+            ).process,
+            topics.embeddings.name: content.process,
+        }
+
+    def _runner(self, stage: str) -> Any:
+        return MemoryRunner(self.log, self.crash, stage)
+
+    def _recover(self) -> None:
+        for table in self.tables.values():
+            name = table.changelog_topic.get_topic_name()
+            for (topic, partition), records in self.log.partitions.items():
+                if topic == name:
+                    event: Any = SimpleNamespace(message=SimpleNamespace(partition=partition, value=records))
+                    table.apply_changelog_batch([event])
+        self.follow()
+
+    def follow(self) -> None:
+        """Bring the Catalogue up to date with the changelogs."""
+        for table, apply in (
+            ("behaviour", self.catalogue.apply_behaviour),
+            ("content", self.catalogue.apply_content),
+        ):
+            name = self.tables[table].changelog_topic.get_topic_name()
+            for partition in range(self.settings.partitions):
+                records = self.log.partitions[name, partition]
+                start = self._applied.get((name, partition), 0)
+                latest: Mapping[bytes, bytes | None] = {r.key or b"": r.value for r in records[start:]}
+                self._applied[name, partition] = len(records)
+                if latest:
+                    apply(latest)
+
+    def feed(self, topic: str, key: str, value: Any) -> None:
+        """Append a record as a producer would; a value that is not bytes is sent as JSON."""
+        encoded = value if isinstance(value, bytes | None) else msgspec.json.encode(value)
+        partition = partition_of(key.encode(), self.settings.partitions)
+        self.log.append(topic, partition, Record(key.encode(), encoded))
+
+    def event(self, **fields: Any) -> None:
+        """Append an event, with defaults for what is not given."""
+        event = {
+            "type": "view",
+            "time": int(CLOCK * 1000) - 10_000_000,
+            "platform": "web",
+            "domain": "films",
+            "user": "ann",
+            "item": "i1",
+        } | fields
+        self.feed(self.topics.events.name, f"{event['platform']}:{event['user']}", event)
+
+    def item(self, name: str, **fields: Any) -> None:
+        """Append an item of the catalogue."""
+        self.feed(self.topics.items.name, name, {"id": name, "domain": "films", "title": name} | fields)
+
+    def waiting(self) -> Iterator[tuple[str, int]]:
+        """Topics and partitions with records that no agent has taken in."""
+        for topic in self.agents:
+            for partition in range(self.settings.partitions):
+                if self.committed.get((topic, partition), 0) < len(self.log.partitions[topic, partition]):
+                    yield topic, partition
+
+    async def step(self, topic: str, partition: int, length: int) -> None:
+        """Hand an agent one run of at most ``length`` records, and commit it."""
+        start = self.committed.get((topic, partition), 0)
+        records = self.log.partitions[topic, partition][start : start + length]
+        message = SimpleNamespace(topic=topic, partition=partition)
+        event: Any = SimpleNamespace(message=message, value=records, ack=lambda: None)
+        await self.agents[topic](Run(event, records))
+        await self.recommender.turn()
+        self.committed[topic, partition] = start + len(records)
+
+    async def drain(self, length: Callable[[], int] = lambda: 1000) -> None:
+        """Run the agents until nothing waits, with runs of these lengths."""
+        while waiting := list(self.waiting()):
+            for topic, partition in waiting:
+                await self.step(topic, partition, length())
+            self.follow()
+
+    def rows(self) -> dict[str, dict[int, dict[bytes, bytes]]]:
+        """Rows of every table, by partition."""
+        return {
+            name: {partition: dict(rows) for partition, rows in sorted(table.rows.items()) if rows}
+            for name, table in self.tables.items()
+        }

@@ -1,0 +1,220 @@
+"""The same log gives the same tables and the same records, bit by bit, however it is cut and interrupted."""
+
+from __future__ import annotations
+
+import random
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from models.fusion import Fusion
+from state import behaviour, users
+from state.marks import PARTITION_ROW_KEY
+from streams import judge
+from streams.messages import interaction_decoder
+from streams.settings import Settings
+from tests.replay.memory import CLOCK, CrashError, Log, Pipeline
+
+STAGES = ("ingest", "profile", "learn", "content")
+FUNCTIONS_OF_THE_LOG = ("received", "behaviour", "content")
+
+
+@pytest.fixture
+def plain(tmp_path: Path) -> Settings:
+    return Settings(_env_file=None, partitions=2, data_dir=tmp_path, list_size=5)  # type: ignore[call-arg]
+
+
+def fill(pipeline: Pipeline, events: int, seed: int = 1) -> None:
+    draw = random.Random(seed)
+    for number in range(40):
+        pipeline.item(f"i{number}", text="a film", attributes={"year": 1990 + number})
+    start = int(CLOCK * 1000) - 10_000_000
+    kinds = ["view", "click", "purchase", "rating", "dislike", "impression"]
+    for number in range(events):
+        pipeline.event(
+            id=f"e{number}",
+            user=f"u{draw.randrange(9)}",
+            item=f"i{min(int(draw.expovariate(0.1)), 39)}",
+            time=start + number * 1000,
+            type=draw.choice(kinds),
+        )
+
+
+def user_rows(pipeline: Pipeline) -> dict[bytes, bytes]:
+    return {
+        key: row
+        for rows in pipeline.rows()["users"].values()
+        for key, row in rows.items()
+        if key != PARTITION_ROW_KEY
+    }
+
+
+def outgoing(log: Log, pipeline: Pipeline) -> dict[str, Any]:
+    topics = pipeline.topics
+    return {
+        topic.name: log.values(topic.name)
+        for topic in (topics.interactions, topics.examples, topics.texts, topics.dead_letters)
+    }
+
+
+async def played(settings: Settings, length: Any, events: int = 400) -> Pipeline:
+    pipeline = Pipeline(settings)
+    fill(pipeline, events)
+    pipeline.event(id="e1", user="u1")
+    pipeline.feed(pipeline.topics.events.name, "web:u1", b"{broken")
+    topics = pipeline.topics
+    # One stage after the other, so that each reads the very same input whatever the lengths of its runs.
+    for topic in (topics.items, topics.events, topics.interactions, topics.examples):
+        for partition in range(settings.partitions):
+            while (topic.name, partition) in set(pipeline.waiting()):
+                await pipeline.step(topic.name, partition, length())
+        pipeline.follow()
+    return pipeline
+
+
+@pytest.mark.parametrize("seed", [1, 2, 3])
+async def test_the_lengths_of_runs_change_neither_tables_nor_outgoing_records(plain: Settings, seed: int) -> None:
+    draw = random.Random(seed)
+    whole = await played(plain, lambda: 100_000)
+    cut = await played(plain, lambda: draw.choice([1, 2, 3, 7, 31, 32, 33, 100]))
+    assert outgoing(cut.log, cut) == outgoing(whole.log, whole)
+    for table in FUNCTIONS_OF_THE_LOG:
+        assert cut.rows()[table] == whole.rows()[table], table
+    assert user_rows(cut) == user_rows(whole)
+
+
+async def test_single_events_are_learned_like_one_long_run(plain: Settings) -> None:
+    whole, single = await played(plain, lambda: 100_000, 120), await played(plain, lambda: 1, 120)
+    assert single.rows()["behaviour"] == whole.rows()["behaviour"]
+
+
+async def caught_up_after_each(settings: Settings, restart_at: int | None = None) -> Pipeline:
+    pipeline = Pipeline(settings)
+    source = Pipeline(settings)
+    fill(source, 150)
+    items = source.topics.items.name
+    for (topic, partition), records in source.log.partitions.items():
+        if topic == items:
+            pipeline.log.partitions[topic, partition] = list(records)
+    await pipeline.drain()
+    events = [
+        (partition, record)
+        for partition in range(settings.partitions)
+        for record in source.log.partitions[source.topics.events.name, partition]
+    ]
+    for number, (partition, record) in enumerate(events):
+        pipeline.log.partitions[record.topic, partition].append(record)
+        await pipeline.drain(lambda: 1)
+        if number == restart_at:
+            lists = pipeline.store.lists
+            pipeline = Pipeline(settings, log=pipeline.log, committed=pipeline.committed)
+            pipeline.store.lists = lists
+    return pipeline
+
+
+async def test_events_played_one_at_a_time_give_the_same_lists_every_time(plain: Settings) -> None:
+    first, second = await caught_up_after_each(plain), await caught_up_after_each(plain)
+    assert first.store.lists == second.store.lists
+    assert len(first.store.lists) == 9
+    assert all(len(each.items) == 5 for each in first.store.lists.values())
+
+
+async def test_a_restart_in_the_middle_gives_the_same_tables_and_records_as_none(plain: Settings) -> None:
+    straight, restarted = await caught_up_after_each(plain), await caught_up_after_each(plain, restart_at=75)
+    assert outgoing(restarted.log, restarted) == outgoing(straight.log, straight)
+    for table in FUNCTIONS_OF_THE_LOG:
+        assert restarted.rows()[table] == straight.rows()[table], table
+    assert user_rows(restarted) == user_rows(straight)
+
+
+@pytest.mark.parametrize("moment", ["sent", "written"])
+@pytest.mark.parametrize("stage", STAGES)
+async def test_a_crash_between_any_two_steps_of_a_run_counts_every_event_once(
+    plain: Settings, stage: str, moment: str
+) -> None:
+    straight = Pipeline(plain)
+    fill(straight, 300)
+    await straight.drain(lambda: 20)
+
+    draw = random.Random(7)
+    log, committed, crashes = Log(), dict[tuple[str, int], int](), Counter[str]()
+    fill(Pipeline(plain, log), 300)
+
+    def crash(step: str) -> bool:
+        crashed = step == f"{stage}: {moment}" and crashes[step] < 5 and draw.random() < 0.3
+        crashes[step] += crashed
+        return crashed
+
+    while True:
+        pipeline = Pipeline(plain, log, committed, crash)
+        try:
+            await pipeline.drain(lambda: 20)
+        except CrashError:
+            continue
+        break
+    assert sum(crashes.values()) > 1
+    assert user_rows(pipeline) == user_rows(straight)
+    assert examples_by_item(pipeline) == examples_by_item(straight)
+    assert steps(pipeline) == steps(straight)
+    assert pipeline.rows()["content"].keys() == straight.rows()["content"].keys()
+
+
+def examples_by_item(pipeline: Pipeline) -> dict[bytes, int]:
+    return {
+        key: int(behaviour.unpack([row])[0]["examples"])
+        for rows in pipeline.rows()["behaviour"].values()
+        for key, row in rows.items()
+        if key != PARTITION_ROW_KEY
+    }
+
+
+def steps(pipeline: Pipeline) -> int:
+    """Examples that the fusions of all partitions have counted."""
+    return sum(
+        fusion_of(pipeline, partition).examples for partition in pipeline.rows()["users"]
+    )
+
+
+def fusion_of(pipeline: Pipeline, partition: int) -> Fusion:
+    return judge.unpack(pipeline.tables["users"].change(partition).stage)[0]
+
+
+async def test_the_fusion_counts_every_example_once(plain: Settings) -> None:
+    pipeline = Pipeline(plain)
+    fill(pipeline, 200)
+    await pipeline.drain(lambda: 13)
+    assert steps(pipeline) == sum(examples_by_item(pipeline).values()) > 100
+
+
+async def test_an_event_sent_twice_under_two_offsets_counts_once(plain: Settings) -> None:
+    pipeline = Pipeline(plain)
+    for _ in range(3):
+        pipeline.event(id="same")
+    await pipeline.drain()
+    assert users.unpack(user_rows(pipeline)[b"web:ann"]).revision == 1
+
+
+async def test_an_event_sent_twice_beyond_the_window_is_dropped_by_the_user_row(tmp_path: Path) -> None:
+    settings = Settings(_env_file=None, partitions=1, data_dir=tmp_path, deduplication_window=0)  # type: ignore[call-arg]
+    pipeline = Pipeline(settings)
+    for _ in range(3):
+        pipeline.event(id="same")
+    await pipeline.drain()
+    assert len(pipeline.log.partitions[pipeline.topics.interactions.name, 0]) == 3
+    assert users.unpack(user_rows(pipeline)[b"web:ann"]).revision == 1
+
+
+async def test_an_interaction_names_the_event_that_it_was_made_from(plain: Settings) -> None:
+    pipeline = Pipeline(plain)
+    pipeline.event(id="first")
+    pipeline.event(id="second")
+    await pipeline.drain()
+    made = [
+        interaction_decoder.decode(value)
+        for records in pipeline.log.values(pipeline.topics.interactions.name).values()
+        for _, value in records
+        if value
+    ]
+    assert [(each.event, each.offset) for each in made] == [("first", 0), ("second", 1)]
