@@ -21,6 +21,9 @@ from streams.judge import LIST_LENGTH, Served
 MODEL = f"afresh-{version('afresh')}"
 
 
+DIGITS = 4
+"""Decimals of a score: more would make the lists longer and tell nobody anything."""
+
 NOTHING_SERVED = Served(
     np.empty(0, np.int32), np.empty((0, 2 * len(scorers.NAMES)), np.float32), np.zeros(len(fusion.CONTEXT)), np.empty(0, np.int32)
 )
@@ -113,14 +116,11 @@ class Lister:
 
     def _list(self, marked: Marked, served: Served, weights: npt.NDArray[np.float64]) -> UserList:
         parts = fusion.parts(weights[None], served.features[: self._size].T[:, None, :])[:, 0, :]
-        scores = parts.sum(axis=0)
+        rounded = np.round(parts.T.astype(np.float64), DIGITS)
+        scores = np.round(rounded.sum(axis=1), DIGITS).tolist()
         items = [
-            ListItem(
-                self._catalogue.ids[row],
-                round(float(scores[place]), 4),
-                {name: round(float(part), 4) for name, part in zip(scorers.NAMES, parts[:, place], strict=True)},
-            )
-            for place, row in enumerate(served.candidates[: self._size].tolist())
+            ListItem(self._catalogue.ids[row], score, dict(zip(scorers.NAMES, part, strict=True)))
+            for row, score, part in zip(served.candidates.tolist(), scores, rounded.tolist(), strict=False)
         ]
         row = marked.row
         return UserList(

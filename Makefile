@@ -1,0 +1,47 @@
+# What people type. ARGS goes to the command: make run ARGS="--events 20000"
+# Paths are relative throughout: Make splits an absolute one at its spaces.
+
+PYTHON ?= python3
+EXTRAS ?= local,dev
+ARGS ?=
+
+.PHONY: help run test bench venv clean
+
+help:
+	@echo "make run    watch a recommender learn from 100,000 real events (ARGS=--help for the options)"
+	@echo "make test   linters, types and all tests (ARGS goes to pytest)"
+	@echo "make bench  speed, latency and memory (ARGS=--help for the options)"
+	@echo "make venv   only make the environment, .venv, with PYTHON=$(PYTHON)"
+	@echo "make clean  remove the environment and all caches of the tools"
+
+# exec: a signal sent to make reaches the demo and not a shell in between.
+run: .venv/installed
+	@exec .venv/bin/afresh demo $(ARGS)
+
+test: .venv/installed
+	.venv/bin/ruff check .
+	.venv/bin/ruff format --check .
+	.venv/bin/python -m mypy
+	.venv/bin/python -m pytest $(ARGS)
+
+bench: .venv/installed-bench
+	@exec .venv/bin/python -m tests.benchmarks.bench $(ARGS)
+
+venv: .venv/installed
+
+.venv/installed: pyproject.toml deploy/constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+		echo "afresh needs Python 3.11 or newer, and $(PYTHON) is not; name one: make PYTHON=python3.12" >&2; exit 2; }
+	@$(PYTHON) -c 'import ensurepip, venv' || { \
+		echo "$(PYTHON) has no venv module; install it (on Debian: apt-get install python3-venv)" >&2; exit 2; }
+	$(PYTHON) -m venv .venv
+	.venv/bin/python -m pip install --constraint deploy/constraints.txt --editable ".[$(EXTRAS)]"
+	@touch .venv/installed
+
+.venv/installed-bench: .venv/installed
+	.venv/bin/python -m pip install --constraint deploy/constraints.txt --editable ".[$(EXTRAS),bench]"
+	@touch .venv/installed-bench
+
+clean:
+	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis build dist *.egg-info
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

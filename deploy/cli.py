@@ -1,0 +1,211 @@
+"""The command ``afresh``: what a person can mend is one sentence on stderr and exit status 2."""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from typer.core import TyperGroup
+
+from deploy.demo.command import demo
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from streams.settings import Settings
+
+PIPE_WIDTH = 200
+
+# Modules that need Kafka, Redis, torch or Faust are imported in the commands: `afresh --help` is to be quick.
+
+
+class Commands(TyperGroup):
+    """Commands whose errors are sentences."""
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run a command; exit with status 2 and a sentence if a person can mend what is wrong."""
+        try:
+            return super().invoke(ctx)
+        except Exception as error:
+            from deploy.explain import explain
+
+            sentence = explain(error)
+            if sentence is None:
+                raise
+            typer.echo(f"afresh: {sentence}", err=True)
+            raise typer.Exit(2) from error
+
+
+app = typer.Typer(
+    cls=Commands,
+    help="A streaming recommender that learns while it serves.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+topics_app = typer.Typer(no_args_is_help=True, help="Create the topics, or check them against the settings.")
+app.add_typer(topics_app, name="topics", epilog="Example: afresh topics check")
+app.command(epilog="Example: afresh demo --events 20000 --speed 50")(demo)
+
+
+@app.command(epilog="Example: AFRESH_KAFKA=kafka:9092 AFRESH_REDIS=redis://redis:6379/0 afresh worker")
+def worker() -> None:
+    """Take in events, learn from them, and keep the lists in Redis; SIGTERM ends it."""
+    from streams.worker import run
+
+    run(_settings())
+
+
+@app.command(epilog="Example: AFRESH_ENCODER=minilm afresh embed-worker")
+def embed_worker() -> None:
+    """Encode the texts of items, on a GPU if there is one; SIGTERM ends it."""
+    from streams.worker import run_embed
+
+    run_embed(_settings())
+
+
+@app.command(epilog="Example: AFRESH_PARTITIONS=8 afresh settings")
+def settings(
+    markdown: Annotated[
+        bool, typer.Option("--markdown", help="Print the reference page, without values.")
+    ] = False,
+) -> None:
+    """Print every setting with its value (secrets masked), default and meaning."""
+    from deploy.settings_table import settings_markdown, settings_table
+
+    if markdown:
+        typer.echo(settings_markdown(), nl=False)
+    else:
+        _console().print(settings_table(_settings()))
+
+
+@topics_app.command(epilog="Example: AFRESH_PARTITIONS=8 AFRESH_REPLICATION=3 afresh topics create")
+def create() -> None:
+    """Create the topics that are missing; those that are there stay as they are."""
+    from streams.kafka_admin import create_topics
+
+    values = _settings()
+    created = create_topics(values)
+    for name in created:
+        typer.echo(f"created {name}")
+    _check(values)
+
+
+@topics_app.command(epilog="Example: afresh topics check")
+def check() -> None:
+    """Name every difference between the broker's topics and the settings; exit status 1 if there is one."""
+    _check(_settings())
+
+
+@app.command(epilog="Example: zcat events.jsonl.gz | afresh replay - --speed 500 --from 2026-11-01T00:00:00Z")
+def replay(
+    file: Annotated[str, typer.Argument(help="JSON lines, also gzipped; - reads standard input.")],
+    speed: Annotated[str, typer.Option(help="Events a second, or max.")] = "max",
+    from_: Annotated[
+        str | None, typer.Option("--from", metavar="TIME", help="First time, RFC 3339 or ms.")
+    ] = None,
+    to: Annotated[
+        str | None, typer.Option("--to", metavar="TIME", help="First time that is left out.")
+    ] = None,
+) -> None:
+    """Feed events to Kafka; the events of one user stay in order."""
+    from deploy import replay as feeds
+
+    since, until = (None if text is None else feeds.parse_time(text) for text in (from_, to))
+    fed = feeds.replay(_settings(), file, speed=_speed(speed), since=since, until=until)
+    typer.echo(fed.words("events"))
+    raise typer.Exit(1 if fed.too_large else 0)
+
+
+@app.command(epilog="Example: afresh items catalogue.jsonl")
+def items(
+    file: Annotated[str, typer.Argument(help="JSON lines, also gzipped; - reads standard input.")],
+) -> None:
+    """Feed the catalogue to Kafka; an item replaces the one of the same id."""
+    from deploy import replay as feeds
+
+    fed = feeds.feed_items(_settings(), file)
+    typer.echo(fed.words("items"))
+    raise typer.Exit(1 if fed.too_large or fed.left_out else 0)
+
+
+@app.command(epilog="Example: afresh recommend web:ann --domain books")
+def recommend(
+    user: Annotated[str, typer.Argument(help="Canonical user, platform:user unless linked.")],
+    domain: Annotated[
+        str | None, typer.Option(help="Whose popular items to show to a user without a list.")
+    ] = None,
+    json: Annotated[bool, typer.Option("--json", help="Print the JSON as it stands in Redis.")] = False,
+) -> None:
+    """Print a user's list as an application reads it."""
+    from deploy.recommend import find, ranking_table
+
+    found = find(_settings(), user, domain)
+    if not found.personal:
+        typer.echo(f"no list for {user!r} yet; this is what is popular in {domain!r}", err=True)
+    if json:
+        typer.echo(found.json)
+    else:
+        _console().print(ranking_table(found))
+
+
+def _settings() -> Settings:
+    from streams.settings import Settings
+
+    return Settings()
+
+
+def _check(values: Settings) -> None:
+    from streams.kafka_admin import check_topics
+    from streams.topics import Topics
+
+    differences = check_topics(values)
+    for difference in differences:
+        typer.echo(difference)
+    if differences:
+        raise typer.Exit(1)
+    typer.echo(f"all {len(Topics(values).all())} topics are right")
+
+
+def _speed(text: str) -> float | None:
+    if text == "max":
+        return None
+    try:
+        speed = float(text)
+    except ValueError:
+        speed = 0.0
+    if not speed > 0:
+        raise typer.BadParameter(f"{text!r} is not a number above 0, nor 'max'", param_hint="--speed")
+    return speed
+
+
+def _console() -> Console:
+    from rich.console import Console
+
+    # At the 80 columns that rich takes for a pipe, values would break over lines and grep would miss them.
+    return Console(width=None if sys.stdout.isatty() else PIPE_WIDTH)
+
+
+def main() -> None:
+    """Run the command ``afresh``."""
+    # What kafka-python logs while it tries again, our sentence says once.
+    logging.getLogger("kafka").setLevel(logging.CRITICAL)
+    try:
+        app()
+    finally:
+        _flush()
+
+
+def _flush() -> None:
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # Python flushes once more at its end and would complain.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+if __name__ == "__main__":
+    main()

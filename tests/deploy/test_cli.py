@@ -1,0 +1,282 @@
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import pytest
+from kafka import KafkaConsumer, TopicPartition
+from redis import Redis
+from typer.testing import CliRunner, Result
+
+from deploy.cli import app
+from deploy.servers.kafka import REPOSITORY
+from streams.kafka_admin import create_topics
+from streams.settings import Settings
+from streams.topics import Topics
+
+COMMANDS: Sequence[Sequence[str]] = (
+    ("demo",),
+    ("worker",),
+    ("embed-worker",),
+    ("settings",),
+    ("topics", "create"),
+    ("topics", "check"),
+    ("replay",),
+    ("items",),
+    ("recommend",),
+)
+EVENT = {
+    "id": "e1",
+    "type": "view",
+    "time": 1,
+    "user": "ann",
+    "item": "film-1",
+    "platform": "web",
+    "domain": "films",
+}
+
+
+@pytest.fixture(autouse=True)
+def _elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Work where there is no ``.env``."""
+    monkeypatch.chdir(tmp_path)
+
+
+def variables(settings: Settings) -> dict[str, str]:
+    return {
+        "AFRESH_KAFKA": settings.kafka,
+        "AFRESH_REDIS": settings.redis.get_secret_value(),
+        "AFRESH_NAMESPACE": settings.namespace,
+        "AFRESH_PARTITIONS": str(settings.partitions),
+        "AFRESH_START_TIMEOUT_SECONDS": "20",
+    }
+
+
+def afresh(*arguments: str, **environment: str) -> Result:
+    return CliRunner().invoke(app, list(arguments), env=environment)
+
+
+def process(*arguments: str, **environment: str) -> subprocess.Popen[bytes]:
+    """The command as a person runs it."""
+    return subprocess.Popen(
+        [sys.executable, "-m", "deploy.cli", *arguments],
+        env=os.environ | {"PYTHONPATH": str(REPOSITORY)} | environment,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+
+
+def wait_for_an_event(settings: Settings) -> None:
+    consumer = KafkaConsumer(bootstrap_servers=settings.brokers, auto_offset_reset="earliest")
+    topic = Topics(settings).events
+    consumer.assign([TopicPartition(topic.name, number) for number in range(settings.partitions)])
+    assert consumer.poll(timeout_ms=30_000)
+    consumer.close()
+
+
+@pytest.fixture
+def ready(settings: Settings) -> Settings:
+    """A deployment with its topics."""
+    create_topics(settings)
+    return settings
+
+
+@pytest.fixture
+def listed(settings: Settings) -> Iterator[Settings]:
+    """A deployment whose Redis holds a list."""
+    entry = {"id": "film-1", "score": 1.0, "parts": {"text": 1.0}}
+    with Redis.from_url(settings.redis.get_secret_value()) as redis:
+        redis.set(
+            f"{settings.namespace}:recommendations:web:ann",
+            json.dumps({"generated_at": "now", "model": "m", "user": "web:ann", "items": [entry]}),
+        )
+        redis.set(
+            f"{settings.namespace}:popular:films", json.dumps({"generated_at": "now", "items": [entry]})
+        )
+        yield settings
+
+
+@pytest.mark.parametrize("command", COMMANDS, ids="-".join)
+def test_every_command_has_help_with_an_example(command: Sequence[str]) -> None:
+    result = afresh(*command, "--help", COLUMNS="200")
+    assert result.exit_code == 0
+    assert re.search(rf"Example: .*afresh {' '.join(command)}", result.stdout)
+
+
+def test_help_does_not_wait_for_torch_or_faust() -> None:
+    code = "import sys, deploy.cli; print({'torch', 'faust', 'transformers', 'river'} & set(sys.modules))"
+    done = subprocess.run([sys.executable, "-c", code], cwd=REPOSITORY, capture_output=True, check=True)
+    assert done.stdout == b"set()\n"
+
+
+def test_settings_are_shown_with_secrets_masked() -> None:
+    result = afresh("settings", AFRESH_REDIS="redis://:s3cret@redis:6379/0", AFRESH_LIST_SIZE="7")
+    assert result.exit_code == 0
+    assert "s3cret" not in result.stdout
+    assert "redis://***@redis:6379/0" in result.stdout
+
+
+def test_the_reference_page_needs_no_valid_settings() -> None:
+    result = afresh("settings", "--markdown", AFRESH_PARTITIONS="none")
+    assert result.exit_code == 0
+    assert "| `AFRESH_PARTITIONS` | `4` |" in result.stdout
+
+
+def test_a_setting_that_does_not_fit_is_named_in_one_sentence() -> None:
+    result = afresh("settings", AFRESH_PARTITIONS="none")
+    assert result.exit_code == 2
+    assert result.stderr.startswith("afresh: AFRESH_PARTITIONS: ")
+    assert result.stderr.count("\n") == 1
+
+
+def test_topics_are_created_and_then_right(settings: Settings) -> None:
+    result = afresh("topics", "create", **variables(settings))
+    names = [topic.name for topic in Topics(settings).all()]
+    assert result.exit_code == 0
+    assert result.stdout.splitlines() == [f"created {name}" for name in names] + [
+        f"all {len(names)} topics are right"
+    ]
+
+
+def test_check_names_every_difference_and_exits_1(ready: Settings) -> None:
+    result = afresh("topics", "check", **variables(ready) | {"AFRESH_PARTITIONS": "3"})
+    assert result.exit_code == 1
+    assert result.stdout.splitlines() == [
+        f"{topic.name} has 2 partitions instead of 3" for topic in Topics(ready).all()
+    ]
+
+
+def test_check_says_how_many_topics_are_right(ready: Settings) -> None:
+    result = afresh("topics", "check", **variables(ready))
+    assert (result.exit_code, result.stdout) == (0, f"all {len(Topics(ready).all())} topics are right\n")
+
+
+def test_create_does_not_hide_what_it_cannot_mend(ready: Settings) -> None:
+    result = afresh("topics", "create", **variables(ready) | {"AFRESH_PARTITIONS": "3"})
+    assert result.exit_code == 1
+    assert "has 2 partitions instead of 3" in result.stdout
+
+
+def test_replay_says_what_became_of_the_lines(ready: Settings, tmp_path: Path) -> None:
+    (tmp_path / "events.jsonl").write_text(json.dumps(EVENT) + "\nnot JSON\n")
+    result = afresh("replay", "events.jsonl", "--speed", "1000", **variables(ready))
+    assert result.exit_code == 0
+    assert re.fullmatch(r"sent 2 events in [\d.]+ s \([\d,]+/s\); 1 malformed\n", result.stdout)
+
+
+def test_replay_takes_a_range_of_time_from_standard_input(ready: Settings) -> None:
+    lines = b"".join(
+        json.dumps(EVENT | {"id": f"e{time}", "time": time}).encode() + b"\n" for time in range(10)
+    )
+    command = ("replay", "-", "--from", "1970-01-01T00:00:00.003Z", "--to", "6")
+    out, err = process(*command, **variables(ready)).communicate(lines, timeout=60)
+    assert (out.startswith(b"sent 3 events"), err) == (True, b"")
+    assert b"7 left out" in out
+
+
+def test_an_event_that_kafka_cannot_take_is_an_exit_status_of_1(ready: Settings, tmp_path: Path) -> None:
+    (tmp_path / "events.jsonl").write_text(json.dumps(EVENT | {"session": "x" * 2_000_000}))
+    result = afresh("replay", "events.jsonl", **variables(ready))
+    assert result.exit_code == 1
+    assert "1 too large for Kafka" in result.stdout
+
+
+def test_items_are_fed_and_lines_that_are_no_items_are_an_exit_status_of_1(
+    ready: Settings, tmp_path: Path
+) -> None:
+    good = json.dumps({"id": "film-1", "domain": "films"})
+    (tmp_path / "items.jsonl").write_text(good + "\n")
+    assert afresh("items", "items.jsonl", **variables(ready)).exit_code == 0
+    (tmp_path / "items.jsonl").write_text(good + "\nno item\n")
+    result = afresh("items", "items.jsonl", **variables(ready))
+    assert result.exit_code == 1
+    assert result.stdout.startswith("sent 1 items")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("replay", "none.jsonl"), "none.jsonl: No such file or directory"),
+        (("replay", "."), ".: Is a directory"),
+        (("items", "none.jsonl"), "none.jsonl: No such file or directory"),
+        (("replay", "none.jsonl", "--from", "yesterday"), "'yesterday' is no time"),
+    ],
+)
+def test_a_mistake_is_one_sentence_and_exit_status_2(arguments: Sequence[str], words: str) -> None:
+    result = afresh(*arguments)
+    assert result.exit_code == 2
+    assert words in result.stderr
+    assert result.stdout == ""
+
+
+@pytest.mark.parametrize("speed", ["0", "-1", "fast", "nan"])
+def test_a_speed_that_is_none_is_refused(speed: str) -> None:
+    result = afresh("replay", "none.jsonl", "--speed", speed)
+    assert result.exit_code == 2
+    assert "is not a number above 0" in result.stderr
+
+
+def test_a_list_is_printed_as_a_table(listed: Settings) -> None:
+    result = afresh("recommend", "web:ann", **variables(listed))
+    assert result.exit_code == 0
+    assert "film-1" in result.stdout
+
+
+def test_a_list_is_printed_as_the_json_that_applications_get(listed: Settings) -> None:
+    result = afresh("recommend", "web:ann", "--json", **variables(listed))
+    assert json.loads(result.stdout)["user"] == "web:ann"
+
+
+def test_a_user_without_a_list_is_shown_what_is_popular_and_told_so(listed: Settings) -> None:
+    result = afresh("recommend", "web:bob", "--domain", "films", "--json", **variables(listed))
+    assert result.exit_code == 0
+    assert json.loads(result.stdout)["items"][0]["id"] == "film-1"
+    assert "no list for 'web:bob' yet; this is what is popular in 'films'" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("topics", "check"), b"Kafka at 127.0.0.1:1 did not answer"),
+        (("topics", "create"), b"Kafka at 127.0.0.1:1 did not answer"),
+        (("replay", "-"), b"Kafka at 127.0.0.1:1 did not answer"),
+        (("recommend", "web:ann"), b"AFRESH_REDIS"),
+    ],
+    ids=lambda value: "-".join(value) if isinstance(value, tuple) else "",
+)
+def test_a_server_that_is_not_there_is_one_sentence_and_no_traceback(
+    arguments: Sequence[str], words: bytes
+) -> None:
+    addresses = {"AFRESH_KAFKA": "127.0.0.1:1", "AFRESH_REDIS": "redis://127.0.0.1:1"}
+    running = process(*arguments, **addresses, AFRESH_START_TIMEOUT_SECONDS="0.3")
+    out, err = running.communicate(b"{}\n", timeout=60)
+    assert (running.returncode, out) == (2, b"")
+    assert err.startswith(b"afresh: ")
+    assert words in err
+    assert err.count(b"\n") == 1
+
+
+def test_a_reader_that_goes_away_ends_the_command_quietly() -> None:
+    running = process("settings", "--markdown")
+    assert running.stdout is not None
+    assert running.stderr is not None
+    running.stdout.close()
+    assert running.stderr.read() == b""
+    running.wait(60)
+
+
+def test_ctrl_c_ends_a_replay_quietly(ready: Settings) -> None:
+    running = process("replay", "-", **variables(ready))
+    assert running.stdin is not None
+    assert running.stderr is not None
+    running.stdin.write(json.dumps(EVENT).encode() + b"\n")
+    running.stdin.flush()
+    wait_for_an_event(ready)
+    running.send_signal(signal.SIGINT)
+    assert running.wait(60) == 130
+    assert running.stderr.read() == b""

@@ -1,0 +1,118 @@
+import json
+from collections.abc import Iterator
+
+import pytest
+from pydantic import SecretStr
+from redis import Redis
+from rich.console import Console
+
+from deploy.recommend import Found, find, ranking_table
+from deploy.servers import Server
+from streams.errors import AfreshError
+from streams.settings import Settings
+
+LIST = {
+    "revision": 12,
+    "generated_at": "2026-11-23T16:40:00.123456Z",
+    "user": "web:ann",
+    "last_event": "e1",
+    "model": "m1",
+    "items": [
+        {"id": "film-1", "score": 1.23456, "parts": {"neighbours": 0.5, "text": 0.25}},
+        {"id": "[red]film\x1b[2J", "score": 0.5, "parts": {}},
+    ],
+}
+POPULAR = {
+    "generated_at": "2026-11-23T16:40:00Z",
+    "domain": "films",
+    "items": [{"id": "film-9", "score": 42.0}],
+}
+
+
+@pytest.fixture
+def served(redis_server: Server) -> Iterator[Settings]:
+    """Settings of a Redis that holds a list of web:ann and what is popular in films."""
+    settings = Settings(_env_file=None, redis=SecretStr(redis_server.address), namespace="recommend-test")
+    with Redis.from_url(redis_server.address) as redis:
+        redis.set("recommend-test:recommendations:web:ann", json.dumps(LIST))
+        redis.set("recommend-test:popular:films", json.dumps(POPULAR))
+        yield settings
+        redis.delete("recommend-test:recommendations:web:ann", "recommend-test:popular:films")
+
+
+def shown(found: Found) -> str:
+    console = Console(width=120, record=True, force_terminal=False)
+    with console.capture() as capture:
+        console.print(ranking_table(found))
+    return capture.get()
+
+
+def test_a_list_is_found_as_it_stands(served: Settings) -> None:
+    found = find(served, "web:ann")
+    assert found.personal
+    assert json.loads(found.json) == LIST
+
+
+def test_a_user_without_a_list_gets_what_is_popular(served: Settings) -> None:
+    found = find(served, "web:bob", "films")
+    assert not found.personal
+    assert json.loads(found.json) == POPULAR
+
+
+def test_a_list_of_ones_own_comes_before_what_is_popular(served: Settings) -> None:
+    assert find(served, "web:ann", "films").personal
+
+
+def test_a_user_without_a_list_and_no_domain_is_told_of_the_domain(served: Settings) -> None:
+    with pytest.raises(AfreshError, match="no list for 'web:bob'; add --domain"):
+        find(served, "web:bob")
+
+
+def test_a_domain_without_events_says_so(served: Settings) -> None:
+    with pytest.raises(AfreshError, match="nothing popular in 'books' yet"):
+        find(served, "web:bob", "books")
+
+
+def test_a_user_without_a_platform_is_told_how_users_are_named(served: Settings) -> None:
+    with pytest.raises(AfreshError, match="users are named platform:user"):
+        find(served, "ann")
+
+
+def test_a_namespace_has_lists_of_its_own(served: Settings) -> None:
+    with pytest.raises(AfreshError):
+        find(served.model_copy(update={"namespace": "other"}), "web:ann", "films")
+
+
+def test_the_table_shows_rank_item_score_and_parts() -> None:
+    text = shown(Found("web:ann", True, json.dumps(LIST).encode()))
+    first = next(line for line in text.splitlines() if "film-1" in line)
+    assert [cell.strip() for cell in first.split("│")[1:-1]] == [
+        "1",
+        "film-1",
+        "1.235",
+        "neighbours 0.5, text 0.25",
+    ]
+    assert "web:ann" in text
+
+
+def test_a_table_of_popular_items_says_that_it_is_one() -> None:
+    assert "popular in films" in shown(Found("films", False, json.dumps(POPULAR).encode()))
+
+
+def test_an_id_cannot_command_the_terminal() -> None:
+    text = shown(Found("web:ann", True, json.dumps(LIST).encode()))
+    assert "\x1b" not in text
+    assert "[red]film" in text
+
+
+@pytest.mark.parametrize("stored", [b"", b"no JSON", b"[]", b'{"items": 3}', b"\xff"])
+def test_what_is_no_list_is_refused(stored: bytes) -> None:
+    with pytest.raises(AfreshError, match="what Redis holds for web:ann is no list"):
+        ranking_table(Found("web:ann", True, stored))
+
+
+@pytest.mark.parametrize("url", ["s3cret", "http://s3cret@redis", "redis://:s3cret@redis:port"])
+def test_an_address_that_is_no_redis_url_is_refused_without_showing_it(url: str) -> None:
+    with pytest.raises(AfreshError, match="AFRESH_REDIS must be a URL") as raised:
+        find(Settings(_env_file=None, redis=SecretStr(url)), "web:ann")
+    assert "s3cret" not in str(raised.value)

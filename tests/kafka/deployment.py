@@ -1,0 +1,153 @@
+"""A deployment for one test: topics, worker processes, producers, and a look at what became of things."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, TypeVar
+
+import msgspec
+from kafka import KafkaConsumer, KafkaProducer, TopicPartition
+from redis import Redis
+
+from deploy.demo.scrape import Page, Readings
+from deploy.demo.workers import COMMAND, READY_SECONDS, environment, variables
+from deploy.servers.process import ServerProcess, free_ports, running
+from state.lists import PopularList, UserList
+from streams.kafka_admin import create_topics
+from streams.settings import Settings
+from streams.topics import Topic, Topics
+
+T = TypeVar("T")
+
+NOW_MS = int(time.time() * 1000) - 3_600_000
+
+
+class Deployment:
+    """What a test does to a deployment, and sees of it."""
+
+    def __init__(self, settings: Settings, folder: Path) -> None:
+        self.settings = settings
+        self.topics = Topics(settings)
+        self.folder = folder
+        self.redis = Redis.from_url(settings.redis.get_secret_value())
+        self.producer = KafkaProducer(
+            bootstrap_servers=settings.brokers, enable_idempotence=settings.idempotence, metrics_enabled=False
+        )
+        self._count = 0
+
+    def send(self, topic: Topic, key: str, value: Any) -> None:
+        """Send a record; a value that is neither bytes nor None as JSON."""
+        encoded = value if isinstance(value, bytes | None) else msgspec.json.encode(value)
+        self.producer.send(topic.name, encoded, key.encode()).get(timeout=20)
+
+    def item(self, name: str, **fields: Any) -> None:
+        """Send an item."""
+        self.send(self.topics.items, name, {"id": name, "domain": "films", "title": name} | fields)
+
+    def event(self, user: str, item: str, **fields: Any) -> str:
+        """Send an event and return its id."""
+        self._count += 1
+        event = {
+            "id": f"event-{self._count}",
+            "type": "view",
+            "time": NOW_MS + 1000 * self._count,
+            "user": user,
+            "item": item,
+            "platform": "web",
+            "domain": "films",
+        } | fields
+        self.send(self.topics.events, f"web:{user}", event)
+        return str(event["id"])
+
+    def list_of(self, user: str) -> UserList | None:
+        """Read the list of a user of the platform ``web``."""
+        found: Any = self.redis.get(f"{self.settings.namespace}:recommendations:web:{user}")
+        return found and msgspec.json.decode(found, type=UserList)
+
+    def popular(self, domain: str = "films") -> PopularList | None:
+        """Read the popular list of a domain."""
+        found: Any = self.redis.get(f"{self.settings.namespace}:popular:{domain}")
+        return found and msgspec.json.decode(found, type=PopularList)
+
+    def answer(self, user: str, event: str) -> UserList:
+        """Wait for the list of a user that takes in an event."""
+        return wait(lambda: (made := self.list_of(user)) and made.last_event == event and made, "the list")
+
+    def records(self, topic: Topic) -> list[Any]:
+        """Read everything that stands in a topic."""
+        places = [TopicPartition(topic.name, partition) for partition in range(topic.partitions)]
+        consumer = KafkaConsumer(bootstrap_servers=self.settings.brokers, auto_offset_reset="earliest")
+        try:
+            consumer.assign(places)
+            consumer.seek_to_beginning(*places)
+            found: list[Any] = []
+            while batch := consumer.poll(timeout_ms=1500):
+                found += [record for records in batch.values() for record in records]
+        finally:
+            consumer.close()
+        return found
+
+    def process(self, name: str = "worker") -> ServerProcess:
+        """Prepare a process of ours."""
+        (port,) = free_ports(1)
+        folder = self.folder / f"{name}-{port}"
+        folder.mkdir(parents=True)
+        return ServerProcess(f"afresh {name}", [*COMMAND, name], port=port, folder=folder)
+
+    @contextmanager
+    def running(self, process: ServerProcess) -> Iterator[Page]:
+        """Run a process of ours until it is ready and for as long as the test goes on."""
+        with environment(self.variables(process)), running(process):
+            yield self.ready(process)
+
+    def variables(self, process: ServerProcess) -> dict[str, str]:
+        """Environment of a process of ours."""
+        port = str(process.port)
+        return variables(self.settings) | {"AFRESH_METRICS_PORT": port, "AFRESH_EMBED_METRICS_PORT": port}
+
+    def ready(self, process: ServerProcess) -> Page:
+        """Wait until a process is ready."""
+        page = Page(process.port)
+        wait(page.ready, f"{process.name} to be ready; see {process.log}", READY_SECONDS)
+        return page
+
+    def close(self) -> None:
+        """Let go of the servers."""
+        self.producer.close(timeout=5)
+        self.redis.close()
+
+
+@contextmanager
+def deployment(settings: Settings, folder: Path) -> Iterator[Deployment]:
+    """Make a deployment's topics, and let go of the servers at the end."""
+    create_topics(settings)
+    made = Deployment(settings, folder)
+    try:
+        yield made
+    finally:
+        made.close()
+
+
+def wait(look: Callable[[], T | None | bool], what: str, seconds: float = 30.0) -> T:
+    """Look until there is something to see."""
+    deadline = time.monotonic() + seconds
+    while True:
+        found = look()
+        if found:
+            return found
+        if time.monotonic() > deadline:
+            raise AssertionError(f"waited {seconds:g} s in vain for {what}")
+        time.sleep(0.02)
+
+
+def accepted(page: Page) -> int:
+    """Events that a worker has taken in."""
+    return page.read().total("afresh_events_total", outcome="accepted")
+
+
+def learned(readings: Readings) -> int:
+    """Examples that a worker has learned from."""
+    return readings.total("afresh_stage_records_total", stage="learn")

@@ -1,0 +1,24 @@
+from state.identities import Identities
+
+
+def test_a_user_whom_nobody_linked_is_the_platform_and_the_name() -> None:
+    assert Identities().resolve("tv", "ann:2 🎬") == "tv:ann:2 🎬"
+
+
+def test_users_of_two_platforms_can_be_one() -> None:
+    identities = Identities()
+    identities.apply("web:ann", "person-7")
+    identities.apply("tv:4711", "person-7")
+    assert identities.resolve("web", "ann") == identities.resolve("tv", "4711") == "person-7"
+    assert identities.resolve("tv", "ann") == "tv:ann"
+    assert len(identities) == 2
+
+
+def test_the_newest_link_counts_and_can_be_ended() -> None:
+    identities = Identities()
+    identities.apply("web:ann", "person-7")
+    identities.apply("web:ann", "person-8")
+    assert identities.resolve("web", "ann") == "person-8"
+    identities.apply("web:ann", None)
+    identities.apply("web:never linked", None)
+    assert identities.resolve("web", "ann") == "web:ann"

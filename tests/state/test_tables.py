@@ -1,0 +1,162 @@
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import msgspec
+import pytest
+from faust.types import TP
+from hypothesis import given
+from hypothesis import strategies as st
+
+from state.marks import PARTITION_ROW_KEY, PARTITION_ROW_VERSION, PartitionRow
+from state.tables import Change, Rows, RowVersionError, RunTable, packed_size
+from streams.app import create_app
+from streams.settings import Settings
+
+CHANGELOG = "test.rows.changelog"
+
+edits = st.lists(st.tuples(st.sampled_from([b"a", b"b", b"c"]), st.none() | st.binary(max_size=3)), max_size=6)
+
+
+@pytest.fixture
+def table(tmp_path: Path) -> RunTable:
+    app = create_app(Settings(_env_file=None, data_dir=tmp_path), "test")  # type: ignore[call-arg]
+    return RunTable(app, name="rows", changelog=CHANGELOG, partitions=4)
+
+
+def edit(change: Change, key: bytes, row: bytes | None) -> None:
+    if row is None:
+        change.delete(key)
+    else:
+        change.put(key, row)
+
+
+def changelog_run(partition: int, *records: tuple[bytes, bytes | None]) -> Any:
+    run = [SimpleNamespace(key=key, value=row) for key, row in records]
+    return SimpleNamespace(message=SimpleNamespace(partition=partition, value=run))
+
+
+@given(st.lists(edits, max_size=5))
+def test_a_change_sees_its_own_edits_and_others_see_them_once_it_is_applied(changes: list[Any]) -> None:
+    rows, model = Rows(), Rows()
+    for each in changes:
+        change, before = Change(rows, 1), dict(rows)
+        seen = dict(model)
+        for key, row in each:
+            edit(change, key, row)
+            seen[key] = row
+            assert change.get(key) == row
+        assert rows == before
+        change.apply()
+        model = {key: row for key, row in seen.items() if row is not None}
+        assert {key: row for key, row in rows.items() if key != PARTITION_ROW_KEY} == model
+
+
+@given(st.lists(edits, max_size=5))
+def test_rows_recovered_from_the_records_of_all_changes_are_the_rows(changes: list[Any]) -> None:
+    rows, log = Rows(), list[tuple[bytes, bytes | None]]()
+    for number, each in enumerate(changes):
+        change = Change(rows, 1)
+        change.marks.count("events", 0, number)
+        for key, row in each:
+            edit(change, key, row)
+        log += change.records()
+        change.apply()
+    recovered: Rows = {key: row for key, row in dict(log).items() if row is not None}
+    assert recovered == rows
+
+
+def test_a_change_that_is_dropped_leaves_nothing() -> None:
+    rows = {b"a": b"1"}
+    change = Change(rows, 1)
+    change.put(b"a", b"2")
+    change.delete(b"a")
+    change.marks.count("events", 0, 7)
+    change.stage = b"weights"
+    del change
+    assert rows == {b"a": b"1"}
+    assert Change(rows, 1).marks.count("events", 0, 7)
+
+
+def test_marks_and_stage_stand_in_the_partitions_row() -> None:
+    rows = Rows()
+    change = Change(rows, 2)
+    change.marks.count("events", 1, 7)
+    change.stage = b"weights"
+    assert [key for key, _ in change.records()] == [PARTITION_ROW_KEY]
+    change.apply()
+    again = Change(rows, 2)
+    assert not again.marks.count("events", 1, 7)
+    assert again.marks.count("events", 1, 8)
+    assert again.stage == b"weights"
+
+
+def test_a_row_edited_twice_is_written_once() -> None:
+    change = Change(Rows(), 1)
+    change.put(b"a", b"1")
+    change.delete(b"a")
+    change.put(b"a", b"2")
+    assert change.records()[:-1] == [(b"a", b"2")]
+
+
+def test_the_keys_of_a_partition_are_those_of_its_rows_alone() -> None:
+    rows = {b"z": b"", PARTITION_ROW_KEY: b"", b"a": b""}
+    assert list(Change(rows, 1).keys()) == [b"z", b"a"]
+
+
+def test_a_partitions_row_of_a_newer_version_is_refused_by_name() -> None:
+    newer = msgspec.msgpack.encode(PartitionRow(version=PARTITION_ROW_VERSION + 1))
+    with pytest.raises(RowVersionError, match=r"partition's row has version 2; this program knows 1"):
+        Change({PARTITION_ROW_KEY: newer}, 1)
+
+
+def test_fields_that_a_newer_program_appended_to_a_row_of_the_same_version_are_passed_over() -> None:
+    longer = msgspec.msgpack.encode([PARTITION_ROW_VERSION, {}, b"stage", "new"])
+    assert Change({PARTITION_ROW_KEY: longer}, 1).stage == b"stage"
+
+
+def test_the_size_of_records_counts_keys_rows_and_deletions() -> None:
+    assert packed_size([(b"ab", b"123"), (b"c", None)]) == 6
+
+
+def test_runs_of_the_changelog_are_applied_in_order_to_their_partition(table: RunTable) -> None:
+    table.apply_changelog_batch(
+        [
+            changelog_run(1, (b"a", b"1"), (b"b", b"1"), (b"a", b"2")),
+            changelog_run(2, (b"a", b"9")),
+            changelog_run(1, (b"b", None), (b"never there", None)),
+        ]
+    )
+    assert table.rows == {1: {b"a": b"2"}, 2: {b"a": b"9"}}
+
+
+def test_rows_are_counted_without_those_of_partitions(table: RunTable) -> None:
+    table.apply_changelog_batch([changelog_run(1, (b"a", b"1"), (PARTITION_ROW_KEY, b"")), changelog_run(2, (b"b", b"1"))])
+    assert table.count_rows() == 2
+
+
+async def test_a_rebalance_drops_the_rows_of_partitions_that_left_or_come_anew(table: RunTable) -> None:
+    for partition in range(4):
+        table.rows[partition][b"a"] = b"1"
+    stays, comes = TP(CHANGELOG, 0), TP(CHANGELOG, 1)
+    assigned = {stays, comes, TP("test.events", 2)}
+    await table.on_rebalance(assigned, revoked={TP(CHANGELOG, 3)}, newly_assigned={comes})
+    assert dict(table.rows) == {0: {b"a": b"1"}}
+
+
+async def test_every_rebalance_counts_as_a_generation(table: RunTable) -> None:
+    await table.on_rebalance(set(), set(), set())
+    await table.on_rebalance(set(), set(), set())
+    assert table.generation == 2
+
+
+def test_a_change_of_the_table_is_one_of_its_partition(table: RunTable) -> None:
+    change = table.change(3)
+    change.put(b"a", b"1")
+    change.apply()
+    assert table.rows[3][b"a"] == b"1"
+    assert table.count_rows() == 1
+
+
+def test_nothing_is_kept_on_disk_so_recovery_reads_the_whole_changelog(table: RunTable) -> None:
+    assert table.persisted_offset(TP(CHANGELOG, 0)) is None
