@@ -1,6 +1,6 @@
 -- Writes a list unless a newer one of the same user stands there: a worker that slept, or that repeats a run after
 -- a crash, must not bring an older list back. A list begins with its age: since, revision, generated_at, in order.
-local AGE = '^{"since":(%d+),"revision":(%d+),"generated_at":"([^"]*)"'
+local AGE = '^{"since":(-?%d+),"revision":(%d+),"generated_at":"([^"]*)"'
 local held = redis.call('GET', KEYS[1])
 if held then
   local since, revision, generated = string.match(held, AGE)

@@ -24,6 +24,9 @@ RECENT_EVENTS = 32
 SEEN_LIMIT = 4096
 """Items left out of the user's lists, the newest first."""
 
+DOMAIN_LIMIT = 100
+"""Domains counted; producers choose their names, and a row must fit into a record batch."""
+
 _KEY_BYTES = 8
 _SEEN_BYTES = 4
 _TIME_BYTES = 4
@@ -52,7 +55,7 @@ class UserRow(msgspec.Struct, array_like=True):
     vectors
         Short- and long-term vectors, float32, shape (2, d).
     domains
-        Interactions by domain.
+        Interactions by domain, of the first ``DOMAIN_LIMIT`` domains.
     """
 
     version: int = USER_ROW_VERSION
@@ -89,7 +92,8 @@ class UserRow(msgspec.Struct, array_like=True):
         self.last_event = event
         self.last_time = max(self.last_time, time)
         self.events = (event_key + self.events)[: RECENT_EVENTS * _KEY_BYTES]
-        self.domains[domain] = self.domains.get(domain, 0) + 1
+        if domain in self.domains or len(self.domains) < DOMAIN_LIMIT:
+            self.domains[domain] = self.domains.get(domain, 0) + 1
 
     def leave_out(self, item_key: bytes) -> None:
         """Leave an item out of the user's lists from now on."""

@@ -59,7 +59,9 @@ class Content:
             metrics.DEAD_LETTERS.labels(error.reason).inc()
             return 0
         if item is None:
-            change.delete(record.key)
+            # A key that no item has may be anything: longer than a record batch, or no text.
+            if change.get(record.key) is not None:
+                change.delete(record.key)
             return len(record.key)
         return self._put_item(record.key, item, change, outgoing)
 

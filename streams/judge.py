@@ -5,6 +5,7 @@ Kept in the partition row of the user table, so that every example counts exactl
 
 from __future__ import annotations
 
+import logging
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -16,6 +17,11 @@ import numpy.typing as npt
 from models import rank, scorers
 from models.fusion import Fusion
 from streams import metrics
+
+logger = logging.getLogger(__name__)
+
+FEATURES = [f"{name}_{kind}" for name in scorers.NAMES for kind in ("log", "root")]
+"""Names of the fusion's features, in the order of ``models.fusion.features``."""
 
 LIST_LENGTH = 10
 """Length of the lists that the metrics judge."""
@@ -87,8 +93,19 @@ class Verdicts(msgspec.Struct, array_like=True):
 
 
 class JudgeRow(msgspec.Struct, array_like=True):
-    """What the judge keeps for a partition."""
+    """What the judge keeps for a partition.
 
+    Attributes
+    ----------
+    features
+        Names of the features whose weights ``fusion`` holds: weights of other scorers are of no use.
+    fusion
+        State of the learner.
+    verdicts
+        How lists were received.
+    """
+
+    features: list[str] = []
     fusion: bytes = b""
     verdicts: Verdicts = msgspec.field(default_factory=Verdicts)
 
@@ -128,7 +145,7 @@ class Judge:
 
     def finish(self) -> bytes:
         """What the judge keeps, packed."""
-        return _encode(JudgeRow(self.fusion.to_bytes(), self.verdicts))
+        return _encode(JudgeRow(FEATURES, self.fusion.to_bytes(), self.verdicts))
 
 
 def unpack(packed: bytes) -> tuple[Fusion, Verdicts]:
@@ -136,7 +153,13 @@ def unpack(packed: bytes) -> tuple[Fusion, Verdicts]:
     if not packed:
         return scorers.new_fusion(), Verdicts()
     row = _decoder.decode(packed)
-    return Fusion.from_bytes(row.fusion), row.verdicts
+    fusion = Fusion.from_bytes(row.fusion)
+    if row.features != FEATURES:
+        # The program was started with other scorers: their weights are learned anew, the count goes on.
+        logger.warning("The scorers have changed: the weights of the fusion start anew")
+        examples, fusion = fusion.examples, scorers.new_fusion()
+        fusion.examples = examples
+    return fusion, row.verdicts
 
 
 def _place(rows: npt.NDArray[np.int32], row: int) -> int | None:

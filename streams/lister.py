@@ -86,7 +86,7 @@ class Lister:
         made = []
         for u, each in enumerate(marked):
             chosen = candidates[u][candidates[u] != NONE]
-            features = np.ascontiguousarray(values[:, u, chosen].T)
+            features = np.ascontiguousarray(values[u][:, chosen].T)
             served = Served(chosen, features, situations[u], popular[u])
             made.append((self._list(each, served, weights[u]), served))
         return made
@@ -115,7 +115,7 @@ class Lister:
         return excluded
 
     def _list(self, marked: Marked, served: Served, weights: npt.NDArray[np.float64]) -> UserList:
-        parts = fusion.parts(weights[None], served.features[: self._size].T[:, None, :])[:, 0, :]
+        (parts,) = fusion.parts(weights[None], served.features[: self._size].T[None])
         rounded = np.round(parts.T.astype(np.float64), DIGITS)
         scores = np.round(rounded.sum(axis=1), DIGITS).tolist()
         items = [

@@ -23,7 +23,10 @@ from streams.settings import Settings
 from streams.topics import Topics
 
 EVENT_GROWTH_BYTES = 64
-"""What one event can add to a row, at most."""
+"""What one event can add to a row, at most, besides the names that it carries."""
+
+VECTORS_BYTES = 2 * factors.DIMENSIONS * 4
+"""What the first event adds."""
 
 
 @lru_cache(maxsize=262_144)
@@ -94,7 +97,7 @@ class Part:
         for place in range(position, len(records)):
             record = records[place]
             interaction = interaction_decoder.decode(record.value)
-            row = self._row(interaction.user)
+            row = self._row(interaction.user, EVENT_GROWTH_BYTES + len(record.value))
             if row is None:
                 return place
             if self._change.marks.count(events, interaction.source, interaction.offset):
@@ -103,15 +106,16 @@ class Part:
                 metrics.SKIPPED.labels("profile").inc()
         return len(records)
 
-    def _row(self, user: str) -> UserRow | None:
-        """Row of a user, or None when no more rows fit into this part."""
+    def _row(self, user: str, growth: int) -> UserRow | None:
+        """Row of a user, or None when no more fits into this part."""
         row = self._rows.get(user)
-        self._size += EVENT_GROWTH_BYTES
+        packed = self._change.get(user.encode()) if row is None else None
+        self._size += growth
         if row is None:
-            packed = self._change.get(user.encode())
-            self._size += len(packed or b"") + len(user)
-            if self._rows and self._size > CHANGE_BYTES:
-                return None
+            self._size += len(packed) if packed else VECTORS_BYTES
+        if self._rows and self._size > CHANGE_BYTES:
+            return None
+        if row is None:
             row = self._rows[user] = users.unpack(packed)
         return row
 

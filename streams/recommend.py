@@ -10,7 +10,6 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 import numpy as np
 from redis.exceptions import RedisError
 
-from models import scorers
 from models.fusion import Fusion
 from state.catalogue import Catalogue
 from state.lists import ListStore
@@ -29,8 +28,6 @@ RUNS_OPEN = 8
 
 POPULAR_SECONDS = 1.0
 
-FEATURE_NAMES = [f"{name}_{kind}" for name in scorers.NAMES for kind in ("log", "root")]
-"""Labels of the fusion's weights: two features a scorer, in the order of ``models.fusion.features``."""
 RETRY_SECONDS = (0.1, 0.5, 1.0, 2.0)
 
 
@@ -99,6 +96,10 @@ class Recommender:
 
     async def _serve(self, marked: Sequence[Marked]) -> None:
         started = time.perf_counter()
+        # A partition may move away while its users wait: their lists are for its new owner to make.
+        marked = [each for each in marked if each.partition in self._fusion]
+        if not marked:
+            return
         learned = [self._fusion[each.partition] for each in marked]
         made = self._lister.make(marked, learned)
         lists = [each for each, _ in made]
@@ -128,7 +129,7 @@ class Recommender:
         metrics.CATALOGUE_EMBEDDED.set(self._catalogue.embedded)
         if self._fusion:
             omegas = np.mean([each.omega[0] for each in self._fusion.values()], axis=0)
-            for name, weight in zip(FEATURE_NAMES, omegas.tolist(), strict=True):
+            for name, weight in zip(judge.FEATURES, omegas.tolist(), strict=True):
                 metrics.FUSION_WEIGHT.labels(name).set(weight)
 
 

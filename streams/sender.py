@@ -100,13 +100,14 @@ class Sender:
         """
         if not records:
             return
-        if await self._retry(topic, partition, records, 0) < len(records):
-            raise AfreshError(f"{len(records)} rows for {topic} do not fit into one record batch of {BATCH_BYTES:,} bytes.")
+        await self._retry(topic, partition, records, 0, least=len(records))
 
-    async def _retry(self, topic: str, partition: int, records: Sequence[Record], start: int) -> int:
+    async def _retry(
+        self, topic: str, partition: int, records: Sequence[Record], start: int, least: int = 1
+    ) -> int:
         attempt = 0
         while True:
-            batch, count = self._fill(topic, records, start)
+            batch, count = self._fill(topic, records, start, least)
             try:
                 delivered = await self._producer.send_batch(batch, topic, partition=partition)
                 await delivered
@@ -121,13 +122,15 @@ class Sender:
             else:
                 return count
 
-    def _fill(self, topic: str, records: Sequence[Record], start: int) -> tuple[Any, int]:
+    def _fill(self, topic: str, records: Sequence[Record], start: int, least: int) -> tuple[Any, int]:
         batch = self._producer.create_batch()
         count = 0
         for record in records[start:]:
             if batch.append(timestamp=None, key=record.key, value=record.value, headers=list(record.headers)) is None:
                 break
             count += 1
-        if not count:
-            raise AfreshError(f"A record for {topic} is larger than a record batch of {BATCH_BYTES:,} bytes.")
+        if count < least:
+            raise AfreshError(
+                f"{least} records for {topic} do not fit into one record batch of {BATCH_BYTES:,} bytes."
+            )
         return batch, count
