@@ -67,6 +67,15 @@ class BehaviourRows:
     ----------
     rows
         The partition's rows as recovered.
+
+    Attributes
+    ----------
+    ids, number
+        Ids by number, and numbers by id.
+    longest_id
+        Length of the longest id, in bytes.
+    array
+        The rows, by number.
     """
 
     def __init__(self, rows: Rows) -> None:
@@ -74,6 +83,7 @@ class BehaviourRows:
         recovered = unpack(rows[key] for key in ids)
         order = np.argsort(recovered["number"])
         self.ids = [ids[place] for place in order]
+        self.longest_id = max(map(len, self.ids), default=0)
         self.number = {item: number for number, item in enumerate(self.ids)}
         self.array: BehaviourArray = np.zeros(max(64, 2 * len(ids)), ROW)
         self.array[: len(ids)] = recovered[order]
@@ -87,6 +97,7 @@ class BehaviourRows:
         if number is None:
             number = self.number[item] = len(self.ids)
             self.ids.append(item)
+            self.longest_id = max(self.longest_id, len(item))
             if number == len(self.array):
                 self.array = np.concatenate([self.array, np.zeros(len(self.array), ROW)])
             self.array[number]["version"] = BEHAVIOUR_ROW_VERSION

@@ -39,6 +39,10 @@ class RefusedError(ValueError):
         self.reason = reason
 
 
+KEPT_BYTES = 2_000_000
+"""Of the key and of the value of a dead letter: what came compressed may be larger than any topic takes."""
+
+
 def dead_letter(record: KafkaRecord, error: RefusedError) -> Record:
     """Copy of a record for the dead letters: its bytes untouched, the reason in headers."""
     headers = [
@@ -49,7 +53,8 @@ def dead_letter(record: KafkaRecord, error: RefusedError) -> Record:
         ("offset", str(record.offset).encode()),
         ("time", str(record.timestamp).encode()),
     ]
-    return Record(record.key, b"" if record.value is None else record.value, headers)
+    key, value = record.key, record.value or b""
+    return Record(key and key[:KEPT_BYTES], value[:KEPT_BYTES], headers)
 
 
 def milliseconds(when: datetime | int) -> int:

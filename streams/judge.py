@@ -20,9 +20,6 @@ from streams import metrics
 
 logger = logging.getLogger(__name__)
 
-FEATURES = [f"{name}_{kind}" for name in scorers.NAMES for kind in ("log", "root")]
-"""Names of the fusion's features, in the order of ``models.fusion.features``."""
-
 LIST_LENGTH = 10
 """Length of the lists that the metrics judge."""
 
@@ -97,15 +94,15 @@ class JudgeRow(msgspec.Struct, array_like=True):
 
     Attributes
     ----------
-    features
-        Names of the features whose weights ``fusion`` holds: weights of other scorers are of no use.
+    scorers
+        Names of the scorers whose weights ``fusion`` holds: weights of others are of no use.
     fusion
         State of the learner.
     verdicts
         How lists were received.
     """
 
-    features: list[str] = []
+    scorers: list[str] = []
     fusion: bytes = b""
     verdicts: Verdicts = msgspec.field(default_factory=Verdicts)
 
@@ -145,7 +142,7 @@ class Judge:
 
     def finish(self) -> bytes:
         """What the judge keeps, packed."""
-        return _encode(JudgeRow(FEATURES, self.fusion.to_bytes(), self.verdicts))
+        return _encode(JudgeRow(list(scorers.NAMES), self.fusion.to_bytes(), self.verdicts))
 
 
 def unpack(packed: bytes) -> tuple[Fusion, Verdicts]:
@@ -154,7 +151,7 @@ def unpack(packed: bytes) -> tuple[Fusion, Verdicts]:
         return scorers.new_fusion(), Verdicts()
     row = _decoder.decode(packed)
     fusion = Fusion.from_bytes(row.fusion)
-    if row.features != FEATURES:
+    if row.scorers != list(scorers.NAMES):
         # The program was started with other scorers: their weights are learned anew, the count goes on.
         logger.warning("The scorers have changed: the weights of the fusion start anew")
         examples, fusion = fusion.examples, scorers.new_fusion()

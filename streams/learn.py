@@ -24,9 +24,6 @@ from streams.sender import Outgoing
 from streams.settings import Settings
 from streams.topics import Topics
 
-PART_ROWS = CHANGE_BYTES // (ROW.itemsize + 64)
-"""Rows that a part may change, so that they fit into one record batch."""
-
 
 class Pending(msgspec.Struct, array_like=True):
     """Examples that wait for the next step of the factors, and how many there were in all.
@@ -69,7 +66,7 @@ class Learn:
         position = 0
         while position < len(run.records):
             change = self._table.change(run.partition)
-            examples, position = self._next_part(change, run.records, position)
+            examples, position = self._next_part(change, run.partition, run.records, position)
             if examples:
                 learn(self._behaviour(run.partition), change, examples, run.partition)
             await self._runner.write(run, Outgoing(self._settings.partitions), self._table, change)
@@ -84,15 +81,20 @@ class Learn:
         return rows
 
     def _next_part(
-        self, change: Change, records: Sequence[KafkaRecord], position: int
+        self, change: Change, partition: int, records: Sequence[KafkaRecord], position: int
     ) -> tuple[list[Example], int]:
         examples: list[Example] = []
         items: set[str] = set()
-        while position < len(records) and len(items) + rows_of_steps(len(examples)) < PART_ROWS:
+        longest_id = self._behaviour(partition).longest_id
+        while position < len(records):
+            rows = len(items) + rows_of_steps(len(examples))
+            if rows * (ROW.itemsize + longest_id) > CHANGE_BYTES:
+                break
             example = example_decoder.decode(records[position].value)
             if change.marks.count(self._topics.interactions.name, example.source, example.offset):
                 examples.append(example)
                 items.add(example.item)
+                longest_id = max(longest_id, len(example.item.encode()))
             else:
                 metrics.SKIPPED.labels("learn").inc()
             position += 1
@@ -100,9 +102,9 @@ class Learn:
 
 
 def rows_of_steps(examples: int) -> int:
-    """Rows that the steps of so many examples may change besides the items taken."""
+    """Rows that steps of so many examples may change besides the items taken: negatives, and what waited."""
     steps = examples // factors.BATCH + 1
-    return steps * (factors.NEGATIVES + factors.BATCH)
+    return steps * factors.NEGATIVES + factors.BATCH
 
 
 def learn(rows: BehaviourRows, change: Change, examples: Sequence[Example], partition: int) -> None:
@@ -119,13 +121,14 @@ def _count(rows: BehaviourRows, numbers: npt.NDArray[np.int64], examples: Sequen
     """Popularity and neighbours, in rounds: round n holds the n-th example of every item."""
     keys, ages = histories(examples)
     weights = scorers.LEARN.weights(ages)
+    amounts = scorers.counted(np.count_nonzero(keys, axis=1))
     times = np.array([example.time for example in examples], np.int64)
     for chosen in rounds(numbers):
         taken = numbers[chosen]
         array = rows.array[taken]
         array["examples"] += 1
         array["counts"], array["time"] = popularity.add(
-            array["counts"], array["time"], times[chosen], scorers.HALF_LIVES_MS
+            array["counts"], array["time"], times[chosen], amounts[chosen], scorers.HALF_LIVES_MS
         )
         array["mass"] += neighbours.added_mass(keys[chosen], weights[chosen])
         neighbours.accumulate(array["keys"], array["weights"], keys[chosen], weights[chosen])

@@ -104,7 +104,7 @@ class Lister:
             history=np.where(keys != 0, self._catalogue.rows_of(keys), NONE).astype(np.int32),
             ages=ages,
             vectors=np.stack([users.vectors_of(each.row) for each in marked]),
-            lengths=np.array([len(users.seen_of(each.row)) for each in marked]),
+            lengths=np.array([len(users.history_of(each.row)) for each in marked]),
             now_ms=self._catalogue.now,
         )
 

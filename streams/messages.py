@@ -7,6 +7,7 @@ records between agents are ours alone: arrays without names, written and read by
 from __future__ import annotations
 
 from datetime import datetime
+from inspect import cleandoc
 from typing import Annotated, Literal
 
 import msgspec
@@ -180,4 +181,7 @@ encode = msgspec.msgpack.Encoder().encode
 def json_schemas() -> dict[str, object]:
     """JSON Schemas of events and items, for producers in any language."""
     (event, item), components = msgspec.json.schema_components([Event, Item], ref_template="#/$defs/{name}")
+    for component in components.values():
+        # Python 3.13 strips the indentation of docstrings, older ones keep it.
+        component["description"] = cleandoc(component["description"])
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", "$defs": components, "oneOf": [event, item]}

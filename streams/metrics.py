@@ -33,7 +33,7 @@ EMBEDDING_QUEUE = Gauge("afresh_embedding_queue", "Texts waiting to be encoded."
 EMBEDDING_SECONDS = Histogram("afresh_embedding_seconds", "Time to encode one batch of texts.", buckets=SECONDS)
 HIT_RATE = Gauge("afresh_hit_rate_10", "Share of items taken that stood among the first ten.", ["ranking"])
 NDCG = Gauge("afresh_ndcg_10", "NDCG of the first ten over items taken.", ["ranking"])
-FUSION_WEIGHT = Gauge("afresh_fusion_weight", "Weight of a feature in the fusion, mean of partitions.", ["feature"])
+FUSION_WEIGHT = Gauge("afresh_fusion_weight", "Weight of a scorer in the fusion, mean of partitions.", ["scorer"])
 NOT_FINITE = Counter("afresh_not_finite", "Updates refused because a number was not finite.", ["model"])
 REBALANCES = Counter("afresh_rebalances", "Times that partitions were assigned anew.")
 BUILD = Info("afresh_build", "Version of the program and of what it stands on.")

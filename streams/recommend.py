@@ -10,6 +10,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 import numpy as np
 from redis.exceptions import RedisError
 
+from models import scorers
 from models.fusion import Fusion
 from state.catalogue import Catalogue
 from state.lists import ListStore
@@ -128,8 +129,8 @@ class Recommender:
         metrics.CATALOGUE_ITEMS.set(int(self._catalogue.available.sum()))
         metrics.CATALOGUE_EMBEDDED.set(self._catalogue.embedded)
         if self._fusion:
-            omegas = np.mean([each.omega[0] for each in self._fusion.values()], axis=0)
-            for name, weight in zip(judge.FEATURES, omegas.tolist(), strict=True):
+            means = np.mean([each.by_scorer() for each in self._fusion.values()], axis=0)
+            for name, weight in zip(scorers.NAMES, means.tolist(), strict=True):
                 metrics.FUSION_WEIGHT.labels(name).set(weight)
 
 

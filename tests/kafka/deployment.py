@@ -13,7 +13,7 @@ from kafka import KafkaConsumer, KafkaProducer, TopicPartition
 from redis import Redis
 
 from deploy.demo.scrape import Page, Readings
-from deploy.demo.workers import COMMAND, READY_SECONDS, environment, variables
+from deploy.demo.workers import COMMAND, Worker, environment, variables
 from deploy.servers.process import ServerProcess, free_ports, running
 from state.lists import PopularList, UserList
 from streams.kafka_admin import create_topics
@@ -110,9 +110,9 @@ class Deployment:
 
     def ready(self, process: ServerProcess) -> Page:
         """Wait until a process is ready."""
-        page = Page(process.port)
-        wait(page.ready, f"{process.name} to be ready; see {process.log}", READY_SECONDS)
-        return page
+        worker = Worker(process)
+        worker.wait_until_ready()
+        return worker.page
 
     def close(self) -> None:
         """Let go of the servers."""

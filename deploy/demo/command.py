@@ -1,0 +1,50 @@
+"""The command ``afresh demo``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+INTERRUPTED = 130
+
+
+def demo(
+    events: Annotated[
+        int | None, typer.Option(min=1, help="Stop after so many events.", show_default="all")
+    ] = None,
+    speed: Annotated[
+        float | None, typer.Option(min=0.001, help="Events a second.", show_default="as fast as it goes")
+    ] = None,
+    summary: Annotated[Path | None, typer.Option(help="Also write the final figures here, as JSON.")] = None,
+    keep: Annotated[bool, typer.Option("--keep", help="Go on serving afterwards, until Ctrl-C.")] = False,
+    users_at_once: Annotated[
+        int, typer.Option(min=1, help="How many users may wait for an answer at a time.")
+    ] = 64,
+    open_loop: Annotated[
+        bool, typer.Option("--open-loop", help="Send without waiting for answers; nothing is judged.")
+    ] = False,
+    picture: Annotated[Path | None, typer.Option(hidden=True, help="Write the last panel as SVG.")] = None,
+) -> None:
+    """Watch a recommender learn from 100,000 real events, through real servers."""
+    # Imported here: `afresh --help` must not wait for the clients of Kafka and Redis.
+    from rich.console import Console
+
+    from deploy.demo.session import Options, run
+    from deploy.demo.stopping import Stop
+    from deploy.demo.summary import require_writable
+    from deploy.demo.workers import WorkerDied
+
+    for file in (summary, picture):
+        if file:
+            require_writable(file)
+    options = Options(events, speed, summary, keep, users_at_once, open_loop, picture)
+    try:
+        with Stop() as stop:
+            run(options, Console(), stop)
+    except KeyboardInterrupt:
+        raise typer.Exit(INTERRUPTED) from None
+    except WorkerDied as error:
+        typer.echo(str(error), err=True)
+        raise typer.Exit(1) from error

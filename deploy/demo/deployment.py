@@ -1,0 +1,119 @@
+"""A whole deployment on this machine: servers, topics and workers, all gone at the end."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from redis import Redis
+
+from deploy.demo.kafka_client import dead_letters, delete_topics
+from deploy.demo.lists import Lists
+from deploy.demo.scrape import Page, Readings
+from deploy.demo.stopping import Stop
+from deploy.demo.workers import Worker, running_workers
+from deploy.servers import Servers, broker_and_redis
+from deploy.servers.process import free_ports
+from streams.kafka_admin import create_topics
+from streams.settings import Settings
+
+REDIS_SECONDS = 10.0
+
+
+@dataclass(frozen=True)
+class Deployment:
+    """What runs.
+
+    Attributes
+    ----------
+    servers, settings, workers
+        The servers, what the workers are configured with, and the workers, the one that recommends first.
+    redis
+        A connection.
+    """
+
+    servers: Servers
+    settings: Settings
+    workers: list[Worker]
+    redis: Redis
+
+    @property
+    def page(self) -> Page:
+        """Page of the worker that recommends."""
+        return self.workers[0].page
+
+    @property
+    def lists(self) -> Lists:
+        """Lists as an application reads them."""
+        return Lists(self.redis, self.settings.namespace)
+
+    @property
+    def description(self) -> str:
+        """Which broker and which Redis run, in words."""
+        return f"{self.servers.kafka.description} · {self.servers.redis.description}"
+
+    def check(self) -> None:
+        """Raise ``WorkerDied`` if a worker has ended."""
+        for worker in self.workers:
+            worker.check()
+
+    def dead_letters(self, readings: Readings) -> int:
+        """Count the records in the dead-letter topic."""
+        # The embedded broker's end offsets are wrong after batches of several records.
+        if self.servers.kafka.embedded:
+            return readings.total("afresh_dead_letters_total")
+        return dead_letters(self.settings)
+
+
+@contextmanager
+def deployment(folder: Path, stop: Stop) -> Iterator[Deployment]:
+    """Run everything, with its files in ``folder``; servers that the settings name are used, and left clean.
+
+    Raises
+    ------
+    AfreshError
+        If a server or a worker does not start.
+    """
+    with ExitStack() as stack:
+        servers = stack.enter_context(broker_and_redis(folder))
+        settings = demo_settings(servers, folder)
+        redis = stack.enter_context(
+            Redis.from_url(settings.redis.get_secret_value(), socket_timeout=REDIS_SECONDS)
+        )
+        with stop.later():
+            create_topics(settings)
+        if _shared(servers):
+            stack.callback(_clean, settings, redis)
+        workers = stack.enter_context(running_workers(settings, folder))
+        yield Deployment(servers, settings, workers, redis)
+
+
+def demo_settings(servers: Servers, folder: Path) -> Settings:
+    """Choose what a demo must choose, and leave the rest to the environment."""
+    metrics_port, embed_metrics_port = free_ports(2)
+    advice = {"metrics_port": metrics_port, "embed_metrics_port": embed_metrics_port}
+    if servers.kafka.embedded:
+        advice["partitions"] = 1
+    named = Settings().model_fields_set
+    chosen: dict[str, Any] = {name: value for name, value in advice.items() if name not in named}
+    chosen |= {"kafka": servers.kafka.address, "redis": servers.redis.address, "data_dir": folder / "data"}
+    if servers.kafka.embedded:
+        chosen["idempotence"] = False
+    if _shared(servers):
+        # On a server that others use, the events of a demo must not mix with theirs.
+        chosen["namespace"] = f"afresh-demo-{secrets.token_hex(4)}"
+    return Settings(**chosen)
+
+
+def _shared(servers: Servers) -> bool:
+    return "given" in (servers.kafka.kind, servers.redis.kind)
+
+
+def _clean(settings: Settings, redis: Redis) -> None:
+    delete_topics(settings)
+    for key in redis.scan_iter(f"{settings.namespace}:*", count=1000):
+        redis.delete(key)

@@ -1,0 +1,107 @@
+"""The Kafka side of an application: sends events and items, and looks at what became of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from contextlib import suppress
+from types import TracebackType
+from typing import Self
+
+import msgspec
+from kafka import KafkaAdminClient, KafkaConsumer, KafkaProducer, TopicPartition
+from kafka.errors import KafkaError
+
+from deploy.demo.window import person
+from streams.errors import AfreshError
+from streams.messages import Event, Item
+from streams.settings import Settings
+from streams.topics import Topics
+
+CLOSE_SECONDS = 5.0
+LINGER_MS = 5
+"""Wait for a fuller batch, where nobody waits for an answer."""
+
+_json = msgspec.json.Encoder().encode
+
+
+class Feed:
+    """Sends to the topics of a deployment, keyed so that a user's events stay in order.
+
+    Parameters
+    ----------
+    settings
+        The deployment.
+    hurry
+        Whether each record leaves at once, rather than in fuller batches.
+    """
+
+    def __init__(self, settings: Settings, *, hurry: bool) -> None:
+        self._topics = Topics(settings)
+        self._refused: Exception | None = None
+        self._producer = KafkaProducer(
+            bootstrap_servers=settings.brokers,
+            linger_ms=0 if hurry else LINGER_MS,
+            enable_idempotence=settings.idempotence,
+            # Without idempotence a batch sent again could overtake the next, and a user's events swap places.
+            max_in_flight_requests_per_connection=5 if settings.idempotence else 1,
+            metrics_enabled=False,
+        )
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        # A broker that is gone must not hide why the run ended.
+        with suppress(KafkaError):
+            self._producer.close(timeout=CLOSE_SECONDS)
+
+    def event(self, event: Event) -> None:
+        """Send an event; returns before Kafka has taken it."""
+        self._send(self._topics.events.name, person(event), _json(event))
+
+    def items(self, items: Iterable[Item]) -> None:
+        """Send items, and return once Kafka has taken them."""
+        for item in items:
+            self._send(self._topics.items.name, item.id, _json(item))
+        self.flush()
+
+    def flush(self) -> None:
+        """Return once Kafka has taken everything sent."""
+        self._producer.flush()
+        self.check()
+
+    def check(self) -> None:
+        """Raise ``AfreshError`` if Kafka has refused a record."""
+        if self._refused is not None:
+            raise AfreshError(
+                f"Kafka refused a record of the demo ({self._refused}); look at the broker's log"
+            )
+
+    def _send(self, topic: str, key: str, value: bytes) -> None:
+        self._producer.send(topic, value, key.encode()).add_errback(self._refuse)
+
+    def _refuse(self, error: Exception) -> None:
+        self._refused = error
+
+
+def dead_letters(settings: Settings) -> int:
+    """Count the records in the dead-letter topic by its offsets."""
+    topic = Topics(settings).dead_letters
+    places = [TopicPartition(topic.name, partition) for partition in range(topic.partitions)]
+    consumer = KafkaConsumer(bootstrap_servers=settings.brokers)
+    try:
+        ends, starts = consumer.end_offsets(places), consumer.beginning_offsets(places)
+    finally:
+        consumer.close()
+    return int(sum(ends[place] - starts[place] for place in places))
+
+
+def delete_topics(settings: Settings) -> None:
+    """Delete the topics of a deployment and all that is in them."""
+    admin = KafkaAdminClient(bootstrap_servers=settings.brokers)
+    try:
+        admin.delete_topics([topic.name for topic in Topics(settings).all()])
+    finally:
+        admin.close()

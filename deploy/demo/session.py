@@ -1,0 +1,187 @@
+"""One run of the demo: items in, events played, figures out."""
+
+from __future__ import annotations
+
+import shlex
+import shutil
+import sys
+import time
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from rich.console import Console
+
+from deploy.demo import movielens
+from deploy.demo.deployment import Deployment, deployment
+from deploy.demo.display import Display
+from deploy.demo.judge import Judge
+from deploy.demo.kafka_client import Feed
+from deploy.demo.notes import Notes
+from deploy.demo.panel import picture, scene
+from deploy.demo.player import ClosedLoop, Pace, catch_up, open_loop
+from deploy.demo.progress import Progress
+from deploy.demo.spotlight import Spotlight
+from deploy.demo.stopping import Stop
+from deploy.demo.summary import Summary, summarise
+from deploy.demo.window import Window, person
+from deploy.settings_table import masked
+from streams.settings import NO_ENCODER
+
+CATALOGUE_SECONDS = 60.0
+EMBEDDINGS_SECONDS = 180.0
+CATCH_UP_SECONDS = 60.0
+CATCH_UP_EVENTS_PER_SECOND = 500.0
+
+
+@dataclass(frozen=True)
+class Options:
+    """What the person asked for; see ``deploy.demo.command.demo``."""
+
+    events: int | None = None
+    speed: float | None = None
+    summary: Path | None = None
+    keep: bool = False
+    users_at_once: int = 64
+    open_loop: bool = False
+    picture: Path | None = None
+
+
+def run(options: Options, console: Console, stop: Stop) -> None:
+    """Run the demo and, if it is to be kept, go on serving until interrupted.
+
+    Raises
+    ------
+    AfreshError
+        If the data, a server or a worker is not to be had.
+    WorkerDied
+        If a worker ends by itself.
+    """
+    with TemporaryDirectory(prefix="afresh-demo-") as folder:
+        data = movielens.load()
+        console.print(f"MovieLens 100K: {len(data.items):,} items, {len(data.events):,} ratings.")
+        console.print("Starting the servers and the workers ...")
+        with deployment(Path(folder), stop) as running, stop.later():
+            console.print(f"Running: {running.description}.")
+            Session(options, console, stop, running, data).run()
+
+
+class Session:
+    """Plays the data on a deployment.
+
+    Parameters
+    ----------
+    options
+        How.
+    console
+        Where the run is shown.
+    stop
+        Whether to end early.
+    running
+        The deployment.
+    data
+        Items and events.
+    """
+
+    def __init__(
+        self, options: Options, console: Console, stop: Stop, running: Deployment, data: movielens.Data
+    ) -> None:
+        self._options = options
+        self._console = console
+        self._stop = stop
+        self._running = running
+        self._items = data.items
+        self._events = data.events[: options.events]
+        self._titles = {item.id: item.title for item in data.items}
+        total = len(self._events)
+        self._notes = Notes(Progress(total), Judge(list(self._titles), total), Spotlight())
+
+    def run(self) -> None:
+        """Play everything, tell how it went, and keep serving if asked to."""
+        with Feed(self._running.settings, hurry=not self._options.open_loop) as feed:
+            feed.items(self._items)
+            self._wait_for("afresh_catalogue_items", CATALOGUE_SECONDS)
+            with self._display() as display:
+                self._play(feed)
+                if self._running.settings.encoder != NO_ENCODER:
+                    self._wait_for("afresh_catalogue_embedded_items", EMBEDDINGS_SECONDS)
+        if self._options.picture:
+            picture(display.view(), self._options.picture)
+        self._tell(self._summarise())
+        if self._options.keep:
+            self._keep()
+
+    def _display(self) -> Display:
+        running = self._running
+        return Display(self._console, running.description, self._titles, self._notes, running.page)
+
+    def _play(self, feed: Feed) -> None:
+        check, lists, pace = self._checks(feed), self._running.lists, Pace(self._options.speed)
+        if not self._options.open_loop:
+            window = Window(self._events, self._options.users_at_once)
+            ClosedLoop(window, lists, feed.event, self._notes, pace).run(check)
+            return
+        progress = self._notes.progress
+        progress.start()
+        last = open_loop(self._events, feed.event, progress, pace, check)
+        feed.flush()
+        patience = CATCH_UP_SECONDS + len(self._events) / CATCH_UP_EVENTS_PER_SECOND
+        progress.late = catch_up(last, lists, patience, check)
+        progress.end()
+
+    def _checks(self, feed: Feed) -> Callable[[], None]:
+        def check() -> None:
+            feed.check()
+            self._check()
+
+        return check
+
+    def _check(self) -> None:
+        self._stop.check()
+        self._running.check()
+
+    def _wait_for(self, metric: str, patience: float) -> None:
+        """Return once the worker counts all items, or after ``patience`` seconds: the figures tell."""
+        deadline = time.monotonic() + patience
+        while self._running.page.read().total(metric) < len(self._items) and time.monotonic() < deadline:
+            self._check()
+            time.sleep(0.1)
+
+    def _summarise(self) -> Summary:
+        readings = self._running.page.read()
+        summary = summarise(self._notes, readings, self._running.dead_letters(readings))
+        if self._options.summary:
+            summary.write(self._options.summary)
+        return summary
+
+    def _tell(self, summary: Summary) -> None:
+        if not self._console.is_terminal:
+            self._console.print(scene(self._notes.spotlight.scene, self._titles))
+        for sentence in summary.sentences():
+            self._console.print(sentence, highlight=False, soft_wrap=True)
+
+    def _keep(self) -> None:
+        for name, words in self._addresses().items():
+            self._console.print(f"{name:<10}{words}", highlight=False, markup=False, soft_wrap=True)
+        with suppress(KeyboardInterrupt):
+            while True:
+                self._check()
+                time.sleep(0.5)
+
+    def _addresses(self) -> Mapping[str, str]:
+        settings, user = self._running.settings, person(self._events[-1])
+        redis = masked(settings.redis.get_secret_value())
+        afresh = (
+            "afresh" if shutil.which("afresh") else shlex.quote(str(Path(sys.executable).with_name("afresh")))
+        )
+        variables = f"AFRESH_REDIS={redis} AFRESH_NAMESPACE={settings.namespace}"
+        return {
+            "Serving": "until Ctrl-C, which stops everything and cleans up",
+            "Kafka": f"{settings.kafka}, topics {settings.namespace}.*",
+            "Redis": redis,
+            "Metrics": self._running.page.url,
+            "A list": f"{variables} {afresh} recommend {user}",
+            "the same": f"redis-cli -u {redis} GET {settings.namespace}:recommendations:{user}",
+        }

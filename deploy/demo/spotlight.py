@@ -1,0 +1,60 @@
+"""One user at a time, to watch closely: the list they had, and what they took."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from deploy.demo.judge import DEPTH
+from deploy.demo.window import person
+from streams.messages import Event
+
+STAY_SECONDS = 15.0
+QUIET_SECONDS = 3.0
+
+
+@dataclass(frozen=True)
+class Scene:
+    """A user's list right before an event, and the event.
+
+    Attributes
+    ----------
+    user
+        Canonical user.
+    items
+        Ids of the first ten items of the list, best first.
+    taken, place
+        The item taken, and its place in the list (0: not among the ten).
+    events, hits
+        How many events of this user were watched, and how many of their items stood in the list.
+    """
+
+    user: str
+    items: tuple[str, ...]
+    taken: str
+    place: int
+    events: int
+    hits: int
+
+
+class Spotlight:
+    """Stays with a user for 15 seconds, or until nothing has come from them for 3."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._since = self._last = float("-inf")
+        self.scene: Scene | None = None
+
+    def saw(self, event: Event, items: Sequence[str], place: int) -> None:
+        """Look at an event: it shows if its user is being watched, or if it is time for another."""
+        now, before = self._clock(), self.scene
+        same = before is not None and before.user == person(event)
+        if not same and now < min(self._since + STAY_SECONDS, self._last + QUIET_SECONDS):
+            return
+        events, hits = (before.events, before.hits) if same and before else (0, 0)
+        self._since = self._since if same else now
+        self._last = now
+        self.scene = Scene(
+            person(event), tuple(items[:DEPTH]), event.item, place, events + 1, hits + (place > 0)
+        )

@@ -1,0 +1,126 @@
+"""The final figures of a run."""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from deploy.demo.notes import Notes
+from deploy.demo.scrape import Readings
+from streams.errors import AfreshError
+
+
+@dataclass(frozen=True)
+class Summary:
+    """What a run came to; figures that were not measured are ``None``.
+
+    Attributes
+    ----------
+    events, dlq
+        Events sent, and records in the dead-letter topic.
+    users, items, embedded
+        Users and items that the worker knows, and items with an embedding.
+    hit_rate_10, ndcg_10
+        HR@10 and NDCG@10 of the lists that stood in Redis right before each event.
+    popularity_hit_rate_10, popularity_ndcg_10
+        The same of popularity, counted from the events sent before.
+    hit_rate_10_first_half, hit_rate_10_last_half, popularity_hit_rate_10_last_half
+        The same over a half of the events.
+    events_per_second
+        Events sent over the time until the last one's list stood in Redis.
+    latency_p50_seconds, latency_p99_seconds
+        From sending an event to seeing the list that takes it in.
+    late
+        Events given up after a second without an answer, or, in the open loop, users whose list never took in
+        their last event.
+    """
+
+    events: int
+    dlq: int
+    users: int
+    items: int
+    embedded: int
+    hit_rate_10: float | None
+    popularity_hit_rate_10: float | None
+    ndcg_10: float | None
+    popularity_ndcg_10: float | None
+    hit_rate_10_first_half: float | None
+    hit_rate_10_last_half: float | None
+    popularity_hit_rate_10_last_half: float | None
+    events_per_second: float
+    latency_p50_seconds: float | None
+    latency_p99_seconds: float | None
+    late: int
+
+    def sentences(self) -> list[str]:
+        """Tell the figures in words."""
+        return [
+            f"{self.events:,} events, {self.events_per_second:,.0f} a second; {self.dlq:,} dead letters; "
+            f"{self.users:,} users, {self.items:,} items, {self.embedded:,} of them embedded.",
+            self._latency(),
+            self._quality(),
+        ]
+
+    def _latency(self) -> str:
+        if self.latency_p50_seconds is None or self.latency_p99_seconds is None:
+            return f"Open loop: {self.late:,} users' lists never took in their last event."
+        p50, p99 = 1000 * self.latency_p50_seconds, 1000 * self.latency_p99_seconds
+        return f"From event to Redis: p50 {p50:.0f} ms, p99 {p99:.0f} ms; {self.late:,} took over a second."
+
+    def _quality(self) -> str:
+        if self.hit_rate_10 is None or self.popularity_hit_rate_10 is None:
+            return "Hit rate: not judged."
+        return (
+            f"The item taken was among the first ten of the user's list in {self.hit_rate_10:.1%} of cases; "
+            f"in a list of the most popular it would have in {self.popularity_hit_rate_10:.1%}."
+        )
+
+    def write(self, file: Path) -> None:
+        """Write the figures as JSON."""
+        file.write_text(json.dumps(asdict(self), indent=2) + "\n", "utf-8")
+
+
+def summarise(notes: Notes, readings: Readings, dlq: int) -> Summary:
+    """Put together what the player wrote down and what the worker measures."""
+    progress, judge = notes.progress, notes.judge
+    (served, popular), (first, last) = judge.over(), judge.halves()
+    p50, p99 = progress.latencies() or (None, None)
+    return Summary(
+        events=progress.sent,
+        dlq=dlq,
+        users=readings.total("afresh_rows", table="users"),
+        items=readings.total("afresh_catalogue_items"),
+        embedded=readings.total("afresh_catalogue_embedded_items"),
+        hit_rate_10=_rounded(served.hit_rate),
+        popularity_hit_rate_10=_rounded(popular.hit_rate),
+        ndcg_10=_rounded(served.ndcg),
+        popularity_ndcg_10=_rounded(popular.ndcg),
+        hit_rate_10_first_half=_rounded(first[0].hit_rate),
+        hit_rate_10_last_half=_rounded(last[0].hit_rate),
+        popularity_hit_rate_10_last_half=_rounded(last[1].hit_rate),
+        events_per_second=round(progress.rate, 1),
+        latency_p50_seconds=_rounded(p50),
+        latency_p99_seconds=_rounded(p99),
+        late=progress.late,
+    )
+
+
+def require_writable(file: Path) -> None:
+    """Return if the file can be written, so that a long run does not find out at its end.
+
+    Raises
+    ------
+    AfreshError
+        If it cannot.
+    """
+    try:
+        with file.open("ab"):
+            pass
+    except OSError as error:
+        raise AfreshError(f"{file} cannot be written ({error.strerror}); name another file") from error
+
+
+def _rounded(figure: float | None) -> float | None:
+    return None if figure is None or math.isnan(figure) else round(figure, 6)

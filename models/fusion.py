@@ -1,0 +1,211 @@
+"""One score out of many: weights of the scorers, learned online from the lists that were served.
+
+The weights depend on the situation of the user: z = (c Omega) x, with x the features of a candidate (two a
+scorer) and c the context of the list. Omega steps by Adagrad (river's) on the cross-entropy of a softmax over
+the candidates at the head of the list that was served, of which the item taken is one: a conditional logit
+(McFadden 1974).
+"""
+
+from __future__ import annotations
+
+import struct
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from river import optim
+
+Floats = npt.NDArray[np.float32]
+Weights = npt.NDArray[np.float64]
+
+FEATURES_PER_SCORER = 2
+CANDIDATES = 100
+"""Candidates of a list that its example is learned over. Over the whole catalogue the weights would learn to
+tell good from hopeless; what decides a list is the order among the good."""
+
+BATCH = 20
+"""Examples of a step. Fixed: a step where a run happens to end would make weights depend on run lengths."""
+
+LEARNING_RATE = 0.1
+GRADIENT_LIMIT = 10.0
+WEIGHT_LIMIT = 20.0
+"""Neither one odd example nor a long run of them can move a weight beyond what later ones put right."""
+
+SCORE_LIMIT = np.float32(1e30)
+SCORE_LEAST = np.float32(1e-30)
+"""Scores beyond these would overflow when summed or inverted."""
+
+LOG_FLOOR = np.float32(1e-3)
+"""Part of the mean score that is added before the logarithm."""
+
+CONTEXT = ("always", "history", "gap", "same_moment")
+"""What the weights depend on; see ``context``."""
+
+_HEADER = struct.Struct("<5q")
+
+
+def features(raw: Floats) -> Floats:
+    """Make two features of every score: log(x / mean + floor) and (x / max)**0.5, over the items of a user.
+
+    The logarithm tells the many poor candidates apart, the root the few good ones. A softmax is blind to what
+    is added to all candidates of a user, so the features are not centred.
+
+    Parameters
+    ----------
+    raw
+        Scores not below 0, shape (S, U, N). NaN and what is below 0 count as 0, infinity as the limit.
+
+    Returns
+    -------
+    Shape (U, 2 S, N): the two of the first scorer, the two of the second, ...; 0 for a scorer that scores
+    nothing for a user.
+    """
+    scorers, users, items = raw.shape
+    pairs = np.empty((users, scorers, FEATURES_PER_SCORER, items), np.float32)
+    for scores, pair in zip(raw, pairs.swapaxes(0, 1), strict=True):
+        usable = np.fmin(np.fmax(scores, np.float32(0)), SCORE_LIMIT)
+        mean = usable.sum(axis=1, keepdims=True) / np.float32(max(items, 1))
+        largest = usable.max(axis=1, keepdims=True, initial=0)
+        np.log(usable * _inverse(mean) + LOG_FLOOR, out=pair[:, 0])
+        np.sqrt(usable * _inverse(largest), out=pair[:, 1])
+        pair[mean[:, 0] == 0] = 0
+    return pairs.reshape(users, scorers * FEATURES_PER_SCORER, items)
+
+
+def _inverse(values: Floats) -> Floats:
+    return np.asarray(1 / np.maximum(values, SCORE_LEAST), np.float32)
+
+
+def context(lengths: npt.NDArray[Any], gaps: npt.NDArray[Any]) -> Weights:
+    """Situation of each user when a list is made.
+
+    Parameters
+    ----------
+    lengths
+        Events of the user so far, shape (U,).
+    gaps
+        Seconds between the last two of them, NaN where there is one or none, shape (U,).
+
+    Returns
+    -------
+    Shape (U, 4), in the order of ``CONTEXT``: 1, length and gap on a logarithmic scale of about -1 to 1,
+    and whether the gap is 0.
+
+    Examples
+    --------
+    >>> context(np.array([0]), np.array([np.nan])).tolist()
+    [[1.0, -1.0, 0.0, 0.0]]
+    """
+    known = np.isfinite(gaps) & (gaps >= 0)
+    seconds = np.where(known, gaps, 0)
+    length = np.log1p(np.maximum(lengths, 0)) / 3 - 1
+    gap = np.where(known, np.minimum(np.log1p(seconds) / 8, 2) - 0.5, 0)
+    return np.stack([np.ones(len(lengths)), length, gap, known & (seconds == 0)], axis=1).astype(np.float64)
+
+
+def fuse(weights: Weights, values: Floats) -> Floats:
+    """Return the final score of every item, shape (U, N), from weights (U, F) and features (U, F, N)."""
+    fused: Floats = np.matmul(weights[:, None, :].astype(np.float32), values)[:, 0, :]
+    return fused
+
+
+def parts(weights: Weights, values: Floats) -> Floats:
+    """Return what each scorer adds to the final score: (U, S, k), from features (U, 2 S, k) of k items."""
+    products = weights[:, :, None].astype(np.float32) * values
+    users, width, items = products.shape
+    pairs = products.reshape(users, width // FEATURES_PER_SCORER, FEATURES_PER_SCORER, items)
+    return np.asarray(pairs.sum(axis=2), np.float32)
+
+
+class Fusion:
+    """The weights and what it takes to learn them: all state is in arrays and counters.
+
+    Parameters
+    ----------
+    prior
+        Omega at the start, shape (len(CONTEXT), F).
+
+    Attributes
+    ----------
+    examples
+        Examples seen, learned from or not.
+    refused
+        Examples not learned from because something in them was not finite.
+    """
+
+    def __init__(self, prior: Weights) -> None:
+        self.omega: Weights = np.array(prior, np.float64)
+        self.examples = 0
+        self.refused = 0
+        self._pending: Weights = np.zeros_like(self.omega)
+        self._pending_count = 0
+        self._optimizer = optim.AdaGrad(LEARNING_RATE)
+        self._optimizer.g2["omega"] = np.zeros_like(self.omega)
+
+    def weights(self, contexts: Weights) -> Weights:
+        """Weights of the features in each context, shape (U, F), from contexts (U, 4)."""
+        return contexts @ self.omega
+
+    def by_scorer(self) -> Weights:
+        """Return the weight of each scorer, its two features together, apart from any context: shape (S,)."""
+        return np.asarray(self.omega[0].reshape(-1, FEATURES_PER_SCORER).sum(axis=1))
+
+    def learn(self, values: Floats, situation: Weights, taken: int | None) -> None:
+        """Count one example, and learn from it if the item taken was among the candidates served.
+
+        Parameters
+        ----------
+        values
+            Features of the candidates as they were when the list was made, shape (C, F).
+        situation
+            Context of the list, shape (4,).
+        taken
+            Which candidate was taken; None if it was none of them, or nothing was served.
+        """
+        self.examples += 1
+        if taken is None:
+            return
+        if not (np.isfinite(values).all() and np.isfinite(situation).all()):
+            self.refused += 1
+            return
+        self._pending += self._gradient(np.asarray(values, np.float64), situation, taken)
+        self._pending_count += 1
+        if self._pending_count == BATCH:
+            self._step()
+
+    def _gradient(self, values: Weights, situation: Weights, taken: int) -> Weights:
+        logits = values @ self.weights(situation)
+        chances = np.exp(logits - logits.max())
+        gradient = np.outer(situation, chances @ values / chances.sum() - values[taken])
+        return np.clip(gradient, -GRADIENT_LIMIT, GRADIENT_LIMIT)
+
+    def _step(self) -> None:
+        self._optimizer.step({"omega": self.omega}, {"omega": self._pending / BATCH})
+        np.clip(self.omega, -WEIGHT_LIMIT, WEIGHT_LIMIT, out=self.omega)
+        self._pending[:] = 0
+        self._pending_count = 0
+
+    def to_bytes(self) -> bytes:
+        """All of the state; ``from_bytes`` makes the same learner of it, to the last bit."""
+        counters = (*self.omega.shape, self.examples, self.refused, self._pending_count)
+        arrays = (self.omega, self._optimizer.g2["omega"], self._pending)
+        return _HEADER.pack(*counters) + b"".join(array.astype("<f8").tobytes() for array in arrays)
+
+    @classmethod
+    def from_bytes(cls, data: bytes) -> Fusion:
+        """Restore a learner.
+
+        Raises
+        ------
+        ValueError
+            If the bytes are not those of a learner.
+        """
+        if len(data) < _HEADER.size:
+            raise ValueError("too short for the state of a fusion")
+        contexts, width, examples, refused, pending_count = _HEADER.unpack_from(data)
+        arrays = np.frombuffer(data, "<f8", offset=_HEADER.size).reshape(3, contexts, width)
+        fusion = cls(arrays[0])
+        fusion._optimizer.g2["omega"] = arrays[1].copy()
+        fusion._pending = arrays[2].copy()
+        fusion.examples, fusion.refused, fusion._pending_count = examples, refused, pending_count
+        return fusion

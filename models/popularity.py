@@ -1,0 +1,63 @@
+"""Popularity: counts of events that fade with time."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+Counts = npt.NDArray[np.float64]
+Times = npt.NDArray[np.int64]
+
+
+def add(
+    counts: Counts, times: Times, at: Times, amounts: Counts, half_lives_ms: Counts
+) -> tuple[Counts, Times]:
+    """Count one more event on each of R distinct items.
+
+    The count at time t is the sum over events of amount * 2**(-(t - time of the event) / half-life); it is
+    kept as of the newest event, and a late event counts what is left of it by then. So the order of arrival
+    changes nothing but the last bits.
+
+    Parameters
+    ----------
+    counts
+        Shape (R, H).
+    times
+        Time that the counts are kept as of, ms, shape (R,); anything where the counts are 0.
+    at
+        Time of the event, ms, shape (R,).
+    amounts
+        What the event adds to each count, shape (R, H).
+    half_lives_ms
+        Of each count, shape (H,).
+
+    Returns
+    -------
+    The new counts and times.
+
+    Examples
+    --------
+    >>> hour, one = np.array([3_600_000.0]), np.ones((1, 1))
+    >>> counts, times = add(np.zeros((1, 1)), np.array([0]), np.array([3_600_000]), one, hour)
+    >>> counts, times = add(counts, times, np.array([7_200_000]), one, hour)
+    >>> counts.tolist(), times.tolist()
+    ([[1.5]], [7200000])
+    >>> add(counts, times, np.array([3_600_000]), one, hour)[0].tolist()
+    [[2.0]]
+    """
+    newest = np.where(counts.any(axis=1), np.maximum(times, at), at)
+    late = decayed(amounts, at, newest, half_lives_ms)
+    return decayed(counts, times, newest, half_lives_ms) + late, newest
+
+
+def decayed(counts: Counts, times: Times, now: Times | int, half_lives_ms: Counts) -> Counts:
+    """Return counts as of ``now`` (ms), shape (R, H); an earlier time than theirs raises them accordingly.
+
+    Examples
+    --------
+    >>> decayed(np.array([[8.0]]), np.array([0]), 2_000, np.array([1_000.0])).tolist()
+    [[2.0]]
+    """
+    half_lives = np.asarray(now - times)[:, None] / half_lives_ms
+    # 2**±1000 is the edge of float64: beyond it a count would turn infinite and stay so
+    return np.asarray(counts * np.exp2(np.clip(-half_lives, -1000.0, 1000.0)))

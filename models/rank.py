@@ -1,0 +1,132 @@
+"""Who comes first: the strongest of a row, lists made from scores, and the metrics of a list.
+
+One rule holds everywhere: ties go to the lower index when a list is made, and against the model when it is
+judged.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+Floats = npt.NDArray[np.floating[Any]]
+Indices = npt.NDArray[np.int32]
+Mask = npt.NDArray[np.bool_]
+
+NONE = -1
+"""Marks an empty place in an array of indices."""
+
+
+def strongest(values: Floats, k: int) -> Mask:
+    """Mark the ``k`` largest values of every row, exactly ``k`` a row; of equal ones those of lower index.
+
+    Parameters
+    ----------
+    values
+        Shape (R, C), no NaN, C >= k >= 1.
+
+    Returns
+    -------
+    Mask of shape (R, C).
+
+    Examples
+    --------
+    >>> strongest(np.array([[1.0, 3.0, 1.0, 2.0]]), 3).tolist()
+    [[True, True, False, True]]
+    """
+    if values.shape[1] <= k:
+        return np.ones(values.shape, np.bool_)
+    threshold = np.partition(values, -k, axis=1)[:, [-k]]
+    marked = np.asarray(values >= threshold)
+    tied = np.flatnonzero(np.count_nonzero(marked, axis=1) > k)
+    if len(tied):
+        # argpartition would break ties by memory layout, and lists would differ between runs
+        marked[tied] = _first_of_ties(values[tied], threshold[tied], k)
+    return marked
+
+
+def _first_of_ties(values: Floats, threshold: Floats, k: int) -> Mask:
+    above, equal = values > threshold, values == threshold
+    places_left = k - np.count_nonzero(above, axis=1, keepdims=True)
+    return np.asarray(above | (equal & (np.cumsum(equal, axis=1, dtype=np.int32) <= places_left)))
+
+
+def top(scores: Floats, excluded: Mask, k: int) -> Indices:
+    """Make the list of every user: the best ``k`` items that are not excluded, best first.
+
+    Parameters
+    ----------
+    scores
+        Shape (U, N). An item whose score is NaN is left out.
+    excluded
+        Items that no list may hold, shape (U, N) or (N,).
+
+    Returns
+    -------
+    Indices of items, shape (U, k); ``NONE`` fills the places for which no item is left.
+
+    Examples
+    --------
+    >>> top(np.array([[0.1, 0.9, 0.9, np.nan]]), np.zeros(4, bool), 4).tolist()
+    [[1, 2, 0, -1]]
+    """
+    allowed = np.where(excluded | np.isnan(scores), -np.inf, scores)
+    size = min(k, scores.shape[1])
+    chosen = (
+        np.nonzero(strongest(allowed, size))[1].reshape(len(scores), size)
+        if size
+        else np.empty((len(scores), 0), int)
+    )
+    values = np.take_along_axis(allowed, chosen, axis=1)
+    order = np.argsort(-values, axis=1, kind="stable")
+    chosen = np.where(np.isneginf(values), NONE, chosen)
+    lists = np.full((len(scores), k), NONE, np.int32)
+    lists[:, :size] = np.take_along_axis(chosen, order, axis=1)
+    return lists
+
+
+def rank_of(scores: Floats, taken: int, candidates: Mask) -> int | None:
+    """Rank of the item taken, from 0; every other candidate not scored strictly lower comes before it.
+
+    Parameters
+    ----------
+    scores
+        Shape (N,). A candidate whose score is NaN comes before the item taken, and an item taken whose
+        score is NaN comes last.
+    candidates
+        Items that the list could have held, shape (N,).
+
+    Returns
+    -------
+    The rank, or None if the item taken was no candidate.
+
+    Examples
+    --------
+    >>> rank_of(np.array([0.5, 0.5, 0.1]), 0, np.array([True, True, True]))
+    1
+    """
+    if not candidates[taken]:
+        return None
+    lower = scores < scores[taken]
+    return int(np.count_nonzero(candidates & ~lower)) - 1
+
+
+def hit_rate(rank: int | None, k: int = 10) -> float:
+    """Return 1 if the item taken was among the first ``k``, else 0; with one item taken this is recall@k."""
+    return float(rank is not None and rank < k)
+
+
+def ndcg(rank: int | None, k: int = 10) -> float:
+    """Normalised discounted cumulative gain of one item taken: 1 / log2(rank + 2) within the first ``k``.
+
+    Järvelin and Kekäläinen (2002), Cumulated gain-based evaluation of IR techniques.
+
+    Examples
+    --------
+    >>> ndcg(0), ndcg(2), ndcg(10), ndcg(None)
+    (1.0, 0.5, 0.0, 0.0)
+    """
+    return 1.0 / math.log2(rank + 2) if rank is not None and rank < k else 0.0

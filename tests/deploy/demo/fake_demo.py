@@ -1,0 +1,40 @@
+"""The command ``afresh demo`` on a dozen small films, with a stand-in for the workers.
+
+Started as ``fake_demo.py [OPTION ...]``; ``FAKE_DEMO_CRASH`` numbers the event that kills the worker.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from unittest.mock import patch
+
+import typer
+
+from deploy.demo import command, movielens, workers
+from tests.deploy.demo.making import event, item
+
+EVENTS = 240
+CATALOGUE = 40
+USERS = 12
+
+
+def data() -> movielens.Data:
+    """Each of a dozen users takes one film after the other."""
+    films = [item(f"f{number}") for number in range(CATALOGUE)]
+    taken = [event(number, f"u{number % USERS}", f"f{number // USERS}") for number in range(EVENTS)]
+    crash = os.environ.get("FAKE_DEMO_CRASH")
+    if crash:
+        taken[int(crash)] = event(int(crash), "u0", "crash")
+        films.append(item("crash"))
+    return movielens.Data(films, taken)
+
+
+if __name__ == "__main__":
+    fake_worker = str(Path(__file__).with_name("fake_worker.py"))
+    with (
+        patch.object(workers, "COMMAND", (sys.executable, fake_worker)),
+        patch.object(movielens, "load", data),
+    ):
+        typer.run(command.demo)

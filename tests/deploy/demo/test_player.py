@@ -1,0 +1,227 @@
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from queue import Queue
+
+import pytest
+from redis import Redis
+
+from deploy.demo.judge import Judge
+from deploy.demo.lists import NOTHING, Entry, Lists, Served
+from deploy.demo.notes import Notes
+from deploy.demo.player import PATIENCE_SECONDS, ClosedLoop, Pace, Shop, catch_up, open_loop
+from deploy.demo.progress import Progress
+from deploy.demo.spotlight import Spotlight
+from deploy.demo.window import Window, person
+from deploy.servers import local_redis
+from streams.messages import Event
+from tests.deploy.demo.making import event, events
+
+POPULAR = Served([Entry("popular")])
+
+
+class FakeShop:
+    """Lists by user, set by the test."""
+
+    def __init__(self) -> None:
+        self.lists: dict[str, Served] = {}
+
+    def of_users(self, users: Sequence[str]) -> list[Served | None]:
+        return [self.lists.get(user) for user in users]
+
+    def popular(self, domain: str) -> Served:
+        return POPULAR if domain == "films" else NOTHING
+
+
+class Play:
+    """A closed loop whose clock and whose answers the test sets."""
+
+    def __init__(self, script: list[Event], users: int = 64, speed: float | None = None) -> None:
+        self.now = 0.0
+        self.shop = FakeShop()
+        self.sent: list[str] = []
+        catalogue = sorted({one.item for one in script} | {"popular"})
+        self.notes = Notes(
+            Progress(len(script), self.clock), Judge(catalogue, len(script)), Spotlight(self.clock)
+        )
+        self.window = Window(script, users)
+        pace = Pace(speed, self.clock)
+        self.loop = ClosedLoop(self.window, self.shop, self.send, self.notes, pace, self.clock)
+
+    def clock(self) -> float:
+        return self.now
+
+    def send(self, one: Event) -> None:
+        self.sent.append(one.id)
+
+    def answer(self, one: Event, *items: str) -> None:
+        self.shop.lists[person(one)] = Served([Entry(item) for item in items], one.id)
+
+    def step(self, seconds: float = 0.0) -> list[str]:
+        """Let time pass and make a step; gives the events it sent."""
+        self.now += seconds
+        before = len(self.sent)
+        self.loop.step()
+        return self.sent[before:]
+
+
+def no_check() -> None:
+    pass
+
+
+def test_a_users_next_event_waits_for_the_answer_while_others_pass() -> None:
+    script = events("aabac")
+    play = Play(script)
+    assert play.step() == ["e0", "e2", "e4"]
+    assert play.step(0.1) == []
+    play.answer(script[0])
+    assert play.step() == ["e1"]
+    play.answer(script[1])
+    assert play.step() == ["e3"]
+
+
+def test_a_list_that_takes_in_an_older_event_is_no_answer() -> None:
+    script = events("aaa")
+    play = Play(script)
+    play.answer(script[2])
+    assert play.step() == ["e0"]
+    assert play.step(0.1) == []
+
+
+def test_no_more_users_than_asked_for_wait_at_a_time() -> None:
+    script = events("abcd")
+    play = Play(script, users=2)
+    assert play.step() == ["e0", "e1"]
+    play.answer(script[1])
+    assert play.step() == ["e2"]
+
+
+def test_an_answer_that_does_not_come_within_a_second_is_counted_as_late() -> None:
+    play = Play(events("aa"))
+    play.step()
+    assert play.step(PATIENCE_SECONDS / 2) == []
+    assert play.step(PATIENCE_SECONDS / 2) == ["e1"]
+    assert (play.notes.progress.late, play.notes.progress.answered) == (1, 1)
+    assert play.notes.progress.latencies() == (PATIENCE_SECONDS, PATIENCE_SECONDS)
+
+
+def test_latency_runs_from_sending_to_the_first_look_that_sees_the_list() -> None:
+    script = events("a")
+    play = Play(script)
+    play.step()
+    play.step(0.25)
+    play.answer(script[0])
+    play.step(0.25)
+    assert play.notes.progress.latencies() == (0.5, 0.5)
+    assert play.window.exhausted
+
+
+def test_each_event_is_judged_by_the_list_that_stood_right_before_it() -> None:
+    script = [event(0, "a", "x"), event(1, "a", "y"), event(2, "a", "z")]
+    play = Play(script)
+    play.step()
+    play.answer(script[0], "x", "y")
+    play.step()
+    play.answer(script[1], "y")
+    play.step()
+    served, _ = play.notes.judge.over()
+    assert served.hit_rate == pytest.approx(1 / 3)
+    assert play.notes.spotlight.scene is not None
+    assert play.notes.spotlight.scene.hits == 1
+
+
+def test_a_user_without_a_list_is_shown_what_is_popular_in_the_domain() -> None:
+    play = Play([event(0, "new", "popular")])
+    play.step()
+    assert play.notes.judge.over()[0].hit_rate == 1.0
+
+
+def test_a_speed_bounds_what_is_sent() -> None:
+    play = Play(events("abcdefgh"), speed=2.0)
+    assert play.step() == ["e0"]
+    assert play.step(0.4) == []
+    assert play.step(0.1) == ["e1"]
+    assert play.step(1.0) == ["e2", "e3"]
+
+
+def test_the_open_loop_sends_everything_in_order_and_knows_each_users_last() -> None:
+    script, sent = events("abacb"), list[str]()
+    progress = Progress(5)
+    last = open_loop(script, lambda one: sent.append(one.id), progress, Pace(None), no_check)
+    assert sent == ["e0", "e1", "e2", "e3", "e4"]
+    assert last == {"web:a": "e2", "web:b": "e4", "web:c": "e3"}
+    assert (progress.sent, progress.answered) == (5, 0)
+
+
+def test_catching_up_gives_how_many_users_stay_behind() -> None:
+    shop = FakeShop()
+    shop.lists = {"web:a": Served([], "e1"), "web:b": Served([], "e2")}
+    assert catch_up({"web:a": "e1", "web:b": "e2"}, shop, 60.0, no_check) == 0
+    assert catch_up({"web:a": "e1", "web:b": "e9", "web:c": "e3"}, shop, 0.0, no_check) == 2
+
+
+class Recommender(threading.Thread):
+    """Takes events from a queue and writes lists to Redis: the item after the one just taken, then others."""
+
+    def __init__(self, redis: Redis) -> None:
+        super().__init__(daemon=True)
+        self.queue: Queue[Event | None] = Queue()
+        self._redis = redis
+
+    def run(self) -> None:
+        while (one := self.queue.get()) is not None:
+            items = [{"id": f"{int(one.item) + 1}", "score": 1.0}, {"id": "elsewhere", "score": 0.5}]
+            answer = {"user": person(one), "last_event": one.id, "items": items, "revision": 1}
+            self._redis.set(f"shop:recommendations:{person(one)}", json.dumps(answer))
+
+
+@pytest.fixture(scope="module")
+def redis(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Redis]:
+    folder: Path = tmp_path_factory.mktemp("redis")
+    with local_redis(folder) as server, Redis.from_url(server.address) as client:
+        yield client
+
+
+@pytest.fixture
+def recommender(redis: Redis) -> Iterator[Recommender]:
+    redis.flushall()
+    thread = Recommender(redis)
+    thread.start()
+    yield thread
+    thread.queue.put(None)
+    thread.join()
+
+
+def play_on(shop: Shop, script: list[Event], send: Callable[[Event], None], users: int) -> Notes:
+    catalogue = [str(number) for number in range(200)]
+    notes = Notes(Progress(len(script)), Judge(catalogue, len(script)), Spotlight())
+    ClosedLoop(Window(script, users), shop, send, notes, Pace(None)).run(no_check)
+    return notes
+
+
+def test_a_recommender_that_knows_the_next_item_is_right_on_all_but_first_events(
+    redis: Redis, recommender: Recommender
+) -> None:
+    script = [event(number, f"u{number % 4}", str(number // 4)) for number in range(400)]
+    notes = play_on(Lists(redis, "shop"), script, recommender.queue.put, users=64)
+    assert notes.progress.sent == notes.progress.answered == 400
+    served, popular = notes.judge.over()
+    on_time = 1.0 - 4 / 400
+    assert on_time - notes.progress.late / 400 <= served.hit_rate <= on_time
+    assert popular.hit_rate < served.hit_rate
+
+
+def test_lists_are_read_from_redis_as_an_application_reads_them(redis: Redis) -> None:
+    redis.flushall()
+    lists = Lists(redis, "shop")
+    assert lists.of_users([]) == []
+    assert lists.popular("films") == NOTHING
+    redis.set("shop:recommendations:web:ann", '{"last_event": "e7", "items": [{"id": "b"}, {"id": "a"}]}')
+    redis.set("shop:popular:films", '{"domain": "films", "items": [{"id": "p", "score": 2.5}]}')
+    found, missing = lists.of_users(["web:ann", "web:bob"])
+    assert found is not None
+    assert (found.ids, found.last_event, missing) == (["b", "a"], "e7", None)
+    assert lists.popular("films").ids == ["p"]

@@ -1,0 +1,69 @@
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from deploy.demo.window import Window, person
+from streams.messages import Event
+from tests.deploy.demo.making import event, events
+
+users = st.text(alphabet="abcde", max_size=40)
+
+
+def drain(window: Window, data: st.DataObject) -> list[tuple[Event, set[str]]]:
+    """Play to the end, answering users in any order; each event with who was waiting when it went."""
+    gone: list[tuple[Event, set[str]]] = []
+    waiting: set[str] = set()
+    while not window.exhausted:
+        one = window.next()
+        if one is not None:
+            gone.append((one, set(waiting)))
+            waiting.add(person(one))
+        if waiting and (one is None or data.draw(st.booleans())):
+            answered = data.draw(st.sampled_from(sorted(waiting)))
+            waiting.remove(answered)
+            window.release(answered)
+    return gone
+
+
+@given(users, st.integers(1, 6), st.data())
+def test_every_event_goes_once_and_each_users_in_order(names: str, at_once: int, data: st.DataObject) -> None:
+    everything = events(names)
+    gone = [one for one, _ in drain(Window(everything, at_once), data)]
+    assert sorted(gone, key=everything.index) == everything
+    for user in set(names):
+        assert [one for one in gone if one.user == user] == [one for one in everything if one.user == user]
+
+
+@given(users, st.integers(1, 6), st.data())
+def test_nobody_acts_before_their_answer_and_no_more_than_so_many_wait(
+    names: str, at_once: int, data: st.DataObject
+) -> None:
+    for one, waiting in drain(Window(events(names), at_once), data):
+        assert person(one) not in waiting
+        assert len(waiting) < at_once
+
+
+@given(users, st.integers(1, 6), st.data())
+def test_only_events_of_waiting_users_are_overtaken(names: str, at_once: int, data: st.DataObject) -> None:
+    left = events(names)
+    for one, waiting in drain(Window(events(names), at_once), data):
+        overtaken = left[: left.index(one)]
+        assert {person(other) for other in overtaken} <= waiting
+        left.remove(one)
+
+
+@given(users)
+def test_when_everybody_is_answered_at_once_the_order_is_that_of_time(names: str) -> None:
+    window, gone = Window(events(names), 3), []
+    while (one := window.next()) is not None:
+        gone.append(one)
+        window.release(person(one))
+    assert gone == events(names)
+    assert window.exhausted
+
+
+def test_users_of_two_platforms_with_one_name_are_two_people() -> None:
+    window = Window([event(0, "a", platform="web"), event(1, "a", platform="tv")], 2)
+    gone = [window.next(), window.next()]
+    assert [person(one) for one in gone if one] == ["web:a", "tv:a"]

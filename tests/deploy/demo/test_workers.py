@@ -1,0 +1,69 @@
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+
+from deploy.demo import workers
+from deploy.demo.scrape import Page
+from deploy.servers.process import ServerProcess, free_ports, running
+from streams.errors import AfreshError
+
+PAGE = """
+import http.server, sys, threading
+class Page(http.server.BaseHTTPRequestHandler):
+    def do_GET(self):
+        self.send_response({status})
+        self.end_headers()
+        self.wfile.write(b"afresh_catalogue_items 3\\n")
+        if {status} == 503:
+            print("no partitions assigned", flush=True)
+            threading.Thread(target=self.server.shutdown).start()
+http.server.HTTPServer(("127.0.0.1", int(sys.argv[1])), Page).serve_forever()
+"""
+
+
+def process(folder: Path, status: int) -> ServerProcess:
+    (port,) = free_ports(1)
+    command = [sys.executable, "-c", PAGE.format(status=status), str(port)]
+    return ServerProcess("afresh worker", command, port=port, folder=folder)
+
+
+def test_a_worker_is_ready_when_its_page_says_so(tmp_path: Path) -> None:
+    one = process(tmp_path, 200)
+    with running(one):
+        worker = workers.Worker(one)
+        worker.wait_until_ready()
+        worker.check()
+        assert worker.page.read().total("afresh_catalogue_items") == 3
+
+
+def test_a_worker_that_ends_before_it_is_ready_is_told_with_its_last_words(tmp_path: Path) -> None:
+    one = process(tmp_path, 503)
+    with (
+        running(one),
+        pytest.raises(workers.WorkerDied, match=r"afresh worker ended(.|\n)*no partitions assigned"),
+    ):
+        workers.Worker(one).wait_until_ready()
+
+
+def test_of_a_long_log_the_cause_of_the_crash_is_told(tmp_path: Path) -> None:
+    one = process(tmp_path, 503)
+    noise = "".join(f"stopping part {number}\n" for number in range(99))
+    one.log.write_text(f"{noise}[^-App]: Crashed reason=ValueError('the cause')\n{noise}")
+    with running(one), pytest.raises(workers.WorkerDied, match="the cause"):
+        workers.Worker(one).wait_until_ready()
+
+
+def test_a_worker_that_is_never_ready_is_given_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(workers, "READY_SECONDS", 0.0)
+    one = process(tmp_path, 404)
+    with running(one), pytest.raises(AfreshError, match="was not ready within 0 s"):
+        workers.Worker(one).wait_until_ready()
+
+
+def test_a_page_that_nobody_serves_has_no_readings() -> None:
+    page = Page(free_ports(1)[0])
+    assert not page.ready()
+    assert page.read().total("afresh_catalogue_items") == 0

@@ -1,0 +1,242 @@
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from models.neighbours import (
+    WEIGHT_LIMIT,
+    Kernel,
+    Similarity,
+    accumulate,
+    added_mass,
+    scores,
+    transpose_rows,
+    usable,
+)
+
+small_keys = st.integers(0, 6)
+exact_weights = st.integers(0, 64).map(lambda eighths: eighths / 8)  # sums of them are exact in float32
+histories = st.lists(st.tuples(small_keys, exact_weights), max_size=5)
+
+
+def padded(history: list[tuple[int, float]], length: int) -> tuple[np.ndarray, np.ndarray]:
+    keys, weights = np.zeros((1, length), np.uint64), np.zeros((1, length), np.float32)
+    for place, (key, weight) in enumerate(history):
+        keys[0, place], weights[0, place] = key, weight
+    return keys, weights
+
+
+def learned(
+    capacity: int, log: list[list[tuple[int, float]]], length: int = 5
+) -> tuple[np.ndarray, np.ndarray]:
+    keys, weights = np.zeros((1, capacity), np.uint64), np.zeros((1, capacity), np.float32)
+    for history in log:
+        accumulate(keys, weights, *padded(history, length))
+    return keys, weights
+
+
+def reference(capacity: int, log: list[list[tuple[int, float]]]) -> dict[int, float]:
+    """A row as a dict, one neighbour at a time; the columns are kept to know who was there first."""
+    columns: list[int] = [0] * capacity
+    row: dict[int, float] = {}
+    for history in log:
+        totals = dict(row)
+        for key, weight in history:
+            if key and weight > 0:
+                totals[key] = totals.get(key, 0.0) + weight
+        arrival = {
+            key: place for place, key in reversed(list(enumerate([*columns, *(k for k, _ in history)])))
+        }
+        kept = sorted(totals, key=lambda key: (-totals[key], arrival[key]))[:capacity]
+        entrants = sorted((key for key in kept if key not in row), key=lambda key: arrival[key])
+        columns = [key if key in kept else 0 for key in columns]
+        for key in entrants:
+            columns[columns.index(0)] = key
+        row = {key: totals[key] for key in kept}
+    return row
+
+
+def as_dict(keys: np.ndarray, weights: np.ndarray) -> dict[int, float]:
+    return {int(key): float(weight) for key, weight in zip(keys[0], weights[0], strict=True) if key}
+
+
+@given(st.lists(histories, max_size=12), st.integers(1, 8))
+def test_a_row_equals_a_dict_that_keeps_its_strongest(
+    log: list[list[tuple[int, float]]], capacity: int
+) -> None:
+    assert as_dict(*learned(capacity, log)) == reference(capacity, log)
+
+
+@given(st.lists(histories, min_size=1, max_size=8), st.integers(1, 6))
+def test_padding_changes_no_bit(log: list[list[tuple[int, float]]], capacity: int) -> None:
+    for narrow, wide in zip(learned(capacity, log, 5), learned(capacity, log, 60), strict=True):
+        assert narrow.tobytes() == wide.tobytes()
+
+
+def random_examples(
+    count: int, items: int, length: int, seed: int
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    rng = np.random.default_rng(seed)
+    taken = rng.integers(0, items, count)
+    keys = rng.integers(0, 40, (count, length)).astype(np.uint64)
+    return taken, keys, rng.random((count, length), np.float32)
+
+
+def learn_in_runs(run: int) -> tuple[bytes, bytes, bytes]:
+    """Learn a log in runs; a round of a run holds the next example of every item in it."""
+    taken, new_keys, new_weights = random_examples(300, 12, 9, seed=4)
+    keys, weights = np.zeros((12, 8), np.uint64), np.zeros((12, 8), np.float32)
+    mass = np.zeros(12, np.float32)
+    for start in range(0, 300, run):
+        left = list(range(start, min(start + run, 300)))
+        while left:
+            _, first = np.unique(taken[left], return_index=True)
+            now = [left[place] for place in sorted(first)]
+            rows = taken[now]
+            row_keys, row_weights = keys[rows], weights[rows]
+            accumulate(row_keys, row_weights, new_keys[now], new_weights[now])
+            keys[rows], weights[rows] = row_keys, row_weights
+            mass[rows] += added_mass(new_keys[now], new_weights[now])
+            left = [place for place in left if place not in now]
+    return keys.tobytes(), weights.tobytes(), mass.tobytes()
+
+
+@pytest.mark.parametrize("run", [7, 64, 300])
+def test_the_lengths_of_the_runs_change_no_bit(run: int) -> None:
+    assert learn_in_runs(run) == learn_in_runs(1)
+
+
+def test_a_neighbour_keeps_its_column() -> None:
+    keys, weights = np.array([[5, 6, 7]], np.uint64), np.array([[1, 2, 3]], np.float32)
+    accumulate(keys, weights, np.array([[9, 7, 6]], np.uint64), np.array([[1.5, 1, 1]], np.float32))
+    assert keys.tolist() == [[9, 6, 7]]
+    assert weights.tolist() == [[1.5, 3, 4]]
+
+
+def test_of_equal_weights_the_one_that_was_there_first_stays() -> None:
+    keys, weights = np.array([[5]], np.uint64), np.array([[1]], np.float32)
+    accumulate(keys, weights, np.array([[9]], np.uint64), np.array([[1]], np.float32))
+    assert keys.tolist() == [[5]]
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf, -1.0, 0.0])
+def test_a_weight_that_is_not_finite_or_not_positive_counts_nothing(bad: float) -> None:
+    keys, weights = np.array([[5, 0]], np.uint64), np.array([[1, 0]], np.float32)
+    example = np.array([[5, 9]], np.uint64), np.array([[bad, bad]], np.float32)
+    accumulate(keys, weights, *example)
+    assert as_dict(keys, weights) == {5: 1.0}
+    assert added_mass(*example).tolist() == [0]
+
+
+def test_a_huge_weight_is_bounded() -> None:
+    assert usable(np.array([[5]], np.uint64), np.array([[3e38]], np.float32)) == WEIGHT_LIMIT
+
+
+def test_keys_that_differ_in_one_bit_are_different_neighbours() -> None:
+    high = 2**64 - 1
+    keys, weights = learned(4, [[(high, 1.0), (high - 1, 2.0), (1, 3.0)]])
+    assert as_dict(keys, weights) == {high: 1.0, high - 1: 2.0, 1: 3.0}
+
+
+def test_the_kernel_is_the_formula_of_its_docstring() -> None:
+    weights = Kernel(0.9, 100.0, 0.2).weights(np.array([[0, 50, 1e9]], np.float32))
+    np.testing.assert_allclose(weights[0], [1.2, 0.9 * (np.exp(-0.5) + 0.2), 0.81 * 0.2], rtol=1e-6)
+
+
+def test_an_event_from_the_future_counts_as_one_of_now() -> None:
+    kernel = Kernel(0.9, 100.0, 0.2)
+    ages = np.array([[-1e30, 0.0]], np.float32)
+    np.testing.assert_array_equal(kernel.weights(ages), kernel.weights(np.zeros((1, 2), np.float32)))
+
+
+@given(st.lists(st.floats(width=32), min_size=1, max_size=20))
+def test_kernel_weights_are_finite_and_bounded_whatever_the_ages(ages: list[float]) -> None:
+    weights = Kernel(0.95, 300.0, 0.2).weights(np.array(ages, np.float32))
+    assert np.isfinite(weights).all()
+    assert (weights >= 0).all()
+    assert (weights <= 1.2 + 1e-6).all()
+
+
+def dense_transpose(rows: np.ndarray, strengths: np.ndarray) -> np.ndarray:
+    table = np.zeros((len(rows), len(rows)), np.float32)
+    for item, (neighbours, values) in enumerate(zip(rows, strengths, strict=True)):
+        for neighbour, value in zip(neighbours, values, strict=True):
+            if neighbour >= 0:
+                table[neighbour, item] = value
+    return table
+
+
+def dense(lists: np.ndarray, strengths: np.ndarray) -> np.ndarray:
+    table = np.zeros((len(lists), len(lists)), np.float32)
+    for item, (others, values) in enumerate(zip(lists, strengths, strict=True)):
+        for other, value in zip(others, values, strict=True):
+            if other >= 0:
+                assert table[item, other] == 0, "an item stands once in a list"
+                table[item, other] = value
+    return table
+
+
+def random_rows(rng: np.random.Generator, items: int, width: int) -> tuple[np.ndarray, np.ndarray]:
+    rows = np.stack([rng.permutation(items)[:width] for _ in range(items)]).astype(np.int32)
+    rows[rng.random(rows.shape) < 0.3] = -1
+    strengths = np.where(rows >= 0, rng.random(rows.shape), 0).astype(np.float32)
+    return rows, strengths
+
+
+@settings(deadline=None)
+@given(st.integers(0, 10_000), st.lists(st.sets(st.integers(0, 9), min_size=1), max_size=6))
+def test_the_lists_of_the_other_direction_are_the_transpose_of_the_rows(
+    seed: int, changes: list[set[int]]
+) -> None:
+    rng = np.random.default_rng(seed)
+    rows, strengths = np.full((10, 4), -1, np.int32), np.zeros((10, 4), np.float32)
+    reverse, reverse_strengths = np.full((10, 10), -1, np.int32), np.zeros((10, 10), np.float32)
+    for change in changes:
+        changed = np.array(sorted(change), np.int32)
+        new_rows, new_strengths = (array[changed] for array in random_rows(rng, 10, 4))
+        transpose_rows(reverse, reverse_strengths, changed, rows[changed], new_rows, new_strengths)
+        rows[changed], strengths[changed] = new_rows, new_strengths
+    np.testing.assert_array_equal(dense(reverse, reverse_strengths), dense_transpose(rows, strengths))
+
+
+def test_a_full_list_keeps_its_strongest() -> None:
+    reverse, reverse_strengths = np.full((4, 2), -1, np.int32), np.zeros((4, 2), np.float32)
+    rows, nothing = np.array([1, 2, 3], np.int32), np.full((3, 1), -1, np.int32)
+    after = np.zeros((3, 1), np.int32)
+    strengths = np.array([[0.2], [0.9], [0.5]], np.float32)
+    transpose_rows(reverse, reverse_strengths, rows, nothing, after, strengths)
+    assert sorted(reverse[0].tolist()) == [2, 3]
+
+
+@given(st.integers(0, 10_000))
+@settings(deadline=None)
+def test_scores_are_the_sum_of_asked_times_similarity_in_both_directions(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    forward, reverse = random_rows(rng, 7, 4), random_rows(rng, 7, 5)
+    scale = rng.random(7).astype(np.float32)
+    history = rng.integers(-1, 7, (3, 6)).astype(np.int32)
+    asked = rng.random((2, 3, 6)).astype(np.float32)
+    table = dense(*forward) * scale[None, :] + dense(*reverse) * scale[:, None]
+    expected = np.zeros((2, 3, 7))
+    for kernel in range(2):
+        for user in range(3):
+            for place, item in enumerate(history[user]):
+                if item >= 0:
+                    expected[kernel, user] += asked[kernel, user, place] * table[item]
+    np.testing.assert_allclose(
+        scores(history, asked, forward, reverse, scale), expected, rtol=1e-5, atol=1e-6
+    )
+
+
+def test_a_user_without_history_scores_0_everywhere() -> None:
+    lists = np.full((3, 2), -1, np.int32), np.zeros((3, 2), np.float32)
+    nothing = np.full((1, 4), -1, np.int32)
+    raw = scores(nothing, np.ones((1, 1, 4), np.float32), lists, lists, np.ones(3, np.float32))
+    assert raw.tolist() == [[[0, 0, 0]]]
+
+
+def test_strengths_and_scale_give_cosine_at_exponent_one_half() -> None:
+    cosine = Similarity(exponent=0.5, shrinkage=0.0, power=1.0)
+    mass = np.array([4.0, 9.0], np.float32)
+    strengths = cosine.strengths(np.array([[3.0]], np.float32), mass[:1])
+    assert strengths[0, 0] * cosine.scale(mass)[1] == pytest.approx(3 / np.sqrt(4 * 9))
