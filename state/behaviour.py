@@ -56,7 +56,9 @@ def unpack(packed: Iterable[bytes]) -> BehaviourArray:
     rows = np.frombuffer(joined, ROW)
     newest = int(rows["version"].max(initial=BEHAVIOUR_ROW_VERSION))
     if newest > BEHAVIOUR_ROW_VERSION:
-        raise RowVersionError(f"An item's behaviour row has version {newest}; this program knows {BEHAVIOUR_ROW_VERSION}.")
+        raise RowVersionError(
+            f"An item's behaviour row has version {newest}; this program knows {BEHAVIOUR_ROW_VERSION}."
+        )
     return rows
 
 
@@ -106,4 +108,4 @@ class BehaviourRows:
 
     def packed(self, number: int) -> bytes:
         """Row of an item, packed."""
-        return self.array[number].tobytes()
+        return bytes(self.array[number].tobytes())

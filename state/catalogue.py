@@ -15,10 +15,10 @@ import numpy.typing as npt
 from models import neighbours, popularity, scorers
 from state import behaviour, content
 from state.content import ContentRow
+from state.embeddings import Embeddings
 from state.growing import Growing
 from state.keys import key_of
 from state.marks import PARTITION_ROW_KEY
-from state.embeddings import Embeddings
 
 Latest = Mapping[bytes, bytes | None]
 
@@ -148,7 +148,9 @@ class Catalogue:
         arrays = self._arrays
         before = arrays["neighbours"][rows]
         strengths = scorers.SIMILARITY.strengths(packed["weights"], packed["mass"])
-        neighbours.transpose_rows(arrays["reverse"], arrays["reverse_strengths"], rows, before, after, strengths)
+        neighbours.transpose_rows(
+            arrays["reverse"], arrays["reverse_strengths"], rows, before, after, strengths
+        )
         arrays["neighbours"][rows] = after
         arrays["strengths"][rows] = strengths
         arrays["scale"][rows] = scorers.SIMILARITY.scale(packed["mass"])

@@ -56,7 +56,9 @@ def unpack(packed: bytes) -> ContentRow:
     """
     row = _decoder.decode(packed)
     if row.version > CONTENT_ROW_VERSION:
-        raise RowVersionError(f"An item's content row has version {row.version}; this program knows {CONTENT_ROW_VERSION}.")
+        raise RowVersionError(
+            f"An item's content row has version {row.version}; this program knows {CONTENT_ROW_VERSION}."
+        )
     return row
 
 

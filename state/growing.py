@@ -43,5 +43,9 @@ class Growing:
         self._length = length
         for name, array in self._arrays.items():
             if length > len(array):
-                more = np.full((max(length, 2 * len(array)) - len(array), *array.shape[1:]), self._fill[name], array.dtype)
+                more = np.full(
+                    (max(length, 2 * len(array)) - len(array), *array.shape[1:]),
+                    self._fill[name],
+                    array.dtype,
+                )
                 self._arrays[name] = np.concatenate([array, more])

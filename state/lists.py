@@ -94,11 +94,15 @@ class ListStore:
         redis.exceptions.RedisError
             When Redis does not answer or refuses.
         """
-        return await self._write([(f"{self._namespace}:recommendations:{each.user}", _encode(each)) for each in lists])
+        return await self._write(
+            [(f"{self._namespace}:recommendations:{each.user}", _encode(each)) for each in lists]
+        )
 
     async def push_popular(self, lists: Sequence[PopularList]) -> int:
         """Write the popular lists of domains."""
-        return await self._write([(f"{self._namespace}:popular:{each.domain}", _encode(each)) for each in lists])
+        return await self._write(
+            [(f"{self._namespace}:popular:{each.domain}", _encode(each)) for each in lists]
+        )
 
     async def _write(self, values: Sequence[tuple[str, bytes]]) -> int:
         if not self._sha:
@@ -112,7 +116,7 @@ class ListStore:
             # A Redis that was restarted or replaced by an empty one has forgotten the script.
             self._sha = ""
             return await self._write(values)
-        return len(values) - sum(written)
+        return len(values) - int(sum(written))
 
     async def ping(self) -> bool:
         """Whether Redis answers."""

@@ -7,7 +7,8 @@ its rows with it, and are written together with the marks of what they have take
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
 
 import faust
 import msgspec
@@ -28,7 +29,7 @@ class RowVersionError(RuntimeError):
     """A row was written by a newer version of this program."""
 
 
-class RunTable(faust.Table):  # type: ignore[misc]
+class RunTable(faust.Table[bytes, bytes]):
     """A Faust table of packed rows: key bytes to row bytes, apart for each partition."""
 
     rows: defaultdict[int, Rows]
@@ -39,6 +40,7 @@ class RunTable(faust.Table):  # type: ignore[misc]
     def __init__(self, app: faust.App, *, name: str, changelog: str, partitions: int) -> None:
         self.rows = defaultdict(dict)
         self.generation = 0
+        self._partitions = partitions
         topic = app.topic(
             changelog,
             partitions=partitions,
@@ -64,11 +66,13 @@ class RunTable(faust.Table):  # type: ignore[misc]
         """Whether a standby must be read before it becomes active: always."""
         return True
 
-    def apply_changelog_batch(self, batch: Iterable[EventT]) -> None:
+    def apply_changelog_batch(self, batch: Iterable[EventT[Any]]) -> None:
         """Apply runs of the changelog in their order."""
         for event in batch:
             rows = self.rows[event.message.partition]
-            for record in event.message.value:
+            # The transport makes a message of a run of records, which Faust's types do not know.
+            records: Sequence[Any] = event.message.value  # type: ignore[assignment]
+            for record in records:
                 if record.value is None:
                     rows.pop(record.key, None)
                 else:
@@ -93,7 +97,7 @@ class RunTable(faust.Table):  # type: ignore[misc]
 
     def change(self, partition: int) -> Change:
         """Begin a change of a partition's rows."""
-        return Change(self.rows[partition], self.partitions)
+        return Change(self.rows[partition], self._partitions)
 
     def count_rows(self) -> int:
         """Rows in all partitions held here, their partition rows not counted."""
@@ -109,7 +113,9 @@ class Change:
         own = rows.get(PARTITION_ROW_KEY)
         row = _partition_row_decoder.decode(own) if own else PartitionRow()
         if row.version > PARTITION_ROW_VERSION:
-            raise RowVersionError(f"A partition's row has version {row.version}; this program knows {PARTITION_ROW_VERSION}.")
+            raise RowVersionError(
+                f"A partition's row has version {row.version}; this program knows {PARTITION_ROW_VERSION}."
+            )
         self.marks = Marks(row.marks, partitions)
         self.stage = row.stage
 
@@ -148,5 +154,3 @@ class Change:
 def packed_size(records: Iterable[tuple[bytes, bytes | None]]) -> int:
     """Bytes of keys and rows together."""
     return sum(len(key) + len(row or b"") for key, row in records)
-
-

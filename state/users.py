@@ -145,7 +145,9 @@ def unpack(packed: bytes | None) -> UserRow:
         return UserRow()
     row = _decoder.decode(packed)
     if row.version > USER_ROW_VERSION:
-        raise RowVersionError(f"A user's row has version {row.version}; this program knows {USER_ROW_VERSION}.")
+        raise RowVersionError(
+            f"A user's row has version {row.version}; this program knows {USER_ROW_VERSION}."
+        )
     return row
 
 
@@ -162,7 +164,7 @@ def history_of(row: UserRow) -> Keys:
 def ages_of(row: UserRow) -> npt.NDArray[np.float32]:
     """Seconds from each item of the history to the newest, not below 0; float32, shape (n,)."""
     times = np.frombuffer(row.times, "<u4").astype(np.int64)
-    return np.maximum(times[:1] - times, 0).astype(np.float32)
+    return np.asarray(np.maximum(times[:1] - times, 0), np.float32)
 
 
 def seen_of(row: UserRow) -> npt.NDArray[np.uint32]:
@@ -174,4 +176,5 @@ def vectors_of(row: UserRow) -> npt.NDArray[np.float32]:
     """Short- and long-term vectors; float32, shape (2, d), zeros for a new user."""
     if not row.vectors:
         return np.zeros((2, factors.DIMENSIONS), np.float32)
-    return np.frombuffer(row.vectors, "<f4").reshape(2, -1)
+    vectors: npt.NDArray[np.float32] = np.frombuffer(row.vectors, "<f4")
+    return vectors.reshape(2, factors.DIMENSIONS)

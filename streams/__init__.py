@@ -1,1 +1,1 @@
-"""What flows: one file an agent, in the order in which an event meets them: ingest, profile, learn, embed, recommend."""
+"""What flows: one file an agent, in the order in which an event meets them."""

@@ -28,7 +28,7 @@ STOP_SECONDS = 9.0
 logger = logging.getLogger(__name__)
 
 
-class App(faust.App):  # type: ignore[misc]
+class App(faust.App):
     """A Faust app that ends when it must.
 
     Faust 0.15 can wait for ever for its consumer's thread while it stops, above all after a crash. A worker that
@@ -51,7 +51,9 @@ class App(faust.App):  # type: ignore[misc]
         timer.start()
 
     def _end(self) -> None:
-        logger.error("Stopping took longer than %s s; the process ends now, what is counted is safe", STOP_SECONDS)
+        logger.error(
+            "Stopping took longer than %s s; the process ends now, what is counted is safe", STOP_SECONDS
+        )
         logging.shutdown()
         os._exit(1)
 
@@ -75,7 +77,9 @@ def create_app(settings: Settings, name: str) -> App:
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise AfreshError(f"The folder {folder} can not be made ({error.strerror}); set AFRESH_DATA_DIR.") from error
+        raise AfreshError(
+            f"The folder {folder} can not be made ({error.strerror}); set AFRESH_DATA_DIR."
+        ) from error
     app = App(
         name,
         broker=[f"kafka://{server}" for server in settings.brokers],

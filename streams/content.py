@@ -79,10 +79,14 @@ class Content:
         if record.value is None:
             return None
         if len(record.value) > limit:
-            raise RefusedError("too_large", f"An item has {len(record.value):,} bytes; at most {limit:,} are taken in.")
+            raise RefusedError(
+                "too_large", f"An item has {len(record.value):,} bytes; at most {limit:,} are taken in."
+            )
         item = decode(item_decoder, record.value)
         if item.version != ITEM_VERSION:
-            raise RefusedError("version", f"Version {item.version} of items is not known; send {ITEM_VERSION}.")
+            raise RefusedError(
+                "version", f"Version {item.version} of items is not known; send {ITEM_VERSION}."
+            )
         if record.key != item.id.encode():
             raise RefusedError("key", f"The key of the item {item.id!r} is not its id.")
         return item

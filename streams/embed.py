@@ -18,7 +18,7 @@ from streams import metrics
 from streams.app import create_app, source
 from streams.errors import AfreshError
 from streams.messages import Embedding, TextRequest, encode, text_request_decoder
-from streams.runs import Run, Runner
+from streams.runs import Run, Runner, producer_of
 from streams.sender import Outgoing, Sender
 from streams.settings import NO_ENCODER, Settings
 from streams.topics import Topics
@@ -74,7 +74,7 @@ class Embed:
                 request.item, request.content, self._encoder.name, self._encoder.version, vector.tobytes()
             )
             outgoing.add(self._topics.embeddings.name, request.item.encode(), encode(embedding))
-        await Sender(self.app.producer._ensure_producer()).send(outgoing)
+        await Sender(producer_of(self.app)).send(outgoing)
 
     def not_ready(self) -> str:
         """What is not ready yet, in a few words."""
@@ -90,7 +90,9 @@ def load_encoder(settings: Settings) -> Encoder:
         When there is none.
     """
     if settings.encoder == NO_ENCODER:
-        raise AfreshError("AFRESH_ENCODER is 'none': there is nothing for an embed worker to do; name an encoder.")
+        raise AfreshError(
+            "AFRESH_ENCODER is 'none': there is nothing for an embed worker to do; name an encoder."
+        )
     try:
         return Encoder.load(settings.encoder, batch=settings.encoder_batch)
     except ValueError as error:

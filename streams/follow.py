@@ -61,7 +61,9 @@ class Follower:
 
     async def _follow(self, consumer: AIOKafkaConsumer) -> None:
         partitions = [
-            TopicPartition(topic, partition) for topic in self._topics for partition in range(self._settings.partitions)
+            TopicPartition(topic, partition)
+            for topic in self._topics
+            for partition in range(self._settings.partitions)
         ]
         consumer.assign(partitions)
         await consumer.seek_to_beginning(*partitions)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import TypeVar
 
@@ -104,7 +104,7 @@ class Ingest:
             await self._process_part(run, run.records[start : start + RUN_RECORDS])
         run.done()
 
-    async def _process_part(self, run: Run, records: list[KafkaRecord]) -> None:
+    async def _process_part(self, run: Run, records: Sequence[KafkaRecord]) -> None:
         change = self._table.change(run.partition)
         window = self._window(run.partition)
         before = window.count
@@ -160,10 +160,14 @@ class Ingest:
         if value is None:
             raise RefusedError("malformed", "An event has no value.")
         if len(value) > limit:
-            raise RefusedError("too_large", f"An event has {len(value):,} bytes; at most {limit:,} are taken in.")
+            raise RefusedError(
+                "too_large", f"An event has {len(value):,} bytes; at most {limit:,} are taken in."
+            )
         event = decode(event_decoder, value)
         if event.version != EVENT_VERSION:
-            raise RefusedError("version", f"Version {event.version} of events is not known; send {EVENT_VERSION}.")
+            raise RefusedError(
+                "version", f"Version {event.version} of events is not known; send {EVENT_VERSION}."
+            )
         if not EARLIEST_MS <= milliseconds(event.time) <= latest:
             raise RefusedError("time", f"The time {event.time} is before 1990 or too far ahead.")
         return event

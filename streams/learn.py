@@ -138,8 +138,12 @@ def _count(rows: BehaviourRows, numbers: npt.NDArray[np.int64], examples: Sequen
 def histories(examples: Sequence[Example]) -> tuple[npt.NDArray[np.uint64], npt.NDArray[np.float32]]:
     """Histories of examples as arrays of one width: keys (0 for none) and ages (NaN for none), shape (n, L)."""
     width = scorers.HISTORY
-    keys = np.frombuffer(b"".join(e.history.ljust(8 * width, b"\0") for e in examples), "<u8").reshape(-1, width)
-    seconds = np.frombuffer(b"".join(e.times.ljust(4 * width, b"\0") for e in examples), "<u4").reshape(-1, width)
+    keys = np.frombuffer(b"".join(e.history.ljust(8 * width, b"\0") for e in examples), "<u8").reshape(
+        -1, width
+    )
+    seconds = np.frombuffer(b"".join(e.times.ljust(4 * width, b"\0") for e in examples), "<u4").reshape(
+        -1, width
+    )
     times = np.array([example.time for example in examples]) / 1000.0
     ages = np.maximum(times[:, None] - seconds, 0.0)
     return keys, np.where(keys != 0, ages, np.nan).astype(np.float32)
@@ -174,7 +178,9 @@ def _step_factors(
     pending = _pending_decoder.decode(change.stage) if change.stage else Pending()
     waiting = len(pending.items)
     taken = np.concatenate([[rows.number[item] for item in pending.items], numbers]).astype(np.int64)
-    vectors = np.concatenate([_vectors([pending.vectors], waiting), _vectors([e.vectors for e in examples], 1)])
+    vectors = np.concatenate(
+        [_vectors([pending.vectors], waiting), _vectors([e.vectors for e in examples], 1)]
+    )
     # Negatives are drawn among the items known when the step is due, however many came later in the same run.
     known = np.maximum.accumulate(np.r_[known_before, numbers + 1])[1:]
     moved: set[int] = set()

@@ -25,7 +25,10 @@ DIGITS = 4
 """Decimals of a score: more would make the lists longer and tell nobody anything."""
 
 NOTHING_SERVED = Served(
-    np.empty(0, np.int32), np.empty((0, 2 * len(scorers.NAMES)), np.float32), np.zeros(len(fusion.CONTEXT)), np.empty(0, np.int32)
+    np.empty(0, np.int32),
+    np.empty((0, 2 * len(scorers.NAMES)), np.float32),
+    np.zeros(len(fusion.CONTEXT)),
+    np.empty(0, np.int32),
 )
 """The list while the catalogue is empty."""
 
@@ -134,6 +137,8 @@ class Lister:
         lists = []
         for domain, rows in self._catalogue.domains().items():
             best = rows[np.argsort(-counts[rows], kind="stable")[: self._size]]
-            items = [PopularItem(self._catalogue.ids[row], round(float(counts[row]), 4)) for row in best.tolist()]
+            items = [
+                PopularItem(self._catalogue.ids[row], round(float(counts[row]), 4)) for row in best.tolist()
+            ]
             lists.append(PopularList(0, 0, made_at, domain, items))
         return lists

@@ -184,4 +184,8 @@ def json_schemas() -> dict[str, object]:
     for component in components.values():
         # Python 3.13 strips the indentation of docstrings, older ones keep it.
         component["description"] = cleandoc(component["description"])
-    return {"$schema": "https://json-schema.org/draft/2020-12/schema", "$defs": components, "oneOf": [event, item]}
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "$defs": components,
+        "oneOf": [event, item],
+    }

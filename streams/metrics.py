@@ -17,7 +17,9 @@ DEAD_LETTERS = Counter("afresh_dead_letters", "Records that could not be used, b
 STAGE_SECONDS = Histogram("afresh_stage_seconds", "Time of a stage for one run.", ["stage"], buckets=SECONDS)
 STAGE_RECORDS = Counter("afresh_stage_records", "Records taken in by a stage.", ["stage"])
 SKIPPED = Counter("afresh_already_counted", "Records delivered again and skipped as counted.", ["stage"])
-RUNS_DROPPED = Counter("afresh_runs_dropped", "Runs dropped because their partition had moved away.", ["stage"])
+RUNS_DROPPED = Counter(
+    "afresh_runs_dropped", "Runs dropped because their partition had moved away.", ["stage"]
+)
 SEND_RETRIES = Counter("afresh_send_retries", "Batches that Kafka did not take at once.", ["topic"])
 EVENT_TO_REDIS = Histogram(
     "afresh_event_to_redis_seconds", "From Kafka's taking an event to the list in Redis.", buckets=SECONDS
@@ -28,12 +30,18 @@ ROWS = Gauge("afresh_rows", "Rows held by this worker.", ["table"])
 LISTS = Counter("afresh_lists", "Lists made, by what Redis did with them.", ["outcome"])
 REDIS_RETRIES = Counter("afresh_redis_retries", "Writes that Redis did not take at once.")
 CATALOGUE_ITEMS = Gauge("afresh_catalogue_items", "Items in the catalogue.")
-CATALOGUE_EMBEDDED = Gauge("afresh_catalogue_embedded_items", "Items in the catalogue that have an embedding.")
+CATALOGUE_EMBEDDED = Gauge(
+    "afresh_catalogue_embedded_items", "Items in the catalogue that have an embedding."
+)
 EMBEDDING_QUEUE = Gauge("afresh_embedding_queue", "Texts waiting to be encoded.")
-EMBEDDING_SECONDS = Histogram("afresh_embedding_seconds", "Time to encode one batch of texts.", buckets=SECONDS)
+EMBEDDING_SECONDS = Histogram(
+    "afresh_embedding_seconds", "Time to encode one batch of texts.", buckets=SECONDS
+)
 HIT_RATE = Gauge("afresh_hit_rate_10", "Share of items taken that stood among the first ten.", ["ranking"])
 NDCG = Gauge("afresh_ndcg_10", "NDCG of the first ten over items taken.", ["ranking"])
-FUSION_WEIGHT = Gauge("afresh_fusion_weight", "Weight of a scorer in the fusion, mean of partitions.", ["scorer"])
+FUSION_WEIGHT = Gauge(
+    "afresh_fusion_weight", "Weight of a scorer in the fusion, mean of partitions.", ["scorer"]
+)
 NOT_FINITE = Counter("afresh_not_finite", "Updates refused because a number was not finite.", ["model"])
 REBALANCES = Counter("afresh_rebalances", "Times that partitions were assigned anew.")
 BUILD = Info("afresh_build", "Version of the program and of what it stands on.")

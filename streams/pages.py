@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterable
 from socketserver import ThreadingMixIn
-from typing import Any
+from typing import Any, cast
 from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
 
 from prometheus_client import make_wsgi_app
@@ -52,8 +52,10 @@ def serve(host: str, port: int, not_ready: NotReady) -> WSGIServer:
             return _text(start_response, "200 OK", "alive")
         if path == "/ready":
             missing = not_ready()
-            return _text(start_response, "503 Service Unavailable" if missing else "200 OK", missing or "ready")
-        return metrics(environ, start_response)
+            return _text(
+                start_response, "503 Service Unavailable" if missing else "200 OK", missing or "ready"
+            )
+        return cast(Iterable[bytes], metrics(environ, start_response))
 
     try:
         server = make_server(host, port, application, server_class=_Server, handler_class=_Quiet)

@@ -14,8 +14,8 @@ from state import users
 from state.tables import CHANGE_BYTES, Change, RunTable
 from state.users import UserRow
 from streams import metrics
-from streams.messages import POSITIVE, SEEN, Example, Interaction, encode, interaction_decoder
 from streams.lister import Marked
+from streams.messages import POSITIVE, SEEN, Example, Interaction, encode, interaction_decoder
 from streams.recommend import Recommender
 from streams.runs import KafkaRecord, Run, Runner
 from streams.sender import Outgoing

@@ -6,6 +6,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from functools import partial
 
 import numpy as np
 from redis.exceptions import RedisError
@@ -104,7 +105,7 @@ class Recommender:
         learned = [self._fusion[each.partition] for each in marked]
         made = self._lister.make(marked, learned)
         lists = [each for each, _ in made]
-        withheld = await retry(lambda: self._store.push(lists))
+        withheld = await retry(partial(self._store.push, lists))
         for (made_list, served), each in zip(made, marked, strict=True):
             self._served.put(made_list.user, served)
             metrics.EVENT_TO_REDIS.observe(max(time.time() - each.received / 1000.0, 0.0))
@@ -119,8 +120,7 @@ class Recommender:
         while True:
             if ours() and self._catalogue.version != pushed:
                 pushed = self._catalogue.version
-                lists = self._lister.popular()
-                await retry(lambda: self._store.push_popular(lists))
+                await retry(partial(self._store.push_popular, self._lister.popular()))
             await asyncio.sleep(POPULAR_SECONDS)
 
     def report(self) -> None:

@@ -20,21 +20,24 @@ import logging
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeAlias, cast
 
 import faust
+from aiokafka import AIOKafkaProducer
 from aiokafka.structs import ConsumerRecord
+from faust.transport.drivers.aiokafka import Producer
 from faust.types import TP, EventT
 
 from state.tables import Change, RunTable
 from streams import metrics
 from streams.sender import Outgoing, Record, Sender
+from streams.transport import RunConsumer
 
 logger = logging.getLogger(__name__)
 
 HEARTBEAT_WAIT_SECONDS = 0.05
 
-KafkaRecord = ConsumerRecord[bytes, bytes]
+KafkaRecord: TypeAlias = ConsumerRecord[bytes, bytes]
 
 
 class RunDroppedError(Exception):
@@ -99,7 +102,9 @@ class Runner:
                 await process(run)
             except RunDroppedError:
                 metrics.RUNS_DROPPED.labels(self._stage).inc()
-                logger.info("%s drops a run of %s-%d: its partition moved", self._stage, run.topic, run.partition)
+                logger.info(
+                    "%s drops a run of %s-%d: its partition moved", self._stage, run.topic, run.partition
+                )
             except Exception as error:
                 logger.exception("%s can not go on", self._stage)
                 await self._app.crash(error)
@@ -116,7 +121,7 @@ class Runner:
         RunDroppedError
             When the partition moved away meanwhile, or may have without our noticing.
         """
-        sender = Sender(self._app.producer._ensure_producer())
+        sender = Sender(producer_of(self._app))
         await self._check_owner(run)
         await sender.send(outgoing)
         await self._check_owner(run)
@@ -127,7 +132,7 @@ class Runner:
 
     async def _check_owner(self, run: Run) -> None:
         """Raise RunDroppedError if the run's partition was assigned anew since the run was fetched."""
-        consumer = self._app.consumer
+        consumer = cast(RunConsumer, self._app.consumer)
         while run.event.message.generation_id == self._app.consumer_generation_id:
             # A worker that slept through its session timeout believes that it still owns its partitions: it
             # must hear from the group before it writes.
@@ -135,6 +140,11 @@ class Runner:
                 return
             await asyncio.sleep(HEARTBEAT_WAIT_SECONDS)
         raise RunDroppedError
+
+
+def producer_of(app: faust.App) -> AIOKafkaProducer:
+    """The client under Faust's producer."""
+    return cast(Producer, app.producer)._ensure_producer()
 
 
 class LagGauges:

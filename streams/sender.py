@@ -82,7 +82,10 @@ class Sender:
             When Kafka refuses a batch for good, such as for want of rights.
         """
         await asyncio.gather(
-            *(self._send_in_order(topic, partition, records) for (topic, partition), records in outgoing.batches.items())
+            *(
+                self._send_in_order(topic, partition, records)
+                for (topic, partition), records in outgoing.batches.items()
+            )
         )
 
     async def _send_in_order(self, topic: str, partition: int, records: Sequence[Record]) -> None:
@@ -116,7 +119,9 @@ class Sender:
                     raise AfreshError(f"Kafka refuses records for {topic}: {error!r}.") from error
                 wait = RETRY_SECONDS[min(attempt, len(RETRY_SECONDS) - 1)]
                 metrics.SEND_RETRIES.labels(topic).inc()
-                logger.warning("Kafka did not take %d records for %s (%r); again in %s s", count, topic, error, wait)
+                logger.warning(
+                    "Kafka did not take %d records for %s (%r); again in %s s", count, topic, error, wait
+                )
                 await asyncio.sleep(wait)
                 attempt += 1
             else:
@@ -126,7 +131,10 @@ class Sender:
         batch = self._producer.create_batch()
         count = 0
         for record in records[start:]:
-            if batch.append(timestamp=None, key=record.key, value=record.value, headers=list(record.headers)) is None:
+            if (
+                batch.append(timestamp=None, key=record.key, value=record.value, headers=list(record.headers))
+                is None
+            ):
                 break
             count += 1
         if count < least:

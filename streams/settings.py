@@ -22,7 +22,9 @@ class Settings(BaseSettings):
         env_prefix="AFRESH_", env_file=".env", extra="ignore", frozen=True, str_strip_whitespace=True
     )
 
-    kafka: str = Field("127.0.0.1:9092", min_length=1, description="Kafka brokers, host:port, comma-separated.")
+    kafka: str = Field(
+        "127.0.0.1:9092", min_length=1, description="Kafka brokers, host:port, comma-separated."
+    )
     redis: SecretStr = Field(
         SecretStr("redis://127.0.0.1:6379/0"),
         description="Redis URL (redis://, rediss:// or unix://), where the lists are served from.",
@@ -37,7 +39,9 @@ class Settings(BaseSettings):
     replication: int = Field(1, ge=1, le=9, description="Replicas of every topic; 3 in production.")
     retention_days: float = Field(7.0, gt=0, description="Days that Kafka keeps events and interactions.")
 
-    clock_ahead_hours: float = Field(24.0, ge=0, description="How far ahead an event's time may be, in hours.")
+    clock_ahead_hours: float = Field(
+        24.0, ge=0, description="How far ahead an event's time may be, in hours."
+    )
     text_limit_bytes: int = Field(65_536, ge=1, description="Longest event or item taken in, in bytes.")
     deduplication_window: int = Field(
         65_536, ge=0, description="Event ids remembered per partition, to drop events sent twice."
@@ -55,7 +59,9 @@ class Settings(BaseSettings):
     encoder_batch: int = Field(64, ge=1, description="Texts encoded at a time.")
 
     metrics_host: str = Field("127.0.0.1", description="Address of the metrics and health page.")
-    metrics_port: int = Field(9464, ge=0, le=65_535, description="Port of the worker's metrics page; 0: any free.")
+    metrics_port: int = Field(
+        9464, ge=0, le=65_535, description="Port of the worker's metrics page; 0: any free."
+    )
     embed_metrics_port: int = Field(9465, ge=0, le=65_535, description="The same, of the embed worker.")
 
     data_dir: Path = Field(Path("~/.local/state/afresh"), description="Folder for a worker's own files.")

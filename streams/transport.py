@@ -40,8 +40,9 @@ class RunConsumerThread(driver.AIOKafkaConsumerThread):
     async def on_start(self) -> None:
         """Start the client, with its waits shortened."""
         await super().on_start()
-        self._consumer._fetcher._prefetch_backoff = PREFETCH_BACKOFF_SECONDS
-        self._note_heartbeats(self._consumer._coordinator)
+        consumer = self._ensure_consumer()
+        consumer._fetcher._prefetch_backoff = PREFETCH_BACKOFF_SECONDS
+        self._note_heartbeats(consumer._coordinator)
 
     def _note_heartbeats(self, coordinator: Any) -> None:
         heartbeat = coordinator._do_heartbeat
@@ -69,10 +70,10 @@ class RunConsumerThread(driver.AIOKafkaConsumerThread):
             await consumer.seek_to_beginning(*uncommitted)
         return committed
 
-    def _create_worker_consumer(self, transport: RunTransport) -> aiokafka.AIOKafkaConsumer:
+    def _create_worker_consumer(self, transport: driver.Transport) -> aiokafka.AIOKafkaConsumer:
         consumer = super()._create_worker_consumer(transport)
         # Faust fixes 1.5 s: the long poll of an idle partition would hold up a partition just released.
-        consumer._fetch_max_wait_ms = int(transport.fetch_max_wait_seconds * 1000)
+        consumer._fetch_max_wait_ms = int(cast(RunTransport, transport).fetch_max_wait_seconds * 1000)
         return consumer
 
     async def _fetch_records(self, *args: Any, **kwargs: Any) -> dict[TP, list[ConsumerRecord[None, Any]]]:
@@ -104,6 +105,7 @@ class RunConsumer(driver.Consumer):
     the same however long it is, and an acknowledgement from before a rebalance finds nothing to acknowledge.
     """
 
+    _thread: RunConsumerThread
     _delivered: defaultdict[TP, deque[Message]]
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:

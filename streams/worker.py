@@ -36,6 +36,7 @@ from streams.topics import Topics
 logger = logging.getLogger(__name__)
 
 REPORT_SECONDS = 1.0
+RETRY_SECONDS = 0.2
 NOISY_LOGGERS = ("aiokafka", "kafka", "faust.transport", "faust.tables.recovery", "mode")
 
 
@@ -178,18 +179,18 @@ def wait_for_redis(settings: Settings) -> None:
         client = redis.Redis.from_url(settings.redis.get_secret_value(), socket_timeout=2.0)
     except ValueError as error:
         raise AfreshError(f"AFRESH_REDIS is not a Redis URL ({error}).") from error
-    while True:
-        try:
-            client.ping()
-            return
-        except (redis.RedisError, OSError) as error:
-            if time.monotonic() > deadline:
-                raise AfreshError(
-                    f"Redis does not answer ({error}); start it, or set AFRESH_REDIS to where it is."
-                ) from error
-            time.sleep(0.2)
-        finally:
-            client.close()
+    with client:
+        while True:
+            try:
+                client.ping()
+            except (redis.RedisError, OSError) as error:
+                if time.monotonic() > deadline:
+                    raise AfreshError(
+                        f"Redis does not answer ({error}); start it, or set AFRESH_REDIS to where it is."
+                    ) from error
+                time.sleep(RETRY_SECONDS)
+            else:
+                return
 
 
 def run(settings: Settings) -> None:
@@ -226,7 +227,9 @@ def run_embed(settings: Settings) -> None:
 
 
 def _execute(app: faust.App, settings: Settings, port: int, not_ready: Callable[[], str]) -> None:
-    metrics.BUILD.info({"version": version("afresh"), "python": platform.python_version(), "faust": faust.__version__})
+    metrics.BUILD.info(
+        {"version": version("afresh"), "python": platform.python_version(), "faust": faust.__version__}
+    )
     server = pages.serve(settings.metrics_host, port, not_ready)
     logging.basicConfig(level=settings.log_level, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     for name in NOISY_LOGGERS:
@@ -234,5 +237,7 @@ def _execute(app: faust.App, settings: Settings, port: int, not_ready: Callable[
     logger.info("metrics at http://%s:%d/metrics", settings.metrics_host, server.server_port)
     # One thread for the maths: lists are made in small batches, for which threads cost more than they bring.
     with threadpool_limits(1):
-        worker = faust.Worker(app, loglevel=settings.log_level, redirect_stdouts=False, override_logging=False)
+        worker = faust.Worker(
+            app, loglevel=settings.log_level, redirect_stdouts=False, override_logging=False
+        )
         raise SystemExit(worker.execute_from_commandline())

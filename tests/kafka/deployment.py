@@ -74,7 +74,12 @@ class Deployment:
 
     def answer(self, user: str, event: str) -> UserList:
         """Wait for the list of a user that takes in an event."""
-        return wait(lambda: (made := self.list_of(user)) and made.last_event == event and made, "the list")
+
+        def answered() -> UserList | None:
+            made = self.list_of(user)
+            return made if made is not None and made.last_event == event else None
+
+        return wait(answered, f"the list that takes in {event}", 60.0)
 
     def records(self, topic: Topic) -> list[Any]:
         """Read everything that stands in a topic."""
@@ -131,7 +136,7 @@ def deployment(settings: Settings, folder: Path) -> Iterator[Deployment]:
         made.close()
 
 
-def wait(look: Callable[[], T | None | bool], what: str, seconds: float = 30.0) -> T:
+def wait(look: Callable[[], T | None], what: str, seconds: float = 30.0) -> T:
     """Look until there is something to see."""
     deadline = time.monotonic() + seconds
     while True:

@@ -50,7 +50,7 @@ class Log:
                 offset=len(log),
                 timestamp=int(CLOCK * 1000),
                 timestamp_type=0,
-                key=record.key,  # type: ignore[arg-type]
+                key=record.key,
                 value=record.value,
                 checksum=None,
                 serialized_key_size=0,
@@ -128,12 +128,19 @@ class Pipeline:
         self._recover()
         self.agents: dict[str, Callable[[Run], Any]] = {
             topics.events.name: Ingest(
-                self._runner("ingest"), self.tables["received"], Identities(), self.settings, topics, now=lambda: CLOCK
+                self._runner("ingest"),
+                self.tables["received"],
+                Identities(),
+                self.settings,
+                topics,
+                now=lambda: CLOCK,
             ).process,
             topics.interactions.name: Profile(
                 self._runner("profile"), self.tables["users"], self.recommender, self.settings, topics
             ).process,
-            topics.examples.name: Learn(self._runner("learn"), self.tables["behaviour"], self.settings, topics).process,
+            topics.examples.name: Learn(
+                self._runner("learn"), self.tables["behaviour"], self.settings, topics
+            ).process,
             topics.items.name: (
                 content := Content(self._runner("content"), self.tables["content"], self.settings, topics)
             ).process,

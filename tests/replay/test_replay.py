@@ -23,7 +23,7 @@ FUNCTIONS_OF_THE_LOG = ("received", "behaviour", "content")
 
 @pytest.fixture
 def plain(tmp_path: Path) -> Settings:
-    return Settings(_env_file=None, partitions=2, data_dir=tmp_path, list_size=5)  # type: ignore[call-arg]
+    return Settings(_env_file=None, partitions=2, data_dir=tmp_path, list_size=5)
 
 
 def fill(pipeline: Pipeline, events: int, seed: int = 1) -> None:
@@ -75,7 +75,9 @@ async def played(settings: Settings, length: Any, events: int = 400) -> Pipeline
 
 
 @pytest.mark.parametrize("seed", [1, 2, 3])
-async def test_the_lengths_of_runs_change_neither_tables_nor_outgoing_records(plain: Settings, seed: int) -> None:
+async def test_the_lengths_of_runs_change_neither_tables_nor_outgoing_records(
+    plain: Settings, seed: int
+) -> None:
     draw = random.Random(seed)
     whole = await played(plain, lambda: 100_000)
     cut = await played(plain, lambda: draw.choice([1, 2, 3, 7, 31, 32, 33, 100]))
@@ -172,9 +174,7 @@ def examples_by_item(pipeline: Pipeline) -> dict[bytes, int]:
 
 def steps(pipeline: Pipeline) -> int:
     """Examples that the fusions of all partitions have counted."""
-    return sum(
-        fusion_of(pipeline, partition).examples for partition in pipeline.rows()["users"]
-    )
+    return sum(fusion_of(pipeline, partition).examples for partition in pipeline.rows()["users"])
 
 
 def fusion_of(pipeline: Pipeline, partition: int) -> Fusion:
@@ -197,7 +197,7 @@ async def test_an_event_sent_twice_under_two_offsets_counts_once(plain: Settings
 
 
 async def test_an_event_sent_twice_beyond_the_window_is_dropped_by_the_user_row(tmp_path: Path) -> None:
-    settings = Settings(_env_file=None, partitions=1, data_dir=tmp_path, deduplication_window=0)  # type: ignore[call-arg]
+    settings = Settings(_env_file=None, partitions=1, data_dir=tmp_path, deduplication_window=0)
     pipeline = Pipeline(settings)
     for _ in range(3):
         pipeline.event(id="same")

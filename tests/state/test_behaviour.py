@@ -48,15 +48,10 @@ def test_rows_are_kept_when_the_array_grows() -> None:
     assert rows.array["examples"][:1000].tolist() == list(range(1000))
 
 
-@given(st.data())
-def test_a_row_of_any_numbers_is_the_same_after_packing(data: st.DataObject) -> None:
-    row = np.zeros(1, ROW)
-    for name in ROW.names or ():
-        if name != "version":
-            filling = data.draw(st.binary(min_size=1, max_size=16), label=name)
-            row[name] = np.frombuffer(filling * 600, np.uint8)[: row[name].nbytes].copy().view(row[name].dtype.base).reshape(
-                row[name].shape
-            )
+@given(st.binary(min_size=1, max_size=64))
+def test_a_row_of_any_numbers_is_the_same_after_packing(filling: bytes) -> None:
+    row = np.frombuffer((filling * ROW.itemsize)[: ROW.itemsize], ROW).copy()
+    row["version"] = BEHAVIOUR_ROW_VERSION
     assert behaviour.unpack([row.tobytes()]).tobytes() == row.tobytes()
 
 

@@ -50,7 +50,9 @@ def test_fields_that_a_newer_program_appended_are_passed_over() -> None:
         ("", "", {"year": 1995, "seen": True, "stars": 4.5}, "year: 1995. seen: True. stars: 4.5"),
     ],
 )
-def test_the_text_to_encode_is_all_that_words_say(title: str, text: str, attributes: dict[str, content.Scalar], words: str) -> None:
+def test_the_text_to_encode_is_all_that_words_say(
+    title: str, text: str, attributes: dict[str, content.Scalar], words: str
+) -> None:
     assert text_for_encoder(title, text, {**attributes}) == words
 
 

@@ -54,11 +54,15 @@ def test_only_marked_rows_are_counted() -> None:
     assert embeddings.count(np.array([True, False, True, True])) == 2
 
 
-edits = st.lists(st.tuples(st.integers(0, 9), st.sampled_from([None, OLD, NEW]), st.integers(1, 99)), max_size=40)
+edits = st.lists(
+    st.tuples(st.integers(0, 9), st.sampled_from([None, OLD, NEW]), st.integers(1, 99)), max_size=40
+)
 
 
 @given(edits)
-def test_the_matrix_is_that_of_the_encoder_with_most_rows(changes: list[tuple[int, tuple[str, str] | None, int]]) -> None:
+def test_the_matrix_is_that_of_the_encoder_with_most_rows(
+    changes: list[tuple[int, tuple[str, str] | None, int]],
+) -> None:
     embeddings, model = Embeddings(), dict[int, tuple[tuple[str, str], int]]()
     for row, encoder, number in changes:
         if encoder is None:
@@ -70,5 +74,8 @@ def test_the_matrix_is_that_of_the_encoder_with_most_rows(changes: list[tuple[in
     matrix = embeddings.matrix(10)[:, 0].tolist()
     counts = {encoder: sum(held == encoder for held, _ in model.values()) for encoder in (OLD, NEW)}
     serving = [encoder for encoder in (OLD, NEW) if counts[encoder] == max(counts.values())]
-    possible = [[model[row][1] if row in model and model[row][0] == each else 0 for row in range(10)] for each in serving]
+    possible = [
+        [model[row][1] if row in model and model[row][0] == each else 0 for row in range(10)]
+        for each in serving
+    ]
     assert matrix in possible

@@ -15,12 +15,14 @@ from streams.settings import Settings
 
 CHANGELOG = "test.rows.changelog"
 
-edits = st.lists(st.tuples(st.sampled_from([b"a", b"b", b"c"]), st.none() | st.binary(max_size=3)), max_size=6)
+edits = st.lists(
+    st.tuples(st.sampled_from([b"a", b"b", b"c"]), st.none() | st.binary(max_size=3)), max_size=6
+)
 
 
 @pytest.fixture
 def table(tmp_path: Path) -> RunTable:
-    app = create_app(Settings(_env_file=None, data_dir=tmp_path), "test")  # type: ignore[call-arg]
+    app = create_app(Settings(_env_file=None, data_dir=tmp_path), "test")
     return RunTable(app, name="rows", changelog=CHANGELOG, partitions=4)
 
 
@@ -131,7 +133,9 @@ def test_runs_of_the_changelog_are_applied_in_order_to_their_partition(table: Ru
 
 
 def test_rows_are_counted_without_those_of_partitions(table: RunTable) -> None:
-    table.apply_changelog_batch([changelog_run(1, (b"a", b"1"), (PARTITION_ROW_KEY, b"")), changelog_run(2, (b"b", b"1"))])
+    table.apply_changelog_batch(
+        [changelog_run(1, (b"a", b"1"), (PARTITION_ROW_KEY, b"")), changelog_run(2, (b"b", b"1"))]
+    )
     assert table.count_rows() == 2
 
 

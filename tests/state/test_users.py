@@ -1,5 +1,6 @@
 import msgspec
 import numpy as np
+import numpy.typing as npt
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -7,7 +8,15 @@ from hypothesis import strategies as st
 from models import factors
 from state import users
 from state.tables import RowVersionError
-from state.users import HISTORY, RECENT_EVENTS, SEEN_LIMIT, USER_ROW_VERSION, UserRow, packed_key
+from state.users import (
+    DOMAIN_LIMIT,
+    HISTORY,
+    RECENT_EVENTS,
+    SEEN_LIMIT,
+    USER_ROW_VERSION,
+    UserRow,
+    packed_key,
+)
 
 NOTHING = np.zeros(factors.DIMENSIONS, np.float32)
 
@@ -18,8 +27,9 @@ def note(row: UserRow, event: str, time: int = 1000, received: int = 5000, domai
     row.note(event, packed_key(event), time, received, domain)
 
 
-def code_of(name: str) -> np.ndarray[tuple[int], np.dtype[np.float32]]:
-    return factors.item_codes(np.frombuffer(packed_key(name), "<u8"))[0]
+def code_of(name: str) -> npt.NDArray[np.float32]:
+    (code,) = factors.item_codes(np.frombuffer(packed_key(name), "<u8"))
+    return np.asarray(code)
 
 
 rows = st.builds(
@@ -154,6 +164,15 @@ def test_interactions_are_counted_by_domain() -> None:
     for number, domain in enumerate(["films", "books", "films"]):
         note(row, f"e{number}", domain=domain)
     assert row.domains == {"films": 2, "books": 1}
+
+
+def test_domains_beyond_the_limit_are_not_counted_so_that_a_row_has_a_largest_size() -> None:
+    row = UserRow()
+    for number in range(DOMAIN_LIMIT + 5):
+        note(row, f"e{number}", domain=f"d{number}")
+    note(row, "again", domain="d0")
+    assert len(row.domains) == DOMAIN_LIMIT
+    assert row.domains["d0"] == 2
 
 
 @given(st.lists(names, max_size=10))

@@ -1,0 +1,265 @@
+"""Measure ours beside others, in one run on one machine: ``python -m tests.benchmarks.bench``."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import logging
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from kafka import KafkaAdminClient
+from kafka.admin import NewTopic
+from pydantic import SecretStr
+from rich.console import Console
+from rich.table import Table
+
+from deploy.servers import local_kafka, local_redis
+from deploy.servers.process import free_ports
+from streams.errors import AfreshError
+from streams.kafka_admin import create_topics
+from streams.settings import Settings
+from streams.topics import Topics
+from tests.benchmarks import events
+from tests.benchmarks.job import PARTITIONS
+from tests.benchmarks.latency import Latencies, OpenLoop
+from tests.benchmarks.measure import Measurement, committed_counter, family, measure, process, record_counter
+
+RATE = 1_000
+LATENCY_SECONDS = 20.0
+WARM_UP_SECONDS = 5.0
+FAUST_SHARE = 10
+"""Plain Faust gets a tenth of the events: the figure is per event, and it would take minutes."""
+
+STAGES = ["ingest", "profile", "learn"]
+MODULES = {"faust": "plain_faust", "quixstreams": "quix"}
+SAME_JOB = ["profile", *MODULES]
+"""Those that do the job of `job`, so that a ratio says something."""
+
+CONTENDERS = [*STAGES, *MODULES, "whole", "latency"]
+
+
+@dataclass(frozen=True)
+class Bench:
+    """The servers and the amount of work, the same for all.
+
+    Attributes
+    ----------
+    kafka, redis
+        Addresses.
+    folder
+        For logs and the workers' own files.
+    events
+        Events in the backlog.
+    """
+
+    kafka: str
+    redis: str
+    folder: Path
+    events: int
+
+    def settings(self, namespace: str) -> Settings:
+        """Settings of a deployment of our own, with its topics made."""
+        settings = Settings(
+            kafka=self.kafka,
+            redis=SecretStr(self.redis),
+            namespace=namespace,
+            partitions=PARTITIONS,
+            data_dir=self.folder / namespace,
+            metrics_port=free_ports(1)[0],
+        )
+        create_topics(settings)
+        return settings
+
+    def log(self, name: str) -> Path:
+        """Where a process writes its output."""
+        return self.folder / f"{name}.log"
+
+
+def measure_baseline(bench: Bench, name: str) -> Measurement:
+    """Measure another framework at the job."""
+    number = bench.events // FAUST_SHARE if name == "faust" else bench.events
+    admin = KafkaAdminClient(bootstrap_servers=bench.kafka)
+    topics = [f"{name}.events", f"{name}.records"]
+    admin.create_topics([NewTopic(topic, PARTITIONS, 1) for topic in topics])
+    admin.wait_for_topics(topics)
+    admin.close()
+    events.write(bench.kafka, topics[0], events.events(number))
+    command = [sys.executable, "-m", f"tests.benchmarks.{MODULES[name]}", bench.kafka, name]
+    with process(command, bench.log(name)) as pid, record_counter(bench.kafka, topics[1]) as records:
+        return measure(pid, records, number)
+
+
+def measure_stages(bench: Bench, last: str) -> dict[str, Measurement]:
+    """Measure our stages one after the other, each fed with what the one before it wrote."""
+    settings = bench.settings("stages")
+    topics = Topics(settings)
+    events.write(bench.kafka, topics.events.name, events.events(bench.events))
+    done = {
+        "ingest": record_counter(bench.kafka, topics.interactions.name),
+        "profile": record_counter(bench.kafka, topics.examples.name),
+        "learn": committed_counter(bench.kafka, "stages-learn", [topics.examples.name]),
+    }
+    measured = {}
+    for stage in STAGES[: STAGES.index(last) + 1]:
+        command = [sys.executable, "-m", "tests.benchmarks.stages", stage]
+        with process(command, bench.log(stage), environment(settings)) as pid, done[stage] as counted:
+            measured[stage] = measure(pid, counted, bench.events)
+    return measured
+
+
+def environment(settings: Settings) -> dict[str, str]:
+    """Variables that give a process these settings."""
+    names = ["kafka", "namespace", "partitions", "data_dir", "metrics_port"]
+    variables = {f"AFRESH_{name.upper()}": str(getattr(settings, name)) for name in names}
+    return variables | {"AFRESH_REDIS": settings.redis.get_secret_value()}
+
+
+@contextmanager
+def worker(bench: Bench, settings: Settings, name: str) -> Iterator[int]:
+    """Run a whole worker; yield its process id."""
+    command = [sys.executable, "-m", "tests.benchmarks.stages", "whole"]
+    with process(command, bench.log(name), environment(settings)) as pid:
+        yield pid
+
+
+def measure_whole(bench: Bench) -> Measurement:
+    """Measure a worker with all agents, from the event to the list in Redis."""
+    settings = bench.settings("whole")
+    topics = Topics(settings)
+    events.write(bench.kafka, topics.items.name, events.items())
+    events.write(bench.kafka, topics.events.name, events.events(bench.events))
+    # A run's offset is committed only once its lists stand in Redis, so these two say when all is done.
+    sources = [topics.interactions.name, topics.examples.name]
+    with (
+        worker(bench, settings, "whole") as pid,
+        committed_counter(bench.kafka, settings.namespace, sources) as done,
+    ):
+        return measure(pid, done, bench.events, timeout=600)
+
+
+def measure_latency(bench: Bench) -> Latencies:
+    """Measure event → Redis at a steady rate, of a worker that knows the catalogue."""
+    settings = bench.settings("latency")
+    events.write(bench.kafka, Topics(settings).items.name, events.items())
+    with worker(bench, settings, "latency") as pid:
+        wait_until_ready(settings)
+        loop = OpenLoop(settings, "latency")
+        latencies = asyncio.run(loop.run(rate=RATE, seconds=LATENCY_SECONDS, warm_up=WARM_UP_SECONDS))
+        if not family(pid):
+            raise RuntimeError("the worker ended while its latency was measured")
+        return latencies
+
+
+def wait_until_ready(settings: Settings) -> None:
+    """Return once the worker says that it is ready."""
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline:
+        try:
+            urllib.request.urlopen(f"http://127.0.0.1:{settings.metrics_port}/ready", timeout=5).close()
+        except (urllib.error.URLError, OSError):
+            time.sleep(0.1)
+        else:
+            return
+    raise TimeoutError("the worker was not ready within 60 s")
+
+
+def run(
+    bench: Bench, names: Sequence[str], say: Callable[[str], None]
+) -> tuple[dict[str, Measurement], Latencies | None]:
+    """Measure one contender after the other: together they would take each other's time."""
+    measured: dict[str, Measurement] = {}
+    latencies = None
+    stages = [name for name in STAGES if name in names]
+    if stages:
+        say("our stages")
+        measured |= measure_stages(bench, stages[-1])
+    for name in MODULES:
+        if name in names and (name != "quixstreams" or find_spec("quixstreams")):
+            say(name)
+            measured[name] = measure_baseline(bench, name)
+    if "whole" in names:
+        say("the whole path")
+        measured["whole"] = measure_whole(bench)
+    if "latency" in names:
+        say("event → Redis")
+        latencies = measure_latency(bench)
+    return measured, latencies
+
+
+def figures(measured: dict[str, Measurement], latencies: Latencies | None) -> dict[str, float]:
+    """The figures as they are written to JSON; what was not measured is left out."""
+    result: dict[str, float] = {
+        f"{name}_cpu_us_per_event": round(one.cpu_us_per_event, 2) for name, one in measured.items()
+    }
+    if "whole" in measured:
+        whole = measured["whole"]
+        result["whole_events_per_second_per_core"] = round(whole.events / whole.cpu_seconds)
+        result["peak_rss_bytes"] = whole.peak_rss_bytes
+    if latencies:
+        result["latency_p50_seconds"] = round(latencies.p50_seconds, 4)
+        result["latency_p99_seconds"] = round(latencies.p99_seconds, 4)
+    return result
+
+
+def table(measured: dict[str, Measurement]) -> Table:
+    """A row a contender, with how many times cheaper it is than the baselines if it does their job."""
+    shown = Table("", "events", "CPU µs/event", "events/s a core", "× Faust", "× quix", "peak memory")
+    shown.columns[0].no_wrap = True
+    for column in shown.columns[1:]:
+        column.justify = "right"
+    for name, one in measured.items():
+        ratios = [
+            f"{measured[other].cpu_us_per_event / one.cpu_us_per_event:.1f}"
+            if name in SAME_JOB and other in measured
+            else "-"
+            for other in MODULES
+        ]
+        per_core = f"{one.events / one.cpu_seconds:,.0f}"
+        memory = f"{one.peak_rss_bytes / 2**20:,.0f} MiB"
+        shown.add_row(name, f"{one.events:,}", f"{one.cpu_us_per_event:.1f}", per_core, *ratios, memory)
+    return shown
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Measure, print a table, and write the figures."""
+    parser = argparse.ArgumentParser(prog="bench", description=__doc__)
+    parser.add_argument("--json", type=Path, metavar="FILE", help="also write the figures there")
+    parser.add_argument("--events", type=int, default=300_000, metavar="N", help="events in the backlog")
+    parser.add_argument(
+        "--only", action="append", choices=CONTENDERS, help="measure only this, and again another"
+    )
+    chosen = parser.parse_args(arguments)
+    # A broker that has just made a topic may say for a moment that it is not its leader.
+    logging.getLogger("aiokafka").setLevel(logging.ERROR)
+    console = Console()
+    with TemporaryDirectory() as name:
+        folder = Path(name)
+        with local_kafka(folder / "kafka", kind="kafka") as kafka, local_redis(folder / "redis") as redis:
+            bench = Bench(kafka.address, redis.address, folder, chosen.events)
+            measured, latencies = run(
+                bench, chosen.only or CONTENDERS, lambda what: console.print(f"measuring {what} …")
+            )
+    console.print(table(measured))
+    if latencies:
+        p50, p99 = latencies.p50_seconds * 1e3, latencies.p99_seconds * 1e3
+        console.print(f"event → Redis at {RATE:,} events/s: p50 {p50:.1f} ms, p99 {p99:.1f} ms")
+        console.print(f"({latencies.sent:,} events, {latencies.unanswered:,} without a list)")
+    if chosen.json:
+        chosen.json.write_text(json.dumps(figures(measured, latencies), indent=2) + "\n")
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except AfreshError as error:
+        sys.exit(str(error))

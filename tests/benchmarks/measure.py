@@ -1,0 +1,176 @@
+"""Measure a process from outside: its CPU time and memory by /proc, its progress by the end of its topic."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from kafka import KafkaAdminClient, KafkaConsumer, TopicPartition
+from kafka.errors import KafkaError
+
+TICKS_PER_SECOND = os.sysconf("SC_CLK_TCK")
+POLL_SECONDS = 0.02
+LOG_TAIL = 2_000
+"""Characters of a process's output that an error shows: the log itself is gone with its folder."""
+START_SHARE = 0.1
+"""Share of the records after which measuring begins: starting up is not what an event costs."""
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """What a process cost for the events that it handled while it was measured.
+
+    Attributes
+    ----------
+    events
+        Events handled between the first tenth and the end.
+    wall_seconds, cpu_seconds
+        Time on the clock; user and system time of the process, its threads and children.
+    peak_rss_bytes
+        Highest resident memory, start-up included.
+    """
+
+    events: int
+    wall_seconds: float
+    cpu_seconds: float
+    peak_rss_bytes: int
+
+    @property
+    def cpu_us_per_event(self) -> float:
+        """CPU time an event, in microseconds."""
+        return self.cpu_seconds / self.events * 1e6
+
+    @property
+    def events_per_second(self) -> float:
+        """Events a second of the clock."""
+        return self.events / self.wall_seconds
+
+
+@contextmanager
+def process(command: Sequence[str], log: Path, environment: Mapping[str, str] | None = None) -> Iterator[int]:
+    """Run a command, its output in `log`; yield its process id, and end it on leaving."""
+    with log.open("wb") as output:
+        child = subprocess.Popen(
+            command,
+            stdout=output,
+            stderr=output,
+            stdin=subprocess.DEVNULL,
+            env=os.environ | (environment or {}),
+        )
+    try:
+        yield child.pid
+    except Exception as error:
+        error.add_note("the process wrote last: " + log.read_text(errors="replace")[-LOG_TAIL:])
+        raise
+    finally:
+        child.terminate()
+        try:
+            child.wait(20)
+        except subprocess.TimeoutExpired:
+            child.kill()
+            child.wait()
+
+
+def measure(pid: int, handled: Callable[[], int], expected: int, *, timeout: float = 300.0) -> Measurement:
+    """Follow a process until it has handled what is expected.
+
+    Parameters
+    ----------
+    handled
+        Says how many events have been handled so far.
+
+    Raises
+    ------
+    TimeoutError
+        It ended or took too long.
+    ValueError
+        It handled all at once, so that there was nothing to measure.
+    """
+    deadline = time.monotonic() + timeout
+    first = wait_until(pid, handled, int(expected * START_SHARE), deadline)
+    began, cpu = time.monotonic(), cpu_seconds(pid)
+    last = wait_until(pid, handled, expected, deadline)
+    if last == first:
+        raise ValueError(f"{expected} events are too few to measure process {pid} by; send more")
+    return Measurement(last - first, time.monotonic() - began, cpu_seconds(pid) - cpu, peak_rss_bytes(pid))
+
+
+def wait_until(pid: int, handled: Callable[[], int], enough: int, deadline: float) -> int:
+    """Wait until a process has handled enough; return how many it has. For errors see `measure`."""
+    while (number := handled()) < enough:
+        if time.monotonic() > deadline or not family(pid):
+            raise TimeoutError(
+                f"process {pid} handled {number} of {enough} events, then ended or took too long"
+            )
+        time.sleep(POLL_SECONDS)
+    return number
+
+
+@contextmanager
+def record_counter(broker: str, topic: str) -> Iterator[Callable[[], int]]:
+    """Yield a function that counts the records of a topic by its end offsets."""
+    consumer = KafkaConsumer(bootstrap_servers=broker)
+    try:
+        partitions = [TopicPartition(topic, number) for number in consumer.partitions_for_topic(topic) or ()]
+        yield lambda: sum(consumer.end_offsets(partitions).values())
+    finally:
+        consumer.close()
+
+
+@contextmanager
+def committed_counter(broker: str, group: str, topics: Sequence[str]) -> Iterator[Callable[[], int]]:
+    """Yield a function that says how far a group has committed, on the topic where it is furthest behind."""
+    admin = KafkaAdminClient(bootstrap_servers=broker)
+
+    def committed() -> int:
+        try:
+            offsets = admin.list_group_offsets({group: None})[group]
+        except KafkaError:  # nobody has joined the group yet, so that it has no coordinator
+            return 0
+        return min(sum(int(at.offset) for tp, at in offsets.items() if tp.topic == topic) for topic in topics)
+
+    try:
+        yield committed
+    finally:
+        admin.close()
+
+
+def family(pid: int) -> list[int]:
+    """The process and its descendants, those that have ended left out."""
+    children = [
+        int(child) for file in Path(f"/proc/{pid}/task").glob("*/children") for child in _read(file).split()
+    ]
+    alive = [pid] if _status(pid).get("State", "Z")[0] not in "ZX" else []
+    return alive + [member for child in children for member in family(child)]
+
+
+def cpu_seconds(pid: int) -> float:
+    """User and system time of a process, its threads and its children, also those that have ended."""
+    total = 0
+    for member in family(pid):
+        # After the name, which may hold spaces: fields 14 to 17 of proc(5), children reaped included.
+        total += sum(map(int, _read(Path(f"/proc/{member}/stat")).rpartition(")")[2].split()[11:15]))
+    return total / TICKS_PER_SECOND
+
+
+def peak_rss_bytes(pid: int) -> int:
+    """Sum of the highest resident memory of a process and of its children."""
+    return sum(int(_status(member).get("VmHWM", "0 kB").split()[0]) * 1024 for member in family(pid))
+
+
+def _status(pid: int) -> dict[str, str]:
+    lines = _read(Path(f"/proc/{pid}/status")).splitlines()
+    return {name: value.strip() for name, _, value in (line.partition(":") for line in lines)}
+
+
+def _read(file: Path) -> str:
+    """Read a file of /proc; nothing if the process has ended meanwhile."""
+    try:
+        return file.read_text()
+    except OSError:
+        return ""

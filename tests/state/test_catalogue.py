@@ -1,0 +1,244 @@
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from models import scorers
+from models.neighbours import Similarity
+from state import behaviour, content
+from state.behaviour import BehaviourRows
+from state.catalogue import NONE, Catalogue
+from state.content import ContentRow
+from state.growing import SMALLEST
+from state.keys import key_of
+from state.marks import PARTITION_ROW_KEY
+from state.tables import RowVersionError
+
+ITEMS = [f"i{number}" for number in range(9)]
+
+Row = tuple[str, dict[str, float], float]
+"""An item, the weights of its neighbours, and its mass."""
+
+item_rows = st.tuples(
+    st.sampled_from(ITEMS),
+    st.dictionaries(st.sampled_from(ITEMS), st.floats(0.125, 100, width=32), max_size=5),
+    st.floats(0, 1000, width=32),
+)
+
+
+def packed_row(item: str, weights: dict[str, float], mass: float, number: int = 0) -> bytes:
+    rows = BehaviourRows({})
+    rows.number_of(item.encode())
+    row = rows.array[0]
+    row["number"], row["mass"], row["time"] = number, mass, 1000 + number
+    row["keys"][: len(weights)] = [key_of(each) for each in weights]
+    row["weights"][: len(weights)] = list(weights.values())
+    row["factors"][:] = mass
+    row["counts"][:] = mass + 1
+    return rows.packed(0)
+
+
+def apply(catalogue: Catalogue, *rows: Row) -> None:
+    catalogue.apply_behaviour(
+        {item.encode(): packed_row(item, weights, mass) for item, weights, mass in rows}
+    )
+
+
+def describe(catalogue: Catalogue, item: str, **fields: Any) -> None:
+    row = ContentRow(**({"domain": "films", "title": item} | fields))
+    catalogue.apply_content({item.encode(): content.pack(row)})
+
+
+def vector(*numbers: float) -> bytes:
+    return np.array(numbers, "<f2").tobytes()
+
+
+def relations(catalogue: Catalogue, rows: str, strengths: str) -> dict[int, dict[int, float]]:
+    """Neighbours of every item by key, whatever the columns."""
+    keys = {row: key for key, row in catalogue._row.items()}
+    arrays = catalogue.arrays()
+    return {
+        keys[row]: {
+            keys[other]: strength
+            for other, strength in zip(
+                getattr(arrays, rows)[row].tolist(), getattr(arrays, strengths)[row].tolist(), strict=True
+            )
+            if other != NONE
+        }
+        for row in range(len(catalogue))
+    }
+
+
+def expected_relations(
+    final: dict[str, Row], similarity: Similarity
+) -> tuple[dict[int, Any], dict[int, Any]]:
+    forward: dict[int, dict[int, float]] = {}
+    reverse: dict[int, dict[int, float]] = {}
+    for item, weights, mass in final.values():
+        key = key_of(item)
+        forward.setdefault(key, {})
+        for other, weight in weights.items():
+            strength = (weight / (mass + similarity.shrinkage) ** similarity.exponent) ** similarity.power
+            forward[key][key_of(other)] = strength
+            reverse.setdefault(key_of(other), {})[key] = strength
+    return forward, reverse
+
+
+@given(st.lists(st.lists(item_rows, max_size=6, unique_by=lambda row: row[0]), max_size=8))
+def test_rows_and_their_transposes_are_those_of_the_final_rows(updates: list[list[Row]]) -> None:
+    catalogue, final = Catalogue(), dict[str, Row]()
+    for update in updates:
+        apply(catalogue, *update)
+        final |= {row[0]: row for row in update}
+    forward, reverse = expected_relations(final, scorers.SIMILARITY)
+    found_forward = relations(catalogue, "neighbours", "strengths")
+    found_reverse = relations(catalogue, "reverse", "reverse_strengths")
+    for found, expected in ((found_forward, forward), (found_reverse, reverse)):
+        for key, others in found.items():
+            assert others == pytest.approx(expected.get(key, {}), rel=1e-5)
+        assert expected.keys() <= found.keys()
+    arrays = catalogue.arrays()
+    for item, _, mass in final.values():
+        row = catalogue.row_of(key_of(item))
+        assert arrays.scale[row] == scorers.SIMILARITY.scale(np.array([mass], np.float32))[0]
+        assert arrays.factors[row].tolist() == [np.float32(mass)] * arrays.factors.shape[1]
+        assert arrays.counts[row].tolist() == [np.float32(mass) + 1] * arrays.counts.shape[1]
+
+
+def test_of_more_reverse_neighbours_than_there_is_room_for_the_strongest_stay() -> None:
+    catalogue = Catalogue()
+    many = scorers.REVERSE_NEIGHBOURS + 50
+    apply(catalogue, *((f"j{number}", {"hub": float(1 + number)}, 1.0) for number in range(many)))
+    reverse = relations(catalogue, "reverse", "reverse_strengths")[key_of("hub")]
+    assert reverse.keys() == {key_of(f"j{number}") for number in range(50, many)}
+
+
+def test_an_item_known_only_from_the_history_of_others_has_a_row_and_no_name() -> None:
+    catalogue = Catalogue()
+    apply(catalogue, ("i1", {"i2": 1.0}, 1.0))
+    assert catalogue.ids == ["i1", ""]
+    assert not catalogue.available.any()
+    describe(catalogue, "i2")
+    assert catalogue.ids == ["i1", "i2"]
+    assert catalogue.available.tolist() == [False, True]
+
+
+def test_behaviour_that_came_before_the_content_counts_once_the_item_is_described() -> None:
+    catalogue = Catalogue()
+    apply(catalogue, ("i1", {}, 4.0))
+    describe(catalogue, "i1")
+    assert catalogue.domains()["films"].tolist() == [0]
+    assert catalogue.popularity().tolist() == [5.0]
+
+
+def test_rows_keep_their_places_and_values_when_there_are_more_than_fit_at_first() -> None:
+    catalogue = Catalogue()
+    many = SMALLEST + 500
+    for start in range(0, many, 300):
+        names = [f"item {number}" for number in range(start, min(start + 300, many))]
+        catalogue.apply_content(
+            {n.encode(): content.pack(ContentRow(domain="films", title=n)) for n in names}
+        )
+        apply(catalogue, *((name, {"item 0": 1.0}, 2.0) for name in names))
+    assert len(catalogue) == many
+    assert catalogue.ids[-1] == f"item {many - 1}"
+    assert catalogue.available.all()
+    arrays = catalogue.arrays()
+    assert (arrays.neighbours[:, 0] == 0).all()
+    assert {len(array) for array in vars(arrays).values()} == {many}
+    assert len(catalogue.domains()["films"]) == many
+
+
+def test_rows_of_keys_are_found_in_any_shape() -> None:
+    catalogue = Catalogue()
+    describe(catalogue, "i1")
+    describe(catalogue, "i2")
+    keys = np.array([[key_of("i2"), key_of("nobody")], [0, key_of("i1")]], np.uint64)
+    assert catalogue.rows_of(keys).tolist() == [[1, NONE], [NONE, 0]]
+    assert catalogue.row_of(key_of("nobody")) == NONE
+
+
+def test_rows_are_found_by_the_lower_halves_of_their_keys() -> None:
+    catalogue = Catalogue()
+    for item in ITEMS:
+        describe(catalogue, item)
+    halves = [key_of("i3") & 0xFFFFFFFF, key_of("nobody") & 0xFFFFFFFF, key_of("i1") & 0xFFFFFFFF]
+    assert catalogue.rows_of_halves(halves) == [3, 1]
+
+
+def test_an_item_that_is_not_available_or_deleted_is_in_no_domain() -> None:
+    catalogue = Catalogue()
+    for item in ("gone", "hidden", "here"):
+        describe(catalogue, item, available=item != "hidden")
+    catalogue.apply_content({b"gone": None, PARTITION_ROW_KEY: b"own"})
+    assert catalogue.available.tolist() == [False, False, True]
+    assert catalogue.domains()["films"].tolist() == [2]
+
+
+def test_a_deleted_item_that_is_fed_again_has_its_counts_and_needs_a_new_embedding() -> None:
+    catalogue = Catalogue()
+    apply(catalogue, ("i1", {}, 4.0))
+    describe(catalogue, "i1", embedding=vector(1, 0), encoder="minilm", encoder_version="1")
+    assert catalogue.embedded == 1
+    catalogue.apply_content({b"i1": None})
+    assert catalogue.embedded == 0
+    describe(catalogue, "i1")
+    assert catalogue.available.tolist() == [True]
+    assert catalogue.popularity().tolist() == [5.0]
+    assert not catalogue.arrays().embeddings.any()
+
+
+def test_deleting_what_nobody_knows_makes_nothing_available() -> None:
+    catalogue = Catalogue()
+    catalogue.apply_content({b"never there": None})
+    assert not catalogue.available.any()
+
+
+def test_deleted_behaviour_rows_and_partition_rows_change_nothing() -> None:
+    catalogue = Catalogue()
+    catalogue.apply_behaviour({b"i1": None, PARTITION_ROW_KEY: b"own"})
+    assert (len(catalogue), catalogue.version) == (0, 0)
+
+
+def test_an_item_can_move_to_another_domain() -> None:
+    catalogue = Catalogue()
+    describe(catalogue, "i1", domain="films")
+    describe(catalogue, "i1", domain="books")
+    assert {name: rows.tolist() for name, rows in catalogue.domains().items()} == {"films": [], "books": [0]}
+
+
+def test_a_new_encoder_takes_over_when_it_has_the_majority_of_the_items() -> None:
+    catalogue = Catalogue()
+    for item in ("i1", "i2", "i3"):
+        describe(catalogue, item, embedding=vector(1, 0), encoder="minilm", encoder_version="1")
+    for count, width in ((1, 2), (2, 3)):
+        describe(catalogue, f"i{count}", embedding=vector(0, 0, 1), encoder="minilm", encoder_version="2")
+        assert catalogue.arrays().embeddings.shape == (3, width)
+    assert catalogue.arrays().embeddings.tolist() == [[0, 0, 1], [0, 0, 1], [0, 0, 0]]
+
+
+def test_now_is_the_newest_time_of_all_rows() -> None:
+    catalogue = Catalogue()
+    catalogue.apply_behaviour({b"i1": packed_row("i1", {}, 1.0, number=9)})
+    catalogue.apply_behaviour({b"i2": packed_row("i2", {}, 1.0, number=3)})
+    assert catalogue.now == 1009
+
+
+def test_every_update_is_counted() -> None:
+    catalogue = Catalogue()
+    apply(catalogue, ("i1", {}, 1.0))
+    describe(catalogue, "i1")
+    assert catalogue.version == 2
+
+
+def test_rows_of_a_newer_program_are_refused_and_change_nothing() -> None:
+    catalogue = Catalogue()
+    newer = np.zeros(1, behaviour.ROW)
+    newer["version"] = 2
+    with pytest.raises(RowVersionError):
+        catalogue.apply_behaviour({b"i1": newer.tobytes()})
+    with pytest.raises(RowVersionError):
+        describe(catalogue, "i1", version=2)
+    assert not catalogue.available.any()

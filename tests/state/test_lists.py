@@ -1,0 +1,187 @@
+import asyncio
+import json
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Any
+from uuid import uuid4
+
+import pytest
+from hypothesis import given
+from hypothesis import settings as limits
+from hypothesis import strategies as st
+from redis.asyncio import Redis
+from redis.exceptions import ConnectionError as NoRedisError
+
+from deploy.servers import Server
+from state.lists import ListItem, ListStore, PopularItem, PopularList, UserList, timestamp
+
+TTL = 1000
+Age = tuple[int, int, str]
+
+FIRST: Age = (1, 1, timestamp(0))
+
+
+def user_list(age: Age = FIRST, user: str = "web:ann", item: str = "i1") -> UserList:
+    return UserList(*age, user, "e1", "afresh-0", [ListItem(item, 0.5, {"neighbours": 0.5})])
+
+
+class Served:
+    """A store in a namespace of its own, and what an application sees of it."""
+
+    def __init__(self, redis: Any) -> None:
+        self.redis = redis
+        self.namespace = f"test-{uuid4().hex[:12]}"
+        self.store = ListStore(redis, self.namespace, TTL)
+
+    async def read(self, user: str = "web:ann") -> Any:
+        held = await self.redis.get(f"{self.namespace}:recommendations:{user}")
+        return held and json.loads(held)
+
+
+async def with_redis(url: str, act: Callable[[Served], Awaitable[None]]) -> None:
+    redis = Redis.from_url(url)
+    try:
+        await act(Served(redis))
+    finally:
+        await redis.aclose()
+
+
+@pytest.fixture
+async def served(redis_server: Server) -> AsyncIterator[Served]:
+    redis = Redis.from_url(redis_server.address)
+    yield Served(redis)
+    await redis.aclose()
+
+
+async def test_a_list_is_read_with_one_get(served: Served) -> None:
+    assert await served.store.push([user_list()]) == 0
+    assert await served.read() == {
+        "since": 1,
+        "revision": 1,
+        "generated_at": "1970-01-01T00:00:00.000000Z",
+        "user": "web:ann",
+        "last_event": "e1",
+        "model": "afresh-0",
+        "items": [{"id": "i1", "score": 0.5, "parts": {"neighbours": 0.5}}],
+    }
+
+
+async def test_a_popular_list_is_read_with_one_get(served: Served) -> None:
+    await served.store.push_popular([PopularList(0, 0, timestamp(0), "films", [PopularItem("i1", 2.0)])])
+    held = json.loads(await served.redis.get(f"{served.namespace}:popular:films"))
+    assert (held["domain"], held["items"]) == ("films", [{"id": "i1", "score": 2.0}])
+
+
+NOW: Age = (10, 5, timestamp(100))
+
+
+@pytest.mark.parametrize(
+    ("age", "stands"),
+    [
+        ((10, 5, timestamp(100)), True),
+        ((10, 5, timestamp(100.000001)), True),
+        ((10, 5, timestamp(99.999999)), False),
+        ((10, 6, timestamp(1)), True),
+        ((10, 4, timestamp(999)), False),
+        ((11, 1, timestamp(1)), True),
+        ((9, 99, timestamp(999)), False),
+        ((-1, 99, timestamp(999)), False),
+        ((1_700_000_000_000, 1, timestamp(1)), True),
+    ],
+)
+async def test_a_list_replaces_another_unless_that_is_newer(served: Served, age: Age, stands: bool) -> None:
+    await served.store.push([user_list(NOW, item="before")])
+    assert await served.store.push([user_list(age, item="after")]) == (not stands)
+    assert (await served.read())["items"][0]["id"] == ("after" if stands else "before")
+
+
+async def test_a_list_of_a_user_whose_first_event_had_no_time_is_served(served: Served) -> None:
+    """Kafka keeps -1 for a record that its producer gave no time."""
+    await served.store.push([user_list((-1, 1, timestamp(0)))])
+    assert await served.store.push([user_list((-1, 2, timestamp(0)), item="i2")]) == 0
+    assert await served.store.push([user_list((-1, 1, timestamp(0)))]) == 1
+    assert (await served.read())["items"][0]["id"] == "i2"
+
+
+ages = st.tuples(st.integers(-1, 2), st.integers(1, 12), st.integers(0, 3).map(timestamp))
+
+
+@given(st.lists(ages, min_size=1, max_size=12), st.integers(1, 4))
+@limits(max_examples=25, deadline=None)
+def test_the_newest_list_stands_at_the_end_whatever_the_order_of_pushes(
+    redis_server: Server, pushed: list[Age], batch: int
+) -> None:
+    async def act(served: Served) -> None:
+        for start in range(0, len(pushed), batch):
+            await served.store.push([user_list(age) for age in pushed[start : start + batch]])
+        held = await served.read()
+        assert (held["since"], held["revision"], held["generated_at"]) == max(pushed)
+
+    asyncio.run(with_redis(redis_server.address, act))
+
+
+@given(st.text(min_size=1, max_size=20), st.text(min_size=1, max_size=20))
+@limits(max_examples=25, deadline=None)
+def test_users_and_items_of_any_characters_are_served(redis_server: Server, user: str, item: str) -> None:
+    async def act(served: Served) -> None:
+        for revision in (1, 2):
+            assert await served.store.push([user_list((1, revision, timestamp(0)), user, item)]) == 0
+        held = await served.read(user)
+        assert (held["user"], held["items"][0]["id"], held["revision"]) == (user, item, 2)
+
+    asyncio.run(with_redis(redis_server.address, act))
+
+
+async def test_an_id_that_looks_like_an_age_does_not_mislead_the_guard(served: Served) -> None:
+    odd = '{"since":99,"revision":99,"generated_at":"9"}'
+    await served.store.push([user_list(user=odd, item=odd)])
+    assert await served.store.push([user_list((1, 2, timestamp(0)), odd)]) == 0
+
+
+async def test_lists_live_as_long_as_the_setting_says(served: Served) -> None:
+    await served.store.push([user_list()])
+    key = f"{served.namespace}:recommendations:web:ann"
+    await served.redis.expire(key, 10)
+    await served.store.push([user_list((1, 2, timestamp(0)))])
+    assert 10 < await served.redis.ttl(key) <= TTL
+
+
+async def test_lists_of_a_batch_are_withheld_one_by_one(served: Served) -> None:
+    await served.store.push([user_list(NOW, "a"), user_list(NOW, "b")])
+    older, newer = (10, 4, timestamp(0)), (10, 6, timestamp(0))
+    assert await served.store.push([user_list(older, "a"), user_list(newer, "b"), user_list(older, "c")]) == 1
+    assert [(await served.read(user))["revision"] for user in "abc"] == [5, 6, 4]
+
+
+async def test_no_lists_are_no_work(served: Served) -> None:
+    assert await served.store.push([]) == 0
+
+
+async def test_a_redis_that_forgot_the_script_is_given_it_again(served: Served) -> None:
+    await served.store.push([user_list()])
+    await served.redis.script_flush()
+    assert await served.store.push([user_list((1, 2, timestamp(0))), user_list(user="b")]) == 0
+    assert (await served.read())["revision"] == 2
+    assert (await served.read("b"))["revision"] == 1
+
+
+async def test_what_stands_there_and_is_no_list_is_replaced(served: Served) -> None:
+    await served.redis.set(f"{served.namespace}:recommendations:web:ann", "{}")
+    assert await served.store.push([user_list()]) == 0
+    assert (await served.read())["revision"] == 1
+
+
+async def test_ping_tells_whether_redis_answers(served: Served) -> None:
+    assert await served.store.ping()
+
+
+async def test_a_redis_that_is_not_there_is_an_error_of_its_own() -> None:
+    redis = Redis.from_url("redis://127.0.0.1:1/0")
+    with pytest.raises(NoRedisError):
+        await ListStore(redis, "test", TTL).push([user_list()])
+    await redis.aclose()
+
+
+@given(st.floats(0, 4e9), st.floats(0, 4e9))
+def test_the_order_of_timestamps_as_text_is_that_of_the_times(first: float, second: float) -> None:
+    earlier, later = sorted((first, second))
+    assert timestamp(earlier) <= timestamp(later)

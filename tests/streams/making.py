@@ -1,0 +1,141 @@
+"""Records, runs and producers that tests of the agents make."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from types import SimpleNamespace
+from typing import Any
+
+import msgspec
+from aiokafka.producer.message_accumulator import BatchBuilder
+from aiokafka.structs import ConsumerRecord
+from faust.types import TP
+
+from state.users import UserRow, packed_key
+from streams.profile import item_of
+from streams.runs import KafkaRecord, Run
+from streams.sender import BATCH_BYTES
+
+GENERATION = 3
+
+
+def record(
+    value: bytes | None,
+    key: bytes | None = b"key",
+    topic: str = "test.events",
+    partition: int = 0,
+    offset: int = 0,
+    timestamp: int = 1_700_000_000_000,
+) -> KafkaRecord:
+    """Make a record as Kafka delivers it."""
+    return ConsumerRecord(
+        topic,
+        partition,
+        offset,
+        timestamp,
+        0,
+        key,
+        value,
+        None,
+        0,
+        0,
+        (),
+    )
+
+
+@dataclass
+class FakeEvent:
+    """A Faust event that carries a run, and counts how often it was acknowledged."""
+
+    value: Sequence[KafkaRecord]
+    acks: int = 0
+    message: Any = field(init=False)
+
+    def __post_init__(self) -> None:
+        last = self.value[-1]
+        self.message = SimpleNamespace(
+            topic=last.topic,
+            partition=last.partition,
+            offset=last.offset,
+            tp=TP(last.topic, last.partition),
+            generation_id=GENERATION,
+        )
+
+    def ack(self) -> None:
+        self.acks += 1
+
+
+def run_of(*records: KafkaRecord) -> tuple[Run, FakeEvent]:
+    """Make a run, and the event behind it."""
+    event: Any = FakeEvent(records or (record(b"1"),))
+    return Run(event, event.value), event
+
+
+class FakeProducer:
+    """A producer with batches like aiokafka's; ``failures`` come first, one a batch."""
+
+    def __init__(self, *failures: Exception) -> None:
+        self.failures = list(failures)
+        self.tried = 0
+        self.batches: list[tuple[str, int, list[tuple[bytes | None, bytes | None]]]] = []
+        self.headers: list[Any] = []
+
+    def create_batch(self) -> Any:
+        batch = BatchBuilder(BATCH_BYTES, 0)
+        taken: list[tuple[bytes | None, bytes | None]] = []
+
+        def append(*, timestamp: None, key: bytes | None, value: bytes | None, headers: Any) -> Any:
+            added = batch.append(timestamp=timestamp, key=key, value=value, headers=headers)
+            if added is not None:
+                taken.append((key, value))
+                self.headers.append(headers)
+            return added
+
+        return SimpleNamespace(append=append, taken=taken)
+
+    async def send_batch(self, batch: Any, topic: str, *, partition: int) -> Any:
+        self.tried += 1
+        acknowledged = asyncio.get_running_loop().create_future()
+        if self.failures:
+            acknowledged.set_exception(self.failures.pop(0))
+        else:
+            self.batches.append((topic, partition, batch.taken))
+            acknowledged.set_result(None)
+        await asyncio.sleep(0)
+        return acknowledged
+
+    def values(self, topic: str) -> dict[int, list[bytes | None]]:
+        """Values that were taken of a topic, by partition."""
+        values: dict[int, list[bytes | None]] = {}
+        for name, partition, records in self.batches:
+            if name == topic:
+                values.setdefault(partition, []).extend(value for _, value in records)
+        return values
+
+
+def user_row(*items: str, revision: int = 1, seconds: int = 60) -> UserRow:
+    """Make the row of a user who took these items, the last one last, so many seconds apart."""
+    row = UserRow(since=5)
+    for number, item in enumerate(items):
+        key, code = item_of(item)
+        row.take(key, number * seconds * 1000, code)
+        row.leave_out(key)
+    row.note(f"e{revision}", packed_key(f"e{revision}"), 0, 5, "films")
+    row.revision = revision
+    return row
+
+
+def event_json(**fields: Any) -> bytes:
+    """Make an event as a producer would, with defaults for what is not given."""
+    event = {
+        "id": "e1",
+        "type": "view",
+        "time": 1_699_990_000_000,
+        "user": "ann",
+        "item": "i1",
+        "platform": "web",
+        "domain": "films",
+    }
+    return msgspec.json.encode({name: value for name, value in (event | fields).items() if value is not ...})

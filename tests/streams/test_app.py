@@ -1,0 +1,56 @@
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from streams.app import create_app, source
+from streams.errors import AfreshError
+from streams.settings import Settings
+from streams.topics import Topics
+from streams.transport import RunTransport
+
+
+def settings_in(folder: Path) -> Settings:
+    return Settings(
+        _env_file=None,
+        kafka="a:9092,b:9093",
+        data_dir=folder,
+        session_timeout_seconds=12.0,
+        fetch_max_wait_seconds=0.5,
+    )
+
+
+def test_an_app_moves_runs_and_knows_all_brokers(tmp_path: Path) -> None:
+    app = create_app(settings_in(tmp_path), "test")
+    assert isinstance(app.transport, RunTransport)
+    assert app.transport.fetch_max_wait_seconds == 0.5
+    assert [str(url) for url in app.conf.broker] == ["kafka://a:9092", "kafka://b:9093"]
+
+
+def test_a_silent_worker_is_noticed_within_the_session_timeout(tmp_path: Path) -> None:
+    conf = create_app(settings_in(tmp_path), "test").conf
+    assert conf.broker_session_timeout == 12.0
+    assert conf.broker_heartbeat_interval < conf.broker_session_timeout / 3
+    assert conf.broker_request_timeout > conf.broker_session_timeout
+
+
+def test_the_data_folder_is_made(tmp_path: Path) -> None:
+    folder = tmp_path / "with a space" / "é"
+    create_app(settings_in(folder), "test")
+    assert folder.is_dir()
+
+
+def test_a_data_folder_that_can_not_be_made_is_named_with_its_variable(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    folder = tmp_path / "file" / "data"
+    with pytest.raises(AfreshError, match=rf"{folder} can not be made \(.+\); set AFRESH_DATA_DIR"):
+        create_app(settings_in(folder), "test")
+
+
+def test_a_source_gives_bytes_of_all_its_topics(tmp_path: Path) -> None:
+    settings = settings_in(tmp_path)
+    topics = Topics(settings)
+    channel: Any = source(create_app(settings, "test"), topics.items, topics.embeddings)
+    assert list(channel.topics) == [topics.items.name, topics.embeddings.name]
+    assert (channel.key_type, channel.value_type) == (bytes, bytes)
+    assert (channel.key_serializer, channel.value_serializer) == ("raw", "raw")

@@ -1,0 +1,211 @@
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import settings as limits
+from hypothesis import strategies as st
+
+from models import fusion, rank, scorers
+from state import content
+from state.behaviour import BehaviourRows
+from state.catalogue import Catalogue
+from state.content import ContentRow
+from state.keys import key_of
+from state.lists import UserList
+from state.users import UserRow
+from streams.judge import LIST_LENGTH, Served
+from streams.lister import DIGITS, Lister, Marked
+from tests.streams.making import user_row
+
+ITEMS = [f"i{number}" for number in range(30)]
+
+
+def describe(catalogue: Catalogue, *items: str, **fields: Any) -> None:
+    row = content.pack(ContentRow(**({"domain": "films"} | fields)))
+    catalogue.apply_content({item.encode(): row for item in items})
+
+
+def count(
+    catalogue: Catalogue, counts: dict[str, float], neighbours: dict[str, dict[str, float]] | None = None
+) -> None:
+    rows = BehaviourRows({})
+    for item, number in counts.items():
+        number_of_item = rows.number_of(item.encode())
+        row = rows.array[number_of_item]
+        near = (neighbours or {}).get(item, {})
+        row["counts"][:], row["mass"] = number, sum(near.values())
+        row["keys"][: len(near)] = [key_of(other) for other in near]
+        row["weights"][: len(near)] = list(near.values())
+    catalogue.apply_behaviour({item.encode(): rows.packed(rows.number[item.encode()]) for item in counts})
+
+
+def catalogue_of(*items: str) -> Catalogue:
+    catalogue = Catalogue()
+    describe(catalogue, *items)
+    if items:
+        near = {
+            item: {other: 1.0 + place for place, other in enumerate(items[:5]) if other != item}
+            for item in items
+        }
+        count(catalogue, {item: float(len(items) - place) for place, item in enumerate(items)}, near)
+    return catalogue
+
+
+def marked(row: UserRow, user: str = "web:ann") -> Marked:
+    return Marked(user, 0, row, 5)
+
+
+def made(catalogue: Catalogue, *rows: UserRow, size: int = 5) -> list[tuple[UserList, Served]]:
+    lister = Lister(catalogue, size, now=lambda: 0.5)
+    return lister.make([marked(row) for row in rows], [scorers.new_fusion()] * len(rows))
+
+
+def ids(made_list: UserList) -> list[str]:
+    return [item.id for item in made_list.items]
+
+
+@given(st.data())
+@limits(deadline=None, max_examples=40)
+def test_items_that_are_seen_or_not_available_are_never_listed(data: st.DataObject) -> None:
+    items = st.lists(st.sampled_from(ITEMS), unique=True, max_size=12)
+    catalogue = catalogue_of(*ITEMS)
+    hidden, deleted = data.draw(items, "hidden"), data.draw(items, "deleted")
+    describe(catalogue, *hidden, available=False)
+    catalogue.apply_content({item.encode(): None for item in deleted})
+    taken: Sequence[list[str]] = data.draw(st.lists(items, min_size=1, max_size=3), "taken")
+    size = data.draw(st.integers(1, 40), "size")
+    for items_taken, (made_list, served) in zip(
+        taken, made(catalogue, *(user_row(*each) for each in taken), size=size), strict=True
+    ):
+        left = set(ITEMS) - set(hidden) - set(deleted) - set(items_taken)
+        assert set(ids(made_list)) <= left
+        assert len(made_list.items) == len(set(ids(made_list))) == min(size, len(left))
+        assert {catalogue.ids[row] for row in served.candidates} == left
+        assert {catalogue.ids[row] for row in served.popular if row >= 0} <= left
+
+
+def test_an_empty_catalogue_gives_an_empty_list() -> None:
+    ((made_list, served),) = made(Catalogue(), user_row("unknown"))
+    assert made_list.items == []
+    assert (made_list.user, made_list.revision, made_list.last_event) == ("web:ann", 1, "e1")
+    assert len(served.candidates) == len(served.features) == len(served.popular) == 0
+
+
+def test_a_catalogue_of_which_the_user_has_seen_everything_gives_an_empty_list() -> None:
+    ((made_list, served),) = made(catalogue_of("a", "b"), user_row("a", "b"))
+    assert made_list.items == []
+    assert served.features.shape == (0, fusion.FEATURES_PER_SCORER * len(scorers.NAMES))
+
+
+def test_items_known_from_histories_alone_are_not_listed() -> None:
+    catalogue = Catalogue()
+    describe(catalogue, "a", "b")
+    count(catalogue, {"a": 1.0}, {"a": {"nameless": 9.0, "b": 1.0}})
+    ((made_list, _),) = made(catalogue, user_row("a"))
+    assert ids(made_list) == ["b"]
+
+
+def test_a_list_says_how_old_it_is() -> None:
+    row = user_row("i1", revision=7)
+    ((made_list, _),) = made(catalogue_of(*ITEMS), row)
+    assert (made_list.since, made_list.revision, made_list.last_event) == (5, 7, "e7")
+    assert made_list.generated_at == "1970-01-01T00:00:00.500000Z"
+
+
+def test_scores_are_best_first_and_the_sums_of_their_parts() -> None:
+    ((made_list, _),) = made(catalogue_of(*ITEMS), user_row("i1", "i2"), size=20)
+    scores = [item.score for item in made_list.items]
+    assert scores == sorted(scores, reverse=True)
+    assert len(set(scores)) > 1
+    for item in made_list.items:
+        assert tuple(item.parts) == scorers.NAMES
+        assert sum(item.parts.values()) == pytest.approx(item.score, abs=10**-DIGITS)
+
+
+def test_ties_go_to_the_item_that_came_first() -> None:
+    catalogue = Catalogue()
+    describe(catalogue, *ITEMS)
+    for _ in range(2):
+        ((made_list, _),) = made(catalogue, user_row())
+        assert ids(made_list) == ITEMS[:5]
+        assert {item.score for item in made_list.items} == {made_list.items[0].score}
+
+
+def test_a_list_does_not_depend_on_who_is_served_with_the_user() -> None:
+    catalogue, rows = catalogue_of(*ITEMS), [user_row(f"i{n}", f"i{n + 3}") for n in range(6)]
+    together = [ids(each) for each, _ in made(catalogue, *rows)]
+    assert together == [ids(made(catalogue, row)[0][0]) for row in rows]
+    assert len(set(map(tuple, together))) > 1
+
+
+def test_a_list_follows_the_fusion_of_the_users_partition() -> None:
+    catalogue = catalogue_of(*ITEMS)
+    popular = scorers.new_fusion()
+    popular.omega[:] = 0
+    popular.omega[0, 2 * scorers.NAMES.index("popular")] = 1.0
+    turned = scorers.new_fusion()
+    turned.omega[:] = -popular.omega
+    lister = Lister(catalogue, 5)
+    (first, _), (second, _) = lister.make([marked(user_row("i9")), marked(user_row("i9"))], [popular, turned])
+    assert ids(first) == ITEMS[:5]
+    assert ids(second) == ITEMS[:-6:-1]
+
+
+def test_what_was_served_is_what_the_fusion_is_to_learn_from() -> None:
+    catalogue, learned = catalogue_of(*ITEMS), scorers.new_fusion()
+    ((made_list, served),) = made(catalogue, user_row("i1"))
+    assert [catalogue.ids[row] for row in served.candidates[:5]] == ids(made_list)
+    assert len(served.candidates) == len(ITEMS) - 1
+    scores = served.features @ learned.weights(served.situation[None])[0]
+    assert (np.diff(scores) <= 1e-5).all()
+    assert len(served.popular) == LIST_LENGTH
+    assert catalogue.ids[served.popular[0]] == "i0"
+
+
+def test_candidates_are_as_many_as_the_fusion_learns_from_or_the_list_holds() -> None:
+    many = [f"j{number}" for number in range(fusion.CANDIDATES + 50)]
+    catalogue = catalogue_of(*many)
+    ((_, served),) = made(catalogue, user_row("j0"))
+    assert len(served.candidates) == fusion.CANDIDATES
+    ((made_list, served),) = made(catalogue, user_row("j0"), size=fusion.CANDIDATES + 20)
+    assert len(served.candidates) == len(made_list.items) == fusion.CANDIDATES + 20
+
+
+def test_a_history_longer_than_what_lists_are_made_from_is_served() -> None:
+    row = user_row(*ITEMS[:25])
+    ((made_list, _),) = made(catalogue_of(*ITEMS), row)
+    assert set(ids(made_list)) == set(ITEMS[25:])
+
+
+def test_popular_lists_are_by_domain_without_items_that_are_not_available() -> None:
+    catalogue = catalogue_of(*ITEMS)
+    describe(catalogue, "i1", "i3", domain="books")
+    describe(catalogue, "i0", available=False)
+    lists = {each.domain: each for each in Lister(catalogue, 3, now=lambda: 0.5).popular()}
+    assert {name: [item.id for item in each.items] for name, each in lists.items()} == {
+        "films": ["i2", "i4", "i5"],
+        "books": ["i1", "i3"],
+    }
+    assert lists["books"].items[0].score == 29.0
+    assert lists["books"].generated_at == "1970-01-01T00:00:00.500000Z"
+
+
+def test_nothing_is_popular_in_an_empty_catalogue() -> None:
+    assert Lister(Catalogue(), 3).popular() == []
+
+
+def test_popular_ties_go_to_the_item_that_came_first() -> None:
+    catalogue = Catalogue()
+    describe(catalogue, "b", "a", "c")
+    (popular,) = Lister(catalogue, 2).popular()
+    assert [item.id for item in popular.items] == ["b", "a"]
+
+
+def test_the_metrics_list_of_popularity_is_not_longer_than_ten() -> None:
+    ((_, served),) = made(catalogue_of(*ITEMS), user_row("i0"))
+    expected = rank.top(
+        np.array([[float(30 - n) if n else np.nan for n in range(30)]]), np.zeros(30, np.bool_), LIST_LENGTH
+    )
+    assert served.popular.tolist() == expected[0].tolist()

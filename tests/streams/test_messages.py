@@ -1,0 +1,140 @@
+import json
+from datetime import UTC, datetime, timedelta, timezone
+from pathlib import Path
+from typing import Any, get_args
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from msgspec import Struct
+
+import streams
+from streams import messages
+from streams.messages import (
+    POSITIVE,
+    SEEN,
+    Embedding,
+    Event,
+    EventType,
+    Example,
+    Interaction,
+    Item,
+    TextRequest,
+    encode,
+    json_schemas,
+)
+
+SCHEMA = Path(streams.__file__).with_name("schema.json")
+
+names = st.text(min_size=1, max_size=12)
+platforms = names.filter(lambda name: ":" not in name)
+int64 = st.integers(-(2**63), 2**63 - 1)
+floats = st.floats(allow_nan=False, allow_infinity=False)
+scalars = st.text(max_size=5) | int64 | floats | st.booleans()
+contexts = st.none() | st.dictionaries(st.text(max_size=5), scalars, max_size=3)
+types = st.sampled_from(get_args(EventType))
+zones = st.integers(-23 * 60, 23 * 60).map(lambda minutes: timezone(timedelta(minutes=minutes)))
+
+events = st.builds(
+    Event,
+    id=names,
+    type=types,
+    time=int64 | st.datetimes(datetime(1990, 1, 1), datetime(2100, 1, 1), timezones=zones),
+    user=names,
+    item=names,
+    platform=platforms,
+    domain=names,
+    value=st.none() | floats,
+    session=st.none() | names,
+    context=contexts,
+)
+items = st.builds(
+    Item,
+    id=names,
+    domain=names,
+    title=st.text(max_size=9),
+    text=st.text(max_size=9),
+    attributes=st.dictionaries(st.text(max_size=5), scalars | st.lists(scalars, max_size=3), max_size=3),
+    available=st.booleans(),
+)
+interactions = st.builds(
+    Interaction,
+    source=st.integers(0, 999),
+    offset=st.integers(0, 2**62),
+    received=st.integers(-1, 2**62),
+    event=names,
+    type=types,
+    time=int64,
+    user=names,
+    item=names,
+    platform=platforms,
+    domain=names,
+    value=st.none() | floats,
+    session=st.none() | names,
+    context=contexts,
+)
+blobs = st.binary(max_size=32)
+examples = st.builds(
+    Example, st.integers(0, 999), st.integers(0, 2**62), names, names, int64, blobs, blobs, blobs
+)
+requests = st.builds(TextRequest, names, st.integers(0, 2**64 - 1), st.text())
+embeddings = st.builds(Embedding, names, st.integers(0, 2**64 - 1), names, names, blobs)
+
+
+@given(events)
+def test_an_event_is_the_same_after_json(event: Event) -> None:
+    assert messages.event_decoder.decode(msgspec.json.encode(event)) == event
+
+
+@given(items)
+def test_an_item_is_the_same_after_json(item: Item) -> None:
+    assert messages.item_decoder.decode(msgspec.json.encode(item)) == item
+
+
+CODECS: list[tuple[Any, Any]] = [
+    (interactions, messages.interaction_decoder),
+    (examples, messages.example_decoder),
+    (requests, messages.text_request_decoder),
+    (embeddings, messages.embedding_decoder),
+]
+
+
+@pytest.mark.parametrize(("records", "decoder"), CODECS)
+@given(st.data())
+def test_our_own_records_are_the_same_after_packing(records: Any, decoder: Any, data: st.DataObject) -> None:
+    record: Struct = data.draw(records)
+    assert decoder.decode(encode(record)) == record
+
+
+def test_a_field_that_we_do_not_know_is_passed_over() -> None:
+    event = {"id": "e", "type": "view", "time": 0, "user": "u", "item": "i", "platform": "p", "domain": "d"}
+    plain = messages.event_decoder.decode(json.dumps(event))
+    assert messages.event_decoder.decode(json.dumps(event | {"shoe_size": 43})) == plain
+
+
+def test_a_time_says_the_same_in_any_offset() -> None:
+    decoder = msgspec.json.Decoder(messages.AwareTime)
+    assert decoder.decode('"2026-11-23T16:40:00Z"') == decoder.decode('"2026-11-23T18:40:00+02:00"')
+    assert decoder.decode('"2026-11-23T16:40:00Z"') == datetime(2026, 11, 23, 16, 40, tzinfo=UTC)
+
+
+def test_every_event_but_an_impression_leaves_its_item_out() -> None:
+    assert set(get_args(EventType)) - SEEN == {"impression"}
+    assert {"dislike"} == SEEN - POSITIVE
+    assert POSITIVE < SEEN
+
+
+def test_the_schema_file_is_what_the_structs_say() -> None:
+    expected = json.dumps(json_schemas(), indent=2, sort_keys=True, ensure_ascii=False) + "\n"
+    assert SCHEMA.read_text(encoding="utf-8") == expected, (
+        "streams/schema.json is out of date; write it anew from the repository's root: python -c "
+        "'import json, streams.messages as m; print(json.dumps(m.json_schemas(), indent=2, sort_keys=True, "
+        "ensure_ascii=False))' > streams/schema.json"
+    )
+
+
+def test_the_schema_names_the_required_fields_of_events_and_items() -> None:
+    definitions: Any = json_schemas()["$defs"]
+    assert definitions["Event"]["required"] == ["id", "type", "time", "user", "item", "platform", "domain"]
+    assert definitions["Item"]["required"] == ["id", "domain"]

@@ -1,0 +1,254 @@
+import asyncio
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+from prometheus_client import REGISTRY
+from redis.exceptions import ConnectionError as NoRedisError
+
+from models import scorers
+from state import content
+from state.catalogue import Catalogue
+from state.content import ContentRow
+from state.lists import PopularList, UserList
+from streams import recommend
+from streams.lister import Marked
+from streams.recommend import BATCH_USERS, RUNS_OPEN, Recommender
+from tests.streams.making import FakeEvent, run_of, user_row
+
+ITEMS = [f"i{number}" for number in range(20)]
+
+
+class FakeStore:
+    """Redis, which can be down."""
+
+    def __init__(self) -> None:
+        self.pushes: list[list[UserList]] = []
+        self.popular: list[list[PopularList]] = []
+        self.failures: list[Exception] = []
+        self.up = asyncio.Event()
+        self.up.set()
+
+    async def push(self, lists: Sequence[UserList]) -> int:
+        await self.up.wait()
+        if self.failures:
+            raise self.failures.pop(0)
+        self.pushes.append(list(lists))
+        return sum(each.user == "withheld" for each in lists)
+
+    async def push_popular(self, lists: Sequence[PopularList]) -> int:
+        self.popular.append(list(lists))
+        return 0
+
+
+@pytest.fixture
+def store(monkeypatch: pytest.MonkeyPatch) -> FakeStore:
+    monkeypatch.setattr(recommend, "RETRY_SECONDS", (0.0,))
+    return FakeStore()
+
+
+@pytest.fixture
+def catalogue() -> Catalogue:
+    catalogue = Catalogue()
+    described = content.pack(ContentRow(domain="films"))
+    catalogue.apply_content({item.encode(): described for item in ITEMS})
+    return catalogue
+
+
+@pytest.fixture
+def recommender(catalogue: Catalogue, store: FakeStore) -> Recommender:
+    return Recommender(catalogue, store, 5)  # type: ignore[arg-type]
+
+
+def mark(recommender: Recommender, *names: str, revision: int = 1, partition: int = 0) -> None:
+    row = user_row("i1", revision=revision)
+    recommender.mark(partition, b"", {name: Marked(name, partition, row, 5) for name in names})
+
+
+async def finished(recommender: Recommender) -> FakeEvent:
+    run, event = run_of()
+    await recommender.finish(run)
+    return event
+
+
+async def let_others_run() -> None:
+    for _ in range(20):
+        await asyncio.sleep(0)
+
+
+async def test_a_user_marked_again_and_again_gets_one_list_a_turn_of_the_newest_row(
+    recommender: Recommender, store: FakeStore
+) -> None:
+    for revision in (1, 2, 3):
+        mark(recommender, "ann", revision=revision)
+    mark(recommender, "bob")
+    await recommender.turn()
+    (lists,) = store.pushes
+    assert {each.user: each.revision for each in lists} == {"ann": 3, "bob": 1}
+
+
+async def test_nobody_marked_is_nothing_to_push_and_runs_are_done(
+    recommender: Recommender, store: FakeStore
+) -> None:
+    event = await finished(recommender)
+    await recommender.turn()
+    assert store.pushes == []
+    assert event.acks == 1
+
+
+async def test_a_user_is_served_once_for_each_mark(recommender: Recommender, store: FakeStore) -> None:
+    mark(recommender, "ann")
+    await recommender.turn()
+    await recommender.turn()
+    assert len(store.pushes) == 1
+
+
+async def test_many_users_are_served_in_batches(recommender: Recommender, store: FakeStore) -> None:
+    names = [f"u{number}" for number in range(2 * BATCH_USERS + 1)]
+    mark(recommender, *names)
+    await recommender.turn()
+    assert [len(lists) for lists in store.pushes] == [BATCH_USERS, BATCH_USERS, 1]
+    assert [each.user for lists in store.pushes for each in lists] == names
+
+
+async def test_a_run_is_done_only_when_its_lists_stand_in_redis(
+    recommender: Recommender, store: FakeStore
+) -> None:
+    store.up.clear()
+    mark(recommender, *(f"u{number}" for number in range(BATCH_USERS + 1)))
+    event = await finished(recommender)
+    turning = asyncio.create_task(recommender.turn())
+    await let_others_run()
+    assert event.acks == 0
+    store.up.set()
+    await turning
+    assert event.acks == 1
+    assert sum(map(len, store.pushes)) == BATCH_USERS + 1
+
+
+async def test_a_run_that_ends_during_a_turn_waits_for_the_next_one(
+    recommender: Recommender, store: FakeStore
+) -> None:
+    store.up.clear()
+    mark(recommender, "ann")
+    first = await finished(recommender)
+    turning = asyncio.create_task(recommender.turn())
+    await let_others_run()
+    mark(recommender, "ann", revision=2)
+    second = await finished(recommender)
+    store.up.set()
+    await turning
+    assert (first.acks, second.acks) == (1, 0)
+    await recommender.turn()
+    assert second.acks == 1
+    assert [each.revision for lists in store.pushes for each in lists] == [1, 2]
+
+
+@pytest.mark.parametrize("failure", [NoRedisError("down"), ConnectionResetError(), TimeoutError()])
+async def test_while_redis_is_down_lists_are_tried_again_and_no_run_is_done(
+    recommender: Recommender, store: FakeStore, failure: Exception
+) -> None:
+    store.failures = [failure] * 7
+    mark(recommender, "ann")
+    event = await finished(recommender)
+    before = REGISTRY.get_sample_value("afresh_redis_retries_total") or 0.0
+    await recommender.turn()
+    assert event.acks == 1
+    assert [each.user for lists in store.pushes for each in lists] == ["ann"]
+    assert REGISTRY.get_sample_value("afresh_redis_retries_total") == before + 7
+
+
+async def test_when_redis_is_slow_the_runs_wait_instead_of_piling_up(
+    recommender: Recommender, store: FakeStore
+) -> None:
+    store.up.clear()
+    mark(recommender, "ann")
+    events = [await finished(recommender) for _ in range(RUNS_OPEN)]
+    one_more = asyncio.create_task(finished(recommender))
+    turning = asyncio.create_task(recommender.turn())
+    await let_others_run()
+    assert not one_more.done()
+    store.up.set()
+    await turning
+    last = await one_more
+    assert {event.acks for event in events} == {1}
+    assert last.acks == 0
+    await recommender.turn()
+    assert last.acks == 1
+
+
+async def test_the_loop_serves_whoever_is_marked(recommender: Recommender, store: FakeStore) -> None:
+    looping = asyncio.create_task(recommender.loop())
+    for revision in (1, 2):
+        mark(recommender, "ann", revision=revision)
+        event = await finished(recommender)
+        await let_others_run()
+        assert event.acks == 1
+    assert [each.revision for lists in store.pushes for each in lists] == [1, 2]
+    looping.cancel()
+
+
+async def test_users_of_a_partition_that_moved_away_are_for_its_new_owner(
+    recommender: Recommender, store: FakeStore
+) -> None:
+    mark(recommender, "stays", partition=0)
+    mark(recommender, "leaves", partition=1)
+    event = await finished(recommender)
+    recommender.forget({0})
+    await recommender.turn()
+    assert [each.user for lists in store.pushes for each in lists] == ["stays"]
+    assert event.acks == 1
+    mark(recommender, "leaves", partition=1)
+    recommender.forget(set())
+    await recommender.turn()
+    assert len(store.pushes) == 1
+
+
+async def test_lists_that_were_served_are_judged(recommender: Recommender) -> None:
+    mark(recommender, "ann")
+    await recommender.turn()
+    judge = recommender.judge(b"")
+    judge.taken("ann", b"\0" * 8)
+    judge.taken("never served", b"\0" * 8)
+    assert (judge.verdicts.judged, judge.fusion.examples) == (1.0, 2)
+
+
+async def test_pushed_and_withheld_lists_are_counted(recommender: Recommender) -> None:
+    def counted(outcome: str) -> float:
+        return REGISTRY.get_sample_value("afresh_lists_total", {"outcome": outcome}) or 0.0
+
+    before = counted("pushed"), counted("withheld")
+    mark(recommender, "ann", "bob", "withheld")
+    await recommender.turn()
+    assert (counted("pushed") - before[0], counted("withheld") - before[1]) == (2, 1)
+
+
+async def test_popular_lists_are_pushed_when_the_catalogue_has_changed_and_they_are_ours(
+    monkeypatch: pytest.MonkeyPatch, recommender: Recommender, store: FakeStore, catalogue: Catalogue
+) -> None:
+    monkeypatch.setattr(recommend, "POPULAR_SECONDS", 0.0)
+    ours = [False]
+    looping = asyncio.create_task(recommender.popular_loop(lambda: ours[0]))
+    await let_others_run()
+    assert store.popular == []
+    ours[0] = True
+    await let_others_run()
+    assert len(store.popular) == 1
+    catalogue.apply_content({b"i0": None})
+    await let_others_run()
+    looping.cancel()
+    assert [lists[0].items[0].id for lists in store.popular] == ["i0", "i1"]
+
+
+async def test_the_metrics_tell_of_the_catalogue_and_the_weights(
+    recommender: Recommender, catalogue: Catalogue
+) -> None:
+    catalogue.apply_content({b"i0": None})
+    mark(recommender, "ann")
+    recommender.report()
+    assert REGISTRY.get_sample_value("afresh_catalogue_items") == len(ITEMS) - 1
+    assert REGISTRY.get_sample_value("afresh_catalogue_embedded_items") == 0
+    found: list[Any] = [
+        REGISTRY.get_sample_value("afresh_fusion_weight", {"scorer": name}) for name in scorers.NAMES
+    ]
+    assert found == pytest.approx(scorers.new_fusion().by_scorer().tolist())

@@ -1,0 +1,242 @@
+import asyncio
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from aiokafka.errors import TopicAuthorizationFailedError
+from faust.types import TP
+from prometheus_client import REGISTRY
+
+from state.tables import RunTable
+from streams import runs
+from streams.app import create_app
+from streams.errors import AfreshError
+from streams.runs import Run, RunDroppedError, Runner
+from streams.sender import Outgoing
+from streams.settings import Settings
+from tests.streams.making import GENERATION, FakeEvent, FakeProducer, record, run_of
+
+CHANGELOG = "test.rows.changelog"
+
+
+class FakeApp:
+    """What a runner needs of a Faust app."""
+
+    def __init__(self, *failures: Exception) -> None:
+        self.consumer_generation_id = GENERATION
+        self.tp = TP("test.events", 0)
+        self.kafka = FakeProducer(*failures)
+        self.producer = SimpleNamespace(_ensure_producer=lambda: self.kafka)
+        self.consumer = SimpleNamespace(
+            membership_is_fresh=lambda: self.fresh(), highwater=lambda _: 13, assignment=lambda: {self.tp}
+        )
+        self.crashes: list[BaseException] = []
+        self.heard: list[bool] = []
+
+    def fresh(self) -> bool:
+        return self.heard.pop(0) if self.heard else True
+
+    async def crash(self, error: BaseException) -> None:
+        self.crashes.append(error)
+
+
+class FakeStream:
+    """A stream of runs, of which none is acknowledged by Faust itself."""
+
+    def __init__(self, *events: FakeEvent) -> None:
+        self.items = events
+        self.acknowledges = True
+
+    def noack(self) -> "FakeStream":
+        self.acknowledges = False
+        return self
+
+    async def events(self) -> Any:
+        assert not self.acknowledges
+        for event in self.items:
+            yield event
+
+
+@pytest.fixture
+def table(tmp_path: Path) -> RunTable:
+    app = create_app(Settings(_env_file=None, data_dir=tmp_path), "test")
+    return RunTable(app, name="rows", changelog=CHANGELOG, partitions=2)
+
+
+@pytest.fixture(autouse=True)
+def _no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(runs, "HEARTBEAT_WAIT_SECONDS", 0.0)
+
+
+def runner_of(app: FakeApp, stage: str = "ingest", ready: asyncio.Event | None = None) -> Runner:
+    return Runner(app, stage, ready)  # type: ignore[arg-type]
+
+
+def outgoing_of(value: bytes) -> Outgoing:
+    outgoing = Outgoing(1)
+    outgoing.add("test.out", b"k", value)
+    return outgoing
+
+
+async def write(app: FakeApp, table: RunTable, run: Run) -> None:
+    change = table.change(run.partition)
+    change.put(b"a", b"1")
+    await runner_of(app).write(run, outgoing_of(b"out"), table, change)
+
+
+async def test_outgoing_records_leave_before_the_rows_and_rows_show_when_they_are_safe(
+    table: RunTable,
+) -> None:
+    app = FakeApp()
+    run, event = run_of(record(b"1", partition=1))
+    await write(app, table, run)
+    assert [(topic, partition) for topic, partition, _ in app.kafka.batches] == [
+        ("test.out", 0),
+        (CHANGELOG, 1),
+    ]
+    rows = app.kafka.batches[1][2]
+    assert [key for key, _ in rows] == [b"a", b""]
+    assert table.rows[1] == dict(rows)
+    assert event.acks == 0
+
+
+async def test_a_run_of_another_generation_is_dropped_before_anything_is_sent(table: RunTable) -> None:
+    app = FakeApp()
+    app.consumer_generation_id += 1
+    with pytest.raises(RunDroppedError):
+        await write(app, table, run_of()[0])
+    assert app.kafka.tried == 0
+    assert not table.rows[0]
+
+
+@pytest.mark.parametrize(("batch", "written"), [(1, 1), (2, 2)])
+async def test_a_partition_that_moves_in_between_drops_the_run_and_hides_its_rows(
+    table: RunTable, batch: int, written: int
+) -> None:
+    app = FakeApp()
+    send = app.kafka.send_batch
+
+    async def send_and_move(*args: Any, **kwargs: Any) -> Any:
+        acknowledged = await send(*args, **kwargs)
+        app.consumer_generation_id += app.kafka.tried == batch
+        return acknowledged
+
+    app.kafka.send_batch = send_and_move  # type: ignore[method-assign]
+    with pytest.raises(RunDroppedError):
+        await write(app, table, run_of()[0])
+    assert len(app.kafka.batches) == written
+    assert not table.rows[0]
+
+
+async def test_a_worker_that_slept_writes_only_when_it_has_heard_from_the_group(table: RunTable) -> None:
+    app = FakeApp()
+    app.heard = [False, False, False, True]
+    sent_before: list[int] = []
+    hear = app.fresh
+
+    def heard() -> bool:
+        sent_before.append(app.kafka.tried)
+        return hear()
+
+    app.fresh = heard  # type: ignore[method-assign]
+    await write(app, table, run_of()[0])
+    assert sent_before[:4] == [0, 0, 0, 0]
+    assert len(app.kafka.batches) == 2
+
+
+async def test_a_worker_that_slept_and_lost_its_partitions_drops_the_run(table: RunTable) -> None:
+    app = FakeApp()
+
+    def asleep() -> bool:
+        app.consumer_generation_id += 1
+        return False
+
+    app.fresh = asleep  # type: ignore[method-assign]
+    with pytest.raises(RunDroppedError):
+        await write(app, table, run_of()[0])
+    assert app.kafka.tried == 0
+
+
+async def test_rows_do_not_show_when_kafka_refuses_the_outgoing_records(table: RunTable) -> None:
+    app = FakeApp(TopicAuthorizationFailedError("test.out"))
+    with pytest.raises(AfreshError):
+        await write(app, table, run_of()[0])
+    assert app.kafka.batches == []
+    assert not table.rows[0]
+
+
+async def test_every_run_of_a_stream_is_processed_in_order() -> None:
+    app = FakeApp()
+    events = [FakeEvent([record(b"%d" % offset, offset=offset)]) for offset in range(3)]
+    seen: list[Any] = []
+
+    async def process(run: Any) -> None:
+        seen.append((run.topic, run.partition, [each.value for each in run.records]))
+        run.done()
+
+    await runner_of(app).drive(FakeStream(*events), process)
+    assert seen == [("test.events", 0, [b"%d" % offset]) for offset in range(3)]
+    assert [event.acks for event in events] == [1, 1, 1]
+
+
+async def test_a_dropped_run_is_not_acknowledged_and_the_next_one_is_processed() -> None:
+    app, events = FakeApp(), [FakeEvent([record(b"1")]), FakeEvent([record(b"2", offset=1)])]
+
+    async def process(run: Any) -> None:
+        if run.records[0].value == b"1":
+            raise RunDroppedError
+        run.done()
+
+    before = dropped("profile")
+    await runner_of(app, "profile").drive(FakeStream(*events), process)
+    assert [event.acks for event in events] == [0, 1]
+    assert app.crashes == []
+    assert dropped("profile") == before + 1
+
+
+def dropped(stage: str) -> float:
+    return REGISTRY.get_sample_value("afresh_runs_dropped_total", {"stage": stage}) or 0.0
+
+
+async def test_a_run_that_fails_ends_the_worker_and_nothing_after_it_is_processed() -> None:
+    """Faust would go on with the next run and leave a hole behind."""
+    app, events = FakeApp(), [FakeEvent([record(b"1")]), FakeEvent([record(b"2", offset=1)])]
+
+    async def process(run: Run) -> None:
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        await runner_of(app).drive(FakeStream(*events), process)
+    assert [type(error) for error in app.crashes] == [ZeroDivisionError]
+    assert [event.acks for event in events] == [0, 0]
+
+
+async def test_the_first_run_waits_until_the_agent_is_ready() -> None:
+    app, ready, processed = FakeApp(), asyncio.Event(), list[Run]()
+
+    async def process(run: Run) -> None:
+        processed.append(run)
+
+    driving = asyncio.create_task(
+        runner_of(app, ready=ready).drive(FakeStream(FakeEvent([record(b"1")])), process)
+    )
+    for _ in range(5):
+        await asyncio.sleep(0)
+    assert processed == []
+    ready.set()
+    await driving
+    assert len(processed) == 1
+
+
+async def test_the_lag_is_what_waits_behind_the_run() -> None:
+    app = FakeApp()
+    event = FakeEvent([record(b"1", topic="test.lag", offset=9)])
+    app.tp = event.message.tp
+
+    async def process(run: Run) -> None:
+        run.done()
+
+    await runner_of(app).drive(FakeStream(event), process)
+    assert REGISTRY.get_sample_value("afresh_lag_records", {"topic": "test.lag"}) == 3
+    assert (REGISTRY.get_sample_value("afresh_lag_seconds", {"topic": "test.lag"}) or 0) > 0

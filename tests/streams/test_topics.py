@@ -1,0 +1,48 @@
+import pytest
+
+from streams.settings import Settings
+from streams.topics import DAY_MS, DEAD_LETTER_BYTES, Topic, Topics
+
+
+@pytest.fixture
+def topics() -> Topics:
+    settings = Settings(_env_file=None, namespace="test", partitions=3, replication=2, retention_days=1.5)
+    return Topics(settings)
+
+
+def test_topics_are_listed_in_the_order_in_which_an_event_meets_them(topics: Topics) -> None:
+    assert [topic.name for topic in topics.all()] == [
+        "test.events",
+        "test.events.dlq",
+        "test.interactions",
+        "test.examples",
+        "test.items",
+        "test.texts",
+        "test.embeddings",
+        "test.identities",
+        "test.received.changelog",
+        "test.users.changelog",
+        "test.behaviour.changelog",
+        "test.content.changelog",
+    ]
+
+
+def test_every_topic_has_the_partitions_and_replicas_of_the_settings(topics: Topics) -> None:
+    """Tables and the topics that they are made from must be cut alike."""
+    assert {(topic.partitions, topic.replication) for topic in topics.all()} == {(3, 2)}
+
+
+def test_what_flows_is_kept_for_days_and_what_is_kept_is_compacted(topics: Topics) -> None:
+    logs = [topics.events, topics.dead_letters, topics.interactions, topics.examples]
+    for topic in topics.all():
+        if topic in logs:
+            assert topic.config["cleanup.policy"] == "delete"
+            assert topic.config["retention.ms"] == str(int(1.5 * DAY_MS))
+        else:
+            assert topic.config == {"cleanup.policy": "compact"}
+
+
+def test_the_largest_record_that_kafka_takes_fits_the_dead_letters_with_its_headers(topics: Topics) -> None:
+    assert topics.dead_letters.config["max.message.bytes"] == str(DEAD_LETTER_BYTES)
+    assert DEAD_LETTER_BYTES > 2 * 1_048_588
+    assert isinstance(topics.dead_letters, Topic)

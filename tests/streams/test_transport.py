@@ -1,0 +1,198 @@
+import asyncio
+import time
+from collections import defaultdict, deque
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from faust.transport.consumer import Consumer
+from faust.transport.drivers import aiokafka as driver
+from faust.types import TP
+from faust.types.tuples import Message
+from hypothesis import given
+from hypothesis import strategies as st
+
+from streams import transport
+from streams.transport import POLL_SECONDS, RunConsumer, RunConsumerThread
+from tests.streams.making import record
+
+ONE, TWO = TP("test.events", 0), TP("test.events", 1)
+SESSION_SECONDS = 10.0
+
+
+def message(offset: int, tp: TP = ONE) -> Message:
+    return Message(tp.topic, tp.partition, offset, 0.0, 0, None, None, None, None, tp=tp)
+
+
+def bare_consumer(*delivered: Message) -> Any:
+    """A consumer without a broker behind it, which has delivered these runs."""
+    consumer: Any = RunConsumer.__new__(RunConsumer)
+    consumer._delivered = defaultdict(deque)
+    consumer._unacked_messages = set()
+    consumer._thread = SimpleNamespace(heartbeat_answered=float("-inf"))
+    consumer.app = SimpleNamespace(conf=SimpleNamespace(broker_session_timeout=SESSION_SECONDS))
+    for each in delivered:
+        consumer._delivered[each.tp].append(each)
+    return consumer
+
+
+def test_records_of_a_partition_are_one_message_with_the_last_ones_offset() -> None:
+    records = [record(b"%d" % offset, offset=offset, timestamp=offset * 10) for offset in (4, 5, 9)]
+    run = transport._as_run(records)
+    assert (run.topic, run.partition, run.offset, run.timestamp) == ("test.events", 0, 9, 90)
+    assert run.value == records
+
+
+async def test_the_thread_hands_over_a_run_for_each_partition_that_has_records(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async def fetch(*_: Any) -> Any:
+        return {ONE: [record(b"1", offset=1), record(b"2", offset=2)], TWO: []}
+
+    monkeypatch.setattr(driver.AIOKafkaConsumerThread, "_fetch_records", fetch)
+    thread: Any = RunConsumerThread.__new__(RunConsumerThread)
+    fetched = await thread._fetch_records()
+    assert {tp: [run.offset for run in runs] for tp, runs in fetched.items()} == {ONE: [2]}
+
+
+async def test_only_heartbeats_that_the_group_answered_make_the_membership_fresh() -> None:
+    answers = [False, True]
+
+    async def heartbeat() -> bool:
+        return answers.pop(0)
+
+    coordinator = SimpleNamespace(_do_heartbeat=heartbeat)
+    thread: Any = RunConsumerThread.__new__(RunConsumerThread)
+    thread._note_heartbeats(coordinator)
+    assert not await coordinator._do_heartbeat()
+    assert thread.heartbeat_answered == float("-inf")
+    assert await coordinator._do_heartbeat()
+    assert thread.heartbeat_answered > float("-inf")
+
+
+def test_membership_is_fresh_within_the_session_timeout(monkeypatch: pytest.MonkeyPatch) -> None:
+    consumer = bare_consumer()
+    monkeypatch.setattr(time, "monotonic", lambda: 100.0)
+    for answered, fresh in ((float("-inf"), False), (90.0, False), (90.1, True), (100.0, True)):
+        consumer._thread.heartbeat_answered = answered
+        assert consumer.membership_is_fresh() is fresh
+
+
+@given(st.lists(st.integers(0, 5), unique=True, max_size=6))
+def test_the_offset_to_commit_is_behind_the_unbroken_row_of_acknowledged_runs(acked: list[int]) -> None:
+    runs = [message(offset) for offset in (9, 12, 13, 40, 41, 99)]
+    consumer, committed = bare_consumer(*runs), None
+    done: set[int] = set()
+    for place in acked:
+        consumer.ack(runs[place])
+        done.add(place)
+        before = next(place for place in range(7) if place not in done)
+        expected = runs[before - 1].offset + 1 if before else None
+        found = consumer._new_offset(ONE)
+        committed = found or committed
+        assert committed == expected
+    assert len(consumer._delivered[ONE]) == 6 - next(place for place in range(7) if place not in done)
+
+
+def test_an_offset_is_committed_once() -> None:
+    run = message(7)
+    consumer = bare_consumer(run)
+    consumer.ack(run)
+    assert consumer._new_offset(ONE) == 8
+    assert consumer._new_offset(ONE) is None
+    assert consumer._new_offset(TWO) is None
+
+
+def test_only_partitions_whose_first_run_is_done_have_something_to_commit() -> None:
+    first, second, other = message(1), message(2), message(1, TWO)
+    consumer = bare_consumer(first, second, other)
+    consumer.ack(second)
+    consumer.ack(other)
+    assert list(consumer._filter_tps_with_pending_acks()) == [TWO]
+    consumer.ack(first)
+    assert set(consumer._filter_tps_with_pending_acks()) == {ONE, TWO}
+    assert list(consumer._filter_tps_with_pending_acks({ONE})) == [ONE]
+    assert set(consumer._filter_tps_with_pending_acks({"test.events"})) == {ONE, TWO}
+    assert list(consumer._filter_tps_with_pending_acks({"others"})) == []
+
+
+@pytest.fixture
+def rebalances(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    told: list[str] = []
+
+    async def revoked(self: Any, tps: set[TP]) -> None:
+        told.append("revoked")
+
+    async def assigned(self: Any, tps: set[TP], generation_id: int = 0) -> None:
+        told.append(f"assigned {generation_id}")
+
+    monkeypatch.setattr(Consumer, "on_partitions_revoked", revoked)
+    monkeypatch.setattr(Consumer, "on_partitions_assigned", assigned)
+    return told
+
+
+async def test_a_run_of_a_partition_that_left_is_not_committed_when_it_is_done(rebalances: list[str]) -> None:
+    leaves, stays = message(1), message(5, TWO)
+    consumer = bare_consumer(leaves, stays)
+    await consumer.on_partitions_revoked({ONE})
+    consumer.ack(leaves)
+    consumer.ack(stays)
+    assert (consumer._new_offset(ONE), consumer._new_offset(TWO)) == (None, 6)
+    assert rebalances == ["revoked"]
+
+
+async def test_runs_from_before_an_assignment_are_not_committed_and_read_again(rebalances: list[str]) -> None:
+    before, after = message(1), message(1)
+    consumer = bare_consumer(before)
+    await consumer.on_partitions_assigned({ONE}, 4)
+    consumer.ack(before)
+    consumer._delivered[ONE].append(after)
+    assert consumer._new_offset(ONE) is None
+    consumer.ack(after)
+    assert consumer._new_offset(ONE) == 2
+    assert rebalances == ["assigned 4"]
+    assert consumer._thread.heartbeat_answered > float("-inf")
+
+
+async def test_gaps_of_offsets_need_no_bookkeeping() -> None:
+    first, second = message(1), message(1_000_000)
+    consumer = bare_consumer(first, second)
+    await consumer._add_gap(ONE, 2, 1_000_000)
+    consumer.ack(first)
+    consumer.ack(second)
+    assert consumer._new_offset(ONE) == 1_000_001
+
+
+async def test_delivered_runs_are_remembered_if_their_offsets_are_to_be_committed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    waits: list[float] = []
+    source, changelog = message(3), message(4, TP("test.changelog", 0))
+
+    async def getmany(self: Any, timeout: float) -> Any:
+        waits.append(timeout)
+        for each in (source, changelog):
+            yield each.tp, each
+
+    monkeypatch.setattr(Consumer, "getmany", getmany)
+    consumer = bare_consumer()
+    consumer.app.topics = SimpleNamespace(acks_enabled_for=lambda topic: topic == "test.events")
+    assert [tp async for tp, _ in consumer.getmany(5.0)] == [source.tp, changelog.tp]
+    assert {tp: list(runs) for tp, runs in consumer._delivered.items()} == {ONE: [source]}
+    assert waits == [POLL_SECONDS]
+
+
+async def test_while_every_partition_is_held_back_the_consumer_waits_a_moment_only(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    slept: list[float] = []
+
+    async def sleep(seconds: float) -> None:
+        slept.append(seconds)
+
+    monkeypatch.setattr(asyncio, "sleep", sleep)
+    consumer = bare_consumer()
+    consumer.flow_active = True
+    consumer._get_active_partitions = set
+    assert await consumer._wait_next_records(1.0) == ({}, set())
+    assert slept == [transport.HELD_BACK_SECONDS]
