@@ -184,6 +184,7 @@ def test_a_deleted_item_that_is_fed_again_has_its_counts_and_needs_a_new_embeddi
     assert catalogue.embedded == 1
     catalogue.apply_content({b"i1": None})
     assert catalogue.embedded == 0
+    assert not catalogue.arrays().embeddings.any()
     describe(catalogue, "i1")
     assert catalogue.available.tolist() == [True]
     assert catalogue.popularity().tolist() == [5.0]

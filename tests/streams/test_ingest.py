@@ -264,6 +264,17 @@ async def test_a_linked_user_is_the_canonical_one(plain: Settings) -> None:
     assert [each.user for each in interactions(pipeline)] == ["person-7"]
 
 
+async def test_an_event_sent_again_after_a_restart_is_dropped(pipeline: Pipeline) -> None:
+    put(pipeline, event_json(id="e1"))
+    await pipeline.drain()
+    pipeline = Pipeline(pipeline.settings, log=pipeline.log, committed=pipeline.committed)
+    put(pipeline, event_json(id="e1"))
+    put(pipeline, event_json(id="e2"))
+    await pipeline.drain()
+    assert [each.event for each in interactions(pipeline)] == ["e1", "e2"]
+    assert letters(pipeline) == []
+
+
 async def test_a_run_longer_than_what_is_handled_at_a_time_loses_nothing(tmp_path: Path) -> None:
     pipeline = Pipeline(Settings(_env_file=None, partitions=1, data_dir=tmp_path))
     for number in range(RUN_RECORDS + 10):

@@ -197,10 +197,11 @@ def test_nothing_is_popular_in_an_empty_catalogue() -> None:
 
 
 def test_popular_ties_go_to_the_item_that_came_first() -> None:
-    catalogue = Catalogue()
-    describe(catalogue, "b", "a", "c")
-    (popular,) = Lister(catalogue, 2).popular()
-    assert [item.id for item in popular.items] == ["b", "a"]
+    catalogue, names = Catalogue(), [f"j{number}" for number in range(300, 0, -1)]
+    describe(catalogue, *names)
+    count(catalogue, dict.fromkeys(names[100:], 1.0))
+    (popular,) = Lister(catalogue, 250).popular()
+    assert [item.id for item in popular.items] == names[100:] + names[:50]
 
 
 def test_the_metrics_list_of_popularity_is_not_longer_than_ten() -> None:

@@ -79,6 +79,15 @@ async def test_an_interaction_delivered_again_changes_nothing(pipeline: Pipeline
     assert len(examples(pipeline)) == 1
 
 
+async def test_an_event_that_ingest_did_not_know_again_is_folded_in_once(tmp_path: Path) -> None:
+    pipeline = Pipeline(Settings(_env_file=None, partitions=1, data_dir=tmp_path, deduplication_window=0))
+    for _ in range(2):
+        pipeline.event(id="e1")
+    await pipeline.drain()
+    assert len(pipeline.log.partitions[pipeline.topics.interactions.name, 0]) == 2
+    assert (row_of(pipeline, "web:ann").revision, len(examples(pipeline))) == (1, 1)
+
+
 async def test_platforms_have_users_of_their_own(pipeline: Pipeline) -> None:
     pipeline.event(id="e1", platform="web", user="ann")
     pipeline.event(id="e2", platform="tv", user="ann")

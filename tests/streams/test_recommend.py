@@ -188,6 +188,22 @@ async def test_the_loop_serves_whoever_is_marked(recommender: Recommender, store
     looping.cancel()
 
 
+async def test_a_user_marked_while_the_loop_pushes_is_served_next(
+    recommender: Recommender, store: FakeStore
+) -> None:
+    store.up.clear()
+    looping = asyncio.create_task(recommender.loop())
+    mark(recommender, "ann")
+    await let_others_run()
+    mark(recommender, "bob")
+    event = await finished(recommender)
+    store.up.set()
+    await let_others_run()
+    looping.cancel()
+    assert [each.user for lists in store.pushes for each in lists] == ["ann", "bob"]
+    assert event.acks == 1
+
+
 async def test_users_of_a_partition_that_moved_away_are_for_its_new_owner(
     recommender: Recommender, store: FakeStore
 ) -> None:

@@ -53,7 +53,9 @@ def test_a_worker_says_what_is_missing_until_it_is_ready(worker: Worker) -> None
     assert worker.not_ready() == "tables not recovered"
     app.rebalancing = False
     assert worker.not_ready() == "tables not recovered"
-    app.tables.actives_ready = True
+    app.tables.actives_ready, app.rebalancing = True, True
+    assert worker.not_ready() == "tables not recovered"
+    app.rebalancing = False
     assert worker.not_ready() == "catalogue not read"
     worker.follower.caught_up.set()
     assert worker.not_ready() == "Redis does not answer"
