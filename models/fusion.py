@@ -9,6 +9,7 @@ the candidates at the head of the list that was served, of which the item taken 
 from __future__ import annotations
 
 import struct
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -44,7 +45,7 @@ CONTEXT = ("always", "history", "gap", "same_moment")
 _HEADER = struct.Struct("<5q")
 
 
-def features(raw: Floats) -> Floats:
+def features(blocks: Sequence[Floats], users: int) -> Floats:
     """Make two features of every score: log(x / mean + floor) and (x / max)**0.5, over the items of a user.
 
     The logarithm tells the many poor candidates apart, the root the few good ones. A softmax is blind to what
@@ -52,24 +53,34 @@ def features(raw: Floats) -> Floats:
 
     Parameters
     ----------
-    raw
-        Scores not below 0, shape (S, U, N). NaN and what is below 0 count as 0, infinity as the limit.
+    blocks
+        Scores of some scorers each, not below 0, shape (s, U, N), or (s, 1, N) where all users have the same.
+        NaN and what is below 0 count as 0, infinity as the limit.
+    users
+        U.
 
     Returns
     -------
     Shape (U, 2 S, N): the two of the first scorer, the two of the second, ...; 0 for a scorer that scores
     nothing for a user.
     """
-    scorers, users, items = raw.shape
+    scorers, items = sum(len(block) for block in blocks), blocks[0].shape[2]
     pairs = np.empty((users, scorers, FEATURES_PER_SCORER, items), np.float32)
-    for scores, pair in zip(raw, pairs.swapaxes(0, 1), strict=True):
-        usable = np.fmin(np.fmax(scores, np.float32(0)), SCORE_LIMIT)
-        mean = usable.sum(axis=1, keepdims=True) / np.float32(max(items, 1))
-        largest = usable.max(axis=1, keepdims=True, initial=0)
-        np.log(usable * _inverse(mean) + LOG_FLOOR, out=pair[:, 0])
-        np.sqrt(usable * _inverse(largest), out=pair[:, 1])
-        pair[mean[:, 0] == 0] = 0
+    for place, scores in enumerate(scores for block in blocks for scores in block):
+        pairs[:, place] = _pair(scores)
     return pairs.reshape(users, scorers * FEATURES_PER_SCORER, items)
+
+
+def _pair(scores: Floats) -> Floats:
+    """Two features of one scorer, shape (U or 1, 2, N)."""
+    pair = np.empty((len(scores), FEATURES_PER_SCORER, scores.shape[1]), np.float32)
+    usable = np.fmin(np.fmax(scores, np.float32(0)), SCORE_LIMIT)
+    mean = usable.sum(axis=1, keepdims=True) / np.float32(max(scores.shape[1], 1))
+    largest = usable.max(axis=1, keepdims=True, initial=0)
+    np.log(usable * _inverse(mean) + LOG_FLOOR, out=pair[:, 0])
+    np.sqrt(usable * _inverse(largest), out=pair[:, 1])
+    pair[mean[:, 0] == 0] = 0
+    return pair
 
 
 def _inverse(values: Floats) -> Floats:
@@ -149,6 +160,10 @@ class Fusion:
     def by_scorer(self) -> Weights:
         """Return the weight of each scorer, its two features together, apart from any context: shape (S,)."""
         return np.asarray(self.omega[0].reshape(-1, FEATURES_PER_SCORER).sum(axis=1))
+
+    def skip(self) -> None:
+        """Count one example that there is nothing to learn from."""
+        self.examples += 1
 
     def learn(self, values: Floats, situation: Weights, taken: int | None) -> None:
         """Count one example, and learn from it if the item taken was among the candidates served.

@@ -124,7 +124,7 @@ class Scorer:
     priors
         By name of the scorer: the weights of its two features (logarithm, root) before anything is learned.
     score
-        Raw scores, not below 0, shape (len(priors), U, N).
+        Raw scores, not below 0, shape (len(priors), U, N), or (len(priors), 1, N) where all users have the same.
     """
 
     priors: dict[str, tuple[float, float]]
@@ -160,11 +160,21 @@ def _factors(users: Users, catalogue: CatalogueArrays) -> Floats:
 
 
 def _popularity(users: Users, catalogue: CatalogueArrays) -> Floats:
-    counts = popularity.decayed(catalogue.counts, catalogue.count_times, users.now_ms, HALF_LIVES_MS)
-    popular, trending, by_stage = counts[:, 0], counts[:, 1], counts[:, 2:]
-    staged = by_stage.T[_stage(users.lengths)] + STAGE_FLOOR * popular
-    shared = np.broadcast_to(np.stack([popular, trending])[:, None], (2, *staged.shape))
-    return np.concatenate([shared, staged[None]]).astype(np.float32)
+    counts = _decayed(users, catalogue, slice(0, 2))
+    return counts.T[:, None].astype(np.float32)
+
+
+def _stage_popularity(users: Users, catalogue: CatalogueArrays) -> Floats:
+    present, stage = np.unique(_stage(users.lengths), return_inverse=True)
+    counts = _decayed(users, catalogue, [0, *(2 + present).tolist()])
+    staged = counts[:, 1:] + STAGE_FLOOR * counts[:, :1]
+    return staged.T.astype(np.float32)[stage][None]
+
+
+def _decayed(users: Users, catalogue: CatalogueArrays, columns: slice | list[int]) -> npt.NDArray[np.float64]:
+    """Some columns of the counts as of now, shape (N, h)."""
+    half_lives = HALF_LIVES_MS[columns]
+    return popularity.decayed(catalogue.counts[:, columns], catalogue.count_times, users.now_ms, half_lives)
 
 
 def _text(users: Users, catalogue: CatalogueArrays) -> Floats:
@@ -174,7 +184,8 @@ def _text(users: Users, catalogue: CatalogueArrays) -> Floats:
 SCORERS = (
     Scorer({"neighbours": (1.1, 0.5), "session": (0.1, 0.4), "long": (0.0, 0.4)}, _neighbours),
     Scorer({"factors": (0.3, 0.3)}, _factors),
-    Scorer({"popular": (-0.1, 0.2), "trending": (0.0, 0.3), "stage": (0.1, 0.6)}, _popularity),
+    Scorer({"popular": (-0.1, 0.2), "trending": (0.0, 0.3)}, _popularity),
+    Scorer({"stage": (0.1, 0.6)}, _stage_popularity),
     Scorer({"text": (0.6, 0.6)}, _text),
 )
 """In the order of ``NAMES``; the priors are near what was learned on the first half of MovieLens 100K."""
@@ -182,11 +193,11 @@ SCORERS = (
 NAMES = tuple(name for scorer in SCORERS for name in scorer.priors)
 
 
-def score(users: Users, catalogue: CatalogueArrays) -> Floats:
-    """Raw scores of every item for every user by every scorer, in the order of ``NAMES``: shape (S, U, N)."""
+def score(users: Users, catalogue: CatalogueArrays) -> list[Floats]:
+    """Raw scores of every item for every user: a block for each of ``SCORERS``, together in the order of ``NAMES``."""
     if not len(catalogue.scale):
-        return np.zeros((len(NAMES), len(users.history), 0), np.float32)
-    return np.concatenate([scorer.score(users, catalogue) for scorer in SCORERS])
+        return [np.zeros((len(scorer.priors), 1, 0), np.float32) for scorer in SCORERS]
+    return [scorer.score(users, catalogue) for scorer in SCORERS]
 
 
 def new_fusion() -> fusion.Fusion:

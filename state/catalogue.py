@@ -49,6 +49,7 @@ class Catalogue:
         self._arrays = Growing(
             available=((), np.bool_, False),
             domain=((), np.int32, NONE),
+            keys=((scorers.NEIGHBOURS,), np.uint64, 0),
             neighbours=((scorers.NEIGHBOURS,), np.int32, NONE),
             strengths=((scorers.NEIGHBOURS,), np.float32, 0),
             reverse=((scorers.REVERSE_NEIGHBOURS,), np.int32, NONE),
@@ -132,9 +133,7 @@ class Catalogue:
         packed = behaviour.unpack(changed.values())
         names = [key.decode() for key in changed]
         rows = np.array([self._place(key_of(name), name) for name in names], np.int32)
-        keys = packed["keys"]
-        after = np.array([NONE if key == 0 else self._place(key) for key in keys.ravel().tolist()], np.int32)
-        self._relate(rows, after.reshape(keys.shape), packed)
+        self._relate(rows, packed)
         arrays = self._arrays
         arrays["factors"][rows] = packed["factors"]
         arrays["counts"][rows] = packed["counts"]
@@ -142,11 +141,16 @@ class Catalogue:
         self.now = max(self.now, int(packed["time"].max()))
         self.version += 1
 
-    def _relate(
-        self, rows: npt.NDArray[np.int32], after: npt.NDArray[np.int32], packed: behaviour.BehaviourArray
-    ) -> None:
+    def _relate(self, rows: npt.NDArray[np.int32], packed: behaviour.BehaviourArray) -> None:
+        """Take in the neighbours of some rows, in both directions."""
+        keys = packed["keys"]
+        new = keys != self._arrays["keys"][rows]
+        placed = np.array([NONE if key == 0 else self._place(key) for key in keys[new].tolist()], np.int32)
         arrays = self._arrays
         before = arrays["neighbours"][rows]
+        after = before.copy()
+        after[new] = placed
+        arrays["keys"][rows] = keys
         strengths = scorers.SIMILARITY.strengths(packed["weights"], packed["mass"])
         neighbours.transpose_rows(
             arrays["reverse"], arrays["reverse_strengths"], rows, before, after, strengths

@@ -79,7 +79,7 @@ class Lister:
         if not catalogue.available.any():
             return [(self._list(each, NOTHING_SERVED, NO_WEIGHTS), NOTHING_SERVED) for each in marked]
         batch = self._users(marked)
-        values = fusion.features(scorers.score(batch, catalogue.arrays()))
+        values = fusion.features(scorers.score(batch, catalogue.arrays()), len(marked))
         situations = fusion.context(batch.lengths, batch.ages[:, 1])
         weights = np.stack([each.weights(situations[u : u + 1])[0] for u, each in enumerate(learned)])
         excluded = self._excluded(marked)

@@ -89,6 +89,7 @@ class Part:
         self._topics = topics
         self._judge = recommender.judge(change.stage)
         self._rows: dict[str, UserRow] = {}
+        self._received: dict[str, int] = {}
         self._size = 0
 
     def fold(self, records: Sequence[KafkaRecord], position: int) -> int:
@@ -132,7 +133,7 @@ class Part:
         if interaction.type in SEEN:
             row.leave_out(item_key)
         row.note(interaction.event, event_key, interaction.time, interaction.received, interaction.domain)
-        self.marked[interaction.user] = Marked(interaction.user, self._partition, row, interaction.received)
+        self._received[interaction.user] = interaction.received
 
     def _emit(self, row: UserRow, interaction: Interaction, offset: int) -> None:
         example = Example(
@@ -149,6 +150,8 @@ class Part:
 
     def finish(self) -> None:
         """Put the rows, and what the judge has learned, into the change."""
-        for user, marked in self.marked.items():
-            self._change.put(user.encode(), users.pack(marked.row))
+        for user, received in self._received.items():
+            row = self._rows[user]
+            self._change.put(user.encode(), users.pack(row))
+            self.marked[user] = Marked(user, self._partition, row, received)
         self._change.stage = self._judge.finish()

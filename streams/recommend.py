@@ -25,8 +25,16 @@ logger = logging.getLogger(__name__)
 BATCH_USERS = 32
 """Lists made at a time: more would hold up the other agents for longer than a few milliseconds."""
 
-RUNS_OPEN = 8
-"""Runs whose lists are not pushed yet, at most: when Redis is slow, profile waits instead of piling up memory."""
+RUNS_OPEN = 256
+"""Runs whose lists are not pushed yet, at most: when Redis is slow, profile waits instead of piling up work."""
+
+BACKLOG = 2000
+"""Records waiting from which on the backlog comes first: a list made on the way would be old when it is read."""
+
+PATIENCE_SECONDS = 30.0
+"""Longest time that a backlog keeps lists waiting."""
+
+BACKLOG_POLL_SECONDS = 0.01
 
 POPULAR_SECONDS = 1.0
 
@@ -44,9 +52,14 @@ class Recommender:
         Where lists are served from.
     size
         Items in a list.
+    waiting
+        Tells how many records wait for the agents whose work lists show.
     """
 
-    def __init__(self, catalogue: Catalogue, store: ListStore, size: int) -> None:
+    def __init__(
+        self, catalogue: Catalogue, store: ListStore, size: int, waiting: Callable[[], int] = lambda: 0
+    ) -> None:
+        self._waiting = waiting
         self._catalogue = catalogue
         self._store = store
         self._lister = Lister(catalogue, size)
@@ -54,7 +67,7 @@ class Recommender:
         self._fusion: dict[int, Fusion] = {}
         self._verdicts: dict[int, Verdicts] = {}
         self._marked: dict[str, Marked] = {}
-        self._finishing: list[Run] = []
+        self._finishing: list[Callable[[], object]] = []
         self._room = asyncio.Semaphore(RUNS_OPEN)
         self._wake = asyncio.Event()
 
@@ -71,7 +84,8 @@ class Recommender:
     async def finish(self, run: Run) -> None:
         """Allow a run to be committed once the lists of all users marked so far stand in Redis."""
         await self._room.acquire()
-        self._finishing.append(run)
+        # The event, not the run: its records may go.
+        self._finishing.append(run.event.ack)
         self._wake.set()
 
     def forget(self, partitions: set[int]) -> None:
@@ -83,8 +97,14 @@ class Recommender:
         """Make and push lists for ever."""
         while True:
             await self._wake.wait()
+            await self._work_off_backlog()
             self._wake.clear()
             await self.turn()
+
+    async def _work_off_backlog(self) -> None:
+        deadline = time.monotonic() + PATIENCE_SECONDS
+        while self._waiting() > BACKLOG and time.monotonic() < deadline and not self._room.locked():  # noqa: ASYNC110
+            await asyncio.sleep(BACKLOG_POLL_SECONDS)
 
     async def turn(self) -> None:
         """Serve every user marked so far, then let go of the runs that waited for it."""
@@ -92,8 +112,8 @@ class Recommender:
         finishing, self._finishing = self._finishing, []
         for start in range(0, len(marked), BATCH_USERS):
             await self._serve(marked[start : start + BATCH_USERS])
-        for run in finishing:
-            run.done()
+        for done in finishing:
+            done()
             self._room.release()
 
     async def _serve(self, marked: Sequence[Marked]) -> None:

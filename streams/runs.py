@@ -112,6 +112,12 @@ class Runner:
             self._seconds.observe(time.perf_counter() - started)
             self._records.inc(len(run.records))
             self._lag.note(run)
+            # Faust keeps a message until its offset is committed; the records in it are needed no longer.
+            event.value = event.message.value = None
+
+    def waiting(self) -> int:
+        """Records that wait behind the last runs."""
+        return self._lag.waiting()
 
     async def write(self, run: Run, outgoing: Outgoing, table: RunTable, change: Change) -> None:
         """Steps 2 and 3: outgoing records, then the changed rows with their marks, each acknowledged.
@@ -160,8 +166,12 @@ class LagGauges:
         consumer = self._app.consumer
         highwater = consumer.highwater(message.tp) or 0
         self._waiting[message.tp] = max(highwater - message.offset - 1, 0)
-        owned = consumer.assignment()
-        waiting = sum(n for tp, n in self._waiting.items() if tp.topic == message.topic and tp in owned)
+        waiting = self.waiting(message.topic)
         metrics.LAG_RECORDS.labels(message.topic).set(waiting)
         age = time.time() - run.records[-1].timestamp / 1000.0 if waiting else 0.0
         metrics.LAG_SECONDS.labels(message.topic).set(max(age, 0.0))
+
+    def waiting(self, topic: str | None = None) -> int:
+        """Records waiting, of one topic or of all."""
+        owned = self._app.consumer.assignment()
+        return sum(n for tp, n in self._waiting.items() if tp in owned and topic in (None, tp.topic))

@@ -34,7 +34,7 @@ def taught(fused: Fusion, examples: list[tuple[np.ndarray, int | None]]) -> Fusi
 
 def test_features_are_the_logarithm_and_the_root_of_each_score() -> None:
     raw = np.array([[[1.0, 4.0, 0.0, 3.0]], [[0.0, 0.0, 0.0, 8.0]]], np.float32)
-    values = features(raw)
+    values = features([raw], 1)
     assert values.shape == (1, 4, 4)
     np.testing.assert_allclose(values[0, 0], np.log(raw[0, 0] / 2 + 1e-3), rtol=1e-5)
     np.testing.assert_allclose(values[0, 1], np.sqrt(raw[0, 0] / 4), rtol=1e-6)
@@ -42,16 +42,23 @@ def test_features_are_the_logarithm_and_the_root_of_each_score() -> None:
 
 
 def test_a_scorer_that_scores_nothing_has_features_of_0() -> None:
-    assert not features(np.zeros((1, 2, 5), np.float32)).any()
+    assert not features([np.zeros((1, 2, 5), np.float32)], 2).any()
+
+
+def test_scores_that_all_users_share_have_the_features_of_scores_given_for_each() -> None:
+    shared = np.array([[[1.0, 4.0, 0.0, 3.0]]], np.float32)
+    own = np.ones((2, 3, 4), np.float32)
+    repeated = np.repeat(shared, 3, axis=1)
+    assert (features([own, shared], 3) == features([np.concatenate([own, repeated])], 3)).all()
 
 
 def test_features_of_no_items_are_empty() -> None:
-    assert features(np.zeros((3, 2, 0), np.float32)).shape == (2, 6, 0)
+    assert features([np.zeros((3, 2, 0), np.float32)], 2).shape == (2, 6, 0)
 
 
 @given(st.lists(st.floats(width=32), min_size=1, max_size=8))
 def test_features_are_finite_whatever_the_scores(scores: list[float]) -> None:
-    assert np.isfinite(features(np.array([[scores]], np.float32))).all()
+    assert np.isfinite(features([np.array([[scores]], np.float32)], 1)).all()
 
 
 @given(st.floats(), st.integers(-(2**40), 2**40))
