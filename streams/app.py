@@ -5,8 +5,11 @@ from __future__ import annotations
 import logging
 import os
 import threading
+from typing import Any, cast
 
 import faust
+from aiokafka import AIOKafkaProducer
+from faust.transport.drivers.aiokafka import Producer
 from faust.types import TopicT
 
 from streams.errors import AfreshError
@@ -35,6 +38,10 @@ class App(faust.App):
     neither works nor ends holds its partitions and is started again by nobody.
     """
 
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        self._producers: list[AIOKafkaProducer] = []
+        super().__init__(*args, **kwargs)
+
     async def crash(self, reason: BaseException) -> None:
         """Note that the process failed, and end it soon."""
         self._end_soon()
@@ -44,6 +51,15 @@ class App(faust.App):
         """Stop in order, but not for longer than supervisors wait."""
         self._end_soon()
         await super().on_stop()
+        for producer in self._producers:
+            await producer.stop()
+
+    async def new_producer(self) -> AIOKafkaProducer:
+        """Start a producer with the settings of Faust's own; it stops with the app."""
+        producer = cast(Producer, self.producer)._new_producer()
+        await producer.start()
+        self._producers.append(producer)
+        return producer
 
     def _end_soon(self) -> None:
         timer = threading.Timer(STOP_SECONDS, self._end)

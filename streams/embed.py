@@ -18,7 +18,7 @@ from streams import metrics
 from streams.app import create_app, source
 from streams.errors import AfreshError
 from streams.messages import Embedding, TextRequest, encode, text_request_decoder
-from streams.runs import Run, Runner, producer_of
+from streams.runs import Run, Runner
 from streams.sender import Outgoing, Sender
 from streams.settings import NO_ENCODER, Settings
 from streams.topics import Topics
@@ -44,6 +44,7 @@ class Embed:
         self._encoder = load_encoder(settings)
         self.app = create_app(settings, f"{settings.namespace}-embed-{self._encoder.version}")
         self._runner = Runner(self.app, "embed")
+        self._sender: Sender | None = None
         self.app.agent(source(self.app, self._topics.texts), name="embed", concurrency=1)(self.agent)
 
     async def agent(self, stream: faust.StreamT[object]) -> None:
@@ -74,7 +75,9 @@ class Embed:
                 request.item, request.content, self._encoder.name, self._encoder.version, vector.tobytes()
             )
             outgoing.add(self._topics.embeddings.name, request.item.encode(), encode(embedding))
-        await Sender(producer_of(self.app)).send(outgoing)
+        if self._sender is None:
+            self._sender = Sender(await self.app.new_producer())
+        await self._sender.send(outgoing)
 
     def not_ready(self) -> str:
         """What is not ready yet, in a few words."""

@@ -22,7 +22,7 @@ MAX_RECORDS = 2000
 POLL_SECONDS = 1.0
 RETRY_SECONDS = 1.0
 
-APPLIED_AT_ONCE = 128
+APPLIED_AT_ONCE = 64
 """Records applied before others get their turn: some milliseconds of work."""
 
 REST = 6.0

@@ -85,12 +85,13 @@ class Lister:
         excluded = self._excluded(marked)
         depth = max(fusion.CANDIDATES, self._size)
         candidates = rank.top(fusion.fuse(weights, values), excluded, depth)
-        popular = rank.top(np.broadcast_to(catalogue.popularity(), excluded.shape), excluded, LIST_LENGTH)
+        by_popularity = np.argsort(-catalogue.popularity(), kind="stable").astype(np.int32)
         made = []
         for u, each in enumerate(marked):
             chosen = candidates[u][candidates[u] != NONE]
             features = np.ascontiguousarray(values[u][:, chosen].T)
-            served = Served(chosen, features, situations[u], popular[u])
+            popular = by_popularity[~excluded[u, by_popularity]][:LIST_LENGTH]
+            served = Served(chosen, features, situations[u], popular)
             made.append((self._list(each, served, weights[u]), served))
         return made
 
@@ -98,16 +99,17 @@ class Lister:
         width = scorers.ASKED
         keys = np.zeros((len(marked), width), np.uint64)
         ages = np.full((len(marked), width), np.nan, np.float32)
+        lengths = np.zeros(len(marked), np.int64)
         for u, each in enumerate(marked):
-            history = users.history_of(each.row)[:width]
-            keys[u, : len(history)] = history
-            times = users.ages_of(each.row)[:width]
-            ages[u, : len(history)] = times
+            history = users.history_of(each.row)
+            lengths[u] = len(history)
+            keys[u, : len(history)] = history[:width]
+            ages[u, : len(history)] = users.ages_of(each.row)[:width]
         return scorers.Users(
             history=np.where(keys != 0, self._catalogue.rows_of(keys), NONE).astype(np.int32),
             ages=ages,
             vectors=np.stack([users.vectors_of(each.row) for each in marked]),
-            lengths=np.array([len(users.history_of(each.row)) for each in marked]),
+            lengths=lengths,
             now_ms=self._catalogue.now,
         )
 

@@ -18,24 +18,27 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
+from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeAlias, cast
+from typing import Any, NamedTuple, TypeAlias, cast
 
 import faust
-from aiokafka import AIOKafkaProducer
 from aiokafka.structs import ConsumerRecord
-from faust.transport.drivers.aiokafka import Producer
 from faust.types import TP, EventT
 
 from state.tables import Change, RunTable
 from streams import metrics
-from streams.sender import Outgoing, Record, Sender
+from streams.app import App
+from streams.sender import GroupSender, Outgoing, Record, Sender
 from streams.transport import RunConsumer
 
 logger = logging.getLogger(__name__)
 
 HEARTBEAT_WAIT_SECONDS = 0.05
+
+RUNS_HELD = 2
+"""Runs of a partition that an agent holds: one under way, one waiting."""
 
 KafkaRecord: TypeAlias = ConsumerRecord[bytes, bytes]
 
@@ -66,6 +69,13 @@ class Run:
         self.event.ack()
 
 
+class Senders(NamedTuple):
+    """Connections of an agent: a producer has one request at a time under way, so that rows get one of their own."""
+
+    outgoing: GroupSender
+    rows: Sender
+
+
 class Runner:
     """Feeds an agent with runs, and writes the effects of a run in their order.
 
@@ -79,8 +89,11 @@ class Runner:
         What the agent waits for before its first run, if anything.
     """
 
-    def __init__(self, app: faust.App, stage: str, ready: asyncio.Event | None = None) -> None:
+    def __init__(self, app: App, stage: str, ready: asyncio.Event | None = None) -> None:
         self._ready = ready
+        self._under_way: Counter[TP] = Counter()
+        self._senders: Senders | None = None
+        self._starting = asyncio.Lock()
         self._app = app
         self._stage = stage
         self._seconds = metrics.STAGE_SECONDS.labels(stage)
@@ -90,30 +103,58 @@ class Runner:
     async def drive(self, stream: Any, process: Callable[[Run], Awaitable[None]]) -> None:
         """Hand every run of a stream to ``process``, which calls ``run.done()`` or has it called.
 
-        Any other failure than a partition that moved ends the worker: Faust would go on with the next run and
-        leave a hole behind.
+        Runs of one partition follow one another; those of different partitions overlap, so that one waits for Kafka
+        while another is worked on.
         """
+        newest: dict[TP, asyncio.Task[None]] = {}
         async for event in stream.noack().events():
             if self._ready is not None:
                 await self._ready.wait()
-            run = Run(event, event.value)
-            started = time.perf_counter()
-            try:
-                await process(run)
-            except RunDroppedError:
-                metrics.RUNS_DROPPED.labels(self._stage).inc()
-                logger.info(
-                    "%s drops a run of %s-%d: its partition moved", self._stage, run.topic, run.partition
-                )
-            except Exception as error:
-                logger.exception("%s can not go on", self._stage)
-                await self._app.crash(error)
-                raise
-            self._seconds.observe(time.perf_counter() - started)
-            self._records.inc(len(run.records))
-            self._lag.note(run)
-            # Faust keeps a message until its offset is committed; the records in it are needed no longer.
-            event.value = event.message.value = None
+            tp = TP(*event.message.tp)
+            self._hold_back(tp)
+            newest[tp] = asyncio.create_task(self._after(newest.get(tp), Run(event, event.value), process))
+        await asyncio.gather(*newest.values())
+
+    def _hold_back(self, tp: TP) -> None:
+        """Fetch no more of a partition while a run of it waits: the next one is then as long as the backlog.
+
+        Left to Faust, the run would fill the agent's queue, and all other agents' runs would wait behind it.
+        """
+        self._under_way[tp] += 1
+        if self._under_way[tp] >= RUNS_HELD:
+            self._app.consumer.on_buffer_full(tp)
+
+    async def _after(
+        self, before: asyncio.Task[None] | None, run: Run, process: Callable[[Run], Awaitable[None]]
+    ) -> None:
+        """Process a run after the one before it of the same partition."""
+        tp = TP(*run.event.message.tp)
+        try:
+            if before is not None:
+                await before
+            await self._take(run, process)
+        finally:
+            self._under_way[tp] -= 1
+            if self._under_way[tp] < RUNS_HELD and tp in self._app.consumer.assignment():
+                self._app.consumer.on_buffer_drop(tp)
+
+    async def _take(self, run: Run, process: Callable[[Run], Awaitable[None]]) -> None:
+        """Process a run. Any failure but a partition that moved ends the worker: it would leave a hole."""
+        started = time.perf_counter()
+        try:
+            await process(run)
+        except RunDroppedError:
+            metrics.RUNS_DROPPED.labels(self._stage).inc()
+            logger.info("%s drops a run of %s-%d: its partition moved", self._stage, run.topic, run.partition)
+        except Exception as error:
+            logger.exception("%s can not go on", self._stage)
+            await self._app.crash(error)
+            raise
+        self._seconds.observe(time.perf_counter() - started)
+        self._records.inc(len(run.records))
+        self._lag.note(run)
+        # Faust keeps a message until its offset is committed; the records in it are needed no longer.
+        run.event.value = run.event.message.value = None
 
     def waiting(self) -> int:
         """Records that wait behind the last runs."""
@@ -127,14 +168,21 @@ class Runner:
         RunDroppedError
             When the partition moved away meanwhile, or may have without our noticing.
         """
-        sender = Sender(producer_of(self._app))
+        senders = await self._own_senders()
         await self._check_owner(run)
-        await sender.send(outgoing)
+        await senders.outgoing.send(outgoing)
         await self._check_owner(run)
         records = [Record(key, row) for key, row in change.records()]
-        await sender.send_whole(table.changelog_topic.get_topic_name(), run.partition, records)
+        await senders.rows.send_whole(table.changelog_topic.get_topic_name(), run.partition, records)
         await self._check_owner(run)
         change.apply()
+
+    async def _own_senders(self) -> Senders:
+        async with self._starting:
+            if self._senders is None:
+                outgoing, rows = await self._app.new_producer(), await self._app.new_producer()
+                self._senders = Senders(GroupSender(Sender(outgoing)), Sender(rows))
+            return self._senders
 
     async def _check_owner(self, run: Run) -> None:
         """Raise RunDroppedError if the run's partition was assigned anew since the run was fetched."""
@@ -146,11 +194,6 @@ class Runner:
                 return
             await asyncio.sleep(HEARTBEAT_WAIT_SECONDS)
         raise RunDroppedError
-
-
-def producer_of(app: faust.App) -> AIOKafkaProducer:
-    """The client under Faust's producer."""
-    return cast(Producer, app.producer)._ensure_producer()
 
 
 class LagGauges:

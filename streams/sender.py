@@ -42,6 +42,17 @@ class Outgoing:
         self._partitions = partitions
         self.batches: defaultdict[tuple[str, int], list[Record]] = defaultdict(list)
 
+    @classmethod
+    def together(cls, group: Sequence[Outgoing]) -> Outgoing:
+        """Records of a group, each one's in their order."""
+        if len(group) == 1:
+            return group[0]
+        merged = cls(group[0]._partitions)
+        for outgoing in group:
+            for place, records in outgoing.batches.items():
+                merged.batches[place] += records
+        return merged
+
     def add(self, topic: str, key: bytes, value: bytes | None) -> None:
         """Add a record to the partition that its key hashes to."""
         self.batches[topic, partition_of(key, self._partitions)].append(Record(key, value))
@@ -142,3 +153,48 @@ class Sender:
                 f"{least} records for {topic} do not fit into one record batch of {BATCH_BYTES:,} bytes."
             )
         return batch, count
+
+
+class GroupSender:
+    """Sends what several runs have collected in one go.
+
+    Kafka takes one batch of a partition at a time. Runs of different partitions send to the same ones; left to
+    themselves each would wait for all others, a round trip each.
+    """
+
+    def __init__(self, sender: Sender) -> None:
+        self._sender = sender
+        self._waiting: list[tuple[Outgoing, asyncio.Future[None]]] = []
+        self._sending: asyncio.Task[None] | None = None
+
+    async def send(self, outgoing: Outgoing) -> None:
+        """Send all that was collected, together with what others want sent; return when it is acknowledged.
+
+        Raises
+        ------
+        AfreshError
+            When Kafka refuses a batch of the group for good.
+        """
+        if not outgoing.batches:
+            return
+        acknowledged = asyncio.get_running_loop().create_future()
+        self._waiting.append((outgoing, acknowledged))
+        if self._sending is None or self._sending.done():
+            self._sending = asyncio.create_task(self._send_groups())
+        await acknowledged
+
+    async def _send_groups(self) -> None:
+        while self._waiting:
+            group, self._waiting = self._waiting, []
+            error: Exception | None = None
+            try:
+                await self._sender.send(Outgoing.together([outgoing for outgoing, _ in group]))
+            except Exception as failed:
+                error = failed
+            for _, acknowledged in group:
+                if acknowledged.done():
+                    continue
+                if error is None:
+                    acknowledged.set_result(None)
+                else:
+                    acknowledged.set_exception(error)

@@ -231,7 +231,7 @@ def run_embed(settings: Settings) -> None:
     _execute(embed.app, settings, settings.embed_metrics_port, embed.not_ready)
 
 
-def _collect_garbage_seldom() -> None:
+def collect_garbage_seldom() -> None:
     """Spare the collector what lives for ever; by default it costs a fifth of the profile stage."""
     gc.freeze()
     gc.set_threshold(50_000, 20, 50)
@@ -247,7 +247,7 @@ def _execute(app: faust.App, settings: Settings, port: int, not_ready: Callable[
         logging.getLogger(name).setLevel(logging.WARNING)
     logger.info("metrics at http://%s:%d/metrics", settings.metrics_host, server.server_port)
     # One thread for the maths: lists are made in small batches, for which threads cost more than they bring.
-    _collect_garbage_seldom()
+    collect_garbage_seldom()
     with threadpool_limits(1):
         worker = faust.Worker(
             app, loglevel=settings.log_level, redirect_stdouts=False, override_logging=False

@@ -32,7 +32,20 @@ from streams.topics import Topics
 from tests.benchmarks import events
 from tests.benchmarks.job import PARTITIONS
 from tests.benchmarks.latency import Latencies, OpenLoop
-from tests.benchmarks.measure import Measurement, committed_counter, family, measure, process, record_counter
+from tests.benchmarks.measure import (
+    Measurement,
+    committed_counter,
+    cpu_seconds,
+    family,
+    measure,
+    peak_rss_bytes,
+    process,
+    record_counter,
+    wait_until,
+)
+
+SHOP_USERS, SHOP_ITEMS = 1_000, 2_000
+"""Of the whole path and its latency: about MovieLens 100K, whose lists the goals were set with."""
 
 RATE = 1_000
 LATENCY_SECONDS = 20.0
@@ -133,27 +146,35 @@ def worker(bench: Bench, settings: Settings, name: str) -> Iterator[int]:
 
 
 def measure_whole(bench: Bench) -> Measurement:
-    """Measure a worker with all agents, from the event to the list in Redis."""
+    """Measure a worker with all agents, from the first event to the last list in Redis.
+
+    The worker is at rest at both ends: a backlog comes before lists, so that a part of the way would leave them out.
+    """
     settings = bench.settings("whole")
     topics = Topics(settings)
-    events.write(bench.kafka, topics.items.name, events.items())
-    events.write(bench.kafka, topics.events.name, events.events(bench.events))
+    events.write(bench.kafka, topics.items.name, events.items(SHOP_ITEMS))
     # A run's offset is committed only once its lists stand in Redis, so these two say when all is done.
     sources = [topics.interactions.name, topics.examples.name]
     with (
         worker(bench, settings, "whole") as pid,
         committed_counter(bench.kafka, settings.namespace, sources) as done,
     ):
-        return measure(pid, done, bench.events, timeout=600)
+        wait_until_ready(settings)
+        began, cpu = time.monotonic(), cpu_seconds(pid)
+        made = events.events(bench.events, users=SHOP_USERS, items=SHOP_ITEMS)
+        events.write(bench.kafka, topics.events.name, made)
+        wait_until(pid, done, bench.events, began + 600)
+        spent = cpu_seconds(pid) - cpu
+        return Measurement(bench.events, time.monotonic() - began, spent, peak_rss_bytes(pid))
 
 
 def measure_latency(bench: Bench) -> Latencies:
     """Measure event → Redis at a steady rate, of a worker that knows the catalogue."""
     settings = bench.settings("latency")
-    events.write(bench.kafka, Topics(settings).items.name, events.items())
+    events.write(bench.kafka, Topics(settings).items.name, events.items(SHOP_ITEMS))
     with worker(bench, settings, "latency") as pid:
         wait_until_ready(settings)
-        loop = OpenLoop(settings, "latency")
+        loop = OpenLoop(settings, "latency", items=SHOP_ITEMS)
         latencies = asyncio.run(loop.run(rate=RATE, seconds=LATENCY_SECONDS, warm_up=WARM_UP_SECONDS))
         if not family(pid):
             raise RuntimeError("the worker ended while its latency was measured")

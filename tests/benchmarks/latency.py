@@ -8,6 +8,7 @@ from when it was due, so that a stall delays every event that it would have dela
 from __future__ import annotations
 
 import asyncio
+import re
 import time
 from collections import defaultdict, deque
 from collections.abc import Sequence
@@ -38,10 +39,14 @@ class Latencies:
     unanswered: int
 
 
-class _List(msgspec.Struct):
-    """As much of a list as tells which events it takes in."""
+HEADS = """
+local heads = {}
+for place, key in ipairs(KEYS) do heads[place] = redis.call('GETRANGE', key, 0, 511) end
+return heads
+"""
+"""Reads the beginning of lists, where their last event stands: whole lists would cost the worker's CPU."""
 
-    last_event: str
+LAST_EVENT = re.compile(rb'"last_event":"[^"]*-(\d+)"')
 
 
 class OpenLoop:
@@ -55,13 +60,13 @@ class OpenLoop:
         First part of the ids of events and users, another one for every run.
     """
 
-    def __init__(self, settings: Settings, name: str, *, seed: int = 0) -> None:
+    def __init__(self, settings: Settings, name: str, *, items: int = ITEMS, seed: int = 0) -> None:
+        self._items = items
         self._topic = Topics(settings).events.name
         self._list_key = f"{settings.namespace}:recommendations:web:{{}}"
         self._settings = settings
         self._name = name
         self._random = np.random.default_rng(seed)
-        self._decoder = msgspec.json.Decoder(_List)
         self._waiting: defaultdict[str, deque[tuple[int, float]]] = defaultdict(deque)
         self._seconds: dict[int, float] = {}
         self._sending = True
@@ -81,7 +86,7 @@ class OpenLoop:
 
     async def _send(self, producer: AIOKafkaProducer, rate: int, total: int) -> None:
         users = self._random.integers(USERS, size=total)
-        items = self._random.integers(ITEMS, size=total)
+        items = self._random.integers(self._items, size=total)
         start = time.perf_counter()
         for number in range(total):
             due = start + number / rate
@@ -102,6 +107,7 @@ class OpenLoop:
         self._sending = False
 
     async def _poll(self, store: redis.asyncio.Redis) -> None:
+        heads = store.register_script(HEADS)
         give_up, pause = float("inf"), POLL_SECONDS
         while (self._sending or any(self._waiting.values())) and time.perf_counter() < give_up:
             await asyncio.sleep(pause)
@@ -110,18 +116,18 @@ class OpenLoop:
             began = time.perf_counter()
             users = [user for user, events in self._waiting.items() if events]
             if users:
-                lists = await store.mget([self._list_key.format(user) for user in users])
+                lists = await heads(keys=[self._list_key.format(user) for user in users])
                 self._note(users, lists)
             # Half the time at most: with many lists to wait for, polling would take the worker's CPU.
             pause = max(POLL_SECONDS, time.perf_counter() - began)
 
-    def _note(self, users: list[str], lists: Sequence[bytes | str | None]) -> None:
+    def _note(self, users: list[str], lists: Sequence[bytes]) -> None:
         """Note the events that lists take in: the one named, and those of the user before it."""
         now = time.perf_counter()
         for user, packed in zip(users, lists, strict=True):
-            if packed is None:
+            if not packed:
                 continue
-            last = int(self._decoder.decode(packed).last_event.rpartition("-")[2])
+            last = int(LAST_EVENT.search(packed)[1])  # type: ignore[index]
             waiting = self._waiting[user]
             while waiting and waiting[0][0] <= last:
                 number, due = waiting.popleft()

@@ -80,6 +80,7 @@ def main() -> None:
         worker.run(settings)
     for name in worker.NOISY_LOGGERS:
         logging.getLogger(name).setLevel(logging.WARNING)
+    worker.collect_garbage_seldom()
     app = stage_app(settings, stage)
     faust.Worker(app, loglevel="INFO", redirect_stdouts=False).execute_from_commandline()
 
