@@ -97,7 +97,8 @@ class Similarity:
 def accumulate(keys: Keys, weights: Floats, new_keys: Keys, new_weights: Floats) -> None:
     """Add one example to each of R distinct rows, in place; a row keeps its C strongest neighbours.
 
-    A neighbour keeps its column as long as it stays. Of equal weights the one that was there first stays.
+    A neighbour keeps its column as long as it stays, and a new one takes the first that is free. Of equal
+    weights the one in the lower column stays, and so always before a new one.
 
     Parameters
     ----------
@@ -118,10 +119,11 @@ def accumulate(keys: Keys, weights: Floats, new_keys: Keys, new_weights: Floats)
     all_keys = np.concatenate([keys, new_keys], axis=1)
     all_weights = np.concatenate([weights, usable(new_keys, new_weights)], axis=1)
     totals = _totals_at_first_place(all_keys, all_weights)
-    kept = strongest(totals, capacity)
+    kept = strongest(totals, capacity) & (totals > 0)
     weights[:] = totals[:, :capacity]
     free, entrants = ~kept[:, :capacity], kept[:, capacity:]
-    # exactly `capacity` are kept, so a row has as many free columns as entrants
+    # a row with room has more free columns than entrants; filled from the right, ties would go to the newest
+    free &= np.cumsum(free, axis=1, dtype=np.int32) <= np.count_nonzero(entrants, axis=1, keepdims=True)
     keys[free] = new_keys[entrants]
     weights[free] = totals[:, capacity:][entrants]
 

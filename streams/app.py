@@ -9,8 +9,9 @@ from typing import Any, cast
 
 import faust
 from aiokafka import AIOKafkaProducer
+from faust.exceptions import ConsumerNotStarted
 from faust.transport.drivers.aiokafka import Producer
-from faust.types import TopicT
+from faust.types import TP, TopicT
 
 from streams.errors import AfreshError
 from streams.sender import BATCH_BYTES
@@ -60,6 +61,13 @@ class App(faust.App):
         await producer.start()
         self._producers.append(producer)
         return producer
+
+    def assigned(self) -> set[TP]:
+        """Partitions that are ours; none while the consumer has not started."""
+        try:
+            return set(self.consumer.assignment())
+        except ConsumerNotStarted:
+            return set()
 
     def _end_soon(self) -> None:
         timer = threading.Timer(STOP_SECONDS, self._end)

@@ -45,6 +45,8 @@ class Embed:
         self.app = create_app(settings, f"{settings.namespace}-embed-{self._encoder.version}")
         self._runner = Runner(self.app, "embed")
         self._sender: Sender | None = None
+        # Runs of several partitions overlap, but the encoder takes one batch at a time.
+        self._encoding = asyncio.Lock()
         self.app.agent(source(self.app, self._topics.texts), name="embed", concurrency=1)(self.agent)
 
     async def agent(self, stream: faust.StreamT[object]) -> None:
@@ -58,10 +60,12 @@ class Embed:
         # Sorted here as well as in the encoder: its batches are then alike over the whole run.
         requests.sort(key=lambda request: len(request.text))
         size = self._settings.encoder_batch
+        metrics.EMBEDDING_QUEUE.inc(len(requests))
         for start in range(0, len(requests), size):
-            metrics.EMBEDDING_QUEUE.set(len(requests) - start)
-            await self._encode(requests[start : start + size])
-        metrics.EMBEDDING_QUEUE.set(0)
+            batch = requests[start : start + size]
+            async with self._encoding:
+                await self._encode(batch)
+            metrics.EMBEDDING_QUEUE.dec(len(batch))
         run.done()
 
     async def _encode(self, requests: Sequence[TextRequest]) -> None:
@@ -81,7 +85,7 @@ class Embed:
 
     def not_ready(self) -> str:
         """What is not ready yet, in a few words."""
-        return "" if self.app.started and self.app.consumer.assignment() else "no partitions assigned"
+        return "" if self.app.started and self.app.assigned() else "no partitions assigned"
 
 
 def load_encoder(settings: Settings) -> Encoder:

@@ -28,6 +28,7 @@ APPLIED_AT_ONCE = 64
 REST = 6.0
 """How much longer than it worked a follower rests: under load a row that changed ten times is applied once."""
 
+SHORTEST_REST_SECONDS = 0.03
 LONGEST_REST_SECONDS = 2.0
 
 Latest = dict[bytes, bytes | None]
@@ -98,7 +99,8 @@ class Follower:
         for topic, rows in latest.items():
             await self._apply(self._topics[topic], rows)
         if self.caught_up.is_set():
-            await asyncio.sleep(min(REST * (time.perf_counter() - started), LONGEST_REST_SECONDS))
+            rest = REST * (time.perf_counter() - started)
+            await asyncio.sleep(min(max(rest, SHORTEST_REST_SECONDS), LONGEST_REST_SECONDS))
 
     async def _apply(self, apply: Apply, rows: Latest) -> None:
         items = list(rows.items())

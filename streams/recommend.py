@@ -22,7 +22,7 @@ from streams.runs import Run
 
 logger = logging.getLogger(__name__)
 
-BATCH_USERS = 16
+BATCH_USERS = 32
 """Lists made at a time: more would hold up the other agents for longer than a few milliseconds."""
 
 RUNS_OPEN = 256

@@ -19,7 +19,7 @@ import asyncio
 import logging
 import time
 from collections import Counter
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple, TypeAlias, cast
 
@@ -37,8 +37,11 @@ logger = logging.getLogger(__name__)
 
 HEARTBEAT_WAIT_SECONDS = 0.05
 
+FINISH_SECONDS = 3.0
+"""Time for runs under way when their agent ends; what they have not written is read again."""
+
 RUNS_HELD = 2
-"""Runs of a partition that an agent holds: one under way, one waiting."""
+"""Runs of a partition that an agent holds that does not rest: one under way, one waiting."""
 
 KafkaRecord: TypeAlias = ConsumerRecord[bytes, bytes]
 
@@ -87,9 +90,15 @@ class Runner:
         Name of the agent in metrics.
     ready
         What the agent waits for before its first run, if anything.
+    rest_seconds
+        Pause after each run of a partition, for an agent that nobody waits for: its runs are fewer and longer.
     """
 
-    def __init__(self, app: App, stage: str, ready: asyncio.Event | None = None) -> None:
+    def __init__(
+        self, app: App, stage: str, ready: asyncio.Event | None = None, rest_seconds: float = 0.0
+    ) -> None:
+        self._rest_seconds = rest_seconds
+        self._runs_held = 1 if rest_seconds else RUNS_HELD
         self._ready = ready
         self._under_way: Counter[TP] = Counter()
         self._senders: Senders | None = None
@@ -103,17 +112,23 @@ class Runner:
     async def drive(self, stream: Any, process: Callable[[Run], Awaitable[None]]) -> None:
         """Hand every run of a stream to ``process``, which calls ``run.done()`` or has it called.
 
-        Runs of one partition follow one another; those of different partitions overlap, so that one waits for Kafka
-        while another is worked on.
+        Runs of one partition follow one another, of whichever topic they are, since they change the same rows;
+        those of different partitions overlap, so that one waits for Kafka while another is worked on.
         """
-        newest: dict[TP, asyncio.Task[None]] = {}
-        async for event in stream.noack().events():
-            if self._ready is not None:
-                await self._ready.wait()
-            tp = TP(*event.message.tp)
-            self._hold_back(tp)
-            newest[tp] = asyncio.create_task(self._after(newest.get(tp), Run(event, event.value), process))
-        await asyncio.gather(*newest.values())
+        newest: dict[int, asyncio.Task[None]] = {}
+        try:
+            async for event in stream.noack().events():
+                if self._ready is not None:
+                    await self._ready.wait()
+                tp = TP(*event.message.tp)
+                self._hold_back(tp)
+                run = Run(event, event.value)
+                newest[tp.partition] = asyncio.create_task(
+                    self._after(newest.get(tp.partition), run, process)
+                )
+        finally:
+            # Faust ends the agent to stop or to rebalance: what is under way must not meet what comes after.
+            await _finished(newest.values())
 
     def _hold_back(self, tp: TP) -> None:
         """Fetch no more of a partition while a run of it waits: the next one is then as long as the backlog.
@@ -121,7 +136,7 @@ class Runner:
         Left to Faust, the run would fill the agent's queue, and all other agents' runs would wait behind it.
         """
         self._under_way[tp] += 1
-        if self._under_way[tp] >= RUNS_HELD:
+        if self._under_way[tp] >= self._runs_held:
             self._app.consumer.on_buffer_full(tp)
 
     async def _after(
@@ -133,9 +148,10 @@ class Runner:
             if before is not None:
                 await before
             await self._take(run, process)
+            await asyncio.sleep(self._rest_seconds)
         finally:
             self._under_way[tp] -= 1
-            if self._under_way[tp] < RUNS_HELD and tp in self._app.consumer.assignment():
+            if self._under_way[tp] < self._runs_held and tp in self._app.consumer.assignment():
                 self._app.consumer.on_buffer_drop(tp)
 
     async def _take(self, run: Run, process: Callable[[Run], Awaitable[None]]) -> None:
@@ -194,6 +210,17 @@ class Runner:
                 return
             await asyncio.sleep(HEARTBEAT_WAIT_SECONDS)
         raise RunDroppedError
+
+
+async def _finished(tasks: Collection[asyncio.Task[None]]) -> None:
+    """Let tasks finish, and cancel those that take too long."""
+    if not tasks:
+        return
+    _, late = await asyncio.wait(tasks, timeout=FINISH_SECONDS)
+    for task in late:
+        task.cancel()
+    # Whoever failed has ended the worker already.
+    await asyncio.gather(*tasks, return_exceptions=True)
 
 
 class LagGauges:

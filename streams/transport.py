@@ -20,7 +20,7 @@ from aiokafka.structs import ConsumerRecord
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP
 from faust.types.tuples import Message
-from mode import Service
+from mode import ServiceT
 
 POLL_SECONDS = 0.02
 """Longest wait for records: getmany does not wake up when a partition that was held back is released."""
@@ -123,12 +123,13 @@ class RunConsumer(driver.Consumer):
                 self._delivered[tp].append(message)
             yield tp, message
 
-    async def _drain_messages(self, fetcher: Service) -> None:
+    async def _drain_messages(self, fetcher: ServiceT) -> None:
         """Deliver runs until the consumer or its fetcher stops.
 
         Faust waits for each delivery with five tasks. Every task costs turns of the event loop, and under load a
         turn takes a millisecond, so that at a few hundred runs a second each waited for 30 ms.
         """
+        stopped: tuple[type[BaseException], ...] = (*self.consumer_stopped_errors, asyncio.CancelledError)
         try:
             while not (self.should_stop or fetcher.should_stop):
                 async for tp, message in self.getmany(timeout=POLL_SECONDS):
@@ -137,7 +138,7 @@ class RunConsumer(driver.Consumer):
                         await self._deliver(message)
                         self._read_offset[tp] = message.offset
                 await asyncio.sleep(0)
-        except (*self.consumer_stopped_errors, asyncio.CancelledError):
+        except stopped:
             if not self.transport.app.should_stop:
                 raise
 

@@ -37,6 +37,10 @@ from streams.topics import Topics
 logger = logging.getLogger(__name__)
 
 REPORT_SECONDS = 1.0
+
+LEARN_REST_SECONDS = 0.1
+"""Items change within a fraction of a second; users' lists must not wait for that, nor share the CPU evenly with it."""
+
 RETRY_SECONDS = 0.2
 NOISY_LOGGERS = ("aiokafka", "kafka", "faust.transport", "faust.tables.recovery", "mode")
 
@@ -86,9 +90,12 @@ class Worker:
 
     def _add_agents(self, topics: Topics) -> None:
         app, settings, tables = self.app, self.settings, self.tables
+        ready = self.follower.caught_up
         self.runners = {
-            stage: Runner(app, stage, self.follower.caught_up)
-            for stage in ("ingest", "profile", "learn", "content")
+            "ingest": Runner(app, "ingest", ready),
+            "profile": Runner(app, "profile", ready),
+            "learn": Runner(app, "learn", ready, LEARN_REST_SECONDS),
+            "content": Runner(app, "content", ready, LEARN_REST_SECONDS),
         }
         agents = {
             "ingest": (
@@ -123,7 +130,7 @@ class Worker:
 
     async def _on_assigned(self, *_: object, **__: object) -> None:
         metrics.REBALANCES.inc()
-        self.recommender.forget({tp.partition for tp in self.app.consumer.assignment()})
+        self.recommender.forget({tp.partition for tp in self.app.assigned()})
 
     async def follow(self) -> None:
         """Keep the Catalogue and the identities up to date."""
@@ -139,7 +146,7 @@ class Worker:
         await self.follower.caught_up.wait()
         topic = Topics(self.settings).interactions.name
         await self.recommender.popular_loop(
-            lambda: any(tp.topic == topic and tp.partition == 0 for tp in self.app.consumer.assignment())
+            lambda: any(tp.topic == topic and tp.partition == 0 for tp in self.app.assigned())
         )
 
     async def report(self) -> None:
@@ -154,7 +161,7 @@ class Worker:
     def not_ready(self) -> str:
         """What is not ready yet, in a few words."""
         app = self.app
-        if not app.started or not app.consumer.assignment():
+        if not app.started or not app.assigned():
             return "no partitions assigned"
         if app.rebalancing or not app.tables.actives_ready:
             return "tables not recovered"

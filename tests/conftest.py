@@ -8,11 +8,16 @@ from pathlib import Path
 from uuid import uuid4
 
 import pytest
+from hypothesis import settings as hypothesis_settings
 
 from deploy.servers import Server, genuine_kafka, local_kafka, local_redis
 from deploy.servers.kafka import REPOSITORY, SHARED, Installation
 from streams.errors import AfreshError
 from streams.settings import Settings
+
+# The same examples everywhere, and no test fails because the machine is busy.
+hypothesis_settings.register_profile("afresh", deadline=None, derandomize=True)
+hypothesis_settings.load_profile("afresh")
 
 
 @pytest.fixture(autouse=True)

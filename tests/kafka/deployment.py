@@ -49,8 +49,14 @@ class Deployment:
 
     def event(self, user: str, item: str, **fields: Any) -> str:
         """Send an event and return its id."""
+        event = self.next_event(user, item) | fields
+        self.send(self.topics.events, f"web:{user}", event)
+        return str(event["id"])
+
+    def next_event(self, user: str, item: str) -> dict[str, Any]:
+        """Make an event that nobody has sent yet."""
         self._count += 1
-        event = {
+        return {
             "id": f"event-{self._count}",
             "type": "view",
             "time": NOW_MS + 1000 * self._count,
@@ -58,9 +64,7 @@ class Deployment:
             "item": item,
             "platform": "web",
             "domain": "films",
-        } | fields
-        self.send(self.topics.events, f"web:{user}", event)
-        return str(event["id"])
+        }
 
     def list_of(self, user: str) -> UserList | None:
         """Read the list of a user of the platform ``web``."""

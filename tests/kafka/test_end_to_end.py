@@ -6,6 +6,7 @@ import signal
 from collections.abc import Iterator
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from deploy.servers import Server
@@ -13,7 +14,7 @@ from state import users
 from state.marks import PARTITION_ROW_KEY
 from streams.settings import Settings
 from tests.conftest import settings_for
-from tests.kafka.deployment import Deployment, deployment, learned, wait
+from tests.kafka.deployment import Deployment, accepted, deployment, learned, wait
 
 TASTES = {"crime": ["c1", "c2", "c3", "c4"], "love": ["l1", "l2", "l3", "l4"]}
 
@@ -138,10 +139,14 @@ def test_two_workers_share_the_partitions_and_one_takes_over_when_the_other_is_k
         assert page.read().total("afresh_rows", table="users") == 6
 
 
-def test_a_worker_told_to_stop_ends_with_status_0(genuine: Deployment) -> None:
+def test_a_worker_told_to_stop_under_load_ends_with_status_0(genuine: Deployment) -> None:
     process = genuine.process()
-    with genuine.running(process):
-        genuine.answer("ann", genuine.event("ann", "c1"))
+    with genuine.running(process) as page:
+        for number in range(3000):
+            value = msgspec.json.encode(genuine.next_event(f"u{number % 300}", f"i{number % 97}"))
+            genuine.producer.send(genuine.topics.events.name, value, b"web:u%d" % (number % 300))
+        genuine.producer.flush()
+        wait(lambda: accepted(page) > 0, "the worker to be at work")
         running = process._process
         assert running is not None
         running.send_signal(signal.SIGTERM)

@@ -119,6 +119,12 @@ def test_of_equal_weights_the_one_that_was_there_first_stays() -> None:
     assert keys.tolist() == [[5]]
 
 
+def test_a_row_with_room_is_filled_from_the_left_so_that_the_newest_of_equal_weights_goes() -> None:
+    log = [[(1, 0.5)], [(2, 0.5)]]
+    assert learned(3, log)[0].tolist() == [[1, 2, 0]]
+    assert as_dict(*learned(2, [*log, [(3, 1.0)]])) == {1: 0.5, 3: 1.0}
+
+
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf, -1.0, 0.0])
 def test_a_weight_that_is_not_finite_or_not_positive_counts_nothing(bad: float) -> None:
     keys, weights = np.array([[5, 0]], np.uint64), np.array([[1, 0]], np.float32)

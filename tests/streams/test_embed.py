@@ -34,9 +34,12 @@ class Embedded:
         self.encoder = encoder
         self.agent = Embed(settings)
         self.producer = FakeProducer()
-        self.agent.app = SimpleNamespace(  # type: ignore[assignment]
-            producer=SimpleNamespace(_ensure_producer=lambda: self.producer)
-        )
+        self.producers_started = 0
+        self.agent.app = SimpleNamespace(new_producer=self.new_producer)  # type: ignore[assignment]
+
+    async def new_producer(self) -> FakeProducer:
+        self.producers_started += 1
+        return self.producer
 
     async def process(self, *requests: TextRequest | None, key: bytes = b"deleted") -> bool:
         records = [
@@ -78,6 +81,7 @@ async def test_texts_are_encoded_in_batches_of_like_length(embedded: Embedded) -
     await embedded.process(*(TextRequest(f"i{n}", n, "x" * n) for n in (9, 1, 7, 2, 3)))
     assert [[len(text) for text in batch] for batch in embedded.encoder.batches] == [[1, 2], [3, 7], [9]]
     assert len(embedded.sent()) == 5
+    assert embedded.producers_started == 1
 
 
 async def test_a_request_without_a_value_is_passed_over(embedded: Embedded) -> None:

@@ -7,7 +7,7 @@ from aiokafka import TopicPartition
 from aiokafka.errors import KafkaConnectionError
 
 from streams import follow
-from streams.follow import Follower, Latest
+from streams.follow import LONGEST_REST_SECONDS, REST, SHORTEST_REST_SECONDS, Follower, Latest
 from streams.settings import Settings
 
 ROWS, LINKS = "test.rows", "test.links"
@@ -66,6 +66,7 @@ class Followed:
 @pytest.fixture
 def followed(monkeypatch: pytest.MonkeyPatch) -> Followed:
     monkeypatch.setattr(follow, "RETRY_SECONDS", 0.0)
+    monkeypatch.setattr(follow, "SHORTEST_REST_SECONDS", 0.0)
     return Followed()
 
 
@@ -120,3 +121,49 @@ async def test_a_follower_waits_for_kafka_and_goes_on(followed: Followed) -> Non
     consumer = FakeConsumer({(ROWS, 0): 1}, KafkaConnectionError(), [(ROWS, 0, 0, b"a", b"1")])
     await followed.run(consumer)
     assert [latest for _, latest, _ in followed.applied] == [{b"a": b"1"}]
+
+
+async def test_rows_are_applied_in_portions_between_which_others_get_their_turn(
+    followed: Followed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(follow, "APPLIED_AT_ONCE", 2)
+    turns: list[int] = []
+
+    async def other() -> None:
+        while True:
+            turns.append(len(followed.applied))
+            await asyncio.sleep(0)
+
+    others = asyncio.create_task(other())
+    await followed.run(FakeConsumer({}, [(ROWS, 0, n, b"%d" % n, b"row") for n in range(5)]))
+    others.cancel()
+    portions = [list(latest) for _, latest, _ in followed.applied]
+    assert portions == [[b"0", b"1"], [b"2", b"3"], [b"4"]]
+    assert {1, 2} <= set(turns)
+
+
+@pytest.mark.parametrize(
+    ("worked", "rest"),
+    [(0.0, SHORTEST_REST_SECONDS), (0.1, REST * 0.1), (10.0, LONGEST_REST_SECONDS)],
+)
+async def test_a_follower_that_has_caught_up_rests_longer_than_it_worked_within_bounds(
+    monkeypatch: pytest.MonkeyPatch, worked: float, rest: float
+) -> None:
+    rests: list[float] = []
+    clock = [0.0]
+
+    async def sleep(seconds: float) -> None:
+        if seconds:
+            rests.append(seconds)
+
+    def work(_: Latest) -> None:
+        clock[0] += worked
+
+    monkeypatch.setattr(asyncio, "sleep", sleep)
+    monkeypatch.setattr(follow, "time", SimpleNamespace(perf_counter=lambda: clock[0]))
+    follower = Follower(Settings(_env_file=None, partitions=2), {ROWS: work})
+    polls = [[(ROWS, 0, offset, b"a", b"row")] for offset in range(3)]
+    consumer: Any = FakeConsumer({(ROWS, 0): 2}, *polls)
+    with pytest.raises(asyncio.CancelledError):
+        await follower._follow(consumer)
+    assert rests == [pytest.approx(rest)]

@@ -1,5 +1,7 @@
 import asyncio
+import time
 from collections.abc import Sequence
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -13,7 +15,7 @@ from state.content import ContentRow
 from state.lists import PopularList, UserList
 from streams import recommend
 from streams.lister import Marked
-from streams.recommend import BATCH_USERS, RUNS_OPEN, Recommender
+from streams.recommend import BACKLOG, BATCH_USERS, PATIENCE_SECONDS, RUNS_OPEN, Recommender
 from tests.streams.making import FakeEvent, run_of, user_row
 
 ITEMS = [f"i{number}" for number in range(20)]
@@ -185,6 +187,77 @@ async def test_the_loop_serves_whoever_is_marked(recommender: Recommender, store
         await let_others_run()
         assert event.acks == 1
     assert [each.revision for lists in store.pushes for each in lists] == [1, 2]
+    looping.cancel()
+
+
+class Backlog:
+    """What waits, and a clock; nobody sleeps."""
+
+    def __init__(self, records: int) -> None:
+        self.records = records
+        self.seconds = 100.0
+
+
+@pytest.fixture
+def backlog(monkeypatch: pytest.MonkeyPatch) -> Backlog:
+    backlog = Backlog(BACKLOG + 1)
+    clock = SimpleNamespace(monotonic=lambda: backlog.seconds, time=time.time, perf_counter=time.perf_counter)
+    monkeypatch.setattr(recommend, "time", clock)
+    monkeypatch.setattr(recommend, "BACKLOG_POLL_SECONDS", 0.0)
+    monkeypatch.setattr(recommend, "RUNS_OPEN", 2)
+    return backlog
+
+
+@pytest.fixture
+def behind(catalogue: Catalogue, store: FakeStore, backlog: Backlog) -> Recommender:
+    """A recommender that asks what waits."""
+    return Recommender(catalogue, store, 5, lambda: backlog.records)  # type: ignore[arg-type]
+
+
+async def test_a_backlog_comes_before_lists_until_it_is_worked_off(
+    behind: Recommender, store: FakeStore, backlog: Backlog
+) -> None:
+    looping = asyncio.create_task(behind.loop())
+    mark(behind, "ann")
+    event = await finished(behind)
+    await let_others_run()
+    mark(behind, "ann", revision=2)
+    await let_others_run()
+    assert (store.pushes, event.acks) == ([], 0)
+    backlog.records = BACKLOG
+    await let_others_run()
+    assert [each.revision for lists in store.pushes for each in lists] == [2]
+    assert event.acks == 1
+    looping.cancel()
+
+
+async def test_lists_wait_for_a_backlog_only_so_long(
+    behind: Recommender, store: FakeStore, backlog: Backlog
+) -> None:
+    looping = asyncio.create_task(behind.loop())
+    mark(behind, "ann")
+    await let_others_run()
+    backlog.seconds += PATIENCE_SECONDS - 0.1
+    await let_others_run()
+    assert store.pushes == []
+    backlog.seconds += 0.1
+    await let_others_run()
+    assert len(store.pushes) == 1
+    looping.cancel()
+
+
+async def test_lists_do_not_wait_for_a_backlog_that_waits_for_them(
+    behind: Recommender, store: FakeStore
+) -> None:
+    looping = asyncio.create_task(behind.loop())
+    mark(behind, "ann")
+    events = [await finished(behind)]
+    await let_others_run()
+    assert store.pushes == []
+    events.append(await finished(behind))
+    await let_others_run()
+    assert len(store.pushes) == 1
+    assert [event.acks for event in events] == [1, 1]
     looping.cancel()
 
 

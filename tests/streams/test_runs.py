@@ -1,6 +1,5 @@
 import asyncio
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -18,6 +17,34 @@ from streams.settings import Settings
 from tests.streams.making import GENERATION, FakeEvent, FakeProducer, record, run_of
 
 CHANGELOG = "test.rows.changelog"
+REAL_SLEEP = asyncio.sleep
+
+
+LEFT, RIGHT = TP("test.events", 0), TP("test.events", 1)
+REST_SECONDS = 7.0
+
+
+class FakeConsumer:
+    """What a runner needs of a consumer: which partitions are ours, and which are held back."""
+
+    def __init__(self, app: "FakeApp") -> None:
+        self.app = app
+        self.held_back: set[TP] = set()
+
+    def membership_is_fresh(self) -> bool:
+        return self.app.fresh()
+
+    def highwater(self, tp: TP) -> int:
+        return 13
+
+    def assignment(self) -> set[TP]:
+        return self.app.assigned
+
+    def on_buffer_full(self, tp: TP) -> None:
+        self.held_back.add(tp)
+
+    def on_buffer_drop(self, tp: TP) -> None:
+        self.held_back.discard(tp)
 
 
 class FakeApp:
@@ -25,14 +52,17 @@ class FakeApp:
 
     def __init__(self, *failures: Exception) -> None:
         self.consumer_generation_id = GENERATION
-        self.tp = TP("test.events", 0)
+        self.assigned = {LEFT, RIGHT}
         self.kafka = FakeProducer(*failures)
-        self.producer = SimpleNamespace(_ensure_producer=lambda: self.kafka)
-        self.consumer = SimpleNamespace(
-            membership_is_fresh=lambda: self.fresh(), highwater=lambda _: 13, assignment=lambda: {self.tp}
-        )
+        self.producers_started = 0
+        self.consumer = FakeConsumer(self)
         self.crashes: list[BaseException] = []
         self.heard: list[bool] = []
+
+    async def new_producer(self) -> FakeProducer:
+        self.producers_started += 1
+        await asyncio.sleep(0)
+        return self.kafka
 
     def fresh(self) -> bool:
         return self.heard.pop(0) if self.heard else True
@@ -58,6 +88,31 @@ class FakeStream:
             yield event
 
 
+class Gates:
+    """Processing that notes what begins and what is done, and waits in between until a partition's gate opens."""
+
+    def __init__(self) -> None:
+        self.begun: list[tuple[int, int]] = []
+        self.done: list[tuple[int, int]] = []
+        self.of = {0: asyncio.Event(), 1: asyncio.Event()}
+
+    async def process(self, run: Run) -> None:
+        place = run.partition, run.records[-1].offset
+        self.begun.append(place)
+        await self.of[run.partition].wait()
+        self.done.append(place)
+        run.done()
+
+
+def event_of(partition: int, offset: int) -> FakeEvent:
+    return FakeEvent([record(b"%d" % offset, partition=partition, offset=offset)])
+
+
+async def let_others_run() -> None:
+    for _ in range(20):
+        await REAL_SLEEP(0)
+
+
 @pytest.fixture
 def table(tmp_path: Path) -> RunTable:
     app = create_app(Settings(_env_file=None, data_dir=tmp_path), "test")
@@ -69,8 +124,10 @@ def _no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(runs, "HEARTBEAT_WAIT_SECONDS", 0.0)
 
 
-def runner_of(app: FakeApp, stage: str = "ingest", ready: asyncio.Event | None = None) -> Runner:
-    return Runner(app, stage, ready)  # type: ignore[arg-type]
+def runner_of(
+    app: FakeApp, stage: str = "ingest", ready: asyncio.Event | None = None, rest: float = 0.0
+) -> Runner:
+    return Runner(app, stage, ready, rest)  # type: ignore[arg-type]
 
 
 def outgoing_of(value: bytes) -> Outgoing:
@@ -201,15 +258,119 @@ def dropped(stage: str) -> float:
 
 async def test_a_run_that_fails_ends_the_worker_and_nothing_after_it_is_processed() -> None:
     """Faust would go on with the next run and leave a hole behind."""
-    app, events = FakeApp(), [FakeEvent([record(b"1")]), FakeEvent([record(b"2", offset=1)])]
+    app, events, processed = FakeApp(), [event_of(0, offset) for offset in range(3)], list[int]()
 
     async def process(run: Run) -> None:
+        processed.append(run.records[-1].offset)
         raise ZeroDivisionError
 
-    with pytest.raises(ZeroDivisionError):
-        await runner_of(app).drive(FakeStream(*events), process)
+    await runner_of(app).drive(FakeStream(*events), process)
+    assert processed == [0]
     assert [type(error) for error in app.crashes] == [ZeroDivisionError]
-    assert [event.acks for event in events] == [0, 0]
+    assert [event.acks for event in events] == [0, 0, 0]
+
+
+async def test_runs_of_one_partition_follow_one_another_and_those_of_different_partitions_overlap() -> None:
+    gates, events = Gates(), [event_of(0, 0), event_of(0, 1), event_of(1, 0), event_of(0, 2)]
+    driving = asyncio.create_task(runner_of(FakeApp()).drive(FakeStream(*events), gates.process))
+    await let_others_run()
+    assert gates.begun == [(0, 0), (1, 0)]
+    gates.of[1].set()
+    await let_others_run()
+    assert gates.done == [(1, 0)]
+    assert gates.begun == [(0, 0), (1, 0)]
+    gates.of[0].set()
+    await driving
+    assert gates.done == [(1, 0), (0, 0), (0, 1), (0, 2)]
+    assert [event.acks for event in events] == [1, 1, 1, 1]
+
+
+async def test_a_partition_is_held_back_while_a_run_of_it_waits() -> None:
+    app, gates = FakeApp(), Gates()
+    stream = FakeStream(event_of(0, 0), event_of(1, 0), event_of(0, 1))
+    driving = asyncio.create_task(runner_of(app).drive(stream, gates.process))
+    await let_others_run()
+    assert app.consumer.held_back == {LEFT}
+    gates.of[0].set()
+    await let_others_run()
+    assert app.consumer.held_back == set()
+    gates.of[1].set()
+    await driving
+
+
+@pytest.mark.parametrize("failure", [RunDroppedError, ZeroDivisionError])
+async def test_a_partition_is_released_whatever_became_of_its_runs(failure: type[Exception]) -> None:
+    app = FakeApp()
+
+    async def process(run: Run) -> None:
+        raise failure
+
+    driving = runner_of(app).drive(FakeStream(event_of(0, 0), event_of(0, 1)), process)
+    await asyncio.gather(driving, return_exceptions=True)
+    await let_others_run()
+    assert app.consumer.held_back == set()
+
+
+async def test_a_partition_that_moved_away_is_not_released() -> None:
+    """Faust would fetch from it again, though it is another worker's."""
+    app, gates = FakeApp(), Gates()
+    stream = FakeStream(event_of(0, 0), event_of(0, 1), event_of(1, 0), event_of(1, 1))
+    driving = asyncio.create_task(runner_of(app).drive(stream, gates.process))
+    await let_others_run()
+    assert app.consumer.held_back == {LEFT, RIGHT}
+    app.assigned = {RIGHT}
+    for gate in gates.of.values():
+        gate.set()
+    await driving
+    assert app.consumer.held_back == {LEFT}
+
+
+async def test_a_resting_agent_holds_its_partition_until_it_has_rested(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    rested, app, gates, first = asyncio.Event(), FakeApp(), Gates(), event_of(0, 0)
+
+    async def sleep(seconds: float) -> None:
+        await (rested.wait() if seconds == REST_SECONDS else REAL_SLEEP(seconds))
+
+    monkeypatch.setattr(asyncio, "sleep", sleep)
+    gates.of[0].set()
+    runner = runner_of(app, "learn", rest=REST_SECONDS)
+    driving = asyncio.create_task(runner.drive(FakeStream(first, event_of(0, 1)), gates.process))
+    await let_others_run()
+    assert (gates.begun, first.acks) == ([(0, 0)], 1)
+    assert app.consumer.held_back == {LEFT}
+    rested.set()
+    await driving
+    assert gates.done == [(0, 0), (0, 1)]
+    assert app.consumer.held_back == set()
+
+
+async def test_one_run_under_way_holds_back_the_partition_of_an_agent_that_rests() -> None:
+    for rest, held_back in ((0.0, set[TP]()), (REST_SECONDS, {LEFT})):
+        app, gates = FakeApp(), Gates()
+        runner = runner_of(app, rest=rest)
+        driving = asyncio.create_task(runner.drive(FakeStream(event_of(0, 0)), gates.process))
+        await let_others_run()
+        assert app.consumer.held_back == held_back
+        driving.cancel()
+
+
+async def test_runs_that_write_at_the_same_time_share_two_producers(table: RunTable) -> None:
+    app = FakeApp()
+    runner = runner_of(app)
+
+    async def write_to(partition: int) -> None:
+        change = table.change(partition)
+        await runner.write(run_of(record(b"1", partition=partition))[0], outgoing_of(b"out"), table, change)
+
+    await asyncio.gather(write_to(0), write_to(1))
+    assert app.producers_started == 2
+    assert [(topic, len(records)) for topic, _, records in app.kafka.batches] == [
+        ("test.out", 2),
+        (CHANGELOG, 1),
+        (CHANGELOG, 1),
+    ]
 
 
 async def test_the_first_run_waits_until_the_agent_is_ready() -> None:
@@ -232,7 +393,7 @@ async def test_the_first_run_waits_until_the_agent_is_ready() -> None:
 async def test_the_lag_is_what_waits_behind_the_run() -> None:
     app = FakeApp()
     event = FakeEvent([record(b"1", topic="test.lag", offset=9)])
-    app.tp = event.message.tp
+    app.assigned = {event.message.tp}
 
     async def process(run: Run) -> None:
         run.done()

@@ -16,7 +16,7 @@ from kafka.partitioner import DefaultPartitioner
 
 from streams import sender
 from streams.errors import AfreshError
-from streams.sender import BATCH_BYTES, Outgoing, Record, Sender, partition_of
+from streams.sender import BATCH_BYTES, GroupSender, Outgoing, Record, Sender, partition_of
 from tests.streams.making import FakeProducer
 
 
@@ -138,4 +138,75 @@ async def test_no_records_are_no_batch() -> None:
     producer = FakeProducer()
     await Sender(producer).send(Outgoing(1))
     await Sender(producer).send_whole("t", 0, [])
+    assert producer.tried == 0
+
+
+def lots(*names: bytes, partitions: int) -> list[Outgoing]:
+    """Three records for each of the partitions, from each of the runs named."""
+    made = []
+    for name in names:
+        outgoing = Outgoing(partitions)
+        for number in range(3):
+            for partition in range(partitions):
+                outgoing.add_to("t", partition, Record(name, b"%d" % number))
+        made.append(outgoing)
+    return made
+
+
+async def test_what_runs_send_at_the_same_time_leaves_in_one_batch_a_partition() -> None:
+    producer = FakeProducer()
+    group = GroupSender(Sender(producer))
+    await asyncio.gather(*map(group.send, lots(b"a", b"b", b"c", partitions=2)))
+    assert [(topic, partition) for topic, partition, _ in producer.batches] == [("t", 0), ("t", 1)]
+    for _, _, records in producer.batches:
+        assert len(records) == 9
+        for name in (b"a", b"b", b"c"):
+            assert [value for key, value in records if key == name] == [b"0", b"1", b"2"]
+
+
+async def test_what_comes_while_a_group_is_sent_is_the_next_group() -> None:
+    gate = asyncio.Event()
+
+    class Gated(FakeProducer):
+        async def send_batch(self, batch: Any, topic: str, *, partition: int) -> Any:
+            await gate.wait()
+            return await super().send_batch(batch, topic, partition=partition)
+
+    producer = Gated()
+    group = GroupSender(Sender(producer))
+    sending = []
+    for outgoing in lots(b"a", b"b", b"c", partitions=1):
+        sending.append(asyncio.create_task(group.send(outgoing)))
+        for _ in range(5):
+            await asyncio.sleep(0)
+    assert not any(each.done() for each in sending)
+    gate.set()
+    await asyncio.gather(*sending)
+    assert [{key for key, _ in records} for _, _, records in producer.batches] == [{b"a"}, {b"b", b"c"}]
+
+
+async def test_an_error_reaches_all_of_a_group_and_the_next_one_is_sent() -> None:
+    producer = FakeProducer(TopicAuthorizationFailedError("t"))
+    group = GroupSender(Sender(producer))
+    first, second, later = lots(b"a", b"b", b"c", partitions=1)
+    outcomes = await asyncio.gather(group.send(first), group.send(second), return_exceptions=True)
+    assert [type(outcome) for outcome in outcomes] == [AfreshError, AfreshError]
+    assert producer.batches == []
+    await group.send(later)
+    assert {key for key, _ in producer.batches[0][2]} == {b"c"}
+
+
+async def test_one_who_waits_no_longer_leaves_the_rest_of_the_group_alone() -> None:
+    producer = FakeProducer()
+    group = GroupSender(Sender(producer))
+    first, second = (asyncio.create_task(group.send(each)) for each in lots(b"a", b"b", partitions=1))
+    await asyncio.sleep(0)
+    first.cancel()
+    await second
+    assert {key for key, _ in producer.batches[0][2]} == {b"a", b"b"}
+
+
+async def test_no_records_wait_for_nobody() -> None:
+    producer = FakeProducer()
+    await GroupSender(Sender(producer)).send(Outgoing(1))
     assert producer.tried == 0

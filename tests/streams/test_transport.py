@@ -11,6 +11,7 @@ from faust.types import TP
 from faust.types.tuples import Message
 from hypothesis import given
 from hypothesis import strategies as st
+from mode.utils.queues import FlowControlEvent
 
 from streams import transport
 from streams.transport import POLL_SECONDS, RunConsumer, RunConsumerThread
@@ -196,3 +197,136 @@ async def test_while_every_partition_is_held_back_the_consumer_waits_a_moment_on
     consumer._get_active_partitions = set
     assert await consumer._wait_next_records(1.0) == ({}, set())
     assert slept == [transport.HELD_BACK_SECONDS]
+
+
+class FakeClient:
+    """A Kafka client that knows committed offsets, and notes each call that rewinds."""
+
+    def __init__(self, committed: dict[TP, int | None]) -> None:
+        self.committed = committed
+        self.rewound: list[set[TP]] = []
+
+    async def seek_to_committed(self) -> dict[TP, int | None]:
+        return self.committed
+
+    async def seek_to_beginning(self, *tps: TP) -> None:
+        self.rewound.append(set(tps))
+
+
+async def seek(committed: dict[TP, int | None]) -> list[set[TP]]:
+    client = FakeClient(committed)
+    thread: Any = RunConsumerThread.__new__(RunConsumerThread)
+    thread._ensure_consumer = lambda: client
+    thread.app = SimpleNamespace(tables=SimpleNamespace(changelog_topics={"test.changelog"}))
+    assert await thread._seek_to_committed() == committed
+    return client.rewound
+
+
+async def test_a_partition_without_a_committed_offset_is_read_from_the_beginning() -> None:
+    three, changelog = TP("test.events", 2), TP("test.changelog", 0)
+    assert await seek({ONE: 7, TWO: None, three: 0, changelog: None}) == [{TWO, three}]
+
+
+async def test_no_partition_is_rewound_when_all_have_committed_offsets() -> None:
+    """Rewinding no partition in particular would rewind them all."""
+    assert await seek({ONE: 7, TP("test.changelog", 0): None}) == []
+
+
+def suspended_consumer(callback: Any) -> Any:
+    consumer = bare_consumer()
+    consumer.app.flow_control = FlowControlEvent(initially_suspended=True)
+    consumer.suspend_flow = asyncio.Event()
+    consumer.callback = callback
+    return consumer
+
+
+async def test_a_delivery_is_given_up_when_the_flow_is_suspended() -> None:
+    outcomes: list[str] = []
+
+    async def callback(_: Message) -> None:
+        try:
+            await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            outcomes.append("given up")
+            raise
+
+    consumer = suspended_consumer(callback)
+    delivering = asyncio.create_task(consumer._deliver(message(1)))
+    for _ in range(5):
+        await asyncio.sleep(0)
+    assert not delivering.done()
+    consumer.suspend_flow.set()
+    await delivering
+    await asyncio.sleep(0)
+    assert outcomes == ["given up"]
+
+
+@pytest.mark.parametrize("active", [False, True])
+async def test_a_run_is_delivered_and_a_failure_of_it_is_seen(active: bool) -> None:
+    delivered: list[int] = []
+
+    async def callback(run: Message) -> None:
+        await asyncio.sleep(0)
+        delivered.append(run.offset)
+        if run.offset == 2:
+            raise ZeroDivisionError
+
+    consumer = suspended_consumer(callback)
+    if active:
+        consumer.app.flow_control.resume()
+    await consumer._deliver(message(1))
+    with pytest.raises(ZeroDivisionError):
+        await consumer._deliver(message(2))
+    assert delivered == [1, 2]
+
+
+def draining_consumer(*polls: Any, stopping: bool = False) -> Any:
+    """A consumer whose polls are written down beforehand; an exception among them is raised."""
+    left = list(polls)
+
+    async def getmany(timeout: float) -> Any:
+        poll = left.pop(0)
+        if isinstance(poll, BaseException):
+            raise poll
+        for each in poll:
+            yield each.tp, each
+
+    async def callback(run: Message) -> None:
+        consumer.delivered.append((run.partition, run.offset))
+
+    consumer = suspended_consumer(callback)
+    consumer.app.flow_control.resume()
+    consumer.getmany, consumer.delivered = getmany, []
+    consumer._stopped = consumer._crashed = asyncio.Event()
+    consumer._read_offset = defaultdict(lambda: None)
+    consumer.transport = SimpleNamespace(app=SimpleNamespace(should_stop=stopping))
+    return consumer
+
+
+RUNNING = SimpleNamespace(should_stop=False)
+
+
+async def test_runs_behind_what_was_read_are_delivered_once() -> None:
+    polls = [message(3), message(1, TWO)], [message(2), message(5)]
+    consumer = draining_consumer(*polls, asyncio.CancelledError(), stopping=True)
+    await consumer._drain_messages(RUNNING)
+    assert consumer.delivered == [(0, 3), (1, 1), (0, 5)]
+    assert dict(consumer._read_offset) == {ONE: 5, TWO: 1}
+
+
+async def test_a_fetcher_that_stops_is_given_nothing_more() -> None:
+    consumer = draining_consumer([message(1)])
+    await consumer._drain_messages(SimpleNamespace(should_stop=True))
+    assert consumer.delivered == []
+
+
+@pytest.mark.parametrize("stopped", [asyncio.CancelledError, *RunConsumer.consumer_stopped_errors])
+async def test_a_client_that_stopped_is_an_error_unless_the_app_stops(stopped: type[BaseException]) -> None:
+    await draining_consumer(stopped(), stopping=True)._drain_messages(RUNNING)
+    with pytest.raises(stopped):
+        await draining_consumer(stopped())._drain_messages(RUNNING)
+
+
+async def test_any_other_failure_is_an_error_even_while_the_app_stops() -> None:
+    with pytest.raises(ZeroDivisionError):
+        await draining_consumer(ZeroDivisionError(), stopping=True)._drain_messages(RUNNING)

@@ -1,0 +1,92 @@
+"""Every command of the README works."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from deploy.servers.process import free_ports
+from streams.settings import Settings
+
+ROOT = Path(__file__).resolve().parent.parent
+BLOCKS = re.findall(r"```sh\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
+ADDRESSES = "export AFRESH_KAFKA=127.0.0.1:9092 AFRESH_REDIS=redis://127.0.0.1:6379/0"
+
+
+def variables(tmp_path: Path) -> dict[str, str]:
+    """Environment in which ``afresh`` is the one under test."""
+    port, embed_port = free_ports(2)
+    return os.environ | {
+        "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
+        "AFRESH_METRICS_PORT": str(port),
+        "AFRESH_EMBED_METRICS_PORT": str(embed_port),
+        "AFRESH_DATA_DIR": str(tmp_path / "data"),
+    }
+
+
+def test_the_readme_has_the_commands_that_are_proven_here() -> None:
+    run, test, production = BLOCKS
+    assert (run, test) == ("make run\n", "make test\n")
+    assert production.startswith(ADDRESSES)
+
+
+def test_make_test_is_what_ci_runs() -> None:
+    assert "exec make test" in (ROOT / ".ci" / "run").read_text()
+    assert "-m pytest" in (ROOT / "Makefile").read_text()
+
+
+@pytest.mark.timeout(600)
+def test_make_run_plays_real_events_and_ends_well(tmp_path: Path) -> None:
+    summary = tmp_path / "a summary.json"
+    ended = subprocess.run(
+        ["make", "run", f"ARGS=--events 1500 --summary '{summary}'"],
+        cwd=ROOT,
+        env=os.environ | {"AFRESH_ENCODER": "none", "AFRESH_DATA_DIR": str(tmp_path / "data")},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert ended.returncode == 0, ended.stdout[-3000:] + ended.stderr[-3000:]
+    figures = json.loads(summary.read_text())
+    assert figures["events"] == 1500
+    assert figures["dlq"] == 0
+    assert figures["items"] == 1682
+    assert figures["hit_rate_10"] > figures["popularity_hit_rate_10"] > 0
+
+
+@pytest.mark.timeout(300)
+def test_the_steps_to_production_give_a_list(settings: Settings, tmp_path: Path) -> None:
+    production = BLOCKS[2].replace(
+        ADDRESSES,
+        f"export AFRESH_KAFKA={settings.kafka} AFRESH_REDIS={settings.redis.get_secret_value()} "
+        f"AFRESH_NAMESPACE={settings.namespace}",
+    )
+    script = subprocess.Popen(
+        ["bash", "-euo", "pipefail", "-c", production],
+        cwd=ROOT,
+        env=variables(tmp_path),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+    )
+    lines = []
+    try:
+        assert script.stdout is not None
+        for line in script.stdout:
+            lines.append(line)
+            if script.poll() is not None or re.search(r"\b1\b.*(moon|solaris)", line):
+                break
+    finally:
+        os.killpg(script.pid, signal.SIGTERM)
+        script.wait(30)
+    said = "".join(lines)
+    assert "topics" in said, said
+    assert re.search(r"\b1\b.*(moon|solaris)", lines[-1]), f"who likes space is shown space, first:\n{said}"
