@@ -163,6 +163,11 @@ class Runner:
             metrics.RUNS_DROPPED.labels(self._stage).inc()
             logger.info("%s drops a run of %s-%d: its partition moved", self._stage, run.topic, run.partition)
         except Exception as error:
+            if self._app.should_stop:
+                logger.info(
+                    "%s leaves a run of %s-%d to be read again", self._stage, run.topic, run.partition
+                )
+                return
             logger.exception("%s can not go on", self._stage)
             await self._app.crash(error)
             raise

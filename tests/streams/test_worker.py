@@ -41,7 +41,7 @@ def test_every_agent_reads_its_topic_and_every_table_is_recovered(worker: Worker
 def test_a_worker_says_what_is_missing_until_it_is_ready(worker: Worker) -> None:
     app: Any = SimpleNamespace(
         started=False,
-        consumer=SimpleNamespace(assignment=set),
+        assigned=set,
         rebalancing=True,
         tables=SimpleNamespace(actives_ready=False),
     )
@@ -49,7 +49,7 @@ def test_a_worker_says_what_is_missing_until_it_is_ready(worker: Worker) -> None
     assert worker.not_ready() == "no partitions assigned"
     app.started = True
     assert worker.not_ready() == "no partitions assigned"
-    app.consumer.assignment = lambda: {TP("test.events", 0)}
+    app.assigned = lambda: {TP("test.events", 0)}
     assert worker.not_ready() == "tables not recovered"
     app.rebalancing = False
     assert worker.not_ready() == "tables not recovered"
@@ -74,7 +74,7 @@ async def test_a_rebalance_forgets_what_was_learned_of_partitions_that_left(work
     learned = scorers.new_fusion()
     worker.recommender._fusion = {0: learned, 1: learned}
     worker.app = SimpleNamespace(  # type: ignore[assignment]
-        consumer=SimpleNamespace(assignment=lambda: {TP("test.interactions", 1)})
+        assigned=lambda: {TP("test.interactions", 1)}
     )
     await worker._on_assigned()
     assert worker.recommender._fusion == {1: learned}
