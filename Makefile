@@ -24,7 +24,7 @@ test: .venv/installed
 	.venv/bin/python -m mypy
 	.venv/bin/python -m pytest $(ARGS)
 
-bench: .venv/installed-bench
+bench: .venv/installed
 	@exec .venv/bin/python -m tests.benchmarks.bench $(ARGS)
 
 venv: .venv/installed
@@ -37,10 +37,6 @@ venv: .venv/installed
 	$(PYTHON) -m venv .venv
 	.venv/bin/python -m pip install --constraint deploy/constraints.txt --editable ".[$(EXTRAS)]"
 	@touch .venv/installed
-
-.venv/installed-bench: .venv/installed
-	.venv/bin/python -m pip install --constraint deploy/constraints.txt --editable ".[$(EXTRAS),bench]"
-	@touch .venv/installed-bench
 
 clean:
 	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis build dist *.egg-info
