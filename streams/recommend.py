@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
+from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import partial
 
@@ -38,6 +39,9 @@ BACKLOG_POLL_SECONDS = 0.01
 
 POPULAR_SECONDS = 1.0
 
+REFRESH_SECONDS = 1.0
+"""Pause between two batches of lists made anew."""
+
 RETRY_SECONDS = (0.1, 0.5, 1.0, 2.0)
 
 
@@ -67,6 +71,9 @@ class Recommender:
         self._fusion: dict[int, Fusion] = {}
         self._verdicts: dict[int, Verdicts] = {}
         self._marked: dict[str, Marked] = {}
+        self._made: OrderedDict[str, tuple[float, int, Marked]] = OrderedDict()
+        # A list made anew must not come to rest on a newer one of the same user.
+        self._serving = asyncio.Lock()
         self._finishing: list[Callable[[], object]] = []
         self._room = asyncio.Semaphore(RUNS_OPEN)
         self._wake = asyncio.Event()
@@ -92,6 +99,8 @@ class Recommender:
         """Keep only what belongs to these partitions."""
         self._fusion = {p: each for p, each in self._fusion.items() if p in partitions}
         self._verdicts = {p: each for p, each in self._verdicts.items() if p in partitions}
+        kept = (item for item in self._made.items() if item[1][2].partition in partitions)
+        self._made = OrderedDict(kept)
 
     async def loop(self) -> None:
         """Make and push lists for ever."""
@@ -111,24 +120,56 @@ class Recommender:
         marked, self._marked = list(self._marked.values()), {}
         finishing, self._finishing = self._finishing, []
         for start in range(0, len(marked), BATCH_USERS):
-            await self._serve(marked[start : start + BATCH_USERS])
+            async with self._serving:
+                await self._serve(marked[start : start + BATCH_USERS])
         for done in finishing:
             done()
             self._room.release()
 
-    async def _serve(self, marked: Sequence[Marked]) -> None:
+    async def refresh_loop(self, age_seconds: float) -> None:
+        """Make lists anew that are older than so many seconds and than the Catalogue, while nobody is marked."""
+        while True:
+            await asyncio.sleep(REFRESH_SECONDS)
+            await self.refresh(age_seconds)
+
+    async def refresh(self, age_seconds: float) -> None:
+        """Make one batch of outdated lists anew."""
+        async with self._serving:
+            if not self._marked and self._waiting() <= BACKLOG:
+                await self._serve(self._outdated(time.monotonic() - age_seconds), refreshed=True)
+
+    def _outdated(self, before: float) -> list[Marked]:
+        """Users whose list was made before a time, and before the Catalogue changed; oldest lists first."""
+        outdated: list[Marked] = []
+        for made_at, version, marked in self._made.values():
+            if made_at > before or len(outdated) == BATCH_USERS:
+                break
+            if version != self._catalogue.version:
+                outdated.append(marked)
+        return outdated
+
+    def _note_made(self, marked: Marked, version: int) -> None:
+        self._made[marked.user] = (time.monotonic(), version, marked)
+        self._made.move_to_end(marked.user)
+        if len(self._made) > judge.SERVED_LIMIT:
+            self._made.popitem(last=False)
+
+    async def _serve(self, marked: Sequence[Marked], *, refreshed: bool = False) -> None:
         started = time.perf_counter()
         # A partition may move away while its users wait: their lists are for its new owner to make.
         marked = [each for each in marked if each.partition in self._fusion]
         if not marked:
             return
         learned = [self._fusion[each.partition] for each in marked]
+        version = self._catalogue.version
         made = self._lister.make(marked, learned)
         lists = [each for each, _ in made]
         withheld = await retry(partial(self._store.push, lists))
         for (made_list, served), each in zip(made, marked, strict=True):
             self._served.put(made_list.user, served)
-            metrics.EVENT_TO_REDIS.observe(max(time.time() - each.received / 1000.0, 0.0))
+            self._note_made(each, version)
+            if not refreshed:
+                metrics.EVENT_TO_REDIS.observe(max(time.time() - each.received / 1000.0, 0.0))
         metrics.LISTS.labels("withheld").inc(withheld)
         metrics.LISTS.labels("pushed").inc(len(lists) - withheld)
         metrics.STAGE_SECONDS.labels("recommend").observe(time.perf_counter() - started)

@@ -48,6 +48,11 @@ class Settings(BaseSettings):
     )
 
     list_size: int = Field(20, ge=1, le=1000, description="Items in a list.")
+    list_refresh_seconds: float = Field(
+        5.0,
+        gt=0,
+        description="Age at which the list of a user who does nothing is made anew, if items have changed, in seconds.",
+    )
     list_ttl_seconds: int = Field(2_592_000, ge=1, description="Life of a list in Redis, in seconds.")
 
     encoder: str = Field(

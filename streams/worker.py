@@ -117,7 +117,7 @@ class Worker:
         }
         for name, (agent, channel) in agents.items():
             app.agent(channel, name=name, concurrency=1)(agent)
-        for task in (self.follow, self.make_lists, self.push_popular, self.report):
+        for task in (self.follow, self.make_lists, self.refresh_lists, self.push_popular, self.report):
             app.task(task)
         app.on_partitions_assigned.connect(self._on_assigned)
 
@@ -140,6 +140,11 @@ class Worker:
         """Make lists once the Catalogue is whole."""
         await self.follower.caught_up.wait()
         await self.recommender.loop()
+
+    async def refresh_lists(self) -> None:
+        """Make lists anew of users who do nothing while items change."""
+        await self.follower.caught_up.wait()
+        await self.recommender.refresh_loop(self.settings.list_refresh_seconds)
 
     async def push_popular(self) -> None:
         """Push the popular lists, if the first partition is ours: one worker is enough."""

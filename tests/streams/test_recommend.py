@@ -341,3 +341,58 @@ async def test_the_metrics_tell_of_the_catalogue_and_the_weights(
         REGISTRY.get_sample_value("afresh_fusion_weight", {"scorer": name}) for name in scorers.NAMES
     ]
     assert found == pytest.approx(scorers.new_fusion().by_scorer().tolist())
+
+
+def taken_off(catalogue: Catalogue, item: str) -> None:
+    catalogue.apply_content({item.encode(): None})
+
+
+async def test_a_list_older_than_the_catalogue_is_made_anew_for_a_user_who_does_nothing(
+    recommender: Recommender, catalogue: Catalogue, store: FakeStore
+) -> None:
+    mark(recommender, "ann")
+    await recommender.turn()
+    shown = store.pushes[0][0].items[0].id
+    await recommender.refresh(0.0)
+    assert len(store.pushes) == 1, "nothing has changed"
+    taken_off(catalogue, shown)
+    await recommender.refresh(60.0)
+    assert len(store.pushes) == 1, "the list is young"
+    await recommender.refresh(0.0)
+    (anew,) = store.pushes[1]
+    assert (anew.user, anew.revision) == ("ann", 1)
+    assert shown not in {each.id for each in anew.items}
+
+
+async def test_a_list_made_anew_takes_in_the_users_newest_row(
+    recommender: Recommender, catalogue: Catalogue, store: FakeStore
+) -> None:
+    for revision in (1, 2):
+        mark(recommender, "ann", revision=revision)
+        await recommender.turn()
+    taken_off(catalogue, "i3")
+    await recommender.refresh(0.0)
+    assert [lists[0].revision for lists in store.pushes] == [1, 2, 2]
+
+
+async def test_lists_of_a_partition_that_moved_away_are_not_made_anew(
+    recommender: Recommender, catalogue: Catalogue, store: FakeStore
+) -> None:
+    mark(recommender, "ann", partition=0)
+    mark(recommender, "bob", partition=1)
+    await recommender.turn()
+    recommender.forget({1})
+    taken_off(catalogue, "i3")
+    await recommender.refresh(0.0)
+    assert [each.user for each in store.pushes[1]] == ["bob"]
+
+
+async def test_whoever_is_marked_comes_before_lists_made_anew(
+    recommender: Recommender, catalogue: Catalogue, store: FakeStore
+) -> None:
+    mark(recommender, "ann")
+    await recommender.turn()
+    taken_off(catalogue, "i3")
+    mark(recommender, "bob")
+    await recommender.refresh(0.0)
+    assert len(store.pushes) == 1
