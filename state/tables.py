@@ -149,8 +149,3 @@ class Change:
                 self._rows.pop(key, None)
             else:
                 self._rows[key] = row
-
-
-def packed_size(records: Iterable[tuple[bytes, bytes | None]]) -> int:
-    """Bytes of keys and rows together."""
-    return sum(len(key) + len(row or b"") for key, row in records)

@@ -126,7 +126,9 @@ class Worker:
 
     def _apply_identities(self, latest: Latest) -> None:
         for name, canonical in latest.items():
-            self.identities.apply(name.decode(), None if canonical is None else canonical.decode())
+            # A link that is no text matches nobody; it must not stop the worker.
+            linked = None if canonical is None else canonical.decode(errors="replace")
+            self.identities.apply(name.decode(errors="replace"), linked)
 
     async def _on_assigned(self, *_: object, **__: object) -> None:
         metrics.REBALANCES.inc()

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from state.marks import PARTITION_ROW_KEY, PARTITION_ROW_VERSION, PartitionRow
-from state.tables import Change, Rows, RowVersionError, RunTable, packed_size
+from state.tables import Change, Rows, RowVersionError, RunTable
 from streams.app import create_app
 from streams.settings import Settings
 
@@ -115,10 +115,6 @@ def test_a_partitions_row_of_a_newer_version_is_refused_by_name() -> None:
 def test_fields_that_a_newer_program_appended_to_a_row_of_the_same_version_are_passed_over() -> None:
     longer = msgspec.msgpack.encode([PARTITION_ROW_VERSION, {}, b"stage", "new"])
     assert Change({PARTITION_ROW_KEY: longer}, 1).stage == b"stage"
-
-
-def test_the_size_of_records_counts_keys_rows_and_deletions() -> None:
-    assert packed_size([(b"ab", b"123"), (b"c", None)]) == 6
 
 
 def test_runs_of_the_changelog_are_applied_in_order_to_their_partition(table: RunTable) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from types import SimpleNamespace
 from typing import Any
@@ -139,3 +139,8 @@ def event_json(**fields: Any) -> bytes:
         "domain": "films",
     }
     return msgspec.json.encode({name: value for name, value in (event | fields).items() if value is not ...})
+
+
+def packed_size(records: Iterable[tuple[bytes, bytes | None]]) -> int:
+    """Bytes of keys and rows together."""
+    return sum(len(key) + len(row or b"") for key, row in records)

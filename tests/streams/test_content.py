@@ -7,12 +7,12 @@ import pytest
 from state import content
 from state.content import ContentRow
 from state.keys import key_of
-from state.tables import packed_size
 from streams.messages import Embedding, TextRequest, encode, text_request_decoder
 from streams.runs import KafkaRecord
 from streams.sender import BATCH_BYTES, Record, partition_of
 from streams.settings import Settings
 from tests.replay.memory import Pipeline
+from tests.streams.making import packed_size
 
 
 @pytest.fixture

@@ -11,7 +11,6 @@ from hypothesis import settings as limits
 from hypothesis import strategies as st
 
 from state.identities import Identities
-from state.tables import packed_size
 from streams.ingest import KEPT_BYTES, RUN_RECORDS, Ingest, RefusedError, dead_letter
 from streams.messages import Interaction, interaction_decoder
 from streams.runs import KafkaRecord, RunDroppedError
@@ -19,7 +18,7 @@ from streams.sender import Record
 from streams.settings import Settings
 from streams.topics import DEAD_LETTER_BYTES
 from tests.replay.memory import CLOCK, Pipeline
-from tests.streams.making import event_json, record
+from tests.streams.making import event_json, packed_size, record
 
 HOUR_MS = 3_600_000
 NOW_MS = int(CLOCK * 1000)

@@ -13,13 +13,14 @@ from models import factors, scorers
 from state import behaviour
 from state.behaviour import BehaviourRows
 from state.keys import key_of
-from state.tables import Change, packed_size
+from state.tables import Change
 from streams.learn import Pending, histories, learn, rounds
 from streams.messages import Example, encode
 from streams.runs import RunDroppedError
 from streams.sender import BATCH_BYTES, Record
 from streams.settings import Settings
 from tests.replay.memory import Pipeline
+from tests.streams.making import packed_size
 
 DAY_MS = 86_400_000
 VECTORS = factors.item_codes(np.array([1, 2], np.uint64)).tobytes()

@@ -6,12 +6,11 @@ import pytest
 
 from state import users
 from state.keys import key_of
-from state.tables import packed_size
 from streams.messages import Example, example_decoder
 from streams.sender import BATCH_BYTES, Outgoing, Sender, partition_of
 from streams.settings import Settings
 from tests.replay.memory import CLOCK, Pipeline
-from tests.streams.making import FakeProducer
+from tests.streams.making import FakeProducer, packed_size
 
 START = int(CLOCK * 1000) - 10_000_000
 
