@@ -158,6 +158,16 @@ class RunConsumer(driver.Consumer):
             delivery.cancel()
             suspended.cancel()
 
+    async def _getmany(self, active_partitions: set[TP] | None, timeout: float) -> Any:
+        if active_partitions is not None and self.app.rebalancing:
+            # Faust empties the agents' queues as the last step of a rebalance, after it has sought the committed
+            # offsets: source records delivered in between would be lost. Until then only changelogs are read.
+            active_partitions = {tp for tp in active_partitions if self._is_changelog_tp(tp)}
+            if not active_partitions:
+                await asyncio.sleep(HELD_BACK_SECONDS)
+                return {}
+        return await super()._getmany(active_partitions, timeout)
+
     async def _wait_next_records(self, timeout: float) -> tuple[Any, Any]:
         if self.flow_active and not self._get_active_partitions():
             await asyncio.sleep(HELD_BACK_SECONDS)
