@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import socket
 from http import HTTPStatus
 from http.client import HTTPConnection, HTTPException
 
@@ -73,12 +72,3 @@ class Page:
             return None
         finally:
             connection.close()
-
-
-def free_ports(count: int) -> list[int]:
-    """Ports of the loopback address that nobody listens on, all different."""
-    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
-    ports = [server.getsockname()[1] for server in sockets]
-    for server in sockets:
-        server.close()
-    return ports
