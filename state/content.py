@@ -5,11 +5,10 @@ from __future__ import annotations
 import msgspec
 
 from state.keys import key_of
+from state.records import Scalar
 from state.tables import RowVersionError
 
 CONTENT_ROW_VERSION = 1
-
-Scalar = str | int | float | bool
 
 
 class ContentRow(msgspec.Struct, frozen=True, array_like=True):

@@ -1,9 +1,11 @@
-"""User rows: who a user is, as a function of the user's own interactions alone.
+"""User rows: who a user is, as a function of the user's own interactions alone; ``fold`` is that function.
 
 A row never looks at the catalogue, so that it can be recomputed, bit by bit, from the topic of interactions.
 """
 
 from __future__ import annotations
+
+from functools import lru_cache
 
 import msgspec
 import numpy as np
@@ -11,6 +13,7 @@ import numpy.typing as npt
 
 from models import factors, scorers
 from state.keys import Keys, key_of
+from state.records import POSITIVE, SEEN, Example, Interaction
 from state.tables import RowVersionError
 
 USER_ROW_VERSION = 1
@@ -117,6 +120,50 @@ class UserRow(msgspec.Struct, array_like=True):
         seconds = min(max(time // 1000, 0), 0xFFFFFFFF).to_bytes(_TIME_BYTES, "little")
         self.times = (seconds + self.times)[: HISTORY * _TIME_BYTES]
         self.vectors = factors.fold(vectors_of(self), code).tobytes()
+
+
+def fold(row: UserRow, interaction: Interaction, source: int, offset: int) -> Example | None:
+    """Fold an interaction that the row does not know yet into it, in place.
+
+    Parameters
+    ----------
+    row
+        The user's row.
+    interaction
+        What the user did.
+    source, offset
+        Partition and offset of the interaction, by which its example is known.
+
+    Returns
+    -------
+    What there is to learn from it: the user just before, and the item taken. None if no item was taken.
+    """
+    item_key, code = _item(interaction.item)
+    example = None
+    if interaction.type in POSITIVE:
+        example = Example(
+            source=source,
+            offset=offset,
+            item=interaction.item,
+            domain=interaction.domain,
+            time=interaction.time,
+            history=row.items,
+            times=row.times,
+            vectors=row.vectors,
+        )
+        row.take(item_key, interaction.time, code)
+    if interaction.type in SEEN:
+        row.leave_out(item_key)
+    event_key = packed_key(interaction.event)
+    row.note(interaction.event, event_key, interaction.time, interaction.received, interaction.domain)
+    return example
+
+
+@lru_cache(maxsize=262_144)
+def _item(name: str) -> tuple[bytes, npt.NDArray[np.float32]]:
+    """Key (8 bytes) and code (float32, shape (d,)) of an item."""
+    key = packed_key(name)
+    return key, factors.item_codes(np.frombuffer(key, "<u8"))[0]
 
 
 def _index(packed: bytes, key: bytes) -> int:

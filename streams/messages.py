@@ -13,16 +13,12 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta, Struct
 
+from state.records import Example, Interaction
+
 EVENT_VERSION = 1
 ITEM_VERSION = 1
 
 EventType = Literal["view", "click", "add_to_cart", "purchase", "rating", "like", "dislike", "impression"]
-
-POSITIVE: frozenset[str] = frozenset({"view", "click", "add_to_cart", "purchase", "rating", "like"})
-"""Types that say a user took an item: they make a training example."""
-
-SEEN: frozenset[str] = POSITIVE | {"dislike"}
-"""Types after which an item is left out of its user's lists."""
 
 Id = Annotated[str, Meta(min_length=1, max_length=512)]
 Platform = Annotated[str, Meta(min_length=1, max_length=128, pattern="^[^:]*$")]
@@ -96,57 +92,6 @@ class Item(Struct, frozen=True, kw_only=True):
     attributes: dict[str, Scalar | list[Scalar]] = {}
     available: bool = True
     version: Integer = ITEM_VERSION
-
-
-class Interaction(Struct, frozen=True, array_like=True):
-    """An event that ingest took in: times in ms, the user canonical. Key: the user.
-
-    ``source`` and ``offset`` name the event's partition and offset on ``afresh.events``: what has been counted
-    is known by them. ``received`` is when Kafka took the event, in ms.
-    """
-
-    source: int
-    offset: int
-    received: int
-    event: str
-    type: str
-    time: int
-    user: str
-    item: str
-    platform: str
-    domain: str
-    value: float | None = None
-    session: str | None = None
-    context: dict[str, Scalar] | None = None
-
-
-class Example(Struct, frozen=True, array_like=True):
-    """One thing to learn: who the user was, and the item taken. Key: the item.
-
-    Attributes
-    ----------
-    source, offset
-        Partition and offset of the interaction on ``afresh.interactions``.
-    item, domain
-        The item taken.
-    time
-        When, in ms.
-    history
-        Keys of the user's items before this one, newest first; uint64, little-endian, shape (n,).
-    times
-        When each of them was taken, in seconds since 1970; uint32, shape (n,).
-    vectors
-        The user's short- and long-term vectors before this item; float32, shape (2, d).
-    """
-
-    source: int
-    offset: int
-    item: str
-    domain: str
-    time: int
-    history: bytes
-    times: bytes
-    vectors: bytes
 
 
 class TextRequest(Struct, frozen=True, array_like=True):

@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import lru_cache
 
 import faust
-import numpy as np
-import numpy.typing as npt
 
 from models import factors
 from state import users
+from state.records import POSITIVE, Interaction
 from state.tables import CHANGE_BYTES, Change, RunTable
 from state.users import UserRow
 from streams import metrics
 from streams.lister import Marked
-from streams.messages import POSITIVE, SEEN, Example, Interaction, encode, interaction_decoder
+from streams.messages import encode, interaction_decoder
 from streams.recommend import Recommender
 from streams.runs import KafkaRecord, Run, Runner
 from streams.sender import Outgoing
@@ -27,14 +25,6 @@ EVENT_GROWTH_BYTES = 64
 
 VECTORS_BYTES = 2 * factors.DIMENSIONS * 4
 """What the first event adds."""
-
-
-@lru_cache(maxsize=262_144)
-def item_of(name: str) -> tuple[bytes, npt.NDArray[np.float32]]:
-    """Key (8 bytes) and code (float32, shape (d,)) of an item."""
-    key = users.packed_key(name)
-    code = factors.item_codes(np.frombuffer(key, "<u8"))[0]
-    return key, code
 
 
 class Profile:
@@ -121,32 +111,15 @@ class Part:
         return row
 
     def _take(self, row: UserRow, interaction: Interaction, offset: int) -> None:
-        event_key = users.packed_key(interaction.event)
-        if row.knows(event_key):
+        if row.knows(users.packed_key(interaction.event)):
             metrics.SKIPPED.labels("profile").inc()
             return
-        item_key, code = item_of(interaction.item)
         if interaction.type in POSITIVE:
-            self._judge.taken(interaction.user, item_key)
-            self._emit(row, interaction, offset)
-            row.take(item_key, interaction.time, code)
-        if interaction.type in SEEN:
-            row.leave_out(item_key)
-        row.note(interaction.event, event_key, interaction.time, interaction.received, interaction.domain)
+            self._judge.taken(interaction.user, users.packed_key(interaction.item))
+        example = users.fold(row, interaction, self._partition, offset)
+        if example is not None:
+            self.outgoing.add(self._topics.examples.name, interaction.item.encode(), encode(example))
         self._received[interaction.user] = interaction.received
-
-    def _emit(self, row: UserRow, interaction: Interaction, offset: int) -> None:
-        example = Example(
-            source=self._partition,
-            offset=offset,
-            item=interaction.item,
-            domain=interaction.domain,
-            time=interaction.time,
-            history=row.items,
-            times=row.times,
-            vectors=row.vectors,
-        )
-        self.outgoing.add(self._topics.examples.name, interaction.item.encode(), encode(example))
 
     def finish(self) -> None:
         """Put the rows, and what the judge has learned, into the change."""

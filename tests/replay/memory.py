@@ -133,7 +133,6 @@ class Pipeline:
                 Identities(),
                 self.settings,
                 topics,
-                now=lambda: CLOCK,
             ).process,
             topics.interactions.name: Profile(
                 self._runner("profile"), self.tables["users"], self.recommender, self.settings, topics

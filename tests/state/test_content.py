@@ -5,6 +5,7 @@ from hypothesis import strategies as st
 
 from state import content
 from state.content import CONTENT_ROW_VERSION, ContentRow, content_hash, text_for_encoder
+from state.records import Scalar
 from state.tables import RowVersionError
 
 scalars = st.text(max_size=5) | st.integers(-(2**63), 2**63 - 1) | st.floats(allow_nan=False) | st.booleans()
@@ -51,7 +52,7 @@ def test_fields_that_a_newer_program_appended_are_passed_over() -> None:
     ],
 )
 def test_the_text_to_encode_is_all_that_words_say(
-    title: str, text: str, attributes: dict[str, content.Scalar], words: str
+    title: str, text: str, attributes: dict[str, Scalar], words: str
 ) -> None:
     assert text_for_encoder(title, text, {**attributes}) == words
 

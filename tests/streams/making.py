@@ -9,12 +9,13 @@ from types import SimpleNamespace
 from typing import Any
 
 import msgspec
+import numpy as np
 from aiokafka.producer.message_accumulator import BatchBuilder
 from aiokafka.structs import ConsumerRecord
 from faust.types import TP
 
+from models import factors
 from state.users import UserRow, packed_key
-from streams.profile import item_of
 from streams.runs import KafkaRecord, Run
 from streams.sender import BATCH_BYTES
 
@@ -119,7 +120,8 @@ def user_row(*items: str, revision: int = 1, seconds: int = 60) -> UserRow:
     """Make the row of a user who took these items, the last one last, so many seconds apart."""
     row = UserRow(since=5)
     for number, item in enumerate(items):
-        key, code = item_of(item)
+        key = packed_key(item)
+        (code,) = factors.item_codes(np.frombuffer(key, "<u8"))
         row.take(key, number * seconds * 1000, code)
         row.leave_out(key)
     row.note(f"e{revision}", packed_key(f"e{revision}"), 0, 5, "films")

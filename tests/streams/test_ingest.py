@@ -11,8 +11,9 @@ from hypothesis import settings as limits
 from hypothesis import strategies as st
 
 from state.identities import Identities
+from state.records import Interaction
 from streams.ingest import KEPT_BYTES, RUN_RECORDS, Ingest, RefusedError, dead_letter
-from streams.messages import Interaction, interaction_decoder
+from streams.messages import interaction_decoder
 from streams.runs import KafkaRecord, RunDroppedError
 from streams.sender import Record
 from streams.settings import Settings
@@ -255,7 +256,6 @@ async def test_a_linked_user_is_the_canonical_one(plain: Settings) -> None:
         identities,
         plain,
         pipeline.topics,
-        now=lambda: CLOCK,
     )
     pipeline.agents[pipeline.topics.events.name] = ingest.process
     put(pipeline, event_json(platform="tv", user="4711"))

@@ -10,15 +10,12 @@ from hypothesis import strategies as st
 from msgspec import Struct
 
 import streams
+from state.records import POSITIVE, SEEN, Example, Interaction
 from streams import messages
 from streams.messages import (
-    POSITIVE,
-    SEEN,
     Embedding,
     Event,
     EventType,
-    Example,
-    Interaction,
     Item,
     TextRequest,
     encode,

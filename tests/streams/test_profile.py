@@ -6,7 +6,8 @@ import pytest
 
 from state import users
 from state.keys import key_of
-from streams.messages import Example, example_decoder
+from state.records import Example
+from streams.messages import example_decoder
 from streams.sender import BATCH_BYTES, Outgoing, Sender, partition_of
 from streams.settings import Settings
 from tests.replay.memory import CLOCK, Pipeline
