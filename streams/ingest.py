@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from datetime import datetime
 from typing import TypeVar
 
@@ -14,9 +13,10 @@ import msgspec
 from state.identities import Identities
 from state.keys import key_of
 from state.received import ReceivedWindow
+from state.records import Interaction
 from state.tables import RunTable
 from streams import metrics
-from streams.messages import EVENT_VERSION, Event, Interaction, encode, event_decoder
+from streams.messages import EVENT_VERSION, Event, encode, event_decoder
 from streams.runs import KafkaRecord, Run, Runner
 from streams.sender import Outgoing, Record
 from streams.settings import Settings
@@ -73,8 +73,6 @@ class Ingest:
         Links between users of platforms.
     settings, topics
         Limits, and names of topics.
-    now
-        Clock, seconds since 1970.
     """
 
     def __init__(
@@ -84,14 +82,12 @@ class Ingest:
         identities: Identities,
         settings: Settings,
         topics: Topics,
-        now: Callable[[], float] = time.time,
     ) -> None:
         self._runner = runner
         self._table = table
         self._identities = identities
         self._settings = settings
         self._topics = topics
-        self._now = now
         self._windows: dict[int, tuple[int, ReceivedWindow]] = {}
 
     async def agent(self, stream: faust.StreamT[object]) -> None:
@@ -109,14 +105,13 @@ class Ingest:
         window = self._window(run.partition)
         before = window.count
         outgoing = Outgoing(self._settings.partitions)
-        latest = int((self._now() + self._settings.clock_ahead_hours * 3600) * 1000)
         outcomes: Counter[tuple[str, str, str]] = Counter()
         for record in records:
             if not change.marks.count(record.topic, record.partition, record.offset):
                 metrics.SKIPPED.labels("ingest").inc()
                 continue
             try:
-                event = self.check(record.value, latest)
+                event = self.check(record.value, record.timestamp)
             except RefusedError as error:
                 outgoing.add_to(self._topics.dead_letters.name, run.partition, dead_letter(record, error))
                 metrics.DEAD_LETTERS.labels(error.reason).inc()
@@ -141,15 +136,16 @@ class Ingest:
             self._windows[partition] = (self._table.generation, window)
         return window
 
-    def check(self, value: bytes | None, latest: int) -> Event:
+    def check(self, value: bytes | None, received: int) -> Event:
         """Decode an event and check it.
 
         Parameters
         ----------
         value
             The record's value.
-        latest
-            Latest time allowed, in ms.
+        received
+            When Kafka took it, in ms. Not our own clock: a run worked on again after a crash would then be refused
+            another way than the first time.
 
         Raises
         ------
@@ -168,6 +164,7 @@ class Ingest:
             raise RefusedError(
                 "version", f"Version {event.version} of events is not known; send {EVENT_VERSION}."
             )
+        latest = received + int(self._settings.clock_ahead_hours * 3_600_000)
         if not EARLIEST_MS <= milliseconds(event.time) <= latest:
             raise RefusedError("time", f"The time {event.time} is before 1990 or too far ahead.")
         return event

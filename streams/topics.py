@@ -41,7 +41,7 @@ class Topics:
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        self.events = self._log("events")
+        self.events = self._taken_in()
         self.dead_letters = self._dead_letters()
         self.interactions = self._log("interactions")
         self.examples = self._log("examples")
@@ -57,6 +57,11 @@ class Topics:
     def _log(self, name: str) -> Topic:
         retention = str(int(self._settings.retention_days * DAY_MS))
         return self._topic(name, {"cleanup.policy": "delete", "retention.ms": retention})
+
+    def _taken_in(self) -> Topic:
+        log = self._log("events")
+        # How far ahead of Kafka's clock an event may be is judged by this time; a producer's own could be anything.
+        return replace(log, config=log.config | {"message.timestamp.type": "LogAppendTime"})
 
     def _dead_letters(self) -> Topic:
         log = self._log("events.dlq")
