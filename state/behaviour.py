@@ -13,7 +13,8 @@ import numpy.typing as npt
 
 from models import factors, scorers
 from state.marks import PARTITION_ROW_KEY
-from state.tables import Rows, RowVersionError
+from state.rows import Readable
+from state.tables import RowVersionError
 
 BEHAVIOUR_ROW_VERSION = 1
 
@@ -80,9 +81,10 @@ class BehaviourRows:
         The rows, by number.
     """
 
-    def __init__(self, rows: Rows) -> None:
-        ids = [key for key in rows if key != PARTITION_ROW_KEY]
-        recovered = unpack(rows[key] for key in ids)
+    def __init__(self, rows: Readable) -> None:
+        packed = {key: row for key, row in rows.items() if key != PARTITION_ROW_KEY}
+        ids = list(packed)
+        recovered = unpack(packed.values())
         order = np.argsort(recovered["number"])
         self.ids = [ids[place] for place in order]
         self.longest_id = max(map(len, self.ids), default=0)

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from state.tables import Change, Rows
+from state.rows import Readable
+from state.tables import Change
 
 PAGE = 256
 """Event keys in a page; uint64, so 2 KiB."""
@@ -27,7 +28,7 @@ class ReceivedWindow:
         Keys to remember, in whole pages.
     """
 
-    def __init__(self, rows: Rows, size: int) -> None:
+    def __init__(self, rows: Readable, size: int) -> None:
         self._pages = max(1, -(-size // PAGE)) if size else 0
         self._count = 0
         self._page: dict[int, list[int]] = {}

@@ -1,13 +1,13 @@
 """Tables whose rows are packed bytes, written to their changelog by the run.
 
-Recovery, standby and rebalancing are Faust's. Rows are kept per partition, so that a partition that moves takes
-its rows with it, and are written together with the marks of what they have taken in (see ``state.marks``).
+Recovery, standby and rebalancing are Faust's. Rows are kept per partition, in memory or on disk (see
+``state.rows``), and are written together with the marks of what they have taken in (see ``state.marks``).
 """
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+import time
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import faust
@@ -15,6 +15,7 @@ import msgspec
 from faust.types import TP, EventT
 
 from state.marks import PARTITION_ROW_KEY, PARTITION_ROW_VERSION, Marks, PartitionRow
+from state.rows import MemoryPartitions, Partitions, Position, Rows, Written
 
 CHANGE_BYTES = 750_000
 """Rows of one change, at most: with keys and framing they fit into one record batch of 1 MB."""
@@ -22,23 +23,33 @@ CHANGE_BYTES = 750_000
 _partition_row_decoder = msgspec.msgpack.Decoder(PartitionRow)
 _encode = msgspec.msgpack.Encoder().encode
 
-Rows = dict[bytes, bytes]
-
 
 class RowVersionError(RuntimeError):
     """A row was written by a newer version of this program."""
 
 
 class RunTable(faust.Table[bytes, bytes]):
-    """A Faust table of packed rows: key bytes to row bytes, apart for each partition."""
+    """A Faust table of packed rows: key bytes to row bytes, apart for each partition.
 
-    rows: defaultdict[int, Rows]
+    Parameters
+    ----------
+    app
+        The Faust app; the table must be added to ``app.tables``, else it is not recovered.
+    name, changelog, partitions
+        Of the table, of its changelog's topic, and how many partitions both have.
+    rows
+        Where rows are kept; in memory unless given.
 
-    generation: int
-    """Counts rebalances: what an agent derives from rows must be derived anew after one."""
+    Attributes
+    ----------
+    generation
+        Counts rebalances: what an agent derives from rows must be derived anew after one.
+    """
 
-    def __init__(self, app: faust.App, *, name: str, changelog: str, partitions: int) -> None:
-        self.rows = defaultdict(dict)
+    def __init__(
+        self, app: faust.App, *, name: str, changelog: str, partitions: int, rows: Partitions | None = None
+    ) -> None:
+        self.rows: Partitions = MemoryPartitions() if rows is None else rows
         self.generation = 0
         self._partitions = partitions
         topic = app.topic(
@@ -58,9 +69,10 @@ class RunTable(faust.Table[bytes, bytes]):
     async def on_start(self) -> None:
         """Start without a store of Faust's and without declaring the changelog: topics stand before we start."""
 
-    def persisted_offset(self, tp: TP) -> int | None:  # noqa: ARG002
-        """None: nothing is kept on disk, recovery reads the whole changelog."""
-        return None
+    def persisted_offset(self, tp: TP) -> int | None:
+        """Offset up to which the rows of a changelog's partition are whole: recovery reads what follows."""
+        position = self.rows[tp.partition].position
+        return None if position is None else position.offset
 
     async def need_active_standby_for(self, tp: TP) -> bool:  # noqa: ARG002
         """Whether a standby must be read before it becomes active: always."""
@@ -72,11 +84,10 @@ class RunTable(faust.Table[bytes, bytes]):
             rows = self.rows[event.message.partition]
             # The transport makes a message of a run of records, which Faust's types do not know.
             records: Sequence[Any] = event.message.value  # type: ignore[assignment]
-            for record in records:
-                if record.value is None:
-                    rows.pop(record.key, None)
-                else:
-                    rows[record.key] = record.value
+            last = records[-1]
+            rows.write(
+                ((record.key, record.value) for record in records), Position(last.offset, last.timestamp)
+            )
 
     async def on_rebalance(
         self,
@@ -85,12 +96,10 @@ class RunTable(faust.Table[bytes, bytes]):
         newly_assigned: set[TP],
         generation_id: int = 0,  # noqa: ARG002
     ) -> None:
-        """Drop the rows of partitions that left or come anew: their changelog is read again from the start."""
+        """Let go of partitions that left or come anew: what is not kept on disk is read from the changelog again."""
         self.generation += 1
         changelog = self.changelog_topic.get_topic_name()
-        kept = {tp.partition for tp in assigned - newly_assigned if tp.topic == changelog}
-        for partition in [partition for partition in self.rows if partition not in kept]:
-            del self.rows[partition]
+        self.rows.keep_only({tp.partition for tp in assigned - newly_assigned if tp.topic == changelog})
 
     async def on_recovery_completed(self, active_tps: set[TP], standby_tps: set[TP]) -> None:
         """Nothing to do: rows are in place as soon as they are read."""
@@ -100,8 +109,8 @@ class RunTable(faust.Table[bytes, bytes]):
         return Change(self.rows[partition], self._partitions)
 
     def count_rows(self) -> int:
-        """Rows in all partitions held here, their partition rows not counted."""
-        return sum(len(rows) - (PARTITION_ROW_KEY in rows) for rows in self.rows.values())
+        """Rows held here; an estimate when they are kept on disk."""
+        return self.rows.count()
 
 
 class Change:
@@ -133,19 +142,23 @@ class Change:
         """Delete a row."""
         self._changed[key] = None
 
-    def keys(self) -> Iterator[bytes]:
-        """Keys of all rows before the change, in the order in which they first came."""
-        return (key for key in self._rows if key != PARTITION_ROW_KEY)
-
-    def records(self) -> list[tuple[bytes, bytes | None]]:
+    def records(self) -> list[Written]:
         """The changed rows and the partition's own, for one record batch."""
         own = _encode(PartitionRow(marks=self.marks.pack(), stage=self.stage))
         return [*self._changed.items(), (PARTITION_ROW_KEY, own)]
 
-    def apply(self) -> None:
-        """Let everybody see the change; call it once the record batch is acknowledged."""
-        for key, row in self.records():
-            if row is None:
-                self._rows.pop(key, None)
-            else:
-                self._rows[key] = row
+    def apply(self, first: int) -> None:
+        """Let everybody see the change; call it once the record batch is acknowledged.
+
+        Parameters
+        ----------
+        first
+            Offset that Kafka gave to the first record of the batch, below 0 if it is not known.
+        """
+        records = self.records()
+        position = self._rows.position
+        # Where a batch does not follow the one before, somebody else has written in between (a worker that slept),
+        # or Kafka took a batch twice. The position stays: the next recovery reads all that came after it.
+        if first == (0 if position is None else position.offset + 1):
+            position = Position(first + len(records) - 1, int(time.time() * 1000))
+        self._rows.write(records, position)

@@ -194,9 +194,9 @@ class Runner:
         await senders.outgoing.send(outgoing)
         await self._check_owner(run)
         records = [Record(key, row) for key, row in change.records()]
-        await senders.rows.send_whole(table.changelog_topic.get_topic_name(), run.partition, records)
+        first = await senders.rows.send_whole(table.changelog_topic.get_topic_name(), run.partition, records)
         await self._check_owner(run)
-        change.apply()
+        change.apply(first)
 
     async def _own_senders(self) -> Senders:
         async with self._starting:

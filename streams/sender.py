@@ -102,29 +102,34 @@ class Sender:
     async def _send_in_order(self, topic: str, partition: int, records: Sequence[Record]) -> None:
         sent = 0
         while sent < len(records):
-            sent += await self._retry(topic, partition, records, sent)
+            count, _ = await self._retry(topic, partition, records, sent)
+            sent += count
 
-    async def send_whole(self, topic: str, partition: int, records: Sequence[Record]) -> None:
+    async def send_whole(self, topic: str, partition: int, records: Sequence[Record]) -> int:
         """Send records as exactly one record batch, which Kafka appends whole or not at all.
+
+        Returns
+        -------
+        Offset of the first record; below 0 if Kafka does not say, as it may for a batch that it took at an earlier try.
 
         Raises
         ------
         AfreshError
             When they do not fit into one batch, or Kafka refuses it for good.
         """
-        if not records:
-            return
-        await self._retry(topic, partition, records, 0, least=len(records))
+        _, first = await self._retry(topic, partition, records, 0, least=len(records))
+        return first
 
     async def _retry(
         self, topic: str, partition: int, records: Sequence[Record], start: int, least: int = 1
-    ) -> int:
+    ) -> tuple[int, int]:
+        """Send one batch until Kafka takes it; return how many records it holds, and the offset of its first."""
         attempt = 0
         while True:
             batch, count = self._fill(topic, records, start, least)
             try:
                 delivered = await self._producer.send_batch(batch, topic, partition=partition)
-                await delivered
+                acknowledged = await delivered
             except KafkaError as error:
                 if not (error.retriable or isinstance(error, KafkaTimeoutError)):
                     raise AfreshError(f"Kafka refuses records for {topic}: {error!r}.") from error
@@ -136,7 +141,7 @@ class Sender:
                 await asyncio.sleep(wait)
                 attempt += 1
             else:
-                return count
+                return count, acknowledged.offset
 
     def _fill(self, topic: str, records: Sequence[Record], start: int, least: int) -> tuple[Any, int]:
         batch = self._producer.create_batch()

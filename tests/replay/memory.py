@@ -96,9 +96,11 @@ class MemoryRunner:
                 self.log.append(topic, partition, record)
         if self.crash(f"{self.stage}: sent"):
             raise CrashError
+        changelog = table.changelog_topic.get_topic_name()
+        first = len(self.log.partitions[changelog, run.partition])
         for key, row in change.records():
-            self.log.append(table.changelog_topic.get_topic_name(), run.partition, Record(key, row))
-        change.apply()
+            self.log.append(changelog, run.partition, Record(key, row))
+        change.apply(first)
         if self.crash(f"{self.stage}: written"):
             raise CrashError
 
@@ -153,7 +155,7 @@ class Pipeline:
         for table in self.tables.values():
             name = table.changelog_topic.get_topic_name()
             for (topic, partition), records in self.log.partitions.items():
-                if topic == name:
+                if topic == name and records:
                     event: Any = SimpleNamespace(message=SimpleNamespace(partition=partition, value=records))
                     table.apply_changelog_batch([event])
         self.follow()
@@ -221,7 +223,11 @@ class Pipeline:
 
     def rows(self) -> dict[str, dict[int, dict[bytes, bytes]]]:
         """Rows of every table, by partition."""
-        return {
-            name: {partition: dict(rows) for partition, rows in sorted(table.rows.items()) if rows}
+        held = {
+            name: {
+                partition: dict(table.rows[partition].items())
+                for partition in range(self.settings.partitions)
+            }
             for name, table in self.tables.items()
         }
+        return {name: {p: rows for p, rows in table.items() if rows} for name, table in held.items()}

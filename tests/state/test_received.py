@@ -6,7 +6,8 @@ from hypothesis import strategies as st
 
 from state import received
 from state.received import PAGE, ReceivedWindow
-from state.tables import Change, Rows
+from state.rows import MemoryRows
+from state.tables import Change
 
 SMALL_PAGE = 4
 
@@ -19,11 +20,11 @@ def reference(accepted: list[int], pages: int) -> set[int]:
     return set(accepted[max(0, page - pages + 1) * SMALL_PAGE :])
 
 
-def write(window: ReceivedWindow, rows: Rows, since: int) -> list[bytes]:
+def write(window: ReceivedWindow, rows: MemoryRows, since: int) -> list[bytes]:
     change = Change(rows, 1)
     window.write(change, since)
     written = [key for key, _ in change.records() if key]
-    change.apply()
+    change.apply(0)
     return written
 
 
@@ -32,7 +33,7 @@ def test_the_window_is_that_of_a_list_of_all_keys_also_when_rebuilt_from_its_row
     keys: list[list[int]], pages: int, rebuilt_after: set[int]
 ) -> None:
     with patch.object(received, "PAGE", SMALL_PAGE):
-        rows, accepted = Rows(), list[int]()
+        rows, accepted = MemoryRows(), list[int]()
         window = ReceivedWindow(rows, pages * SMALL_PAGE)
         for number, run in enumerate(keys):
             since = window.count
@@ -49,7 +50,7 @@ def test_the_window_is_that_of_a_list_of_all_keys_also_when_rebuilt_from_its_row
 @given(st.lists(st.integers(1, 60), max_size=80), st.sets(st.integers(0, 80)))
 def test_the_rows_are_the_same_wherever_the_runs_end(keys: list[int], ends: set[int]) -> None:
     with patch.object(received, "PAGE", SMALL_PAGE):
-        whole, cut = Rows(), Rows()
+        whole, cut = MemoryRows(), MemoryRows()
         for rows, cuts in ((whole, {len(keys)}), (cut, ends | {len(keys)})):
             window, since = ReceivedWindow(rows, 3 * SMALL_PAGE), 0
             for number, key in enumerate([*keys, 0]):
@@ -62,7 +63,7 @@ def test_the_rows_are_the_same_wherever_the_runs_end(keys: list[int], ends: set[
 
 
 def test_the_order_in_which_pages_are_recovered_does_not_matter() -> None:
-    rows = Rows()
+    rows = MemoryRows()
     window = ReceivedWindow(rows, 3 * PAGE)
     for key in range(1, 5 * PAGE + 10):
         window.add(key)
@@ -87,14 +88,14 @@ def test_a_size_below_a_page_is_a_page() -> None:
 
 
 def test_a_window_of_nothing_drops_nothing_and_writes_nothing() -> None:
-    window, rows = ReceivedWindow({}, 0), Rows()
+    window, rows = ReceivedWindow({}, 0), MemoryRows()
     assert window.add(7)
     assert window.add(7)
     assert write(window, rows, 0) == []
 
 
 def test_a_run_writes_only_the_pages_that_it_filled() -> None:
-    rows = Rows()
+    rows = MemoryRows()
     window = ReceivedWindow(rows, 8 * PAGE)
     for key in range(1, 3 * PAGE):
         window.add(key)
@@ -107,12 +108,12 @@ def test_a_run_longer_than_the_window_writes_every_page_once() -> None:
     window = ReceivedWindow({}, 2 * PAGE)
     for key in range(1, 7 * PAGE):
         window.add(key)
-    assert len(write(window, {}, 0)) == 2
+    assert len(write(window, MemoryRows(), 0)) == 2
 
 
 @pytest.mark.parametrize("key", [1, 2**64 - 1])
 def test_keys_of_64_bits_survive_the_rows(key: int) -> None:
-    rows = Rows()
+    rows = MemoryRows()
     window = ReceivedWindow(rows, PAGE)
     window.add(key)
     write(window, rows, 0)

@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from state.marks import PARTITION_ROW_KEY, PARTITION_ROW_VERSION, PartitionRow
-from state.tables import Change, Rows, RowVersionError, RunTable
+from state.rows import MemoryRows, Position
+from state.tables import Change, RowVersionError, RunTable
 from streams.app import create_app
 from streams.settings import Settings
 
@@ -33,14 +34,22 @@ def edit(change: Change, key: bytes, row: bytes | None) -> None:
         change.put(key, row)
 
 
+def rows_of(table: RunTable) -> dict[int, dict[bytes, bytes]]:
+    held = {partition: dict(table.rows[partition].items()) for partition in range(4)}
+    return {partition: rows for partition, rows in held.items() if rows}
+
+
 def changelog_run(partition: int, *records: tuple[bytes, bytes | None]) -> Any:
-    run = [SimpleNamespace(key=key, value=row) for key, row in records]
+    run = [
+        SimpleNamespace(key=key, value=row, offset=offset, timestamp=1000 + offset)
+        for offset, (key, row) in enumerate(records)
+    ]
     return SimpleNamespace(message=SimpleNamespace(partition=partition, value=run))
 
 
 @given(st.lists(edits, max_size=5))
 def test_a_change_sees_its_own_edits_and_others_see_them_once_it_is_applied(changes: list[Any]) -> None:
-    rows, model = Rows(), Rows()
+    rows, model = MemoryRows(), dict[bytes, bytes]()
     for each in changes:
         change, before = Change(rows, 1), dict(rows)
         seen = dict(model)
@@ -49,27 +58,27 @@ def test_a_change_sees_its_own_edits_and_others_see_them_once_it_is_applied(chan
             seen[key] = row
             assert change.get(key) == row
         assert rows == before
-        change.apply()
+        change.apply(0)
         model = {key: row for key, row in seen.items() if row is not None}
         assert {key: row for key, row in rows.items() if key != PARTITION_ROW_KEY} == model
 
 
 @given(st.lists(edits, max_size=5))
 def test_rows_recovered_from_the_records_of_all_changes_are_the_rows(changes: list[Any]) -> None:
-    rows, log = Rows(), list[tuple[bytes, bytes | None]]()
+    rows, log = MemoryRows(), list[tuple[bytes, bytes | None]]()
     for number, each in enumerate(changes):
         change = Change(rows, 1)
         change.marks.count("events", 0, number)
         for key, row in each:
             edit(change, key, row)
         log += change.records()
-        change.apply()
-    recovered: Rows = {key: row for key, row in dict(log).items() if row is not None}
+        change.apply(0)
+    recovered = MemoryRows({key: row for key, row in dict(log).items() if row is not None})
     assert recovered == rows
 
 
 def test_a_change_that_is_dropped_leaves_nothing() -> None:
-    rows = {b"a": b"1"}
+    rows = MemoryRows({b"a": b"1"})
     change = Change(rows, 1)
     change.put(b"a", b"2")
     change.delete(b"a")
@@ -81,12 +90,12 @@ def test_a_change_that_is_dropped_leaves_nothing() -> None:
 
 
 def test_marks_and_stage_stand_in_the_partitions_row() -> None:
-    rows = Rows()
+    rows = MemoryRows()
     change = Change(rows, 2)
     change.marks.count("events", 1, 7)
     change.stage = b"weights"
     assert [key for key, _ in change.records()] == [PARTITION_ROW_KEY]
-    change.apply()
+    change.apply(0)
     again = Change(rows, 2)
     assert not again.marks.count("events", 1, 7)
     assert again.marks.count("events", 1, 8)
@@ -94,27 +103,22 @@ def test_marks_and_stage_stand_in_the_partitions_row() -> None:
 
 
 def test_a_row_edited_twice_is_written_once() -> None:
-    change = Change(Rows(), 1)
+    change = Change(MemoryRows(), 1)
     change.put(b"a", b"1")
     change.delete(b"a")
     change.put(b"a", b"2")
     assert change.records()[:-1] == [(b"a", b"2")]
 
 
-def test_the_keys_of_a_partition_are_those_of_its_rows_alone() -> None:
-    rows = {b"z": b"", PARTITION_ROW_KEY: b"", b"a": b""}
-    assert list(Change(rows, 1).keys()) == [b"z", b"a"]
-
-
 def test_a_partitions_row_of_a_newer_version_is_refused_by_name() -> None:
     newer = msgspec.msgpack.encode(PartitionRow(version=PARTITION_ROW_VERSION + 1))
     with pytest.raises(RowVersionError, match=r"partition's row has version 2; this program knows 1"):
-        Change({PARTITION_ROW_KEY: newer}, 1)
+        Change(MemoryRows({PARTITION_ROW_KEY: newer}), 1)
 
 
 def test_fields_that_a_newer_program_appended_to_a_row_of_the_same_version_are_passed_over() -> None:
     longer = msgspec.msgpack.encode([PARTITION_ROW_VERSION, {}, b"stage", "new"])
-    assert Change({PARTITION_ROW_KEY: longer}, 1).stage == b"stage"
+    assert Change(MemoryRows({PARTITION_ROW_KEY: longer}), 1).stage == b"stage"
 
 
 def test_runs_of_the_changelog_are_applied_in_order_to_their_partition(table: RunTable) -> None:
@@ -125,7 +129,7 @@ def test_runs_of_the_changelog_are_applied_in_order_to_their_partition(table: Ru
             changelog_run(1, (b"b", None), (b"never there", None)),
         ]
     )
-    assert table.rows == {1: {b"a": b"2"}, 2: {b"a": b"9"}}
+    assert rows_of(table) == {1: {b"a": b"2"}, 2: {b"a": b"9"}}
 
 
 def test_rows_are_counted_without_those_of_partitions(table: RunTable) -> None:
@@ -137,11 +141,13 @@ def test_rows_are_counted_without_those_of_partitions(table: RunTable) -> None:
 
 async def test_a_rebalance_drops_the_rows_of_partitions_that_left_or_come_anew(table: RunTable) -> None:
     for partition in range(4):
-        table.rows[partition][b"a"] = b"1"
+        table.rows[partition].write([(b"a", b"1")], Position(7, 0))
     stays, comes = TP(CHANGELOG, 0), TP(CHANGELOG, 1)
     assigned = {stays, comes, TP("test.events", 2)}
     await table.on_rebalance(assigned, revoked={TP(CHANGELOG, 3)}, newly_assigned={comes})
-    assert dict(table.rows) == {0: {b"a": b"1"}}
+    assert rows_of(table) == {0: {b"a": b"1"}}
+    offsets = [table.persisted_offset(TP(CHANGELOG, partition)) for partition in range(4)]
+    assert offsets == [7, None, None, None]
 
 
 async def test_every_rebalance_counts_as_a_generation(table: RunTable) -> None:
@@ -153,10 +159,36 @@ async def test_every_rebalance_counts_as_a_generation(table: RunTable) -> None:
 def test_a_change_of_the_table_is_one_of_its_partition(table: RunTable) -> None:
     change = table.change(3)
     change.put(b"a", b"1")
-    change.apply()
-    assert table.rows[3][b"a"] == b"1"
+    change.apply(0)
+    assert table.rows[3].get(b"a") == b"1"
     assert table.count_rows() == 1
 
 
-def test_nothing_is_kept_on_disk_so_recovery_reads_the_whole_changelog(table: RunTable) -> None:
-    assert table.persisted_offset(TP(CHANGELOG, 0)) is None
+def test_recovery_goes_on_where_the_rows_end(table: RunTable) -> None:
+    place = TP(CHANGELOG, 1)
+    assert table.persisted_offset(place) is None
+    table.apply_changelog_batch([changelog_run(1, (b"a", b"1"), (b"b", b"1"))])
+    assert table.persisted_offset(place) == 1
+    assert table.rows[1].position == Position(offset=1, time=1001)
+
+
+def written(table: RunTable, first: int) -> int | None:
+    """Write a row and the partition's own as a batch that begins at an offset; return how far rows are whole."""
+    change = table.change(1)
+    change.put(b"a", b"1")
+    change.apply(first)
+    return table.persisted_offset(TP(CHANGELOG, 1))
+
+
+def test_the_position_moves_on_with_every_batch_that_follows_the_one_before(table: RunTable) -> None:
+    assert [written(table, first) for first in (0, 2, 4)] == [1, 3, 5]
+
+
+@pytest.mark.parametrize("first", [3, 0, -1])
+def test_the_position_stays_when_somebody_wrote_in_between_so_that_recovery_reads_what_that_was(
+    table: RunTable, first: int
+) -> None:
+    assert written(table, 0) == 1
+    assert written(table, first) == 1
+    assert written(table, first + 2 if first > 0 else 7) == 1
+    assert table.rows[1].get(b"a") == b"1"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from types import SimpleNamespace
@@ -82,6 +83,7 @@ class FakeProducer:
         self.tried = 0
         self.batches: list[tuple[str, int, list[tuple[bytes | None, bytes | None]]]] = []
         self.headers: list[Any] = []
+        self.ends: Counter[tuple[str, int]] = Counter()
 
     def create_batch(self) -> Any:
         batch = BatchBuilder(BATCH_BYTES, 0)
@@ -103,7 +105,8 @@ class FakeProducer:
             acknowledged.set_exception(self.failures.pop(0))
         else:
             self.batches.append((topic, partition, batch.taken))
-            acknowledged.set_result(None)
+            acknowledged.set_result(SimpleNamespace(offset=self.ends[topic, partition]))
+            self.ends[topic, partition] += len(batch.taken)
         await asyncio.sleep(0)
         return acknowledged
 

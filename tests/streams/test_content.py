@@ -40,7 +40,7 @@ def requests(pipeline: Pipeline) -> list[TextRequest]:
 
 
 def row_of(pipeline: Pipeline, item: str) -> ContentRow:
-    packed = pipeline.tables["content"].rows[partition_of(item.encode(), 2)][item.encode()]
+    packed = pipeline.rows()["content"][partition_of(item.encode(), 2)][item.encode()]
     return content.unpack(packed)
 
 
@@ -124,7 +124,7 @@ async def test_a_deleted_item_is_not_available_and_fed_again_it_is(pipeline: Pip
     pipeline.feed(pipeline.topics.items.name, "i1", None)
     await pipeline.drain()
     assert not pipeline.catalogue.available.any()
-    assert b"i1" not in pipeline.tables["content"].rows[partition_of(b"i1", 2)]
+    assert pipeline.tables["content"].rows[partition_of(b"i1", 2)].get(b"i1") is None
 
     pipeline.item("i1", text="a pig")
     await pipeline.drain()
@@ -139,7 +139,7 @@ async def test_an_item_fed_deleted_and_fed_again_in_one_run_is_there(pipeline: P
     put(pipeline, GOOD.replace(b"Babe", b"Babe 2"))
     await pipeline.drain()
     assert pipeline.catalogue.available.tolist() == [True]
-    packed = pipeline.tables["content"].rows[0][b"i1"]
+    packed = pipeline.rows()["content"][0][b"i1"]
     assert content.unpack(packed).title == "Babe 2"
 
 

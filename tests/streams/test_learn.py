@@ -80,5 +80,5 @@ async def test_learning_of_a_run_that_was_dropped_leaves_no_traces(pipeline: Pip
     runner.crash = lambda _: False
     await pipeline.tables["behaviour"].on_rebalance(set(), set(), set())
     await pipeline.step(topic, 0, 10)
-    row = behaviour.unpack([pipeline.tables["behaviour"].rows[0][b"a"]])[0]
+    row = behaviour.unpack([pipeline.rows()["behaviour"][0][b"a"]])[0]
     assert int(row["examples"]) == 1

@@ -31,7 +31,7 @@ async def test_items_and_embeddings_of_a_partition_do_not_overwrite_each_other(t
 
     process: Any = Content(Runner(app, "content"), table, settings, topics).agent
     await process(FakeStream(item(0, "t")))
-    before = rows.unpack(table.rows[0][b"a"])
+    before = rows.unpack(table.rows[0].get(b"a") or b"")
     vector = FakeEvent(
         [
             record(
@@ -40,5 +40,5 @@ async def test_items_and_embeddings_of_a_partition_do_not_overwrite_each_other(t
         ]
     )
     await process(FakeStream(item(1, "t", False), vector))
-    after = rows.unpack(table.rows[0][b"a"])
+    after = rows.unpack(table.rows[0].get(b"a") or b"")
     assert (after.available, after.embedding) == (False, b"\0\0")

@@ -27,7 +27,7 @@ def examples(pipeline: Pipeline) -> list[Example]:
 
 
 def row_of(pipeline: Pipeline, user: str) -> users.UserRow:
-    return users.unpack(pipeline.tables["users"].rows[0][user.encode()])
+    return users.unpack(pipeline.tables["users"].rows[0].get(user.encode()))
 
 
 async def test_an_example_is_who_the_user_was_just_before(pipeline: Pipeline) -> None:

@@ -134,10 +134,15 @@ async def test_rows_are_sent_again_as_one_batch() -> None:
     assert producer.batches == [("t", 0, [(b"a", b"1"), (b"", None)])]
 
 
+async def test_the_offset_of_the_first_record_is_that_which_kafka_gave_it() -> None:
+    sender = Sender(FakeProducer())
+    offsets = [await sender.send_whole("t", 0, [Record(b"a", b"1")] * count) for count in (3, 1, 2)]
+    assert offsets == [0, 3, 4]
+
+
 async def test_no_records_are_no_batch() -> None:
     producer = FakeProducer()
     await Sender(producer).send(Outgoing(1))
-    await Sender(producer).send_whole("t", 0, [])
     assert producer.tried == 0
 
 
