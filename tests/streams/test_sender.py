@@ -92,10 +92,10 @@ async def test_a_batch_leaves_only_when_the_one_before_is_acknowledged() -> None
             self.waiting += 1
             acknowledged = await super().send_batch(batch, topic, partition=partition)
 
-            async def later() -> None:
+            async def later() -> Any:
                 await asyncio.sleep(0.001)
                 self.waiting -= 1
-                await acknowledged
+                return await acknowledged
 
             return later()
 
