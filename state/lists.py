@@ -5,10 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from importlib.resources import files
+from uuid import uuid4
 
 import msgspec
 from redis.asyncio import Redis
 from redis.exceptions import NoScriptError
+
+MARK_SECONDS = 3600
+"""Life of a writer's mark after its last call."""
 
 _SCRIPT = files("state").joinpath("replace_unless_newer.lua").read_text()
 _encode = msgspec.json.Encoder().encode
@@ -85,6 +89,8 @@ class ListStore:
         self._namespace = namespace
         self._ttl = ttl_seconds
         self._sha = ""
+        self._mark_key = f"{namespace}:writer:{uuid4().hex}"
+        self._marked = 0
 
     async def push(self, lists: Sequence[UserList]) -> int:
         """Write users' lists in one round trip; return how many were withheld by the guard.
@@ -117,6 +123,22 @@ class ListStore:
             self._sha = ""
             return await self._write(values)
         return len(values) - int(sum(written))
+
+    async def has_lost(self) -> bool:
+        """Whether Redis has lost what it held since the last call: flushed, started empty or from an older copy.
+
+        Each call counts a key of our own up by one and looks at what stood there.
+
+        Raises
+        ------
+        redis.exceptions.RedisError
+            When Redis does not answer or refuses.
+        """
+        held = await self._redis.set(self._mark_key, self._marked + 1, ex=MARK_SECONDS, get=True)
+        # More than was acknowledged is no loss: an answer may have been lost on its way.
+        lost = int(held or 0) < self._marked
+        self._marked += 1
+        return lost
 
     async def ping(self) -> bool:
         """Whether Redis answers."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Iterator
 from typing import NamedTuple, Protocol
 
 from state.marks import PARTITION_ROW_KEY
@@ -48,6 +48,9 @@ class Rows(Readable, Protocol):
     def get(self, key: bytes, /) -> bytes | None:
         """Row of a key."""
 
+    def keys_now(self) -> Iterator[bytes]:
+        """All keys as of now, to be gone through slowly while rows are written."""
+
     def write(self, written: Iterable[Written], position: Position | None) -> None:
         """Write rows and the position that they bring about, together or not at all."""
 
@@ -72,6 +75,10 @@ class MemoryRows(dict[bytes, bytes]):
     """Rows in memory: gone with the process."""
 
     position: Position | None = None
+
+    def keys_now(self) -> Iterator[bytes]:
+        """All keys as of now, to be gone through slowly while rows are written."""
+        return iter(list(self))
 
     def write(self, written: Iterable[Written], position: Position | None) -> None:
         """Write rows and the position that they bring about."""

@@ -29,6 +29,7 @@ LAG_SECONDS = Gauge("afresh_lag_seconds", "Age of the record taken in last, whil
 ROWS = Gauge("afresh_rows", "Rows held by this worker.", ["table"])
 LISTS = Counter("afresh_lists", "Lists made, by what Redis did with them.", ["outcome"])
 REDIS_RETRIES = Counter("afresh_redis_retries", "Writes that Redis did not take at once.")
+REDIS_LOSSES = Counter("afresh_redis_losses", "Times that Redis was found to have lost the lists.")
 CATALOGUE_ITEMS = Gauge("afresh_catalogue_items", "Items in the catalogue.")
 CATALOGUE_EMBEDDED = Gauge(
     "afresh_catalogue_embedded_items", "Items in the catalogue that have an embedding."

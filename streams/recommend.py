@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import partial
 
@@ -14,12 +13,14 @@ from redis.exceptions import RedisError
 
 from models import scorers
 from models.fusion import Fusion
+from state import users as user_rows
 from state.catalogue import Catalogue
 from state.lists import ListStore
 from streams import judge, metrics
 from streams.judge import Judge, ServedLists, Verdicts
 from streams.lister import Lister, Marked
 from streams.runs import Run
+from streams.sweep import Stamp, Sweep, Users
 
 logger = logging.getLogger(__name__)
 
@@ -40,7 +41,15 @@ BACKLOG_POLL_SECONDS = 0.01
 POPULAR_SECONDS = 1.0
 
 REFRESH_SECONDS = 1.0
-"""Pause between two batches of lists made anew."""
+"""Pause of the sweep once no list is out of date."""
+
+REFRESH_USERS = 8
+"""Lists made anew at a time: a user who has just done something must not wait for them."""
+
+REFRESH_REST = 2.0
+"""How much longer than it worked the sweep rests: lists of users who do nothing get a third of the time at most."""
+
+WATCH_SECONDS = 1.0
 
 RETRY_SECONDS = (0.1, 0.5, 1.0, 2.0)
 
@@ -56,12 +65,19 @@ class Recommender:
         Where lists are served from.
     size
         Items in a list.
+    users
+        The users whose lists are ours to make.
     waiting
         Tells how many records wait for the agents whose work lists show.
     """
 
     def __init__(
-        self, catalogue: Catalogue, store: ListStore, size: int, waiting: Callable[[], int] = lambda: 0
+        self,
+        catalogue: Catalogue,
+        store: ListStore,
+        size: int,
+        users: Users,
+        waiting: Callable[[], int] = lambda: 0,
     ) -> None:
         self._waiting = waiting
         self._catalogue = catalogue
@@ -71,7 +87,10 @@ class Recommender:
         self._fusion: dict[int, Fusion] = {}
         self._verdicts: dict[int, Verdicts] = {}
         self._marked: dict[str, Marked] = {}
-        self._made: OrderedDict[str, tuple[float, int, Marked]] = OrderedDict()
+        self._users = users
+        self._sweep = Sweep(users.names, judge.SERVED_LIMIT)
+        self._weights_version: dict[int, int] = {}
+        self._popular_pushed = -1
         # A list made anew must not come to rest on a newer one of the same user.
         self._serving = asyncio.Lock()
         self._finishing: list[Callable[[], object]] = []
@@ -84,9 +103,15 @@ class Recommender:
 
     def mark(self, partition: int, packed: bytes, marked: Mapping[str, Marked]) -> None:
         """Mark users for a new list, once their rows are safe; ``packed`` is what the judge kept."""
-        self._fusion[partition], self._verdicts[partition] = judge.unpack(packed)
+        self._learn_weights(partition, packed)
         self._marked.update(marked)
         self._wake.set()
+
+    def _learn_weights(self, partition: int, packed: bytes) -> None:
+        before = self._fusion.get(partition)
+        self._fusion[partition], self._verdicts[partition] = judge.unpack(packed)
+        if before is None or not np.array_equal(before.omega, self._fusion[partition].omega):
+            self._weights_version[partition] = self._weights_version.get(partition, 0) + 1
 
     async def finish(self, run: Run) -> None:
         """Allow a run to be committed once the lists of all users marked so far stand in Redis."""
@@ -99,8 +124,7 @@ class Recommender:
         """Keep only what belongs to these partitions."""
         self._fusion = {p: each for p, each in self._fusion.items() if p in partitions}
         self._verdicts = {p: each for p, each in self._verdicts.items() if p in partitions}
-        kept = (item for item in self._made.items() if item[1][2].partition in partitions)
-        self._made = OrderedDict(kept)
+        self._sweep.forget(partitions)
 
     async def loop(self) -> None:
         """Make and push lists for ever."""
@@ -127,32 +151,53 @@ class Recommender:
             self._room.release()
 
     async def refresh_loop(self, age_seconds: float) -> None:
-        """Make lists anew that are older than so many seconds and than the Catalogue, while nobody is marked."""
+        """Make lists anew that are older than so many seconds and out of date, while nobody is marked."""
         while True:
-            await asyncio.sleep(REFRESH_SECONDS)
-            await self.refresh(age_seconds)
+            started = time.perf_counter()
+            made = await self.refresh(age_seconds)
+            rest = REFRESH_REST * (time.perf_counter() - started)
+            await asyncio.sleep(rest if made else REFRESH_SECONDS)
 
-    async def refresh(self, age_seconds: float) -> None:
-        """Make one batch of outdated lists anew."""
+    async def refresh(self, age_seconds: float) -> int:
+        """Make one batch of outdated lists anew; return how many they were."""
         async with self._serving:
-            if not self._marked and self._waiting() <= BACKLOG:
-                await self._serve(self._outdated(time.monotonic() - age_seconds), refreshed=True)
+            if self._marked or self._waiting() > BACKLOG:
+                return 0
+            outdated = self._sweep.outdated(REFRESH_USERS, age_seconds, self._stamps())
+            marked = [self._as_of_now(user, partition) for user, partition in outdated.items()]
+            await self._serve([each for each in marked if each is not None], refreshed=True)
+            return len(marked)
 
-    def _outdated(self, before: float) -> list[Marked]:
-        """Users whose list was made before a time, and before the Catalogue changed; oldest lists first."""
-        outdated: list[Marked] = []
-        for made_at, version, marked in self._made.values():
-            if made_at > before or len(outdated) == BATCH_USERS:
-                break
-            if version != self._catalogue.version:
-                outdated.append(marked)
-        return outdated
+    def _stamps(self) -> dict[int, Stamp]:
+        """What lists would be made from now, by partition."""
+        ours = self._users.partitions()
+        for partition in ours - self._fusion.keys():
+            self._learn_weights(partition, self._users.stage(partition))
+        return {each: (self._catalogue.version, self._weights_version[each]) for each in sorted(ours)}
 
-    def _note_made(self, marked: Marked, version: int) -> None:
-        self._made[marked.user] = (time.monotonic(), version, marked)
-        self._made.move_to_end(marked.user)
-        if len(self._made) > judge.SERVED_LIMIT:
-            self._made.popitem(last=False)
+    def _as_of_now(self, user: str, partition: int) -> Marked | None:
+        packed = self._users.row(partition, user)
+        return Marked(user, partition, user_rows.unpack(packed), 0) if packed else None
+
+    async def watch_loop(self) -> None:
+        """Make all lists anew whenever Redis has lost what it held."""
+        while True:
+            await self.watch()
+            await asyncio.sleep(WATCH_SECONDS)
+
+    async def watch(self) -> None:
+        """Take every list for out of date if Redis has lost what it held."""
+        # No list may be under way: written before the loss and noted after it, it would count as standing there.
+        async with self._serving:
+            try:
+                lost = await self._store.has_lost()
+            except (RedisError, OSError):
+                return
+            if lost:
+                logger.warning("Redis has lost what it held: all lists are made anew")
+                metrics.REDIS_LOSSES.inc()
+                self._sweep.start_over()
+                self._popular_pushed = -1
 
     async def _serve(self, marked: Sequence[Marked], *, refreshed: bool = False) -> None:
         started = time.perf_counter()
@@ -161,13 +206,13 @@ class Recommender:
         if not marked:
             return
         learned = [self._fusion[each.partition] for each in marked]
-        version = self._catalogue.version
+        stamps = [(self._catalogue.version, self._weights_version[each.partition]) for each in marked]
         made = self._lister.make(marked, learned)
         lists = [each for each, _ in made]
         withheld = await retry(partial(self._store.push, lists))
-        for (made_list, served), each in zip(made, marked, strict=True):
+        for (made_list, served), each, stamp in zip(made, marked, stamps, strict=True):
             self._served.put(made_list.user, served)
-            self._note_made(each, version)
+            self._sweep.note(each.user, each.partition, stamp)
             if not refreshed:
                 metrics.EVENT_TO_REDIS.observe(max(time.time() - each.received / 1000.0, 0.0))
         metrics.LISTS.labels("withheld").inc(withheld)
@@ -177,10 +222,9 @@ class Recommender:
 
     async def popular_loop(self, ours: Callable[[], bool]) -> None:
         """Push the popular lists of all domains whenever the Catalogue has changed, while they are ours to push."""
-        pushed = -1
         while True:
-            if ours() and self._catalogue.version != pushed:
-                pushed = self._catalogue.version
+            if ours() and self._catalogue.version != self._popular_pushed:
+                self._popular_pushed = self._catalogue.version
                 await retry(partial(self._store.push_popular, self._lister.popular()))
             await asyncio.sleep(POPULAR_SECONDS)
 

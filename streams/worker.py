@@ -32,6 +32,7 @@ from streams.profile import Profile
 from streams.recommend import Recommender
 from streams.runs import Runner
 from streams.settings import Settings
+from streams.sweep import TableUsers
 from streams.topics import Topics
 
 logger = logging.getLogger(__name__)
@@ -62,7 +63,6 @@ class Worker:
         self.identities = Identities()
         self.redis = Redis.from_url(settings.redis.get_secret_value(), socket_timeout=5.0)
         store = ListStore(self.redis, settings.namespace, settings.list_ttl_seconds)
-        self.recommender = Recommender(self.catalogue, store, settings.list_size, self._waiting)
         self.follower = Follower(
             settings,
             {
@@ -80,6 +80,8 @@ class Worker:
                 ("content", topics.content),
             )
         }
+        users = TableUsers(self.tables["users"], self._partitions_of_users)
+        self.recommender = Recommender(self.catalogue, store, settings.list_size, users, self._waiting)
         self._add_agents(topics)
         self._redis_answers = False
 
@@ -117,9 +119,26 @@ class Worker:
         }
         for name, (agent, channel) in agents.items():
             app.agent(channel, name=name, concurrency=1)(agent)
-        for task in (self.follow, self.make_lists, self.refresh_lists, self.push_popular, self.report):
+        for task in (
+            self.follow,
+            self.make_lists,
+            self.refresh_lists,
+            self.watch_redis,
+            self.push_popular,
+            self.report,
+        ):
             app.task(task)
         app.on_partitions_assigned.connect(self._on_assigned)
+
+    def _partitions_of_users(self) -> set[int]:
+        """Partitions whose users are ours; none before their rows are recovered."""
+        if self._tables_not_ready():
+            return set()
+        topic = Topics(self.settings).interactions.name
+        return {tp.partition for tp in self.app.assigned() if tp.topic == topic}
+
+    def _tables_not_ready(self) -> bool:
+        return self.app.rebalancing or not self.app.tables.actives_ready
 
     def _waiting(self) -> int:
         return self.runners["ingest"].waiting() + self.runners["profile"].waiting()
@@ -148,13 +167,14 @@ class Worker:
         await self.follower.caught_up.wait()
         await self.recommender.refresh_loop(self.settings.list_refresh_seconds)
 
+    async def watch_redis(self) -> None:
+        """Bring lists back that Redis has lost."""
+        await self.recommender.watch_loop()
+
     async def push_popular(self) -> None:
         """Push the popular lists, if the first partition is ours: one worker is enough."""
         await self.follower.caught_up.wait()
-        topic = Topics(self.settings).interactions.name
-        await self.recommender.popular_loop(
-            lambda: any(tp.topic == topic and tp.partition == 0 for tp in self.app.assigned())
-        )
+        await self.recommender.popular_loop(lambda: 0 in self._partitions_of_users())
 
     async def report(self) -> None:
         """Bring the gauges up to date every second."""
@@ -170,7 +190,7 @@ class Worker:
         app = self.app
         if not app.started or not app.assigned():
             return "no partitions assigned"
-        if app.rebalancing or not app.tables.actives_ready:
+        if self._tables_not_ready():
             return "tables not recovered"
         if not self.follower.caught_up.is_set():
             return "catalogue not read"

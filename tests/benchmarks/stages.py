@@ -27,6 +27,7 @@ from streams.profile import Profile
 from streams.recommend import Recommender
 from streams.runs import Run, Runner
 from streams.settings import Settings
+from streams.sweep import TableUsers
 from streams.topics import Topics
 
 
@@ -61,7 +62,7 @@ def stage_app(settings: Settings, stage: str) -> faust.App:
             agent, topic = Ingest(runner, received, Identities(), settings, topics).agent, topics.events
         case "profile":
             users = table("users", topics.users.name)
-            recommender = NoLists(Catalogue(), store, settings.list_size)
+            recommender = NoLists(Catalogue(), store, settings.list_size, TableUsers(users, set))
             agent, topic = Profile(runner, users, recommender, settings, topics).agent, topics.interactions
         case "learn":
             behaviour = table("behaviour", topics.behaviour.name)

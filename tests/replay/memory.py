@@ -25,6 +25,7 @@ from streams.recommend import Recommender
 from streams.runs import KafkaRecord, Run
 from streams.sender import Outgoing, Record, partition_of
 from streams.settings import Settings
+from streams.sweep import TableUsers
 from streams.topics import Topics
 
 CLOCK = 1_700_000_000.0
@@ -119,13 +120,19 @@ class Pipeline:
         app = create_app(self.settings, self.settings.namespace)
         self.catalogue = Catalogue()
         self.store = Store()
-        self.recommender = Recommender(self.catalogue, self.store, self.settings.list_size)  # type: ignore[arg-type]
-        self.recommender._lister = Lister(self.catalogue, self.settings.list_size, now=lambda: CLOCK)
         self.tables = {
             name: RunTable(app, name=name, changelog=topic.name, partitions=self.settings.partitions)
             for name, topic in vars(topics).items()
             if name in ("received", "users", "behaviour", "content")
         }
+        users = TableUsers(self.tables["users"], lambda: set(range(self.settings.partitions)))
+        self.recommender = Recommender(
+            self.catalogue,
+            self.store,  # type: ignore[arg-type]
+            self.settings.list_size,
+            users,
+        )
+        self.recommender._lister = Lister(self.catalogue, self.settings.list_size, now=lambda: CLOCK)
         self._applied: dict[tuple[str, int], int] = {}
         self._recover()
         self.agents: dict[str, Callable[[Run], Any]] = {

@@ -185,3 +185,24 @@ async def test_a_redis_that_is_not_there_is_an_error_of_its_own() -> None:
 def test_the_order_of_timestamps_as_text_is_that_of_the_times(first: float, second: float) -> None:
     earlier, later = sorted((first, second))
     assert timestamp(earlier) <= timestamp(later)
+
+
+async def test_a_redis_that_keeps_what_it_holds_has_lost_nothing(served: Served) -> None:
+    assert [await served.store.has_lost() for _ in range(3)] == [False] * 3
+
+
+async def test_a_redis_that_was_emptied_or_went_back_in_time_has_lost_its_lists(served: Served) -> None:
+    for _ in range(3):
+        await served.store.has_lost()
+    (mark,) = [key async for key in served.redis.scan_iter(f"{served.namespace}:writer:*")]
+    await served.redis.delete(mark)
+    assert [await served.store.has_lost() for _ in range(2)] == [True, False]
+    await served.redis.set(mark, 1)
+    assert [await served.store.has_lost() for _ in range(2)] == [True, False]
+
+
+async def test_two_writers_do_not_take_each_other_for_a_loss(served: Served) -> None:
+    other = ListStore(served.redis, served.namespace, TTL)
+    for _ in range(3):
+        assert not await served.store.has_lost()
+        assert not await other.has_lost()

@@ -13,6 +13,7 @@ from state import content
 from state.catalogue import Catalogue
 from state.content import ContentRow
 from state.lists import PopularList, UserList
+from state.users import pack
 from streams import recommend
 from streams.lister import Marked
 from streams.recommend import BACKLOG, BATCH_USERS, PATIENCE_SECONDS, RUNS_OPEN, Recommender
@@ -30,6 +31,7 @@ class FakeStore:
         self.failures: list[Exception] = []
         self.up = asyncio.Event()
         self.up.set()
+        self.lost = False
 
     async def push(self, lists: Sequence[UserList]) -> int:
         await self.up.wait()
@@ -41,6 +43,30 @@ class FakeStore:
     async def push_popular(self, lists: Sequence[PopularList]) -> int:
         self.popular.append(list(lists))
         return 0
+
+    async def has_lost(self) -> bool:
+        if self.failures:
+            raise self.failures.pop(0)
+        return self.lost
+
+
+class FakeUsers:
+    """A table of users, all of whose partitions are ours."""
+
+    def __init__(self) -> None:
+        self.rows: dict[int, dict[str, bytes]] = {}
+
+    def partitions(self) -> set[int]:
+        return set(self.rows)
+
+    def names(self, partition: int) -> list[str]:
+        return list(self.rows[partition])
+
+    def row(self, partition: int, user: str) -> bytes | None:
+        return self.rows[partition].get(user)
+
+    def stage(self, partition: int) -> bytes:
+        return b""
 
 
 @pytest.fixture
@@ -59,11 +85,13 @@ def catalogue() -> Catalogue:
 
 @pytest.fixture
 def recommender(catalogue: Catalogue, store: FakeStore) -> Recommender:
-    return Recommender(catalogue, store, 5)  # type: ignore[arg-type]
+    return Recommender(catalogue, store, 5, FakeUsers())  # type: ignore[arg-type]
 
 
 def mark(recommender: Recommender, *names: str, revision: int = 1, partition: int = 0) -> None:
     row = user_row("i1", revision=revision)
+    table: Any = recommender._users
+    table.rows.setdefault(partition, {}).update(dict.fromkeys(names, pack(row)))
     recommender.mark(partition, b"", {name: Marked(name, partition, row, 5) for name in names})
 
 
@@ -211,7 +239,7 @@ def backlog(monkeypatch: pytest.MonkeyPatch) -> Backlog:
 @pytest.fixture
 def behind(catalogue: Catalogue, store: FakeStore, backlog: Backlog) -> Recommender:
     """A recommender that asks what waits."""
-    return Recommender(catalogue, store, 5, lambda: backlog.records)  # type: ignore[arg-type]
+    return Recommender(catalogue, store, 5, FakeUsers(), lambda: backlog.records)  # type: ignore[arg-type]
 
 
 async def test_a_backlog_comes_before_lists_until_it_is_worked_off(
@@ -381,6 +409,8 @@ async def test_lists_of_a_partition_that_moved_away_are_not_made_anew(
     mark(recommender, "ann", partition=0)
     mark(recommender, "bob", partition=1)
     await recommender.turn()
+    table: Any = recommender._users
+    del table.rows[0]
     recommender.forget({1})
     taken_off(catalogue, "i3")
     await recommender.refresh(0.0)
@@ -396,3 +426,55 @@ async def test_whoever_is_marked_comes_before_lists_made_anew(
     mark(recommender, "bob")
     await recommender.refresh(0.0)
     assert len(store.pushes) == 1
+
+
+async def test_users_of_whom_nothing_is_known_after_a_start_get_a_list(
+    recommender: Recommender, store: FakeStore
+) -> None:
+    table: Any = recommender._users
+    table.rows[3] = {"ann": pack(user_row("i1", revision=7))}
+    assert await recommender.refresh(60.0) == 1
+    assert [(each.user, each.revision) for each in store.pushes[0]] == [("ann", 7)]
+    assert await recommender.refresh(0.0) == 0
+
+
+async def test_lists_are_made_anew_once_the_weights_have_moved(
+    recommender: Recommender, store: FakeStore
+) -> None:
+    mark(recommender, "ann")
+    await recommender.turn()
+    moved = recommender.judge(b"")
+    moved.fusion.omega += 0.1
+    recommender.mark(0, moved.finish(), {})
+    assert await recommender.refresh(0.0) == 1
+    recommender.mark(0, moved.finish(), {})
+    assert await recommender.refresh(0.0) == 0
+
+
+async def test_lists_that_redis_has_lost_come_back(
+    monkeypatch: pytest.MonkeyPatch, recommender: Recommender, store: FakeStore
+) -> None:
+    monkeypatch.setattr(recommend, "POPULAR_SECONDS", 0.0)
+    looping = asyncio.create_task(recommender.popular_loop(lambda: True))
+    mark(recommender, "ann", "bob")
+    await recommender.turn()
+    await recommender.watch()
+    await let_others_run()
+    assert await recommender.refresh(0.0) == 0
+    store.lost = True
+    await recommender.watch()
+    await let_others_run()
+    looping.cancel()
+    assert await recommender.refresh(60.0) == 2
+    assert {each.user for each in store.pushes[-1]} == {"ann", "bob"}
+    assert len(store.popular) == 2
+
+
+async def test_a_redis_that_does_not_answer_is_not_taken_for_one_that_lost_its_lists(
+    recommender: Recommender, store: FakeStore
+) -> None:
+    mark(recommender, "ann")
+    await recommender.turn()
+    store.failures = [NoRedisError("down")]
+    await recommender.watch()
+    assert await recommender.refresh(0.0) == 0
