@@ -153,9 +153,13 @@ def recommend(
 
 
 def _settings() -> Settings:
+    from streams.connections import warnings
     from streams.settings import Settings
 
-    return Settings()
+    values = Settings()
+    for warning in warnings(values):
+        typer.echo(f"afresh: warning: {warning}", err=True)
+    return values
 
 
 def _check(values: Settings) -> None:

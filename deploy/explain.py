@@ -37,7 +37,8 @@ def explain(error: Exception) -> str | None:
 
 def _setting(error: ValidationError) -> list[str]:
     # The input is left out: it may be a secret.
-    return [
-        f"{variable(str(fault['loc'][0]))}: {fault['msg']}" if fault["loc"] else fault["msg"]
+    faults = [
+        (fault["loc"], fault["msg"].removeprefix("Value error, "))
         for fault in error.errors(include_url=False, include_input=False, include_context=False)
     ]
+    return [f"{variable(str(loc[0]))}: {message}" if loc else message for loc, message in faults]

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 from kafka import KafkaProducer
 from kafka.errors import KafkaError, MessageSizeTooLargeError
 
+from streams.connections import kafka_options
 from streams.errors import AfreshError
 from streams.kafka_admin import require_topics
 from streams.settings import Settings
@@ -123,7 +124,7 @@ def sender(settings: Settings, topic: Topic, fed: Fed) -> Iterator[Sender]:
     """
     require_topics(settings, [topic])
     producer = KafkaProducer(
-        bootstrap_servers=settings.brokers,
+        **kafka_options(settings),
         bootstrap_timeout_ms=int(settings.start_timeout_seconds * 1000),
         allow_auto_create_topics=False,
         acks="all",

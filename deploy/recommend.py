@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 
 import msgspec
@@ -11,6 +9,7 @@ from redis import Redis
 from rich.table import Table
 from rich.text import Text
 
+from streams.connections import redis_options
 from streams.errors import AfreshError
 from streams.settings import Settings
 
@@ -96,18 +95,9 @@ def ranking_table(found: Found) -> Table:
     return table
 
 
-@contextmanager
-def _redis(settings: Settings) -> Iterator[Redis]:
+def _redis(settings: Settings) -> Redis:
     wait = settings.start_timeout_seconds
-    try:
-        redis = Redis.from_url(
-            settings.redis.get_secret_value(), socket_timeout=wait, socket_connect_timeout=wait
-        )
-    except ValueError:
-        # Without its cause: that would show the URL, and with it a password.
-        raise AfreshError("AFRESH_REDIS must be a URL such as redis://127.0.0.1:6379/0") from None
-    with redis:
-        yield redis
+    return Redis.from_url(**redis_options(settings), socket_timeout=wait, socket_connect_timeout=wait)
 
 
 def _nothing(user: str, domain: str | None) -> str:

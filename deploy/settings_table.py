@@ -79,6 +79,8 @@ def _meaning(field: FieldInfo) -> str:
 
 
 def _shown(value: object) -> str:
+    if value is None:
+        return ""
     if isinstance(value, SecretStr):
         secret = value.get_secret_value()
         return masked(secret) if "://" in secret else "***"

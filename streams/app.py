@@ -5,14 +5,18 @@ from __future__ import annotations
 import logging
 import os
 import threading
+from collections.abc import Mapping
 from typing import Any, cast
 
 import faust
 from aiokafka import AIOKafkaProducer
+from faust.auth import SASLCredentials, SSLCredentials
 from faust.exceptions import ConsumerNotStarted
 from faust.transport.drivers.aiokafka import Producer
 from faust.types import TP, TopicT
+from faust.types.auth import CredentialsT
 
+from streams.connections import kafka_options
 from streams.errors import AfreshError
 from streams.sender import BATCH_BYTES
 from streams.settings import Settings
@@ -95,7 +99,7 @@ def create_app(settings: Settings, name: str) -> App:
     Raises
     ------
     AfreshError
-        When the data folder can not be made.
+        When the data folder can not be made, or a file for TLS not be used.
     """
     folder = settings.data_dir.expanduser()
     try:
@@ -107,6 +111,7 @@ def create_app(settings: Settings, name: str) -> App:
     app = App(
         name,
         broker=[f"kafka://{server}" for server in settings.brokers],
+        broker_credentials=_credentials(kafka_options(settings)),
         datadir=folder / name,
         store="memory://",
         web_enabled=False,
@@ -144,3 +149,16 @@ def source(app: App, *topics: Topic) -> TopicT:
         key_serializer="raw",
         value_serializer="raw",
     )
+
+
+def _credentials(options: Mapping[str, Any]) -> CredentialsT | None:
+    """Say as Faust wants it how a client of Kafka connects."""
+    context = options.get("ssl_context")
+    if "sasl_mechanism" in options:
+        return SASLCredentials(
+            username=options["sasl_plain_username"],
+            password=options["sasl_plain_password"],
+            ssl_context=context,
+            mechanism=options["sasl_mechanism"],
+        )
+    return SSLCredentials(context) if context else None

@@ -14,6 +14,7 @@ from collections.abc import Callable, Mapping
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
 
+from streams.connections import kafka_options
 from streams.settings import Settings
 
 logger = logging.getLogger(__name__)
@@ -57,7 +58,7 @@ class Follower:
     async def run(self) -> None:
         """Follow until cancelled."""
         consumer = AIOKafkaConsumer(
-            bootstrap_servers=self._settings.brokers,
+            **kafka_options(self._settings),
             enable_auto_commit=False,
             auto_offset_reset="earliest",
             fetch_max_wait_ms=int(self._settings.fetch_max_wait_seconds * 1000),

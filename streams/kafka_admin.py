@@ -10,26 +10,16 @@ from kafka import KafkaAdminClient
 from kafka.admin import ConfigResource, ConfigResourceType, NewTopic
 from kafka.errors import KafkaError, TopicAlreadyExistsError, UnknownTopicOrPartitionError, for_code
 
+from streams.connections import kafka_options
 from streams.errors import AfreshError
 from streams.settings import Settings
 from streams.topics import Topic, Topics
+from streams.waiting import wait_for_kafka
 
 MISSING = "is missing"
 
 Metadata = dict[str, Any]
 """What kafka-python says of a topic."""
-
-
-def wait_for_broker(settings: Settings) -> None:
-    """Return once Kafka answers.
-
-    Raises
-    ------
-    AfreshError
-        If it has not within ``settings.start_timeout_seconds``.
-    """
-    with _admin(settings):
-        pass
 
 
 def create_topics(settings: Settings) -> list[str]:
@@ -87,17 +77,12 @@ def require_topics(settings: Settings, topics: Sequence[Topic] | None = None) ->
 
 @contextmanager
 def _admin(settings: Settings) -> Iterator[KafkaAdminClient]:
+    wait_for_kafka(settings)
     wait = settings.start_timeout_seconds
     try:
-        admin = KafkaAdminClient(bootstrap_servers=settings.brokers, bootstrap_timeout_ms=int(wait * 1000))
-    except ValueError as error:
-        raise AfreshError(
-            f"AFRESH_KAFKA must be host:port, comma-separated, and is {settings.kafka!r}"
-        ) from error
+        admin = KafkaAdminClient(**kafka_options(settings), bootstrap_timeout_ms=int(wait * 1000))
     except KafkaError as error:
-        raise AfreshError(
-            f"Kafka at {settings.kafka} did not answer within {wait:g} s; start it or set AFRESH_KAFKA"
-        ) from error
+        raise AfreshError(f"Kafka at {settings.kafka} failed to answer ({error}); try again") from error
     try:
         yield admin
     except KafkaError as error:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from functools import cached_property
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal, NamedTuple, Self
 
-from pydantic import Field, SecretStr
+from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 PACKAGED_ENCODER = "minilm"
@@ -15,19 +16,106 @@ PACKAGED_ENCODER = "minilm"
 NO_ENCODER = "none"
 
 
+def _none_if_empty(value: object) -> object:
+    return None if value == "" else value
+
+
+def _existing(path: Path | None) -> Path | None:
+    if path is not None and not path.is_file():
+        raise ValueError(f"there is no file {path}")
+    return path
+
+
+def _redis_url(url: SecretStr) -> SecretStr:
+    # Imported here: `afresh --help` must not wait for it.
+    from redis import Redis
+
+    try:
+        Redis.from_url(url.get_secret_value())
+    except ValueError:
+        # Without its cause: that would show parts of a password.
+        raise ValueError(
+            "must be a URL such as redis://127.0.0.1:6379/0 or rediss://user:password@redis:6379/0, with all but "
+            "letters and digits in the password percent-encoded"
+        ) from None
+    return url
+
+
+Optional = BeforeValidator(_none_if_empty)
+PemFile = Annotated[Path | None, Optional, AfterValidator(_existing)]
+
+
+class TlsFiles(NamedTuple):
+    """Files of a client that talks TLS.
+
+    Attributes
+    ----------
+    ca
+        Certificates that the server's must be signed by; None: the system's.
+    certificate, key
+        The client's own, if it has one; without ``key``, the key stands in the file of the certificate.
+    """
+
+    ca: Path | None
+    certificate: Path | None
+    key: Path | None
+
+    def faults(self, prefix: str, tls: bool, how: str) -> Iterator[str]:
+        """What does not fit together, a sentence each."""
+        if any(self) and not tls:
+            named = ", ".join(
+                f"{prefix}_{name.upper()}_FILE" for name, path in self._asdict().items() if path
+            )
+            yield f"{named} would be ignored without TLS; set {how} too"
+        if self.key and not self.certificate:
+            yield f"{prefix}_KEY_FILE is the key of a certificate; set {prefix}_CERTIFICATE_FILE too"
+
+
 class Settings(BaseSettings):
     """Settings of a deployment; the variable of a field is ``AFRESH_`` and its name in capitals."""
 
     model_config = SettingsConfigDict(
-        env_prefix="AFRESH_", env_file=".env", extra="ignore", frozen=True, str_strip_whitespace=True
+        env_prefix="AFRESH_",
+        env_file=".env",
+        extra="ignore",
+        frozen=True,
+        str_strip_whitespace=True,
+        hide_input_in_errors=True,
     )
 
     kafka: str = Field(
         "127.0.0.1:9092", min_length=1, description="Kafka brokers, host:port, comma-separated."
     )
-    redis: SecretStr = Field(
+    kafka_tls: bool = Field(False, description="TLS to Kafka.")
+    kafka_ca_file: PemFile = Field(
+        None, description="Certificates (PEM) that Kafka's must be signed by; empty: the system's."
+    )
+    kafka_certificate_file: PemFile = Field(
+        None, description="Our certificate (PEM), for brokers that ask their clients for one."
+    )
+    kafka_key_file: PemFile = Field(
+        None, description="Key (PEM, not encrypted) of that certificate; empty: it stands in the same file."
+    )
+    kafka_sasl: Annotated[Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] | None, Optional] = Field(
+        None,
+        description="How Kafka checks the password: PLAIN, SCRAM-SHA-256, SCRAM-SHA-512; empty: not at all.",
+    )
+    kafka_user: Annotated[str | None, Optional] = Field(None, description="User at Kafka.")
+    kafka_password: Annotated[SecretStr | None, Optional] = Field(None, description="Password of that user.")
+
+    redis: Annotated[SecretStr, AfterValidator(_redis_url)] = Field(
         SecretStr("redis://127.0.0.1:6379/0"),
-        description="Redis URL (redis://, rediss:// or unix://), where the lists are served from.",
+        description="Redis URL, where the lists are served from: redis://, rediss:// (TLS) or unix://, with "
+        "user:password@ where Redis asks for them.",
+    )
+    redis_ca_file: PemFile = Field(
+        None, description="Certificates (PEM) that Redis's must be signed by; empty: the system's."
+    )
+    redis_certificate_file: PemFile = Field(
+        None, description="Our certificate (PEM), for a Redis that asks its clients for one."
+    )
+    redis_key_file: PemFile = Field(
+        None, description="Key (PEM, not encrypted) of that certificate; empty: it stands in the same file."
     )
     namespace: str = Field(
         "afresh",
@@ -88,3 +176,35 @@ class Settings(BaseSettings):
     def brokers(self) -> list[str]:
         """Kafka's bootstrap servers, one ``host:port`` each."""
         return [server.strip() for server in self.kafka.split(",") if server.strip()]
+
+    @property
+    def kafka_files(self) -> TlsFiles:
+        """Files for TLS to Kafka."""
+        return TlsFiles(self.kafka_ca_file, self.kafka_certificate_file, self.kafka_key_file)
+
+    @property
+    def redis_files(self) -> TlsFiles:
+        """Files for TLS to Redis."""
+        return TlsFiles(self.redis_ca_file, self.redis_certificate_file, self.redis_key_file)
+
+    @property
+    def redis_tls(self) -> bool:
+        """Whether the URL of Redis asks for TLS."""
+        return self.redis.get_secret_value().startswith("rediss://")
+
+    @model_validator(mode="after")
+    def _connections_fit(self) -> Self:
+        for fault in self._faults():
+            raise ValueError(fault)
+        return self
+
+    def _faults(self) -> Iterator[str]:
+        login = {"SASL": self.kafka_sasl, "USER": self.kafka_user, "PASSWORD": self.kafka_password}
+        missing = [f"AFRESH_KAFKA_{name}" for name, value in login.items() if not value]
+        if 0 < len(missing) < len(login):
+            yield (
+                "AFRESH_KAFKA_SASL, AFRESH_KAFKA_USER and AFRESH_KAFKA_PASSWORD go together; "
+                f"set {' and '.join(missing)} too"
+            )
+        yield from self.kafka_files.faults("AFRESH_KAFKA", self.kafka_tls, "AFRESH_KAFKA_TLS=true")
+        yield from self.redis_files.faults("AFRESH_REDIS", self.redis_tls, "AFRESH_REDIS=rediss://...")

@@ -6,7 +6,6 @@ import asyncio
 import gc
 import logging
 import platform
-import time
 from collections.abc import Callable
 from importlib.metadata import version
 
@@ -21,12 +20,12 @@ from state.lists import ListStore
 from state.tables import RunTable
 from streams import metrics, pages
 from streams.app import create_app, source
+from streams.connections import redis_options
 from streams.content import Content
 from streams.embed import Embed
-from streams.errors import AfreshError
 from streams.follow import Follower, Latest
 from streams.ingest import Ingest
-from streams.kafka_admin import require_topics, wait_for_broker
+from streams.kafka_admin import require_topics
 from streams.learn import Learn
 from streams.profile import Profile
 from streams.recommend import Recommender
@@ -34,6 +33,7 @@ from streams.runs import Runner
 from streams.settings import Settings
 from streams.sweep import TableUsers
 from streams.topics import Topics
+from streams.waiting import wait_for_redis
 
 logger = logging.getLogger(__name__)
 
@@ -42,7 +42,6 @@ REPORT_SECONDS = 1.0
 LEARN_REST_SECONDS = 0.1
 """Items change within a fraction of a second; users' lists must not wait for that, nor share the CPU evenly with it."""
 
-RETRY_SECONDS = 0.2
 NOISY_LOGGERS = ("aiokafka", "kafka", "faust.transport", "faust.tables.recovery", "mode")
 
 
@@ -61,7 +60,7 @@ class Worker:
         self.app = create_app(settings, settings.namespace)
         self.catalogue = Catalogue()
         self.identities = Identities()
-        self.redis = Redis.from_url(settings.redis.get_secret_value(), socket_timeout=5.0)
+        self.redis = Redis.from_url(**redis_options(settings), socket_timeout=5.0)
         store = ListStore(self.redis, settings.namespace, settings.list_ttl_seconds)
         self.follower = Follower(
             settings,
@@ -205,33 +204,6 @@ async def answers(client: Redis) -> bool:
         return False
 
 
-def wait_for_redis(settings: Settings) -> None:
-    """Wait until Redis answers.
-
-    Raises
-    ------
-    AfreshError
-        When it has not by the end of the start timeout.
-    """
-    deadline = time.monotonic() + settings.start_timeout_seconds
-    try:
-        client = redis.Redis.from_url(settings.redis.get_secret_value(), socket_timeout=2.0)
-    except ValueError as error:
-        raise AfreshError(f"AFRESH_REDIS is not a Redis URL ({error}).") from error
-    with client:
-        while True:
-            try:
-                client.ping()
-            except (redis.RedisError, OSError) as error:
-                if time.monotonic() > deadline:
-                    raise AfreshError(
-                        f"Redis does not answer ({error}); start it, or set AFRESH_REDIS to where it is."
-                    ) from error
-                time.sleep(RETRY_SECONDS)
-            else:
-                return
-
-
 def run(settings: Settings) -> None:
     """Run a worker until it is told to stop (SIGTERM, SIGINT).
 
@@ -242,7 +214,6 @@ def run(settings: Settings) -> None:
     SystemExit
         At the end, with the process's exit status.
     """
-    wait_for_broker(settings)
     require_topics(settings)
     wait_for_redis(settings)
     worker = Worker(settings)
@@ -259,7 +230,6 @@ def run_embed(settings: Settings) -> None:
     SystemExit
         At the end, with the process's exit status.
     """
-    wait_for_broker(settings)
     require_topics(settings)
     embed = Embed(settings)
     _execute(embed.app, settings, settings.embed_metrics_port, embed.not_ready)

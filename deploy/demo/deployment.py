@@ -18,6 +18,7 @@ from deploy.demo.stopping import Stop
 from deploy.demo.workers import Worker, running_workers
 from deploy.servers import Servers, broker_and_redis
 from deploy.servers.process import free_ports
+from streams.connections import redis_options
 from streams.kafka_admin import create_topics
 from streams.settings import Settings
 
@@ -81,9 +82,7 @@ def deployment(folder: Path, stop: Stop) -> Iterator[Deployment]:
     with ExitStack() as stack:
         servers = stack.enter_context(broker_and_redis(folder))
         settings = demo_settings(servers, folder)
-        redis = stack.enter_context(
-            Redis.from_url(settings.redis.get_secret_value(), socket_timeout=REDIS_SECONDS)
-        )
+        redis = stack.enter_context(Redis.from_url(**redis_options(settings), socket_timeout=REDIS_SECONDS))
         with stop.later():
             create_topics(settings)
         if _shared(servers):

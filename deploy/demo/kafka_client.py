@@ -12,6 +12,7 @@ from kafka import KafkaAdminClient, KafkaConsumer, KafkaProducer, TopicPartition
 from kafka.errors import KafkaError
 
 from deploy.demo.window import person
+from streams.connections import kafka_options
 from streams.errors import AfreshError
 from streams.messages import Event, Item
 from streams.settings import Settings
@@ -39,7 +40,7 @@ class Feed:
         self._topics = Topics(settings)
         self._refused: Exception | None = None
         self._producer = KafkaProducer(
-            bootstrap_servers=settings.brokers,
+            **kafka_options(settings),
             linger_ms=0 if hurry else LINGER_MS,
             enable_idempotence=settings.idempotence,
             # Without idempotence a batch sent again could overtake the next, and a user's events swap places.
@@ -90,7 +91,7 @@ def dead_letters(settings: Settings) -> int:
     """Count the records in the dead-letter topic by its offsets."""
     topic = Topics(settings).dead_letters
     places = [TopicPartition(topic.name, partition) for partition in range(topic.partitions)]
-    consumer = KafkaConsumer(bootstrap_servers=settings.brokers)
+    consumer = KafkaConsumer(**kafka_options(settings))
     try:
         ends, starts = consumer.end_offsets(places), consumer.beginning_offsets(places)
     finally:
@@ -100,7 +101,7 @@ def dead_letters(settings: Settings) -> int:
 
 def delete_topics(settings: Settings) -> None:
     """Delete the topics of a deployment and all that is in them."""
-    admin = KafkaAdminClient(bootstrap_servers=settings.brokers)
+    admin = KafkaAdminClient(**kafka_options(settings))
     try:
         admin.delete_topics([topic.name for topic in Topics(settings).all()])
     finally:

@@ -114,6 +114,7 @@ def variables(settings: Settings) -> dict[str, str]:
     return {
         f"AFRESH_{name.upper()}": value.get_secret_value() if isinstance(value, SecretStr) else str(value)
         for name, value in values.items()
+        if value is not None
     }
 
 

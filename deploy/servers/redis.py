@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import shutil
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -17,10 +17,19 @@ PROGRAMS = ("valkey-server", "redis-server")
 
 
 @contextmanager
-def local_redis(folder: Path) -> Iterator[Server]:
+def local_redis(folder: Path, *, tls: bool = False, arguments: Sequence[str] = ()) -> Iterator[Server]:
     """Run a Redis-compatible server on a free port of the loopback interface; it is stopped at the end.
 
     It writes nothing to disk but its log, so it starts again empty.
+
+    Parameters
+    ----------
+    folder
+        For its log.
+    tls
+        Whether it speaks TLS; ``arguments`` must then name its certificate. The wheel's can not.
+    arguments
+        Further arguments of the server.
 
     Raises
     ------
@@ -30,11 +39,14 @@ def local_redis(folder: Path) -> Iterator[Server]:
     binary, where = _find()
     place = writable(folder)
     (port,) = free_ports(1)
-    command = [binary, "--bind", HOST, "--port", str(port), "--save", "", "--appendonly", "no"]
+    ports = ["--port", "0", "--tls-port", str(port)] if tls else ["--port", str(port)]
+    command = [binary, "--bind", HOST, *ports, "--save", "", "--appendonly", "no", *arguments]
     name = _name(binary)
     process = ServerProcess(name, command, port=port, folder=place)
     with running(process):
-        yield Server(f"redis://{HOST}:{port}/0", "redis", f"{name} ({where})", process)
+        yield Server(
+            f"{'rediss' if tls else 'redis'}://{HOST}:{port}/0", "redis", f"{name} ({where})", process
+        )
 
 
 def _find() -> tuple[str, str]:

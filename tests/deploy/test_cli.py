@@ -71,6 +71,14 @@ def process(*arguments: str, **environment: str) -> subprocess.Popen[bytes]:
     )
 
 
+def test_what_is_allowed_and_dangerous_is_warned_of_on_stderr() -> None:
+    login = {"AFRESH_KAFKA_SASL": "PLAIN", "AFRESH_KAFKA_USER": "ann", "AFRESH_KAFKA_PASSWORD": "hunter2"}
+    done = afresh("settings", **login)
+    assert done.exit_code == 0
+    assert done.stderr.startswith("afresh: warning: AFRESH_KAFKA_SASL=PLAIN sends the password in the clear")
+    assert "hunter2" not in done.output
+
+
 def wait_for_an_event(settings: Settings) -> None:
     consumer = KafkaConsumer(bootstrap_servers=settings.brokers, auto_offset_reset="earliest")
     topic = Topics(settings).events

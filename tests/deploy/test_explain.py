@@ -32,6 +32,31 @@ def test_all_settings_that_do_not_fit_are_named(monkeypatch: pytest.MonkeyPatch)
 
 
 @pytest.mark.parametrize(
+    "url", ["s3cret", "http://s3cret@redis", "redis://:s3cret@redis:port", "redis://:s3/cret@r"]
+)
+def test_an_address_that_is_no_redis_url_is_named_and_not_shown(
+    monkeypatch: pytest.MonkeyPatch, url: str
+) -> None:
+    error = error_of(monkeypatch, REDIS=url)
+    sentence = explain(error)
+    assert sentence is not None
+    assert sentence.startswith("AFRESH_REDIS: must be a URL such as")
+    assert "s3" not in sentence + str(error)
+
+
+def test_settings_that_do_not_fit_together_are_explained_and_no_password_shown(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    error = error_of(monkeypatch, KAFKA_PASSWORD="hunter2")
+    sentence = explain(error)
+    assert sentence == (
+        "AFRESH_KAFKA_SASL, AFRESH_KAFKA_USER and AFRESH_KAFKA_PASSWORD go together; "
+        "set AFRESH_KAFKA_SASL and AFRESH_KAFKA_USER too"
+    )
+    assert "hunter2" not in sentence + str(error)
+
+
+@pytest.mark.parametrize(
     ("error", "words"),
     [
         (AfreshError("do this"), "do this"),

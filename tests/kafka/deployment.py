@@ -16,6 +16,7 @@ from deploy.demo.scrape import Page, Readings
 from deploy.demo.workers import COMMAND, Worker, environment, variables
 from deploy.servers.process import ServerProcess, free_ports, running
 from state.lists import PopularList, UserList
+from streams.connections import kafka_options, redis_options
 from streams.kafka_admin import create_topics
 from streams.settings import Settings
 from streams.topics import Topic, Topics
@@ -32,9 +33,9 @@ class Deployment:
         self.settings = settings
         self.topics = Topics(settings)
         self.folder = folder
-        self.redis = Redis.from_url(settings.redis.get_secret_value())
+        self.redis = Redis.from_url(**redis_options(settings))
         self.producer = KafkaProducer(
-            bootstrap_servers=settings.brokers, enable_idempotence=settings.idempotence, metrics_enabled=False
+            **kafka_options(settings), enable_idempotence=settings.idempotence, metrics_enabled=False
         )
         self._count = 0
 
@@ -88,7 +89,7 @@ class Deployment:
     def records(self, topic: Topic) -> list[Any]:
         """Read everything that stands in a topic."""
         places = [TopicPartition(topic.name, partition) for partition in range(topic.partitions)]
-        consumer = KafkaConsumer(bootstrap_servers=self.settings.brokers, auto_offset_reset="earliest")
+        consumer = KafkaConsumer(**kafka_options(self.settings), auto_offset_reset="earliest")
         try:
             consumer.assign(places)
             consumer.seek_to_beginning(*places)

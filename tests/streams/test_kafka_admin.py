@@ -7,7 +7,7 @@ from kafka import KafkaAdminClient
 from kafka.admin import NewTopic
 
 from streams.errors import AfreshError
-from streams.kafka_admin import check_topics, create_topics, require_topics, wait_for_broker
+from streams.kafka_admin import check_topics, create_topics, require_topics
 from streams.settings import Settings
 from streams.topics import Topics
 
@@ -118,23 +118,7 @@ def test_more_replicas_than_brokers_are_refused_with_the_reason_of_kafka(setting
         create_topics(changed(settings, replication=3))
 
 
-def test_a_broker_that_answers_is_not_waited_for(either: Settings) -> None:
-    wait_for_broker(either)
-
-
-@pytest.mark.parametrize("address", ["127.0.0.1:1", "no-such-host.invalid:9092"])
-def test_a_broker_that_is_not_there_is_named_after_a_bounded_wait(address: str) -> None:
-    settings = Settings(_env_file=None, kafka=address, start_timeout_seconds=0.5)
-    with pytest.raises(AfreshError, match=rf"Kafka at {re.escape(address)} did not answer within 0.5 s"):
-        wait_for_broker(settings)
-
-
 def test_a_server_that_says_nothing_is_given_up(silent_port: int) -> None:
     settings = Settings(_env_file=None, kafka=f"127.0.0.1:{silent_port}", start_timeout_seconds=0.5)
     with pytest.raises(AfreshError, match="did not answer within"):
         check_topics(settings)
-
-
-def test_an_address_without_a_port_number_names_the_variable() -> None:
-    with pytest.raises(AfreshError, match="AFRESH_KAFKA must be host:port"):
-        wait_for_broker(Settings(_env_file=None, kafka="127.0.0.1:abc"))

@@ -51,6 +51,9 @@ def test_defaults_are_those_of_one_machine() -> None:
         ("AFRESH_FETCH_MAX_WAIT_SECONDS", "2"),
         ("AFRESH_LIST_TTL_SECONDS", "0"),
         ("AFRESH_ENCODER", ""),
+        ("AFRESH_KAFKA_SASL", "GSSAPI"),
+        ("AFRESH_KAFKA_CA_FILE", "missing.pem"),
+        ("AFRESH_REDIS_KEY_FILE", "missing.pem"),
     ],
 )
 def test_a_bad_value_is_refused_by_name(monkeypatch: pytest.MonkeyPatch, variable: str, value: str) -> None:
@@ -64,6 +67,58 @@ def test_the_password_of_redis_is_not_shown(monkeypatch: pytest.MonkeyPatch) -> 
     settings = Settings()
     assert "hunter2" not in repr(settings)
     assert settings.redis.get_secret_value() == "redis://:hunter2@cache:6379/0"
+
+
+LOGIN = {"KAFKA_SASL": "PLAIN", "KAFKA_USER": "ann", "KAFKA_PASSWORD": "hunter2"}
+REDIS_TLS = {"REDIS": "rediss://cache"}
+
+
+@pytest.mark.parametrize(
+    ("variables", "sentence"),
+    [
+        ({"KAFKA_USER": "ann", "KAFKA_SASL": "PLAIN"}, "go together; set AFRESH_KAFKA_PASSWORD too"),
+        (LOGIN | {"KAFKA_PASSWORD": ""}, "go together; set AFRESH_KAFKA_PASSWORD too"),
+        ({"KAFKA_USER": "ann"}, "set AFRESH_KAFKA_SASL and AFRESH_KAFKA_PASSWORD too"),
+        (
+            {"KAFKA_CA_FILE": "a.pem"},
+            "AFRESH_KAFKA_CA_FILE would be ignored without TLS; set AFRESH_KAFKA_TLS=true",
+        ),
+        (
+            {"REDIS_CA_FILE": "a.pem", "REDIS_CERTIFICATE_FILE": "a.pem"},
+            "AFRESH_REDIS_CA_FILE, AFRESH_REDIS_CERTIFICATE_FILE would be ignored without TLS; set AFRESH_REDIS=rediss",
+        ),
+        ({"KAFKA_TLS": "true", "KAFKA_KEY_FILE": "a.pem"}, "set AFRESH_KAFKA_CERTIFICATE_FILE too"),
+        (REDIS_TLS | {"REDIS_KEY_FILE": "a.pem"}, "set AFRESH_REDIS_CERTIFICATE_FILE too"),
+    ],
+)
+def test_settings_that_do_not_fit_together_are_refused(
+    monkeypatch: pytest.MonkeyPatch, variables: dict[str, str], sentence: str
+) -> None:
+    Path("a.pem").touch()
+    for name, value in variables.items():
+        monkeypatch.setenv(f"AFRESH_{name}", value)
+    with pytest.raises(ValidationError, match=sentence) as raised:
+        Settings()
+    assert "hunter2" not in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    "variables", [LOGIN, LOGIN | {"KAFKA_TLS": "true"}, {"KAFKA_TLS": "true"}, REDIS_TLS]
+)
+def test_settings_that_fit_together_are_taken(
+    monkeypatch: pytest.MonkeyPatch, variables: dict[str, str]
+) -> None:
+    for name, value in variables.items():
+        monkeypatch.setenv(f"AFRESH_{name}", value)
+    assert "hunter2" not in repr(Settings())
+
+
+def test_an_empty_variable_is_one_that_is_not_set(monkeypatch: pytest.MonkeyPatch) -> None:
+    names = [name for name, field in Settings.model_fields.items() if field.default is None]
+    assert "kafka_ca_file" in names
+    for name in names:
+        monkeypatch.setenv(f"AFRESH_{name.upper()}", "")
+    assert all(getattr(Settings(), name) is None for name in names)
 
 
 def test_settings_do_not_change() -> None:

@@ -11,7 +11,7 @@ from models import scorers
 from streams import worker as module
 from streams.errors import AfreshError
 from streams.settings import Settings
-from streams.worker import Worker, answers, run, run_embed, wait_for_redis
+from streams.worker import Worker, answers, run, run_embed
 
 NOBODY = "redis://127.0.0.1:1/0"
 
@@ -87,21 +87,6 @@ async def test_whether_redis_answers_is_known(redis_server: Server) -> None:
         await client.aclose()
 
 
-def test_a_redis_that_answers_is_not_waited_for(redis_server: Server, tmp_path: Path) -> None:
-    wait_for_redis(settings_for(tmp_path, redis=redis_server.address))
-
-
-def test_a_redis_that_is_not_there_is_an_error_after_a_bounded_wait(tmp_path: Path) -> None:
-    with pytest.raises(AfreshError, match=r"Redis does not answer \(.+\); start it, or set AFRESH_REDIS"):
-        wait_for_redis(settings_for(tmp_path))
-
-
-@pytest.mark.parametrize("url", ["localhost:6379", "http://localhost", "redis://localhost:abc"])
-def test_an_address_that_is_no_redis_url_names_the_variable(tmp_path: Path, url: str) -> None:
-    with pytest.raises(AfreshError, match="AFRESH_REDIS is not a Redis URL"):
-        wait_for_redis(settings_for(tmp_path, redis=url))
-
-
 @pytest.mark.parametrize("start", [run, run_embed])
 def test_a_worker_without_a_broker_says_so_after_a_bounded_wait(tmp_path: Path, start: Any) -> None:
     with pytest.raises(AfreshError, match=r"Kafka at 127\.0\.0\.1:1 did not answer"):
@@ -112,8 +97,8 @@ def test_a_worker_checks_kafka_the_topics_and_redis_before_it_starts(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     asked: list[str] = []
-    for name in ("wait_for_broker", "require_topics", "wait_for_redis"):
+    for name in ("require_topics", "wait_for_redis"):
         monkeypatch.setattr(module, name, lambda _, name=name: asked.append(name))
     monkeypatch.setattr(module, "_execute", lambda *_: asked.append("execute"))
     run(settings_for(tmp_path))
-    assert asked == ["wait_for_broker", "require_topics", "wait_for_redis", "execute"]
+    assert asked == ["require_topics", "wait_for_redis", "execute"]

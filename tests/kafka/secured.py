@@ -1,0 +1,106 @@
+"""Servers that want TLS and a login, and settings that bring them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from deploy.servers import Server, local_kafka, local_redis
+from streams.errors import AfreshError
+from streams.settings import Settings
+from tests.certificates import Authority
+from tests.conftest import settings_for
+
+USER = "ann"
+PASSWORD = "kafka-hunter2-%40"
+REDIS_USER = "bob"
+REDIS_PASSWORD = "redis-hunter3"
+
+MODULES = {
+    "PLAIN": "org.apache.kafka.common.security.plain.PlainLoginModule",
+    "SCRAM-SHA-256": "org.apache.kafka.common.security.scram.ScramLoginModule",
+    "SCRAM-SHA-512": "org.apache.kafka.common.security.scram.ScramLoginModule",
+}
+
+COMMANDS = "+ping +script|load +evalsha +get +set +expire"
+"""What a worker and an application need."""
+
+
+@dataclass(frozen=True)
+class Secured:
+    """Two servers, the authority that signed their certificates, and who may use them."""
+
+    kafka: Server
+    redis: Server
+    authority: Authority
+
+    def settings(self, folder: Path, **changes: Any) -> Settings:
+        """Settings of a deployment of the test's own."""
+        plain = settings_for(self.kafka, self.redis, folder)
+        values = {name: getattr(plain, name) for name in plain.model_fields_set}
+        values |= {
+            "redis": self.redis_url(),
+            "kafka_tls": True,
+            "kafka_ca_file": self.authority.file,
+            "kafka_certificate_file": self.authority.issue("client"),
+            "kafka_sasl": "SCRAM-SHA-512",
+            "kafka_user": USER,
+            "kafka_password": PASSWORD,
+            "redis_ca_file": self.authority.file,
+            "redis_certificate_file": self.authority.issue("client"),
+        }
+        return Settings(_env_file=None, **(values | changes))
+
+    def redis_url(self, user: str = REDIS_USER, password: str = REDIS_PASSWORD) -> str:
+        """URL of Redis with a login."""
+        return self.redis.address.replace("://", f"://{user}:{password}@")
+
+
+@contextmanager
+def secured_kafka(folder: Path, authority: Authority, *, tls: bool = True) -> Iterator[Server]:
+    """Run a genuine Kafka that wants a login and, if so, TLS with a certificate of the client's."""
+    properties = {
+        "listener.security.protocol.map": f"CLIENT:SASL_{'SSL' if tls else 'PLAINTEXT'},CONTROLLER:PLAINTEXT",
+        "sasl.enabled.mechanisms": ",".join(MODULES),
+        "sasl.mechanism.inter.broker.protocol": "PLAIN",
+    }
+    for mechanism, module in MODULES.items():
+        known = f' user_{USER}="{PASSWORD}"' if mechanism == "PLAIN" else ""
+        properties[f"listener.name.client.{mechanism.lower()}.sasl.jaas.config"] = (
+            f'{module} required username="{USER}" password="{PASSWORD}"{known};'
+        )
+    if tls:
+        properties |= {
+            "ssl.keystore.type": "PEM",
+            "ssl.keystore.location": str(authority.issue("kafka")),
+            "ssl.truststore.type": "PEM",
+            "ssl.truststore.location": str(authority.file),
+            "listener.name.client.ssl.client.auth": "required",
+        }
+    users = [
+        f"{mechanism}=[name={USER},password={PASSWORD}]" for mechanism in MODULES if mechanism != "PLAIN"
+    ]
+    with local_kafka(folder, kind="kafka", properties=properties, users=users) as server:
+        yield server
+
+
+@contextmanager
+def secured_redis(folder: Path, authority: Authority, namespace: str = "*") -> Iterator[Server]:
+    """Run a Redis that wants TLS with a certificate of the client's, and a login; skip the test if there is none."""
+    certificate = str(authority.issue("redis"))
+    arguments = ["--tls-cert-file", certificate, "--tls-key-file", certificate]
+    arguments += ["--tls-ca-cert-file", str(authority.file), "--tls-auth-clients", "yes"]
+    arguments += ["--user", REDIS_USER, "on", f">{REDIS_PASSWORD}", f"~{namespace}", *COMMANDS.split()]
+    arguments += ["--user", "default", "off"]
+    try:
+        with local_redis(folder, tls=True, arguments=arguments) as server:
+            yield server
+    except AfreshError as error:
+        if "tls" not in str(error).lower():
+            raise
+        pytest.skip(f"no Redis that speaks TLS (install redis-server): {error}")
