@@ -205,3 +205,11 @@ def new_fusion() -> fusion.Fusion:
     prior = np.zeros((len(fusion.CONTEXT), fusion.FEATURES_PER_SCORER * len(NAMES)))
     prior[0] = [weight for scorer in SCORERS for pair in scorer.priors.values() for weight in pair]
     return fusion.Fusion(prior)
+
+
+def popularity_fusion() -> fusion.Fusion:
+    """Make a learner that starts from popularity alone, for when nothing that was learned can be trusted."""
+    learner = new_fusion()
+    learner.omega[:] = 0
+    learner.omega[0, fusion.FEATURES_PER_SCORER * NAMES.index("popular")] = 1
+    return learner

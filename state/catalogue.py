@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -23,6 +24,13 @@ from state.marks import PARTITION_ROW_KEY
 Latest = Mapping[bytes, bytes | None]
 
 NONE = -1
+
+
+class Known(NamedTuple):
+    """What is known of an item: its row, ``NONE`` if nobody has named it, and how often it was taken."""
+
+    row: int
+    examples: int
 
 
 class Catalogue:
@@ -58,6 +66,7 @@ class Catalogue:
             factors=((behaviour.ROW["factors"].shape[0],), np.float32, 0),
             counts=((len(scorers.HALF_LIVES_MS),), np.float64, 0),
             count_times=((), np.int64, 0),
+            examples=((), np.uint32, 0),
         )
 
     def __len__(self) -> int:
@@ -79,9 +88,10 @@ class Catalogue:
         rows = [get(key, NONE) for key in keys.ravel().tolist()]
         return np.array(rows, np.int32).reshape(keys.shape)
 
-    def row_of(self, key: int) -> int:
-        """Row of an item by key, ``NONE`` if nobody has named it."""
-        return self._row.get(key, NONE)
+    def known(self, key: int) -> Known:
+        """What is known of an item, by key."""
+        row = self._row.get(key, NONE)
+        return Known(row, int(self._arrays["examples"][row]) if row != NONE else 0)
 
     def rows_of_halves(self, halves: Iterable[int]) -> list[int]:
         """Rows of all items whose keys have one of these lower halves."""
@@ -138,6 +148,7 @@ class Catalogue:
         arrays["factors"][rows] = packed["factors"]
         arrays["counts"][rows] = packed["counts"]
         arrays["count_times"][rows] = packed["time"]
+        arrays["examples"][rows] = packed["examples"]
         self.now = max(self.now, int(packed["time"].max()))
         self.version += 1
 

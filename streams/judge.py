@@ -9,25 +9,30 @@ import logging
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from models import rank, scorers
+from models import fusion, scorers
 from models.fusion import Fusion
-from streams import metrics
+from state.catalogue import Known
+from state.guard import Guard
+from state.keys import key_of
+from state.records import Interaction
+from state.tables import RowVersionError
+from state.verdicts import BLOCK, LIST_LENGTH, RANKINGS, Verdicts, VerdictsRow
 
 logger = logging.getLogger(__name__)
 
-LIST_LENGTH = 10
-"""Length of the lists that the metrics judge."""
-
-MEMORY = 0.9995
-"""What is left of the sums after one more example: the metrics look back on about 2,000."""
+JUDGE_ROW_VERSION = 1
 
 SERVED_LIMIT = 20_000
 """Users whose newest list is remembered; lists of others are not judged and not learned from."""
+
+SNAPSHOT_MINUTES = 10.0
+MINUTE_MS = 60_000
 
 
 @dataclass(frozen=True)
@@ -42,14 +47,20 @@ class Served:
         Their features at that moment, float32, shape (C, F).
     situation
         Context of the user, shape (4,).
+    listed
+        Catalogue rows of the list as it went to Redis, best first, int32, shape (k,).
     popular
         Catalogue rows of the list that popularity would have served, int32, shape (10,).
+    made_at
+        Examples that the fusion had counted when it weighed the candidates.
     """
 
     candidates: npt.NDArray[np.int32]
     features: npt.NDArray[np.float32]
     situation: npt.NDArray[np.float64]
+    listed: npt.NDArray[np.int32]
     popular: npt.NDArray[np.int32]
+    made_at: int = 0
 
 
 class ServedLists:
@@ -71,44 +82,38 @@ class ServedLists:
         return self._lists.get(user)
 
 
-class Verdicts(msgspec.Struct, array_like=True):
-    """Running sums over examples whose user had a list, each fading by ``MEMORY`` an example."""
-
-    judged: float = 0.0
-    served_hits: float = 0.0
-    served_gain: float = 0.0
-    popular_hits: float = 0.0
-    popular_gain: float = 0.0
-
-    def add(self, served: int | None, popular: int | None) -> None:
-        """Add one example, by the ranks that the item taken had in the list served and in popularity's."""
-        self.judged = self.judged * MEMORY + 1.0
-        self.served_hits = self.served_hits * MEMORY + rank.hit_rate(served, LIST_LENGTH)
-        self.served_gain = self.served_gain * MEMORY + rank.ndcg(served, LIST_LENGTH)
-        self.popular_hits = self.popular_hits * MEMORY + rank.hit_rate(popular, LIST_LENGTH)
-        self.popular_gain = self.popular_gain * MEMORY + rank.ndcg(popular, LIST_LENGTH)
-
-
 class JudgeRow(msgspec.Struct, array_like=True):
     """What the judge keeps for a partition.
 
     Attributes
     ----------
+    version
+        Version of this layout.
     scorers
         Names of the scorers whose weights ``fusion`` holds: weights of others are of no use.
     fusion
         State of the learner.
-    verdicts
-        How lists were received.
+    verdicts, guard
+        How lists were received, and what the guard makes of it.
     """
 
+    version: int = JUDGE_ROW_VERSION
     scorers: list[str] = []
     fusion: bytes = b""
-    verdicts: Verdicts = msgspec.field(default_factory=Verdicts)
+    verdicts: VerdictsRow = msgspec.field(default_factory=VerdictsRow)
+    guard: Guard = msgspec.field(default_factory=Guard)
 
 
 _decoder = msgspec.msgpack.Decoder(JudgeRow)
 _encode = msgspec.msgpack.Encoder().encode
+
+
+class Kept(NamedTuple):
+    """What a judge keeps, unpacked."""
+
+    fusion: Fusion
+    verdicts: Verdicts
+    guard: Guard
 
 
 class Judge:
@@ -120,43 +125,93 @@ class Judge:
         What the judge kept of the partition.
     served
         The lists served lately.
-    row_of
-        Catalogue row of an item's key.
+    known
+        What the Catalogue knows of the item of a key.
+    snapshot_minutes
+        Least time between two snapshots of the fusion.
     """
 
-    def __init__(self, packed: bytes, served: ServedLists, row_of: Callable[[int], int]) -> None:
-        self.fusion, self.verdicts = unpack(packed)
+    def __init__(
+        self,
+        packed: bytes,
+        served: ServedLists,
+        known: Callable[[int], Known],
+        snapshot_minutes: float = SNAPSHOT_MINUTES,
+    ) -> None:
+        self.fusion, self.verdicts, self.guard = unpack(packed)
         self._served = served
-        self._row_of = row_of
+        self._known = known
+        self._period_ms = int(snapshot_minutes * MINUTE_MS)
 
-    def taken(self, user: str, item_key: bytes) -> None:
-        """Judge one example: the user took the item of this key, 8 bytes."""
-        served = self._served.get(user)
+    def taken(self, interaction: Interaction, user_took: int) -> None:
+        """Judge one example: a user who had taken so many items before took another."""
+        served = self._served.get(interaction.user)
         if served is None:
             self.fusion.skip()
-            return
-        row = self._row_of(int.from_bytes(item_key, "little"))
-        place = _place(served.candidates, row)
+            self.verdicts.unjudged += 1
+        else:
+            self._judge(served, interaction, user_took)
+        if self.fusion.examples % BLOCK == 0:
+            self._end_block(interaction.received)
+
+    def _judge(self, served: Served, interaction: Interaction, user_took: int) -> None:
+        item = self._known(key_of(interaction.item))
+        place = _place(served.candidates, item.row)
+        ranks = _ranks(served, place, _place(served.listed, item.row), _place(served.popular, item.row))
         self.fusion.learn(served.features, served.situation, place)
-        self.verdicts.add(place, _place(served.popular, row))
+        hit, popular = (ranks[:2] < LIST_LENGTH).tolist()
+        self.guard.add(hit, popular, served.made_at)
+        slices = self.verdicts.slices_of(user_took, item.examples, interaction.domain, interaction.platform)
+        self.verdicts.add(ranks, slices)
+
+    def _end_block(self, now: int) -> None:
+        rate = self.verdicts.hit_rate()
+        for name in self.verdicts.end_block():
+            logger.warning("The hit rate of the lists served has drifted (%s)", name)
+        before = self.guard.rollbacks
+        self.fusion = self.guard.end_block(self.fusion, rate, now, self._period_ms)
+        if self.guard.rollbacks > before:
+            logger.warning("The lists are worse than they were and than popularity's: the weights go back")
+
+    def roll_back(self, now: int) -> None:
+        """Go back to the last good snapshot because a person says so."""
+        self.fusion = self.guard.roll_back(self.fusion, now, "command")
+        logger.warning("The weights go back: afresh rollback was called")
 
     def finish(self) -> bytes:
         """What the judge keeps, packed."""
-        return _encode(JudgeRow(list(scorers.NAMES), self.fusion.to_bytes(), self.verdicts))
+        return _encode(
+            JudgeRow(
+                scorers=list(scorers.NAMES),
+                fusion=self.fusion.to_bytes(),
+                verdicts=self.verdicts.row(),
+                guard=self.guard,
+            )
+        )
 
 
-def unpack(packed: bytes) -> tuple[Fusion, Verdicts]:
-    """Unpack what a judge kept; new ones for nothing."""
+def unpack(packed: bytes) -> Kept:
+    """Unpack what a judge kept; new ones for nothing.
+
+    Raises
+    ------
+    RowVersionError
+        When a newer version of this program wrote it.
+    """
     if not packed:
-        return scorers.new_fusion(), Verdicts()
+        return Kept(scorers.new_fusion(), Verdicts(), Guard())
     row = _decoder.decode(packed)
-    fusion = Fusion.from_bytes(row.fusion)
+    if row.version > JUDGE_ROW_VERSION:
+        raise RowVersionError(
+            f"What the judge kept has version {row.version}; this program knows {JUDGE_ROW_VERSION}."
+        )
+    learned = Fusion.from_bytes(row.fusion)
     if row.scorers != list(scorers.NAMES):
         # The program was started with other scorers: their weights are learned anew, the count goes on.
         logger.warning("The scorers have changed: the weights of the fusion start anew")
-        examples, fusion = fusion.examples, scorers.new_fusion()
-        fusion.examples = examples
-    return fusion, row.verdicts
+        examples, learned = learned.examples, scorers.new_fusion()
+        learned.examples = examples
+    return Kept(learned, Verdicts(row.verdicts), row.guard)
 
 
 def _place(rows: npt.NDArray[np.int32], row: int) -> int | None:
@@ -164,12 +219,20 @@ def _place(rows: npt.NDArray[np.int32], row: int) -> int | None:
     return int(found[0]) if row >= 0 and len(found) else None
 
 
-def report(verdicts: list[Verdicts]) -> None:
-    """Show the verdicts of all partitions as metrics."""
-    judged = sum(each.judged for each in verdicts)
-    if not judged:
-        return
-    metrics.HIT_RATE.labels("served").set(sum(each.served_hits for each in verdicts) / judged)
-    metrics.NDCG.labels("served").set(sum(each.served_gain for each in verdicts) / judged)
-    metrics.HIT_RATE.labels("popularity").set(sum(each.popular_hits for each in verdicts) / judged)
-    metrics.NDCG.labels("popularity").set(sum(each.popular_gain for each in verdicts) / judged)
+def _ranks(
+    served: Served, place: int | None, listed: int | None, popular: int | None
+) -> npt.NDArray[np.int64]:
+    """Rank of the item taken by each of ``RANKINGS``; ``LIST_LENGTH`` and more for a miss.
+
+    A scorer alone ranks the candidates by its first feature, and one that scores as high as the item taken comes
+    before it.
+    """
+    ranks = np.full(len(RANKINGS), LIST_LENGTH)
+    if place is not None:
+        alone = served.features[:, :: fusion.FEATURES_PER_SCORER]
+        ranks[2:] = np.count_nonzero(~(alone < alone[place]), axis=0) - 1
+    if listed is not None:
+        ranks[0] = listed
+    if popular is not None:
+        ranks[1] = popular
+    return ranks

@@ -16,7 +16,8 @@ from state import users
 from state.catalogue import NONE, Catalogue
 from state.lists import ListItem, PopularItem, PopularList, UserList, timestamp
 from state.users import UserRow
-from streams.judge import LIST_LENGTH, Served
+from state.verdicts import LIST_LENGTH
+from streams.judge import Served
 
 MODEL = f"afresh-{version('afresh')}"
 
@@ -28,6 +29,7 @@ NOTHING_SERVED = Served(
     np.empty(0, np.int32),
     np.empty((0, 2 * len(scorers.NAMES)), np.float32),
     np.zeros(len(fusion.CONTEXT)),
+    np.empty(0, np.int32),
     np.empty(0, np.int32),
 )
 """The list while the catalogue is empty."""
@@ -91,7 +93,8 @@ class Lister:
             chosen = candidates[u][candidates[u] != NONE]
             features = np.ascontiguousarray(values[u][:, chosen].T)
             popular = by_popularity[~excluded[u, by_popularity]][:LIST_LENGTH]
-            served = Served(chosen, features, situations[u], popular)
+            listed = chosen[: self._size]
+            served = Served(chosen, features, situations[u], listed, popular, learned[u].examples)
             made.append((self._list(each, served, weights[u]), served))
         return made
 

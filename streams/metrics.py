@@ -38,8 +38,16 @@ EMBEDDING_QUEUE = Gauge("afresh_embedding_queue", "Texts waiting to be encoded."
 EMBEDDING_SECONDS = Histogram(
     "afresh_embedding_seconds", "Time to encode one batch of texts.", buckets=SECONDS
 )
-HIT_RATE = Gauge("afresh_hit_rate_10", "Share of items taken that stood among the first ten.", ["ranking"])
-NDCG = Gauge("afresh_ndcg_10", "NDCG of the first ten over items taken.", ["ranking"])
+HIT_RATE = Gauge(
+    "afresh_hit_rate_10",
+    "Share of the items taken lately that stood among the first ten, by slice and ranking.",
+    ["slice", "ranking"],
+)
+NDCG = Gauge("afresh_ndcg_10", "NDCG of the first ten over items taken lately.", ["slice", "ranking"])
+JUDGED = Gauge("afresh_judged_examples", "Items taken, ever, by users who had a list.", ["slice"])
+UNJUDGED = Gauge("afresh_unjudged_examples", "Items taken, ever, that no list is judged by.")
+DRIFT = Counter("afresh_drift", "Times that the hit rate of the lists served has drifted.", ["slice"])
+ROLLBACKS = Counter("afresh_rollbacks", "Times that the weights went back, by cause.", ["cause"])
 FUSION_WEIGHT = Gauge(
     "afresh_fusion_weight", "Weight of a scorer in the fusion, mean of partitions.", ["scorer"]
 )

@@ -115,7 +115,7 @@ class Part:
             metrics.SKIPPED.labels("profile").inc()
             return
         if interaction.type in POSITIVE:
-            self._judge.taken(interaction.user, users.packed_key(interaction.item))
+            self._judge.taken(interaction, len(users.history_of(row)))
         example = users.fold(row, interaction, self._partition, offset)
         if example is not None:
             self.outgoing.add(self._topics.examples.name, interaction.item.encode(), encode(example))

@@ -17,8 +17,9 @@ from state import users as user_rows
 from state.catalogue import Catalogue
 from state.lists import ListStore
 from streams import judge, metrics
-from streams.judge import Judge, ServedLists, Verdicts
+from streams.judge import Judge, ServedLists
 from streams.lister import Lister, Marked
+from streams.live import Live
 from streams.runs import Run
 from streams.sweep import Stamp, Sweep, Users
 
@@ -69,6 +70,8 @@ class Recommender:
         The users whose lists are ours to make.
     waiting
         Tells how many records wait for the agents whose work lists show.
+    snapshot_minutes
+        Least time between two snapshots of the fusion.
     """
 
     def __init__(
@@ -78,14 +81,16 @@ class Recommender:
         size: int,
         users: Users,
         waiting: Callable[[], int] = lambda: 0,
+        snapshot_minutes: float = judge.SNAPSHOT_MINUTES,
     ) -> None:
+        self._snapshot_minutes = snapshot_minutes
         self._waiting = waiting
         self._catalogue = catalogue
         self._store = store
         self._lister = Lister(catalogue, size)
         self._served = ServedLists()
         self._fusion: dict[int, Fusion] = {}
-        self._verdicts: dict[int, Verdicts] = {}
+        self._live = Live()
         self._marked: dict[str, Marked] = {}
         self._users = users
         self._sweep = Sweep(users.names, judge.SERVED_LIMIT)
@@ -99,7 +104,7 @@ class Recommender:
 
     def judge(self, packed: bytes) -> Judge:
         """Judge for a run of a partition, from what the judge kept there."""
-        return Judge(packed, self._served, self._catalogue.row_of)
+        return Judge(packed, self._served, self._catalogue.known, self._snapshot_minutes)
 
     def mark(self, partition: int, packed: bytes, marked: Mapping[str, Marked]) -> None:
         """Mark users for a new list, once their rows are safe; ``packed`` is what the judge kept."""
@@ -109,7 +114,9 @@ class Recommender:
 
     def _learn_weights(self, partition: int, packed: bytes) -> None:
         before = self._fusion.get(partition)
-        self._fusion[partition], self._verdicts[partition] = judge.unpack(packed)
+        kept = judge.unpack(packed)
+        self._fusion[partition] = kept.fusion
+        self._live.note(partition, kept)
         if before is None or not np.array_equal(before.omega, self._fusion[partition].omega):
             self._weights_version[partition] = self._weights_version.get(partition, 0) + 1
 
@@ -123,7 +130,7 @@ class Recommender:
     def forget(self, partitions: set[int]) -> None:
         """Keep only what belongs to these partitions."""
         self._fusion = {p: each for p, each in self._fusion.items() if p in partitions}
-        self._verdicts = {p: each for p, each in self._verdicts.items() if p in partitions}
+        self._live.forget(partitions)
         self._sweep.forget(partitions)
 
     async def loop(self) -> None:
@@ -230,7 +237,7 @@ class Recommender:
 
     def report(self) -> None:
         """Show what is known now as metrics."""
-        judge.report(list(self._verdicts.values()))
+        self._live.report()
         metrics.CATALOGUE_ITEMS.set(int(self._catalogue.available.sum()))
         metrics.CATALOGUE_EMBEDDED.set(self._catalogue.embedded)
         if self._fusion:

@@ -143,6 +143,12 @@ class Settings(BaseSettings):
     )
     list_ttl_seconds: int = Field(2_592_000, ge=1, description="Life of a list in Redis, in seconds.")
 
+    snapshot_minutes: float = Field(
+        10.0,
+        gt=0,
+        description="Least time between two snapshots of the weights, to which broken ones go back, in minutes.",
+    )
+
     encoder: str = Field(
         PACKAGED_ENCODER,
         min_length=1,

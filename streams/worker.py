@@ -80,7 +80,9 @@ class Worker:
             )
         }
         users = TableUsers(self.tables["users"], self._partitions_of_users)
-        self.recommender = Recommender(self.catalogue, store, settings.list_size, users, self._waiting)
+        self.recommender = Recommender(
+            self.catalogue, store, settings.list_size, users, self._waiting, settings.snapshot_minutes
+        )
         self._add_agents(topics)
         self._redis_answers = False
 

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from models.fusion import Fusion
-from state import behaviour, users
+from state import behaviour, users, verdicts
 from state.marks import PARTITION_ROW_KEY
 from streams import judge
 from streams.messages import interaction_decoder
@@ -218,3 +218,16 @@ async def test_an_interaction_names_the_event_that_it_was_made_from(plain: Setti
         if value
     ]
     assert [(each.event, each.offset) for each in made] == [("first", 0), ("second", 1)]
+
+
+async def test_every_example_is_judged_or_known_not_to_be_and_slices_add_up(plain: Settings) -> None:
+    pipeline = Pipeline(plain)
+    fill(pipeline, 300)
+    await pipeline.drain(lambda: 5)
+    kept = [judge.unpack(pipeline.tables["users"].change(p).stage) for p in pipeline.rows()["users"]]
+    counts = {name: count for name, (count, _) in verdicts.totals(each.verdicts for each in kept).items()}
+    unjudged = sum(each.verdicts.unjudged for each in kept)
+    assert counts["all"] + unjudged == steps(pipeline) == sum(examples_by_item(pipeline).values())
+    assert counts["all"] > 100
+    for kind in ("user:", "item:", "domain:", "platform:"):
+        assert sum(count for name, count in counts.items() if name.startswith(kind)) == counts["all"]

@@ -101,7 +101,7 @@ def test_rows_and_their_transposes_are_those_of_the_final_rows(updates: list[lis
         assert expected.keys() <= found.keys()
     arrays = catalogue.arrays()
     for item, _, mass in final.values():
-        row = catalogue.row_of(key_of(item))
+        row = catalogue.known(key_of(item)).row
         assert arrays.scale[row] == scorers.SIMILARITY.scale(np.array([mass], np.float32))[0]
         assert arrays.factors[row].tolist() == [np.float32(mass)] * arrays.factors.shape[1]
         assert arrays.counts[row].tolist() == [np.float32(mass) + 1] * arrays.counts.shape[1]
@@ -157,7 +157,7 @@ def test_rows_of_keys_are_found_in_any_shape() -> None:
     describe(catalogue, "i2")
     keys = np.array([[key_of("i2"), key_of("nobody")], [0, key_of("i1")]], np.uint64)
     assert catalogue.rows_of(keys).tolist() == [[1, NONE], [NONE, 0]]
-    assert catalogue.row_of(key_of("nobody")) == NONE
+    assert catalogue.known(key_of("nobody")) == (NONE, 0)
 
 
 def test_rows_are_found_by_the_lower_halves_of_their_keys() -> None:

@@ -16,6 +16,7 @@ from aiokafka.structs import ConsumerRecord
 from faust.types import TP
 
 from models import factors
+from state.records import Interaction
 from state.users import UserRow, packed_key
 from streams.runs import KafkaRecord, Run
 from streams.sender import BATCH_BYTES
@@ -130,6 +131,12 @@ def user_row(*items: str, revision: int = 1, seconds: int = 60) -> UserRow:
     row.note(f"e{revision}", packed_key(f"e{revision}"), 0, 5, "films")
     row.revision = revision
     return row
+
+
+def took(item: str, user: str = "ann", **fields: Any) -> Interaction:
+    """Make the interaction of a user who took an item."""
+    made = Interaction(0, 0, 0, "e1", "view", 0, user, item, "web", "films")
+    return msgspec.structs.replace(made, **fields)
 
 
 def event_json(**fields: Any) -> bytes:

@@ -213,7 +213,7 @@ async def test_an_event_of_an_unknown_item_is_kept_and_counts_when_the_item_come
     pipeline.item("late", title="Late")
     pipeline.item("never taken")
     await pipeline.drain()
-    row = pipeline.catalogue.row_of(key_of("late"))
+    row = pipeline.catalogue.known(key_of("late")).row
     assert pipeline.catalogue.popularity()[row] == pytest.approx(4.0)
     pipeline.event(id="e9", user="newcomer", item="never taken")
     await pipeline.drain()

@@ -1,34 +1,36 @@
-from typing import Any
-
+import msgspec
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from prometheus_client import REGISTRY
 
 from models import fusion, rank, scorers
+from state import verdicts
+from state.catalogue import Known
+from state.keys import key_of
+from state.tables import RowVersionError
+from state.verdicts import BLOCK, LIST_LENGTH, RANKINGS
 from streams import judge
-from streams.judge import MEMORY, Judge, Served, ServedLists, Verdicts
+from streams.judge import Judge, JudgeRow, Served, ServedLists
+from tests.streams.making import took
 
 WIDTH = fusion.FEATURES_PER_SCORER * len(scorers.NAMES)
 SITUATION = np.array([1.0, 0.0, 0.0, 0.0])
+NUMBERS = {key_of(f"i{number}"): number for number in range(100)}
 
 
-def served_list(*candidates: int, popular: tuple[int, ...] = ()) -> Served:
+def served_list(*candidates: int, popular: tuple[int, ...] = (), size: int = LIST_LENGTH) -> Served:
     draw = np.random.default_rng(len(candidates))
     features = draw.normal(size=(len(candidates), WIDTH)).astype(np.float32)
-    return Served(np.array(candidates, np.int32), features, SITUATION, np.array(popular, np.int32))
-
-
-def key(number: int) -> bytes:
-    return number.to_bytes(8, "little")
+    rows = np.array(candidates, np.int32)
+    return Served(rows, features, SITUATION, rows[:size], np.array(popular, np.int32))
 
 
 def judging(packed: bytes = b"", **lists: Served) -> Judge:
     served = ServedLists()
     for user, each in lists.items():
         served.put(user, each)
-    return Judge(packed, served, row_of=lambda number: number if number < 100 else -1)
+    return Judge(packed, served, known=lambda key: Known(NUMBERS.get(key, -1), 0))
 
 
 @given(st.lists(st.sampled_from("abcd"), max_size=20), st.integers(1, 3))
@@ -43,56 +45,56 @@ def test_the_lists_of_the_users_served_last_are_remembered(users: list[str], lim
         assert {each: served.get(each) for each in "abcd"} == {each: model.get(each) for each in "abcd"}
 
 
-@given(st.lists(st.tuples(st.none() | st.integers(0, 30), st.none() | st.integers(0, 30)), max_size=30))
-def test_verdicts_are_means_that_fade(ranks: list[tuple[int | None, int | None]]) -> None:
-    verdicts = Verdicts()
-    for served, popular in ranks:
-        verdicts.add(served, popular)
-    fading = [MEMORY**steps for steps in range(len(ranks))][::-1]
-    expected = {
-        "judged": sum(fading),
-        "served_hits": sum(f * rank.hit_rate(r) for f, (r, _) in zip(fading, ranks, strict=True)),
-        "served_gain": sum(f * rank.ndcg(r) for f, (r, _) in zip(fading, ranks, strict=True)),
-        "popular_hits": sum(f * rank.hit_rate(r) for f, (_, r) in zip(fading, ranks, strict=True)),
-        "popular_gain": sum(f * rank.ndcg(r) for f, (_, r) in zip(fading, ranks, strict=True)),
-    }
-    for name, value in expected.items():
-        assert getattr(verdicts, name) == pytest.approx(value)
-
-
 def test_an_item_taken_is_judged_by_its_places_in_both_lists() -> None:
     judged = judging(ann=served_list(*range(20), popular=(7, 3)))
-    judged.taken("ann", key(3))
-    assert (judged.verdicts.served_hits, judged.verdicts.popular_hits) == (1.0, 1.0)
-    assert judged.verdicts.served_gain == pytest.approx(rank.ndcg(3))
-    assert judged.verdicts.popular_gain == pytest.approx(rank.ndcg(1))
-    judged.taken("ann", key(15))
-    assert judged.verdicts.served_hits == pytest.approx(MEMORY)
-    assert judged.verdicts.judged == pytest.approx(1 + MEMORY)
+    judged.taken(took("i3"), 0)
+    rates = verdicts.rates([judged.verdicts])["all"]
+    assert rates["served"] == pytest.approx((1.0, rank.ndcg(3)))
+    assert rates["popularity"] == pytest.approx((1.0, rank.ndcg(1)))
+    judged.taken(took("i15"), 0)
+    rates = verdicts.rates([judged.verdicts])["all"]
+    assert rates["served"] == pytest.approx((0.5, rank.ndcg(3) / 2))
+
+
+def test_what_did_not_stand_in_redis_is_a_miss() -> None:
+    judged = judging(ann=served_list(*range(20), size=3))
+    judged.taken(took("i2"), 0)
+    judged.taken(took("i3"), 0)
+    assert verdicts.rates([judged.verdicts])["all"]["served"].hit_rate == 0.5
+
+
+def test_each_scorer_alone_ranks_the_candidates_and_ties_are_against_it() -> None:
+    made = served_list(*range(20))
+    first, second, third = (fusion.FEATURES_PER_SCORER * number for number in range(3))
+    made.features[:, first] = -np.arange(20)
+    made.features[:, second] = 0.0
+    made.features[:, third] = np.where(np.arange(20) == 12, np.nan, np.arange(20) == 4)
+    judged = judging(ann=made)
+    judged.taken(took("i4"), 0)
+    rates = verdicts.rates([judged.verdicts])["all"]
+    assert rates[RANKINGS[2]] == pytest.approx((1.0, rank.ndcg(4)))
+    assert rates[RANKINGS[3]] == (0.0, 0.0)
+    assert rates[RANKINGS[4]] == pytest.approx((1.0, rank.ndcg(1)))
 
 
 def test_an_item_that_nobody_knows_is_a_miss_also_where_a_list_has_empty_places() -> None:
     judged = judging(ann=served_list(1, 2, popular=(5, -1, -1)))
-    judged.taken("ann", key(100))
-    assert (judged.verdicts.judged, judged.verdicts.served_hits, judged.verdicts.popular_hits) == (
-        1.0,
-        0.0,
-        0.0,
-    )
+    judged.taken(took("i1000"), 0)
+    assert {tuple(rate) for rate in verdicts.rates([judged.verdicts])["all"].values()} == {(0.0, 0.0)}
 
 
 def test_a_user_without_a_list_is_counted_and_not_judged() -> None:
     judged = judging()
-    judged.taken("ann", key(1))
-    assert judged.fusion.examples == 1
-    assert judged.verdicts == Verdicts()
+    judged.taken(took("i1"), 0)
+    assert (judged.fusion.examples, judged.verdicts.unjudged) == (1, 1)
+    assert verdicts.rates([judged.verdicts]) == {}
 
 
 def test_the_fusion_learns_from_what_was_served() -> None:
     made = served_list(*range(20))
     judged, alone = judging(ann=made), scorers.new_fusion()
     for number in range(3 * fusion.BATCH):
-        judged.taken("ann", key(number % 20))
+        judged.taken(took(f"i{number % 20}"), 0)
         alone.learn(made.features, SITUATION, number % 20)
     assert judged.fusion.to_bytes() == alone.to_bytes()
     assert (judged.fusion.omega != scorers.new_fusion().omega).any()
@@ -101,10 +103,11 @@ def test_the_fusion_learns_from_what_was_served() -> None:
 def test_runs_can_end_anywhere() -> None:
     made = served_list(*range(20))
     whole, packed = judging(ann=made), b""
-    for number in range(50):
-        whole.taken("ann", key(number % 25))
+    for number in range(3 * BLOCK):
+        example = took(f"i{number % 25}", received=number * 600_000)
+        whole.taken(example, number % 30)
         part = judging(packed, ann=made)
-        part.taken("ann", key(number % 25))
+        part.taken(example, number % 30)
         packed = part.finish()
     assert packed == whole.finish()
 
@@ -112,29 +115,23 @@ def test_runs_can_end_anywhere() -> None:
 def test_weights_of_other_scorers_start_anew_and_the_count_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
     judged = judging(ann=served_list(*range(20)))
     for number in range(2 * fusion.BATCH):
-        judged.taken("ann", key(number % 20))
+        judged.taken(took(f"i{number % 20}"), 0)
     packed = judged.finish()
     with monkeypatch.context() as patch:
         patch.setattr(scorers, "NAMES", tuple(reversed(scorers.NAMES)))
-        learned, verdicts = judge.unpack(packed)
-    assert (learned.omega == scorers.new_fusion().omega).all()
-    assert learned.examples == 2 * fusion.BATCH
-    assert verdicts == judged.verdicts
+        kept = judge.unpack(packed)
+    assert (kept.fusion.omega == scorers.new_fusion().omega).all()
+    assert kept.fusion.examples == 2 * fusion.BATCH
+    assert verdicts.totals([kept.verdicts]) == verdicts.totals([judged.verdicts])
 
 
 def test_nothing_kept_is_a_new_learner() -> None:
-    learned, verdicts = judge.unpack(b"")
-    assert learned.to_bytes() == scorers.new_fusion().to_bytes()
-    assert verdicts == Verdicts()
+    kept = judge.unpack(b"")
+    assert kept.fusion.to_bytes() == scorers.new_fusion().to_bytes()
+    assert verdicts.totals([kept.verdicts])["all"] == (0, 0)
 
 
-def rate(name: str, ranking: str) -> Any:
-    return REGISTRY.get_sample_value(name, {"ranking": ranking})
-
-
-def test_verdicts_of_all_partitions_are_one_rate() -> None:
-    judge.report([Verdicts(1.0, 1.0, 0.5, 0.0, 0.0), Verdicts(3.0, 0.0, 0.0, 3.0, 1.5)])
-    assert (rate("afresh_hit_rate_10", "served"), rate("afresh_ndcg_10", "served")) == (0.25, 0.125)
-    assert (rate("afresh_hit_rate_10", "popularity"), rate("afresh_ndcg_10", "popularity")) == (0.75, 0.375)
-    judge.report([Verdicts()])
-    assert rate("afresh_hit_rate_10", "served") == 0.25
+def test_what_a_newer_version_kept_is_refused() -> None:
+    newer = msgspec.msgpack.encode(JudgeRow(version=judge.JUDGE_ROW_VERSION + 1))
+    with pytest.raises(RowVersionError, match="version 2"):
+        judge.unpack(newer)

@@ -15,7 +15,8 @@ from state.content import ContentRow
 from state.keys import key_of
 from state.lists import UserList
 from state.users import UserRow
-from streams.judge import LIST_LENGTH, Served
+from state.verdicts import LIST_LENGTH
+from streams.judge import Served
 from streams.lister import DIGITS, Lister, Marked
 from tests.streams.making import user_row
 
@@ -157,6 +158,7 @@ def test_what_was_served_is_what_the_fusion_is_to_learn_from() -> None:
     catalogue, learned = catalogue_of(*ITEMS), scorers.new_fusion()
     ((made_list, served),) = made(catalogue, user_row("i1"))
     assert [catalogue.ids[row] for row in served.candidates[:5]] == ids(made_list)
+    assert served.listed.tolist() == served.candidates[:5].tolist()
     assert len(served.candidates) == len(ITEMS) - 1
     scores = served.features @ learned.weights(served.situation[None])[0]
     assert (np.diff(scores) <= 1e-5).all()

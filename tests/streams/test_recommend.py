@@ -17,7 +17,7 @@ from state.users import pack
 from streams import recommend
 from streams.lister import Marked
 from streams.recommend import BACKLOG, BATCH_USERS, PATIENCE_SECONDS, RUNS_OPEN, Recommender
-from tests.streams.making import FakeEvent, run_of, user_row
+from tests.streams.making import FakeEvent, run_of, took, user_row
 
 ITEMS = [f"i{number}" for number in range(20)]
 
@@ -325,9 +325,9 @@ async def test_lists_that_were_served_are_judged(recommender: Recommender) -> No
     mark(recommender, "ann")
     await recommender.turn()
     judge = recommender.judge(b"")
-    judge.taken("ann", b"\0" * 8)
-    judge.taken("never served", b"\0" * 8)
-    assert (judge.verdicts.judged, judge.fusion.examples) == (1.0, 2)
+    judge.taken(took("i1"), 0)
+    judge.taken(took("i1", user="never served"), 0)
+    assert (judge.verdicts.judged[0], judge.fusion.examples) == (1, 2)
 
 
 async def test_pushed_and_withheld_lists_are_counted(recommender: Recommender) -> None:
