@@ -5,12 +5,13 @@ PYTHON ?= python3
 EXTRAS ?= local,dev
 ARGS ?=
 
-.PHONY: help run test bench venv clean
+.PHONY: help run test bench chaos venv clean
 
 help:
 	@echo "make run    watch a recommender learn from 100,000 real events (ARGS=--help for the options)"
 	@echo "make test   linters, types and all tests (ARGS goes to pytest)"
 	@echo "make bench  speed, latency and memory (ARGS=--help for the options)"
+	@echo "make chaos  faults at random, and a count at the end of all events (ARGS=--help for the options)"
 	@echo "make venv   only make the environment, .venv, with PYTHON=$(PYTHON)"
 	@echo "make clean  remove the environment and all caches of the tools"
 
@@ -26,6 +27,9 @@ test: .venv/installed
 
 bench: .venv/installed
 	@exec .venv/bin/python -m tests.benchmarks.bench $(ARGS)
+
+chaos: .venv/installed
+	@exec .venv/bin/python -m tests.chaos $(ARGS)
 
 venv: .venv/installed
 

@@ -61,6 +61,11 @@ class ServerProcess:
         process = self._process
         return process.pid if process is not None and process.poll() is None else None
 
+    @property
+    def status(self) -> int | None:
+        """Exit status once the server has ended: negative for a signal, None before."""
+        return None if self._process is None else self._process.poll()
+
     def start(self) -> None:
         """Start the server, after a ``kill`` or ``stop`` again, and return once it answers.
 

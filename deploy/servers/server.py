@@ -43,6 +43,10 @@ class Server:
         """End the server at once, as a crash would."""
         self._ours().kill()
 
+    def stop(self) -> None:
+        """End the server in order, as an operator would."""
+        self._ours().stop()
+
     def start(self) -> None:
         """Start the server again on the same folder and port, and return once it answers."""
         self._ours().start()

@@ -179,3 +179,12 @@ def test_free_ports_are_free_and_differ() -> None:
     ports = free_ports(5)
     assert len(set(ports)) == 5
     assert all(is_free(port) for port in ports)
+
+
+def test_the_status_of_an_ended_server_is_known(tmp_path: Path) -> None:
+    process = server(tmp_path)
+    assert process.status is None
+    with running(process):
+        assert process.status is None
+        process.kill()
+        assert process.status == -signal.SIGKILL

@@ -1,0 +1,54 @@
+"""Random schedules: ``make chaos ARGS="--minutes 30 --seed N"``."""
+
+from __future__ import annotations
+
+import argparse
+import random
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from rich.console import Console
+
+from streams.errors import AfreshError
+from tests.chaos.faults import FAULTS
+from tests.chaos.pipeline import MOST_WORKERS, running_pipeline
+from tests.chaos.schedule import endless
+from tests.chaos.trial import Trial
+
+DOWN_SECONDS = 60.0
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run faults for some minutes, print what came of them, and return the exit status."""
+    parser = argparse.ArgumentParser(prog="chaos", description=__doc__)
+    parser.add_argument("--minutes", type=float, default=30.0, help="how long faults go on")
+    parser.add_argument("--seed", type=int, help="repeats a schedule")
+    parser.add_argument(
+        "--workers", type=int, default=2, choices=range(1, MOST_WORKERS - 1), help="workers besides guests"
+    )
+    parser.add_argument("--rate", type=float, default=50.0, help="events a second")
+    parser.add_argument(
+        "--only", action="append", choices=sorted(FAULTS), help="only this, and again another"
+    )
+    parser.add_argument("--keep", type=Path, metavar="FOLDER", help="keep the logs there")
+    chosen = parser.parse_args(arguments)
+    seed = random.randrange(1_000_000) if chosen.seed is None else chosen.seed
+    console = Console(highlight=False, soft_wrap=True)
+    console.print(f"seed {seed}: repeat with --seed {seed}")
+    with TemporaryDirectory() as name:
+        folder = chosen.keep or Path(name)
+        folder.mkdir(parents=True, exist_ok=True)
+        with running_pipeline(folder, chosen.workers) as pipeline:
+            trial = Trial(pipeline, seed, chosen.rate, DOWN_SECONDS, console.print)
+            report = trial.run(endless(seed, chosen.only or list(FAULTS)), chosen.minutes * 60)
+    console.print(report.summary())
+    return 1 if report.failures else 0
+
+
+if __name__ == "__main__":
+    try:
+        sys.exit(main())
+    except AfreshError as error:
+        sys.exit(str(error))

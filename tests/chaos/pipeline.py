@@ -1,0 +1,262 @@
+"""Servers and the production processes over them, which a supervisor starts again when they end."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager, suppress
+from pathlib import Path
+
+from kafka import KafkaAdminClient
+from kafka.admin import ConfigResource, ConfigResourceType
+from redis import Redis
+
+from deploy.demo.scrape import Page
+from deploy.demo.workers import variables
+from deploy.servers import Server, local_kafka, local_redis
+from deploy.servers.process import ServerProcess, free_ports
+from streams.errors import AfreshError
+from streams.kafka_admin import create_topics
+from streams.settings import Settings
+from streams.topics import Topics
+
+MOST_WORKERS = 4
+
+SESSION_SECONDS = 6.0
+"""The shortest session that a broker allows by default: what sleeps longer loses its partitions."""
+
+DISK_MIB = 64
+
+COMPACTED_OFTEN = {
+    "segment.ms": "5000",
+    "min.cleanable.dirty.ratio": "0.01",
+    "max.compaction.lag.ms": "10000",
+}
+"""Of every changelog, so that recovery reads logs with holes."""
+
+
+class Member:
+    """A process of ours under a supervisor.
+
+    Parameters
+    ----------
+    process
+        What runs.
+    starter
+        Starts it: Linux kills a child when the thread that started it ends, so that it must be one that stays.
+    """
+
+    def __init__(self, process: ServerProcess, starter: ThreadPoolExecutor) -> None:
+        self.process = process
+        self.page = Page(process.port)
+        self.wanted = False
+        self.ended: list[int | None] = []
+        """Statuses with which it ended by itself."""
+        self._starter = starter
+        self._starting: Future[None] | None = None
+        self._killed = False
+
+    @property
+    def name(self) -> str:
+        """Name of the process."""
+        return self.process.name
+
+    def start(self) -> None:
+        """Have it run from now on; returns at once."""
+        self.wanted = True
+        self._killed = True
+        self.tend()
+
+    def tend(self) -> None:
+        """Start it again if it has ended."""
+        if not self.wanted or self.process.pid is not None:
+            return
+        if self._starting is not None and not self._starting.done():
+            return
+        if not self._killed:
+            self.ended.append(self.process.status)
+        self._killed = False
+        self._starting = self._starter.submit(self._start)
+
+    def _start(self) -> None:
+        # It may end at once, while Kafka is down; the supervisor sees that and starts it again.
+        with suppress(AfreshError):
+            self.process.start()
+
+    def signal(self, number: signal.Signals) -> None:
+        """Send a signal, if it runs."""
+        pid = self.process.pid
+        if pid is None:
+            return
+        self._killed = number in (signal.SIGKILL, signal.SIGTERM)
+        os.kill(pid, number)
+
+    def wait_for_end(self, seconds: float = 20.0) -> None:
+        """Return once the process has ended.
+
+        Raises
+        ------
+        TimeoutError
+            When it has not by then.
+        """
+        deadline = time.monotonic() + seconds
+        while self.process.pid is not None:
+            if time.monotonic() > deadline:
+                raise TimeoutError(f"{self.name} has not ended {seconds:g} s after it was told to")
+            time.sleep(0.02)
+
+    def stop(self) -> None:
+        """End it for good."""
+        self.wanted = False
+        self.signal(signal.SIGCONT)
+        if self._starting is not None:
+            self._starting.cancel()
+        self.process.stop()
+
+
+class Pipeline:
+    """Everything that a fault can be done to.
+
+    Parameters
+    ----------
+    kafka, redis
+        Servers of this pipeline alone.
+    settings
+        What its processes are configured with.
+    folder
+        For logs and the workers' own files.
+    workers
+        Workers that run unless a fault says otherwise.
+    """
+
+    def __init__(self, kafka: Server, redis: Server, settings: Settings, folder: Path, workers: int) -> None:
+        self.kafka = kafka
+        self.redis_server = redis
+        self.settings = settings
+        self.topics = Topics(settings)
+        self.base = workers
+        self.redis = Redis.from_url(redis.address, socket_timeout=2.0)
+        self.disk = folder / "disk"
+        """Where the workers keep their own files; where we are root, a small disk of its own."""
+        self._folder = folder
+        self._starter = ThreadPoolExecutor(MOST_WORKERS + 1, "starter")
+        self.workers = [self._member("worker") for _ in range(MOST_WORKERS)]
+        self.embed = self._member("embed-worker")
+
+    @property
+    def members(self) -> list[Member]:
+        """All processes that shall run now."""
+        return [each for each in (*self.workers, self.embed) if each.wanted]
+
+    def _member(self, name: str) -> Member:
+        (port,) = free_ports(1)
+        folder = self._folder / f"{name}-{port}"
+        folder.mkdir()
+        own = {
+            "AFRESH_METRICS_PORT": port,
+            "AFRESH_EMBED_METRICS_PORT": port,
+            "AFRESH_DATA_DIR": self.disk / folder.name,
+        }
+        values = variables(self.settings) | {name: str(value) for name, value in own.items()}
+        return Member(
+            ServerProcess(f"{name}-{port}", command(name, values), port=port, folder=folder), self._starter
+        )
+
+    def tend(self) -> None:
+        """Start again what has ended."""
+        for member in (*self.workers, self.embed):
+            member.tend()
+
+    def sleep(self, seconds: float) -> None:
+        """Let time pass, under the supervisor."""
+        deadline = time.monotonic() + seconds
+        while True:
+            self.tend()
+            left = deadline - time.monotonic()
+            if left <= 0:
+                return
+            time.sleep(min(0.1, left))
+
+    def not_ready(self) -> list[str]:
+        """Names of the processes that shall run and are not ready."""
+        return [each.name for each in self.members if each.process.pid is None or not each.page.ready()]
+
+    def ends(self) -> list[str]:
+        """How processes have ended by themselves so far."""
+        members = (*self.workers, self.embed)
+        return [f"{each.name} with status {status}" for each in members for status in each.ended]
+
+    def stop(self) -> None:
+        """End all processes."""
+        for member in (*self.workers, self.embed):
+            member.stop()
+        self._starter.shutdown()
+        self.redis.close()
+
+
+def command(name: str, values: Mapping[str, str]) -> list[str]:
+    """Command of a process of ours, with variables of its own."""
+    assignments = [f"{variable}={value}" for variable, value in values.items()]
+    return ["env", *assignments, sys.executable, "-m", "deploy.cli", name]
+
+
+@contextmanager
+def running_pipeline(folder: Path, workers: int) -> Iterator[Pipeline]:
+    """Run servers, workers and an embed worker; all are stopped at the end."""
+    with ExitStack() as stack:
+        kafka = stack.enter_context(local_kafka(folder / "kafka", kind="kafka"))
+        redis = stack.enter_context(local_redis(folder / "redis"))
+        settings = settings_of(kafka, redis)
+        create_topics(settings)
+        compact_often(settings)
+        stack.enter_context(small_disk(folder / "disk"))
+        pipeline = Pipeline(kafka, redis, settings, folder, workers)
+        stack.callback(pipeline.stop)
+        for member in (*pipeline.workers[:workers], pipeline.embed):
+            member.start()
+        yield pipeline
+
+
+@contextmanager
+def small_disk(folder: Path) -> Iterator[None]:
+    """Mount a small disk in memory, if we may."""
+    folder.mkdir()
+    if os.geteuid() != 0:
+        yield
+        return
+    subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={DISK_MIB}m", "chaos", folder], check=True)
+    try:
+        yield
+    finally:
+        subprocess.run(["umount", "--lazy", folder], check=True)
+
+
+def settings_of(kafka: Server, redis: Server) -> Settings:
+    """Settings of a deployment under faults."""
+    values = {
+        "kafka": kafka.address,
+        "redis": redis.address,
+        "namespace": "chaos",
+        "partitions": 4,
+        "session_timeout_seconds": SESSION_SECONDS,
+        "encoder_batch": 8,
+    }
+    return Settings(_env_file=None, **values)  # type: ignore[arg-type]
+
+
+def compact_often(settings: Settings) -> None:
+    """Have the broker compact the changelogs all the time."""
+    changelogs = [topic.name for topic in Topics(settings).all() if topic.name.endswith(".changelog")]
+    resources = [ConfigResource(ConfigResourceType.TOPIC, name, COMPACTED_OFTEN) for name in changelogs]
+    # Kafka looks for something to compact every 15 s by default.
+    resources.append(ConfigResource(ConfigResourceType.BROKER, "1", {"log.cleaner.backoff.ms": "1000"}))
+    admin = KafkaAdminClient(bootstrap_servers=settings.brokers)
+    try:
+        admin.alter_configs(resources)
+    finally:
+        admin.close()

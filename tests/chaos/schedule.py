@@ -1,0 +1,53 @@
+"""Schedules: which fault comes when. A seed gives the same schedule every time."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from tests.chaos.faults import FAULTS
+
+TOGETHER = 0.25
+"""Share of steps with two faults at once."""
+
+LONGEST_PAUSE_SECONDS = 8.0
+
+
+class Step(NamedTuple):
+    """Faults injected together, after a pause in which nothing happens but the load."""
+
+    pause_seconds: float
+    faults: tuple[str, ...]
+
+
+def short(seed: int) -> list[Step]:
+    """Every fault once, in an order of the seed's.
+
+    Examples
+    --------
+    >>> sorted(name for step in short(1) for name in step.faults) == sorted(FAULTS)
+    True
+    """
+    names = sorted(FAULTS)
+    chance = random.Random(seed)
+    chance.shuffle(names)
+    return [Step(chance.uniform(0.0, 1.0), (name,)) for name in names]
+
+
+def endless(seed: int, names: Sequence[str]) -> list[Step]:
+    """More steps than any run has time for.
+
+    Examples
+    --------
+    >>> endless(1, ["burst"])[0] == endless(1, ["burst"])[0]
+    True
+    """
+    chance = random.Random(seed)
+    return [_step(chance, sorted(names)) for _ in range(10_000)]
+
+
+def _step(chance: random.Random, names: Sequence[str]) -> Step:
+    first, second = chance.choice(names), chance.choice(names)
+    together = chance.random() < TOGETHER and FAULTS[first].place != FAULTS[second].place
+    return Step(chance.uniform(0.0, LONGEST_PAUSE_SECONDS), (first, second) if together else (first,))

@@ -1,0 +1,191 @@
+"""One run: the schedule is played under load, and everything that is not as it must be is noted."""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import msgspec
+from redis.exceptions import RedisError
+
+from state.lists import UserList
+from tests.chaos.audit import Audit, audit, backlog
+from tests.chaos.faults import FAULTS, Fault, Scene
+from tests.chaos.load import Load
+from tests.chaos.pipeline import Pipeline
+from tests.chaos.schedule import Step
+from tests.chaos.watcher import Watcher
+
+READY_SECONDS = 90.0
+"""When a worker that is not ready again counts as hanging. The goal is 30 s on a machine with nothing else to do."""
+
+ANSWER_SECONDS = 120.0
+BACKLOG_SECONDS = 240.0
+LISTS_SECONDS = 60.0
+
+POLL_SECONDS = 0.1
+
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """A step that is over: seconds from its end until all were ready, and until events were answered."""
+
+    faults: tuple[str, ...]
+    ready_seconds: float
+    answered_seconds: float
+
+
+@dataclass
+class Report:
+    """What a run has shown."""
+
+    seed: int
+    outcomes: list[Outcome] = field(default_factory=list)
+    failures: list[str] = field(default_factory=list)
+    ends: list[str] = field(default_factory=list)
+    audit: Audit = field(default_factory=Audit)
+
+    @property
+    def slowest(self) -> float:
+        """Seconds of the slowest recovery."""
+        return max((outcome.ready_seconds for outcome in self.outcomes), default=0.0)
+
+    def summary(self) -> str:
+        """The figures, a line each."""
+        lines = [
+            f"seed              {self.seed}",
+            f"faults            {sum(len(outcome.faults) for outcome in self.outcomes)}",
+            f"events            {self.audit.events}",
+            f"lost              {self.audit.lost}",
+            f"doubled           {self.audit.doubled}",
+            f"rows wrong        {self.audit.rows_wrong}",
+            f"stale lists       {self.audit.lists_stale}",
+            f"ended by itself   {len(self.ends)}",
+            f"slowest recovery  {self.slowest:.1f} s",
+            f"failures          {len(self.failures)}",
+        ]
+        return "\n".join([*lines, *(f"  {failure}" for failure in self.failures)])
+
+
+class Trial:
+    """Plays a schedule.
+
+    Parameters
+    ----------
+    pipeline
+        What runs.
+    seed
+        Of the load and of the choices that faults make.
+    rate
+        Events a second.
+    down_seconds
+        How long a server stays down where it is to stay down.
+    say
+        Told what happens.
+    """
+
+    def __init__(self, pipeline: Pipeline, seed: int, rate: float, down_seconds: float, say: Say) -> None:
+        self.report = Report(seed)
+        self._pipeline = pipeline
+        self._say = say
+        self._load = Load(pipeline.settings, seed, rate)
+        self._watcher = Watcher(pipeline.redis_server.address, pipeline.settings.namespace)
+        self._scene = Scene(pipeline, self._load, self._watcher, random.Random(seed), down_seconds)
+        self._started = time.monotonic()
+
+    def run(self, steps: Iterable[Step], seconds: float) -> Report:
+        """Play steps for so many seconds at most, work off the backlog, and count."""
+        self._wait(lambda: not self._pipeline.not_ready(), READY_SECONDS, "the workers to be ready at first")
+        self._started = time.monotonic()
+        self._load.start()
+        self._watcher.start()
+        for step in steps:
+            if time.monotonic() - self._started > seconds:
+                break
+            self._play(step)
+        self._load.stop()
+        self._settle()
+        self._watcher.stop()
+        self.report.failures += self._watcher.wrong[:20]
+        self.report.failures += [
+            f"Kafka refused a record of the load: {each}" for each in self._load.refused[:20]
+        ]
+        self.report.ends = self._pipeline.ends()
+        return self.report
+
+    def _play(self, step: Step) -> None:
+        self._pipeline.sleep(step.pause_seconds)
+        faults = [FAULTS[name](self._scene) for name in step.faults]
+        for fault in faults:
+            self._do(fault, fault.inject)
+        self._pipeline.sleep(max(fault.seconds for fault in faults))
+        for fault in reversed(faults):
+            self._do(fault, fault.heal)
+        name = "+".join(step.faults)
+        healed = time.monotonic()
+        self._wait(lambda: not self._pipeline.not_ready(), READY_SECONDS, f"all to be ready after {name}")
+        ready = time.monotonic() - healed
+        self._probe(name)
+        answered = time.monotonic() - healed
+        self.report.outcomes.append(Outcome(step.faults, ready, answered))
+        at = time.monotonic() - self._started
+        ends = len(self._pipeline.ends())
+        self._say(f"{at:7.1f} s  {name:<42} ready {ready:5.1f} s, answered {answered:5.1f} s, ends {ends}")
+
+    def _do(self, fault: Fault, act: Callable[[], None]) -> None:
+        """Inject or heal; what goes wrong then is noted, and the run goes on."""
+        try:
+            act()
+        except Exception as error:
+            self._fail(f"{fault.name}: {error}")
+
+    def _probe(self, name: str) -> None:
+        """Send an event into every partition, and wait for the lists that take them in."""
+        asked = {user: self._load.event(user, "item-1") for user in self._load.probe_users()}
+        self._wait(
+            lambda: all(self._answers(user, event) for user, event in asked.items()),
+            ANSWER_SECONDS,
+            f"events of all partitions to be answered after {name}",
+        )
+
+    def _answers(self, user: str, event: str) -> bool:
+        try:
+            found: Any = self._pipeline.redis.get(
+                f"{self._pipeline.settings.namespace}:recommendations:web:{user}"
+            )
+        except RedisError:
+            return False
+        return bool(found) and msgspec.json.decode(found, type=UserList).last_event == event
+
+    def _settle(self) -> None:
+        """Wait until nothing is left to do, and count."""
+        settings = self._pipeline.settings
+        self._wait(lambda: backlog(settings) == 0, BACKLOG_SECONDS, "the backlog to be worked off")
+        deadline = time.monotonic() + LISTS_SECONDS
+        while True:
+            found = self.report.audit = audit(settings)
+            if found.clean or time.monotonic() > deadline:
+                break
+            self._pipeline.sleep(2.0)
+        for detail in found.details[:20]:
+            self._fail(detail)
+
+    def _wait(self, done: Callable[[], bool], seconds: float, what: str) -> None:
+        deadline = time.monotonic() + seconds
+        while not done():
+            if time.monotonic() > deadline:
+                missing: Sequence[str] = self._pipeline.not_ready()
+                self._fail(
+                    f"waited {seconds:g} s in vain for {what} (not ready: {', '.join(missing) or 'none'})"
+                )
+                return
+            self._pipeline.sleep(POLL_SECONDS)
+
+    def _fail(self, what: str) -> None:
+        self._say(f"FAILURE: {what}")
+        self.report.failures.append(what)
