@@ -11,6 +11,7 @@ import typer
 from typer.core import TyperGroup
 
 from deploy.demo.command import demo
+from deploy.evaluate.command import evaluate
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -49,6 +50,9 @@ app = typer.Typer(
 topics_app = typer.Typer(no_args_is_help=True, help="Create the topics, or check them against the settings.")
 app.add_typer(topics_app, name="topics", epilog="Example: afresh topics check")
 app.command(epilog="Example: afresh demo --events 20000 --speed 50")(demo)
+app.command(
+    epilog="Example: afresh evaluate --events events.jsonl.gz --items items.jsonl --lists lists.jsonl.gz"
+)(evaluate)
 
 
 @app.command(epilog="Example: AFRESH_KAFKA=kafka:9092 AFRESH_REDIS=redis://redis:6379/0 afresh worker")

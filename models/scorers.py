@@ -6,7 +6,7 @@ those of the session, the long history and the text were set beforehand and not 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 
 import numpy as np
@@ -193,11 +193,17 @@ SCORERS = (
 NAMES = tuple(name for scorer in SCORERS for name in scorer.priors)
 
 
-def score(users: Users, catalogue: CatalogueArrays) -> list[Floats]:
-    """Raw scores of every item for every user: a block for each of ``SCORERS``, together in the order of ``NAMES``."""
+def score(users: Users, catalogue: CatalogueArrays, without: Collection[str] = ()) -> list[Floats]:
+    """Raw scores of every item for every user: a block for each of ``SCORERS``, together in the order of ``NAMES``.
+
+    Scorers named in ``without`` score nothing: what is lost without them is what they are worth.
+    """
     if not len(catalogue.scale):
         return [np.zeros((len(scorer.priors), 1, 0), np.float32) for scorer in SCORERS]
-    return [scorer.score(users, catalogue) for scorer in SCORERS]
+    blocks = [scorer.score(users, catalogue) for scorer in SCORERS]
+    for scorer, block in zip(SCORERS, blocks, strict=True):
+        block[[name in without for name in scorer.priors]] = 0
+    return blocks
 
 
 def new_fusion() -> fusion.Fusion:

@@ -73,20 +73,11 @@ class Content:
         RefusedError
             When the item can not be used.
         """
-        limit = self._settings.text_limit_bytes
         if not record.key:
             raise RefusedError("key", "An item's record has no key; key it by the item's id.")
         if record.value is None:
             return None
-        if len(record.value) > limit:
-            raise RefusedError(
-                "too_large", f"An item has {len(record.value):,} bytes; at most {limit:,} are taken in."
-            )
-        item = decode(item_decoder, record.value)
-        if item.version != ITEM_VERSION:
-            raise RefusedError(
-                "version", f"Version {item.version} of items is not known; send {ITEM_VERSION}."
-            )
+        item = check(record.value, self._settings)
         if record.key != item.id.encode():
             raise RefusedError("key", f"The key of the item {item.id!r} is not its id.")
         return item
@@ -94,16 +85,7 @@ class Content:
     def _put_item(self, key: bytes, item: Item, change: Change, outgoing: Outgoing) -> int:
         packed = change.get(key)
         before = content.unpack(packed) if packed else ContentRow()
-        text = content.text_for_encoder(item.title, item.text, item.attributes)
-        row = replace(
-            before,
-            domain=item.domain,
-            title=item.title,
-            text=item.text,
-            attributes=item.attributes,
-            available=item.available,
-            content=content.content_hash(text),
-        )
+        row, text = described(item, before)
         if not text:
             row = replace(row, embedding=b"", encoder="", encoder_version="")
         elif row.content != before.content:
@@ -131,3 +113,35 @@ class Content:
         packed = content.pack(row)
         change.put(key, packed)
         return len(key) + len(packed)
+
+
+def check(value: bytes, settings: Settings) -> Item:
+    """Decode an item and check it.
+
+    Raises
+    ------
+    RefusedError
+        When the item can not be used.
+    """
+    limit = settings.text_limit_bytes
+    if len(value) > limit:
+        raise RefusedError("too_large", f"An item has {len(value):,} bytes; at most {limit:,} are taken in.")
+    item = decode(item_decoder, value)
+    if item.version != ITEM_VERSION:
+        raise RefusedError("version", f"Version {item.version} of items is not known; send {ITEM_VERSION}.")
+    return item
+
+
+def described(item: Item, before: ContentRow) -> tuple[ContentRow, str]:
+    """Content row of an item, given the one that it had before, and the text that the encoder reads."""
+    text = content.text_for_encoder(item.title, item.text, item.attributes)
+    row = replace(
+        before,
+        domain=item.domain,
+        title=item.title,
+        text=item.text,
+        attributes=item.attributes,
+        available=item.available,
+        content=content.content_hash(text),
+    )
+    return row, text

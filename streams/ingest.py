@@ -111,7 +111,7 @@ class Ingest:
                 metrics.SKIPPED.labels("ingest").inc()
                 continue
             try:
-                event = self.check(record.value, record.timestamp)
+                event = check(record.value, record.timestamp, self._settings)
             except RefusedError as error:
                 outgoing.add_to(self._topics.dead_letters.name, run.partition, dead_letter(record, error))
                 metrics.DEAD_LETTERS.labels(error.reason).inc()
@@ -120,7 +120,9 @@ class Ingest:
             if not window.add(key_of(event.id)):
                 outcomes[event.type, event.platform, "duplicate"] += 1
                 continue
-            interaction = self._interaction(event, record)
+            interaction = interaction_of(
+                event, self._identities, record.partition, record.offset, record.timestamp
+            )
             outgoing.add(self._topics.interactions.name, interaction.user.encode(), encode(interaction))
             outcomes[event.type, event.platform, "accepted"] += 1
         window.write(change, before)
@@ -136,55 +138,60 @@ class Ingest:
             self._windows[partition] = (self._table.generation, window)
         return window
 
-    def check(self, value: bytes | None, received: int) -> Event:
-        """Decode an event and check it.
 
-        Parameters
-        ----------
-        value
-            The record's value.
-        received
-            When Kafka took it, in ms. Not our own clock: a run worked on again after a crash would then be refused
-            another way than the first time.
+def check(value: bytes | None, received: int, settings: Settings) -> Event:
+    """Decode an event and check it.
 
-        Raises
-        ------
-        RefusedError
-            When the event can not be used.
-        """
-        limit = self._settings.text_limit_bytes
-        if value is None:
-            raise RefusedError("malformed", "An event has no value.")
-        if len(value) > limit:
-            raise RefusedError(
-                "too_large", f"An event has {len(value):,} bytes; at most {limit:,} are taken in."
-            )
-        event = decode(event_decoder, value)
-        if event.version != EVENT_VERSION:
-            raise RefusedError(
-                "version", f"Version {event.version} of events is not known; send {EVENT_VERSION}."
-            )
-        latest = received + int(self._settings.clock_ahead_hours * 3_600_000)
-        if not EARLIEST_MS <= milliseconds(event.time) <= latest:
-            raise RefusedError("time", f"The time {event.time} is before 1990 or too far ahead.")
-        return event
+    Parameters
+    ----------
+    value
+        The record's value.
+    received
+        When Kafka took it, in ms. Not our own clock: a run worked on again after a crash would then be refused
+        another way than the first time.
+    settings
+        Limits.
 
-    def _interaction(self, event: Event, record: KafkaRecord) -> Interaction:
-        return Interaction(
-            source=record.partition,
-            offset=record.offset,
-            received=record.timestamp,
-            event=event.id,
-            type=event.type,
-            time=milliseconds(event.time),
-            user=self._identities.resolve(event.platform, event.user),
-            item=event.item,
-            platform=event.platform,
-            domain=event.domain,
-            value=event.value,
-            session=event.session,
-            context=event.context,
+    Raises
+    ------
+    RefusedError
+        When the event can not be used.
+    """
+    limit = settings.text_limit_bytes
+    if value is None:
+        raise RefusedError("malformed", "An event has no value.")
+    if len(value) > limit:
+        raise RefusedError("too_large", f"An event has {len(value):,} bytes; at most {limit:,} are taken in.")
+    event = decode(event_decoder, value)
+    if event.version != EVENT_VERSION:
+        raise RefusedError(
+            "version", f"Version {event.version} of events is not known; send {EVENT_VERSION}."
         )
+    latest = received + int(settings.clock_ahead_hours * 3_600_000)
+    if not EARLIEST_MS <= milliseconds(event.time) <= latest:
+        raise RefusedError("time", f"The time {event.time} is before 1990 or too far ahead.")
+    return event
+
+
+def interaction_of(
+    event: Event, identities: Identities, source: int, offset: int, received: int
+) -> Interaction:
+    """Make the interaction of an event: its user resolved; ``received`` is when Kafka took it, in ms."""
+    return Interaction(
+        source=source,
+        offset=offset,
+        received=received,
+        event=event.id,
+        type=event.type,
+        time=milliseconds(event.time),
+        user=identities.resolve(event.platform, event.user),
+        item=event.item,
+        platform=event.platform,
+        domain=event.domain,
+        value=event.value,
+        session=event.session,
+        context=event.context,
+    )
 
 
 def decode(decoder: msgspec.json.Decoder[T], value: bytes) -> T:

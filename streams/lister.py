@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 
@@ -68,12 +68,21 @@ class Lister:
         Items in a list.
     now
         Clock, seconds since 1970.
+    without
+        Scorers left out.
     """
 
-    def __init__(self, catalogue: Catalogue, size: int, now: Callable[[], float] = time.time) -> None:
+    def __init__(
+        self,
+        catalogue: Catalogue,
+        size: int,
+        now: Callable[[], float] = time.time,
+        without: Collection[str] = (),
+    ) -> None:
         self._catalogue = catalogue
         self._size = size
         self._now = now
+        self._without = without
 
     def make(self, marked: Sequence[Marked], learned: Sequence[Fusion]) -> list[tuple[UserList, Served]]:
         """Make the lists of some users, each with the fusion of the user's partition."""
@@ -81,7 +90,7 @@ class Lister:
         if not catalogue.available.any():
             return [(self._list(each, NOTHING_SERVED, NO_WEIGHTS), NOTHING_SERVED) for each in marked]
         batch = self._users(marked)
-        values = fusion.features(scorers.score(batch, catalogue.arrays()), len(marked))
+        values = fusion.features(scorers.score(batch, catalogue.arrays(), self._without), len(marked))
         situations = fusion.context(batch.lengths, batch.ages[:, 1])
         weights = np.stack([each.weights(situations[u : u + 1])[0] for u, each in enumerate(learned)])
         excluded = self._excluded(marked)

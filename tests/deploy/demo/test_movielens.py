@@ -33,15 +33,15 @@ class Pip:
             folder = Path(command[command.index("--dest") + 1])
             with zipfile.ZipFile(folder / "recbole-1.2.1-py3-none-any.whl", "w") as wheel:
                 for name, content in self.contents.items():
-                    wheel.writestr(f"{movielens.FOLDER}/{name}", content)
+                    wheel.writestr(f"{movielens.ML_100K.folder}/{name}", content)
         return subprocess.CompletedProcess(command, self.status, "", "WARNING: x\nERROR: No network.\n")
 
 
 @pytest.fixture
 def pip(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Pip:
     pip = Pip()
-    digests = {name: hashlib.sha256(content).hexdigest() for name, content in CONTENTS.items()}
-    monkeypatch.setattr(movielens, "FILES", digests)
+    for name, content in CONTENTS.items():
+        monkeypatch.setitem(movielens.ML_100K.files, name, hashlib.sha256(content).hexdigest())
     monkeypatch.setattr(subprocess, "run", pip)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "a cache"))
     return pip
@@ -60,6 +60,10 @@ def test_events_come_in_time_order_and_those_of_one_second_in_the_order_of_the_f
     assert [(event.user, event.item) for event in events] == [("8", "2"), ("7", "1"), ("9", "1"), ("7", "2")]
     assert [event.id for event in events] == ["ml-1", "ml-2", "ml-3", "ml-4"]
     assert (events[0].type, events[0].value, events[0].time) == ("rating", 3.0, 10_000)
+
+
+def test_only_the_oldest_events_are_given_where_so_many_are_asked_for() -> None:
+    assert movielens.parse_events(EVENTS, 2) == movielens.parse_events(EVENTS)[:2]
 
 
 def test_a_second_load_reads_the_cache(pip: Pip) -> None:

@@ -1,0 +1,155 @@
+"""Baselines: other recommenders in the same loop, each judged before the same events.
+
+They stand in the source checkout, one file each in ``tests/benchmarks/baselines``, and not in the installed package;
+a module of one's own is named by its whole name.
+"""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from collections import defaultdict
+from typing import Any, NamedTuple, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from deploy.evaluate.log import Log
+from deploy.evaluate.prequential import Progress, Ranking, Recorder
+from deploy.evaluate.trials import Trials, blocks
+from deploy.servers.kafka import REPOSITORY
+from models import rank
+from state.records import POSITIVE, SEEN, Interaction
+from streams.errors import AfreshError
+
+PACKAGE = "tests.benchmarks.baselines"
+
+
+Scores = npt.NDArray[np.floating[Any]]
+
+
+class Taken(NamedTuple):
+    """An event in which a user took an item: their numbers, and when, in ms."""
+
+    user: int
+    item: int
+    time: int
+
+
+class Baseline(Protocol):
+    """A recommender that learns event by event."""
+
+    def learn(self, taken: Taken) -> None:
+        """Learn from one event."""
+
+    def scores(self, user: int, items: int, now: int) -> Scores:
+        """Scores of the items known so far for a user, shape (items,); ``now`` is in ms.
+
+        Items are numbered in the order in which they became known. What the user has had is left out by the caller.
+        """
+
+
+class Making(Protocol):
+    """Makes a baseline for a stream of so many events; every module of a baseline has one, called ``make``."""
+
+    def __call__(self, events: int) -> Baseline:
+        """Make a new one."""
+
+
+def find(name: str) -> Making:
+    """Find a baseline: a file of ``PACKAGE``, or a module.
+
+    Raises
+    ------
+    AfreshError
+        If there is none of this name.
+    """
+    module = name if "." in name else f"{PACKAGE}.{name}"
+    if str(REPOSITORY) not in sys.path:
+        sys.path.append(str(REPOSITORY))
+    try:
+        made: Making = importlib.import_module(module).make
+    except (ModuleNotFoundError, AttributeError) as error:
+        raise AfreshError(
+            f"there is no baseline {name!r} ({error}); name a file of tests/benchmarks/baselines in the source "
+            "checkout, or a module that has a function make(events)"
+        ) from error
+    return made
+
+
+class _Items:
+    """The catalogue that a baseline chooses from, by number."""
+
+    def __init__(self) -> None:
+        self.names: list[str] = []
+        self._number: dict[str, int] = {}
+        self._available: list[bool] = []
+        self._seen: defaultdict[str, set[int]] = defaultdict(set)
+
+    def put(self, name: str, available: bool) -> None:
+        """Take in an item."""
+        if name not in self._number:
+            self._number[name] = len(self.names)
+            self.names.append(name)
+            self._available.append(available)
+        self._available[self._number[name]] = available
+
+    def number(self, name: str) -> int | None:
+        """Number of an item, if it is known."""
+        return self._number.get(name)
+
+    def have(self, user: str, item: int) -> None:
+        """Note that a user has had an item."""
+        self._seen[user].add(item)
+
+    def candidates(self, user: str, keep_seen: bool) -> npt.NDArray[np.bool_]:
+        """Items that a list of the user may hold."""
+        mask = np.array(self._available, np.bool_)
+        if not keep_seen:
+            mask[list(self._seen[user])] = False
+        return mask
+
+
+class Runner:
+    """Goes through a log with a baseline, event by event."""
+
+    def __init__(self, baseline: Baseline, trials: Trials, size: int, *, keep_seen: bool) -> None:
+        self._baseline = baseline
+        self._recorder = Recorder(trials)
+        self._users: dict[str, int] = {}
+        self._items = _Items()
+        self._size = size
+        self._keep_seen = keep_seen
+
+    def run(self, log: Log, done: Progress) -> Ranking:
+        """Go through the log; ``done`` is told how far it has come."""
+        for block in blocks(log, 1):
+            for each in block.announcements:
+                self._items.put(each.item.id, each.item.available)
+            (interaction,) = block.interactions
+            self._take_in(block.start, interaction)
+            done(block.start + 1)
+        return self._recorder.ranking()
+
+    def _take_in(self, place: int, interaction: Interaction) -> None:
+        user = self._users.setdefault(interaction.user, len(self._users))
+        if interaction.type in POSITIVE and self._recorder.wants(place):
+            self._judge(user, interaction)
+        if self._items.number(interaction.item) is None:
+            self._items.put(interaction.item, True)
+        item = self._items.number(interaction.item)
+        assert item is not None
+        if interaction.type in POSITIVE:
+            self._baseline.learn(Taken(user, item, interaction.time))
+        if interaction.type in SEEN:
+            self._items.have(interaction.user, item)
+
+    def _judge(self, user: int, interaction: Interaction) -> None:
+        candidates = self._items.candidates(interaction.user, self._keep_seen)
+        scores = self._baseline.scores(user, len(candidates), interaction.time)
+        (best,) = rank.top(scores[None], ~candidates[None], self._size)
+        best = best[best != rank.NONE]
+        taken = self._items.number(interaction.item)
+        place_of = None if taken is None else rank.rank_of(scores, taken, candidates)
+        names = [self._items.names[number] for number in best.tolist()]
+        self._recorder.note(place_of, names, scores[best].tolist())

@@ -1,0 +1,136 @@
+"""The named sets, given as lines of events and items like any other input.
+
+MovieLens is fetched with pip and kept in the user's cache folder; ``films`` and ``arts-office`` are read from a
+folder that is not part of the project (``AFRESH_DATA``, or ``../shared/data`` beside the repository).
+"""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import os
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import msgspec
+
+from deploy.demo import movielens
+from deploy.servers.kafka import REPOSITORY
+from streams.errors import AfreshError
+from streams.messages import Event, Item
+
+VARIABLE = "AFRESH_DATA"
+BESIDE = "../shared/data"
+
+ML_1M_EVENTS = 300_000
+"""Of ML-1M the first events: its goals are set on them."""
+
+ORDER_EPOCH_MS = 1_577_836_800_000
+ORDER_STEP_MS = 60_000
+"""Where a set gives only the order of its events, one follows the other after a minute, from 2020-01-01 on."""
+
+Row = dict[str, str]
+_encode = msgspec.json.Encoder().encode
+
+
+@dataclass(frozen=True)
+class Lines:
+    """Lines of JSON of a set.
+
+    Attributes
+    ----------
+    events, items
+        As ``afresh replay`` and ``afresh items`` take them.
+    """
+
+    events: list[bytes]
+    items: list[bytes]
+
+
+def load(name: str) -> Lines:
+    """Load a named set.
+
+    Raises
+    ------
+    AfreshError
+        If there is no such set, or its data is missing.
+    """
+    if name not in SETS:
+        raise AfreshError(f"no set is called {name!r}; there are {', '.join(SETS)}")
+    return SETS[name]()
+
+
+def _lines(events: list[Event], items: list[Item]) -> Lines:
+    return Lines([_encode(event) for event in events], [_encode(item) for item in items])
+
+
+def _ml_100k() -> Lines:
+    data = movielens.load()
+    return _lines(data.events, data.items)
+
+
+def _ml_1m() -> Lines:
+    data = movielens.load(movielens.ML_1M, ML_1M_EVENTS)
+    return _lines(data.events, data.items)
+
+
+def _films() -> Lines:
+    def what(row: Row) -> dict[str, object]:
+        return {"type": "rating", "value": float(row["rating"]), "time": int(row["timestamp"]) * 1000}
+
+    return _folder("films", what)
+
+
+def _arts_office() -> Lines:
+    def what(row: Row) -> dict[str, object]:
+        return {"type": "purchase", "time": ORDER_EPOCH_MS + int(row["timestamp"]) * ORDER_STEP_MS}
+
+    return _folder("arts-office", what)
+
+
+SETS: dict[str, Callable[[], Lines]] = {
+    "ml-100k": _ml_100k,
+    "ml-1m": _ml_1m,
+    "films": _films,
+    "arts-office": _arts_office,
+}
+
+
+def _folder(name: str, what: Callable[[Row], dict[str, object]]) -> Lines:
+    """Read a set of tab-separated tables; see the folder's own README."""
+    folder = data_folder() / name
+    items = [
+        Item(id=row["item_id"], domain=row["domain"], title=row["title"], text=row["text"])
+        for row in _table(folder / "items.tsv.gz")
+    ]
+    events = [
+        _encode(
+            {
+                "id": f"{name}-{number}",
+                "user": row["user_id"],
+                "item": row["item_id"],
+                "platform": row["platform"],
+                "domain": row["domain"],
+            }
+            | what(row)
+        )
+        for number, row in enumerate(_table(folder / "events.tsv.gz"), start=1)
+    ]
+    return Lines(events, [_encode(item) for item in items])
+
+
+def data_folder() -> Path:
+    """Folder of the sets that are not fetched."""
+    named = os.environ.get(VARIABLE)
+    return Path(named).expanduser() if named else REPOSITORY / BESIDE
+
+
+def _table(file: Path) -> Iterator[Row]:
+    try:
+        with gzip.open(file, "rt", encoding="utf-8", newline="") as lines:
+            yield from csv.DictReader(lines, delimiter="\t", quoting=csv.QUOTE_NONE)
+    except FileNotFoundError as error:
+        raise AfreshError(f"there is no {file}; set {VARIABLE} to the folder that holds the sets") from error
+    except (OSError, EOFError, UnicodeDecodeError) as error:
+        raise AfreshError(f"{file} cannot be read ({error}); get it anew") from error

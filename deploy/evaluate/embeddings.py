@@ -1,0 +1,107 @@
+"""Embeddings of all texts of a log, made once and kept in the user's cache folder."""
+
+from __future__ import annotations
+
+import os
+import zipfile
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from models.encoder import Encoder
+from state.content import content_hash
+from streams.errors import AfreshError
+from streams.settings import NO_ENCODER
+
+Vectors = dict[int, npt.NDArray[np.float16]]
+"""Embeddings by the hash of their text."""
+
+AT_ONCE = 256
+"""Texts encoded between two words about how far it has come."""
+
+Say = Callable[[int, int], None]
+
+
+class Texts:
+    """The encoder of a deployment, with a memory on disk.
+
+    Parameters
+    ----------
+    encoder
+        Name of the encoder; ``none``, or nothing: texts have no embedding.
+    batch
+        Texts encoded at a time.
+
+    Attributes
+    ----------
+    name, version
+        Of the encoder; empty where there is none.
+    """
+
+    def __init__(self, encoder: str, batch: int) -> None:
+        self._encoder: Encoder | None = None
+        if encoder not in ("", NO_ENCODER):
+            try:
+                self._encoder = Encoder.load(encoder, batch=batch)
+            except ValueError as error:
+                raise AfreshError(str(error)) from error
+        self.name = self._encoder.name if self._encoder else ""
+        self.version = self._encoder.version if self._encoder else ""
+
+    def vectors(self, texts: Iterable[str], say: Say = lambda _done, _total: None) -> Vectors:
+        """Encode texts, or read what was encoded before.
+
+        Raises
+        ------
+        AfreshError
+            If the cache folder cannot be written.
+        """
+        if self._encoder is None:
+            return {}
+        wanted = {content_hash(text): text for text in texts if text}
+        file = cache_folder() / f"{self.version}.npz"
+        known = _read(file)
+        missing = sorted(wanted.keys() - known.keys(), key=lambda key: len(wanted[key]))
+        if missing:
+            known |= self._encode(self._encoder, missing, wanted, say)
+            _keep(file, known)
+        return {key: known[key] for key in wanted}
+
+    @staticmethod
+    def _encode(encoder: Encoder, missing: Sequence[int], texts: dict[int, str], say: Say) -> Vectors:
+        made: Vectors = {}
+        for start in range(0, len(missing), AT_ONCE):
+            say(start, len(missing))
+            keys = missing[start : start + AT_ONCE]
+            vectors = encoder.encode([texts[key] for key in keys]).astype(np.float16)
+            made.update(zip(keys, vectors, strict=True))
+        return made
+
+
+def cache_folder() -> Path:
+    """Return the folder that embeddings are kept in, below ``XDG_CACHE_HOME`` or ``~/.cache``."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "afresh" / "embeddings"
+
+
+def _read(file: Path) -> Vectors:
+    """Read the embeddings kept; none if the file is missing or damaged."""
+    try:
+        with np.load(file) as kept:
+            return dict(zip(kept["keys"].tolist(), kept["vectors"], strict=True))
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
+        return {}
+
+
+def _keep(file: Path, vectors: Vectors) -> None:
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        # Two evaluations at once must not leave half a file.
+        part = file.with_name(f"{file.stem}.{os.getpid()}.npz")
+        np.savez(part, keys=np.array(list(vectors), np.uint64), vectors=np.stack(list(vectors.values())))
+        part.replace(file)
+    except OSError as error:
+        raise AfreshError(
+            f"the cache folder {file.parent} cannot be written ({error.strerror}); set XDG_CACHE_HOME to another"
+        ) from error

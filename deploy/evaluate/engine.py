@@ -1,0 +1,144 @@
+"""A deployment in one process: the rows, and the functions that the agents of a worker move them with."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Collection, Sequence
+
+from msgspec.structs import replace
+
+from deploy.evaluate.embeddings import Vectors
+from state import content, users
+from state.behaviour import BehaviourRows
+from state.catalogue import Catalogue
+from state.content import ContentRow
+from state.learning import learn
+from state.lists import UserList
+from state.records import POSITIVE, Example, Interaction
+from state.users import UserRow
+from streams.content import described
+from streams.judge import Judge, Served, ServedLists
+from streams.lister import Lister, Marked
+from streams.messages import Item
+from streams.sender import partition_of
+from streams.settings import Settings
+
+LISTS_AT_ONCE = 32
+"""As many as a worker makes at a time."""
+
+
+class Engine:
+    """All state of a deployment.
+
+    Parameters
+    ----------
+    settings
+        The deployment; no server is needed.
+    size
+        Items in a list.
+    encoder
+        Name and version of the encoder.
+    keep_seen
+        Leave items in a user's lists that the user has had.
+    without
+        Scorers left out.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        size: int,
+        encoder: tuple[str, str] = ("", ""),
+        *,
+        keep_seen: bool = False,
+        without: Collection[str] = (),
+    ) -> None:
+        self.catalogue = Catalogue()
+        self._partitions = settings.partitions
+        self._encoder = encoder
+        self._keep_seen = keep_seen
+        self._lister = Lister(self.catalogue, size, without=without)
+        self._users: defaultdict[str, UserRow] = defaultdict(UserRow)
+        self._content: dict[bytes, bytes] = {}
+        self._behaviour: defaultdict[int, BehaviourRows] = defaultdict(lambda: BehaviourRows({}))
+        self._pending: defaultdict[int, bytes] = defaultdict(bytes)
+        self._served = ServedLists()
+        self._judges: defaultdict[int, Judge] = defaultdict(
+            lambda: Judge(b"", self._served, self.catalogue.known)
+        )
+        self._offset = 0
+
+    def announce(self, items: Sequence[Item], vectors: Vectors) -> None:
+        """Take in items as ``afresh.items`` brings them, each with the embedding of its text, if it has one."""
+        changed: dict[bytes, bytes | None] = {}
+        for item in items:
+            key = item.id.encode()
+            packed = self._content.get(key)
+            row, _ = described(item, content.unpack(packed) if packed else ContentRow())
+            vector = vectors.get(row.content)
+            if vector is None:
+                row = replace(row, embedding=b"", encoder="", encoder_version="")
+            else:
+                name, version = self._encoder
+                row = replace(row, embedding=vector.tobytes(), encoder=name, encoder_version=version)
+            changed[key] = self._content[key] = content.pack(row)
+        self.catalogue.apply_content(changed)
+
+    def knows(self, item: str) -> bool:
+        """Whether an item has been announced."""
+        return item.encode() in self._content
+
+    def take_in(self, interactions: Sequence[Interaction]) -> list[UserList | None]:
+        """Take in interactions, as a worker under load does that has them all before it.
+
+        Users' rows are fresh at every one of them; the items, and the weights of the fusion, are as they were before
+        the first.
+
+        Returns
+        -------
+        For each interaction the list of its user just before it; None if no item was taken.
+        """
+        examples: defaultdict[int, list[Example]] = defaultdict(list)
+        asked: list[tuple[Interaction, Marked]] = []
+        places: list[int] = []
+        for place, interaction in enumerate(interactions):
+            row = self._users[interaction.user]
+            if interaction.type in POSITIVE:
+                places.append(place)
+                asked.append((interaction, self._marked(interaction.user, row)))
+            partition = partition_of(interaction.user.encode(), self._partitions)
+            example = users.fold(row, interaction, partition, self._offset)
+            self._offset += 1
+            if example is not None:
+                examples[partition_of(example.item.encode(), self._partitions)].append(example)
+        lists: list[UserList | None] = [None] * len(interactions)
+        for place, made in zip(places, self._judge(asked), strict=True):
+            lists[place] = made
+        for partition, each in examples.items():
+            self._learn(partition, each)
+        return lists
+
+    def _marked(self, user: str, row: UserRow) -> Marked:
+        snapshot = users.unpack(users.pack(row))
+        if self._keep_seen:
+            snapshot.seen = b""
+        return Marked(user, partition_of(user.encode(), self._partitions), snapshot, 0)
+
+    def _judge(self, asked: Sequence[tuple[Interaction, Marked]]) -> list[UserList]:
+        """Make the lists, and let the fusion learn how they were received."""
+        made: list[tuple[UserList, Served]] = []
+        for start in range(0, len(asked), LISTS_AT_ONCE):
+            batch = [each for _, each in asked[start : start + LISTS_AT_ONCE]]
+            made += self._lister.make(batch, [self._judges[each.partition].fusion for each in batch])
+        for (interaction, marked), (_, served) in zip(asked, made, strict=True):
+            # A user's first list comes after the first event: of one who was unknown there is nothing to judge.
+            if marked.row.revision:
+                self._served.put(interaction.user, served)
+            self._judges[marked.partition].taken(interaction, len(users.history_of(marked.row)))
+        return [made_list for made_list, _ in made]
+
+    def _learn(self, partition: int, examples: Sequence[Example]) -> None:
+        rows = self._behaviour[partition]
+        learned = learn(rows, self._pending[partition], examples, partition)
+        self._pending[partition] = learned.pending
+        self.catalogue.apply_behaviour({rows.ids[number]: rows.packed(number) for number in learned.moved})

@@ -1,0 +1,228 @@
+"""One evaluation, from the files to the tables."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Collection
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
+from importlib.metadata import version
+from pathlib import Path
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
+from threadpoolctl import threadpool_limits
+
+from deploy.evaluate import baseline, datasets, prequential
+from deploy.evaluate.baseline import Making, Runner
+from deploy.evaluate.embeddings import Texts, Vectors
+from deploy.evaluate.engine import Engine
+from deploy.evaluate.log import Announcement, Log, read_log
+from deploy.evaluate.prequential import Progress as Done
+from deploy.evaluate.prequential import Ranking
+from deploy.evaluate.report import Figures, Output, Reporter, by_slice, overview, write_lists
+from deploy.evaluate.trials import trials_of
+from deploy.lines import open_lines
+from state.content import text_for_encoder
+from streams.messages import Item
+from streams.settings import Settings
+
+OURS = "afresh"
+
+
+@dataclass(frozen=True)
+class Options:
+    """What a person asked for; see the options of ``afresh evaluate``."""
+
+    events: str | None
+    items: str | None
+    data: str | None
+    start: float = 0.5
+    k: int = 10
+    cut: int | None = None
+    refresh: int = 1
+    keep_seen: bool = False
+    no_text: bool = False
+    baselines: tuple[str, ...] = ()
+    lists: Path | None = None
+    json: Path | None = None
+
+
+def run(options: Options, console: Console, errors: Console) -> Figures:
+    """Evaluate, print tables, and write what was asked for.
+
+    Parameters
+    ----------
+    options
+        What to evaluate.
+    console, errors
+        Where the tables go, and where progress is shown.
+
+    Returns
+    -------
+    The figures, as they are written to JSON.
+
+    Raises
+    ------
+    AfreshError
+        If the input cannot be evaluated, or a file cannot be written.
+    """
+    makings = {name: baseline.find(name) for name in options.baselines}
+    settings = Settings()
+    with ExitStack() as stack:
+        stack.enter_context(threadpool_limits(1))  # as a worker does
+        files = {file: stack.enter_context(Output(file)) for file in (options.lists, options.json) if file}
+        progress = stack.enter_context(_progress(errors))
+        evaluation = Evaluation.load(options, settings, progress)
+        ranking = evaluation.run_ours()
+        for name, making in makings.items():
+            evaluation.run_baseline(name, making)
+        figures = evaluation.figures()
+        if options.lists:
+            write_lists(files[options.lists], evaluation.log, evaluation.trials, ranking)
+        if options.json:
+            files[options.json].write(json.dumps(figures, indent=2) + "\n")
+    console.print(overview(figures["rankers"], options.k))
+    console.print(by_slice(figures["rankers"], options.k))
+    console.print(evaluation.sentence())
+    return figures
+
+
+class Evaluation:
+    """A log, and the figures of the rankers that have gone through it.
+
+    Parameters
+    ----------
+    log, options, settings
+        What to go through, and how.
+    texts
+        Encoder of the items' texts.
+    progress
+        Where it is shown how far it has come.
+    """
+
+    def __init__(
+        self, log: Log, options: Options, settings: Settings, texts: Texts, progress: Progress
+    ) -> None:
+        self.log = log
+        self.trials = trials_of(log, options.start)
+        self._options = options
+        self._settings = settings
+        self._progress = progress
+        self._encoder = (texts.name, texts.version)
+        self._vectors = self._embed(texts)
+        self._size = max(settings.list_size, 2 * options.k)
+        self._reporter = Reporter(log, self.trials, self._vectors, options.k)
+        self._rankers: dict[str, Figures] = {}
+
+    @classmethod
+    def load(cls, options: Options, settings: Settings, progress: Progress) -> Evaluation:
+        """Read what the options name."""
+        if options.data is not None:
+            named = datasets.load(options.data)
+            log = read_log(settings, named.events, named.items, cut=options.cut)
+        else:
+            log = _read(options, settings)
+        if options.no_text:
+            log = replace(log, announcements=[_silent(each) for each in log.announcements])
+        texts = Texts("" if options.no_text else settings.encoder, settings.encoder_batch)
+        return cls(log, options, settings, texts, progress)
+
+    def _embed(self, texts: Texts) -> Vectors:
+        items = (each.item for each in self.log.announcements)
+        words = [text_for_encoder(item.title, item.text, item.attributes) for item in items]
+        task = self._progress.add_task("texts", total=None)
+        vectors = texts.vectors(
+            words, lambda done, total: self._progress.update(task, completed=done, total=total)
+        )
+        self._progress.remove_task(task)
+        return vectors
+
+    def run_ours(self, name: str = OURS, without: Collection[str] = ()) -> Ranking:
+        """Run the recommender itself, or what is left of it without some scorers."""
+        options = self._options
+        engine = Engine(
+            self._settings, self._size, self._encoder, keep_seen=options.keep_seen, without=without
+        )
+        return self._timed(
+            name,
+            lambda done: prequential.run(engine, self.log, self.trials, self._vectors, options.refresh, done),
+        )
+
+    def run_baseline(self, name: str, making: Making) -> Ranking:
+        """Run a baseline."""
+        made = making(len(self.trials))
+        runner = Runner(made, self.trials, self._size, keep_seen=self._options.keep_seen)
+        return self._timed(name, lambda done: runner.run(self.log, done))
+
+    def _timed(self, name: str, run: Callable[[Done], Ranking]) -> Ranking:
+        task = self._progress.add_task(name, total=len(self.log.interactions))
+        started = time.process_time()
+
+        def done(interactions: int) -> None:
+            self._progress.update(task, completed=interactions)
+
+        ranking = run(done)
+        self._rankers[name] = self._reporter.figures(ranking, time.process_time() - started)
+        return ranking
+
+    def figures(self) -> Figures:
+        """All figures, as they are written to JSON."""
+        options, log, trials = self._options, self.log, self.trials
+        return {
+            "version": version("afresh"),
+            "input": {
+                "set": options.data or options.events,
+                "events": len(log.interactions),
+                "duplicates": log.duplicates,
+                "refused": dict(log.refused),
+                "items_announced": len(log.announcements),
+                "items_taken": len(trials.item_names),
+                "users": len(trials.user_names),
+            },
+            "protocol": {
+                "from": options.start,
+                "k": options.k,
+                "refresh": options.refresh,
+                "keep_seen": options.keep_seen,
+                "text": not options.no_text,
+                "encoder": "@".join(self._encoder),
+                "trials": len(trials),
+                "evaluated": len(trials) - trials.first,
+            },
+            "rankers": self._rankers,
+        }
+
+    def sentence(self) -> str:
+        """Say in one line what was evaluated."""
+        log, trials = self.log, self.trials
+        refused = ", ".join(f"{count:,} {reason}" for reason, count in sorted(log.refused.items()))
+        return (
+            f"{len(trials) - trials.first:,} of {len(trials):,} events evaluated, of {len(trials.user_names):,} users "
+            f"and {len(trials.item_names):,} items; {log.duplicates:,} duplicates left out"
+            + (f", and {refused}" if refused else "")
+        )
+
+
+def _read(options: Options, settings: Settings) -> Log:
+    with ExitStack() as stack:
+        items = stack.enter_context(open_lines(options.items)) if options.items else ()
+        events = stack.enter_context(open_lines(str(options.events)))
+        return read_log(settings, events, items, cut=options.cut)
+
+
+def _silent(announcement: Announcement) -> Announcement:
+    """Announce an item without its words."""
+    item = announcement.item
+    return Announcement(announcement.time, Item(id=item.id, domain=item.domain, available=item.available))
+
+
+def _progress(console: Console) -> Progress:
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TaskProgressColumn(),
+        TimeRemainingColumn(),
+    )
+    return Progress(*columns, console=console, transient=True, disable=not console.is_terminal)

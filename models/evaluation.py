@@ -1,0 +1,150 @@
+"""Measures of lists, each judged by the one item that the user took next, and how sure they are.
+
+With one relevant item a trial, recall is the hit rate, and average precision the reciprocal rank; they are given
+under all of their names, so that nobody has to know that.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+Ranks = npt.NDArray[np.int64]
+"""Rank of the item taken in each list, from 0; ``MISS`` where it was not in the list. Shape (E,)."""
+
+Values = npt.NDArray[np.float64]
+
+MISS = -1
+CONFIDENCE = 0.95
+
+
+def rank_in_list(items: Sequence[str], scores: Sequence[float], taken: str) -> int:
+    """Rank of the item taken; every other item of the list not scored strictly lower comes before it.
+
+    Examples
+    --------
+    >>> rank_in_list(["a", "b", "c"], [2.0, 1.0, 1.0], "b"), rank_in_list(["a"], [2.0], "z")
+    (2, -1)
+    """
+    if taken not in items:
+        return MISS
+    own = scores[items.index(taken)]
+    return sum(not score < own for score in scores) - 1
+
+
+def hit_rate(ranks: Ranks, k: int) -> Values:
+    """HR@k: 1 if the item taken is among the first k, else 0."""
+    return ((ranks >= 0) & (ranks < k)).astype(np.float64)
+
+
+def recall(ranks: Ranks, k: int) -> Values:
+    """Recall@k: relevant items among the first k, divided by all relevant items (one)."""
+    return hit_rate(ranks, k) / 1
+
+
+def precision(ranks: Ranks, k: int) -> Values:
+    """Precision@k: relevant items among the first k, divided by k."""
+    return hit_rate(ranks, k) / k
+
+
+def f1(ranks: Ranks, k: int) -> Values:
+    """F1@k: 2 P R / (P + R), the harmonic mean of precision and recall of a list; 0 where both are."""
+    p, r = precision(ranks, k), recall(ranks, k)
+    return np.divide(2 * p * r, p + r, out=np.zeros_like(p), where=p + r > 0)
+
+
+def ndcg(ranks: Ranks, k: int) -> Values:
+    """NDCG@k: 1 / log2(rank + 2) for a rank from 0 within the first k, else 0; the ideal list has gain 1.
+
+    Järvelin and Kekäläinen (2002), Cumulated gain-based evaluation of IR techniques.
+
+    Examples
+    --------
+    >>> ndcg(np.array([0, 2, 10, MISS]), 10).tolist()
+    [1.0, 0.5, 0.0, 0.0]
+    """
+    return np.asarray(hit_rate(ranks, k) / np.log2(np.maximum(ranks, 0) + 2))
+
+
+def reciprocal_rank(ranks: Ranks, k: int) -> Values:
+    """MRR@k: 1 / (rank + 1) for a rank from 0 within the first k, else 0 (Voorhees 1999, TREC-8)."""
+    return np.asarray(hit_rate(ranks, k) / (np.maximum(ranks, 0) + 1))
+
+
+def average_precision(ranks: Ranks, k: int) -> Values:
+    """MAP@k: mean over relevant items of the precision at their rank; with one of them its reciprocal rank."""
+    return reciprocal_rank(ranks, k)
+
+
+MEASURES: dict[str, Callable[[Ranks, int], Values]] = {
+    "hr": hit_rate,
+    "ndcg": ndcg,
+    "mrr": reciprocal_rank,
+    "recall": recall,
+    "precision": precision,
+    "f1": f1,
+    "map": average_precision,
+}
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A mean with its confidence interval; all NaN over nothing."""
+
+    mean: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True)
+class Means:
+    """The mean of a measure over events, and over users the mean of each user's mean."""
+
+    by_event: Estimate
+    by_user: Estimate
+
+
+class Bootstrap:
+    """Confidence intervals by drawing users with replacement.
+
+    Events of one user are alike, so that drawing events would make the intervals too narrow. Efron (1979),
+    Bootstrap methods: the interval is that between the percentiles of the means of ``rounds`` draws.
+
+    Parameters
+    ----------
+    users
+        Number of the user of each event, shape (E,).
+    rounds
+        Draws.
+    seed
+        Of the draws.
+    """
+
+    def __init__(self, users: npt.NDArray[np.int64], rounds: int, seed: int) -> None:
+        _, self._users = np.unique(users, return_inverse=True)
+        self._count = int(self._users.max(initial=-1)) + 1
+        random = np.random.default_rng(seed)
+        draws = random.multinomial(self._count, np.full(self._count, 1 / max(self._count, 1)), rounds)
+        self._draws = draws.astype(np.float32)
+
+    def means(self, values: Values, among: npt.NDArray[np.bool_] | None = None) -> Means:
+        """Means over the events marked in ``among`` (all by default) of their values, shape (E,)."""
+        chosen = slice(None) if among is None else among
+        users = self._users[chosen]
+        counts = np.bincount(users, minlength=self._count).astype(np.float64)
+        sums = np.bincount(users, values[chosen], minlength=self._count).astype(np.float64)
+        own = np.divide(sums, counts, out=np.zeros_like(sums), where=counts > 0)
+        present = (counts > 0).astype(np.float64)
+        return Means(self._estimate(sums, counts), self._estimate(own, present))
+
+    def _estimate(self, sums: Values, counts: Values) -> Estimate:
+        """Quotient of two sums over users, with its interval."""
+        if not counts.any():
+            return Estimate(float("nan"), float("nan"), float("nan"))
+        above, below = self._draws @ sums.astype(np.float32), self._draws @ counts.astype(np.float32)
+        drawn = above[below > 0] / below[below > 0]
+        low, high = np.quantile(drawn, [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2])
+        return Estimate(float(sums.sum() / counts.sum()), float(low), float(high))

@@ -1,0 +1,1 @@
+"""Other recommenders, one a file, in the loop of ``afresh evaluate``: ``--baselines popularity,isgd``."""
