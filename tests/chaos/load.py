@@ -42,6 +42,9 @@ TEXT_SECONDS = 1.0
 PATIENCE_MS = 600_000
 """How long the producer waits for a broker that is down; nothing that was sent may be given up."""
 
+RECONNECT_MS = 500
+"""Longest wait between two tries to reach the broker; by default 30 s, in which no worker could answer."""
+
 TYPES = ("view", "view", "click", "add_to_cart", "purchase", "rating", "like", "dislike", "impression")
 WORDS = ("space", "love", "war", "crime", "ballet", "children", "robot", "desert", "music", "winter")
 PLATFORMS = ("web", "app")
@@ -76,6 +79,7 @@ class Load:
         self._producer = KafkaProducer(
             bootstrap_servers=settings.brokers,
             max_block_ms=PATIENCE_MS,
+            reconnect_backoff_max_ms=RECONNECT_MS,
             delivery_timeout_ms=PATIENCE_MS,
             metrics_enabled=False,
         )
