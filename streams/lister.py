@@ -57,6 +57,32 @@ class Marked:
     received: int
 
 
+@dataclass(frozen=True)
+class Scored:
+    """Every item of the Catalogue as it stands for each of U users.
+
+    Attributes
+    ----------
+    features
+        What the scorers say, float32, shape (U, F, N).
+    situations
+        Context of each user, shape (U, 4).
+    weights
+        Of the features, shape (U, F).
+    excluded
+        Items that a user's list may not hold, shape (U, N).
+    """
+
+    features: npt.NDArray[np.float32]
+    situations: npt.NDArray[np.float64]
+    weights: npt.NDArray[np.float64]
+    excluded: npt.NDArray[np.bool_]
+
+    def fused(self) -> npt.NDArray[np.float32]:
+        """Final score of every item, shape (U, N)."""
+        return fusion.fuse(self.weights, self.features)
+
+
 class Lister:
     """Makes lists.
 
@@ -86,26 +112,29 @@ class Lister:
 
     def make(self, marked: Sequence[Marked], learned: Sequence[Fusion]) -> list[tuple[UserList, Served]]:
         """Make the lists of some users, each with the fusion of the user's partition."""
-        catalogue = self._catalogue
-        if not catalogue.available.any():
+        if not self._catalogue.available.any():
             return [(self._list(each, NOTHING_SERVED, NO_WEIGHTS), NOTHING_SERVED) for each in marked]
-        batch = self._users(marked)
-        values = fusion.features(scorers.score(batch, catalogue.arrays(), self._without), len(marked))
-        situations = fusion.context(batch.lengths, batch.ages[:, 1])
-        weights = np.stack([each.weights(situations[u : u + 1])[0] for u, each in enumerate(learned)])
-        excluded = self._excluded(marked)
+        scored = self.score(marked, learned)
         depth = max(fusion.CANDIDATES, self._size)
-        candidates = rank.top(fusion.fuse(weights, values), excluded, depth)
-        by_popularity = np.argsort(-catalogue.popularity(), kind="stable").astype(np.int32)
+        candidates = rank.top(scored.fused(), scored.excluded, depth)
+        by_popularity = np.argsort(-self._catalogue.popularity(), kind="stable").astype(np.int32)
         made = []
         for u, each in enumerate(marked):
             chosen = candidates[u][candidates[u] != NONE]
-            features = np.ascontiguousarray(values[u][:, chosen].T)
-            popular = by_popularity[~excluded[u, by_popularity]][:LIST_LENGTH]
+            features = np.ascontiguousarray(scored.features[u][:, chosen].T)
+            popular = by_popularity[~scored.excluded[u, by_popularity]][:LIST_LENGTH]
             listed = chosen[: self._size]
-            served = Served(chosen, features, situations[u], listed, popular, learned[u].examples)
-            made.append((self._list(each, served, weights[u]), served))
+            served = Served(chosen, features, scored.situations[u], listed, popular, learned[u].examples)
+            made.append((self._list(each, served, scored.weights[u]), served))
         return made
+
+    def score(self, marked: Sequence[Marked], learned: Sequence[Fusion]) -> Scored:
+        """Score every item for some users, each with the fusion of the user's partition."""
+        batch = self._users(marked)
+        values = fusion.features(scorers.score(batch, self._catalogue.arrays(), self._without), len(marked))
+        situations = fusion.context(batch.lengths, batch.ages[:, 1])
+        weights = np.stack([each.weights(situations[u : u + 1])[0] for u, each in enumerate(learned)])
+        return Scored(values, situations, weights, self._excluded(marked))
 
     def _users(self, marked: Sequence[Marked]) -> scorers.Users:
         width = scorers.ASKED
