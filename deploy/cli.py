@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -154,6 +155,31 @@ def recommend(
         typer.echo(found.json)
     else:
         _console().print(ranking_table(found))
+
+
+@app.command(epilog="Example: afresh ledger --events events.jsonl.gz --wait 60")
+def ledger(
+    events: Annotated[
+        str | None,
+        typer.Option(help="Events as they were fed: JSON lines, also gzipped; - reads standard input."),
+    ] = None,
+    against: Annotated[
+        str | None,
+        typer.Option(metavar="NAMESPACE", help="Another run over the same events, to compare with."),
+    ] = None,
+    wait: Annotated[
+        float, typer.Option(min=0, metavar="SECONDS", help="Wait so long for the backlog to be worked off.")
+    ] = 0.0,
+    json: Annotated[Path | None, typer.Option("--json", help="Write the report there, too.")] = None,
+) -> None:
+    """Prove from Kafka and Redis alone that every event was counted once; exit status 1 on any difference."""
+    from deploy.ledger import audit, report_table
+
+    report = audit(_settings(), events=events, against=against, wait_seconds=wait)
+    if json is not None:
+        json.write_bytes(report.as_json())
+    _console().print(report_table(report))
+    raise typer.Exit(1 if report.differences else 0)
 
 
 def _settings() -> Settings:

@@ -21,7 +21,6 @@ import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, Collection, Sequence
 from dataclasses import dataclass
-from functools import partial
 from typing import Any, NamedTuple, TypeAlias, cast
 
 import faust
@@ -31,8 +30,7 @@ from faust.types import TP, EventT
 from state.tables import Change, RunTable
 from streams import metrics
 from streams.app import App
-from streams.changelog import ChangelogWriter
-from streams.sender import GroupSender, Outgoing, Sender
+from streams.sender import GroupSender, Outgoing, Record, Sender
 from streams.transport import RunConsumer
 
 logger = logging.getLogger(__name__)
@@ -78,7 +76,7 @@ class Senders(NamedTuple):
     """Connections of an agent: a producer has one request at a time under way, so that rows get one of their own."""
 
     outgoing: GroupSender
-    rows: ChangelogWriter
+    rows: Sender
 
 
 class Runner:
@@ -192,32 +190,25 @@ class Runner:
             When the partition moved away meanwhile, or may have without our noticing.
         """
         senders = await self._own_senders()
-        check = partial(self._check_owner, run.event.message.generation_id)
-        await check()
+        await self._check_owner(run)
         await senders.outgoing.send(outgoing)
-        await check()
-        await senders.rows.write(table, run.partition, change, check)
-
-    async def put_right(self, table: RunTable, partition: int) -> None:
-        """Look whether another worker wrote over rows of a partition of ours, and put them right."""
-        check = partial(self._check_owner, self._app.consumer_generation_id)
-        try:
-            await (await self._own_senders()).rows.put_right(table, partition, check)
-        except RunDroppedError:
-            logger.info("%s leaves rows of partition %d to its new owner", self._stage, partition)
+        await self._check_owner(run)
+        records = [Record(key, row) for key, row in change.records()]
+        first = await senders.rows.send_whole(table.changelog_topic.get_topic_name(), run.partition, records)
+        await self._check_owner(run)
+        change.apply(first)
 
     async def _own_senders(self) -> Senders:
         async with self._starting:
             if self._senders is None:
                 outgoing, rows = await self._app.new_producer(), await self._app.new_producer()
-                writer = ChangelogWriter(Sender(rows), self._app.changelogs)
-                self._senders = Senders(GroupSender(Sender(outgoing)), writer)
+                self._senders = Senders(GroupSender(Sender(outgoing)), Sender(rows))
             return self._senders
 
-    async def _check_owner(self, generation: int | None) -> None:
-        """Raise RunDroppedError if partitions were assigned anew since a generation of the group."""
+    async def _check_owner(self, run: Run) -> None:
+        """Raise RunDroppedError if the run's partition was assigned anew since the run was fetched."""
         consumer = cast(RunConsumer, self._app.consumer)
-        while generation == self._app.consumer_generation_id:
+        while run.event.message.generation_id == self._app.consumer_generation_id:
             # A worker that slept through its session timeout believes that it still owns its partitions: it
             # must hear from the group before it writes.
             if consumer.membership_is_fresh():

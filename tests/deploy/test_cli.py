@@ -29,6 +29,7 @@ COMMANDS: Sequence[Sequence[str]] = (
     ("items",),
     ("recommend",),
     ("evaluate",),
+    ("ledger",),
 )
 EVENT = {
     "id": "e1",

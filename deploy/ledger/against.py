@@ -1,0 +1,86 @@
+"""Compares with another run over the same events what does not depend on how partitions interleave."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from deploy.ledger.comparing import UNREADABLE, behaviour_fields, differing, shown, struct_fields
+from deploy.ledger.reading import PARTITION_ROW, Logs, Rows, newest
+from deploy.ledger.report import Report
+from state import users
+from streams.topics import Topic, Topics
+
+KAFKAS_OWN = ("since",)
+"""Fields of a user's row that say when Kafka took something."""
+
+COUNTS = ("examples", "time", "counts")
+"""Fields of a behaviour row that say how often its item was taken, and when."""
+
+LAST_BITS = 1e-9
+"""Fading counts that were added up in another order differ by their last bits."""
+
+
+@dataclass(frozen=True)
+class State:
+    """Newest rows of the changelogs of users and of behaviour, by partition."""
+
+    users: Mapping[int, Rows]
+    behaviour: Mapping[int, Rows]
+
+
+def check_against(other: Logs, topics: Topics, ours: State, report: Report) -> None:
+    """Compare users' rows and items' counts with those of the topics of another run."""
+    theirs = State(_read(other, topics.users), _read(other, topics.behaviour))
+    _compare("users of the other run", "user", ours.users, theirs.users, _user_difference, report)
+    _compare("items of the other run", "item", ours.behaviour, theirs.behaviour, _item_difference, report)
+
+
+def _read(logs: Logs, topic: Topic) -> dict[int, Rows]:
+    return {partition: newest(logs.records(topic, partition)) for partition in range(topic.partitions)}
+
+
+def _compare(
+    name: str,
+    whose: str,
+    ours: Mapping[int, Rows],
+    theirs: Mapping[int, Rows],
+    difference: Callable[[bytes, bytes], str],
+    report: Report,
+) -> None:
+    tally = report.tally(name)
+    mine, due = _together(ours), _together(theirs)
+    tally.expected = len(due)
+    tally.missing, tally.surplus = len(due.keys() - mine.keys()), len(mine.keys() - due.keys())
+    for key in sorted(due.keys() ^ mine.keys()):
+        report.differ(name, f"only {'this' if key in mine else 'that'} run has {whose} {shown(key)}")
+    for key in due.keys() & mine.keys():
+        if fault := difference(due[key], mine[key]):
+            tally.wrong += 1
+            report.differ(name, f"{whose} {shown(key)} differs: {fault}")
+        else:
+            tally.equal += 1
+
+
+def _together(rows: Mapping[int, Rows]) -> Rows:
+    return {key: row for each in rows.values() for key, row in each.items() if key != PARTITION_ROW}
+
+
+def _user_difference(due: bytes, found: bytes) -> str:
+    try:
+        theirs, ours = (struct_fields(users.unpack(row)) for row in (due, found))
+    except UNREADABLE as error:
+        return f"a row can not be read ({error})"
+    return differing(theirs, ours, KAFKAS_OWN)
+
+
+def _item_difference(due: bytes, found: bytes) -> str:
+    try:
+        theirs, ours = ({name: behaviour_fields(row)[name] for name in COUNTS} for row in (due, found))
+    except UNREADABLE as error:
+        return f"a row can not be read ({error})"
+    if np.allclose(theirs["counts"], ours["counts"], rtol=LAST_BITS, atol=0):
+        ours["counts"] = theirs["counts"]
+    return differing(theirs, ours)

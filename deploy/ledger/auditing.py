@@ -1,0 +1,106 @@
+"""The audit: reads Kafka and Redis, and nothing else, and says what is not as it must be.
+
+It shares no code with what the agents keep count by (marks, windows, changes): what came twice it tells by plain sets
+of partitions and offsets, and of ids. What it does share are the layouts of records and rows, and the functions that
+fold one into the other, which know nothing of counting.
+"""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+
+from deploy.ledger.against import State, check_against
+from deploy.ledger.comparing import compare, page_fields
+from deploy.ledger.content import check_content
+from deploy.ledger.events import Account, Links, Outcomes
+from deploy.ledger.items import check_items
+from deploy.ledger.letters import check_letters
+from deploy.ledger.lines import check_lines
+from deploy.ledger.lists import catalogue_of, check_lists, check_popular
+from deploy.ledger.reading import Logs, kafka_logs, newest
+from deploy.ledger.report import Report
+from deploy.ledger.served import Served, read_served, redis_client
+from deploy.ledger.settling import wait_until_settled
+from deploy.ledger.users import check_users
+from deploy.ledger.weights import check_weights
+from deploy.lines import open_lines
+from streams.kafka_admin import require_topics
+from streams.settings import Settings
+from streams.topics import Topics
+
+
+def audit(
+    settings: Settings, *, events: str | None = None, against: str | None = None, wait_seconds: float = 0.0
+) -> Report:
+    """Audit a deployment.
+
+    Parameters
+    ----------
+    settings
+        The deployment.
+    events
+        File of events as they were fed, JSON lines, gzipped or not; each must stand in Kafka.
+    against
+        Namespace of another run over the same events, on the same brokers.
+    wait_seconds
+        How long to wait, at most, until the backlog is worked off and nothing changes any more.
+
+    Raises
+    ------
+    AfreshError
+        If Kafka does not answer, or topics are missing or not whole.
+    redis.RedisError
+        If Redis does not answer.
+    OSError
+        If the file cannot be read.
+    """
+    require_topics(settings)
+    report = Report()
+    with ExitStack() as stack:
+        redis = stack.enter_context(redis_client(settings))
+        if wait_seconds:
+            wait_until_settled(settings, redis, wait_seconds, report)
+        logs = stack.enter_context(kafka_logs(settings))
+        outcomes: Outcomes = {}
+        state = judge(settings, logs, read_served(redis, settings.namespace), report, outcomes)
+        if events is not None:
+            check_lines(stack.enter_context(open_lines(events)), outcomes, report)
+        if against is not None:
+            other = settings.model_copy(update={"namespace": against})
+            require_topics(other)
+            check_against(stack.enter_context(kafka_logs(other)), Topics(other), state, report)
+    report.finish()
+    return report
+
+
+def judge(settings: Settings, logs: Logs, served: Served, report: Report, outcomes: Outcomes) -> State:
+    """Judge topics and lists, wherever they were read.
+
+    Parameters
+    ----------
+    settings, logs, served
+        The deployment, its topics and its lists.
+    report
+        Where counts and differences go.
+    outcomes
+        Filled with what became of the events, by id.
+
+    Returns
+    -------
+    The newest rows of the changelogs.
+    """
+    topics = Topics(settings)
+    account = Account(report, Links(logs, topics), outcomes)
+    account.read(logs, topics, settings)
+    for partition, received in account.received.items():
+        window = newest(logs.records(topics.received, partition))
+        compare(report, "received", "page", received.rows(), window, page_fields)
+    users = check_users(logs, topics, account, report)
+    behaviour = check_items(logs, topics, users.examples, report)
+    content = check_content(logs, topics, settings, account.refused, report)
+    check_letters(logs, topics, account.refused, report)
+    learned = check_weights(users.found, users.counts, report)
+    catalogue = catalogue_of(behaviour, content)
+    check_lists(catalogue, users.found, learned, served, settings.list_size, report)
+    check_popular(catalogue, served, settings.list_size, report)
+    return State(users.found, behaviour)

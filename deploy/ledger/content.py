@@ -1,0 +1,138 @@
+"""Recomputes the items' content rows from the catalogue feed and the embeddings."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from msgspec.structs import replace
+
+from deploy.ledger.comparing import UNREADABLE, compare, shown, struct_fields
+from deploy.ledger.events import Place, digest
+from deploy.ledger.letters import Source
+from deploy.ledger.reading import Logs, Record, Rows, newest
+from deploy.ledger.report import Report
+from state import content
+from state.content import ContentRow
+from streams.content import check, described
+from streams.ingest import RefusedError
+from streams.messages import (
+    Embedding,
+    Item,
+    embedding_decoder,
+    text_request_decoder,
+)
+from streams.settings import NO_ENCODER, Settings
+from streams.topics import Topic, Topics
+
+TABLE = "content"
+
+
+def usable(record: Record, settings: Settings) -> Item | None:
+    """Item of a record with a value, or None if it must be refused."""
+    try:
+        item = check(record.value or b"", settings)
+    except RefusedError:
+        return None
+    return item if record.key == item.id.encode() else None
+
+
+@dataclass
+class Feed:
+    """What stands of the catalogue feed in one partition.
+
+    Attributes
+    ----------
+    items
+        Newest item by key.
+    embeddings
+        Newest embedding of each text of an item, by key and hash of the text.
+    asked
+        Texts that an encoder was asked for.
+    """
+
+    items: dict[bytes, Item] = field(default_factory=dict)
+    embeddings: dict[tuple[bytes, int], Embedding] = field(default_factory=dict)
+    asked: set[tuple[bytes, int]] = field(default_factory=set)
+
+    def row(self, key: bytes, item: Item) -> ContentRow:
+        """Row of an item, with its embedding if an encoder has answered."""
+        row, text = described(item, ContentRow())
+        embedding = self.embeddings.get((key, row.content)) if text else None
+        if embedding is None:
+            return row
+        return replace(
+            row,
+            embedding=embedding.vector,
+            encoder=embedding.encoder,
+            encoder_version=embedding.encoder_version,
+        )
+
+
+def check_content(
+    logs: Logs, topics: Topics, settings: Settings, refused: dict[Source, int], report: Report
+) -> dict[int, Rows]:
+    """Recompute the content rows and compare them with their changelog; return those of the changelog.
+
+    Items that must be refused are added to ``refused``.
+    """
+    found: dict[int, Rows] = {}
+    for partition in range(topics.items.partitions):
+        feed = Feed()
+        for record in logs.records(topics.items, partition):
+            _take(record, partition, feed, topics, settings, refused)
+        for value in _values(logs, topics.embeddings, partition):
+            embedding = embedding_decoder.decode(value)
+            feed.embeddings[embedding.item.encode(), embedding.content] = embedding
+        for value in _values(logs, topics.texts, partition):
+            request = text_request_decoder.decode(value)
+            feed.asked.add((request.item.encode(), request.content))
+        found[partition] = newest(logs.records(topics.content, partition))
+        due = {key: _due(feed.row(key, item), found[partition].get(key)) for key, item in feed.items.items()}
+        compare(report, TABLE, "item", due, found[partition], lambda row: struct_fields(content.unpack(row)))
+        _check_texts(feed, due, settings, report)
+    return found
+
+
+def _take(
+    record: Record, partition: int, feed: Feed, topics: Topics, settings: Settings, refused: dict[Source, int]
+) -> None:
+    key = record.key or b""
+    if key and record.value is None:
+        feed.items.pop(key, None)
+        return
+    item = usable(record, settings) if key else None
+    if item is None:
+        refused[topics.items.name, Place(partition, record.offset)] = digest(record.value or b"")
+    else:
+        feed.items[key] = item
+
+
+def _values(logs: Logs, topic: Topic, partition: int) -> Iterator[bytes]:
+    return (record.value for record in logs.records(topic, partition) if record.value is not None)
+
+
+def _due(row: ContentRow, found: bytes | None) -> bytes:
+    """Row as it must be; while no encoder has answered, the embedding of an earlier text stays."""
+    if row.content and not row.embedding and found is not None:
+        try:
+            before = content.unpack(found)
+        except UNREADABLE:
+            return content.pack(row)
+        row = replace(
+            row,
+            embedding=before.embedding,
+            encoder=before.encoder,
+            encoder_version=before.encoder_version,
+        )
+    return content.pack(row)
+
+
+def _check_texts(feed: Feed, due: Rows, settings: Settings, report: Report) -> None:
+    for key, packed in due.items():
+        row = content.unpack(packed)
+        text = (key, row.content)
+        if row.content and text not in feed.asked:
+            report.differ("texts", f"no encoder was asked for the text of item {shown(key)}")
+        elif row.content and settings.encoder != NO_ENCODER and text not in feed.embeddings:
+            report.differ("texts", f"the text of item {shown(key)} has no embedding yet")

@@ -1,0 +1,195 @@
+"""What must become of every event: refused, dropped as a duplicate, or one interaction."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import msgspec
+import numpy as np
+from msgspec.structs import replace
+from xxhash import xxh3_64_intdigest
+
+from deploy.ledger.reading import Logs, Record, Rows
+from deploy.ledger.report import Report
+from state.identities import Identities
+from state.keys import key_of
+from state.records import Interaction
+from streams.ingest import RefusedError, check, interaction_of
+from streams.messages import Event, encode, event_decoder
+from streams.settings import Settings
+from streams.topics import Topics
+
+PAGE = 256
+"""Event keys in a row of the received window."""
+
+Outcomes = dict[str, str]
+"""What became of events, by their name: counted, duplicates or refused."""
+
+UNUSABLE = (msgspec.MsgspecError, UnicodeError, RecursionError)
+
+
+class Place(NamedTuple):
+    """Partition and offset of a record."""
+
+    partition: int
+    offset: int
+
+
+def usable(record: Record, settings: Settings) -> Event | None:
+    """Event of a record, or None if it must be refused."""
+    try:
+        return check(record.value, record.timestamp, settings)
+    except RefusedError:
+        return None
+
+
+class Received:
+    """The ids that a partition has taken in, by plain lists and sets.
+
+    Parameters
+    ----------
+    window
+        Ids remembered at least; in whole pages.
+    """
+
+    def __init__(self, window: int) -> None:
+        self._pages = -(-window // PAGE)
+        self._ids: list[str] = []
+        self._newest: dict[str, int] = {}
+
+    def take(self, event: str) -> bool:
+        """Take an id in; False if it is among those remembered."""
+        first_remembered = max((len(self._ids) - 1) // PAGE - self._pages + 1, 0) * PAGE
+        if self._pages and self._newest.get(event, -1) >= first_remembered:
+            return False
+        self._newest[event] = len(self._ids)
+        self._ids.append(event)
+        return True
+
+    def rows(self) -> Rows:
+        """Rows that the window must have: page n at n mod the number of pages."""
+        rows: Rows = {}
+        last = -(-len(self._ids) // PAGE)
+        for number in range(max(0, last - self._pages), last):
+            keys = [key_of(event) for event in self._ids[number * PAGE : (number + 1) * PAGE]]
+            slot = (number % self._pages).to_bytes(4, "little")
+            rows[slot] = np.array([number, *keys], "<u8").tobytes()
+        return rows
+
+
+class Links:
+    """Canonical users that a platform's user has ever been linked to.
+
+    Which of them an event got depends on the moment; it must be one of them.
+    """
+
+    def __init__(self, logs: Logs, topics: Topics) -> None:
+        self._links: dict[str, set[str]] = {}
+        for partition in range(topics.identities.partitions):
+            for record in logs.records(topics.identities, partition):
+                if record.value is not None:
+                    name = (record.key or b"").decode(errors="replace")
+                    self._links.setdefault(name, set()).add(record.value.decode(errors="replace"))
+
+    def allow(self, name: str, canonical: str) -> bool:
+        """Whether a user may have been resolved so."""
+        return name == canonical or canonical in self._links.get(name, ())
+
+
+class Account:
+    """What must become of every event, and what did."""
+
+    def __init__(self, report: Report, links: Links, outcomes: Outcomes) -> None:
+        self.refused: dict[tuple[str, Place], int] = {}
+        """Digests of the records that must be among the dead letters, by topic and place."""
+        self.received: dict[int, Received] = {}
+        self._outcomes = outcomes
+        self._report = report
+        self._links = links
+        self._waiting: dict[Place, bytes] = {}
+        self._met: dict[Place, int] = {}
+
+    def read(self, logs: Logs, topics: Topics, settings: Settings) -> None:
+        """Read the events, and say of each what must become of it."""
+        topic = topics.events
+        for partition in range(topic.partitions):
+            received = self.received[partition] = Received(settings.deduplication_window)
+            for record in logs.records(topic, partition):
+                self._report.events.total += 1
+                place = Place(partition, record.offset)
+                event = usable(record, settings)
+                if event is None:
+                    self.refused[topic.name, place] = digest(record.value or b"")
+                    outcome = "refused"
+                elif received.take(event.id):
+                    self._waiting[place] = encode(
+                        interaction_of(event, NOBODY_LINKED, *place, record.timestamp)
+                    )
+                    outcome = "counted"
+                else:
+                    self._report.events.duplicates += 1
+                    outcome = "duplicates"
+                self._tell(record.value or b"", event, outcome)
+        self._report.events.accepted = len(self._waiting)
+
+    def meet(self, partition: int, value: bytes, interaction: Interaction) -> None:
+        """Take note of an interaction that its partition holds for the first time."""
+        place = Place(interaction.source, interaction.offset)
+        due = self._waiting.pop(place, None)
+        if due is None:
+            self._report.differ("interactions", self._surplus(place, partition, interaction))
+            return
+        self._met[place] = partition
+        if due == value:
+            return
+        meant = interaction_decoder.decode(due)
+        if (
+            not self._links.allow(meant.user, interaction.user)
+            or replace(meant, user=interaction.user) != interaction
+        ):
+            fields = [
+                name for name in meant.__struct_fields__ if getattr(meant, name) != getattr(interaction, name)
+            ]
+            self._report.differ(
+                "interactions", f"{told(interaction)} differs from its event in {', '.join(fields)}"
+            )
+
+    def _surplus(self, place: Place, partition: int, interaction: Interaction) -> str:
+        at = f"names the event {place.partition}@{place.offset}"
+        if place in self._met:
+            return f"{told(interaction)} {at}, of which partition {self._met[place]} has another one: counted twice"
+        return f"{told(interaction)} in partition {partition} {at}, which was not to be counted"
+
+    def missing(self) -> Iterator[tuple[Place, Interaction]]:
+        """Events of which there is no interaction."""
+        return ((place, interaction_decoder.decode(due)) for place, due in self._waiting.items())
+
+    def _tell(self, value: bytes, event: Event | None, outcome: str) -> None:
+        name = name_of(value) if event is None else event.id
+        # Of an id that came more than once, the event that was counted is the one to tell of.
+        if outcome == "counted" or name not in self._outcomes:
+            self._outcomes[name] = outcome
+
+
+NOBODY_LINKED = Identities()
+
+interaction_decoder = msgspec.msgpack.Decoder(Interaction)
+
+
+def told(interaction: Interaction) -> str:
+    """Name an interaction in a sentence."""
+    return f"event {interaction.event!r} (user {interaction.user!r}, item {interaction.item!r})"
+
+
+def digest(value: bytes) -> int:
+    """Hash of a record's bytes."""
+    return xxh3_64_intdigest(value)
+
+
+def name_of(value: bytes) -> str:
+    """Name of an event of the file or the topic: its id, or a hash of its bytes if it has none."""
+    try:
+        return event_decoder.decode(value).id
+    except UNUSABLE:
+        return f"\0{digest(value)}"

@@ -1,0 +1,128 @@
+"""Recomputes the items' behaviour rows from the examples, each taken once."""
+
+from __future__ import annotations
+
+import msgspec
+from threadpoolctl import threadpool_limits
+
+from deploy.ledger.comparing import UNREADABLE, behaviour_fields, compare
+from deploy.ledger.events import Place, digest
+from deploy.ledger.reading import Logs, Rows, newest, stage_of
+from deploy.ledger.report import Report
+from deploy.ledger.users import DueExample
+from state.behaviour import BehaviourRows
+from state.learning import Pending, learn
+from state.records import Example
+from streams.messages import example_decoder
+from streams.sender import partition_of
+from streams.topics import Topics
+
+TABLE = "behaviour"
+
+LEARNED_AT_ONCE = 4096
+
+
+class Learning:
+    """Learns the examples of one partition.
+
+    Parameters
+    ----------
+    partition, partitions
+        Number of the partition, and how many there are.
+    due
+        Examples that must be there, of all partitions; those met are taken out.
+    report
+        Where differences go.
+    """
+
+    def __init__(self, partition: int, partitions: int, due: dict[Place, DueExample], report: Report) -> None:
+        self._partition = partition
+        self._partitions = partitions
+        self._due = due
+        self._report = report
+        self._rows = BehaviourRows({})
+        self._pending = b""
+        self._met: dict[Place, int] = {}
+        self._batch: list[Example] = []
+
+    def take(self, value: bytes) -> None:
+        """Take a record in, unless it is a repeated one."""
+        example = example_decoder.decode(value)
+        place, found = Place(example.source, example.offset), digest(value)
+        if place not in self._met:
+            self._met[place] = found
+            self._check(example, place)
+            self._batch.append(example)
+            if len(self._batch) == LEARNED_AT_ONCE:
+                self._learn()
+            return
+        self._report.events.repeated += 1
+        if self._met[place] != found:
+            self._report.differ("examples", f"{_told(example)} came again and was another one")
+
+    def _check(self, example: Example, place: Place) -> None:
+        meant = self._due.pop(place, None)
+        if meant is None:
+            self._report.differ(
+                "examples", f"{_told(example)} was not to be learned from, or stands in two partitions"
+            )
+        elif meant.digest != self._met[place]:
+            self._report.differ(
+                "examples", f"{_told(example)} does not say who user {meant.user!r} was just before"
+            )
+        if partition_of(example.item.encode(), self._partitions) != self._partition:
+            self._report.differ("examples", f"{_told(example)} stands in the partition {self._partition}")
+
+    def _learn(self) -> None:
+        if self._batch:
+            self._pending = learn(self._rows, self._pending, self._batch, self._partition).pending
+            self._batch = []
+
+    def compare(self, found: Rows) -> None:
+        """Compare what was learned with the rows of the changelog, and the examples that wait for the next step."""
+        self._learn()
+        due = {item: self._rows.packed(number) for number, item in enumerate(self._rows.ids)}
+        compare(self._report, TABLE, "item", due, found, behaviour_fields)
+        try:
+            pending = stage_of(found)
+            counted = _examples(pending)
+        except UNREADABLE as error:
+            self._report.differ(TABLE, f"the row of partition {self._partition} can not be read ({error})")
+            return
+        if pending != self._pending:
+            self._report.differ(
+                TABLE,
+                f"partition {self._partition} has learned from {counted:,} examples instead of "
+                f"{_examples(self._pending):,}, or keeps others for the next step",
+            )
+
+
+def check_items(logs: Logs, topics: Topics, due: dict[Place, DueExample], report: Report) -> dict[int, Rows]:
+    """Recompute the behaviour rows and compare them with their changelog; return those of the changelog.
+
+    ``due`` are the examples that must be there; those that are not are left in it.
+    """
+    found: dict[int, Rows] = {}
+    # As in the workers: with more threads sums would be grouped otherwise, and last bits differ.
+    with threadpool_limits(1):
+        for partition in range(topics.examples.partitions):
+            learning = Learning(partition, topics.examples.partitions, due, report)
+            for record in logs.records(topics.examples, partition):
+                learning.take(record.value or b"")
+            found[partition] = newest(logs.records(topics.behaviour, partition))
+            learning.compare(found[partition])
+    for place, example in due.items():
+        report.differ(
+            "examples",
+            f"that of user {example.user!r} who took item {example.item!r} is missing (interaction "
+            f"{place.partition}@{place.offset})",
+        )
+    return found
+
+
+def _told(example: Example) -> str:
+    return f"that of item {example.item!r} from {example.source}@{example.offset}"
+
+
+def _examples(pending: bytes) -> int:
+    return msgspec.msgpack.decode(pending, type=Pending).examples if pending else 0

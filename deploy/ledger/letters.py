@@ -1,0 +1,56 @@
+"""Dead letters: every refused record is there exactly once, or again with the same source."""
+
+from __future__ import annotations
+
+from deploy.ledger.events import Place, digest
+from deploy.ledger.reading import Logs, Record
+from deploy.ledger.report import Report
+from streams.ingest import KEPT_BYTES
+from streams.topics import Topics
+
+Source = tuple[str, Place]
+"""Topic and place of the record refused."""
+
+
+def check_letters(logs: Logs, topics: Topics, refused: dict[Source, int], report: Report) -> None:
+    """Compare the dead letters with the records that must be refused (digests of their bytes)."""
+    met: set[Source] = set()
+    for partition in range(topics.dead_letters.partitions):
+        for record in logs.records(topics.dead_letters, partition):
+            source = _source(record)
+            if source is None:
+                report.differ("dead letters", f"the one at {partition}@{record.offset} names no record")
+            elif source in met:
+                report.events.repeated += 1
+            else:
+                met.add(source)
+                _check(source, record, refused, topics, report)
+    report.events.refused, report.events.dead_letters = len(refused), len(met)
+    for source in refused.keys() - met:
+        report.differ("dead letters", f"the record {_told(source)} was to be refused, and is not among them")
+
+
+def _check(
+    source: Source, record: Record, refused: dict[Source, int], topics: Topics, report: Report
+) -> None:
+    if source in refused:
+        value = record.value or b""
+        if len(value) < KEPT_BYTES and digest(value) != refused[source]:
+            report.differ("dead letters", f"the bytes of the record {_told(source)} were changed")
+    elif source[0] == topics.events.name:
+        # Of items, compaction may have taken the record refused.
+        report.differ("dead letters", f"the record {_told(source)} was not to be refused")
+
+
+def _source(record: Record) -> Source | None:
+    headers = dict(record.headers)
+    try:
+        topic = headers["topic"].decode()
+        return topic, Place(int(headers["partition"]), int(headers["offset"]))
+    except (KeyError, ValueError):
+        return None
+
+
+def _told(source: Source) -> str:
+    topic, place = source
+    return f"{place.partition}@{place.offset} of {topic}"

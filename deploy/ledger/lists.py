@@ -1,0 +1,230 @@
+"""Compares the lists in Redis with those that the final state gives.
+
+Floats of batched maths depend in their last bits on who is served together, so that scores are compared within a
+tolerance, and the order is right when it is that of the recomputed scores within the same tolerance.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from itertools import islice
+
+import msgspec
+import numpy as np
+import numpy.typing as npt
+from threadpoolctl import threadpool_limits
+
+from deploy.ledger.comparing import UNREADABLE, behaviour_fields
+from deploy.ledger.reading import PARTITION_ROW, Rows
+from deploy.ledger.report import STATE, Report
+from deploy.ledger.served import Served
+from models import fusion, scorers
+from models.fusion import Fusion
+from state import content, users
+from state.catalogue import Catalogue
+from state.keys import key_of
+from state.lists import ListItem, PopularItem, PopularList, UserList
+from streams.lister import Lister, Marked, Scored
+
+LISTS = "lists"
+POPULAR = "popular lists"
+WEIGHTS = "weights"
+
+TOLERANCE = 5e-4
+"""Of scores and their parts, which are rounded to 4 decimals before they are added."""
+
+BATCH_USERS = 32
+
+Scores = npt.NDArray[np.floating]
+
+
+def catalogue_of(behaviour_rows: Mapping[int, Rows], content_rows: Mapping[int, Rows]) -> Catalogue:
+    """Catalogue of the newest rows; rows that can not be read are left out, they are told of elsewhere."""
+    catalogue = Catalogue()
+    for rows in content_rows.values():
+        catalogue.apply_content(_readable(rows, content.unpack))
+    for rows in behaviour_rows.values():
+        catalogue.apply_behaviour(_readable(rows, behaviour_fields))
+    return catalogue
+
+
+def _readable(rows: Rows, unpack: Callable[[bytes], object]) -> dict[bytes, bytes | None]:
+    def readable(row: bytes) -> bool:
+        try:
+            unpack(row)
+        except UNREADABLE:
+            return False
+        return True
+
+    return {key: row for key, row in rows.items() if key != PARTITION_ROW and readable(row)}
+
+
+def check_lists(
+    catalogue: Catalogue,
+    found: Mapping[int, Rows],
+    learned: Mapping[int, Fusion],
+    served: Served,
+    size: int,
+    report: Report,
+) -> None:
+    """Compare the list of every user who has a row with the one that the final state gives."""
+    tally = report.tally(LISTS, STATE)
+    lister = Lister(catalogue, size)
+    everybody: set[str] = set()
+    marked = _marked(found)
+    with threadpool_limits(1):
+        while batch := list(islice(marked, BATCH_USERS)):
+            scored = (
+                lister.score(batch, [learned[each.partition] for each in batch]) if len(catalogue) else None
+            )
+            for u, each in enumerate(batch):
+                everybody.add(each.user)
+                tally.expected += 1
+                packed = served.users.get(each.user)
+                if packed is None:
+                    tally.missing += 1
+                    report.differ(LISTS, f"user {each.user!r} has none")
+                elif fault := _fault(packed, each, catalogue, _Eligible(scored, u), size):
+                    tally.wrong += 1
+                    report.differ(LISTS, f"that of user {each.user!r} {fault}")
+                else:
+                    tally.equal += 1
+    for user in served.users.keys() - everybody:
+        tally.surplus += 1
+        report.differ(LISTS, f"there is one of user {user!r}, who has no row")
+
+
+def _marked(found: Mapping[int, Rows]) -> Iterator[Marked]:
+    for partition, rows in found.items():
+        for key, packed in rows.items():
+            if key == PARTITION_ROW:
+                continue
+            try:
+                row = users.unpack(packed)
+            except UNREADABLE:
+                continue
+            yield Marked(key.decode(errors="replace"), partition, row, 0)
+
+
+class _Eligible:
+    """What one user's list may hold, and how it scores."""
+
+    def __init__(self, scored: Scored | None, u: int) -> None:
+        self.scores: Scores = np.zeros(0, np.float32)
+        self.parts: Scores = np.zeros((0, 0), np.float32)
+        if scored is not None:
+            self.scores = np.where(scored.excluded[u], -np.inf, scored.fused()[u])
+            self._weights, self._features = scored.weights[u], scored.features[u]
+
+    def parts_of(self, rows: Sequence[int]) -> Scores:
+        """What each scorer gives to some items, shape (items, S)."""
+        (parts,) = fusion.parts(self._weights[None], self._features[None][:, :, rows])
+        return np.asarray(parts.T)
+
+
+def _fault(packed: bytes, marked: Marked, catalogue: Catalogue, eligible: _Eligible, size: int) -> str:
+    """Say what is wrong with a list; nothing if it is right."""
+    try:
+        made = msgspec.json.decode(packed, type=UserList)
+    except (msgspec.MsgspecError, UnicodeError) as error:
+        return f"is no list ({error})"
+    row = marked.row
+    if (made.since, made.revision, made.last_event) != (row.since, row.revision, row.last_event):
+        return (
+            f"takes in {made.revision:,} events up to {made.last_event!r} (since {made.since}), and the row "
+            f"{row.revision:,} up to {row.last_event!r} (since {row.since}): stale"
+        )
+    rows = _rows(catalogue, made.items)
+    fault = _order_fault([item.id for item in made.items], rows, eligible.scores, size, TOLERANCE)
+    if fault or not rows:
+        return fault
+    listed = np.array([[item.parts.get(name, np.nan) for name in scorers.NAMES] for item in made.items])
+    far = ~(np.abs(listed - eligible.parts_of(rows)) <= TOLERANCE)
+    if far.any():
+        place, scorer = np.argwhere(far)[0]
+        return (
+            f"gives item {made.items[place].id!r} {listed[place, scorer]:.4f} by {scorers.NAMES[scorer]} instead of "
+            f"{eligible.parts_of(rows)[place, scorer]:.4f}: stale"
+        )
+    return ""
+
+
+def _order_fault(ids: Sequence[str], rows: Sequence[int], scores: Scores, size: int, tolerance: float) -> str:
+    """Say what is wrong with the items of a list and their order; scores are of all rows, -inf where not allowed."""
+    allowed = int(np.isfinite(scores).sum())
+    if len(set(ids)) != len(ids) or len(ids) != min(size, allowed):
+        return f"holds {len(set(ids))} items instead of {min(size, allowed)}"
+    for item, row in zip(ids, rows, strict=True):
+        if row < 0 or not np.isfinite(scores[row]):
+            return f"holds item {item!r}, which it may not"
+    if not rows:
+        return ""
+    listed = scores[rows]
+    falls = np.flatnonzero(np.diff(listed) > tolerance)
+    if len(falls):
+        return f"has item {ids[falls[0]]!r} before {ids[falls[0] + 1]!r}, which scores higher: stale"
+    others = scores.copy()
+    others[rows] = -np.inf
+    best = int(np.argmax(others))
+    if others[best] > listed[-1] + tolerance:
+        return f"lacks an item that scores {others[best]:.4f}, and its last {listed[-1]:.4f}: stale"
+    return ""
+
+
+def _rows(catalogue: Catalogue, items: Sequence[ListItem | PopularItem]) -> list[int]:
+    """Catalogue rows of the items of a list."""
+    keys = np.array([key_of(item.id) for item in items], np.uint64)
+    rows: list[int] = catalogue.rows_of(keys).tolist()
+    return rows
+
+
+def check_popular(catalogue: Catalogue, served: Served, size: int, report: Report) -> None:
+    """Compare the popular list of every domain with the one that the final state gives."""
+    tally = report.tally(POPULAR, STATE)
+    counts = catalogue.popularity() if len(catalogue) else np.zeros(0)
+    domains = {name: rows for name, rows in catalogue.domains().items() if len(rows)}
+    for name, rows in domains.items():
+        tally.expected += 1
+        packed = served.domains.get(name)
+        if packed is None:
+            tally.missing += 1
+            report.differ(POPULAR, f"domain {name!r} has none")
+        elif fault := _popular_fault(packed, catalogue, counts, rows, size):
+            tally.wrong += 1
+            report.differ(POPULAR, f"that of domain {name!r} {fault}")
+        else:
+            tally.equal += 1
+    for name in served.domains.keys() - domains.keys():
+        if _holds_items(served.domains[name]):
+            tally.surplus += 1
+            report.differ(POPULAR, f"there is one of domain {name!r}, which has no items")
+
+
+def _popular_fault(
+    packed: bytes,
+    catalogue: Catalogue,
+    counts: npt.NDArray[np.float64],
+    allowed: npt.NDArray[np.intp],
+    size: int,
+) -> str:
+    try:
+        made = msgspec.json.decode(packed, type=PopularList)
+    except (msgspec.MsgspecError, UnicodeError) as error:
+        return f"is no list ({error})"
+    scores = np.full(len(counts), -np.inf)
+    scores[allowed] = counts[allowed]
+    rows = _rows(catalogue, made.items)
+    fault = _order_fault([item.id for item in made.items], rows, scores, size, TOLERANCE)
+    if fault:
+        return fault
+    for item, score in zip(made.items, scores[rows].tolist(), strict=True):
+        if abs(item.score - score) > TOLERANCE:
+            return f"gives item {item.id!r} {item.score:.4f} instead of {score:.4f}: stale"
+    return ""
+
+
+def _holds_items(packed: bytes) -> bool:
+    try:
+        return bool(msgspec.json.decode(packed, type=PopularList).items)
+    except (msgspec.MsgspecError, UnicodeError):
+        return True

@@ -1,0 +1,153 @@
+"""Reads topics from their beginning, a partition at a time, up to where they ended when the audit began."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, Protocol
+
+import msgspec
+from kafka import KafkaConsumer, TopicPartition
+
+from streams.connections import kafka_options
+from streams.errors import AfreshError
+from streams.settings import Settings
+from streams.topics import Topic, Topics
+
+POLL_MS = 500
+FETCH_BYTES = 16 * 1024 * 1024
+POLL_RECORDS = 5000
+
+PARTITION_ROW = b""
+"""Key of the row that a table keeps for a partition as a whole."""
+
+Rows = dict[bytes, bytes]
+
+
+class Record(Protocol):
+    """A record as Kafka's clients give it."""
+
+    @property
+    def offset(self) -> int: ...  # noqa: D102
+    @property
+    def timestamp(self) -> int: ...  # noqa: D102
+    @property
+    def key(self) -> bytes | None: ...  # noqa: D102
+    @property
+    def value(self) -> bytes | None: ...  # noqa: D102
+    @property
+    def headers(self) -> Sequence[tuple[str, bytes]]: ...  # noqa: D102
+
+
+class Logs(Protocol):
+    """Topics to read."""
+
+    def records(self, topic: Topic, partition: int) -> Iterator[Record]:
+        """Records of a partition in their order."""
+        ...
+
+
+class KafkaLogs:
+    """Topics of a broker, as they were when this was made.
+
+    Parameters
+    ----------
+    consumer
+        A consumer without a group.
+    topics
+        The topics to be read.
+    patience_seconds
+        How long Kafka may keep silent.
+
+    Raises
+    ------
+    AfreshError
+        When the beginning of a topic is gone: nothing can be recomputed from the rest.
+    """
+
+    def __init__(self, consumer: KafkaConsumer, topics: Sequence[Topic], patience_seconds: float) -> None:
+        self._consumer = consumer
+        self._patience_seconds = patience_seconds
+        places = [
+            TopicPartition(topic.name, number) for topic in topics for number in range(topic.partitions)
+        ]
+        self._ends: dict[TopicPartition, int] = consumer.end_offsets(places)
+        begins = consumer.beginning_offsets(places)
+        compacted = {topic.name for topic in topics if topic.config["cleanup.policy"] == "compact"}
+        for place, begin in begins.items():
+            if begin and place.topic not in compacted:
+                raise AfreshError(
+                    f"the first {begin:,} records of {place.topic}-{place.partition} are gone, and with them what the "
+                    "rows are to be compared with; audit before retention (AFRESH_RETENTION_DAYS) takes them"
+                )
+
+    def records(self, topic: Topic, partition: int) -> Iterator[Record]:
+        """Records of a partition in their order.
+
+        Raises
+        ------
+        AfreshError
+            When Kafka stops answering.
+        """
+        place = TopicPartition(topic.name, partition)
+        end = self._ends[place]
+        self._consumer.assign([place])
+        self._consumer.seek_to_beginning(place)
+        heard = time.monotonic()
+        # Compaction may have taken the last records: the position reaches the end also without them.
+        while (self._consumer.position(place) or 0) < end:
+            polled: list[Any] = self._consumer.poll(timeout_ms=POLL_MS).get(place, [])
+            if polled:
+                heard = time.monotonic()
+            elif time.monotonic() - heard > self._patience_seconds:
+                raise AfreshError(f"Kafka stopped answering while {topic.name} was read; try again")
+            yield from (record for record in polled if record.offset < end)
+
+
+@contextmanager
+def kafka_logs(settings: Settings) -> Iterator[KafkaLogs]:
+    """Open the topics of a deployment as they are now."""
+    consumer = KafkaConsumer(
+        **kafka_options(settings),
+        bootstrap_timeout_ms=int(settings.start_timeout_seconds * 1000),
+        auto_offset_reset="earliest",
+        enable_auto_commit=False,
+        # Checksums in Python take nine tenths of the time; the broker has checked them.
+        check_crcs=False,
+        fetch_max_bytes=4 * FETCH_BYTES,
+        max_partition_fetch_bytes=FETCH_BYTES,
+        max_poll_records=POLL_RECORDS,
+        metrics_enabled=False,
+    )
+    try:
+        yield KafkaLogs(consumer, Topics(settings).all(), settings.start_timeout_seconds)
+    finally:
+        consumer.close()
+
+
+def newest(records: Iterable[Record]) -> Rows:
+    """Newest row of each key of a changelog, of the keys that are not deleted."""
+    rows: Rows = {}
+    for record in records:
+        key = record.key or PARTITION_ROW
+        if record.value is None:
+            rows.pop(key, None)
+        else:
+            rows[key] = record.value
+    return rows
+
+
+def stage_of(rows: Rows) -> bytes:
+    """What the agent that owns a table keeps for a partition, beside rows and marks.
+
+    Raises
+    ------
+    msgspec.MsgspecError
+        When the partition's row can not be read.
+    """
+    packed = rows.get(PARTITION_ROW)
+    if packed is None:
+        return b""
+    _version, _marks, stage = msgspec.msgpack.decode(packed, type=tuple[int, dict[str, bytes], bytes])
+    return stage

@@ -1,0 +1,100 @@
+"""Waits until the backlog is worked off and nothing changes any more."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Hashable, Iterator
+from contextlib import contextmanager
+
+from kafka import KafkaAdminClient, KafkaConsumer, TopicPartition
+from redis import Redis
+
+from deploy.ledger.report import Report
+from deploy.ledger.served import read_ages
+from streams.connections import kafka_options
+from streams.settings import NO_ENCODER, Settings
+from streams.topics import Topic, Topics
+
+POLL_SECONDS = 0.5
+
+SPARE_SECONDS = 2.0
+"""Beyond the age at which lists are made anew: nothing changes for so long only when nothing is left to do."""
+
+Look = Callable[[], tuple[int, Hashable]]
+"""Records that wait, and something that differs whenever anything has changed."""
+
+
+def wait_until_settled(settings: Settings, redis: Redis, seconds: float, report: Report) -> None:
+    """Wait until a deployment has settled, for ``seconds`` at most; a difference says if it has not by then."""
+    quiet = settings.list_refresh_seconds + SPARE_SECONDS
+    with _looking(settings, redis) as look:
+        report.settled_seconds, waiting = settle(look, quiet, seconds)
+    if report.settled_seconds is None:
+        report.differ(
+            "settling", f"after {seconds:g} s {waiting:,} records wait, or rows and lists still change"
+        )
+
+
+def settle(
+    look: Look,
+    quiet_seconds: float,
+    seconds: float,
+    clock: Callable[[], float] = time.monotonic,
+    sleep: Callable[[float], None] = time.sleep,
+) -> tuple[float | None, int]:
+    """Look until nothing waits and nothing has changed for ``quiet_seconds``.
+
+    Returns
+    -------
+    Seconds until the last change, None if things did not settle; and how many records wait.
+    """
+    start = changed = clock()
+    waiting, before = look()
+    while clock() - start < seconds + quiet_seconds:
+        if not waiting and clock() - changed >= quiet_seconds:
+            return changed - start, 0
+        sleep(POLL_SECONDS)
+        waiting, now = look()
+        if waiting or now != before:
+            changed, before = clock(), now
+    return None, waiting
+
+
+@contextmanager
+def _looking(settings: Settings, redis: Redis) -> Iterator[Look]:
+    consumer = KafkaConsumer(**kafka_options(settings), metrics_enabled=False)
+    admin = KafkaAdminClient(**kafka_options(settings))
+    try:
+        yield lambda: _look(settings, redis, consumer, admin)
+    finally:
+        admin.close()
+        consumer.close()
+
+
+def _look(
+    settings: Settings, redis: Redis, consumer: KafkaConsumer, admin: KafkaAdminClient
+) -> tuple[int, Hashable]:
+    topics = Topics(settings)
+    ends: dict[TopicPartition, int] = consumer.end_offsets(_places(*topics.all()))
+    read = (topics.events, topics.interactions, topics.examples, topics.items, topics.embeddings)
+    waiting = _waiting(admin, settings.namespace, ends, _places(*read))
+    if settings.encoder != NO_ENCODER:
+        groups = [group["group_id"] for group in admin.list_groups()]
+        encoders = [group for group in groups if group.startswith(f"{settings.namespace}-embed-")] or [""]
+        # Groups of encoders that were replaced stay behind for good.
+        waiting += min(_waiting(admin, group, ends, _places(topics.texts)) for group in encoders)
+    ages = read_ages(redis, settings.namespace)
+    return waiting, (frozenset(ends.items()), frozenset(ages.items()))
+
+
+def _places(*topics: Topic) -> list[TopicPartition]:
+    return [TopicPartition(topic.name, number) for topic in topics for number in range(topic.partitions)]
+
+
+def _waiting(
+    admin: KafkaAdminClient, group: str, ends: dict[TopicPartition, int], places: list[TopicPartition]
+) -> int:
+    """Records of some places that a consumer group has not committed."""
+    committed = admin.list_group_offsets({group: places}).get(group, {}) if group else {}
+    done = {place: found.offset for place, found in committed.items()}
+    return sum(max(ends[place] - max(done.get(place, 0), 0), 0) for place in places)

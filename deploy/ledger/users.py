@@ -1,0 +1,141 @@
+"""Recomputes the users' rows from the interactions, each taken once, and the examples that they must have given."""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from deploy.ledger.comparing import UNREADABLE, compare, struct_fields
+from deploy.ledger.events import Account, Place, digest, interaction_decoder, told
+from deploy.ledger.reading import Logs, Rows, newest
+from deploy.ledger.report import Report
+from state import users
+from state.records import Example, Interaction
+from state.users import RECENT_EVENTS, UserRow
+from streams.messages import encode
+from streams.sender import partition_of
+from streams.topics import Topics
+
+TABLE = "users"
+
+
+class DueExample(NamedTuple):
+    """An example that must be there: a digest of its bytes, and whose it is."""
+
+    digest: int
+    user: str
+    item: str
+
+
+@dataclass
+class Users:
+    """What the interactions make, by partition.
+
+    Attributes
+    ----------
+    due, found
+        Rows as they must be, and as they stand in the changelog.
+    examples
+        Examples that must be there, by the interaction's place.
+    counts
+        How many of them each partition gave.
+    """
+
+    due: dict[int, dict[str, UserRow]] = field(default_factory=dict)
+    found: dict[int, Rows] = field(default_factory=dict)
+    examples: dict[Place, DueExample] = field(default_factory=dict)
+    counts: dict[int, int] = field(default_factory=dict)
+
+
+class Folding:
+    """Folds the interactions of one partition."""
+
+    def __init__(self, partition: int, account: Account, report: Report, made: Users) -> None:
+        self.rows: dict[str, UserRow] = {}
+        self.count = 0
+        self._partition = partition
+        self._account = account
+        self._report = report
+        self._made = made
+        self._taken: dict[Place, int] = {}
+        self._recent: dict[str, deque[str]] = {}
+
+    def take(self, offset: int, value: bytes) -> None:
+        """Take a record in, unless it is a repeated one."""
+        interaction = interaction_decoder.decode(value)
+        place = Place(interaction.source, interaction.offset)
+        if place in self._taken:
+            self._report.events.repeated += 1
+            if self._taken[place] != digest(value):
+                self._report.differ("interactions", f"{told(interaction)} came again and was another one")
+            return
+        self._taken[place] = digest(value)
+        self._account.meet(self._partition, value, interaction)
+        self._fold(interaction, offset)
+
+    def _fold(self, interaction: Interaction, offset: int) -> None:
+        recent = self._recent.setdefault(interaction.user, deque(maxlen=RECENT_EVENTS))
+        if interaction.event in recent:
+            self._report.events.duplicates += 1
+            self._report.events.accepted -= 1
+            return
+        recent.append(interaction.event)
+        row = self.rows.setdefault(interaction.user, UserRow())
+        example = users.fold(row, interaction, self._partition, offset)
+        if example is not None:
+            self.count += 1
+            self._made.examples[Place(self._partition, offset)] = _due(example, interaction.user)
+
+
+def _due(example: Example, user: str) -> DueExample:
+    return DueExample(digest(encode(example)), user, example.item)
+
+
+def check_users(logs: Logs, topics: Topics, account: Account, report: Report) -> Users:
+    """Recompute the users' rows and compare them with their changelog."""
+    made = Users()
+    for partition in range(topics.interactions.partitions):
+        folding = Folding(partition, account, report, made)
+        for record in logs.records(topics.interactions, partition):
+            folding.take(record.offset, record.value or b"")
+        made.due[partition] = folding.rows
+        made.counts[partition] = folding.count
+        found = made.found[partition] = newest(logs.records(topics.users, partition))
+        due = {user.encode(): users.pack(row) for user, row in folding.rows.items()}
+        compare(report, TABLE, "user", due, found, lambda row: struct_fields(users.unpack(row)))
+        for user in folding.rows:
+            if partition_of(user.encode(), topics.interactions.partitions) != partition:
+                report.differ(
+                    "interactions", f"those of user {user!r} stand in the partition {partition} of others"
+                )
+        _count(folding.rows, found, report)
+    report.events.examples = sum(made.counts.values())
+    lost = list(account.missing())
+    for place, interaction in lost:
+        report.differ(
+            "events", f"{told(interaction)} at {place.partition}@{place.offset} is lost: no interaction"
+        )
+    report.events.missing += len(lost)
+    events = report.events
+    events.once = max(events.accepted - events.missing - events.twice, 0)
+    return made
+
+
+def _count(due: dict[str, UserRow], found: Rows, report: Report) -> None:
+    """Count the events that rows have twice, or not at all."""
+    for user, row in due.items():
+        packed = found.get(user.encode())
+        if packed is None:
+            report.events.missing += row.revision
+        elif packed != users.pack(row):
+            more = _revision(packed, row.revision) - row.revision
+            report.events.twice += max(more, 0)
+            report.events.missing += max(-more, 0)
+
+
+def _revision(packed: bytes, unreadable: int) -> int:
+    try:
+        return users.unpack(packed).revision
+    except UNREADABLE:
+        return unreadable

@@ -1,0 +1,60 @@
+"""Compares the examples that the fusions and the running metrics have counted with those that there were.
+
+What they have learned from them depends on the lists that stood in Redis at the moment, and is not recomputed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+from deploy.ledger.comparing import UNREADABLE
+from deploy.ledger.reading import Rows, stage_of
+from deploy.ledger.report import MOMENT, Report
+from models.fusion import Fusion
+from state.verdicts import ALL, Verdicts
+from streams import judge
+
+WEIGHTS = "weights"
+
+
+def check_weights(found: Mapping[int, Rows], counts: Mapping[int, int], report: Report) -> dict[int, Fusion]:
+    """Compare what each partition has counted; return the fusions.
+
+    Parameters
+    ----------
+    found
+        Rows of the users' changelog, by partition.
+    counts
+        Examples that the interactions of each partition gave.
+    report
+        Where counts and differences go.
+    """
+    tally = report.tally(WEIGHTS, MOMENT)
+    learned: dict[int, Fusion] = {}
+    for partition, rows in found.items():
+        tally.expected += 1
+        try:
+            kept = judge.unpack(stage_of(rows))
+            faults = list(_faults(kept.fusion, kept.verdicts, counts[partition]))
+        except UNREADABLE as error:
+            kept, faults = judge.unpack(b""), [f"has a row that can not be read ({error})"]
+        learned[partition] = kept.fusion
+        for fault in faults:
+            report.differ(WEIGHTS, f"partition {partition} {fault}")
+        tally.wrong += bool(faults)
+        tally.equal += not faults
+    return learned
+
+
+def _faults(fusion: Fusion, verdicts: Verdicts, due: int) -> Iterator[str]:
+    if fusion.examples != due:
+        yield f"has counted {fusion.examples:,} examples instead of {due:,}"
+    judged = dict(zip(verdicts.slices, verdicts.judged.tolist(), strict=True))
+    every = judged.pop(ALL)
+    if verdicts.unjudged + every != due:
+        yield f"has judged {every:,} examples and left out {verdicts.unjudged:,}, together not {due:,}"
+    kinds = {name.partition(":")[0] for name in judged}
+    for kind in sorted(kinds):
+        together = sum(count for name, count in judged.items() if name.partition(":")[0] == kind)
+        if together != every:
+            yield f"has judged {together:,} examples by {kind} instead of {every:,}"

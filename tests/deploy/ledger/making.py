@@ -1,0 +1,86 @@
+"""Topics in memory to audit, filled by the real agents."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import msgspec
+
+from deploy.ledger.auditing import judge
+from deploy.ledger.events import Outcomes
+from deploy.ledger.reading import Record
+from deploy.ledger.report import Report
+from deploy.ledger.served import Served
+from state import users
+from state.marks import PARTITION_ROW_KEY
+from streams import judge as judging
+from streams.lister import Lister, Marked
+from streams.settings import Settings
+from streams.topics import Topic
+from tests.replay.memory import CLOCK, Log, Pipeline
+from tests.replay.test_replay import fill
+
+EVENTS = 300
+
+
+class MemoryLogs:
+    """Reads topics in memory as an audit reads Kafka's."""
+
+    def __init__(self, log: Log) -> None:
+        self._log = log
+
+    def records(self, topic: Topic, partition: int) -> Iterator[Record]:
+        return iter(self._log.partitions[topic.name, partition])
+
+
+def settings_of(folder: Path) -> Settings:
+    return Settings(_env_file=None, partitions=2, data_dir=folder, list_size=5, encoder="none")
+
+
+async def played(
+    settings: Settings, length: Callable[[], int] = lambda: 20, events: int = EVENTS
+) -> Pipeline:
+    """Play events, some of them twice and some of them broken, until nothing waits."""
+    pipeline = Pipeline(settings)
+    spoil(pipeline, events)
+    await pipeline.drain(length)
+    return pipeline
+
+
+def spoil(pipeline: Pipeline, events: int = EVENTS) -> None:
+    """Feed events, one of them twice, and records that can not be used."""
+    fill(pipeline, events)
+    pipeline.event(id="twice", user="u1")
+    pipeline.event(id="twice", user="u1")
+    pipeline.event(id="early", user="u1", time=0)
+    pipeline.feed(pipeline.topics.events.name, "web:u1", b"{broken")
+    pipeline.feed(pipeline.topics.items.name, "i1", b"no item")
+
+
+def lists_of(pipeline: Pipeline) -> Served:
+    """Lists as they are made from the newest rows."""
+    lister = Lister(pipeline.catalogue, pipeline.settings.list_size, now=lambda: CLOCK)
+    made = {}
+    for partition, rows in pipeline.rows()["users"].items():
+        learned = judging.unpack(pipeline.tables["users"].change(partition).stage).fusion
+        for key, packed in rows.items():
+            if key != PARTITION_ROW_KEY:
+                marked = Marked(key.decode(), partition, users.unpack(packed), 0)
+                ((made_list, _),) = lister.make([marked], [learned])
+                made[made_list.user] = msgspec.json.encode(made_list)
+    return Served(made, {each.domain: msgspec.json.encode(each) for each in lister.popular()})
+
+
+def judged(pipeline: Pipeline, served: Served | None = None, outcomes: Outcomes | None = None) -> Report:
+    """Judge what a pipeline left behind."""
+    report = Report()
+    judge(
+        pipeline.settings,
+        MemoryLogs(pipeline.log),
+        lists_of(pipeline) if served is None else served,
+        report,
+        {} if outcomes is None else outcomes,
+    )
+    report.finish()
+    return report
