@@ -16,6 +16,7 @@ from faust.transport.drivers.aiokafka import Producer
 from faust.types import TP, TopicT
 from faust.types.auth import CredentialsT
 
+from streams.changelog import ChangelogReader
 from streams.connections import kafka_options
 from streams.errors import AfreshError
 from streams.sender import BATCH_BYTES
@@ -44,6 +45,7 @@ class App(faust.App):
     """
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
+        self.changelogs: ChangelogReader
         self._producers: list[AIOKafkaProducer] = []
         super().__init__(*args, **kwargs)
 
@@ -58,6 +60,7 @@ class App(faust.App):
         await super().on_stop()
         for producer in self._producers:
             await producer.stop()
+        await self.changelogs.stop()
 
     async def new_producer(self) -> AIOKafkaProducer:
         """Start a producer with the settings of Faust's own; it stops with the app."""
@@ -134,6 +137,7 @@ def create_app(settings: Settings, name: str) -> App:
         producer_max_batch_size=BATCH_BYTES,
         producer_max_request_size=8 * 1024 * 1024,
     )
+    app.changelogs = ChangelogReader(settings)
     transport = RunTransport(app.conf.broker, app, app.loop)
     transport.fetch_max_wait_seconds = settings.fetch_max_wait_seconds
     app.transport = transport

@@ -21,6 +21,7 @@ import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, Collection, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, NamedTuple, TypeAlias, cast
 
 import faust
@@ -30,7 +31,8 @@ from faust.types import TP, EventT
 from state.tables import Change, RunTable
 from streams import metrics
 from streams.app import App
-from streams.sender import GroupSender, Outgoing, Record, Sender
+from streams.changelog import ChangelogWriter
+from streams.sender import GroupSender, Outgoing, Sender
 from streams.transport import RunConsumer
 
 logger = logging.getLogger(__name__)
@@ -76,7 +78,7 @@ class Senders(NamedTuple):
     """Connections of an agent: a producer has one request at a time under way, so that rows get one of their own."""
 
     outgoing: GroupSender
-    rows: Sender
+    rows: ChangelogWriter
 
 
 class Runner:
@@ -190,25 +192,32 @@ class Runner:
             When the partition moved away meanwhile, or may have without our noticing.
         """
         senders = await self._own_senders()
-        await self._check_owner(run)
+        check = partial(self._check_owner, run.event.message.generation_id)
+        await check()
         await senders.outgoing.send(outgoing)
-        await self._check_owner(run)
-        records = [Record(key, row) for key, row in change.records()]
-        first = await senders.rows.send_whole(table.changelog_topic.get_topic_name(), run.partition, records)
-        await self._check_owner(run)
-        change.apply(first)
+        await check()
+        await senders.rows.write(table, run.partition, change, check)
+
+    async def put_right(self, table: RunTable, partition: int) -> None:
+        """Look whether another worker wrote over rows of a partition of ours, and put them right."""
+        check = partial(self._check_owner, self._app.consumer_generation_id)
+        try:
+            await (await self._own_senders()).rows.put_right(table, partition, check)
+        except RunDroppedError:
+            logger.info("%s leaves rows of partition %d to its new owner", self._stage, partition)
 
     async def _own_senders(self) -> Senders:
         async with self._starting:
             if self._senders is None:
                 outgoing, rows = await self._app.new_producer(), await self._app.new_producer()
-                self._senders = Senders(GroupSender(Sender(outgoing)), Sender(rows))
+                writer = ChangelogWriter(Sender(rows), self._app.changelogs)
+                self._senders = Senders(GroupSender(Sender(outgoing)), writer)
             return self._senders
 
-    async def _check_owner(self, run: Run) -> None:
-        """Raise RunDroppedError if the run's partition was assigned anew since the run was fetched."""
+    async def _check_owner(self, generation: int | None) -> None:
+        """Raise RunDroppedError if partitions were assigned anew since a generation of the group."""
         consumer = cast(RunConsumer, self._app.consumer)
-        while run.event.message.generation_id == self._app.consumer_generation_id:
+        while generation == self._app.consumer_generation_id:
             # A worker that slept through its session timeout believes that it still owns its partitions: it
             # must hear from the group before it writes.
             if consumer.membership_is_fresh():

@@ -53,6 +53,7 @@ class FakeApp:
     def __init__(self, *failures: Exception) -> None:
         self.consumer_generation_id = GENERATION
         self.should_stop = False
+        self.changelogs = None
         self.assigned = {LEFT, RIGHT}
         self.kafka = FakeProducer(*failures)
         self.producers_started = 0
