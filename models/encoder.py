@@ -144,6 +144,17 @@ class Encoder:
         return vectors
 
 
+def version_of(name: str) -> str:
+    """Version that an encoder of this name has, told without loading it.
+
+    Raises
+    ------
+    ValueError
+        There is no such model.
+    """
+    return _version(_find(name))
+
+
 def _pool(hidden: torch.Tensor, mask: torch.Tensor, pooling: Pooling) -> torch.Tensor:
     """Vectors of texts from those of their tokens: (b, t, e) and (b, t) to (b, e)."""
     present = mask.unsqueeze(-1).bool()

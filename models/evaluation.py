@@ -22,7 +22,7 @@ CONFIDENCE = 0.95
 
 
 def rank_in_list(items: Sequence[str], scores: Sequence[float], taken: str) -> int:
-    """Rank of the item taken; every other item of the list not scored strictly lower comes before it.
+    """Rank of the item taken: its place in the list, behind every item that follows and is not scored strictly lower.
 
     Examples
     --------
@@ -31,8 +31,8 @@ def rank_in_list(items: Sequence[str], scores: Sequence[float], taken: str) -> i
     """
     if taken not in items:
         return MISS
-    own = scores[items.index(taken)]
-    return sum(not score < own for score in scores) - 1
+    place = items.index(taken)
+    return place + sum(not score < scores[place] for score in scores[place + 1 :])
 
 
 def hit_rate(ranks: Ranks, k: int) -> Values:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -71,4 +72,6 @@ def evaluate(
         raise typer.BadParameter("a named set has its own items", param_hint="--items")
     names = tuple(name.strip() for name in baselines.split(",") if name.strip())
     options = Options(events, items, data, start, k, cut, refresh, keep_seen, no_text, names, lists, json)
+    # A rate that drifts is news while it is served; here the slices tell it.
+    logging.getLogger("streams.judge").setLevel(logging.ERROR)
     run(options, Console(width=None if sys.stdout.isatty() else PIPE_WIDTH), Console(stderr=True))

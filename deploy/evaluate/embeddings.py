@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 import zipfile
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
-from models.encoder import Encoder
+from models.encoder import Encoder, version_of
 from state.content import content_hash
 from streams.errors import AfreshError
 from streams.settings import NO_ENCODER
@@ -38,17 +39,18 @@ class Texts:
     ----------
     name, version
         Of the encoder; empty where there is none.
+
+    Raises
+    ------
+    AfreshError
+        If there is no such encoder.
     """
 
     def __init__(self, encoder: str, batch: int) -> None:
-        self._encoder: Encoder | None = None
-        if encoder not in ("", NO_ENCODER):
-            try:
-                self._encoder = Encoder.load(encoder, batch=batch)
-            except ValueError as error:
-                raise AfreshError(str(error)) from error
-        self.name = self._encoder.name if self._encoder else ""
-        self.version = self._encoder.version if self._encoder else ""
+        self.name = "" if encoder == NO_ENCODER else encoder
+        self._batch = batch
+        with _explained():
+            self.version = version_of(self.name) if self.name else ""
 
     def vectors(self, texts: Iterable[str], say: Say = lambda _done, _total: None) -> Vectors:
         """Encode texts, or read what was encoded before.
@@ -56,16 +58,18 @@ class Texts:
         Raises
         ------
         AfreshError
-            If the cache folder cannot be written.
+            If the encoder can not be loaded, or the cache folder cannot be written.
         """
-        if self._encoder is None:
+        if not self.name:
             return {}
         wanted = {content_hash(text): text for text in texts if text}
         file = cache_folder() / f"{self.version}.npz"
         known = _read(file)
         missing = sorted(wanted.keys() - known.keys(), key=lambda key: len(wanted[key]))
         if missing:
-            known |= self._encode(self._encoder, missing, wanted, say)
+            with _explained():
+                encoder = Encoder.load(self.name, batch=self._batch)
+            known |= self._encode(encoder, missing, wanted, say)
             _keep(file, known)
         return {key: known[key] for key in wanted}
 
@@ -78,6 +82,14 @@ class Texts:
             vectors = encoder.encode([texts[key] for key in keys]).astype(np.float16)
             made.update(zip(keys, vectors, strict=True))
         return made
+
+
+@contextmanager
+def _explained() -> Iterator[None]:
+    try:
+        yield
+    except ValueError as error:
+        raise AfreshError(str(error)) from error
 
 
 def cache_folder() -> Path:

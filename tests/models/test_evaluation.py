@@ -24,8 +24,8 @@ def test_measures_of_one_relevant_item_are_those_of_the_books() -> None:
 
 def test_ties_and_nan_count_against_the_item_taken() -> None:
     assert rank_in_list(["a", "b", "c", "d"], [3.0, 2.0, 2.0, 2.0], "b") == 3
-    assert rank_in_list(["a", "b"], [math.nan, 1.0], "b") == 1
-    assert rank_in_list(["a", "b"], [2.0, math.nan], "b") == 1
+    assert rank_in_list(["a", "b", "c"], [2.0, 1.0, math.nan], "a") == 1
+    assert rank_in_list(["a", "b", "c"], [2.0, math.nan, 1.0], "b") == 2
     assert rank_in_list(["a"], [1.0], "z") == MISS
 
 

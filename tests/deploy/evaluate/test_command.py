@@ -45,12 +45,15 @@ def recomputed(lists: Iterator[dict[str, Any]], k: int = 10) -> dict[str, float]
     """The figures by the letter of their definitions, from nothing but the lists."""
     hits, gains, reciprocals, by_user = [], [], [], defaultdict(list)
     for line in lists:
-        own = dict(zip(line["items"], line["scores"], strict=True)).get(line["item"])
-        place = None if own is None else sum(score >= own for score in line["scores"])
-        hit = place is not None and place <= k
+        place = 0
+        if line["item"] in line["items"]:
+            place = line["items"].index(line["item"]) + 1
+            own = line["scores"][place - 1]
+            place += sum(score >= own for score in line["scores"][place:])
+        hit = 0 < place <= k
         hits.append(hit)
-        gains.append(1 / math.log2(1 + place) if place is not None and hit else 0.0)
-        reciprocals.append(1 / place if place is not None and hit else 0.0)
+        gains.append(1 / math.log2(1 + place) if hit else 0.0)
+        reciprocals.append(1 / place if hit else 0.0)
         by_user[line["user"]].append(hit)
     return {
         "hr": sum(hits) / len(hits),

@@ -1,0 +1,67 @@
+"""Choose the constants of baselines: ``python -m tests.benchmarks.tune [BASELINE ...]``.
+
+Every choice is judged by HR@10 on the second quarter of MovieLens 100K, learned from the first on: nothing of the half
+that the benchmark reports is looked at.
+"""
+
+from __future__ import annotations
+
+import itertools
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+from deploy.evaluate import datasets
+from deploy.evaluate.baseline import Baseline, Runner
+from deploy.evaluate.log import read_log
+from deploy.evaluate.trials import trials_of
+from models import evaluation
+from streams.settings import Settings
+from tests.benchmarks.baselines.biased_mf import model as biased_mf
+from tests.benchmarks.baselines.funk_mf import model as funk_mf
+from tests.benchmarks.baselines.isgd import ISGD
+from tests.benchmarks.baselines.item_knn import ItemKNN
+from tests.benchmarks.baselines.popularity_decayed import DecayedPopularity
+from tests.benchmarks.baselines.sasrec import SASRec
+
+EVENTS = 50_000
+K = 10
+
+FACTORS: dict[str, Sequence[Any]] = {"factors": [10, 20, 50], "rate": [0.01, 0.05], "negatives": [1, 4]}
+
+GRIDS: dict[str, tuple[Callable[..., Baseline], dict[str, Sequence[Any]]]] = {
+    "popularity_decayed": (DecayedPopularity, {"half_life": [250, 500, 1_000, 2_000, 4_000, 8_000, 16_000]}),
+    "isgd": (
+        ISGD,
+        {"factors": [50, 200], "learning_rate": [0.02, 0.05, 0.1, 0.2], "regularisation": [0.01, 0.05, 0.1]},
+    ),
+    "item_knn": (ItemKNN, {"window": [10, 20, 60], "asked": [20], "decay": [0.8, 0.9, 0.95]}),
+    "biased_mf": (biased_mf, FACTORS),
+    "funk_mf": (funk_mf, FACTORS),
+    "sasrec": (SASRec, {"events": [EVENTS], "first_epochs": [20, 60], "epochs": [8, 25]}),
+}
+
+
+def choices(grid: dict[str, Sequence[Any]]) -> Iterator[dict[str, Any]]:
+    """Go through all points of a grid."""
+    for point in itertools.product(*grid.values()):
+        yield dict(zip(grid, point, strict=True))
+
+
+def main(names: Sequence[str]) -> None:
+    """Print the hit rate of every choice."""
+    named = datasets.load("ml-100k")
+    log = read_log(Settings(), named.events, named.items, cut=EVENTS)
+    trials = trials_of(log, 0.5)
+    for name in names or GRIDS:
+        making, grid = GRIDS[name]
+        for choice in choices(grid):
+            started = time.process_time()
+            ranking = Runner(making(**choice), trials, K, keep_seen=False).run(log, lambda _: None)
+            rate = evaluation.hit_rate(ranking.ranks, K).mean()
+            print(f"{rate:.4f}  {time.process_time() - started:5.0f} s  {name} {choice}", flush=True)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

@@ -1,0 +1,77 @@
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+
+from deploy.evaluate import embeddings
+from deploy.evaluate.embeddings import Texts
+from state.content import content_hash
+from streams.errors import AfreshError
+
+
+class FakeEncoder:
+    """Encodes a text as its length, and notes what it was asked."""
+
+    asked: ClassVar[list[str]] = []
+
+    @classmethod
+    def load(cls, name: str, *, batch: int) -> FakeEncoder:
+        return cls()
+
+    def encode(self, texts: Sequence[str]) -> npt.NDArray[np.float32]:
+        self.asked.extend(texts)
+        return np.array([[len(text), 1.0] for text in texts], np.float32)
+
+
+@pytest.fixture(autouse=True)
+def encoder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> type[FakeEncoder]:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setattr(FakeEncoder, "asked", [])
+    monkeypatch.setattr(embeddings, "Encoder", FakeEncoder)
+    monkeypatch.setattr(embeddings, "version_of", lambda name: f"v-{name}")
+    return FakeEncoder
+
+
+def test_a_text_is_encoded_once_however_often_it_is_asked_for(encoder: type[FakeEncoder]) -> None:
+    first = Texts("mini", 8).vectors(["a", "bb", "a", ""])
+    assert first[content_hash("bb")].tolist() == [2.0, 1.0]
+    again = Texts("mini", 8).vectors(["bb", "ccc"])
+    assert sorted(encoder.asked) == ["a", "bb", "ccc"]
+    assert set(again) == {content_hash("bb"), content_hash("ccc")}
+
+
+def test_another_encoder_has_a_memory_of_its_own(encoder: type[FakeEncoder]) -> None:
+    Texts("mini", 8).vectors(["a"])
+    Texts("maxi", 8).vectors(["a"])
+    assert encoder.asked == ["a", "a"]
+
+
+def test_a_damaged_memory_is_made_anew(encoder: type[FakeEncoder]) -> None:
+    Texts("mini", 8).vectors(["a"])
+    (embeddings.cache_folder() / "v-mini.npz").write_bytes(b"half a file")
+    assert Texts("mini", 8).vectors(["a"])[content_hash("a")].tolist() == [1.0, 1.0]
+
+
+def test_without_an_encoder_nothing_has_an_embedding(encoder: type[FakeEncoder]) -> None:
+    assert Texts("none", 8).vectors(["a"]) == {}
+    assert encoder.asked == []
+
+
+def test_a_cache_that_cannot_be_written_is_named(tmp_path: Path) -> None:
+    (tmp_path / "cache").write_text("a file where the folder should be")
+    with pytest.raises(AfreshError, match="set XDG_CACHE_HOME"):
+        Texts("mini", 8).vectors(["a"])
+
+
+def test_an_encoder_that_is_missing_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    def missing(name: str) -> Any:
+        raise ValueError(f"the encoder {name!r} is no folder")
+
+    monkeypatch.setattr(embeddings, "version_of", missing)
+    with pytest.raises(AfreshError, match="'mini' is no folder"):
+        Texts("mini", 8)
