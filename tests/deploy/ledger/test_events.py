@@ -1,0 +1,93 @@
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from deploy.ledger.events import PAGE, Received, name_of, usable
+from state.keys import key_of
+from state.received import ReceivedWindow
+from state.tables import Change
+from streams.settings import Settings
+from tests.streams.making import event_json
+
+NOW = 1_700_000_000_000
+DAY_MS = 86_400_000
+
+IDS = st.lists(st.integers(0, 3 * PAGE), max_size=60)
+
+
+def window_of(ids: list[str], size: int, cuts: set[int]) -> tuple[list[bool], dict[bytes, bytes]]:
+    """What the agent's window says of ids that come in runs, and the rows that it leaves."""
+    rows: dict[bytes, bytes] = {}
+    taken = []
+    window = ReceivedWindow(rows, size)
+    before = 0
+    for place, event in enumerate(ids):
+        if place in cuts:
+            before = _write(window, rows, before)
+        taken.append(window.add(key_of(event)))
+    _write(window, rows, before)
+    return taken, rows
+
+
+def _write(window: ReceivedWindow, rows: dict[bytes, bytes], since: int) -> int:
+    change: Any = SimpleNamespace(put=rows.__setitem__)
+    written: Change = change
+    window.write(written, since)
+    return window.count
+
+
+@given(
+    st.lists(IDS, min_size=1, max_size=40),
+    st.integers(0, 4 * PAGE),
+    st.sets(st.integers(0, 1000), max_size=20),
+)
+def test_plain_sets_take_in_what_the_window_of_the_agent_takes_in(
+    parts: list[list[int]], size: int, cuts: set[int]
+) -> None:
+    # Blocks of new ids between them, so that pages fill up and old ones fall out.
+    ids = [
+        name
+        for number, part in enumerate(parts)
+        for name in [*(f"old-{each}" for each in part), *(f"new-{number}-{n}" for n in range(40))]
+    ]
+    received = Received(size)
+    taken, rows = window_of(ids, size, cuts)
+    assert [received.take(each) for each in ids] == taken
+    assert received.rows() == rows
+
+
+def test_an_id_is_taken_again_once_its_page_has_fallen_out() -> None:
+    received = Received(PAGE)
+    assert received.take("first")
+    assert not received.take("first")
+    assert all(received.take(f"e{number}") for number in range(PAGE - 1))
+    assert not received.take("first")
+    assert received.take("one more")
+    assert received.take("first")
+
+
+def record(value: bytes | None, timestamp: int = NOW) -> Any:
+    return SimpleNamespace(value=value, timestamp=timestamp, key=b"", offset=0, headers=())
+
+
+def test_whether_an_event_is_too_early_is_told_by_when_kafka_took_it() -> None:
+    settings = Settings(_env_file=None, clock_ahead_hours=24)
+    value = event_json(time=NOW + DAY_MS)
+    assert usable(record(value), settings) is not None
+    assert usable(record(value, NOW - 1), settings) is None
+
+
+def test_what_is_no_event_is_not_usable() -> None:
+    settings = Settings(_env_file=None)
+    for value in (None, b"", b"{", b"\xff", b"{}", event_json(version=2), event_json(id="x" * 513)):
+        assert usable(record(value), settings) is None
+    assert usable(record(event_json()), Settings(_env_file=None, text_limit_bytes=10)) is None
+
+
+def test_records_without_an_id_are_named_by_their_bytes() -> None:
+    assert name_of(event_json(id="e7")) == "e7"
+    assert name_of(b"{") == name_of(b"{") != name_of(b"{ ")

@@ -1,0 +1,270 @@
+"""The audit over real servers: nothing is found after a run without faults, and whatever is planted is named."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+from kafka import TopicPartition
+from kafka.admin import ConfigResource, ConfigResourceType, KafkaAdminClient
+
+from deploy.demo.workers import variables
+from deploy.ledger import Report, audit
+from deploy.servers.kafka import REPOSITORY
+from state import users
+from state.lists import UserList
+from streams.connections import kafka_options
+from streams.errors import AfreshError
+from streams.messages import encode, interaction_decoder
+from streams.sender import partition_of
+from streams.settings import Settings
+from streams.topics import Topic
+from tests.kafka.deployment import Deployment, deployment, wait
+
+WAIT_SECONDS = 60.0
+FILMS = [f"film {number}" for number in range(12)]
+
+
+@pytest.fixture
+def made(settings: Settings, tmp_path: Path) -> Iterator[Deployment]:
+    quick = settings.model_copy(update={"list_refresh_seconds": 0.5})
+    with deployment(quick, tmp_path) as opened:
+        yield opened
+
+
+def play(made: Deployment, number: int = 200) -> list[bytes]:
+    """Feed a catalogue and events, one of them twice and two of no use; return the lines of the events."""
+    for film in FILMS:
+        made.item(film)
+    lines = []
+    for each in range(number):
+        event = made.next_event(f"u{each % 7}", FILMS[(each * each + each // 7) % len(FILMS)])
+        lines.append(_send(made, event))
+    lines.append(_send(made, event))
+    lines.append(_send(made, event | {"id": "from the past", "time": 5}))
+    lines.append(b'{"id": "broken"')
+    made.send(made.topics.events, "web:u1", lines[-1])
+    return lines
+
+
+def _send(made: Deployment, event: dict[str, Any]) -> bytes:
+    line = msgspec.json.encode(event)
+    made.send(made.topics.events, f"web:{event['user']}", line)
+    return line
+
+
+def names(report: Report, *sentences: str) -> None:
+    for sentence in sentences:
+        assert any(sentence in each for each in report.differences), report.differences
+    for each in report.differences:
+        assert any(sentence in each for sentence in sentences), each
+
+
+def append(made: Deployment, topic: Topic, partition: int, key: bytes, value: bytes | None) -> None:
+    """Append a record that no agent of ours has written."""
+    made.producer.send(topic.name, value, key, partition=partition).get(timeout=20)
+
+
+def command(settings: Settings, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """The command as a person runs it."""
+    return subprocess.run(
+        [sys.executable, "-m", "deploy.cli", "ledger", *arguments],
+        env=os.environ | {"PYTHONPATH": str(REPOSITORY)} | variables(settings),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def test_a_run_without_faults_is_clean_and_everything_planted_is_named(
+    made: Deployment, tmp_path: Path
+) -> None:
+    with made.running(made.process()):
+        lines = play(made)
+        file, out = tmp_path / "events.jsonl.gz", tmp_path / "report.json"
+        file.write_bytes(gzip.compress(b"\n".join(lines)))
+        done = command(made.settings, "--events", str(file), "--wait", str(WAIT_SECONDS), "--json", str(out))
+        assert done.returncode == 0, done.stdout + done.stderr
+        report = json.loads(out.read_text())
+        assert report["file"] == {"total": 203, "counted": 200, "duplicates": 1, "refused": 2, "missing": 0}
+        assert report["events"]["once"] == report["events"]["accepted"] == 200
+        assert report["events"]["refused"] == report["events"]["dead_letters"] == 2
+        assert {name: tally["equal"] for name, tally in report["tallies"].items()} == {
+            "received": 2,
+            "users": 7,
+            "behaviour": 12,
+            "content": 12,
+            "weights": 2,
+            "lists": 7,
+            "popular lists": 1,
+        }
+    # Nobody works from here on, so that what is planted stays as it is.
+    lost_before_kafka(made, file)
+    stale_list(made)
+    wrong_row(made)
+    doubled_event(made)
+    lost_event(made)
+    missing_dead_letter(made)
+
+
+def lost_before_kafka(made: Deployment, file: Path) -> None:
+    with gzip.open(file, "ab") as more:
+        more.write(b"\n" + msgspec.json.encode(made.next_event("u1", "film 1")))
+    done = command(made.settings, "--events", str(file))
+    assert done.returncode == 1
+    assert "file: the event 'event-201' (number 204) is not in Kafka" in done.stdout
+
+
+def stale_list(made: Deployment) -> None:
+    key = f"{made.settings.namespace}:recommendations:web:u3"
+    kept: Any = made.redis.get(key)
+    older = msgspec.json.decode(kept, type=UserList)
+    made.redis.set(key, msgspec.json.encode(msgspec.structs.replace(older, revision=older.revision - 1)))
+    names(audit(made.settings), "that of user 'web:u3' takes in")
+    made.redis.delete(key)
+    names(audit(made.settings), "lists: user 'web:u3' has none")
+    made.redis.set(key, kept)
+    assert audit(made.settings).differences == []
+
+
+def wrong_row(made: Deployment) -> None:
+    """One bit of an item's row, and one event too many in a user's."""
+    item = b"film 1"
+    partition = partition_of(item, made.settings.partitions)
+    row = newest(made, made.topics.behaviour, item)
+    flipped = row[:-1] + bytes([row[-1] ^ 1])
+    append(made, made.topics.behaviour, partition, item, flipped)
+    report = audit(made.settings)
+    assert "behaviour: the row of item 'film 1' is wrong: accumulator" in report.differences[0]
+    append(made, made.topics.behaviour, partition, item, row)
+
+    user = b"web:u2"
+    partition = partition_of(user, made.settings.partitions)
+    packed = newest(made, made.topics.users, user)
+    more = users.unpack(packed)
+    more.revision += 1
+    append(made, made.topics.users, partition, user, users.pack(more))
+    report = audit(made.settings)
+    names(
+        report,
+        f"the row of user 'web:u2' is wrong: revision {more.revision} instead of",
+        "that of user 'web:u2'",
+    )
+    assert report.events.twice == 1
+    append(made, made.topics.users, partition, user, packed)
+    assert audit(made.settings).differences == []
+
+
+def newest(made: Deployment, topic: Topic, key: bytes) -> bytes:
+    row: bytes = [each.value for each in made.records(topic) if each.key == key][-1]
+    return row
+
+
+def doubled_event(made: Deployment) -> None:
+    """An interaction once more under another offset of its source."""
+    record = next(each for each in made.records(made.topics.interactions) if each.partition == 0)
+    interaction = interaction_decoder.decode(record.value)
+    doubled = msgspec.structs.replace(interaction, offset=100_000)
+    append(made, made.topics.interactions, 0, record.key, encode(doubled))
+    names(
+        audit(made.settings), f"event '{interaction.event}'", "names the event", "which was not to be counted"
+    )
+
+
+def lost_event(made: Deployment) -> None:
+    """An event that Kafka has taken, and nobody has made an interaction of."""
+    event = made.event("u1", "film 1")
+    sentence = f"event '{event}' (user 'web:u1', item 'film 1') at "
+    report = audit(made.settings)
+    assert any(sentence in each and "is lost" in each for each in report.differences), report.differences
+    assert report.events.missing == 1
+
+
+def missing_dead_letter(made: Deployment) -> None:
+    made.send(made.topics.events, "web:u1", b"no event")
+    assert any(
+        "was to be refused, and is not among them" in each for each in audit(made.settings).differences
+    )
+
+
+def test_a_backlog_that_nobody_works_off_is_a_difference(made: Deployment) -> None:
+    made.event("ann", "film 1")
+    report = audit(made.settings, wait_seconds=1.0)
+    assert report.settled_seconds is None
+    assert any("settling: after 1 s 1 records wait" in each for each in report.differences)
+
+
+def test_two_runs_over_the_same_events_are_equal(made: Deployment, tmp_path: Path) -> None:
+    other = made.settings.model_copy(update={"namespace": f"{made.settings.namespace}-2"})
+    with (
+        deployment(other, tmp_path / "2") as again,
+        made.running(made.process()),
+        again.running(again.process()),
+    ):
+        for each in (made, again):
+            play(each)
+        report = audit(other, wait_seconds=WAIT_SECONDS)
+        assert report.differences == []
+        report = audit(made.settings, against=other.namespace, wait_seconds=WAIT_SECONDS)
+        assert report.differences == []
+        assert report.tallies["users of the other run"].equal == 7
+        again.answer("u1", again.event("u1", "film 2"))
+        report = audit(made.settings, against=other.namespace)
+        assert any("users of the other run: user 'web:u1' differs" in each for each in report.differences)
+
+
+def test_changelogs_that_kafka_has_compacted_show_no_difference(made: Deployment) -> None:
+    compact(made)
+    with made.running(made.process()):
+        play(made)
+        for _ in range(3):
+            wait(lambda: audit(made.settings, wait_seconds=WAIT_SECONDS).differences == [], "a clean audit")
+            made.event("u1", FILMS[0])
+
+        def compacted() -> bool:
+            made.event("u1", FILMS[1])
+            rows = [each.offset for each in made.records(made.topics.users)]
+            return bool(max(rows) + 1 > 2 * len(rows))
+
+        wait(compacted, "compaction", 90.0)
+        assert audit(made.settings, wait_seconds=WAIT_SECONDS).differences == []
+
+
+def compact(made: Deployment) -> None:
+    """Let the broker compact changelogs all the time."""
+    config = {"segment.ms": "1000", "min.cleanable.dirty.ratio": "0.01", "max.compaction.lag.ms": "1000"}
+    admin = KafkaAdminClient(**kafka_options(made.settings))
+    try:
+        for topic in (made.topics.users, made.topics.behaviour, made.topics.content, made.topics.received):
+            admin.alter_configs([ConfigResource(ConfigResourceType.TOPIC, topic.name, configs=config)])
+    finally:
+        admin.close()
+
+
+def test_topics_whose_beginning_is_gone_can_not_be_audited(made: Deployment) -> None:
+    made.event("ann", "film 1")
+    partition = partition_of(b"web:ann", made.settings.partitions)
+    admin = KafkaAdminClient(**kafka_options(made.settings))
+    try:
+        admin.delete_records({TopicPartition(made.topics.events.name, partition): 1})
+    finally:
+        admin.close()
+    with pytest.raises(AfreshError, match=r"the first 1 records of .*events-\d are gone"):
+        audit(made.settings)
+
+
+def test_missing_topics_and_servers_are_told_in_a_sentence(settings: Settings) -> None:
+    done = command(settings)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "run: afresh topics create" in done.stderr
+    done = command(settings.model_copy(update={"kafka": "127.0.0.1:1", "start_timeout_seconds": 0.5}))
+    assert done.returncode == 2
+    assert done.stderr.count("\n") == 1
