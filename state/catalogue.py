@@ -19,7 +19,7 @@ from state.content import ContentRow
 from state.embeddings import Embeddings
 from state.growing import Growing
 from state.keys import key_of
-from state.marks import PARTITION_ROW_KEY
+from state.marks import OWN_KEYS, PARTITION_ROW_KEY
 
 Latest = Mapping[bytes, bytes | None]
 
@@ -173,7 +173,7 @@ class Catalogue:
     def apply_content(self, latest: Latest) -> None:
         """Take in content rows, by item id; None makes an item unavailable."""
         for key, packed in latest.items():
-            if key == PARTITION_ROW_KEY:
+            if key in OWN_KEYS:
                 continue
             name = key.decode()
             row = self._place(key_of(name), name)

@@ -19,6 +19,13 @@ PARTITION_ROW_KEY = b""
 """Key of a partition's own row; ids are never empty, so no other row has it."""
 
 
+CLAIM_KEY = b"\xff"
+"""Key of the records without value with which a worker claims a changelog's partition; no text is encoded like this."""
+
+OWN_KEYS = frozenset({PARTITION_ROW_KEY, CLAIM_KEY})
+"""Keys in a changelog that name no row of a user or an item."""
+
+
 class PartitionRow(msgspec.Struct, array_like=True):
     """What a table keeps for a partition as a whole.
 

@@ -104,15 +104,6 @@ class RunTable(faust.Table[bytes, bytes]):
     async def on_recovery_completed(self, active_tps: set[TP], standby_tps: set[TP]) -> None:
         """Nothing to do: rows are in place as soon as they are read."""
 
-    def changelog_partition(self, partition: int) -> TP:
-        """Where the rows of a partition are written."""
-        return TP(self.changelog_topic.get_topic_name(), partition)
-
-    def next_offset(self, partition: int) -> int:
-        """Offset in the changelog behind all that the rows of a partition hold."""
-        position = self.rows[partition].position
-        return 0 if position is None else position.offset + 1
-
     def change(self, partition: int) -> Change:
         """Begin a change of a partition's rows."""
         return Change(self.rows[partition], self._partitions)

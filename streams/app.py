@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import os
 import threading
@@ -16,9 +17,9 @@ from faust.transport.drivers.aiokafka import Producer
 from faust.types import TP, TopicT
 from faust.types.auth import CredentialsT
 
-from streams.changelog import ChangelogReader
 from streams.connections import kafka_options
 from streams.errors import AfreshError
+from streams.fence import Claims
 from streams.sender import BATCH_BYTES
 from streams.settings import Settings
 from streams.topics import Topic
@@ -44,10 +45,11 @@ class App(faust.App):
     neither works nor ends holds its partitions and is started again by nobody.
     """
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        self.changelogs: ChangelogReader
-        self._producers: list[AIOKafkaProducer] = []
+    def __init__(self, *args: Any, fenced: bool, **kwargs: Any) -> None:
+        self._producers: set[AIOKafkaProducer] = set()
+        self._stopping: set[asyncio.Task[None]] = set()
         super().__init__(*args, **kwargs)
+        self.claims = Claims(self.new_producer, self.drop_producer, fenced=fenced)
 
     async def crash(self, reason: BaseException) -> None:
         """Note that the process failed, and end it soon."""
@@ -58,16 +60,37 @@ class App(faust.App):
         """Stop in order, but not for longer than supervisors wait."""
         self._end_soon()
         await super().on_stop()
-        for producer in self._producers:
-            await producer.stop()
-        await self.changelogs.stop()
+        await asyncio.gather(*(producer.stop() for producer in self._producers), *self._stopping)
 
-    async def new_producer(self) -> AIOKafkaProducer:
+    async def new_producer(self, transactional_id: str | None = None) -> AIOKafkaProducer:
         """Start a producer with the settings of Faust's own; it stops with the app."""
-        producer = cast(Producer, self.producer)._new_producer()
-        await producer.start()
-        self._producers.append(producer)
+        producer = cast(Producer, self.producer)._new_producer(transactional_id)
+        try:
+            await producer.start()
+        except BaseException:
+            await producer.stop()
+            raise
+        self._producers.add(producer)
         return producer
+
+    def drop_producer(self, producer: AIOKafkaProducer) -> None:
+        """Stop a producer without waiting for it: what it has not sent yet may take as long as Kafka does."""
+        self._producers.discard(producer)
+        task = asyncio.create_task(producer.stop())
+        self._stopping.add(task)
+        task.add_done_callback(self._stopping.discard)
+
+    async def _on_partitions_assigned(self, assigned: set[TP], generation_id: int = 0) -> None:
+        """Claim the changelogs' partitions that are ours before Faust asks where they end."""
+        if not self.should_stop:
+            changelogs = self.tables.changelog_topics
+            try:
+                await self.claims.renew(
+                    [tp for tp in self.assignor.assigned_actives() if tp.topic in changelogs]
+                )
+            except Exception as error:
+                await self.crash(error)
+        await super()._on_partitions_assigned(assigned, generation_id)
 
     def assigned(self) -> set[TP]:
         """Partitions that are ours; none while the consumer has not started."""
@@ -113,6 +136,7 @@ def create_app(settings: Settings, name: str) -> App:
         ) from error
     app = App(
         name,
+        fenced=settings.idempotence,
         broker=[f"kafka://{server}" for server in settings.brokers],
         broker_credentials=_credentials(kafka_options(settings)),
         datadir=folder / name,
@@ -137,7 +161,6 @@ def create_app(settings: Settings, name: str) -> App:
         producer_max_batch_size=BATCH_BYTES,
         producer_max_request_size=8 * 1024 * 1024,
     )
-    app.changelogs = ChangelogReader(settings)
     transport = RunTransport(app.conf.broker, app, app.loop)
     transport.fetch_max_wait_seconds = settings.fetch_max_wait_seconds
     app.transport = transport

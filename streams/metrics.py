@@ -21,9 +21,6 @@ RUNS_DROPPED = Counter(
     "afresh_runs_dropped", "Runs dropped because their partition had moved away.", ["stage"]
 )
 SEND_RETRIES = Counter("afresh_send_retries", "Batches that Kafka did not take at once.", ["topic"])
-ROWS_PUT_RIGHT = Counter(
-    "afresh_rows_put_right", "Rows written again because another worker had written over them.", ["topic"]
-)
 EVENT_TO_REDIS = Histogram(
     "afresh_event_to_redis_seconds", "From Kafka's taking an event to the list in Redis.", buckets=SECONDS
 )

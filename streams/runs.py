@@ -21,8 +21,7 @@ import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, Collection, Sequence
 from dataclasses import dataclass
-from functools import partial
-from typing import Any, NamedTuple, TypeAlias, cast
+from typing import Any, TypeAlias, cast
 
 import faust
 from aiokafka.structs import ConsumerRecord
@@ -31,8 +30,7 @@ from faust.types import TP, EventT
 from state.tables import Change, RunTable
 from streams import metrics
 from streams.app import App
-from streams.changelog import ChangelogWriter
-from streams.sender import GroupSender, Outgoing, Sender
+from streams.sender import FencedError, GroupSender, Outgoing, Record, Sender
 from streams.transport import RunConsumer
 
 logger = logging.getLogger(__name__)
@@ -74,13 +72,6 @@ class Run:
         self.event.ack()
 
 
-class Senders(NamedTuple):
-    """Connections of an agent: a producer has one request at a time under way, so that rows get one of their own."""
-
-    outgoing: GroupSender
-    rows: ChangelogWriter
-
-
 class Runner:
     """Feeds an agent with runs, and writes the effects of a run in their order.
 
@@ -103,7 +94,7 @@ class Runner:
         self._runs_held = 1 if rest_seconds else RUNS_HELD
         self._ready = ready
         self._under_way: Counter[TP] = Counter()
-        self._senders: Senders | None = None
+        self._sender: GroupSender | None = None
         self._starting = asyncio.Lock()
         self._app = app
         self._stage = stage
@@ -191,33 +182,37 @@ class Runner:
         RunDroppedError
             When the partition moved away meanwhile, or may have without our noticing.
         """
-        senders = await self._own_senders()
-        check = partial(self._check_owner, run.event.message.generation_id)
-        await check()
-        await senders.outgoing.send(outgoing)
-        await check()
-        await senders.rows.write(table, run.partition, change, check)
+        sender = await self._outgoing_sender()
+        await self._check_owner(run)
+        await sender.send(outgoing)
+        await self._check_owner(run)
+        first = await self._write_rows(run, table, change)
+        await self._check_owner(run)
+        change.apply(first)
 
-    async def put_right(self, table: RunTable, partition: int) -> None:
-        """Look whether another worker wrote over rows of a partition of ours, and put them right."""
-        check = partial(self._check_owner, self._app.consumer_generation_id)
+    async def _write_rows(self, run: Run, table: RunTable, change: Change) -> int:
+        topic = table.changelog_topic.get_topic_name()
+        records = [Record(key, row) for key, row in change.records()]
         try:
-            await (await self._own_senders()).rows.put_right(table, partition, check)
-        except RunDroppedError:
-            logger.info("%s leaves rows of partition %d to its new owner", self._stage, partition)
+            return await self._app.claims.sender(topic, run.partition).send_whole(
+                topic, run.partition, records
+            )
+        except FencedError:
+            # Whoever claimed the partition owns it, and then this run is dropped. Where the group says that it is
+            # still ours, somebody claimed it who was not entitled to, and it must be claimed and read again.
+            await self._check_owner(run)
+            raise
 
-    async def _own_senders(self) -> Senders:
+    async def _outgoing_sender(self) -> GroupSender:
         async with self._starting:
-            if self._senders is None:
-                outgoing, rows = await self._app.new_producer(), await self._app.new_producer()
-                writer = ChangelogWriter(Sender(rows), self._app.changelogs)
-                self._senders = Senders(GroupSender(Sender(outgoing)), writer)
-            return self._senders
+            if self._sender is None:
+                self._sender = GroupSender(Sender(await self._app.new_producer()))
+            return self._sender
 
-    async def _check_owner(self, generation: int | None) -> None:
-        """Raise RunDroppedError if partitions were assigned anew since a generation of the group."""
+    async def _check_owner(self, run: Run) -> None:
+        """Raise RunDroppedError if the run's partition was assigned anew since the run was fetched."""
         consumer = cast(RunConsumer, self._app.consumer)
-        while generation == self._app.consumer_generation_id:
+        while run.event.message.generation_id == self._app.consumer_generation_id:
             # A worker that slept through its session timeout believes that it still owns its partitions: it
             # must hear from the group before it writes.
             if consumer.membership_is_fresh():

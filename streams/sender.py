@@ -13,7 +13,7 @@ from functools import lru_cache
 from typing import Any, NamedTuple
 
 from aiokafka import AIOKafkaProducer
-from aiokafka.errors import KafkaError, KafkaTimeoutError
+from aiokafka.errors import KafkaError, KafkaTimeoutError, ProducerFenced
 from aiokafka.partitioner import murmur2
 
 from streams import metrics
@@ -25,6 +25,13 @@ BATCH_BYTES = 1_000_000
 """Largest record batch; brokers take 1,048,588 bytes (max.message.bytes) unless told otherwise."""
 
 RETRY_SECONDS = (0.1, 0.5, 1.0, 2.0, 5.0)
+
+
+class FencedError(Exception):
+    """Another process has claimed the partition since: this one may not write there any more."""
+
+    def __init__(self, topic: str, partition: int) -> None:
+        super().__init__(f"{topic}-{partition} is claimed by another process")
 
 
 class Record(NamedTuple):
@@ -116,6 +123,8 @@ class Sender:
         ------
         AfreshError
             When they do not fit into one batch, or Kafka refuses it for good.
+        FencedError
+            When another process has claimed the partition.
         """
         _, first = await self._retry(topic, partition, records, 0, least=len(records))
         return first
@@ -130,6 +139,8 @@ class Sender:
             try:
                 delivered = await self._producer.send_batch(batch, topic, partition=partition)
                 acknowledged = await delivered
+            except ProducerFenced as error:
+                raise FencedError(topic, partition) from error
             except KafkaError as error:
                 if not (error.retriable or isinstance(error, KafkaTimeoutError)):
                     raise AfreshError(f"Kafka refuses records for {topic}: {error!r}.") from error

@@ -11,7 +11,6 @@ from importlib.metadata import version
 
 import faust
 import redis
-from aiokafka.errors import KafkaError
 from redis.asyncio import Redis
 from threadpoolctl import threadpool_limits
 
@@ -39,9 +38,6 @@ from streams.waiting import wait_for_redis
 logger = logging.getLogger(__name__)
 
 REPORT_SECONDS = 1.0
-
-INSPECT_SECONDS = 1.0
-"""Pause between two looks for rows that a worker wrote which had slept."""
 
 LEARN_REST_SECONDS = 0.1
 """Items change within a fraction of a second; users' lists must not wait for that, nor share the CPU evenly with it."""
@@ -104,12 +100,6 @@ class Worker:
             "learn": Runner(app, "learn", ready, LEARN_REST_SECONDS),
             "content": Runner(app, "content", ready, LEARN_REST_SECONDS),
         }
-        self.writers = {
-            "received": self.runners["ingest"],
-            "users": self.runners["profile"],
-            "behaviour": self.runners["learn"],
-            "content": self.runners["content"],
-        }
         agents = {
             "ingest": (
                 Ingest(self.runners["ingest"], tables["received"], self.identities, settings, topics).agent,
@@ -136,7 +126,6 @@ class Worker:
             self.refresh_lists,
             self.watch_redis,
             self.push_popular,
-            self.inspect_changelogs,
             self.report,
         ):
             app.task(task)
@@ -187,26 +176,6 @@ class Worker:
         """Push the popular lists, if the first partition is ours: one worker is enough."""
         await self.follower.caught_up.wait()
         await self.recommender.popular_loop(lambda: 0 in self._partitions_of_users())
-
-    async def inspect_changelogs(self) -> None:
-        """Put right what a worker that slept has written over our rows."""
-        while True:
-            await asyncio.sleep(INSPECT_SECONDS)
-            try:
-                await self._inspect_changelogs()
-            except (KafkaError, TimeoutError) as error:
-                logger.warning(
-                    "The changelogs can not be looked at (%r); again in %s s", error, INSPECT_SECONDS
-                )
-
-    async def _inspect_changelogs(self) -> None:
-        partitions = [] if self._tables_not_ready() else sorted({tp.partition for tp in self.app.assigned()})
-        written = [(name, self.tables[name], each) for each in partitions for name in self.writers]
-        places = {table.changelog_partition(each): (name, table) for name, table, each in written}
-        ends = await self.app.changelogs.ends(places) if places else {}
-        for place, (name, table) in places.items():
-            if ends[place] > table.next_offset(place.partition):
-                await self.writers[name].put_right(table, place.partition)
 
     async def report(self) -> None:
         """Bring the gauges up to date every second."""

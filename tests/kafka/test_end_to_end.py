@@ -139,22 +139,6 @@ def test_two_workers_share_the_partitions_and_one_takes_over_when_the_other_is_k
         assert page.read().total("afresh_rows", table="users") == 6
 
 
-def test_rows_written_by_a_worker_that_slept_are_put_right_by_the_owner(genuine: Deployment) -> None:
-    with genuine.running(genuine.process()) as page:
-        genuine.answer("ann", genuine.event("ann", "c1"))
-        (ours,) = [record for record in genuine.records(genuine.topics.users) if record.key == b"web:ann"]
-        # What the sleeper would write: the row as it was, and one of a user who has moved with the partition.
-        for key in (b"web:ann", b"web:gone"):
-            genuine.producer.send(
-                genuine.topics.users.name, users.pack(users.UserRow()), key, partition=ours.partition
-            ).get(timeout=20)
-        wait(lambda: page.read().total("afresh_rows_put_right_total") > 0, "the rows to be put right")
-        newest = {record.key: record.value for record in genuine.records(genuine.topics.users)}
-        assert newest[b"web:ann"] == ours.value
-        assert newest[b"web:gone"] is None
-        assert genuine.answer("ann", genuine.event("ann", "c2")).revision == 2
-
-
 def test_a_worker_told_to_stop_under_load_ends_with_status_0(genuine: Deployment) -> None:
     process = genuine.process()
     with genuine.running(process) as page:

@@ -1,9 +1,10 @@
 import asyncio
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from aiokafka.errors import TopicAuthorizationFailedError
+from aiokafka.errors import ProducerFenced, TopicAuthorizationFailedError
 from faust.types import TP
 from prometheus_client import REGISTRY
 
@@ -12,7 +13,7 @@ from streams import runs
 from streams.app import create_app
 from streams.errors import AfreshError
 from streams.runs import Run, RunDroppedError, Runner
-from streams.sender import Outgoing
+from streams.sender import FencedError, Outgoing, Sender
 from streams.settings import Settings
 from tests.streams.making import GENERATION, FakeEvent, FakeProducer, record, run_of
 
@@ -53,13 +54,13 @@ class FakeApp:
     def __init__(self, *failures: Exception) -> None:
         self.consumer_generation_id = GENERATION
         self.should_stop = False
-        self.changelogs = None
         self.assigned = {LEFT, RIGHT}
         self.kafka = FakeProducer(*failures)
         self.producers_started = 0
         self.consumer = FakeConsumer(self)
         self.crashes: list[BaseException] = []
         self.heard: list[bool] = []
+        self.claims = SimpleNamespace(sender=lambda topic, partition: Sender(self.kafka))
 
     async def new_producer(self) -> FakeProducer:
         self.producers_started += 1
@@ -225,6 +226,38 @@ async def test_rows_do_not_show_when_kafka_refuses_the_outgoing_records(table: R
     assert not dict(table.rows[0].items())
 
 
+def fenced(app: FakeApp) -> SimpleNamespace:
+    """Have the app's rows refused, as if another worker had claimed their partition."""
+    refusing: Any = FakeProducer(ProducerFenced())
+    return SimpleNamespace(sender=lambda topic, partition: Sender(refusing))
+
+
+async def test_a_run_whose_rows_are_fenced_off_is_dropped_once_its_partition_is_known_to_have_moved(
+    table: RunTable,
+) -> None:
+    app = FakeApp()
+    app.claims = fenced(app)
+    heard = iter([True, True, False])
+
+    def asleep() -> bool:
+        fresh = next(heard)
+        app.consumer_generation_id += not fresh
+        return fresh
+
+    app.fresh = asleep  # type: ignore[method-assign]
+    with pytest.raises(RunDroppedError):
+        await write(app, table, run_of()[0])
+    assert not dict(table.rows[0].items())
+
+
+async def test_an_owner_that_is_fenced_off_fails_so_that_it_claims_anew(table: RunTable) -> None:
+    app = FakeApp()
+    app.claims = fenced(app)
+    with pytest.raises(FencedError):
+        await write(app, table, run_of()[0])
+    assert not dict(table.rows[0].items())
+
+
 async def test_every_run_of_a_stream_is_processed_in_order() -> None:
     app = FakeApp()
     events = [FakeEvent([record(b"%d" % offset, offset=offset)]) for offset in range(3)]
@@ -358,7 +391,9 @@ async def test_one_run_under_way_holds_back_the_partition_of_an_agent_that_rests
         driving.cancel()
 
 
-async def test_runs_that_write_at_the_same_time_share_two_producers(table: RunTable) -> None:
+async def test_runs_that_write_at_the_same_time_share_one_producer_of_what_they_send_out(
+    table: RunTable,
+) -> None:
     app = FakeApp()
     runner = runner_of(app)
 
@@ -367,7 +402,7 @@ async def test_runs_that_write_at_the_same_time_share_two_producers(table: RunTa
         await runner.write(run_of(record(b"1", partition=partition))[0], outgoing_of(b"out"), table, change)
 
     await asyncio.gather(write_to(0), write_to(1))
-    assert app.producers_started == 2
+    assert app.producers_started == 1
     assert [(topic, len(records)) for topic, _, records in app.kafka.batches] == [
         ("test.out", 2),
         (CHANGELOG, 1),
