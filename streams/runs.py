@@ -151,6 +151,9 @@ class Runner:
         """Process a run. Any failure but a partition that moved ends the worker: it would leave a hole."""
         started = time.perf_counter()
         try:
+            # Before it is worked on, too: what agents derive from rows belongs to one assignment of the partitions.
+            # A run fetched under an earlier one would leave its traces there, and be taken for known when read again.
+            await self._check_owner(run)
             await process(run)
         except RunDroppedError:
             metrics.RUNS_DROPPED.labels(self._stage).inc()

@@ -272,6 +272,19 @@ async def test_every_run_of_a_stream_is_processed_in_order() -> None:
     assert [event.acks for event in events] == [1, 1, 1]
 
 
+async def test_a_run_fetched_under_an_earlier_assignment_is_not_worked_on() -> None:
+    """It would leave its ids in the window of the new assignment, and be taken for sent twice when it is read again."""
+    app, event, processed = FakeApp(), event_of(0, 0), list[Run]()
+
+    async def process(run: Run) -> None:
+        processed.append(run)
+
+    app.consumer_generation_id += 1
+    await runner_of(app).drive(FakeStream(event), process)
+    assert processed == []
+    assert event.acks == 0
+
+
 async def test_a_dropped_run_is_not_acknowledged_and_the_next_one_is_processed() -> None:
     app, events = FakeApp(), [FakeEvent([record(b"1")]), FakeEvent([record(b"2", offset=1)])]
 
