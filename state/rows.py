@@ -7,6 +7,9 @@ from typing import NamedTuple, Protocol
 
 from state.marks import PARTITION_ROW_KEY
 
+TOMBSTONES_MS = 24 * 3_600_000
+"""How long a changelog keeps the tombstone of a deleted row, at least."""
+
 Written = tuple[bytes, bytes | None]
 """A key and its new row; None deletes the row."""
 

@@ -6,7 +6,7 @@ import asyncio
 import logging
 import os
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, cast
 
 import faust
@@ -17,9 +17,12 @@ from faust.transport.drivers.aiokafka import Producer
 from faust.types import TP, TopicT
 from faust.types.auth import CredentialsT
 
+from state.rocks import RocksStore
+from state.rows import MemoryPartitions, Partitions, StoreError
 from streams.connections import kafka_options
 from streams.errors import AfreshError
 from streams.fence import Claims
+from streams.recovery import RunTables
 from streams.sender import BATCH_BYTES
 from streams.settings import Settings
 from streams.topics import Topic
@@ -141,6 +144,8 @@ def create_app(settings: Settings, name: str) -> App:
         broker_credentials=_credentials(kafka_options(settings)),
         datadir=folder / name,
         store="memory://",
+        TableManager=RunTables,
+        table_standby_replicas=settings.standby_replicas,
         web_enabled=False,
         # Topics stand before we start, made by `afresh topics create`: never with Faust's defaults.
         topic_allow_declare=False,
@@ -165,6 +170,23 @@ def create_app(settings: Settings, name: str) -> App:
     transport.fetch_max_wait_seconds = settings.fetch_max_wait_seconds
     app.transport = transport
     return app
+
+
+def rows_of(settings: Settings, tables: Sequence[str]) -> Callable[[str], Partitions]:
+    """Where the rows of each table are kept: in memory, or in a database in the data folder.
+
+    Raises
+    ------
+    AfreshError
+        When the database can not be used, as while another process does.
+    """
+    if settings.state == "memory":
+        return lambda _: MemoryPartitions()
+    try:
+        store = RocksStore(settings.data_dir.expanduser() / settings.namespace / "rows", tables)
+    except StoreError as error:
+        raise AfreshError(str(error)) from error
+    return store.partitions
 
 
 def source(app: App, *topics: Topic) -> TopicT:

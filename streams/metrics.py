@@ -52,6 +52,12 @@ FUSION_WEIGHT = Gauge(
     "afresh_fusion_weight", "Weight of a scorer in the fusion, mean of partitions.", ["scorer"]
 )
 NOT_FINITE = Counter("afresh_not_finite", "Updates refused because a number was not finite.", ["model"])
+RECOVERED = Counter("afresh_recovered_records", "Records of changelogs read into tables.", ["table"])
+RECOVERY_SECONDS = Gauge(
+    "afresh_recovery_seconds",
+    "Time of the last recovery of tables, and that spent on applying rows.",
+    ["part"],
+)
 REBALANCES = Counter("afresh_rebalances", "Times that partitions were assigned anew.")
 BUILD = Info("afresh_build", "Version of the program and of what it stands on.")
 

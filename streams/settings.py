@@ -164,6 +164,14 @@ class Settings(BaseSettings):
     embed_metrics_port: int = Field(9465, ge=0, le=65_535, description="The same, of the embed worker.")
 
     data_dir: Path = Field(Path("~/.local/state/afresh"), description="Folder for a worker's own files.")
+    state: Literal["memory", "rocksdb"] = Field(
+        "memory",
+        description="Where tables are kept: memory, read from Kafka at every start; or rocksdb, in the data folder, "
+        "for state larger than memory, of which a start reads only what is new.",
+    )
+    standby_replicas: int = Field(
+        0, ge=0, le=8, description="Workers that keep a copy of a partition's rows, to take over at once."
+    )
     log_level: Literal["DEBUG", "INFO"] = Field(
         "INFO", description="Detail of the log; Faust itself falls to DEBUG when set to WARNING or above."
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 
+from state.rows import TOMBSTONES_MS
 from streams.settings import Settings
 
 DAY_MS = 86_400_000
@@ -49,10 +50,10 @@ class Topics:
         self.texts = self._compacted("texts")
         self.embeddings = self._compacted("embeddings")
         self.identities = self._compacted("identities")
-        self.received = self._compacted("received.changelog")
-        self.users = self._compacted("users.changelog")
-        self.behaviour = self._compacted("behaviour.changelog")
-        self.content = self._compacted("content.changelog")
+        self.received = self._changelog("received")
+        self.users = self._changelog("users")
+        self.behaviour = self._changelog("behaviour")
+        self.content = self._changelog("content")
 
     def _log(self, name: str) -> Topic:
         retention = str(int(self._settings.retention_days * DAY_MS))
@@ -70,6 +71,11 @@ class Topics:
 
     def _compacted(self, name: str) -> Topic:
         return self._topic(name, {"cleanup.policy": "compact"})
+
+    def _changelog(self, table: str) -> Topic:
+        changelog = self._compacted(f"{table}.changelog")
+        # Kafka's default, said aloud: rows kept on disk rely on it.
+        return replace(changelog, config=changelog.config | {"delete.retention.ms": str(TOMBSTONES_MS)})
 
     def _topic(self, name: str, config: dict[str, str]) -> Topic:
         settings = self._settings

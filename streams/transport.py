@@ -161,8 +161,9 @@ class RunConsumer(driver.Consumer):
     async def _getmany(self, active_partitions: set[TP] | None, timeout: float) -> Any:
         if active_partitions is not None and self.app.rebalancing:
             # Faust empties the agents' queues as the last step of a rebalance, after it has sought the committed
-            # offsets: source records delivered in between would be lost. Until then only changelogs are read.
-            active_partitions = {tp for tp in active_partitions if self._is_changelog_tp(tp)}
+            # offsets: source records delivered in between would be lost, and those of standbys. Until then only the
+            # changelogs of active partitions are read.
+            active_partitions = active_partitions & cast(Any, self.app.tables).recovery.active_tps
             if not active_partitions:
                 await asyncio.sleep(HELD_BACK_SECONDS)
                 return {}

@@ -17,9 +17,10 @@ from threadpoolctl import threadpool_limits
 from state.catalogue import Catalogue
 from state.identities import Identities
 from state.lists import ListStore
+from state.rows import Partitions
 from state.tables import RunTable
 from streams import metrics, pages
-from streams.app import create_app, source
+from streams.app import create_app, rows_of, source
 from streams.connections import redis_options
 from streams.content import Content
 from streams.embed import Embed
@@ -70,15 +71,14 @@ class Worker:
                 topics.identities.name: self._apply_identities,
             },
         )
-        self.tables = {
-            name: self._table(name, topic.name)
-            for name, topic in (
-                ("received", topics.received),
-                ("users", topics.users),
-                ("behaviour", topics.behaviour),
-                ("content", topics.content),
-            )
+        changelogs = {
+            "received": topics.received.name,
+            "users": topics.users.name,
+            "behaviour": topics.behaviour.name,
+            "content": topics.content.name,
         }
+        rows = rows_of(settings, list(changelogs))
+        self.tables = {name: self._table(name, topic, rows(name)) for name, topic in changelogs.items()}
         users = TableUsers(self.tables["users"], self._partitions_of_users)
         self.recommender = Recommender(
             self.catalogue, store, settings.list_size, users, self._waiting, settings.snapshot_minutes
@@ -86,8 +86,15 @@ class Worker:
         self._add_agents(topics)
         self._redis_answers = False
 
-    def _table(self, name: str, changelog: str) -> RunTable:
-        table = RunTable(self.app, name=name, changelog=changelog, partitions=self.settings.partitions)
+    def _table(self, name: str, changelog: str, rows: Partitions) -> RunTable:
+        table = RunTable(
+            self.app,
+            name=name,
+            changelog=changelog,
+            partitions=self.settings.partitions,
+            rows=rows,
+            recovered=metrics.RECOVERED.labels(name).inc,
+        )
         self.app.tables.add(table)
         return table
 

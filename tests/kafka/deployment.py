@@ -116,7 +116,12 @@ class Deployment:
     def variables(self, process: ServerProcess) -> dict[str, str]:
         """Environment of a process of ours."""
         port = str(process.port)
-        return variables(self.settings) | {"AFRESH_METRICS_PORT": port, "AFRESH_EMBED_METRICS_PORT": port}
+        own = {"METRICS_PORT": port, "EMBED_METRICS_PORT": port, "DATA_DIR": str(self.data_dir(process))}
+        return variables(self.settings) | {f"AFRESH_{name}": value for name, value in own.items()}
+
+    def data_dir(self, process: ServerProcess) -> Path:
+        """Folder for a process's own files."""
+        return self.settings.data_dir / str(process.port)
 
     def ready(self, process: ServerProcess) -> Page:
         """Wait until a process is ready."""

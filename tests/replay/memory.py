@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from types import SimpleNamespace
 from typing import Any
 
@@ -14,6 +15,7 @@ from aiokafka.structs import ConsumerRecord
 from state.catalogue import Catalogue
 from state.identities import Identities
 from state.lists import PopularList, UserList
+from state.rocks import RocksStore
 from state.tables import Change, RunTable
 from streams.app import create_app
 from streams.content import Content
@@ -29,6 +31,8 @@ from streams.sweep import TableUsers
 from streams.topics import Topics
 
 CLOCK = 1_700_000_000.0
+
+TABLES = ("received", "users", "behaviour", "content")
 
 
 class CrashError(Exception):
@@ -101,6 +105,8 @@ class MemoryRunner:
         first = len(self.log.partitions[changelog, run.partition])
         for key, row in change.records():
             self.log.append(changelog, run.partition, Record(key, row))
+        if self.crash(f"{self.stage}: acknowledged"):
+            raise CrashError
         change.apply(first)
         if self.crash(f"{self.stage}: written"):
             raise CrashError
@@ -118,12 +124,23 @@ class Pipeline:
     def __post_init__(self) -> None:
         self.topics = topics = Topics(self.settings)
         app = create_app(self.settings, self.settings.namespace)
+        self.store_of_rows = (
+            RocksStore(self.settings.data_dir / "rows", TABLES) if self.settings.state == "rocksdb" else None
+        )
+        self.recovered: Counter[str] = Counter()
         self.catalogue = Catalogue()
         self.store = Store()
         self.tables = {
-            name: RunTable(app, name=name, changelog=topic.name, partitions=self.settings.partitions)
+            name: RunTable(
+                app,
+                name=name,
+                changelog=topic.name,
+                partitions=self.settings.partitions,
+                rows=self.store_of_rows.partitions(name) if self.store_of_rows else None,
+                recovered=partial(self._count_recovered, name),
+            )
             for name, topic in vars(topics).items()
-            if name in ("received", "users", "behaviour", "content")
+            if name in TABLES
         }
         users = TableUsers(self.tables["users"], lambda: set(range(self.settings.partitions)))
         self.recommender = Recommender(
@@ -157,6 +174,14 @@ class Pipeline:
 
     def _runner(self, stage: str) -> Any:
         return MemoryRunner(self.log, self.crash, stage)
+
+    def _count_recovered(self, table: str, count: int) -> None:
+        self.recovered[table] += count
+
+    def close(self) -> None:
+        """Let go of the rows on disk, so that a pipeline that follows can have them."""
+        if self.store_of_rows:
+            self.store_of_rows.close()
 
     def _recover(self) -> None:
         for table in self.tables.values():

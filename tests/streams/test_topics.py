@@ -1,5 +1,6 @@
 import pytest
 
+from state.rocks import KEPT_MS
 from streams.settings import Settings
 from streams.topics import DAY_MS, DEAD_LETTER_BYTES, Topic, Topics
 
@@ -39,7 +40,12 @@ def test_what_flows_is_kept_for_days_and_what_is_kept_is_compacted(topics: Topic
             assert topic.config["cleanup.policy"] == "delete"
             assert topic.config["retention.ms"] == str(int(1.5 * DAY_MS))
         else:
-            assert topic.config == {"cleanup.policy": "compact"}
+            assert topic.config["cleanup.policy"] == "compact"
+
+
+def test_changelogs_keep_tombstones_for_longer_than_rows_may_stay_on_disk_unread(topics: Topics) -> None:
+    for topic in (topics.received, topics.users, topics.behaviour, topics.content):
+        assert int(topic.config["delete.retention.ms"]) > KEPT_MS
 
 
 def test_the_largest_record_that_kafka_takes_fits_the_dead_letters_with_its_headers(topics: Topics) -> None:

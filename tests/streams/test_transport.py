@@ -199,6 +199,28 @@ async def test_while_every_partition_is_held_back_the_consumer_waits_a_moment_on
     assert slept == [transport.HELD_BACK_SECONDS]
 
 
+async def test_during_a_rebalance_only_the_changelogs_of_active_partitions_are_read(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Faust empties all queues as its last step: records of sources and of standbys would be lost."""
+    asked: list[Any] = []
+
+    async def getmany(self: Any, active_partitions: Any, timeout: float) -> dict[TP, Any]:
+        asked.append(active_partitions)
+        return {}
+
+    monkeypatch.setattr(transport.driver.Consumer, "_getmany", getmany)
+    consumer = bare_consumer()
+    active, standby = TP("test.changelog", 0), TP("test.changelog", 1)
+    consumer.app.rebalancing = True
+    consumer.app.tables = SimpleNamespace(recovery=SimpleNamespace(active_tps={active}))
+    await consumer._getmany({ONE, active, standby}, 1.0)
+    await consumer._getmany({ONE, standby}, 1.0)
+    consumer.app.rebalancing = False
+    await consumer._getmany({ONE, active, standby}, 1.0)
+    assert asked == [{active}, {ONE, active, standby}]
+
+
 class FakeClient:
     """A Kafka client that knows committed offsets, and notes each call that rewinds."""
 

@@ -1,0 +1,136 @@
+"""Tables in RocksDB over genuine Kafka: a restart reads only what is new, and rows are those of the changelogs."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from deploy.demo.scrape import Page
+from deploy.servers.process import ServerProcess
+from state.rocks import RocksStore
+from streams.settings import Settings
+from tests.kafka.deployment import Deployment, deployment, wait
+
+TABLES = ["received", "users", "behaviour", "content"]
+USERS = 40
+
+
+@pytest.fixture
+def made(settings: Settings, tmp_path: Path) -> Iterator[Deployment]:
+    with deployment(settings.model_copy(update={"state": "rocksdb"}), tmp_path) as each:
+        yield each
+
+
+def send(made: Deployment, count: int) -> None:
+    for number in range(count):
+        event = made.next_event(f"u{number % USERS}", f"i{number % 23}")
+        made.producer.send(made.topics.events.name, msgspec.json.encode(event), b"web:u%d" % (number % USERS))
+    made.producer.flush()
+
+
+def written(made: Deployment) -> int:
+    return sum(len(made.records(getattr(made.topics, table))) for table in TABLES)
+
+
+def learned(*pages: Page) -> int:
+    """Events that went all the way, in the workers of these pages."""
+    return sum(page.read().total("afresh_stage_records_total", stage="learn") for page in pages)
+
+
+def recovered(page: Page) -> int:
+    return page.read().total("afresh_recovered_records_total")
+
+
+def of_changelogs(made: Deployment) -> dict[str, dict[tuple[int, bytes], bytes]]:
+    """Rows that tables in memory would have: the newest of each key."""
+    tables = {}
+    for table in TABLES:
+        newest = {
+            (each.partition, each.key): each.value for each in made.records(getattr(made.topics, table))
+        }
+        tables[table] = {place: row for place, row in newest.items() if row is not None}
+    return tables
+
+
+def of_files(made: Deployment, process: ServerProcess) -> dict[str, dict[tuple[int, bytes], bytes]]:
+    store = RocksStore(made.data_dir(process) / made.settings.namespace / "rows", TABLES)
+    tables = {
+        table: {
+            (partition, key): row
+            for partition in range(made.settings.partitions)
+            for key, row in store.partitions(table)[partition].items()
+        }
+        for table in TABLES
+    }
+    store.close()
+    return tables
+
+
+def stop(process: ServerProcess) -> None:
+    running = process._process
+    assert running is not None
+    running.send_signal(signal.SIGTERM)
+    assert running.wait(20) == 0
+
+
+def test_after_a_kill_only_the_tail_is_read_and_the_rows_are_those_of_the_changelogs(
+    made: Deployment,
+) -> None:
+    process = made.process()
+    with made.running(process) as page:
+        made.item("i1", text="a film")
+        send(made, 2000)
+        wait(lambda: learned(page) >= 2000, "all events to be learned from", 60.0)
+        assert recovered(page) == 0
+        process.kill()
+        before = written(made)
+        process.start()
+        page = made.ready(process)
+        # What Kafka had taken when the process was killed, and the disk had not: a batch of each table's partitions.
+        assert recovered(page) < before / 10
+        send(made, 500)
+        wait(lambda: learned(page) >= 500, "what came later to be learned from", 60.0)
+        stop(process)
+    assert of_files(made, process) == of_changelogs(made)
+
+
+def test_files_that_are_damaged_are_rebuilt_from_the_changelogs(made: Deployment) -> None:
+    process = made.process()
+    with made.running(process) as page:
+        send(made, 1000)
+        wait(lambda: learned(page) >= 1000, "all events to be learned from", 60.0)
+        process.kill()
+        (file,) = made.data_dir(process).glob("*/rows/CURRENT")
+        file.write_bytes(b"nonsense")
+        before = written(made)
+        process.start()
+        page = made.ready(process)
+        assert recovered(page) == before
+        assert "deleted, to be rebuilt from the changelogs" in process.log.read_text()
+        stop(process)
+    assert of_files(made, process) == of_changelogs(made)
+
+
+def test_a_partition_that_moved_away_and_comes_back_is_read_from_where_its_files_end(
+    made: Deployment,
+) -> None:
+    first, second = made.process(), made.process()
+    with made.running(first) as page:
+        send(made, 1000)
+        wait(lambda: learned(page) >= 1000, "all events to be learned from", 60.0)
+        with made.running(second) as other:
+            wait(lambda: page.ready() and other.ready(), "both to be ready")
+            before = recovered(page)
+            send(made, 600)
+            wait(lambda: learned(page, other) >= 1600, "what came later to be learned from", 60.0)
+            elsewhere = written(made)
+            second.kill()
+            wait(lambda: recovered(page) > before, "the partitions to come back", 60.0)
+            wait(page.ready, "the partitions to be recovered")
+            assert 0 < recovered(page) - before < elsewhere / 2
+            stop(first)
+    assert of_files(made, first) == of_changelogs(made)

@@ -1,0 +1,77 @@
+"""The same logs give the same rows, bit by bit, in memory and on disk, and a restart reads only what is new."""
+
+from __future__ import annotations
+
+import random
+import time
+from collections import Counter
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from streams.settings import Settings
+from tests.replay import memory
+from tests.replay.memory import CrashError, Log, Pipeline
+from tests.replay.test_replay import STAGES, fill
+
+PARTITIONS = 2
+
+
+@pytest.fixture(autouse=True)
+def _clock(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Records of these logs are of today, so that rows on disk do not count as too old."""
+    monkeypatch.setattr(memory, "CLOCK", time.time())
+
+
+def pipeline_of(folder: Path, state: str, log: Log | None = None, **rest: Any) -> Pipeline:
+    settings = Settings(_env_file=None, partitions=PARTITIONS, data_dir=folder, list_size=5, state=state)
+    return Pipeline(settings, log or Log(), **rest)
+
+
+async def test_the_same_logs_give_the_same_rows_in_memory_and_on_disk(tmp_path: Path) -> None:
+    rows = {}
+    for state in ("memory", "rocksdb"):
+        draw = random.Random(3)
+        pipeline = pipeline_of(tmp_path / state, state)
+        fill(pipeline, 300)
+        pipeline.feed(pipeline.topics.items.name, "i7", None)
+        await pipeline.drain(partial(draw.choice, [1, 5, 33, 100]))
+        rows[state] = pipeline.rows()
+        assert pipeline.recovered == {}
+        pipeline.close()
+    assert rows["rocksdb"] == rows["memory"]
+
+
+@pytest.mark.parametrize("moment", ["sent", "acknowledged", "written"])
+@pytest.mark.parametrize("stage", STAGES)
+async def test_after_crashes_rows_on_disk_are_those_of_the_changelogs_of_which_only_the_tail_was_read(
+    tmp_path: Path, stage: str, moment: str
+) -> None:
+    steps, crashes = Counter[str](), 0
+    log, committed = Log(), dict[tuple[str, int], int]()
+    fill(Pipeline(Settings(_env_file=None, partitions=PARTITIONS, data_dir=tmp_path), log), 200)
+
+    def crash(step: str) -> bool:
+        nonlocal crashes
+        steps[step] += 1
+        crashed = step == f"{stage}: {moment}" and steps[step] % 2 == 0 and crashes < 3
+        crashes += crashed
+        return crashed
+
+    recovered = Counter[str]()
+    while True:
+        pipeline = pipeline_of(tmp_path / "disk", "rocksdb", log, committed=committed, crash=crash)
+        recovered += pipeline.recovered
+        try:
+            await pipeline.drain(lambda: 20)
+        except CrashError:
+            pipeline.close()
+            continue
+        break
+    assert crashes > 1
+    # Only what Kafka had taken, and the disk had not, is read: the records of the batches under way.
+    assert bool(recovered) == (moment == "acknowledged")
+    assert pipeline.rows() == pipeline_of(tmp_path, "memory", log).rows()
+    pipeline.close()
