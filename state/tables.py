@@ -22,6 +22,9 @@ BUFFERED_RUNS = 2
 """Runs that recovery holds before it applies them, of thousands of records each; with 1 Faust would read the changelogs
 of active partitions for ever."""
 
+CONFIRM_MS = 3_600_000
+"""Age from which it is noted anew that rows are whole: those on disk must not look old only because nothing changes."""
+
 CHANGE_BYTES = 750_000
 """Rows of one change, at most: with keys and framing they fit into one record batch of 1 MB."""
 
@@ -138,10 +141,14 @@ class RunTable(faust.Table[bytes, bytes]):
 
     async def on_recovery_completed(self, active_tps: set[TP], standby_tps: set[TP]) -> None:  # noqa: ARG002
         """Note that the rows of active partitions are whole as of now: nobody but us writes them from here on."""
-        now = int(time.time() * 1000)
-        for rows in (self.rows[tp.partition] for tp in active_tps):
-            if rows.position is not None:
-                rows.write((), rows.position._replace(time=now))
+        for tp in active_tps:
+            self.confirm(tp.partition)
+
+    def confirm(self, partition: int) -> None:
+        """Note that the rows of a partition hold all that its changelog holds now."""
+        rows, now = self.rows[partition], int(time.time() * 1000)
+        if rows.position is not None and now - rows.position.time > CONFIRM_MS:
+            rows.write((), rows.position._replace(time=now))
 
     def change(self, partition: int) -> Change:
         """Begin a change of a partition's rows."""

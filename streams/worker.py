@@ -8,6 +8,7 @@ import logging
 import platform
 from collections.abc import Callable
 from importlib.metadata import version
+from typing import cast
 
 import faust
 import redis
@@ -34,6 +35,7 @@ from streams.runs import Runner
 from streams.settings import Settings
 from streams.sweep import TableUsers
 from streams.topics import Topics
+from streams.transport import RunConsumer
 from streams.waiting import wait_for_redis
 
 logger = logging.getLogger(__name__)
@@ -189,9 +191,18 @@ class Worker:
         while True:
             for name, table in self.tables.items():
                 metrics.ROWS.labels(name).set(table.count_rows())
+            self._confirm_rows()
             self.recommender.report()
             self._redis_answers = await answers(self.redis)
             await asyncio.sleep(REPORT_SECONDS)
+
+    def _confirm_rows(self) -> None:
+        """Note of rows that nothing has changed for long that they are whole, unless we may have slept."""
+        ours = self._partitions_of_users()
+        if ours and cast(RunConsumer, self.app.consumer).membership_is_fresh():
+            for table in self.tables.values():
+                for partition in ours:
+                    table.confirm(partition)
 
     def not_ready(self) -> str:
         """What is not ready yet, in a few words."""

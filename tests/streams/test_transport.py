@@ -5,7 +5,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from faust.transport.consumer import Consumer
+from faust.transport.consumer import Consumer, ThreadDelegateConsumer
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP
 from faust.types.tuples import Message
@@ -209,7 +209,7 @@ async def test_during_a_rebalance_only_the_changelogs_of_active_partitions_are_r
         asked.append(active_partitions)
         return {}
 
-    monkeypatch.setattr(transport.driver.Consumer, "_getmany", getmany)
+    monkeypatch.setattr(ThreadDelegateConsumer, "_getmany", getmany)
     consumer = bare_consumer()
     active, standby = TP("test.changelog", 0), TP("test.changelog", 1)
     consumer.app.rebalancing = True
