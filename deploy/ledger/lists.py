@@ -74,9 +74,7 @@ def check_lists(
     marked = _marked(found)
     with threadpool_limits(1):
         while batch := list(islice(marked, BATCH_USERS)):
-            scored = (
-                lister.score(batch, [learned[each.partition] for each in batch]) if len(catalogue) else None
-            )
+            due = _Due(lister.score(batch, [learned[each.partition] for each in batch]))
             for u, each in enumerate(batch):
                 everybody.add(each.user)
                 tally.expected += 1
@@ -84,7 +82,7 @@ def check_lists(
                 if packed is None:
                     tally.missing += 1
                     report.differ(LISTS, f"user {each.user!r} has none")
-                elif fault := _fault(packed, each, catalogue, _Eligible(scored, u), size):
+                elif fault := _fault(packed, each, catalogue, due, u, size):
                     tally.wrong += 1
                     report.differ(LISTS, f"that of user {each.user!r} {fault}")
                 else:
@@ -106,23 +104,20 @@ def _marked(found: Mapping[int, Rows]) -> Iterator[Marked]:
             yield Marked(key.decode(errors="replace"), partition, row, 0)
 
 
-class _Eligible:
-    """What one user's list may hold, and how it scores."""
+class _Due:
+    """What the lists of some users may hold, and how it scores."""
 
-    def __init__(self, scored: Scored | None, u: int) -> None:
-        self.scores: Scores = np.zeros(0, np.float32)
-        self.parts: Scores = np.zeros((0, 0), np.float32)
-        if scored is not None:
-            self.scores = np.where(scored.excluded[u], -np.inf, scored.fused()[u])
-            self._weights, self._features = scored.weights[u], scored.features[u]
+    def __init__(self, scored: Scored) -> None:
+        self._scored = scored
+        self.scores: Scores = np.where(scored.excluded, -np.inf, scored.fused())
 
-    def parts_of(self, rows: Sequence[int]) -> Scores:
-        """What each scorer gives to some items, shape (items, S)."""
-        (parts,) = fusion.parts(self._weights[None], self._features[None][:, :, rows])
-        return np.asarray(parts.T)
+    def parts(self, u: int, rows: Sequence[int]) -> Scores:
+        """What each scorer gives to some items for one of the users, shape (items, S)."""
+        features = self._scored.features[u : u + 1, :, rows]
+        return np.asarray(fusion.parts(self._scored.weights[u : u + 1], features)[0].T)
 
 
-def _fault(packed: bytes, marked: Marked, catalogue: Catalogue, eligible: _Eligible, size: int) -> str:
+def _fault(packed: bytes, marked: Marked, catalogue: Catalogue, due: _Due, u: int, size: int) -> str:
     """Say what is wrong with a list; nothing if it is right."""
     try:
         made = msgspec.json.decode(packed, type=UserList)
@@ -135,18 +130,23 @@ def _fault(packed: bytes, marked: Marked, catalogue: Catalogue, eligible: _Eligi
             f"{row.revision:,} up to {row.last_event!r} (since {row.since}): stale"
         )
     rows = _rows(catalogue, made.items)
-    fault = _order_fault([item.id for item in made.items], rows, eligible.scores, size, TOLERANCE)
+    fault = _order_fault([item.id for item in made.items], rows, due.scores[u], size, TOLERANCE)
     if fault or not rows:
         return fault
-    listed = np.array([[item.parts.get(name, np.nan) for name in scorers.NAMES] for item in made.items])
-    far = ~(np.abs(listed - eligible.parts_of(rows)) <= TOLERANCE)
-    if far.any():
-        place, scorer = np.argwhere(far)[0]
-        return (
-            f"gives item {made.items[place].id!r} {listed[place, scorer]:.4f} by {scorers.NAMES[scorer]} instead of "
-            f"{eligible.parts_of(rows)[place, scorer]:.4f}: stale"
-        )
-    return ""
+    return _parts_fault(made.items, due.parts(u, rows))
+
+
+def _parts_fault(items: Sequence[ListItem], due: Scores) -> str:
+    listed = np.array([[item.parts.get(name, np.nan) for name in scorers.NAMES] for item in items])
+    # NaN, where a part is missing, is not near anything.
+    far = np.argwhere(~(np.abs(listed - due) <= TOLERANCE))
+    if not len(far):
+        return ""
+    place, scorer = far[0]
+    return (
+        f"gives item {items[place].id!r} {listed[place, scorer]:.4f} by {scorers.NAMES[scorer]} instead of "
+        f"{due[place, scorer]:.4f}: stale"
+    )
 
 
 def _order_fault(ids: Sequence[str], rows: Sequence[int], scores: Scores, size: int, tolerance: float) -> str:

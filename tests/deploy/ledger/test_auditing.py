@@ -349,6 +349,19 @@ async def test_a_list_made_from_an_older_catalogue_is_stale(settings: Settings) 
             names(judged(pipeline, mixed), f"that of user '{user}' ")
 
 
+async def test_a_user_who_has_taken_nothing_of_an_empty_catalogue_has_an_empty_list(
+    settings: Settings,
+) -> None:
+    pipeline = Pipeline(settings)
+    pipeline.event(id="e1", type="dislike")
+    await pipeline.drain()
+    served = lists_of(pipeline)
+    assert judged(pipeline, served).differences == []
+    assert msgspec.json.decode(served.users["web:ann"], type=UserList).items == []
+    served.users.clear()
+    names(judged(pipeline, served), "user 'web:ann' has none")
+
+
 async def test_missing_lists_lists_of_nobody_and_what_is_no_list_are_named(pipeline: Pipeline) -> None:
     served = lists_of(pipeline)
     served.users["web:nobody"] = served.users.pop("web:u5")
