@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from msgspec.structs import replace
@@ -10,7 +9,7 @@ from msgspec.structs import replace
 from deploy.ledger.comparing import UNREADABLE, compare, shown, struct_fields
 from deploy.ledger.events import Place, digest
 from deploy.ledger.letters import Source
-from deploy.ledger.reading import Logs, Record, Rows, newest
+from deploy.ledger.reading import Logs, Record, Rows, decoded, newest
 from deploy.ledger.report import Report
 from state import content
 from state.content import ContentRow
@@ -23,7 +22,7 @@ from streams.messages import (
     text_request_decoder,
 )
 from streams.settings import NO_ENCODER, Settings
-from streams.topics import Topic, Topics
+from streams.topics import Topics
 
 TABLE = "content"
 
@@ -81,11 +80,9 @@ def check_content(
         feed = Feed()
         for record in logs.records(topics.items, partition):
             _take(record, partition, feed, topics, settings, refused)
-        for value in _values(logs, topics.embeddings, partition):
-            embedding = embedding_decoder.decode(value)
+        for _, embedding in decoded(logs, topics.embeddings, partition, embedding_decoder, report):
             feed.embeddings[embedding.item.encode(), embedding.content] = embedding
-        for value in _values(logs, topics.texts, partition):
-            request = text_request_decoder.decode(value)
+        for _, request in decoded(logs, topics.texts, partition, text_request_decoder, report):
             feed.asked.add((request.item.encode(), request.content))
         found[partition] = newest(logs.records(topics.content, partition))
         due = {key: _due(feed.row(key, item), found[partition].get(key)) for key, item in feed.items.items()}
@@ -106,10 +103,6 @@ def _take(
         refused[topics.items.name, Place(partition, record.offset)] = digest(record.value or b"")
     else:
         feed.items[key] = item
-
-
-def _values(logs: Logs, topic: Topic, partition: int) -> Iterator[bytes]:
-    return (record.value for record in logs.records(topic, partition) if record.value is not None)
 
 
 def _due(row: ContentRow, found: bytes | None) -> bytes:

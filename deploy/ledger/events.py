@@ -5,18 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import NamedTuple
 
-import msgspec
 import numpy as np
 from msgspec.structs import replace
 from xxhash import xxh3_64_intdigest
 
-from deploy.ledger.reading import Logs, Record, Rows
+from deploy.ledger.reading import UNREADABLE, Logs, Record, Rows
 from deploy.ledger.report import Report
 from state.identities import Identities
 from state.keys import key_of
 from state.records import Interaction
 from streams.ingest import RefusedError, check, interaction_of
-from streams.messages import Event, encode, event_decoder
+from streams.messages import Event, encode, event_decoder, interaction_decoder
 from streams.settings import Settings
 from streams.topics import Topics
 
@@ -25,8 +24,6 @@ PAGE = 256
 
 Outcomes = dict[str, str]
 """What became of events, by their name: counted, duplicates or refused."""
-
-UNUSABLE = (msgspec.MsgspecError, UnicodeError, RecursionError)
 
 
 class Place(NamedTuple):
@@ -174,8 +171,6 @@ class Account:
 
 NOBODY_LINKED = Identities()
 
-interaction_decoder = msgspec.msgpack.Decoder(Interaction)
-
 
 def told(interaction: Interaction) -> str:
     """Name an interaction in a sentence."""
@@ -191,5 +186,5 @@ def name_of(value: bytes) -> str:
     """Name of an event of the file or the topic: its id, or a hash of its bytes if it has none."""
     try:
         return event_decoder.decode(value).id
-    except UNUSABLE:
+    except UNREADABLE:
         return f"\0{digest(value)}"

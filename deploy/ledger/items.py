@@ -7,7 +7,7 @@ from threadpoolctl import threadpool_limits
 
 from deploy.ledger.comparing import UNREADABLE, behaviour_fields, compare
 from deploy.ledger.events import Place, digest
-from deploy.ledger.reading import Logs, Rows, newest, stage_of
+from deploy.ledger.reading import Logs, Record, Rows, decoded, newest, stage_of
 from deploy.ledger.report import Report
 from deploy.ledger.users import DueExample
 from state.behaviour import BehaviourRows
@@ -45,10 +45,9 @@ class Learning:
         self._met: dict[Place, int] = {}
         self._batch: list[Example] = []
 
-    def take(self, value: bytes) -> None:
+    def take(self, record: Record, example: Example) -> None:
         """Take a record in, unless it is a repeated one."""
-        example = example_decoder.decode(value)
-        place, found = Place(example.source, example.offset), digest(value)
+        place, found = Place(example.source, example.offset), digest(record.value or b"")
         if place not in self._met:
             self._met[place] = found
             self._check(example, place)
@@ -107,14 +106,14 @@ def check_items(logs: Logs, topics: Topics, due: dict[Place, DueExample], report
     with threadpool_limits(1):
         for partition in range(topics.examples.partitions):
             learning = Learning(partition, topics.examples.partitions, due, report)
-            for record in logs.records(topics.examples, partition):
-                learning.take(record.value or b"")
+            for record, example in decoded(logs, topics.examples, partition, example_decoder, report):
+                learning.take(record, example)
             found[partition] = newest(logs.records(topics.behaviour, partition))
             learning.compare(found[partition])
-    for place, example in due.items():
+    for place, missing in due.items():
         report.differ(
             "examples",
-            f"that of user {example.user!r} who took item {example.item!r} is missing (interaction "
+            f"that of user {missing.user!r} who took item {missing.item!r} is missing (interaction "
             f"{place.partition}@{place.offset})",
         )
     return found

@@ -5,11 +5,12 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 import msgspec
 from kafka import KafkaConsumer, TopicPartition
 
+from deploy.ledger.report import Report
 from streams.connections import kafka_options
 from streams.errors import AfreshError
 from streams.settings import Settings
@@ -19,10 +20,26 @@ POLL_MS = 500
 FETCH_BYTES = 16 * 1024 * 1024
 POLL_RECORDS = 5000
 
+T = TypeVar("T")
+
+UNREADABLE = (msgspec.MsgspecError, UnicodeError, RecursionError)
+"""What decoding a record may raise."""
+
 PARTITION_ROW = b""
 """Key of the row that a table keeps for a partition as a whole."""
 
 Rows = dict[bytes, bytes]
+
+
+class PartitionRow(msgspec.Struct, array_like=True):
+    """What an audit reads of that row: not the marks, which are the bookkeeping that it audits."""
+
+    version: int
+    marks: msgspec.Raw
+    stage: bytes
+
+
+_partition_row_decoder = msgspec.msgpack.Decoder(PartitionRow)
 
 
 class Record(Protocol):
@@ -147,7 +164,21 @@ def stage_of(rows: Rows) -> bytes:
         When the partition's row can not be read.
     """
     packed = rows.get(PARTITION_ROW)
-    if packed is None:
-        return b""
-    _version, _marks, stage = msgspec.msgpack.decode(packed, type=tuple[int, dict[str, bytes], bytes])
-    return stage
+    return b"" if packed is None else _partition_row_decoder.decode(packed).stage
+
+
+def decoded(
+    logs: Logs, topic: Topic, partition: int, decoder: msgspec.msgpack.Decoder[T], report: Report
+) -> Iterator[tuple[Record, T]]:
+    """Records between agents that have a value, and what they say; one that can not be read is a difference."""
+    for record in logs.records(topic, partition):
+        if record.value is None:
+            continue
+        try:
+            said = decoder.decode(record.value)
+        except UNREADABLE as error:
+            report.differ(
+                "records", f"that at {partition}@{record.offset} of {topic.name} can not be read ({error})"
+            )
+        else:
+            yield record, said

@@ -7,13 +7,13 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from deploy.ledger.comparing import UNREADABLE, compare, struct_fields
-from deploy.ledger.events import Account, Place, digest, interaction_decoder, told
-from deploy.ledger.reading import Logs, Rows, newest
+from deploy.ledger.events import Account, Place, digest, told
+from deploy.ledger.reading import Logs, Record, Rows, decoded, newest
 from deploy.ledger.report import Report
 from state import users
 from state.records import Example, Interaction
 from state.users import RECENT_EVENTS, UserRow
-from streams.messages import encode
+from streams.messages import encode, interaction_decoder
 from streams.sender import partition_of
 from streams.topics import Topics
 
@@ -61,18 +61,18 @@ class Folding:
         self._taken: dict[Place, int] = {}
         self._recent: dict[str, deque[str]] = {}
 
-    def take(self, offset: int, value: bytes) -> None:
+    def take(self, record: Record, interaction: Interaction) -> None:
         """Take a record in, unless it is a repeated one."""
-        interaction = interaction_decoder.decode(value)
-        place = Place(interaction.source, interaction.offset)
-        if place in self._taken:
-            self._report.events.repeated += 1
-            if self._taken[place] != digest(value):
-                self._report.differ("interactions", f"{told(interaction)} came again and was another one")
+        value = record.value or b""
+        place, found = Place(interaction.source, interaction.offset), digest(value)
+        if place not in self._taken:
+            self._taken[place] = found
+            self._account.meet(self._partition, value, interaction)
+            self._fold(interaction, record.offset)
             return
-        self._taken[place] = digest(value)
-        self._account.meet(self._partition, value, interaction)
-        self._fold(interaction, offset)
+        self._report.events.repeated += 1
+        if self._taken[place] != found:
+            self._report.differ("interactions", f"{told(interaction)} came again and was another one")
 
     def _fold(self, interaction: Interaction, offset: int) -> None:
         recent = self._recent.setdefault(interaction.user, deque(maxlen=RECENT_EVENTS))
@@ -97,8 +97,8 @@ def check_users(logs: Logs, topics: Topics, account: Account, report: Report) ->
     made = Users()
     for partition in range(topics.interactions.partitions):
         folding = Folding(partition, account, report, made)
-        for record in logs.records(topics.interactions, partition):
-            folding.take(record.offset, record.value or b"")
+        for record, interaction in decoded(logs, topics.interactions, partition, interaction_decoder, report):
+            folding.take(record, interaction)
         made.due[partition] = folding.rows
         made.counts[partition] = folding.count
         found = made.found[partition] = newest(logs.records(topics.users, partition))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import random
 from collections import Counter
 from collections.abc import Callable
@@ -39,9 +40,18 @@ def settings(tmp_path: Path) -> Settings:
     return settings_of(tmp_path)
 
 
+@pytest.fixture(scope="module")
+def log(tmp_path_factory: pytest.TempPathFactory) -> Log:
+    """What a run without faults leaves behind."""
+    return asyncio.run(played(settings_of(tmp_path_factory.mktemp("played")))).log
+
+
 @pytest.fixture
-async def pipeline(settings: Settings) -> Pipeline:
-    return await played(settings)
+def pipeline(settings: Settings, log: Log) -> Pipeline:
+    """A run without faults, for a test to spoil."""
+    own = Log()
+    own.partitions.update({place: list(records) for place, records in log.partitions.items()})
+    return Pipeline(settings, own)
 
 
 def clean(report: Report) -> None:
