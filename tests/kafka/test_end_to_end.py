@@ -136,9 +136,7 @@ def test_two_workers_share_the_partitions_and_one_takes_over_when_the_other_is_k
         second.kill()
         for user in ("ann", "bob", "cid", "dan", "eve", "fay"):
             assert genuine.answer(user, genuine.event(user, "c2")).revision == 2
-        wait(
-            lambda: page.read().total("afresh_rows", table="users") == 6, "the gauge to show all six users"
-        )
+        wait(lambda: page.read().total("afresh_rows", table="users") == 6, "the gauge to show all six users")
 
 
 def test_a_worker_told_to_stop_under_load_ends_with_status_0(genuine: Deployment) -> None:
