@@ -28,7 +28,6 @@ from streams.lister import Lister, Marked, Scored
 
 LISTS = "lists"
 POPULAR = "popular lists"
-WEIGHTS = "weights"
 
 TOLERANCE = 5e-4
 """Of scores and their parts, which are rounded to 4 decimals before they are added."""
