@@ -102,6 +102,8 @@ class SASRec:
 
     def __init__(self, events: int, first_epochs: int, epochs: int) -> None:
         torch.manual_seed(1)
+        # Threads of a busy machine would wait for each other, at each of many small steps.
+        torch.set_num_threads(1)
         self._part = max(1, events // PARTS)
         self._first_epochs, self._epochs = first_epochs, epochs
         self._events = 0

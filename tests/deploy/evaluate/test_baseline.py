@@ -1,0 +1,75 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from deploy.evaluate import baseline
+from deploy.evaluate.baseline import Runner, Scores, Taken
+from deploy.evaluate.log import read_log
+from deploy.evaluate.trials import trials_of
+from models.evaluation import MISS
+from streams.errors import AfreshError
+from streams.settings import Settings
+from tests.deploy.evaluate.making import event, lines
+
+
+class Fixed:
+    """Scores the items it is told, and notes what it saw."""
+
+    def __init__(self, *scores: float) -> None:
+        self._scores = np.array(scores)
+        self.learned: list[Taken] = []
+        self.asked: list[tuple[int, int, int]] = []
+
+    def learn(self, taken: Taken) -> None:
+        self.learned.append(taken)
+
+    def scores(self, user: int, items: int, now: int) -> Scores:
+        self.asked.append((user, items, len(self.learned)))
+        return self._scores[:items]
+
+
+def ranks(fixed: Fixed, taken: str, *, keep_seen: bool = False) -> list[int]:
+    events = lines(event(number, f"u{number % 2}", item) for number, item in enumerate(taken))
+    items = lines({"id": name, "domain": "films"} for name in "abc")
+    log = read_log(Settings(), events, items)
+    ranking = Runner(fixed, trials_of(log, 0), 3, keep_seen=keep_seen).run(log, lambda _: None)
+    return [int(rank) for rank in ranking.ranks]
+
+
+def test_ties_and_nan_count_against_a_baseline() -> None:
+    assert ranks(Fixed(1, 1, 1), "a") == [2]
+    assert ranks(Fixed(2, 1, 0), "a") == [0]
+    assert ranks(Fixed(2, np.nan, 0), "b") == [2]
+    assert ranks(Fixed(2, np.nan, 0), "c") == [2]
+
+
+def test_what_the_user_has_had_is_no_candidate() -> None:
+    assert ranks(Fixed(3, 2, 1), "aabb") == [0, 0, 0, 0]
+    assert ranks(Fixed(3, 2, 1), "abacc") == [0, 1, MISS, 1, 1]
+    assert ranks(Fixed(3, 2, 1), "abacc", keep_seen=True) == [0, 1, 0, 2, 2]
+
+
+def test_an_event_is_judged_before_it_is_learned_and_an_unknown_item_is_a_miss() -> None:
+    fixed = Fixed(4, 3, 2, 1)
+    assert ranks(fixed, "zz") == [MISS, 3]
+    assert fixed.asked == [(0, 3, 0), (1, 4, 1)]
+    assert [(each.user, each.item) for each in fixed.learned] == [(0, 3), (1, 3)]
+
+
+def test_a_module_of_ones_own_is_found_by_its_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "own_ranker.py").write_text("def make(events):\n    return events\n")
+    package = tmp_path / "own_package"
+    package.mkdir()
+    (package / "ranker.py").write_text("def make(events):\n    return events\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    made: object = baseline.find("own_package.ranker")(7)
+    assert made == 7
+
+
+def test_a_baseline_that_is_none_is_named() -> None:
+    for name in ("guessing", "json.decoder"):
+        with pytest.raises(AfreshError, match=f"there is no baseline '{name}'"):
+            baseline.find(name)

@@ -1,0 +1,103 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from deploy.evaluate import prequential
+from deploy.evaluate.engine import Engine
+from deploy.evaluate.log import Log, read_log
+from deploy.evaluate.prequential import Ranking
+from deploy.evaluate.trials import trials_of
+from models import scorers
+from models.evaluation import MISS
+from streams.settings import Settings
+from tests.deploy.evaluate.making import START_MS, catalogue, event, lines, shop
+
+SETTINGS = Settings(partitions=3)
+
+
+def log_of(events: list[dict[str, Any]], items: list[dict[str, Any]] | None = None) -> Log:
+    return read_log(SETTINGS, lines(events), lines(items or []))
+
+
+def evaluated(log: Log, refresh: int = 1, **options: Any) -> Ranking:
+    engine = Engine(SETTINGS, 20, **options)
+    return prequential.run(engine, log, trials_of(log, 0), {}, refresh, lambda _: None)
+
+
+def test_a_list_knows_nothing_of_its_own_event_nor_of_later_ones() -> None:
+    events, other = shop(60), shop(60)
+    for each in other[40:]:
+        each["item"], each["domain"] = "i3", "films"
+    whole, changed = evaluated(log_of(events, catalogue())), evaluated(log_of(other, catalogue()))
+    assert whole.lists[:41] == changed.lists[:41]
+    assert whole.scores[:41] == changed.scores[:41]
+    assert whole.lists[41:] != changed.lists[41:]
+
+
+def test_what_a_user_has_had_is_left_out_also_within_a_block() -> None:
+    log = log_of(shop(120), catalogue())
+    for refresh in (1, 50):
+        had: dict[str, set[str]] = {}
+        for interaction, items in zip(log.interactions, evaluated(log, refresh).lists, strict=True):
+            mine = had.setdefault(interaction.user, set())
+            assert not mine & set(items)
+            mine.add(interaction.item)
+
+
+def test_what_a_user_has_had_stays_when_asked_for() -> None:
+    events = [event(number, "ann", "i1") for number in range(8)]
+    ranking = evaluated(log_of(events, catalogue()), keep_seen=True)
+    assert ranking.ranks[-1] == 0
+    assert evaluated(log_of(events, catalogue())).ranks[-1] == MISS
+
+
+def test_an_item_that_nobody_announced_is_a_miss_once_and_known_from_then_on() -> None:
+    ranking = evaluated(log_of([event(1, "ann", "new"), event(2, "bob", "new")]))
+    assert ranking.ranks.tolist() == [MISS, 0]
+    assert ranking.lists == [[], ["new"]]
+
+
+def test_an_item_announced_later_is_unknown_before() -> None:
+    items: list[dict[str, Any]] = [
+        {"id": "a", "domain": "films"},
+        {"id": "b", "domain": "films", "time": START_MS + 120_000},
+    ]
+    events = [event(number, f"u{number}", "a") for number in range(4)]
+    ranking = evaluated(log_of(events, items))
+    assert [sorted(each) for each in ranking.lists] == [["a"], ["a"], ["a", "b"], ["a", "b"]]
+
+
+def test_an_item_that_is_not_available_stands_in_no_list() -> None:
+    items: list[dict[str, Any]] = [
+        {"id": "a", "domain": "films", "available": False},
+        {"id": "b", "domain": "films"},
+    ]
+    ranking = evaluated(log_of([event(1, "ann", "a"), event(2, "bob", "a")], items))
+    assert ranking.lists == [["b"], ["b"]]
+    assert ranking.ranks.tolist() == [MISS, MISS]
+
+
+def test_items_and_weights_lag_within_a_block_and_users_do_not() -> None:
+    log = log_of(shop(90), catalogue())
+    exact, lagging = evaluated(log, 1), evaluated(log, 30)
+    assert exact.lists[0] == lagging.lists[0]
+    assert exact.scores[1:30] != lagging.scores[1:30]
+    # before anything was learned all items are alike to everybody
+    assert {len(set(scores)) for scores in lagging.scores[:30]} == {1}
+
+
+@pytest.mark.parametrize("name", ["neighbours", "popular"])
+def test_a_scorer_left_out_says_nothing(name: str) -> None:
+    assert name in scorers.NAMES
+    log = log_of(shop(40), catalogue())
+    engine = Engine(SETTINGS, 20, without=[name])
+    engine.announce([each.item for each in log.announcements], {})
+    parts = [0.0]
+    for interaction in log.interactions:
+        (made,) = engine.take_in([interaction])
+        assert made is not None
+        parts += [item.parts[name] for item in made.items]
+    assert set(parts) == {0.0}
+    assert evaluated(log).lists != evaluated(log, without=[name]).lists
