@@ -12,6 +12,7 @@ help:
 	@echo "make test   linters, types and all tests (ARGS goes to pytest)"
 	@echo "make bench  speed, latency and memory (ARGS=--help for the options)"
 	@echo "make chaos  faults at random, and a count at the end of all events (ARGS=--help for the options)"
+	@echo "make bench-quality  accuracy on four sets, beside baselines (ARGS=--help for the options)"
 	@echo "make venv   only make the environment, .venv, with PYTHON=$(PYTHON)"
 	@echo "make clean  remove the environment and all caches of the tools"
 
@@ -30,6 +31,9 @@ bench: .venv/installed
 
 chaos: .venv/installed
 	@exec .venv/bin/python -m tests.chaos $(ARGS)
+
+bench-quality: .venv/installed
+	@exec .venv/bin/python -m tests.benchmarks.quality $(ARGS)
 
 venv: .venv/installed
 

@@ -15,6 +15,12 @@ from state.records import POSITIVE, Interaction
 Numbers = npt.NDArray[np.int64]
 Mask = npt.NDArray[np.bool_]
 
+COLD_EVENTS = 5
+COLD_USERS, COLD_ITEMS = (
+    f"first {COLD_EVENTS} events of a user",
+    f"items with fewer than {COLD_EVENTS} events",
+)
+
 FIRST_EVENTS = 5
 """So many events of a user in a second domain, or on a second platform, count as the first there."""
 
@@ -90,6 +96,10 @@ class Trials:
             "events of the item so far": _bands(self.item_events[of], ("0", "1-5", "6-20", "21+")),
             "domain": {name: self.domains[of] == name for name in np.unique(self.domains[of]).tolist()},
             "platform": {name: self.platforms[of] == name for name in np.unique(self.platforms[of]).tolist()},
+        }
+        groups["cold"] = {
+            COLD_USERS: self.user_events[of] < COLD_EVENTS,
+            COLD_ITEMS: self.item_events[of] < COLD_EVENTS,
         }
         firsts = {"domain": self.second_domain[of], "platform": self.second_platform[of]}
         groups["first events in a second"] = firsts

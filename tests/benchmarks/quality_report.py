@@ -1,0 +1,201 @@
+"""The page of accuracy: tables of what was measured, and how far the goals are met."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any, NamedTuple
+
+from deploy.evaluate.session import OURS
+from deploy.evaluate.trials import COLD_ITEMS, COLD_USERS
+
+NO_TEXT = "afresh, no text"
+WITHOUT = "afresh without "
+
+POPULARITY = "popularity"
+SASREC = "sasrec"
+COMMAND = "make bench-quality"
+
+Rankers = dict[str, Any]
+
+
+class Goal(NamedTuple):
+    """A goal: what is compared on which set, and how large it is to be."""
+
+    name: str
+    set: str
+    least: float
+    figure: Callable[[Rankers], float | None]
+
+
+def rate(ranker: str, cold: str | None = None) -> Callable[[Rankers], float | None]:
+    """Hit rate of a ranker, over all events or one cold slice."""
+
+    def figure(rankers: Rankers) -> float | None:
+        if ranker not in rankers:
+            return None
+        measured = rankers[ranker]
+        of = measured["slices"]["cold"].get(cold) if cold else measured["all"]
+        return None if of is None else of["hr"]["mean"]
+
+    return figure
+
+
+def ratio(
+    above: Callable[[Rankers], float | None], below: Callable[[Rankers], float | None]
+) -> Callable[[Rankers], float | None]:
+    """Quotient of two figures; None where one is missing."""
+
+    def figure(rankers: Rankers) -> float | None:
+        a, b = above(rankers), below(rankers)
+        return a / b if a is not None and b else None
+
+    return figure
+
+
+def best_baseline(rankers: Rankers) -> float | None:
+    """Hit rate of the best ranker that is not ours."""
+    rates = [each["all"]["hr"]["mean"] for name, each in rankers.items() if not name.startswith(OURS)]
+    return max(rates, default=None)
+
+
+def goals(sets: Iterable[str]) -> Iterator[Goal]:
+    """All goals, those of the cold slices on every set."""
+    ours = rate(OURS)
+    yield Goal("HR@10", "ml-100k", 0.26, ours)
+    yield Goal("× SASRec, retrained", "ml-100k", 1.4, ratio(ours, rate(SASREC)))
+    yield Goal("HR@10", "ml-1m", 0.29, ours)
+    yield Goal("× SASRec, retrained", "ml-1m", 1.3, ratio(ours, rate(SASREC)))
+    yield Goal("× popularity", "films", 1.5, ratio(ours, rate(POPULARITY)))
+    yield Goal("× best baseline", "films", 1.0, ratio(ours, best_baseline))
+    yield Goal("× best baseline", "arts-office", 1.5, ratio(ours, best_baseline))
+    for name in sets:
+        text = ratio(rate(OURS, COLD_ITEMS), rate(NO_TEXT, COLD_ITEMS))
+        yield Goal(f"{COLD_ITEMS}: × no text", name, 2.0, text)
+        users = ratio(rate(OURS, COLD_USERS), rate(POPULARITY, COLD_USERS))
+        yield Goal(f"{COLD_USERS}: × popularity", name, 1.3, users)
+
+
+def page(results: dict[str, Any]) -> str:
+    """Make the page."""
+    sets = results["sets"]
+    parts = [
+        "# Accuracy",
+        "",
+        f'Made by `{COMMAND}` (`ARGS="--set ml-100k"` for one set). Every list is made before its event is learned; '
+        "the last half of each set is reported, over the full catalogue, ties and NaN against the ranker. In brackets "
+        "95 % intervals, by drawing users with replacement. CPU seconds are those of the whole run of a ranker.",
+        "",
+        ", ".join(f"{name} {value}" for name, value in results["machine"].items()) + ".",
+        "",
+        "## Goals",
+        "",
+        *goal_table(sets),
+    ]
+    for name, measured in sets.items():
+        parts += ["", f"## {name}", "", sentence(measured), "", *ranker_table(measured["rankers"])]
+        lost = list(ablation(measured["rankers"]))
+        if lost:
+            parts += [
+                "",
+                "What is lost without each scorer, the others having learned without it:",
+                "",
+                *lost,
+            ]
+    return "\n".join(parts) + "\n"
+
+
+def goal_table(sets: dict[str, Any]) -> list[str]:
+    """A row a goal."""
+    rows = []
+    for goal in goals(sets):
+        figure = goal.figure(sets[goal.set]["rankers"]) if goal.set in sets else None
+        if figure is None:
+            verdict = "not measured"
+        else:
+            verdict = (
+                "met, by " if figure >= goal.least else "missed, by "
+            ) + f"{figure / goal.least - 1:+.1%}"
+        rows.append(
+            [goal.set, goal.name, f"{goal.least:g}", "-" if figure is None else f"{figure:.3f}", verdict]
+        )
+    return table(["set", "what", "goal", "measured", ""], rows)
+
+
+def sentence(measured: dict[str, Any]) -> str:
+    """What a set is, and how it was gone through."""
+    given, protocol = measured["input"], measured["protocol"]
+    return (
+        f"{given['events']:,} events of {given['users']:,} users and {given['items_taken']:,} items "
+        f"({given['items_announced']:,} in the catalogue); {protocol['evaluated']:,} evaluated; "
+        f"{protocol['refresh']} events taken in together by ours, the baselines see every event at once."
+    )
+
+
+def ranker_table(rankers: Rankers) -> list[str]:
+    """A row a ranker, the best first."""
+    popular = rate(POPULARITY)(rankers)
+    rows = []
+    ranked = sorted(rankers.items(), key=lambda each: -each[1]["all"]["hr"]["mean"])
+    for name, each in ranked:
+        if name.startswith(WITHOUT):
+            continue
+        total = each["all"]
+        low, high = total["hr"]["low"], total["hr"]["high"]
+        rows.append(
+            [
+                name,
+                f"{total['hr']['mean']:.4f} ({low:.4f}-{high:.4f})",
+                f"{total['ndcg']['mean']:.4f}",
+                f"{total['mrr']['mean']:.4f}",
+                f"{total['hr']['mean'] / popular:.2f}" if popular else "-",
+                *(_shown(rate(name, cold)(rankers)) for cold in (COLD_USERS, COLD_ITEMS)),
+                _shown(each["variety"]["coverage"]),
+                f"{each['seconds']:,.0f}",
+                each["date"],
+            ]
+        )
+    columns = [
+        "",
+        "HR@10",
+        "NDCG@10",
+        "MRR@10",
+        "× popularity",
+        COLD_USERS,
+        COLD_ITEMS,
+        "coverage",
+        "CPU s",
+        "measured",
+    ]
+    return table(columns, rows)
+
+
+def ablation(rankers: Rankers) -> Iterator[str]:
+    """Rows of what is lost without each scorer."""
+    whole = rate(OURS)(rankers)
+    left = {name: rate(name)(rankers) for name in rankers if name.startswith(WITHOUT)}
+    rows = [
+        [name.removeprefix(WITHOUT), f"{each:.4f}", f"{each - whole:+.4f}"]
+        for name, each in sorted(left.items(), key=lambda pair: pair[1] or 0.0)
+        if each is not None and whole is not None
+    ]
+    if rows:
+        yield from table(["without", "HR@10", "difference"], rows)
+
+
+def table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
+    """Lines of a table in Markdown.
+
+    Examples
+    --------
+    >>> table(["a", "b"], [["1", "2"]])
+    ['| a | b |', '|---|---|', '| 1 | 2 |']
+    """
+    return [_row(columns), "|" + "---|" * len(columns), *map(_row, rows)]
+
+
+def _row(cells: Sequence[str]) -> str:
+    return f"| {' | '.join(cells)} |"
+
+
+def _shown(figure: float | None) -> str:
+    return "-" if figure is None else f"{figure:.4f}"

@@ -1,0 +1,73 @@
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from deploy.evaluate import datasets
+from deploy.evaluate.datasets import Lines
+from models import scorers
+from tests.benchmarks import quality, quality_report
+from tests.benchmarks.quality import Job, jobs, keep, measure
+from tests.benchmarks.quality_report import NO_TEXT, page
+from tests.deploy.evaluate.making import catalogue, lines, shop
+
+
+@pytest.fixture(autouse=True)
+def _shop(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("AFRESH_ENCODER", "none")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.setitem(datasets.SETS, "ml-100k", lambda: Lines(lines(shop(200)), lines(catalogue())))
+
+
+def measured(*rankers: str) -> dict[str, Any]:
+    results: dict[str, Any] = {"machine": {"cpu": "2 × test"}}
+    for ranker in rankers:
+        job = Job("ml-100k", ranker)
+        keep(results, job, measure(job))
+    return results
+
+
+def test_the_page_has_a_row_for_every_ranker_and_every_goal() -> None:
+    results = measured("afresh", NO_TEXT, "popularity", "afresh without popular")
+    text = page(results)
+    rates = {name: each["all"]["hr"]["mean"] for name, each in results["sets"]["ml-100k"]["rankers"].items()}
+    assert f"| afresh | {rates['afresh']:.4f} (" in text
+    assert f"| popularity | {rates['popularity']:.4f} (" in text
+    lost = rates["afresh without popular"] - rates["afresh"]
+    assert f"| popular | {rates['afresh without popular']:.4f} | {lost:+.4f} |" in text
+    assert f"| ml-100k | HR@10 | 0.26 | {rates['afresh']:.3f} | " in text
+    assert "| ml-1m | HR@10 | 0.29 | - | not measured |" in text
+    assert "200 events of 20 users" in text
+
+
+def test_a_goal_is_met_from_its_figure_on() -> None:
+    def ranker(hit_rate: float) -> dict[str, Any]:
+        return {"all": {"hr": {"mean": hit_rate}}, "slices": {"cold": {}}}
+
+    sets = {"films": {"rankers": {"afresh": ranker(0.3), "popularity": ranker(0.1), "isgd": ranker(0.4)}}}
+    rows = quality_report.goal_table(sets)
+    assert "| films | × popularity | 1.5 | 3.000 | met, by +100.0% |" in rows
+    assert "| films | × best baseline | 1 | 0.750 | missed, by -25.0% |" in rows
+
+
+def test_measuring_one_ranker_anew_keeps_the_others() -> None:
+    results = measured("popularity", "item_knn")
+    before = results["sets"]["ml-100k"]["rankers"]["item_knn"]
+    job = Job("ml-100k", "popularity")
+    keep(results, job, measure(job))
+    assert list(results["sets"]["ml-100k"]["rankers"]) == ["popularity", "item_knn"]
+    assert results["sets"]["ml-100k"]["rankers"]["item_knn"] is before
+
+
+def test_a_set_is_measured_by_every_ranker_and_one_of_them_without_each_scorer() -> None:
+    assert {job.ranker for job in jobs(["films"], [])} == {"afresh", NO_TEXT, *quality.BASELINES}
+    assert len(jobs(["ml-100k"], [])) == len(jobs(["films"], [])) + len(scorers.NAMES)
+    assert jobs(["films", "ml-1m"], ["sasrec"]) == [Job("films", "sasrec"), Job("ml-1m", "sasrec")]
+
+
+def test_a_ranker_that_nobody_knows_is_refused(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    with pytest.raises(SystemExit):
+        quality.main(["--only", "guessing", "--results", str(tmp_path)])
+    assert "no ranker is called guessing" in capsys.readouterr().err
