@@ -21,4 +21,4 @@ def test_every_event_is_counted_once_and_every_list_shown_through_every_fault(
         report = Trial(pipeline, SEED, RATE, DOWN_SECONDS, print).run(short(SEED), float("inf"))
     print(report.summary())
     assert report.failures == [], report.summary()
-    assert report.audit.events > 0
+    assert report.ledger.events.accepted > 0

@@ -11,8 +11,10 @@ from typing import Any
 import msgspec
 from redis.exceptions import RedisError
 
+from deploy.ledger import Report as Ledger
+from deploy.ledger import audit
+from deploy.ledger.lists import LISTS, POPULAR
 from state.lists import UserList
-from tests.chaos.audit import Audit, audit, backlog
 from tests.chaos.faults import FAULTS, Fault, Scene
 from tests.chaos.load import Load
 from tests.chaos.pipeline import Pipeline
@@ -23,8 +25,8 @@ READY_SECONDS = 90.0
 """When a worker that is not ready again counts as hanging. The goal is 30 s on a machine with nothing else to do."""
 
 ANSWER_SECONDS = 120.0
-BACKLOG_SECONDS = 240.0
-LISTS_SECONDS = 60.0
+SETTLE_SECONDS = 300.0
+"""Longest wait at the end until the backlog is worked off and all lists are of the last state."""
 
 POLL_SECONDS = 0.1
 
@@ -48,7 +50,7 @@ class Report:
     outcomes: list[Outcome] = field(default_factory=list)
     failures: list[str] = field(default_factory=list)
     ends: list[str] = field(default_factory=list)
-    audit: Audit = field(default_factory=Audit)
+    ledger: Ledger = field(default_factory=Ledger)
 
     @property
     def slowest(self) -> float:
@@ -57,14 +59,19 @@ class Report:
 
     def summary(self) -> str:
         """The figures, a line each."""
+        events = self.ledger.events
+        wrong = {
+            name: tally.wrong + tally.missing + tally.surplus for name, tally in self.ledger.tallies.items()
+        }
+        lists = wrong.pop(LISTS, 0) + wrong.pop(POPULAR, 0)
         lines = [
             f"seed              {self.seed}",
             f"faults            {sum(len(outcome.faults) for outcome in self.outcomes)}",
-            f"events            {self.audit.events}",
-            f"lost              {self.audit.lost}",
-            f"doubled           {self.audit.doubled}",
-            f"rows wrong        {self.audit.rows_wrong}",
-            f"stale lists       {self.audit.lists_stale}",
+            f"events            {events.total}",
+            f"lost              {events.missing + events.refused - events.dead_letters}",
+            f"doubled           {events.twice}",
+            f"rows wrong        {sum(wrong.values())}",
+            f"stale lists       {lists}",
             f"ended by itself   {len(self.ends)}",
             f"slowest recovery  {self.slowest:.1f} s",
             f"failures          {len(self.failures)}",
@@ -164,16 +171,9 @@ class Trial:
 
     def _settle(self) -> None:
         """Wait until nothing is left to do, and count."""
-        settings = self._pipeline.settings
-        self._wait(lambda: backlog(settings) == 0, BACKLOG_SECONDS, "the backlog to be worked off")
-        deadline = time.monotonic() + LISTS_SECONDS
-        while True:
-            found = self.report.audit = audit(settings)
-            if found.clean or time.monotonic() > deadline:
-                break
-            self._pipeline.sleep(2.0)
-        for detail in found.details[:20]:
-            self._fail(detail)
+        found = self.report.ledger = audit(self._pipeline.settings, wait_seconds=SETTLE_SECONDS)
+        for difference in found.differences:
+            self._fail(difference)
 
     def _wait(self, done: Callable[[], bool], seconds: float, what: str) -> None:
         deadline = time.monotonic() + seconds
