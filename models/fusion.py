@@ -9,7 +9,6 @@ the candidates at the head of the list that was served, of which the item taken 
 from __future__ import annotations
 
 import struct
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -45,42 +44,36 @@ CONTEXT = ("always", "history", "gap", "same_moment")
 _HEADER = struct.Struct("<5q")
 
 
-def features(blocks: Sequence[Floats], users: int) -> Floats:
-    """Make two features of every score: log(x / mean + floor) and (x / max)**0.5, over the items of a user.
+def features(scores: Floats) -> Floats:
+    """Make two features of every score: log(x / mean + floor) and (x / max)**0.5, over a user's candidates.
 
     The logarithm tells the many poor candidates apart, the root the few good ones. A softmax is blind to what
     is added to all candidates of a user, so the features are not centred.
 
     Parameters
     ----------
-    blocks
-        Scores of some scorers each, not below 0, shape (s, U, N), or (s, 1, N) where all users have the same.
-        NaN and what is below 0 count as 0, infinity as the limit.
-    users
-        U.
+    scores
+        Scores of candidates, not below 0, shape (S, C). NaN and what is below 0 count as 0, infinity as the limit.
 
     Returns
     -------
-    Shape (U, 2 S, N): the two of the first scorer, the two of the second, ...; 0 for a scorer that scores
+    Shape (C, 2 S): the two of the first scorer, the two of the second, ...; 0 for a scorer that scores
     nothing for a user.
+
+    Examples
+    --------
+    >>> features(np.array([[0, 1, 4]], np.float32))[:, 1].tolist()
+    [0.0, 0.5, 1.0]
     """
-    scorers, items = sum(len(block) for block in blocks), blocks[0].shape[2]
-    pairs = np.empty((users, scorers, FEATURES_PER_SCORER, items), np.float32)
-    for place, scores in enumerate(scores for block in blocks for scores in block):
-        pairs[:, place] = _pair(scores)
-    return pairs.reshape(users, scorers * FEATURES_PER_SCORER, items)
-
-
-def _pair(scores: Floats) -> Floats:
-    """Two features of one scorer, shape (U or 1, 2, N)."""
-    pair = np.empty((len(scores), FEATURES_PER_SCORER, scores.shape[1]), np.float32)
+    count = max(scores.shape[1], 1)
     usable = np.fmin(np.fmax(scores, np.float32(0)), SCORE_LIMIT)
-    mean = usable.sum(axis=1, keepdims=True) / np.float32(max(scores.shape[1], 1))
+    mean = usable.sum(axis=1, keepdims=True) / np.float32(count)
     largest = usable.max(axis=1, keepdims=True, initial=0)
-    np.log(usable * _inverse(mean) + LOG_FLOOR, out=pair[:, 0])
-    np.sqrt(usable * _inverse(largest), out=pair[:, 1])
-    pair[mean[:, 0] == 0] = 0
-    return pair
+    pairs = np.empty((scores.shape[1], len(scores), FEATURES_PER_SCORER), np.float32)
+    pairs[:, :, 0] = np.log(usable * _inverse(mean) + LOG_FLOOR).T
+    pairs[:, :, 1] = np.sqrt(usable * _inverse(largest)).T
+    pairs[:, mean[:, 0] == 0] = 0
+    return pairs.reshape(scores.shape[1], len(scores) * FEATURES_PER_SCORER)
 
 
 def _inverse(values: Floats) -> Floats:
@@ -93,7 +86,7 @@ def context(lengths: npt.NDArray[Any], gaps: npt.NDArray[Any]) -> Weights:
     Parameters
     ----------
     lengths
-        Events of the user so far, shape (U,).
+        Items that each user has taken so far, shape (U,).
     gaps
         Seconds between the last two of them, NaN where there is one or none, shape (U,).
 
@@ -114,18 +107,12 @@ def context(lengths: npt.NDArray[Any], gaps: npt.NDArray[Any]) -> Weights:
     return np.stack([np.ones(len(lengths)), length, gap, known & (seconds == 0)], axis=1).astype(np.float64)
 
 
-def fuse(weights: Weights, values: Floats) -> Floats:
-    """Return the final score of every item, shape (U, N), from weights (U, F) and features (U, F, N)."""
-    fused: Floats = np.matmul(weights[:, None, :].astype(np.float32), values)[:, 0, :]
-    return fused
-
-
 def parts(weights: Weights, values: Floats) -> Floats:
-    """Return what each scorer adds to the final score: (U, S, k), from features (U, 2 S, k) of k items."""
-    products = weights[:, :, None].astype(np.float32) * values
-    users, width, items = products.shape
-    pairs = products.reshape(users, width // FEATURES_PER_SCORER, FEATURES_PER_SCORER, items)
-    return np.asarray(pairs.sum(axis=2), np.float32)
+    """Return what each scorer adds to the final score: (C, S), from weights (2 S,) and features (C, 2 S)."""
+    products = (weights.astype(np.float32) * values).reshape(
+        len(values), len(weights) // FEATURES_PER_SCORER, FEATURES_PER_SCORER
+    )
+    return np.asarray(products.sum(axis=2), np.float32)
 
 
 class Fusion:

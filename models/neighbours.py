@@ -1,25 +1,19 @@
-"""Items that go together: who came before whom, counted with weights that know the time between them.
+"""Who came before whom, counted with weights that know the time between them.
 
-Row i holds S[i, a], how strongly item a came before item i; it is written by the owner of i alone. Both
-directions count when a list is made: with m the mass of a row,
-
-    sim(a, j) = (S[a, j] / ((m_a + c) (m_j + c))**p)**q + (S[j, a] / ((m_a + c) (m_j + c))**p)**q,
-
-cosine similarity at p = 0.5 (Sarwar et al. 2001, Item-based collaborative filtering), here per direction.
+Row i holds S[i, a], how strongly item a came before item i; it is written by the owner of i alone. What follows from
+all rows together is in ``models.relations``.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from models.rank import NONE, strongest
+from models.rank import strongest
 
 Keys = npt.NDArray[np.uint64]
-Indices = npt.NDArray[np.int32]
 Floats = npt.NDArray[np.float32]
 
 WEIGHT_LIMIT = np.float32(1e6)
@@ -65,33 +59,6 @@ class Kernel:
         by_lag = np.float32(self.decay) ** np.arange(ages.shape[-1], dtype=np.float32)
         by_age = np.exp(-np.maximum(ages, 0) / np.float32(self.timescale_seconds)) + np.float32(self.floor)
         return np.asarray(np.where(np.isnan(ages), 0, by_lag * by_age), np.float32)
-
-
-@dataclass(frozen=True)
-class Similarity:
-    """Normalisation of pair weights: constants p, c and q of the formula above.
-
-    Attributes
-    ----------
-    exponent
-        p; 0.5 is cosine, less favours popular items.
-    shrinkage
-        c; items with little mass are held back.
-    power
-        q; below 1 many weak neighbours count against few strong ones.
-    """
-
-    exponent: float
-    shrinkage: float
-    power: float
-
-    def scale(self, mass: npt.NDArray[np.floating[Any]]) -> Floats:
-        """(m + c)**(-p q), the part of an item in the similarity."""
-        return np.asarray((mass + self.shrinkage) ** (-self.exponent * self.power), np.float32)
-
-    def strengths(self, weights: Floats, mass: npt.NDArray[np.floating[Any]]) -> Floats:
-        """(S[i, a] (m_i + c)**(-p))**q of rows, shape (R, C); what is left to do is the part of a."""
-        return np.asarray(weights**self.power * self.scale(mass)[:, None], np.float32)
 
 
 def accumulate(keys: Keys, weights: Floats, new_keys: Keys, new_weights: Floats) -> None:
@@ -154,106 +121,3 @@ def _totals_at_first_place(keys: Keys, weights: Floats) -> Floats:
     totals = np.zeros(rows * columns, np.float32)
     totals[flat[starts]] = np.add.reduceat(weights.ravel()[flat], starts) if len(starts) else 0
     return totals.reshape(rows, columns)
-
-
-def transpose_rows(
-    reverse: Indices,
-    reverse_strengths: Floats,
-    rows: Indices,
-    before: Indices,
-    after: Indices,
-    strengths: Floats,
-) -> None:
-    """Follow changed rows in the lists of the other direction, in place.
-
-    Item i stands in the list of a when a is a neighbour of i. A list keeps its K strongest.
-
-    Parameters
-    ----------
-    reverse, reverse_strengths
-        The lists, shape (N, K); ``NONE`` marks an empty place, with strength 0.
-    rows
-        The distinct items whose rows changed, shape (R,).
-    before, after
-        Their neighbours before and after the change, shape (R, C); ``NONE`` for none.
-    strengths
-        Their strengths after it, of ``Similarity.strengths``, shape (R, C).
-    """
-    touched = np.unique(np.concatenate([before.ravel(), after.ravel()]))
-    touched = touched[touched != NONE]
-    changed = np.zeros(len(reverse) + 1, np.bool_)  # one more, for NONE
-    changed[rows] = True
-    lists, values = reverse[touched], reverse_strengths[touched]
-    stale = changed[lists]
-    lists[stale], values[stale] = NONE, 0
-    new_lists, new_values = _by_neighbour(touched, rows, after, strengths)
-    capacity = reverse.shape[1]
-    kept = strongest(np.concatenate([values, new_values], axis=1), capacity)
-    free, entrants = ~kept[:, :capacity], kept[:, capacity:]
-    lists[free], values[free] = new_lists[entrants], new_values[entrants]
-    reverse[touched], reverse_strengths[touched] = lists, values
-
-
-def _by_neighbour(
-    touched: Indices, rows: Indices, neighbours: Indices, strengths: Floats
-) -> tuple[Indices, Floats]:
-    """Entries of rows grouped by their neighbour, padded: shape (len(touched), longest)."""
-    source, column = np.nonzero(neighbours != NONE)
-    place = np.searchsorted(touched, neighbours[source, column])
-    order = np.argsort(place, kind="stable")
-    source, column, place = source[order], column[order], place[order]
-    starts = np.searchsorted(place, np.arange(len(touched)))
-    position = np.arange(len(place)) - starts[place]
-    width = int(position.max(initial=-1)) + 1
-    lists = np.full((len(touched), width), NONE, np.int32)
-    values = np.zeros((len(touched), width), np.float32)
-    lists[place, position] = rows[source]
-    values[place, position] = strengths[source, column]
-    return lists, values
-
-
-def scores(
-    history: Indices,
-    asked: Floats,
-    forward: tuple[Indices, Floats],
-    reverse: tuple[Indices, Floats],
-    scale: Floats,
-) -> Floats:
-    """Score every item by its similarity to the items of each user's history.
-
-    Parameters
-    ----------
-    history
-        Items of each user, shape (U, L); ``NONE`` for none.
-    asked
-        Weight of each of them by one kernel or several, shape (A, U, L).
-    forward, reverse
-        Neighbours (N, K) and their strengths: the rows, and the lists of ``transpose_rows``.
-    scale
-        ``Similarity.scale`` of every item, shape (N,).
-
-    Returns
-    -------
-    Shape (A, U, N).
-    """
-    users, places = np.nonzero(history != NONE)
-    items = history[users, places]
-    weights = asked[:, users, places]
-    by_row = _spread(users, items, weights, forward, len(history))
-    by_column = _spread(users, items, weights * scale[items], reverse, len(history))
-    return by_row * scale + by_column
-
-
-def _spread(
-    users: npt.NDArray[np.intp], items: Indices, weights: Floats, lists: tuple[Indices, Floats], n_users: int
-) -> Floats:
-    """Add weight times strength to every neighbour of the items asked: shape (A, n_users, N)."""
-    neighbours, strengths = lists
-    width = len(neighbours) + 1  # a column more, in front, takes what is added to NONE
-    places = (neighbours[items] + (users * width + 1)[:, None]).ravel()
-    known = strengths[items]
-    sums = [
-        np.bincount(places, (weight[:, None] * known).ravel(), n_users * width).reshape(n_users, width)
-        for weight in weights
-    ]
-    return np.stack(sums)[:, :, 1:].astype(np.float32)

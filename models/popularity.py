@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import numpy.typing as npt
 
-Counts = npt.NDArray[np.float64]
+Counts = npt.NDArray[np.floating[Any]]
 Times = npt.NDArray[np.int64]
 
 

@@ -11,12 +11,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from models import factors, scorers
+from models import scorers
 from state.marks import PARTITION_ROW_KEY
 from state.rows import Readable
 from state.tables import RowVersionError
 
-BEHAVIOUR_ROW_VERSION = 1
+BEHAVIOUR_ROW_VERSION = 2
 
 ROW = np.dtype(
     [
@@ -25,19 +25,22 @@ ROW = np.dtype(
         ("examples", "<u4"),
         ("mass", "<f4"),
         ("time", "<i8"),
-        ("counts", "<f8", (len(scorers.HALF_LIVES_MS),)),
-        ("keys", "<u8", (scorers.NEIGHBOURS,)),
-        ("weights", "<f4", (scorers.NEIGHBOURS,)),
-        ("factors", "<f4", (factors.WIDTH,)),
-        ("accumulator", "<f4"),
+        ("counts", "<f4", (len(scorers.HALF_LIVES_MS),)),
+        ("pairs", [("key", "<u8"), ("weight", "<f4")], (scorers.NEIGHBOURS,)),
     ]
 )
 """Layout of a row.
 
 ``number`` counts the items of a partition in the order in which they came; ``examples`` are the times that the item
-was taken; ``counts`` and ``time`` are those of ``models.popularity``; ``keys``, ``weights`` and ``mass`` those of
-``models.neighbours``; ``factors`` and ``accumulator`` those of ``models.factors``.
+was taken; ``counts`` and ``time`` are those of ``models.popularity``; ``pairs`` and ``mass`` those of
+``models.neighbours``. Packed, a row ends with its last neighbour.
 """
+
+PAIR_BYTES = ROW["pairs"].base.itemsize
+LEAST_BYTES = ROW.itemsize - scorers.NEIGHBOURS * PAIR_BYTES
+"""Length of a packed row without neighbours."""
+
+_LENGTHS = range(LEAST_BYTES, ROW.itemsize + 1, PAIR_BYTES)
 
 BehaviourArray = npt.NDArray[Any]
 """Array of ``ROW``."""
@@ -51,16 +54,15 @@ def unpack(packed: Iterable[bytes]) -> BehaviourArray:
     RowVersionError
         When another version of this program wrote a row.
     """
-    joined = b"".join(packed)
-    if len(joined) % ROW.itemsize:
+    rows = list(packed)
+    for version in {row[0] for row in rows if row}:
+        if version != BEHAVIOUR_ROW_VERSION:
+            raise RowVersionError(
+                f"An item's behaviour row has version {version}; this program knows {BEHAVIOUR_ROW_VERSION}."
+            )
+    if not all(len(row) in _LENGTHS for row in rows):
         raise RowVersionError("An item's behaviour row has a length that this program does not know.")
-    rows = np.frombuffer(joined, ROW)
-    newest = int(rows["version"].max(initial=BEHAVIOUR_ROW_VERSION))
-    if newest > BEHAVIOUR_ROW_VERSION:
-        raise RowVersionError(
-            f"An item's behaviour row has version {newest}; this program knows {BEHAVIOUR_ROW_VERSION}."
-        )
-    return rows
+    return np.frombuffer(b"".join(row.ljust(ROW.itemsize, b"\0") for row in rows), ROW)
 
 
 class BehaviourRows:
@@ -110,4 +112,7 @@ class BehaviourRows:
 
     def packed(self, number: int) -> bytes:
         """Row of an item, packed."""
-        return bytes(self.array[number].tobytes())
+        row = self.array[number]
+        neighbours = np.flatnonzero(row["pairs"]["key"])
+        length = LEAST_BYTES + PAIR_BYTES * (int(neighbours[-1]) + 1 if len(neighbours) else 0)
+        return bytes(row.tobytes()[:length])

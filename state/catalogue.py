@@ -1,21 +1,23 @@
 """The Catalogue: a worker's copy of every item's rows, as arrays that scoring works on.
 
 It follows the changelogs of behaviour and content (``streams.follow``) and is updated in place. Updates and scoring
-share one thread and neither awaits in between, so that a list never sees half a row and nothing is locked.
+share one thread and neither awaits in between, so that a list never sees half a row and nothing is locked. What
+follows from all rows together (``state.derived``) is derived from a snapshot, elsewhere, and then installed.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-from models import neighbours, popularity, scorers
+from models import popularity, relations, scorers
 from state import behaviour, content
 from state.content import ContentRow
+from state.derived import Derived, Snapshot, derive
 from state.embeddings import Embeddings
 from state.growing import Growing
 from state.keys import key_of
@@ -24,6 +26,11 @@ from state.marks import OWN_KEYS, PARTITION_ROW_KEY
 Latest = Mapping[bytes, bytes | None]
 
 NONE = -1
+
+TEXTS_AT_ONCE = 8192
+"""Texts whose nearest are found at a time: on a large catalogue all of them would take minutes."""
+
+_SNAPSHOT = ("keys", "available", "neighbours", "weights", "counts", "count_times", "akin", "likeness")
 
 
 class Known(NamedTuple):
@@ -43,13 +50,16 @@ class Catalogue:
     now
         Newest time of an event, in ms.
     version
-        Counts the updates.
+        Counts what changes lists: updates of rows, and what was derived from all of them.
     """
 
     def __init__(self) -> None:
         self.ids: list[str] = []
         self.now = 0
         self.version = 0
+        self._updates = 0
+        self._derived_updates = 0
+        self._heads = np.zeros((len(scorers.HALF_LIVES_MS), 0), np.int32)
         self._row: dict[int, int] = {}
         self._by_half: defaultdict[int, list[int]] = defaultdict(list)
         self._domains: list[str] = []
@@ -57,16 +67,20 @@ class Catalogue:
         self._arrays = Growing(
             available=((), np.bool_, False),
             domain=((), np.int32, NONE),
-            keys=((scorers.NEIGHBOURS,), np.uint64, 0),
+            keys=((), np.uint64, 0),
+            neighbour_keys=((scorers.NEIGHBOURS,), np.uint64, 0),
             neighbours=((scorers.NEIGHBOURS,), np.int32, NONE),
-            strengths=((scorers.NEIGHBOURS,), np.float32, 0),
-            reverse=((scorers.REVERSE_NEIGHBOURS,), np.int32, NONE),
-            reverse_strengths=((scorers.REVERSE_NEIGHBOURS,), np.float32, 0),
-            scale=((), np.float32, scorers.SIMILARITY.scale(np.zeros(1, np.float32))[0]),
-            factors=((behaviour.ROW["factors"].shape[0],), np.float32, 0),
-            counts=((len(scorers.HALF_LIVES_MS),), np.float64, 0),
-            count_times=((), np.int64, 0),
+            weights=((scorers.NEIGHBOURS,), np.float32, 0),
+            own_mass=((), np.float32, 0),
             examples=((), np.uint32, 0),
+            counts=((len(scorers.HALF_LIVES_MS),), np.float32, 0),
+            count_times=((), np.int64, 0),
+            related=((scorers.RELATED,), np.int32, NONE),
+            strengths=((scorers.RELATED,), np.float32, 0),
+            vectors=((relations.RANK,), np.float32, 0),
+            mass=((), np.float32, 0),
+            akin=((scorers.AKIN,), np.int32, NONE),
+            likeness=((scorers.AKIN,), np.float32, 0),
         )
 
     def __len__(self) -> int:
@@ -103,25 +117,65 @@ class Catalogue:
         domain = np.where(self.available, self._arrays["domain"], NONE)
         return {name: np.flatnonzero(domain == number) for number, name in enumerate(self._domains)}
 
-    def popularity(self) -> npt.NDArray[np.float64]:
+    def popularity(self) -> npt.NDArray[np.floating[Any]]:
         """Decayed counts as of ``now``, shape (N,)."""
-        arrays = self.arrays()
-        return popularity.decayed(arrays.counts, arrays.count_times, self.now, scorers.HALF_LIVES_MS)[:, 0]
+        of = self._arrays
+        return popularity.decayed(of["counts"], of["count_times"], self.now, scorers.HALF_LIVES_MS)[:, 0]
 
-    def arrays(self) -> scorers.CatalogueArrays:
+    def items(self) -> scorers.Items:
         """Everything that the scorers read, as views of the rows in use."""
         of = self._arrays
-        return scorers.CatalogueArrays(
-            neighbours=of["neighbours"],
-            strengths=of["strengths"],
-            reverse=of["reverse"],
-            reverse_strengths=of["reverse_strengths"],
-            scale=of["scale"],
-            factors=of["factors"],
+        return scorers.Items(
+            available=of["available"],
+            keys=of["keys"],
+            domain=of["domain"],
+            examples=of["examples"],
             counts=of["counts"],
             count_times=of["count_times"],
             embeddings=self._embeddings.matrix(len(self)),
+            related=of["related"],
+            strengths=of["strengths"],
+            vectors=of["vectors"],
+            mass=of["mass"],
+            akin=of["akin"],
+            likeness=of["likeness"],
+            heads=self._heads,
         )
+
+    def snapshot(self) -> Snapshot:
+        """Everything that the rest is derived from, as views of the rows in use."""
+        changed, waiting = self._embeddings.take_changed(len(self), TEXTS_AT_ONCE)
+        return Snapshot(
+            updates=self._updates,
+            now_ms=self.now,
+            mass=self._arrays["own_mass"],
+            embeddings=self._embeddings.matrix(len(self)),
+            changed=changed,
+            waiting=waiting,
+            **{name: self._arrays[name] for name in _SNAPSHOT},
+        )
+
+    def install(self, derived: Derived) -> None:
+        """Take in what was derived from a snapshot; items that came since wait for the next."""
+        of, rows = self._arrays, slice(0, len(derived.akin))
+        of["related"][rows] = derived.relations.related
+        of["strengths"][rows] = derived.relations.strengths
+        of["vectors"][rows] = derived.relations.vectors
+        of["mass"][rows] = derived.relations.mass
+        of["akin"][rows] = derived.akin
+        of["likeness"][rows] = derived.likeness
+        self._heads = derived.heads
+        self._derived_updates = derived.updates
+        self.version += 1
+
+    def is_outdated(self) -> bool:
+        """Whether rows have changed since what follows from all of them was derived."""
+        return self._derived_updates != self._updates or self._embeddings.changed
+
+    def derive(self) -> None:
+        """Derive everything that follows from all rows, here and now."""
+        while self.is_outdated():
+            self.install(derive(self.snapshot()))
 
     def _place(self, key: int, name: str = "") -> int:
         """Row of an item; a new one if nobody has named it yet."""
@@ -131,9 +185,14 @@ class Catalogue:
             self.ids.append(name)
             self._by_half[key & 0xFFFFFFFF].append(row)
             self._arrays.reach(len(self.ids))
+            self._arrays["keys"][row] = key
         elif name and not self.ids[row]:
             self.ids[row] = name
         return row
+
+    def _updated(self) -> None:
+        self.version += 1
+        self._updates += 1
 
     def apply_behaviour(self, latest: Latest) -> None:
         """Take in behaviour rows, by item id."""
@@ -143,32 +202,26 @@ class Catalogue:
         packed = behaviour.unpack(changed.values())
         names = [key.decode() for key in changed]
         rows = np.array([self._place(key_of(name), name) for name in names], np.int32)
-        self._relate(rows, packed)
+        self._relate(rows, packed["pairs"])
         arrays = self._arrays
-        arrays["factors"][rows] = packed["factors"]
+        arrays["own_mass"][rows] = packed["mass"]
+        arrays["examples"][rows] = packed["examples"]
         arrays["counts"][rows] = packed["counts"]
         arrays["count_times"][rows] = packed["time"]
-        arrays["examples"][rows] = packed["examples"]
         self.now = max(self.now, int(packed["time"].max()))
-        self.version += 1
+        self._updated()
 
-    def _relate(self, rows: npt.NDArray[np.int32], packed: behaviour.BehaviourArray) -> None:
-        """Take in the neighbours of some rows, in both directions."""
-        keys = packed["keys"]
-        new = keys != self._arrays["keys"][rows]
+    def _relate(self, rows: npt.NDArray[np.int32], pairs: npt.NDArray[np.void]) -> None:
+        """Take in the neighbours of some rows."""
+        keys = pairs["key"]
+        new = keys != self._arrays["neighbour_keys"][rows]
         placed = np.array([NONE if key == 0 else self._place(key) for key in keys[new].tolist()], np.int32)
         arrays = self._arrays
-        before = arrays["neighbours"][rows]
-        after = before.copy()
+        after = arrays["neighbours"][rows]
         after[new] = placed
-        arrays["keys"][rows] = keys
-        strengths = scorers.SIMILARITY.strengths(packed["weights"], packed["mass"])
-        neighbours.transpose_rows(
-            arrays["reverse"], arrays["reverse_strengths"], rows, before, after, strengths
-        )
+        arrays["neighbour_keys"][rows] = keys
         arrays["neighbours"][rows] = after
-        arrays["strengths"][rows] = strengths
-        arrays["scale"][rows] = scorers.SIMILARITY.scale(packed["mass"])
+        arrays["weights"][rows] = pairs["weight"]
 
     def apply_content(self, latest: Latest) -> None:
         """Take in content rows, by item id; None makes an item unavailable."""
@@ -182,7 +235,7 @@ class Catalogue:
                 self._embeddings.drop(row)
             else:
                 self._describe(row, content.unpack(packed))
-        self.version += 1
+        self._updated()
 
     def _describe(self, row: int, described: ContentRow) -> None:
         if described.domain not in self._domains:

@@ -26,6 +26,8 @@ class Embeddings:
         self._matrices: dict[Encoder, Growing] = {}
         self._encoder: dict[int, Encoder] = {}
         self._counts: Counter[Encoder] = Counter()
+        self._changed: set[int] = set()
+        self._shown: Encoder | None = None
 
     def put(self, row: int, encoder: Encoder, vector: npt.NDArray[np.floating]) -> None:
         """Set the embedding of a row, in place of any other."""
@@ -35,6 +37,7 @@ class Embeddings:
         matrix = self._matrices[encoder]
         matrix.reach(row + 1)
         matrix["vectors"][row] = vector
+        self._changed.add(row)
         self._encoder[row] = encoder
         self._counts[encoder] += 1
 
@@ -45,17 +48,45 @@ class Embeddings:
             return
         self._counts[encoder] -= 1
         self._matrices[encoder]["vectors"][row] = 0
+        self._changed.add(row)
         if not self._counts[encoder]:
             del self._matrices[encoder], self._counts[encoder]
 
     def matrix(self, rows: int) -> Floats:
         """Embeddings of the first ``rows`` rows, zeros where there is none, shape (rows, e)."""
-        if not self._counts:
+        encoder = self._leading()
+        if encoder is None:
             return np.zeros((rows, 1), np.float32)
-        (encoder, _), *_ = self._counts.most_common(1)
         matrix = self._matrices[encoder]
         matrix.reach(rows)
         return matrix["vectors"][:rows]
+
+    def _leading(self) -> Encoder | None:
+        """Encoder that has read the most items; of equal ones that of lower name and version."""
+        return min(self._counts, key=lambda encoder: (-self._counts[encoder], encoder), default=None)
+
+    @property
+    def changed(self) -> bool:
+        """Whether vectors have changed that ``take_changed`` has not given yet."""
+        return bool(self._changed) or self._leading() != self._shown
+
+    def take_changed(self, rows: int, limit: int) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.bool_]]:
+        """Mark, of the first ``rows`` rows, those whose vector in ``matrix`` changed since this was asked.
+
+        Returns
+        -------
+        The rows that changed, and those of them that wait because they are more than ``limit``: they will be given
+        again. Both of shape (rows,).
+        """
+        if self._leading() != self._shown:
+            self._shown = self._leading()
+            self._changed.update(range(rows))
+        changed = sorted(self._changed)
+        marks = np.zeros((2, rows), np.bool_)
+        marks[0, changed] = True
+        marks[1, changed[limit:]] = True
+        self._changed = set(changed[limit:])
+        return marks[0], marks[1]
 
     def count(self, among: npt.NDArray[np.bool_]) -> int:
         """Rows marked in ``among`` that have an embedding."""

@@ -9,8 +9,11 @@ Scalar = str | int | float | bool
 POSITIVE: frozenset[str] = frozenset({"view", "click", "add_to_cart", "purchase", "rating", "like"})
 """Types that say a user took an item: they make a training example."""
 
-SEEN: frozenset[str] = POSITIVE | {"dislike"}
-"""Types after which an item is left out of its user's lists."""
+REFUSED: frozenset[str] = frozenset({"dislike"})
+"""Types after which an item is left out of its user's lists, even where those taken are not."""
+
+SEEN: frozenset[str] = POSITIVE | REFUSED
+"""Types after which an item is left out of its user's lists where nothing is taken twice."""
 
 
 class Interaction(Struct, frozen=True, array_like=True):
@@ -50,8 +53,8 @@ class Example(Struct, frozen=True, array_like=True):
         Keys of the user's items before this one, newest first; uint64, little-endian, shape (n,).
     times
         When each of them was taken, in seconds since 1970; uint32, shape (n,).
-    vectors
-        The user's short- and long-term vectors before this item; float32, shape (2, d).
+    taken
+        Items that the user had taken before this one, however long ago.
     """
 
     source: int
@@ -61,4 +64,4 @@ class Example(Struct, frozen=True, array_like=True):
     time: int
     history: bytes
     times: bytes
-    vectors: bytes
+    taken: int

@@ -5,18 +5,16 @@ A row never looks at the catalogue, so that it can be recomputed, bit by bit, fr
 
 from __future__ import annotations
 
-from functools import lru_cache
-
 import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from models import factors, scorers
+from models import scorers
 from state.keys import Keys, key_of
-from state.records import POSITIVE, SEEN, Example, Interaction
+from state.records import POSITIVE, REFUSED, Example, Interaction
 from state.tables import RowVersionError
 
-USER_ROW_VERSION = 1
+USER_ROW_VERSION = 2
 
 HISTORY = scorers.HISTORY
 """Items remembered in order, newest first."""
@@ -25,7 +23,7 @@ RECENT_EVENTS = 32
 """Event ids remembered, so that an event that a producer sends twice under two offsets counts once."""
 
 SEEN_LIMIT = 4096
-"""Items left out of the user's lists, the newest first."""
+"""Items taken before the history, or refused, that are remembered, the newest first."""
 
 DOMAIN_LIMIT = 100
 """Domains counted; producers choose their names, and a row must fit into a record batch."""
@@ -52,11 +50,13 @@ class UserRow(msgspec.Struct, array_like=True):
         Keys (uint64) of the items taken, newest first, and when (uint32, seconds since 1970).
     events
         Keys (uint64) of the newest events.
+    taken
+        Items taken in all.
     seen
-        Lower halves (uint32) of the keys of items to leave out, newest first. Among n items seen, an unseen one is
-        left out by mistake with probability n / 2³².
-    vectors
-        Short- and long-term vectors, float32, shape (2, d).
+        Lower halves (uint32) of the keys of items taken that have left the history, newest first. Among n items
+        remembered so, another one is taken for seen by mistake with probability n / 2³².
+    refused
+        The same of items disliked.
     domains
         Interactions by domain, of the first ``DOMAIN_LIMIT`` domains.
     """
@@ -69,8 +69,9 @@ class UserRow(msgspec.Struct, array_like=True):
     items: bytes = b""
     times: bytes = b""
     events: bytes = b""
+    taken: int = 0
     seen: bytes = b""
-    vectors: bytes = b""
+    refused: bytes = b""
     domains: dict[str, int] = {}
 
     def knows(self, event_key: bytes) -> bool:
@@ -98,14 +99,12 @@ class UserRow(msgspec.Struct, array_like=True):
         if domain in self.domains or len(self.domains) < DOMAIN_LIMIT:
             self.domains[domain] = self.domains.get(domain, 0) + 1
 
-    def leave_out(self, item_key: bytes) -> None:
+    def refuse(self, item_key: bytes) -> None:
         """Leave an item out of the user's lists from now on."""
-        half = item_key[:_SEEN_BYTES]
-        if _index(self.seen, half) < 0:
-            self.seen = (half + self.seen)[: SEEN_LIMIT * _SEEN_BYTES]
+        self.refused = _remember(self.refused, item_key)
 
-    def take(self, item_key: bytes, time: int, code: npt.NDArray[np.float32]) -> None:
-        """Fold in an item taken: history and vectors.
+    def take(self, item_key: bytes, time: int) -> None:
+        """Fold in an item taken.
 
         Parameters
         ----------
@@ -113,13 +112,20 @@ class UserRow(msgspec.Struct, array_like=True):
             Key of the item, 8 bytes.
         time
             When, in ms.
-        code
-            Code of the item, float32, shape (d,); see ``models.factors.item_codes``.
         """
+        oldest = self.items[(HISTORY - 1) * _KEY_BYTES :]
+        if oldest:
+            self.seen = _remember(self.seen, oldest)
         self.items = (item_key + self.items)[: HISTORY * _KEY_BYTES]
         seconds = min(max(time // 1000, 0), 0xFFFFFFFF).to_bytes(_TIME_BYTES, "little")
         self.times = (seconds + self.times)[: HISTORY * _TIME_BYTES]
-        self.vectors = factors.fold(vectors_of(self), code).tobytes()
+        self.taken += 1
+
+
+def _remember(packed: bytes, item_key: bytes) -> bytes:
+    """Put the lower half of a key in front, if it is not there yet."""
+    half = item_key[:_SEEN_BYTES]
+    return packed if _index(packed, half) >= 0 else (half + packed)[: SEEN_LIMIT * _SEEN_BYTES]
 
 
 def fold(row: UserRow, interaction: Interaction, source: int, offset: int) -> Example | None:
@@ -138,7 +144,7 @@ def fold(row: UserRow, interaction: Interaction, source: int, offset: int) -> Ex
     -------
     What there is to learn from it: the user just before, and the item taken. None if no item was taken.
     """
-    item_key, code = _item(interaction.item)
+    item_key = packed_key(interaction.item)
     example = None
     if interaction.type in POSITIVE:
         example = Example(
@@ -149,21 +155,14 @@ def fold(row: UserRow, interaction: Interaction, source: int, offset: int) -> Ex
             time=interaction.time,
             history=row.items,
             times=row.times,
-            vectors=row.vectors,
+            taken=row.taken,
         )
-        row.take(item_key, interaction.time, code)
-    if interaction.type in SEEN:
-        row.leave_out(item_key)
+        row.take(item_key, interaction.time)
+    if interaction.type in REFUSED:
+        row.refuse(item_key)
     event_key = packed_key(interaction.event)
     row.note(interaction.event, event_key, interaction.time, interaction.received, interaction.domain)
     return example
-
-
-@lru_cache(maxsize=262_144)
-def _item(name: str) -> tuple[bytes, npt.NDArray[np.float32]]:
-    """Key (8 bytes) and code (float32, shape (d,)) of an item."""
-    key = packed_key(name)
-    return key, factors.item_codes(np.frombuffer(key, "<u8"))[0]
 
 
 def _index(packed: bytes, key: bytes) -> int:
@@ -186,12 +185,17 @@ def unpack(packed: bytes | None) -> UserRow:
     Raises
     ------
     RowVersionError
-        When a newer version of this program wrote the row.
+        When another version of this program wrote the row.
     """
     if packed is None:
         return UserRow()
-    row = _decoder.decode(packed)
-    if row.version > USER_ROW_VERSION:
+    try:
+        row = _decoder.decode(packed)
+    except msgspec.ValidationError as error:
+        raise RowVersionError(
+            f"A user's row has a layout that this program does not know ({error}); it knows {USER_ROW_VERSION}."
+        ) from error
+    if row.version != USER_ROW_VERSION:
         raise RowVersionError(
             f"A user's row has version {row.version}; this program knows {USER_ROW_VERSION}."
         )
@@ -214,14 +218,10 @@ def ages_of(row: UserRow) -> npt.NDArray[np.float32]:
     return np.asarray(np.maximum(times[:1] - times, 0), np.float32)
 
 
-def seen_of(row: UserRow) -> npt.NDArray[np.uint32]:
-    """Lower halves of the keys of items to leave out; uint32, shape (n,)."""
-    return np.frombuffer(row.seen, "<u4")
-
-
-def vectors_of(row: UserRow) -> npt.NDArray[np.float32]:
-    """Short- and long-term vectors; float32, shape (2, d), zeros for a new user."""
-    if not row.vectors:
-        return np.zeros((2, factors.DIMENSIONS), np.float32)
-    vectors: npt.NDArray[np.float32] = np.frombuffer(row.vectors, "<f4")
-    return vectors.reshape(2, factors.DIMENSIONS)
+def left_out_of(row: UserRow, *, own: bool) -> npt.NDArray[np.uint32]:
+    """Lower halves of the keys of items to leave out: those refused and, if ``own``, taken; uint32, shape (n,)."""
+    refused: npt.NDArray[np.uint32] = np.frombuffer(row.refused, "<u4")
+    if not own:
+        return refused
+    taken = np.frombuffer(row.items, "<u4")[::2]
+    return np.concatenate([taken, np.frombuffer(row.seen, "<u4"), refused])

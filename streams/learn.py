@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import faust
 
 from state.behaviour import ROW, BehaviourRows
-from state.learning import learn, rows_of_steps
+from state.learning import learn
 from state.records import Example
 from state.tables import CHANGE_BYTES, Change, RunTable
 from streams import metrics
@@ -45,11 +45,8 @@ class Learn:
 
     def _learn(self, change: Change, examples: Sequence[Example], partition: int) -> None:
         rows = self._behaviour(partition)
-        learned = learn(rows, change.stage, examples, partition)
-        change.stage = learned.pending
-        for number in learned.moved:
+        for number in learn(rows, examples):
             change.put(rows.ids[number], rows.packed(number))
-        metrics.NOT_FINITE.labels("factors").inc(learned.refused)
 
     def _behaviour(self, partition: int) -> BehaviourRows:
         generation, rows = self._rows.get(partition, (-1, None))
@@ -66,8 +63,7 @@ class Learn:
         items: set[str] = set()
         longest_id = self._behaviour(partition).longest_id
         while position < len(records):
-            rows = len(items) + rows_of_steps(len(examples))
-            if rows * (ROW.itemsize + longest_id) > CHANGE_BYTES:
+            if (len(items) + 1) * (ROW.itemsize + longest_id) > CHANGE_BYTES:
                 break
             example = example_decoder.decode(records[position].value)
             if change.marks.count(self._topics.interactions.name, example.source, example.offset):

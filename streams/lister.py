@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from models import fusion, rank, scorers
 from models.fusion import Fusion
+from models.places import Numbering
 from state import users
 from state.catalogue import NONE, Catalogue
 from state.lists import ListItem, PopularItem, PopularList, UserList, timestamp
@@ -59,28 +60,31 @@ class Marked:
 
 @dataclass(frozen=True)
 class Scored:
-    """Every item of the Catalogue as it stands for each of U users.
+    """The candidates of a user's list.
 
     Attributes
     ----------
+    candidates
+        Catalogue rows, in the order of the items' keys, shape (C,).
     features
-        What the scorers say, float32, shape (U, F, N).
-    situations
-        Context of each user, shape (U, 4).
+        What the scorers say, float32, shape (C, F).
+    situation
+        Context of the user, shape (4,).
     weights
-        Of the features, shape (U, F).
+        Of the features, shape (F,).
     excluded
-        Items that a user's list may not hold, shape (U, N).
+        Catalogue rows that the list may not hold, whatever they score.
     """
 
+    candidates: npt.NDArray[np.int32]
     features: npt.NDArray[np.float32]
-    situations: npt.NDArray[np.float64]
+    situation: npt.NDArray[np.float64]
     weights: npt.NDArray[np.float64]
-    excluded: npt.NDArray[np.bool_]
+    excluded: npt.NDArray[np.int32]
 
     def fused(self) -> npt.NDArray[np.float32]:
-        """Final score of every item, shape (U, N)."""
-        return fusion.fuse(self.weights, self.features)
+        """Return the final score of every candidate, shape (C,)."""
+        return np.asarray(self.features @ self.weights.astype(np.float32))
 
 
 class Lister:
@@ -92,6 +96,8 @@ class Lister:
         What to choose from.
     size
         Items in a list.
+    repeats
+        Whether lists may hold what their users have taken before.
     now
         Clock, seconds since 1970.
     without
@@ -102,67 +108,70 @@ class Lister:
         self,
         catalogue: Catalogue,
         size: int,
+        *,
+        repeats: bool = False,
         now: Callable[[], float] = time.time,
         without: Collection[str] = (),
     ) -> None:
         self._catalogue = catalogue
         self._size = size
+        self._repeats = repeats
         self._now = now
         self._without = without
+        self._numbering = Numbering()
 
     def make(self, marked: Sequence[Marked], learned: Sequence[Fusion]) -> list[tuple[UserList, Served]]:
         """Make the lists of some users, each with the fusion of the user's partition."""
         if not self._catalogue.available.any():
             return [(self._list(each, NOTHING_SERVED, NO_WEIGHTS), NOTHING_SERVED) for each in marked]
-        scored = self.score(marked, learned)
+        return [self._make(each, fused) for each, fused in zip(marked, learned, strict=True)]
+
+    def _make(self, marked: Marked, learned: Fusion) -> tuple[UserList, Served]:
+        scored = self.score(marked.row, learned)
         depth = max(fusion.CANDIDATES, self._size)
-        candidates = rank.top(scored.fused(), scored.excluded, depth)
-        by_popularity = np.argsort(-self._catalogue.popularity(), kind="stable").astype(np.int32)
-        made = []
-        for u, each in enumerate(marked):
-            chosen = candidates[u][candidates[u] != NONE]
-            features = np.ascontiguousarray(scored.features[u][:, chosen].T)
-            popular = by_popularity[~scored.excluded[u, by_popularity]][:LIST_LENGTH]
-            listed = chosen[: self._size]
-            served = Served(chosen, features, scored.situations[u], listed, popular, learned[u].examples)
-            made.append((self._list(each, served, scored.weights[u]), served))
-        return made
-
-    def score(self, marked: Sequence[Marked], learned: Sequence[Fusion]) -> Scored:
-        """Score every item for some users, each with the fusion of the user's partition."""
-        batch = self._users(marked)
-        values = fusion.features(scorers.score(batch, self._catalogue.arrays(), self._without), len(marked))
-        situations = fusion.context(batch.lengths, batch.ages[:, 1])
-        weights = np.stack([each.weights(situations[u : u + 1])[0] for u, each in enumerate(learned)])
-        return Scored(values, situations, weights, self._excluded(marked))
-
-    def _users(self, marked: Sequence[Marked]) -> scorers.Users:
-        width = scorers.ASKED
-        keys = np.zeros((len(marked), width), np.uint64)
-        ages = np.full((len(marked), width), np.nan, np.float32)
-        lengths = np.zeros(len(marked), np.int64)
-        for u, each in enumerate(marked):
-            history = users.history_of(each.row)
-            lengths[u] = len(history)
-            keys[u, : len(history)] = history[:width]
-            ages[u, : len(history)] = users.ages_of(each.row)[:width]
-        return scorers.Users(
-            history=np.where(keys != 0, self._catalogue.rows_of(keys), NONE).astype(np.int32),
-            ages=ages,
-            vectors=np.stack([users.vectors_of(each.row) for each in marked]),
-            lengths=lengths,
-            now_ms=self._catalogue.now,
+        (best,) = rank.top(scored.fused()[None], np.zeros(len(scored.candidates), np.bool_), depth)
+        best = best[best != NONE]
+        chosen = scored.candidates[best]
+        served = Served(
+            chosen,
+            scored.features[best],
+            scored.situation,
+            chosen[: self._size],
+            self._popular(scored.excluded),
+            learned.examples,
         )
+        return self._list(marked, served, scored.weights), served
 
-    def _excluded(self, marked: Sequence[Marked]) -> npt.NDArray[np.bool_]:
-        excluded = np.tile(~self._catalogue.available, (len(marked), 1))
-        for u, each in enumerate(marked):
-            excluded[u, self._catalogue.rows_of_halves(users.seen_of(each.row).tolist())] = True
-        return excluded
+    def score(self, row: UserRow, learned: Fusion) -> Scored:
+        """Score the candidates of a user's list."""
+        user = self._user(row)
+        asked = scorers.Asked(user, self._catalogue.items(), self._numbering)
+        excluded = self._excluded(row)
+        candidates = scorers.candidates(asked, excluded)
+        features = fusion.features(scorers.score(asked, candidates, self._without))
+        gap = user.ages[1] if len(user.ages) > 1 else np.nan
+        (situation,) = fusion.context(np.array([user.taken]), np.array([gap]))
+        (weights,) = learned.weights(situation[None])
+        return Scored(candidates, features, situation, weights, excluded)
+
+    def _user(self, row: UserRow) -> scorers.User:
+        history = self._catalogue.rows_of(users.history_of(row))
+        return scorers.User(history, users.ages_of(row), row.taken, self._catalogue.now)
+
+    def _excluded(self, row: UserRow) -> npt.NDArray[np.int32]:
+        halves = users.left_out_of(row, own=not self._repeats)
+        return np.array(self._catalogue.rows_of_halves(halves.tolist()), np.int32)
+
+    def _popular(self, excluded: npt.NDArray[np.int32]) -> npt.NDArray[np.int32]:
+        """What a list of the most popular items would be."""
+        items = self._catalogue.items()
+        head = items.heads[0]
+        left = head[items.available[head] & ~np.isin(head, excluded)]
+        return np.asarray(left[:LIST_LENGTH])
 
     def _list(self, marked: Marked, served: Served, weights: npt.NDArray[np.float64]) -> UserList:
-        (parts,) = fusion.parts(weights[None], served.features[: self._size].T[None])
-        rounded = np.round(parts.T.astype(np.float64), DIGITS)
+        parts = fusion.parts(weights, served.features[: self._size])
+        rounded = np.round(parts.astype(np.float64), DIGITS)
         scores = np.round(rounded.sum(axis=1), DIGITS).tolist()
         items = [
             ListItem(self._catalogue.ids[row], score, dict(zip(scorers.NAMES, part, strict=True)))
@@ -176,9 +185,11 @@ class Lister:
     def popular(self) -> list[PopularList]:
         """Make the popular list of every domain."""
         counts = self._catalogue.popularity()
+        keys = self._catalogue.items().keys
         made_at = timestamp(self._now())
         lists = []
         for domain, rows in self._catalogue.domains().items():
+            rows = rows[np.argsort(keys[rows])]
             best = rows[np.argsort(-counts[rows], kind="stable")[: self._size]]
             items = [
                 PopularItem(self._catalogue.ids[row], round(float(counts[row]), 4)) for row in best.tolist()

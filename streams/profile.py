@@ -6,7 +6,6 @@ from collections.abc import Sequence
 
 import faust
 
-from models import factors
 from state import users
 from state.records import POSITIVE, Interaction
 from state.tables import CHANGE_BYTES, Change, RunTable
@@ -22,9 +21,6 @@ from streams.topics import Topics
 
 EVENT_GROWTH_BYTES = 64
 """What one event can add to a row, at most, besides the names that it carries."""
-
-VECTORS_BYTES = 2 * factors.DIMENSIONS * 4
-"""What the first event adds."""
 
 
 class Profile:
@@ -103,7 +99,7 @@ class Part:
         packed = self._change.get(user.encode()) if row is None else None
         self._size += growth
         if row is None:
-            self._size += len(packed) if packed else VECTORS_BYTES
+            self._size += len(packed) if packed else 0
         if self._rows and self._size > CHANGE_BYTES:
             return None
         if row is None:
@@ -115,7 +111,7 @@ class Part:
             metrics.SKIPPED.labels("profile").inc()
             return
         if interaction.type in POSITIVE:
-            self._judge.taken(interaction, len(users.history_of(row)))
+            self._judge.taken(interaction, row.taken)
         example = users.fold(row, interaction, self._partition, offset)
         if example is not None:
             self.outgoing.add(self._topics.examples.name, interaction.item.encode(), encode(example))

@@ -24,6 +24,7 @@ from streams import metrics, pages
 from streams.app import create_app, rows_of, source
 from streams.connections import redis_options
 from streams.content import Content
+from streams.deriving import Deriver
 from streams.embed import Embed
 from streams.follow import Follower, Latest
 from streams.ingest import Ingest
@@ -131,6 +132,7 @@ class Worker:
             app.agent(channel, name=name, concurrency=1)(agent)
         for task in (
             self.follow,
+            self.derive,
             self.make_lists,
             self.refresh_lists,
             self.watch_redis,
@@ -166,6 +168,11 @@ class Worker:
     async def follow(self) -> None:
         """Keep the Catalogue and the identities up to date."""
         await self.follower.run()
+
+    async def derive(self) -> None:
+        """Keep up to date what follows from all rows of the Catalogue."""
+        await self.follower.caught_up.wait()
+        await Deriver(self.catalogue).run()
 
     async def make_lists(self) -> None:
         """Make lists once the Catalogue is whole."""

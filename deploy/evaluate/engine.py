@@ -56,12 +56,10 @@ class Engine:
         self.catalogue = Catalogue()
         self._partitions = settings.partitions
         self._encoder = encoder
-        self._keep_seen = keep_seen
-        self._lister = Lister(self.catalogue, size, without=without)
+        self._lister = Lister(self.catalogue, size, repeats=keep_seen, without=without)
         self._users: defaultdict[str, UserRow] = defaultdict(UserRow)
         self._content: dict[bytes, bytes] = {}
         self._behaviour: defaultdict[int, BehaviourRows] = defaultdict(lambda: BehaviourRows({}))
-        self._pending: defaultdict[int, bytes] = defaultdict(bytes)
         self._served = ServedLists()
         self._judges: defaultdict[int, Judge] = defaultdict(
             lambda: Judge(b"", self._served, self.catalogue.known)
@@ -120,12 +118,11 @@ class Engine:
 
     def _marked(self, user: str, row: UserRow) -> Marked:
         snapshot = users.unpack(users.pack(row))
-        if self._keep_seen:
-            snapshot.seen = b""
         return Marked(user, partition_of(user.encode(), self._partitions), snapshot, 0)
 
     def _judge(self, asked: Sequence[tuple[Interaction, Marked]]) -> list[UserList]:
         """Make the lists, and let the fusion learn how they were received."""
+        self.catalogue.derive()
         made: list[tuple[UserList, Served]] = []
         for start in range(0, len(asked), LISTS_AT_ONCE):
             batch = [each for _, each in asked[start : start + LISTS_AT_ONCE]]
@@ -134,11 +131,11 @@ class Engine:
             # A user's first list comes after the first event: of one who was unknown there is nothing to judge.
             if marked.row.revision:
                 self._served.put(interaction.user, served)
-            self._judges[marked.partition].taken(interaction, len(users.history_of(marked.row)))
+            self._judges[marked.partition].taken(interaction, marked.row.taken)
         return [made_list for made_list, _ in made]
 
     def _learn(self, partition: int, examples: Sequence[Example]) -> None:
         rows = self._behaviour[partition]
-        learned = learn(rows, self._pending[partition], examples, partition)
-        self._pending[partition] = learned.pending
-        self.catalogue.apply_behaviour({rows.ids[number]: rows.packed(number) for number in learned.moved})
+        self.catalogue.apply_behaviour(
+            {rows.ids[number]: rows.packed(number) for number in learn(rows, examples)}
+        )

@@ -19,8 +19,8 @@ KAFKAS_OWN = ("since",)
 COUNTS = ("examples", "time", "counts")
 """Fields of a behaviour row that say how often its item was taken, and when."""
 
-LAST_BITS = 1e-9
-"""Fading counts that were added up in another order differ by their last bits."""
+LAST_BITS = 1e-5
+"""Fading counts of 32 bits that were added up in another order differ by their last bits."""
 
 
 @dataclass(frozen=True)

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import msgspec
 from threadpoolctl import threadpool_limits
 
-from deploy.ledger.comparing import UNREADABLE, behaviour_fields, compare
+from deploy.ledger.comparing import behaviour_fields, compare
 from deploy.ledger.events import Place, digest
-from deploy.ledger.reading import Logs, Record, Rows, decoded, newest, stage_of
+from deploy.ledger.reading import Logs, Record, Rows, decoded, newest
 from deploy.ledger.report import Report
 from deploy.ledger.users import DueExample
 from state.behaviour import BehaviourRows
-from state.learning import Pending, learn
+from state.learning import learn
 from state.records import Example
 from streams.messages import example_decoder
 from streams.sender import partition_of
@@ -41,7 +40,6 @@ class Learning:
         self._due = due
         self._report = report
         self._rows = BehaviourRows({})
-        self._pending = b""
         self._met: dict[Place, int] = {}
         self._batch: list[Example] = []
 
@@ -74,26 +72,14 @@ class Learning:
 
     def _learn(self) -> None:
         if self._batch:
-            self._pending = learn(self._rows, self._pending, self._batch, self._partition).pending
+            learn(self._rows, self._batch)
             self._batch = []
 
     def compare(self, found: Rows) -> None:
-        """Compare what was learned with the rows of the changelog, and the examples that wait for the next step."""
+        """Compare what was learned with the rows of the changelog."""
         self._learn()
         due = {item: self._rows.packed(number) for number, item in enumerate(self._rows.ids)}
         compare(self._report, TABLE, "item", due, found, behaviour_fields)
-        try:
-            pending = stage_of(found)
-            counted = _examples(pending)
-        except UNREADABLE as error:
-            self._report.differ(TABLE, f"the row of partition {self._partition} can not be read ({error})")
-            return
-        if pending != self._pending:
-            self._report.differ(
-                TABLE,
-                f"partition {self._partition} has learned from {counted:,} examples instead of "
-                f"{_examples(self._pending):,}, or keeps others for the next step",
-            )
 
 
 def check_items(logs: Logs, topics: Topics, due: dict[Place, DueExample], report: Report) -> dict[int, Rows]:
@@ -121,7 +107,3 @@ def check_items(logs: Logs, topics: Topics, due: dict[Place, DueExample], report
 
 def _told(example: Example) -> str:
     return f"that of item {example.item!r} from {example.source}@{example.offset}"
-
-
-def _examples(pending: bytes) -> int:
-    return msgspec.msgpack.decode(pending, type=Pending).examples if pending else 0

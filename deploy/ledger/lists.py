@@ -7,7 +7,6 @@ tolerance, and the order is right when it is that of the recomputed scores withi
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from itertools import islice
 
 import msgspec
 import numpy as np
@@ -24,15 +23,13 @@ from state import content, users
 from state.catalogue import Catalogue
 from state.keys import key_of
 from state.lists import ListItem, PopularItem, PopularList, UserList
-from streams.lister import Lister, Marked, Scored
+from streams.lister import Lister, Marked
 
 LISTS = "lists"
 POPULAR = "popular lists"
 
 TOLERANCE = 5e-4
 """Of scores and their parts, which are rounded to 4 decimals before they are added."""
-
-BATCH_USERS = 32
 
 Scores = npt.NDArray[np.floating]
 
@@ -44,6 +41,7 @@ def catalogue_of(behaviour_rows: Mapping[int, Rows], content_rows: Mapping[int, 
         catalogue.apply_content(_readable(rows, content.unpack))
     for rows in behaviour_rows.values():
         catalogue.apply_behaviour(_readable(rows, behaviour_fields))
+    catalogue.derive()
     return catalogue
 
 
@@ -70,22 +68,20 @@ def check_lists(
     tally = report.tally(LISTS, STATE)
     lister = Lister(catalogue, size)
     everybody: set[str] = set()
-    marked = _marked(found)
     with threadpool_limits(1):
-        while batch := list(islice(marked, BATCH_USERS)):
-            due = _Due(lister.score(batch, [learned[each.partition] for each in batch]))
-            for u, each in enumerate(batch):
-                everybody.add(each.user)
-                tally.expected += 1
-                packed = served.users.get(each.user)
-                if packed is None:
-                    tally.missing += 1
-                    report.differ(LISTS, f"user {each.user!r} has none")
-                elif fault := _fault(packed, each, catalogue, due, u, size):
-                    tally.wrong += 1
-                    report.differ(LISTS, f"that of user {each.user!r} {fault}")
-                else:
-                    tally.equal += 1
+        for each in _marked(found):
+            everybody.add(each.user)
+            tally.expected += 1
+            packed = served.users.get(each.user)
+            eligible = _Eligible(lister, each, learned[each.partition], len(catalogue))
+            if packed is None:
+                tally.missing += 1
+                report.differ(LISTS, f"user {each.user!r} has none")
+            elif fault := _fault(packed, each, catalogue, eligible, size):
+                tally.wrong += 1
+                report.differ(LISTS, f"that of user {each.user!r} {fault}")
+            else:
+                tally.equal += 1
     for user in served.users.keys() - everybody:
         tally.surplus += 1
         report.differ(LISTS, f"there is one of user {user!r}, who has no row")
@@ -103,20 +99,22 @@ def _marked(found: Mapping[int, Rows]) -> Iterator[Marked]:
             yield Marked(key.decode(errors="replace"), partition, row, 0)
 
 
-class _Due:
-    """What the lists of some users may hold, and how it scores."""
+class _Eligible:
+    """What one user's list may hold, and how it scores."""
 
-    def __init__(self, scored: Scored) -> None:
-        self._scored = scored
-        self.scores: Scores = np.where(scored.excluded, -np.inf, scored.fused())
+    def __init__(self, lister: Lister, marked: Marked, learned: Fusion, items: int) -> None:
+        scored = lister.score(marked.row, learned)
+        self.scores: Scores = np.full(items, -np.inf)
+        self.scores[scored.candidates] = scored.fused()
+        parts = fusion.parts(scored.weights, scored.features)
+        self._parts = dict(zip(scored.candidates.tolist(), parts, strict=True))
 
-    def parts(self, u: int, rows: Sequence[int]) -> Scores:
-        """What each scorer gives to some items for one of the users, shape (items, S)."""
-        features = self._scored.features[u : u + 1, :, rows]
-        return np.asarray(fusion.parts(self._scored.weights[u : u + 1], features)[0].T)
+    def parts_of(self, rows: Sequence[int]) -> Scores:
+        """What each scorer gives to some items, shape (items, S)."""
+        return np.stack([self._parts[row] for row in rows])
 
 
-def _fault(packed: bytes, marked: Marked, catalogue: Catalogue, due: _Due, u: int, size: int) -> str:
+def _fault(packed: bytes, marked: Marked, catalogue: Catalogue, eligible: _Eligible, size: int) -> str:
     """Say what is wrong with a list; nothing if it is right."""
     try:
         made = msgspec.json.decode(packed, type=UserList)
@@ -129,23 +127,18 @@ def _fault(packed: bytes, marked: Marked, catalogue: Catalogue, due: _Due, u: in
             f"{row.revision:,} up to {row.last_event!r} (since {row.since}): stale"
         )
     rows = _rows(catalogue, made.items)
-    fault = _order_fault([item.id for item in made.items], rows, due.scores[u], size, TOLERANCE)
+    fault = _order_fault([item.id for item in made.items], rows, eligible.scores, size, TOLERANCE)
     if fault or not rows:
         return fault
-    return _parts_fault(made.items, due.parts(u, rows))
-
-
-def _parts_fault(items: Sequence[ListItem], due: Scores) -> str:
-    listed = np.array([[item.parts.get(name, np.nan) for name in scorers.NAMES] for item in items])
-    # NaN, where a part is missing, is not near anything.
-    far = np.argwhere(~(np.abs(listed - due) <= TOLERANCE))
-    if not len(far):
-        return ""
-    place, scorer = far[0]
-    return (
-        f"gives item {items[place].id!r} {listed[place, scorer]:.4f} by {scorers.NAMES[scorer]} instead of "
-        f"{due[place, scorer]:.4f}: stale"
-    )
+    listed = np.array([[item.parts.get(name, np.nan) for name in scorers.NAMES] for item in made.items])
+    far = ~(np.abs(listed - eligible.parts_of(rows)) <= TOLERANCE)
+    if far.any():
+        place, scorer = np.argwhere(far)[0]
+        return (
+            f"gives item {made.items[place].id!r} {listed[place, scorer]:.4f} by {scorers.NAMES[scorer]} instead of "
+            f"{eligible.parts_of(rows)[place, scorer]:.4f}: stale"
+        )
+    return ""
 
 
 def _order_fault(ids: Sequence[str], rows: Sequence[int], scores: Scores, size: int, tolerance: float) -> str:
@@ -202,7 +195,7 @@ def check_popular(catalogue: Catalogue, served: Served, size: int, report: Repor
 def _popular_fault(
     packed: bytes,
     catalogue: Catalogue,
-    counts: npt.NDArray[np.float64],
+    counts: Scores,
     allowed: npt.NDArray[np.intp],
     size: int,
 ) -> str:

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from river import optim
 
 from models import fusion
-from models.fusion import BATCH, CONTEXT, Fusion, context, features, fuse, parts
+from models.fusion import BATCH, CONTEXT, Fusion, context, features, parts
 
 SITUATION = np.array([1.0, 0.5, -0.2, 0.0])
 
@@ -33,32 +33,25 @@ def taught(fused: Fusion, examples: list[tuple[np.ndarray, int | None]]) -> Fusi
 
 
 def test_features_are_the_logarithm_and_the_root_of_each_score() -> None:
-    raw = np.array([[[1.0, 4.0, 0.0, 3.0]], [[0.0, 0.0, 0.0, 8.0]]], np.float32)
-    values = features([raw], 1)
-    assert values.shape == (1, 4, 4)
-    np.testing.assert_allclose(values[0, 0], np.log(raw[0, 0] / 2 + 1e-3), rtol=1e-5)
-    np.testing.assert_allclose(values[0, 1], np.sqrt(raw[0, 0] / 4), rtol=1e-6)
-    np.testing.assert_allclose(values[0, 3], [0, 0, 0, 1], rtol=1e-6)
+    raw = np.array([[1.0, 4.0, 0.0, 3.0], [0.0, 0.0, 0.0, 8.0]], np.float32)
+    values = features(raw)
+    assert values.shape == (4, 4)
+    np.testing.assert_allclose(values[:, 0], np.log(raw[0] / 2 + 1e-3), rtol=1e-5)
+    np.testing.assert_allclose(values[:, 1], np.sqrt(raw[0] / 4), rtol=1e-6)
+    np.testing.assert_allclose(values[:, 3], [0, 0, 0, 1], rtol=1e-6)
 
 
 def test_a_scorer_that_scores_nothing_has_features_of_0() -> None:
-    assert not features([np.zeros((1, 2, 5), np.float32)], 2).any()
-
-
-def test_scores_that_all_users_share_have_the_features_of_scores_given_for_each() -> None:
-    shared = np.array([[[1.0, 4.0, 0.0, 3.0]]], np.float32)
-    own = np.ones((2, 3, 4), np.float32)
-    repeated = np.repeat(shared, 3, axis=1)
-    assert (features([own, shared], 3) == features([np.concatenate([own, repeated])], 3)).all()
+    assert not features(np.zeros((2, 5), np.float32)).any()
 
 
 def test_features_of_no_items_are_empty() -> None:
-    assert features([np.zeros((3, 2, 0), np.float32)], 2).shape == (2, 6, 0)
+    assert features(np.zeros((3, 0), np.float32)).shape == (0, 6)
 
 
 @given(st.lists(st.floats(width=32), min_size=1, max_size=8))
 def test_features_are_finite_whatever_the_scores(scores: list[float]) -> None:
-    assert np.isfinite(features([np.array([[scores]], np.float32)], 1)).all()
+    assert np.isfinite(features(np.array([scores], np.float32))).all()
 
 
 @given(st.floats(), st.integers(-(2**40), 2**40))
@@ -77,11 +70,9 @@ def test_a_context_tells_a_gap_of_0_from_none() -> None:
 
 def test_the_fused_score_is_the_sum_of_the_parts() -> None:
     rng = np.random.default_rng(2)
-    weights, values = rng.normal(size=(3, 6)), rng.normal(size=(3, 6, 5)).astype(np.float32)
-    expected = np.einsum("uf,ufn->un", weights, values)
-    np.testing.assert_allclose(fuse(weights, values), expected, rtol=1e-4, atol=1e-5)
-    assert parts(weights, values).shape == (3, 3, 5)
-    np.testing.assert_allclose(parts(weights, values).sum(axis=1), expected, rtol=1e-4, atol=1e-5)
+    weights, values = rng.normal(size=6), rng.normal(size=(5, 6)).astype(np.float32)
+    assert parts(weights, values).shape == (5, 3)
+    np.testing.assert_allclose(parts(weights, values).sum(axis=1), values @ weights, rtol=1e-4, atol=1e-5)
 
 
 def test_the_feature_that_decides_gains_the_most_weight() -> None:

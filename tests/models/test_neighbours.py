@@ -1,16 +1,13 @@
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from models.neighbours import (
     WEIGHT_LIMIT,
     Kernel,
-    Similarity,
     accumulate,
     added_mass,
-    scores,
-    transpose_rows,
     usable,
 )
 
@@ -161,88 +158,3 @@ def test_kernel_weights_are_finite_and_bounded_whatever_the_ages(ages: list[floa
     assert np.isfinite(weights).all()
     assert (weights >= 0).all()
     assert (weights <= 1.2 + 1e-6).all()
-
-
-def dense_transpose(rows: np.ndarray, strengths: np.ndarray) -> np.ndarray:
-    table = np.zeros((len(rows), len(rows)), np.float32)
-    for item, (neighbours, values) in enumerate(zip(rows, strengths, strict=True)):
-        for neighbour, value in zip(neighbours, values, strict=True):
-            if neighbour >= 0:
-                table[neighbour, item] = value
-    return table
-
-
-def dense(lists: np.ndarray, strengths: np.ndarray) -> np.ndarray:
-    table = np.zeros((len(lists), len(lists)), np.float32)
-    for item, (others, values) in enumerate(zip(lists, strengths, strict=True)):
-        for other, value in zip(others, values, strict=True):
-            if other >= 0:
-                assert table[item, other] == 0, "an item stands once in a list"
-                table[item, other] = value
-    return table
-
-
-def random_rows(rng: np.random.Generator, items: int, width: int) -> tuple[np.ndarray, np.ndarray]:
-    rows = np.stack([rng.permutation(items)[:width] for _ in range(items)]).astype(np.int32)
-    rows[rng.random(rows.shape) < 0.3] = -1
-    strengths = np.where(rows >= 0, rng.random(rows.shape), 0).astype(np.float32)
-    return rows, strengths
-
-
-@settings(deadline=None)
-@given(st.integers(0, 10_000), st.lists(st.sets(st.integers(0, 9), min_size=1), max_size=6))
-def test_the_lists_of_the_other_direction_are_the_transpose_of_the_rows(
-    seed: int, changes: list[set[int]]
-) -> None:
-    rng = np.random.default_rng(seed)
-    rows, strengths = np.full((10, 4), -1, np.int32), np.zeros((10, 4), np.float32)
-    reverse, reverse_strengths = np.full((10, 10), -1, np.int32), np.zeros((10, 10), np.float32)
-    for change in changes:
-        changed = np.array(sorted(change), np.int32)
-        new_rows, new_strengths = (array[changed] for array in random_rows(rng, 10, 4))
-        transpose_rows(reverse, reverse_strengths, changed, rows[changed], new_rows, new_strengths)
-        rows[changed], strengths[changed] = new_rows, new_strengths
-    np.testing.assert_array_equal(dense(reverse, reverse_strengths), dense_transpose(rows, strengths))
-
-
-def test_a_full_list_keeps_its_strongest() -> None:
-    reverse, reverse_strengths = np.full((4, 2), -1, np.int32), np.zeros((4, 2), np.float32)
-    rows, nothing = np.array([1, 2, 3], np.int32), np.full((3, 1), -1, np.int32)
-    after = np.zeros((3, 1), np.int32)
-    strengths = np.array([[0.2], [0.9], [0.5]], np.float32)
-    transpose_rows(reverse, reverse_strengths, rows, nothing, after, strengths)
-    assert sorted(reverse[0].tolist()) == [2, 3]
-
-
-@given(st.integers(0, 10_000))
-@settings(deadline=None)
-def test_scores_are_the_sum_of_asked_times_similarity_in_both_directions(seed: int) -> None:
-    rng = np.random.default_rng(seed)
-    forward, reverse = random_rows(rng, 7, 4), random_rows(rng, 7, 5)
-    scale = rng.random(7).astype(np.float32)
-    history = rng.integers(-1, 7, (3, 6)).astype(np.int32)
-    asked = rng.random((2, 3, 6)).astype(np.float32)
-    table = dense(*forward) * scale[None, :] + dense(*reverse) * scale[:, None]
-    expected = np.zeros((2, 3, 7))
-    for kernel in range(2):
-        for user in range(3):
-            for place, item in enumerate(history[user]):
-                if item >= 0:
-                    expected[kernel, user] += asked[kernel, user, place] * table[item]
-    np.testing.assert_allclose(
-        scores(history, asked, forward, reverse, scale), expected, rtol=1e-5, atol=1e-6
-    )
-
-
-def test_a_user_without_history_scores_0_everywhere() -> None:
-    lists = np.full((3, 2), -1, np.int32), np.zeros((3, 2), np.float32)
-    nothing = np.full((1, 4), -1, np.int32)
-    raw = scores(nothing, np.ones((1, 1, 4), np.float32), lists, lists, np.ones(3, np.float32))
-    assert raw.tolist() == [[[0, 0, 0]]]
-
-
-def test_strengths_and_scale_give_cosine_at_exponent_one_half() -> None:
-    cosine = Similarity(exponent=0.5, shrinkage=0.0, power=1.0)
-    mass = np.array([4.0, 9.0], np.float32)
-    strengths = cosine.strengths(np.array([[3.0]], np.float32), mass[:1])
-    assert strengths[0, 0] * cosine.scale(mass)[1] == pytest.approx(3 / np.sqrt(4 * 9))

@@ -8,7 +8,8 @@ HALF_LIVES = np.array([1_000.0, 60_000.0])
 
 
 def count(times: list[int]) -> tuple[np.ndarray, np.ndarray]:
-    counts, as_of = np.zeros((1, 2)), np.zeros(1, np.int64)
+    counts: np.ndarray = np.zeros((1, 2))
+    as_of = np.zeros(1, np.int64)
     for time in times:
         counts, as_of = add(counts, as_of, np.array([time]), np.ones((1, 2)), HALF_LIVES)
     return counts, as_of

@@ -206,6 +206,7 @@ class Pipeline:
                 self._applied[name, partition] = len(records)
                 if latest:
                     apply(latest)
+        self.catalogue.derive()
 
     def feed(self, topic: str, key: str, value: Any) -> None:
         """Append a record as a producer would; a value that is not bytes is sent as JSON."""

@@ -62,10 +62,26 @@ def test_nothing_unpacks_to_no_rows() -> None:
 def test_a_row_of_a_newer_version_is_refused_by_name() -> None:
     newer = np.zeros(1, ROW)
     newer["version"] = BEHAVIOUR_ROW_VERSION + 1
-    with pytest.raises(RowVersionError, match=r"behaviour row has version 2; this program knows 1"):
-        behaviour.unpack([np.zeros(1, ROW).tobytes(), newer.tobytes()])
+    with pytest.raises(RowVersionError, match=r"behaviour row has version 3; this program knows 2"):
+        behaviour.unpack([with_rows([b"a"]).packed(0), newer.tobytes()])
 
 
 def test_a_row_of_another_length_is_refused() -> None:
     with pytest.raises(RowVersionError, match="length"):
-        behaviour.unpack([bytes(ROW.itemsize + 1)])
+        behaviour.unpack([bytes([BEHAVIOUR_ROW_VERSION]) + bytes(ROW.itemsize)])
+    with pytest.raises(RowVersionError, match="length"):
+        behaviour.unpack([bytes([BEHAVIOUR_ROW_VERSION])])
+
+
+@pytest.mark.parametrize("columns", [[], [0], [0, 1, 2], [3]])
+def test_a_packed_row_ends_with_its_last_neighbour(columns: list[int]) -> None:
+    rows = with_rows([b"a"])
+    rows.array["pairs"]["key"][0, columns] = 7
+    rows.array["pairs"]["weight"][0, columns] = 0.5
+    packed = rows.packed(0)
+    assert len(packed) == behaviour.LEAST_BYTES + behaviour.PAIR_BYTES * (max(columns, default=-1) + 1)
+    assert behaviour.unpack([packed]).tobytes() == rows.array[:1].tobytes()
+
+
+def test_a_full_row_and_an_embedding_of_384_numbers_have_at_most_2_kib() -> None:
+    assert ROW.itemsize + 384 * 2 <= 2048

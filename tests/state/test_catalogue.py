@@ -3,14 +3,14 @@ from typing import Any
 import numpy as np
 import pytest
 from hypothesis import given
+from hypothesis import settings as limits
 from hypothesis import strategies as st
 
-from models import scorers
-from models.neighbours import Similarity
 from state import behaviour, content
 from state.behaviour import BehaviourRows
 from state.catalogue import NONE, Catalogue
 from state.content import ContentRow
+from state.derived import derive
 from state.growing import SMALLEST
 from state.keys import key_of
 from state.marks import PARTITION_ROW_KEY
@@ -33,9 +33,8 @@ def packed_row(item: str, weights: dict[str, float], mass: float, number: int = 
     rows.number_of(item.encode())
     row = rows.array[0]
     row["number"], row["mass"], row["time"] = number, mass, 1000 + number
-    row["keys"][: len(weights)] = [key_of(each) for each in weights]
-    row["weights"][: len(weights)] = list(weights.values())
-    row["factors"][:] = mass
+    row["pairs"]["key"][: len(weights)] = [key_of(each) for each in weights]
+    row["pairs"]["weight"][: len(weights)] = list(weights.values())
     row["counts"][:] = mass + 1
     return rows.packed(0)
 
@@ -55,64 +54,86 @@ def vector(*numbers: float) -> bytes:
     return np.array(numbers, "<f2").tobytes()
 
 
-def relations(catalogue: Catalogue, rows: str, strengths: str) -> dict[int, dict[int, float]]:
-    """Neighbours of every item by key, whatever the columns."""
-    keys = {row: key for key, row in catalogue._row.items()}
-    arrays = catalogue.arrays()
-    return {
-        keys[row]: {
-            keys[other]: strength
-            for other, strength in zip(
-                getattr(arrays, rows)[row].tolist(), getattr(arrays, strengths)[row].tolist(), strict=True
-            )
-            if other != NONE
-        }
-        for row in range(len(catalogue))
-    }
+def by_key(catalogue: Catalogue) -> dict[str, Any]:
+    """Everything that the scorers read, by key instead of by row, which depends on the order of arrival."""
+    catalogue.derive()
+    items = catalogue.items()
+    order = np.argsort(items.keys)
+    key_of_row = np.append(items.keys, 0)
+    found: dict[str, Any] = {}
+    for name, array in vars(items).items():
+        if name in ("related", "akin"):
+            found[name] = key_of_row[array[order]].tolist()
+        elif name == "heads":
+            found[name] = key_of_row[array].tolist()
+        else:
+            found[name] = np.asarray(array, np.float64)[order]
+    return found
 
 
-def expected_relations(
-    final: dict[str, Row], similarity: Similarity
-) -> tuple[dict[int, Any], dict[int, Any]]:
-    forward: dict[int, dict[int, float]] = {}
-    reverse: dict[int, dict[int, float]] = {}
-    for item, weights, mass in final.values():
-        key = key_of(item)
-        forward.setdefault(key, {})
-        for other, weight in weights.items():
-            strength = (weight / (mass + similarity.shrinkage) ** similarity.exponent) ** similarity.power
-            forward[key][key_of(other)] = strength
-            reverse.setdefault(key_of(other), {})[key] = strength
-    return forward, reverse
+def assert_equal(one: Catalogue, other: Catalogue) -> None:
+    found, expected = by_key(one), by_key(other)
+    for name, values in found.items():
+        if name == "vectors":
+            np.testing.assert_allclose(values @ values.T, expected[name] @ expected[name].T, atol=1e-4)
+        elif isinstance(values, list):
+            assert values == expected[name], name
+        else:
+            np.testing.assert_allclose(values, expected[name], rtol=1e-5, atol=1e-6, err_msg=name)
 
 
-@given(st.lists(st.lists(item_rows, max_size=6, unique_by=lambda row: row[0]), max_size=8))
-def test_rows_and_their_transposes_are_those_of_the_final_rows(updates: list[list[Row]]) -> None:
-    catalogue, final = Catalogue(), dict[str, Row]()
-    for update in updates:
-        apply(catalogue, *update)
-        final |= {row[0]: row for row in update}
-    forward, reverse = expected_relations(final, scorers.SIMILARITY)
-    found_forward = relations(catalogue, "neighbours", "strengths")
-    found_reverse = relations(catalogue, "reverse", "reverse_strengths")
-    for found, expected in ((found_forward, forward), (found_reverse, reverse)):
-        for key, others in found.items():
-            assert others == pytest.approx(expected.get(key, {}), rel=1e-5)
-        assert expected.keys() <= found.keys()
-    arrays = catalogue.arrays()
-    for item, _, mass in final.values():
-        row = catalogue.known(key_of(item)).row
-        assert arrays.scale[row] == scorers.SIMILARITY.scale(np.array([mass], np.float32))[0]
-        assert arrays.factors[row].tolist() == [np.float32(mass)] * arrays.factors.shape[1]
-        assert arrays.counts[row].tolist() == [np.float32(mass) + 1] * arrays.counts.shape[1]
+contents = st.tuples(
+    st.sampled_from(ITEMS), st.one_of(st.none(), st.tuples(st.integers(-3, 3), st.integers(-3, 3)))
+)
 
 
-def test_of_more_reverse_neighbours_than_there_is_room_for_the_strongest_stay() -> None:
+@given(
+    st.lists(
+        st.tuples(
+            st.lists(item_rows, max_size=6, unique_by=lambda row: row[0]),
+            st.lists(contents, max_size=4),
+            st.booleans(),
+        ),
+        max_size=8,
+    )
+)
+@limits(deadline=None, max_examples=60)
+def test_a_catalogue_that_followed_every_change_equals_one_made_of_the_final_rows(
+    updates: list[tuple[list[Row], list[tuple[str, tuple[int, int] | None]], bool]],
+) -> None:
+    """In any order, and whenever the rest was derived; items that rows no longer name are no part of it."""
+    followed, final, described = Catalogue(), dict[str, Row](), dict[str, Any]()
+    for item in ITEMS:
+        describe(followed, item)
+    for rows, texts, derived in updates:
+        apply(followed, *rows)
+        final |= {row[0]: row for row in rows}
+        for item, numbers in texts:
+            length = np.hypot(*numbers) if numbers else 0
+            text = vector(*(np.array(numbers) / length)) if length else b""
+            described[item] = {"embedding": text, "encoder": "minilm", "encoder_version": "1"}
+            describe(followed, item, **described[item])
+        if derived:
+            followed.derive()
+    made = Catalogue()
+    for item in reversed(ITEMS):
+        describe(made, item, **described.get(item, {}))
+    if final:
+        apply(made, *reversed(final.values()))
+    assert_equal(followed, made)
+
+
+def test_what_was_derived_waits_for_rows_that_came_since() -> None:
     catalogue = Catalogue()
-    many = scorers.REVERSE_NEIGHBOURS + 50
-    apply(catalogue, *((f"j{number}", {"hub": float(1 + number)}, 1.0) for number in range(many)))
-    reverse = relations(catalogue, "reverse", "reverse_strengths")[key_of("hub")]
-    assert reverse.keys() == {key_of(f"j{number}") for number in range(50, many)}
+    describe(catalogue, "i1")
+    snapshot = catalogue.snapshot()
+    apply(catalogue, ("i2", {"i1": 2.0}, 2.0))
+    catalogue.install(derive(snapshot))
+    assert catalogue.is_outdated()
+    assert (catalogue.items().related == NONE).all()
+    catalogue.derive()
+    assert not catalogue.is_outdated()
+    assert catalogue.items().related[:, 0].tolist() == [1, 0]
 
 
 def test_an_item_known_only_from_the_history_of_others_has_a_row_and_no_name() -> None:
@@ -145,9 +166,10 @@ def test_rows_keep_their_places_and_values_when_there_are_more_than_fit_at_first
     assert len(catalogue) == many
     assert catalogue.ids[-1] == f"item {many - 1}"
     assert catalogue.available.all()
-    arrays = catalogue.arrays()
-    assert (arrays.neighbours[:, 0] == 0).all()
-    assert {len(array) for array in vars(arrays).values()} == {many}
+    catalogue.derive()
+    arrays = catalogue.items()
+    assert (arrays.related[1:, 0] == 0).all()
+    assert {len(array) for name, array in vars(arrays).items() if name != "heads"} == {many}
     assert len(catalogue.domains()["films"]) == many
 
 
@@ -184,11 +206,11 @@ def test_a_deleted_item_that_is_fed_again_has_its_counts_and_needs_a_new_embeddi
     assert catalogue.embedded == 1
     catalogue.apply_content({b"i1": None})
     assert catalogue.embedded == 0
-    assert not catalogue.arrays().embeddings.any()
+    assert not catalogue.items().embeddings.any()
     describe(catalogue, "i1")
     assert catalogue.available.tolist() == [True]
     assert catalogue.popularity().tolist() == [5.0]
-    assert not catalogue.arrays().embeddings.any()
+    assert not catalogue.items().embeddings.any()
 
 
 def test_deleting_what_nobody_knows_makes_nothing_available() -> None:
@@ -216,8 +238,8 @@ def test_a_new_encoder_takes_over_when_it_has_the_majority_of_the_items() -> Non
         describe(catalogue, item, embedding=vector(1, 0), encoder="minilm", encoder_version="1")
     for count, width in ((1, 2), (2, 3)):
         describe(catalogue, f"i{count}", embedding=vector(0, 0, 1), encoder="minilm", encoder_version="2")
-        assert catalogue.arrays().embeddings.shape == (3, width)
-    assert catalogue.arrays().embeddings.tolist() == [[0, 0, 1], [0, 0, 1], [0, 0, 0]]
+        assert catalogue.items().embeddings.shape == (3, width)
+    assert catalogue.items().embeddings.tolist() == [[0, 0, 1], [0, 0, 1], [0, 0, 0]]
 
 
 def test_now_is_the_newest_time_of_all_rows() -> None:
@@ -237,7 +259,7 @@ def test_every_update_is_counted() -> None:
 def test_rows_of_a_newer_program_are_refused_and_change_nothing() -> None:
     catalogue = Catalogue()
     newer = np.zeros(1, behaviour.ROW)
-    newer["version"] = 2
+    newer["version"] = 3
     with pytest.raises(RowVersionError):
         catalogue.apply_behaviour({b"i1": newer.tobytes()})
     with pytest.raises(RowVersionError):

@@ -73,9 +73,24 @@ def test_the_matrix_is_that_of_the_encoder_with_most_rows(
             model[row] = (encoder, number)
     matrix = embeddings.matrix(10)[:, 0].tolist()
     counts = {encoder: sum(held == encoder for held, _ in model.values()) for encoder in (OLD, NEW)}
-    serving = [encoder for encoder in (OLD, NEW) if counts[encoder] == max(counts.values())]
-    possible = [
-        [model[row][1] if row in model and model[row][0] == each else 0 for row in range(10)]
-        for each in serving
-    ]
-    assert matrix in possible
+    serving = max((OLD, NEW), key=lambda encoder: counts[encoder])  # the older one of equal ones
+    assert matrix == [model[row][1] if row in model and model[row][0] == serving else 0 for row in range(10)]
+
+
+@given(edits, st.integers(1, 5))
+def test_every_change_of_the_matrix_is_given_once_a_few_at_a_time(
+    changes: list[tuple[int, tuple[str, str] | None, int]], limit: int
+) -> None:
+    embeddings, known = Embeddings(), np.zeros((10, 1), np.float32)
+    for row, encoder, number in changes:
+        if encoder is None:
+            embeddings.drop(row)
+        else:
+            embeddings.put(row, encoder, vector(number))
+        changed, waiting = embeddings.take_changed(10, limit)
+        assert np.count_nonzero(changed & ~waiting) <= limit
+        known[changed & ~waiting] = embeddings.matrix(10)[changed & ~waiting]
+    while embeddings.changed:
+        changed, waiting = embeddings.take_changed(10, limit)
+        known[changed & ~waiting] = embeddings.matrix(10)[changed & ~waiting]
+    assert (known == embeddings.matrix(10)).all()

@@ -1,11 +1,9 @@
 import msgspec
 import numpy as np
-import numpy.typing as npt
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from models import factors
 from state import users
 from state.tables import RowVersionError
 from state.users import (
@@ -18,18 +16,11 @@ from state.users import (
     packed_key,
 )
 
-NOTHING = np.zeros(factors.DIMENSIONS, np.float32)
-
 names = st.text(min_size=1, max_size=20)
 
 
 def note(row: UserRow, event: str, time: int = 1000, received: int = 5000, domain: str = "films") -> None:
     row.note(event, packed_key(event), time, received, domain)
-
-
-def code_of(name: str) -> npt.NDArray[np.float32]:
-    (code,) = factors.item_codes(np.frombuffer(packed_key(name), "<u8"))
-    return np.asarray(code)
 
 
 rows = st.builds(
@@ -42,7 +33,8 @@ rows = st.builds(
     times=st.binary(max_size=64),
     events=st.binary(max_size=64),
     seen=st.binary(max_size=64),
-    vectors=st.binary(max_size=64),
+    refused=st.binary(max_size=64),
+    taken=st.integers(0, 2**40),
     domains=st.dictionaries(names, st.integers(0, 2**40), max_size=3),
 )
 
@@ -64,7 +56,7 @@ def test_new_rows_share_nothing() -> None:
 
 def test_a_row_of_a_newer_version_is_refused_by_name() -> None:
     packed = users.pack(UserRow(version=USER_ROW_VERSION + 1))
-    with pytest.raises(RowVersionError, match=r"user's row has version 2; this program knows 1"):
+    with pytest.raises(RowVersionError, match=r"user's row has version 3; this program knows 2"):
         users.unpack(packed)
 
 
@@ -77,7 +69,7 @@ def test_fields_that_a_newer_program_appended_are_passed_over() -> None:
 def test_the_history_holds_the_newest_items_newest_first(items: list[str]) -> None:
     row = UserRow()
     for number, item in enumerate(items):
-        row.take(packed_key(item), number * 1000, NOTHING)
+        row.take(packed_key(item), number * 1000)
     expected = [int.from_bytes(packed_key(item), "little") for item in reversed(items)][:HISTORY]
     assert users.history_of(row).tolist() == expected
     assert np.frombuffer(row.times, "<u4").tolist() == [*range(len(items))][::-1][:HISTORY]
@@ -86,27 +78,53 @@ def test_the_history_holds_the_newest_items_newest_first(items: list[str]) -> No
 def test_an_item_taken_twice_stands_twice_in_the_history() -> None:
     row = UserRow()
     for _ in range(2):
-        row.take(packed_key("i"), 1000, NOTHING)
+        row.take(packed_key("i"), 1000)
     assert len(users.history_of(row)) == 2
 
 
-@given(st.lists(st.integers(0, 6_000), max_size=6_000).map(lambda numbers: [f"i{n}" for n in numbers]))
-def test_seen_items_are_the_newest_distinct_ones(items: list[str]) -> None:
+def half(item: str) -> int:
+    return int.from_bytes(packed_key(item)[:4], "little")
+
+
+@given(st.lists(st.integers(0, 400), max_size=300).map(lambda numbers: [f"i{n}" for n in numbers]))
+def test_all_items_taken_are_left_out_however_long_ago(items: list[str]) -> None:
     row = UserRow()
     for item in items:
-        row.leave_out(packed_key(item))
-    distinct = list(dict.fromkeys(items))
-    expected = [int.from_bytes(packed_key(item)[:4], "little") for item in reversed(distinct)]
-    assert users.seen_of(row).tolist() == expected
+        row.take(packed_key(item), 0)
+    assert set(users.left_out_of(row, own=True).tolist()) == {half(item) for item in items}
+    assert row.taken == len(items)
+
+
+def test_items_taken_may_come_again_where_people_take_them_again_but_not_those_refused() -> None:
+    row = UserRow()
+    row.take(packed_key("taken"), 0)
+    for _ in range(2):
+        row.refuse(packed_key("refused"))
+    assert users.left_out_of(row, own=False).tolist() == [half("refused")]
+    assert users.left_out_of(row, own=True).tolist() == [half("taken"), half("refused")]
 
 
 def test_of_more_items_than_the_limit_the_oldest_may_be_listed_again() -> None:
-    row = UserRow(seen=np.arange(SEEN_LIMIT, dtype="<u4").tobytes())
-    row.leave_out(packed_key("new"))
-    seen = users.seen_of(row)
-    assert len(seen) == SEEN_LIMIT
-    assert seen[0] == int.from_bytes(packed_key("new")[:4], "little")
-    assert SEEN_LIMIT - 1 not in seen
+    row = UserRow(refused=np.arange(SEEN_LIMIT, dtype="<u4").tobytes())
+    row.refuse(packed_key("new"))
+    refused = users.left_out_of(row, own=True)
+    assert len(refused) == SEEN_LIMIT
+    assert refused[0] == half("new")
+    assert SEEN_LIMIT - 1 not in refused
+
+
+def test_a_row_of_50_events_has_at_most_1_kib() -> None:
+    row = UserRow()
+    for number in range(50):
+        row.take(packed_key(f"i{number}"), 1_700_000_000_000)
+        note(row, f"event-{number}", time=1_700_000_000_000, received=1_700_000_000_000)
+    assert len(users.pack(row)) <= 1024
+
+
+def test_a_row_of_another_layout_is_refused() -> None:
+    fields = [1, 0, 1, "e1", 0, b"", b"", b"", b"", b"", {}]
+    with pytest.raises(RowVersionError, match="layout that this program does not know"):
+        users.unpack(msgspec.msgpack.encode(fields))
 
 
 @given(st.lists(st.integers(0, 40), max_size=120))
@@ -138,7 +156,7 @@ def test_events_out_of_order_keep_the_newest_time_and_count_all_the_same() -> No
     row = UserRow()
     for event, time in (("new", 9_000), ("old", 2_000)):
         note(row, event, time=time)
-        row.take(packed_key(event), time, NOTHING)
+        row.take(packed_key(event), time)
     assert (row.last_time, row.last_event, row.revision) == (9_000, "old", 2)
     assert np.frombuffer(row.times, "<u4").tolist() == [2, 9]
     assert users.ages_of(row).tolist() == [0.0, 0.0]
@@ -147,7 +165,7 @@ def test_events_out_of_order_keep_the_newest_time_and_count_all_the_same() -> No
 def test_ages_are_seconds_before_the_newest_item() -> None:
     row = UserRow()
     for item, time in (("a", 1_000), ("b", 61_000), ("c", 61_999)):
-        row.take(packed_key(item), time, NOTHING)
+        row.take(packed_key(item), time)
     assert users.ages_of(row).tolist() == [0.0, 0.0, 60.0]
     assert users.ages_of(row).dtype == np.float32
 
@@ -155,7 +173,7 @@ def test_ages_are_seconds_before_the_newest_item() -> None:
 @pytest.mark.parametrize(("time", "seconds"), [(-5_000, 0), (2**63 - 1, 2**32 - 1)])
 def test_times_that_32_bits_do_not_hold_are_cut(time: int, seconds: int) -> None:
     row = UserRow()
-    row.take(packed_key("i"), time, NOTHING)
+    row.take(packed_key("i"), time)
     assert np.frombuffer(row.times, "<u4").tolist() == [seconds]
 
 
@@ -173,14 +191,3 @@ def test_domains_beyond_the_limit_are_not_counted_so_that_a_row_has_a_largest_si
     note(row, "again", domain="d0")
     assert len(row.domains) == DOMAIN_LIMIT
     assert row.domains["d0"] == 2
-
-
-@given(st.lists(names, max_size=10))
-def test_vectors_are_decayed_sums_of_the_codes_of_the_items_taken(items: list[str]) -> None:
-    row = UserRow()
-    expected = np.zeros((2, factors.DIMENSIONS))
-    for item in items:
-        row.take(packed_key(item), 0, code_of(item))
-        expected = factors.DECAYS * expected + code_of(item)
-    assert users.vectors_of(row).shape == (2, factors.DIMENSIONS)
-    np.testing.assert_allclose(users.vectors_of(row), expected, rtol=1e-4, atol=1e-6)

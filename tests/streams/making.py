@@ -10,12 +10,10 @@ from types import SimpleNamespace
 from typing import Any
 
 import msgspec
-import numpy as np
 from aiokafka.producer.message_accumulator import BatchBuilder
 from aiokafka.structs import ConsumerRecord
 from faust.types import TP
 
-from models import factors
 from state.records import Interaction
 from state.users import UserRow, packed_key
 from streams.runs import KafkaRecord, Run
@@ -125,9 +123,7 @@ def user_row(*items: str, revision: int = 1, seconds: int = 60) -> UserRow:
     row = UserRow(since=5)
     for number, item in enumerate(items):
         key = packed_key(item)
-        (code,) = factors.item_codes(np.frombuffer(key, "<u8"))
-        row.take(key, number * seconds * 1000, code)
-        row.leave_out(key)
+        row.take(key, number * seconds * 1000)
     row.note(f"e{revision}", packed_key(f"e{revision}"), 0, 5, "films")
     row.revision = revision
     return row

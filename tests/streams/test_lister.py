@@ -14,7 +14,7 @@ from state.catalogue import Catalogue
 from state.content import ContentRow
 from state.keys import key_of
 from state.lists import UserList
-from state.users import UserRow
+from state.users import UserRow, packed_key
 from state.verdicts import LIST_LENGTH
 from streams.judge import Served
 from streams.lister import DIGITS, Lister, Marked
@@ -37,8 +37,8 @@ def count(
         row = rows.array[number_of_item]
         near = (neighbours or {}).get(item, {})
         row["counts"][:], row["mass"] = number, sum(near.values())
-        row["keys"][: len(near)] = [key_of(other) for other in near]
-        row["weights"][: len(near)] = list(near.values())
+        row["pairs"]["key"][: len(near)] = [key_of(other) for other in near]
+        row["pairs"]["weight"][: len(near)] = list(near.values())
     catalogue.apply_behaviour({item.encode(): rows.packed(rows.number[item.encode()]) for item in counts})
 
 
@@ -59,6 +59,7 @@ def marked(row: UserRow, user: str = "web:ann") -> Marked:
 
 
 def made(catalogue: Catalogue, *rows: UserRow, size: int = 5) -> list[tuple[UserList, Served]]:
+    catalogue.derive()
     lister = Lister(catalogue, size, now=lambda: 0.5)
     return lister.make([marked(row) for row in rows], [scorers.new_fusion()] * len(rows))
 
@@ -125,13 +126,26 @@ def test_scores_are_best_first_and_the_sums_of_their_parts() -> None:
         assert sum(item.parts.values()) == pytest.approx(item.score, abs=10**-DIGITS)
 
 
-def test_ties_go_to_the_item_that_came_first() -> None:
-    catalogue = Catalogue()
-    describe(catalogue, *ITEMS)
-    for _ in range(2):
+def test_ties_go_by_key_whatever_the_order_in_which_items_came() -> None:
+    for order in (ITEMS, ITEMS[::-1]):
+        catalogue = Catalogue()
+        describe(catalogue, *order)
         ((made_list, _),) = made(catalogue, user_row())
-        assert ids(made_list) == ITEMS[:5]
+        assert ids(made_list) == sorted(ITEMS, key=key_of)[:5]
         assert {item.score for item in made_list.items} == {made_list.items[0].score}
+
+
+def test_items_taken_come_again_where_repeats_are_allowed() -> None:
+    catalogue = catalogue_of(*ITEMS)
+    catalogue.derive()
+    lister = Lister(catalogue, 5, repeats=True)
+    row = user_row("i7", "i20")
+    row.refuse(packed_key("i0"))
+    ((made_list, served),) = lister.make([marked(row)], [scorers.new_fusion()])
+    listed = {catalogue.ids[item] for item in served.candidates}
+    assert {"i7", "i20"} <= listed
+    assert "i0" not in listed
+    assert "i7" in ids(made_list)
 
 
 def test_a_list_does_not_depend_on_who_is_served_with_the_user() -> None:
@@ -148,6 +162,7 @@ def test_a_list_follows_the_fusion_of_the_users_partition() -> None:
     popular.omega[0, 2 * scorers.NAMES.index("popular")] = 1.0
     turned = scorers.new_fusion()
     turned.omega[:] = -popular.omega
+    catalogue.derive()
     lister = Lister(catalogue, 5)
     (first, _), (second, _) = lister.make([marked(user_row("i9")), marked(user_row("i9"))], [popular, turned])
     assert ids(first) == ITEMS[:5]
@@ -198,8 +213,8 @@ def test_nothing_is_popular_in_an_empty_catalogue() -> None:
     assert Lister(Catalogue(), 3).popular() == []
 
 
-def test_popular_ties_go_to_the_item_that_came_first() -> None:
-    catalogue, names = Catalogue(), [f"j{number}" for number in range(300, 0, -1)]
+def test_popular_ties_go_by_key() -> None:
+    catalogue, names = Catalogue(), sorted((f"j{number}" for number in range(300)), key=key_of)
     describe(catalogue, *names)
     count(catalogue, dict.fromkeys(names[100:], 1.0))
     (popular,) = Lister(catalogue, 250).popular()

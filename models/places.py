@@ -1,0 +1,59 @@
+"""Distinct items among many, without sorting them."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+Indices = npt.NDArray[np.int32]
+Places = npt.NDArray[np.intp]
+
+
+class Numbering:
+    """Numbers items that are given as rows of the Catalogue.
+
+    Sorting some thousand rows would cost more than all else that a list needs. Instead every row has a place of its
+    own to write on, so that the cost does not depend on how many items there are.
+    """
+
+    def __init__(self) -> None:
+        self._note = np.zeros(0, np.int32)
+
+    def reach(self, items: int) -> None:
+        """Have room for so many items."""
+        if items > len(self._note):
+            self._note = np.zeros(max(items, 2 * len(self._note)), np.int32)
+
+    def distinct(self, rows: Indices) -> Indices:
+        """Every row once, in the order in which they come last.
+
+        Examples
+        --------
+        >>> numbering = Numbering()
+        >>> numbering.reach(10)
+        >>> numbering.distinct(np.array([7, 2, 7, 5], np.int32)).tolist()
+        [2, 7, 5]
+        """
+        order = np.arange(len(rows), dtype=np.int32)
+        self._note[rows] = order
+        return np.asarray(rows[self._note[rows] == order])
+
+    def places(self, rows: Indices, among: Indices) -> Places:
+        """Place of every row among distinct rows; their number where a row is not among them, as ``NONE`` is never.
+
+        Examples
+        --------
+        >>> numbering = Numbering()
+        >>> numbering.reach(10)
+        >>> numbering.places(np.array([[7, 2], [-1, 5]], np.int32), np.array([5, 7], np.int32)).tolist()
+        [[1, 2], [2, 0]]
+        """
+        if not len(among):
+            return np.zeros(rows.shape, np.intp)
+        self._note[among] = np.arange(len(among), dtype=np.int32)
+        noted = self._note[rows]
+        known = noted < len(among)
+        noted[~known] = 0
+        # a note may be left from other rows
+        known &= among[noted] == rows
+        return np.where(known, noted, len(among))

@@ -1,0 +1,107 @@
+"""What follows from all item rows together: relations, likeness of texts, and who leads each count.
+
+It is a function of the rows alone, whatever their order of arrival: items are put into the order of their keys first,
+and nothing is carried over from one time to the next but the likeness of texts that have not changed. It takes long
+on a large catalogue, and so works in a thread beside the stream (``streams.deriving``).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from models import popularity, relations, scorers, text
+from models.rank import NONE
+from models.relations import Relations
+
+Indices = npt.NDArray[np.int32]
+Floats = npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """What everything else is derived from, shape (N, ...); see ``models.scorers.Items``.
+
+    Attributes
+    ----------
+    updates
+        Updates of rows that the Catalogue had taken in.
+    now_ms
+        Newest time of an event.
+    neighbours, weights
+        Neighbours of the rows, by Catalogue row, ``NONE`` for none, and their weights, shape (N, C).
+    mass
+        Of the rows, shape (N,).
+    changed, waiting
+        Items whose embedding came, changed or went since the last time, and those of them whose turn comes later:
+        until then they count as without a text; shape (N,).
+    """
+
+    updates: int
+    now_ms: int
+    keys: npt.NDArray[np.uint64]
+    available: npt.NDArray[np.bool_]
+    neighbours: Indices
+    weights: Floats
+    mass: Floats
+    counts: Floats
+    count_times: npt.NDArray[np.int64]
+    embeddings: Floats
+    akin: Indices
+    likeness: Floats
+    changed: npt.NDArray[np.bool_]
+    waiting: npt.NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class Derived:
+    """What follows from a snapshot, by Catalogue row; see ``models.scorers.Items``."""
+
+    updates: int
+    relations: Relations
+    akin: Indices
+    likeness: Floats
+    heads: Indices
+
+
+def derive(snapshot: Snapshot) -> Derived:
+    """Derive everything anew.
+
+    Examples
+    --------
+    >>> from state.catalogue import Catalogue
+    >>> derive(Catalogue().snapshot()).heads.shape
+    (14, 0)
+    """
+    order = np.argsort(snapshot.keys).astype(np.int32)
+    # one more, so that NONE is the place of NONE
+    place = np.full(len(order) + 1, NONE, np.int32)
+    place[order] = np.arange(len(order), dtype=np.int32)
+    embeddings = snapshot.embeddings[order]
+    embeddings[snapshot.waiting[order]] = 0
+    akin, likeness = text.nearest(
+        embeddings, place[snapshot.akin[order]], snapshot.likeness[order], snapshot.changed[order]
+    )
+    found = relations.relate(
+        snapshot.keys[order],
+        (place[snapshot.neighbours[order]], snapshot.weights[order]),
+        snapshot.mass[order],
+        (akin, likeness),
+        scorers.RELATED,
+    )
+    row = np.append(order, np.int32(NONE))
+    back = place[:-1]
+    by_row = Relations(row[found.related[back]], found.strengths[back], found.vectors[back], found.mass[back])
+    return Derived(snapshot.updates, by_row, row[akin[back]], likeness[back], _heads(snapshot, order))
+
+
+def _heads(snapshot: Snapshot, order: Indices) -> Indices:
+    """Available items with the largest counts, largest first, shape (H, at most ``scorers.HEAD``)."""
+    listed = order[snapshot.available[order]]
+    counts = popularity.decayed(
+        snapshot.counts[listed], snapshot.count_times[listed], snapshot.now_ms, scorers.HALF_LIVES_MS
+    )
+    best = np.argsort(-counts, axis=0, kind="stable")[: scorers.HEAD]
+    return listed[best].T
