@@ -6,6 +6,7 @@ import asyncio
 import logging
 import os
 import threading
+import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, cast
 
@@ -38,6 +39,11 @@ MAX_RECORDS = 4000
 STOP_SECONDS = 9.0
 """How long an orderly end may take; supervisors send SIGKILL after 10 s."""
 
+FINISH_SECONDS = 5.0
+"""Time for runs under way when the process is told to stop; what they have not finished is read again."""
+
+FINISH_POLL_SECONDS = 0.01
+
 logger = logging.getLogger(__name__)
 
 
@@ -46,9 +52,15 @@ class App(faust.App):
 
     Faust 0.15 can wait for ever for its consumer's thread while it stops, above all after a crash. A worker that
     neither works nor ends holds its partitions and is started again by nobody.
+
+    Attributes
+    ----------
+    unfinished
+        Tells whether runs are under way, or written and not allowed to be committed yet.
     """
 
     def __init__(self, *args: Any, fenced: bool, **kwargs: Any) -> None:
+        self.unfinished: Callable[[], bool] = lambda: False
         self._producers: set[AIOKafkaProducer] = set()
         self._stopping: set[asyncio.Task[None]] = set()
         super().__init__(*args, **kwargs)
@@ -62,8 +74,24 @@ class App(faust.App):
     async def on_stop(self) -> None:
         """Stop in order, but not for longer than supervisors wait."""
         self._end_soon()
+        if not self.crashed:
+            await self._finish()
         await super().on_stop()
         await asyncio.gather(*(producer.stop() for producer in self._producers), *self._stopping)
+
+    async def _finish(self) -> None:
+        """Fetch no more, and let runs under way finish, so that their offsets are in the last commit."""
+        if self.assigned():
+            self.consumer.stop_flow()
+            self.flow_control.suspend()
+        deadline = time.monotonic() + FINISH_SECONDS
+        while self.unfinished() and time.monotonic() < deadline:  # noqa: ASYNC110
+            await asyncio.sleep(FINISH_POLL_SECONDS)
+        if self.unfinished():
+            logger.warning(
+                "Runs under way did not finish within %g s, as when Kafka or Redis is down; they will be read again",
+                FINISH_SECONDS,
+            )
 
     async def new_producer(self, transactional_id: str | None = None) -> AIOKafkaProducer:
         """Start a producer with the settings of Faust's own; it stops with the app."""
@@ -109,7 +137,7 @@ class App(faust.App):
 
     def _end(self) -> None:
         logger.error(
-            "Stopping took longer than %s s; the process ends now, what is counted is safe", STOP_SECONDS
+            "Stopping took longer than %g s; the process ends now, what is counted is safe", STOP_SECONDS
         )
         logging.shutdown()
         os._exit(1)

@@ -44,6 +44,7 @@ class Embed:
         self._encoder = load_encoder(settings)
         self.app = create_app(settings, f"{settings.namespace}-embed-{self._encoder.version}")
         self._runner = Runner(self.app, "embed")
+        self.app.unfinished = self._runner.unfinished
         self._sender: Sender | None = None
         # Runs of several partitions overlap, but the encoder takes one batch at a time.
         self._encoding = asyncio.Lock()

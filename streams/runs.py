@@ -26,6 +26,7 @@ from typing import Any, TypeAlias, cast
 import faust
 from aiokafka.structs import ConsumerRecord
 from faust.types import TP, EventT
+from faust.types.tuples import Message
 
 from state.tables import Change, RunTable
 from streams import metrics
@@ -38,7 +39,7 @@ logger = logging.getLogger(__name__)
 HEARTBEAT_WAIT_SECONDS = 0.05
 
 FINISH_SECONDS = 3.0
-"""Time for runs under way when their agent ends; what they have not written is read again."""
+"""Time for runs under way when a rebalance ends their agent; what they have not written is read again."""
 
 RUNS_HELD = 2
 """Runs of a partition that an agent holds that does not rest: one under way, one waiting."""
@@ -94,6 +95,7 @@ class Runner:
         self._runs_held = 1 if rest_seconds else RUNS_HELD
         self._ready = ready
         self._under_way: Counter[TP] = Counter()
+        self._begun: list[Message] = []
         self._sender: GroupSender | None = None
         self._starting = asyncio.Lock()
         self._app = app
@@ -121,7 +123,8 @@ class Runner:
                 )
         finally:
             # Faust ends the agent to stop or to rebalance: what is under way must not meet what comes after.
-            await _finished(newest.values())
+            # A process that stops has waited already.
+            await _finished(newest.values(), 0.0 if self._app.should_stop else FINISH_SECONDS)
 
     def _hold_back(self, tp: TP) -> None:
         """Fetch no more of a partition while a run of it waits: the next one is then as long as the backlog.
@@ -140,6 +143,8 @@ class Runner:
         try:
             if before is not None:
                 await before
+            if self._app.should_stop:
+                return
             await self._take(run, process)
             await asyncio.sleep(self._rest_seconds)
         finally:
@@ -150,6 +155,7 @@ class Runner:
     async def _take(self, run: Run, process: Callable[[Run], Awaitable[None]]) -> None:
         """Process a run. Any failure but a partition that moved ends the worker: it would leave a hole."""
         started = time.perf_counter()
+        self._begun = [*filter(self._open, self._begun), run.event.message]
         try:
             # Before it is worked on, too: what agents derive from rows belongs to one assignment of the partitions.
             # A run fetched under an earlier one would leave its traces there, and be taken for known when read again.
@@ -172,6 +178,13 @@ class Runner:
         self._lag.note(run)
         # Faust keeps a message until its offset is committed; the records in it are needed no longer.
         run.event.value = run.event.message.value = None
+
+    def unfinished(self) -> bool:
+        """Whether a run has begun that may not be committed yet."""
+        return any(map(self._open, self._begun))
+
+    def _open(self, message: Message) -> bool:
+        return not message.acked and message.generation_id == self._app.consumer_generation_id
 
     def waiting(self) -> int:
         """Records that wait behind the last runs."""
@@ -224,11 +237,11 @@ class Runner:
         raise RunDroppedError
 
 
-async def _finished(tasks: Collection[asyncio.Task[None]]) -> None:
+async def _finished(tasks: Collection[asyncio.Task[None]], seconds: float) -> None:
     """Let tasks finish, and cancel those that take too long."""
     if not tasks:
         return
-    _, late = await asyncio.wait(tasks, timeout=FINISH_SECONDS)
+    _, late = await asyncio.wait(tasks, timeout=seconds)
     for task in late:
         task.cancel()
     # Whoever failed has ended the worker already.

@@ -141,6 +141,7 @@ class Worker:
         ):
             app.task(task)
         app.on_partitions_assigned.connect(self._on_assigned)
+        app.unfinished = lambda: any(runner.unfinished() for runner in self.runners.values())
 
     def _partitions_of_users(self) -> set[int]:
         """Partitions whose users are ours; none before their rows are recovered."""
@@ -153,6 +154,9 @@ class Worker:
         return self.app.rebalancing or not self.app.tables.actives_ready
 
     def _waiting(self) -> int:
+        if self.app.should_stop:
+            # No backlog is worked off any more: lists of runs under way must not wait for it.
+            return 0
         return self.runners["ingest"].waiting() + self.runners["profile"].waiting()
 
     def _apply_identities(self, latest: Latest) -> None:

@@ -62,10 +62,12 @@ class FakeEvent:
             offset=last.offset,
             tp=TP(last.topic, last.partition),
             generation_id=GENERATION,
+            acked=False,
         )
 
     def ack(self) -> None:
         self.acks += 1
+        self.message.acked = True
 
 
 def run_of(*records: KafkaRecord) -> tuple[Run, FakeEvent]:

@@ -1,9 +1,12 @@
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from faust.types import TP
 
-from streams.app import create_app, source
+from streams import app as module
+from streams.app import App, create_app, source
 from streams.errors import AfreshError
 from streams.settings import Settings
 from streams.topics import Topics
@@ -54,3 +57,29 @@ def test_a_source_gives_bytes_of_all_its_topics(tmp_path: Path) -> None:
     assert list(channel.topics) == [topics.items.name, topics.embeddings.name]
     assert (channel.key_type, channel.value_type) == (bytes, bytes)
     assert (channel.key_serializer, channel.value_serializer) == ("raw", "raw")
+
+
+async def test_an_app_that_stops_fetches_no_more_and_waits_for_runs_under_way(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    app = create_app(settings_in(tmp_path), "test")
+    stopped: list[str] = []
+    consumer = SimpleNamespace(stop_flow=lambda: stopped.append("flow"))
+    monkeypatch.setattr(App, "consumer", consumer)
+    monkeypatch.setattr(app, "assigned", lambda: {TP("test.events", 0)})
+    looks = iter([True, True, False, False])
+    app.unfinished = lambda: next(looks)
+    await app._finish()
+    assert stopped == ["flow"]
+    assert not app.flow_control.is_active()
+    assert list(looks) == []
+
+
+async def test_runs_that_do_not_finish_hold_up_the_end_only_so_long(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    app = create_app(settings_in(tmp_path), "test")
+    monkeypatch.setattr(module, "FINISH_SECONDS", 0.0)
+    app.unfinished = lambda: True
+    await app._finish()
+    assert "Runs under way did not finish within 0 s" in caplog.text

@@ -451,3 +451,43 @@ async def test_the_lag_is_what_waits_behind_the_run() -> None:
     await runner_of(app).drive(FakeStream(event), process)
     assert REGISTRY.get_sample_value("afresh_lag_records", {"topic": "test.lag"}) == 3
     assert (REGISTRY.get_sample_value("afresh_lag_seconds", {"topic": "test.lag"}) or 0) > 0
+
+
+async def test_a_run_is_unfinished_until_it_may_be_committed() -> None:
+    """The list that a run asks for is pushed after its rows are written: a process that stops must wait for it."""
+    event, runner = event_of(0, 0), runner_of(FakeApp())
+
+    async def process(run: Run) -> None:
+        assert runner.unfinished()
+
+    await runner.drive(FakeStream(event), process)
+    assert runner.unfinished()
+    event.ack()
+    assert not runner.unfinished()
+
+
+async def test_a_run_of_before_a_rebalance_is_not_waited_for() -> None:
+    app, event = FakeApp(), event_of(0, 0)
+    runner = runner_of(app)
+
+    async def process(run: Run) -> None:
+        app.consumer_generation_id += 1
+        raise RunDroppedError
+
+    await runner.drive(FakeStream(event), process)
+    assert not event.message.acked
+    assert not runner.unfinished()
+
+
+async def test_a_process_that_stops_finishes_the_run_under_way_and_begins_no_other() -> None:
+    app, gates, events = FakeApp(), Gates(), [event_of(0, 0), event_of(0, 1)]
+    runner = runner_of(app)
+    stream = FakeStream(*events)
+    driving = asyncio.create_task(runner.drive(stream, gates.process))
+    await REAL_SLEEP(0.01)
+    app.should_stop = True
+    gates.of[0].set()
+    await driving
+    assert gates.begun == gates.done == [(0, 0)]
+    assert not runner.unfinished()
+    assert [event.acks for event in events] == [1, 0]

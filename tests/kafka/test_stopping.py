@@ -1,0 +1,143 @@
+"""A worker told to stop: what it holds is finished and committed, its partitions move at once, nothing is repeated."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import msgspec
+import pytest
+from kafka import KafkaAdminClient
+
+from deploy.demo.scrape import Page
+from deploy.servers import Server
+from deploy.servers.process import ServerProcess
+from streams.connections import kafka_options
+from streams.settings import Settings
+from tests.conftest import settings_for
+from tests.kafka.deployment import Deployment, accepted, deployment, wait
+
+LONG_SESSION_SECONDS = 40.0
+"""Longer than any wait here: a partition that moves has not waited for the session to end."""
+
+
+UNFINISHED = "Runs under way did not finish within 5 s"
+
+
+def told_to_stop(process: ServerProcess) -> int:
+    """Send SIGTERM and return the exit status."""
+    running = process._process
+    assert running is not None
+    running.send_signal(signal.SIGTERM)
+    try:
+        return running.wait(30)
+    except subprocess.TimeoutExpired:
+        raise AssertionError("the worker does not end") from None
+
+
+def load(made: Deployment, count: int) -> None:
+    """Send events of 300 users, all at once."""
+    for number in range(count):
+        value = msgspec.json.encode(made.next_event(f"u{number % 300}", f"i{number % 97}"))
+        made.producer.send(made.topics.events.name, value, b"web:u%d" % (number % 300))
+    made.producer.flush()
+
+
+def revisions(made: Deployment) -> list[int]:
+    """Events that each user's list takes in."""
+    lists = [made.list_of(f"u{number}") for number in range(300)]
+    return [each.revision for each in lists if each is not None]
+
+
+def members(settings: Settings) -> list[str]:
+    """Ids of the members of the workers' group."""
+    admin = KafkaAdminClient(**kafka_options(settings))
+    try:
+        (group,) = admin.describe_groups([settings.namespace]).values()
+    finally:
+        admin.close()
+    return [str(member["member_id"]) for member in group["members"]]
+
+
+def repeated(page: Page) -> int:
+    """Records that a worker was given and that were counted before."""
+    return page.read().total("afresh_already_counted_total")
+
+
+@pytest.fixture
+def made(settings: Settings, tmp_path: Path) -> Iterator[Deployment]:
+    patient = settings.model_copy(update={"session_timeout_seconds": LONG_SESSION_SECONDS})
+    with deployment(patient, tmp_path) as made:
+        yield made
+
+
+def test_after_an_orderly_stop_under_load_nothing_is_repeated_and_nothing_lost(made: Deployment) -> None:
+    process = made.process()
+    with made.running(process) as page:
+        load(made, 6000)
+        wait(lambda: accepted(page) > 0, "the worker to be at work")
+        assert told_to_stop(process) == 0
+        assert members(made.settings) == []
+        process.start()
+        page = made.ready(process)
+        made.answer("last", made.event("last", "c1"))
+        assert repeated(page) == 0
+        wait(lambda: page.read().total("afresh_rows", table="users") == 301, "every user to have a row")
+        wait(lambda: revisions(made) == [20] * 300, "every list to be of the last state", 60.0)
+
+
+def test_partitions_of_a_worker_that_stops_move_at_once(made: Deployment) -> None:
+    first, second = made.process(), made.process()
+    with made.running(first) as page, made.running(second) as other:
+        wait(lambda: page.ready() and other.ready(), "both workers to be ready")
+        assert len(members(made.settings)) == 2
+        load(made, 6000)
+        wait(lambda: accepted(page) > 0 and accepted(other) > 0, "both workers to be at work")
+        assert told_to_stop(second) == 0
+        assert len(members(made.settings)) == 1
+        wait(lambda: page.read().total("afresh_rows", table="users") == 300, "the other to own all users")
+        made.answer("last", made.event("last", "c1"))
+        wait(
+            lambda: revisions(made) == [20] * 300,
+            "every list to be of the last state",
+            60.0,
+        )
+        assert repeated(page) == 0
+
+
+def test_a_worker_stops_in_order_while_redis_is_down(
+    kafka: Server, own_redis: Server, tmp_path: Path
+) -> None:
+    with deployment(settings_for(kafka, own_redis, tmp_path), tmp_path) as made:
+        process = made.process()
+        with made.running(process) as page:
+            made.answer("ann", made.event("ann", "c1"))
+            own_redis.kill()
+            event = made.event("ann", "c2")
+            wait(lambda: page.read().total("afresh_redis_retries_total") > 0, "the worker to notice")
+            assert told_to_stop(process) == 0
+            assert UNFINISHED in process.log.read_text()
+            assert members(made.settings) == []
+            own_redis.start()
+            process.start()
+            assert made.answer("ann", event).revision == 2
+
+
+def test_a_worker_ends_and_says_so_while_kafka_is_down(
+    own_kafka: Server, redis_server: Server, tmp_path: Path
+) -> None:
+    with deployment(settings_for(own_kafka, redis_server, tmp_path), tmp_path) as made:
+        process = made.process()
+        with made.running(process) as page:
+            load(made, 6000)
+            wait(lambda: accepted(page) > 0, "the worker to be at work")
+            own_kafka.kill()
+            # 1 where the clients did not let go of a broker that is gone in time.
+            assert told_to_stop(process) in (0, 1)
+            assert UNFINISHED in process.log.read_text()
+            own_kafka.start()
+            process.start()
+            made.ready(process)
+            wait(lambda: revisions(made) == [20] * 300, "every event to be counted once", 60.0)
