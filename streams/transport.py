@@ -134,26 +134,26 @@ class RunConsumer(driver.Consumer):
             while not (self.should_stop or fetcher.should_stop):
                 async for tp, message in self.getmany(timeout=POLL_SECONDS):
                     read = self._read_offset[tp]
-                    if read is None or message.offset >= read:
-                        await self._deliver(message)
+                    if (read is None or message.offset >= read) and await self._deliver(message):
                         self._read_offset[tp] = message.offset
                 await asyncio.sleep(0)
         except stopped:
             if not self.transport.app.should_stop:
                 raise
 
-    async def _deliver(self, message: Message) -> None:
-        """Hand a run to its agent, unless a rebalance suspends the flow first."""
+    async def _deliver(self, message: Message) -> bool:
+        """Hand a run to its agent, unless a rebalance suspends the flow first; return whether it was handed over."""
         if self.app.flow_control.is_active():
             # Nothing to wait for: agents hold back a partition before their queue is full.
             await self.callback(message)
-            return
+            return True
         delivery = asyncio.ensure_future(self.callback(message))
         suspended = asyncio.ensure_future(self.suspend_flow.wait())
         try:
             await asyncio.wait({delivery, suspended}, return_when=asyncio.FIRST_COMPLETED)
             if delivery.done():
                 delivery.result()
+            return delivery.done()
         finally:
             delivery.cancel()
             suspended.cancel()
