@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import asyncio
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -69,7 +70,7 @@ def _settings(servers: tuple[str, str], namespace: str) -> Settings:
 
 
 async def test_a_latency_holds_the_time_that_the_answer_took(servers: tuple[str, str]) -> None:
-    settings = _settings(servers, "answered")
+    settings = await asyncio.to_thread(_settings, servers, "answered")
     with _recommender(settings, lambda number: True):
         measured = await OpenLoop(settings, "answered").run(rate=100, seconds=1.0, warm_up=0.5)
     assert (measured.sent, measured.unanswered) == (100, 0)
@@ -81,7 +82,7 @@ async def test_an_event_without_an_answer_counts_as_long_as_it_waited(
 ) -> None:
     monkeypatch.setattr(latency, "GRACE_SECONDS", 1.0)
     monkeypatch.setattr(latency, "USERS", 1_000_000)  # so that no later event answers for an earlier one
-    settings = _settings(servers, "unanswered")
+    settings = await asyncio.to_thread(_settings, servers, "unanswered")
     with _recommender(settings, lambda number: number < 90):
         measured = await OpenLoop(settings, "unanswered").run(rate=100, seconds=1.0, warm_up=0.0)
     assert (measured.sent, measured.unanswered) == (100, 10)
@@ -92,7 +93,7 @@ async def test_a_list_answers_all_earlier_events_of_its_user(
     servers: tuple[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(latency, "USERS", 1)
-    settings = _settings(servers, "coalesced")
+    settings = await asyncio.to_thread(_settings, servers, "coalesced")
     with _recommender(settings, lambda number: number % 10 == 9):
         measured = await OpenLoop(settings, "coalesced").run(rate=100, seconds=1.0, warm_up=0.0)
     assert (measured.sent, measured.unanswered) == (100, 0)
