@@ -143,7 +143,7 @@ def wrong_row(made: Deployment) -> None:
     flipped = row[:-1] + bytes([row[-1] ^ 1])
     append(made, made.topics.behaviour, partition, item, flipped)
     report = audit(made.settings)
-    assert "behaviour: the row of item 'film 1' is wrong: accumulator" in report.differences[0]
+    assert "behaviour: the row of item 'film 1' is wrong: pairs" in report.differences[0]
     append(made, made.topics.behaviour, partition, item, row)
 
     user = b"web:u2"
