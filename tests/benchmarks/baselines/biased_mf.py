@@ -6,7 +6,7 @@ from river import optim, reco
 
 from tests.benchmarks.baselines.river_factors import SEED, RiverFactors
 
-FACTORS = 20
+FACTORS = 50
 RATE = 0.05
 NEGATIVES = 4
 """Chosen by HR@10 on the first half of MovieLens 100K, its last half evaluated; see ``tests.benchmarks.tune``."""

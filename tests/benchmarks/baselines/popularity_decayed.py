@@ -11,7 +11,7 @@ import numpy as np
 from deploy.evaluate.baseline import Scores, Taken
 from state.growing import Growing
 
-HALF_LIFE = 4_000
+HALF_LIFE = 8_000
 
 
 class DecayedPopularity:
