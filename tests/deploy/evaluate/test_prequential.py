@@ -80,7 +80,9 @@ def test_an_item_that_is_not_available_stands_in_no_list() -> None:
 
 
 def test_items_and_weights_lag_within_a_block_and_users_do_not() -> None:
-    log = log_of(shop(90), catalogue())
+    # one domain: what a user's own row says of domains is fresh within a block, too
+    events = [each | {"domain": "films"} for each in shop(90)]
+    log = log_of(events, [each | {"domain": "films"} for each in catalogue()])
     exact, lagging = evaluated(log, 1), evaluated(log, 30)
     assert exact.lists[0] == lagging.lists[0]
     assert exact.scores[1:30] != lagging.scores[1:30]
