@@ -161,6 +161,9 @@ class Runner:
             # A run fetched under an earlier one would leave its traces there, and be taken for known when read again.
             await self._check_owner(run)
             await process(run)
+            self._seconds.observe(time.perf_counter() - started)
+            self._records.inc(len(run.records))
+            self._lag.note(run)
         except RunDroppedError:
             metrics.RUNS_DROPPED.labels(self._stage).inc()
             logger.info("%s drops a run of %s-%d: its partition moved", self._stage, run.topic, run.partition)
@@ -173,9 +176,6 @@ class Runner:
             logger.exception("%s can not go on", self._stage)
             await self._app.crash(error)
             raise
-        self._seconds.observe(time.perf_counter() - started)
-        self._records.inc(len(run.records))
-        self._lag.note(run)
         # Faust keeps a message until its offset is committed; the records in it are needed no longer.
         run.event.value = run.event.message.value = None
 

@@ -13,7 +13,7 @@ from functools import lru_cache
 from typing import Any, NamedTuple
 
 from aiokafka import AIOKafkaProducer
-from aiokafka.errors import KafkaError, KafkaTimeoutError, ProducerFenced
+from aiokafka.errors import KafkaError, KafkaTimeoutError, ProducerClosed, ProducerFenced
 from aiokafka.partitioner import murmur2
 
 from streams import metrics
@@ -28,10 +28,10 @@ RETRY_SECONDS = (0.1, 0.5, 1.0, 2.0, 5.0)
 
 
 class FencedError(Exception):
-    """Another process has claimed the partition since: this one may not write there any more."""
+    """The partition was claimed anew since, by this process or another: an earlier claim may not write there."""
 
     def __init__(self, topic: str, partition: int) -> None:
-        super().__init__(f"{topic}-{partition} is claimed by another process")
+        super().__init__(f"{topic}-{partition} was claimed anew")
 
 
 class Record(NamedTuple):
@@ -139,7 +139,7 @@ class Sender:
             try:
                 delivered = await self._producer.send_batch(batch, topic, partition=partition)
                 acknowledged = await delivered
-            except ProducerFenced as error:
+            except (ProducerClosed, ProducerFenced) as error:
                 raise FencedError(topic, partition) from error
             except KafkaError as error:
                 if not (error.retriable or isinstance(error, KafkaTimeoutError)):

@@ -352,3 +352,17 @@ async def test_a_client_that_stopped_is_an_error_unless_the_app_stops(stopped: t
 async def test_any_other_failure_is_an_error_even_while_the_app_stops() -> None:
     with pytest.raises(ZeroDivisionError):
         await draining_consumer(ZeroDivisionError(), stopping=True)._drain_messages(RUNNING)
+
+
+@pytest.mark.parametrize("gone", [AssertionError("Partition is not assigned"), AttributeError("highwater")])
+def test_a_partition_that_a_rebalance_has_just_taken_away_has_no_highwater(gone: Exception) -> None:
+    """It ended the task of the run, and each run behind it awaited the one before and failed without a word."""
+
+    def highwater(tp: TP) -> int:
+        raise gone
+
+    consumer = bare_consumer()
+    consumer._thread.highwater = highwater
+    assert consumer.highwater(ONE) == 0
+    consumer._thread.highwater = {ONE: 7, TWO: None}.get
+    assert (consumer.highwater(ONE), consumer.highwater(TWO)) == (7, 0)
