@@ -76,7 +76,7 @@ class Report:
             f"slowest recovery  {self.slowest:.1f} s",
             f"failures          {len(self.failures)}",
         ]
-        return "\n".join([*lines, *(f"  {failure}" for failure in self.failures)])
+        return "\n".join([*lines, *(f"  {what}" for what in (*self.ends, *self.failures))])
 
 
 class Trial:
