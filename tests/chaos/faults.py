@@ -88,7 +88,8 @@ class WorkerTerminated(WorkerFault):
         self.worker.signal(signal.SIGTERM)
         self.worker.wait_for_end()
         status = self.worker.process.status
-        if status != 0:
+        # Without a broker it can't leave in order, and ends after some seconds all the same.
+        if status != 0 and self.pipeline.kafka_runs:
             raise AssertionError(f"{self.worker.name} ended with status {status} when told to stop")
 
 

@@ -149,6 +149,11 @@ class Pipeline:
         self.embed = self._member("embed-worker")
 
     @property
+    def kafka_runs(self) -> bool:
+        """Whether the broker runs now."""
+        return self.kafka.process is not None and self.kafka.process.pid is not None
+
+    @property
     def members(self) -> list[Member]:
         """All processes that shall run now."""
         return [each for each in (*self.workers, self.embed) if each.wanted]
