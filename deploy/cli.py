@@ -182,6 +182,30 @@ def ledger(
     raise typer.Exit(1 if report.differences else 0)
 
 
+@app.command(epilog="Example: afresh status --json | jq .judged.rates.all")
+def status(
+    json: Annotated[bool, typer.Option("--json", help="Print one line of JSON instead of tables.")] = False,
+) -> None:
+    """Look at a deployment: what waits, who works, how the lists are received, drift and rollbacks."""
+    from deploy.status import look, tables
+
+    found = look(_settings())
+    if json:
+        typer.echo(found.as_json())
+        return
+    for each in tables(found):
+        _console().print(each)
+
+
+@app.command(epilog="Example: afresh rollback")
+def rollback() -> None:
+    """Take the weights of the fusion back to the last good snapshot, or to popularity if they just went back."""
+    from deploy.rollback import roll_back
+
+    told = roll_back(_settings())
+    typer.echo(f"the weights of {told} partitions go back; look at: afresh status")
+
+
 def _settings() -> Settings:
     from streams.connections import warnings
     from streams.settings import Settings

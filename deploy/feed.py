@@ -122,8 +122,21 @@ def sender(settings: Settings, topic: Topic, fed: Fed) -> Iterator[Sender]:
     AfreshError
         If Kafka does not answer or the topic is missing or wrong.
     """
+    with producer(settings, topic) as opened:
+        yield Sender(opened, topic, fed)
+
+
+@contextmanager
+def producer(settings: Settings, topic: Topic) -> Iterator[KafkaProducer]:
+    """Open a producer whose records Kafka acknowledges, for a topic that stands as it must.
+
+    Raises
+    ------
+    AfreshError
+        If Kafka does not answer or the topic is missing or wrong.
+    """
     require_topics(settings, [topic])
-    producer = KafkaProducer(
+    opened = KafkaProducer(
         **kafka_options(settings),
         bootstrap_timeout_ms=int(settings.start_timeout_seconds * 1000),
         allow_auto_create_topics=False,
@@ -135,9 +148,9 @@ def sender(settings: Settings, topic: Topic, fed: Fed) -> Iterator[Sender]:
         batch_size=65_536,
     )
     try:
-        yield Sender(producer, topic, fed)
+        yield opened
     finally:
-        producer.close(timeout=CLOSE_SECONDS)
+        opened.close(timeout=CLOSE_SECONDS)
 
 
 def paced(

@@ -148,11 +148,17 @@ class Fusion:
         """Return the weight of each scorer, its two features together, apart from any context: shape (S,)."""
         return np.asarray(self.omega[0].reshape(-1, FEATURES_PER_SCORER).sum(axis=1))
 
+    def restart(self, prior: Weights) -> None:
+        """Start anew from other weights, with steps no longer than they were: large ones would fit to garbage first."""
+        self.omega[:] = prior
+        self._pending[:] = 0
+        self._pending_count = 0
+
     def skip(self) -> None:
         """Count one example that there is nothing to learn from."""
         self.examples += 1
 
-    def learn(self, values: Floats, situation: Weights, taken: int | None) -> None:
+    def learn(self, values: Floats, situation: Weights, taken: int | None, weight: float = 1.0) -> None:
         """Count one example, and learn from it if the item taken was among the candidates served.
 
         Parameters
@@ -163,6 +169,8 @@ class Fusion:
             Context of the list, shape (4,).
         taken
             Which candidate was taken; None if it was none of them, or nothing was served.
+        weight
+            How far the example is believed, 0 to 1.
         """
         self.examples += 1
         if taken is None:
@@ -170,7 +178,7 @@ class Fusion:
         if not (np.isfinite(values).all() and np.isfinite(situation).all()):
             self.refused += 1
             return
-        self._pending += self._gradient(np.asarray(values, np.float64), situation, taken)
+        self._pending += weight * self._gradient(np.asarray(values, np.float64), situation, taken)
         self._pending_count += 1
         if self._pending_count == BATCH:
             self._step()

@@ -28,7 +28,7 @@ BETS = np.array([0.1, 0.3, 0.9])
 TOLERATED = 0.8
 """Part of the past hit rate that may go without harm: rates wander with the people who come."""
 
-ALARM = 10_000.0
+ALARM = 1000.0
 """Wealth of both detectors at which the lists count as broken."""
 
 SUSPICION = 20.0

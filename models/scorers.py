@@ -146,6 +146,8 @@ class Items:
         Of ``models.text``, shape (N, ``AKIN``).
     heads
         The items with the largest counts, largest first, shape (H, at most ``HEAD``).
+    trust
+        Of ``models.trust``, shape (N,).
     """
 
     available: Mask
@@ -162,6 +164,7 @@ class Items:
     akin: Indices
     likeness: Floats
     heads: Indices
+    trust: Floats
 
 
 class Asked:
@@ -255,10 +258,13 @@ class Scorer:
         By name of the scorer: the weights of its two features (logarithm, root) before anything is learned.
     score
         Raw scores of candidates, not below 0, shape (len(priors), C).
+    by_votes
+        Whether scores grow with the times that an item was taken, and are believed as far as those are.
     """
 
     priors: dict[str, tuple[float, float]]
     score: Callable[[Asked, Indices], Floats]
+    by_votes: bool = False
 
 
 def counted(taken: npt.NDArray[np.int64]) -> Floats:
@@ -336,6 +342,7 @@ SCORERS = (
     Scorer(
         {"neighbours": (1.1, 0.5), "session": (0.1, 0.4), "long": (0.0, 0.4), "direct": (0.1, 0.2)},
         _neighbours,
+        by_votes=True,
     ),
     Scorer(
         {
@@ -347,6 +354,7 @@ SCORERS = (
             "ever": (0.0, 0.0),
         },
         _popularity,
+        by_votes=True,
     ),
     Scorer({"text": (0.1, 0.2), "nearest": (0.0, 0.2), "cold_text": (0.0, 0.1), "akin": (0.0, 0.2)}, _text),
     Scorer({"new": (0.0, 0.0), "domain": (0.3, 0.0), "own": (0.2, 1.0)}, _kind),
@@ -355,6 +363,9 @@ SCORERS = (
 
 NAMES = tuple(name for scorer in SCORERS for name in scorer.priors)
 
+BY_VOTES = np.array([scorer.by_votes for scorer in SCORERS for _ in scorer.priors])
+"""Which of ``NAMES`` are scorers by votes, shape (S,)."""
+
 
 def score(asked: Asked, chosen: Indices, without: Collection[str] = ()) -> Floats:
     """Raw scores of candidates, shape (len(NAMES), C).
@@ -362,6 +373,7 @@ def score(asked: Asked, chosen: Indices, without: Collection[str] = ()) -> Float
     Scorers named in ``without`` score nothing: what is lost without them is what they are worth.
     """
     scores = np.concatenate([scorer.score(asked, chosen) for scorer in SCORERS])
+    scores[BY_VOTES] *= asked.items.trust[chosen]
     scores[[name in without for name in NAMES]] = 0
     return scores
 
@@ -373,9 +385,8 @@ def new_fusion() -> fusion.Fusion:
     return fusion.Fusion(prior)
 
 
-def popularity_fusion() -> fusion.Fusion:
-    """Make a learner that starts from popularity alone, for when nothing that was learned can be trusted."""
-    learner = new_fusion()
-    learner.omega[:] = 0
-    learner.omega[0, fusion.FEATURES_PER_SCORER * NAMES.index("popular")] = 1
-    return learner
+def popularity_prior() -> fusion.Weights:
+    """Weights that follow popularity alone, for when nothing that was learned can be trusted."""
+    prior = np.zeros((len(fusion.CONTEXT), fusion.FEATURES_PER_SCORER * len(NAMES)))
+    prior[0, fusion.FEATURES_PER_SCORER * NAMES.index("popular")] = 1
+    return prior

@@ -34,10 +34,21 @@ _SNAPSHOT = ("keys", "available", "neighbours", "weights", "counts", "count_time
 
 
 class Known(NamedTuple):
-    """What is known of an item: its row, ``NONE`` if nobody has named it, and how often it was taken."""
+    """What is known of an item.
+
+    Attributes
+    ----------
+    row
+        Its row, ``NONE`` if nobody has named it.
+    examples
+        How often it was taken.
+    trust
+        How far its votes are believed; see ``models.trust``.
+    """
 
     row: int
     examples: int
+    trust: float
 
 
 class Catalogue:
@@ -81,6 +92,7 @@ class Catalogue:
             mass=((), np.float32, 0),
             akin=((scorers.AKIN,), np.int32, NONE),
             likeness=((scorers.AKIN,), np.float32, 0),
+            trust=((), np.float32, 1),
         )
 
     def __len__(self) -> int:
@@ -105,7 +117,9 @@ class Catalogue:
     def known(self, key: int) -> Known:
         """What is known of an item, by key."""
         row = self._row.get(key, NONE)
-        return Known(row, int(self._arrays["examples"][row]) if row != NONE else 0)
+        if row == NONE:
+            return Known(NONE, 0, 1.0)
+        return Known(row, int(self._arrays["examples"][row]), float(self._arrays["trust"][row]))
 
     def rows_of_halves(self, halves: Iterable[int]) -> list[int]:
         """Rows of all items whose keys have one of these lower halves."""
@@ -118,9 +132,10 @@ class Catalogue:
         return {name: np.flatnonzero(domain == number) for number, name in enumerate(self._domains)}
 
     def popularity(self) -> npt.NDArray[np.floating[Any]]:
-        """Decayed counts as of ``now``, shape (N,)."""
+        """Decayed counts as of ``now``, as far as they are believed, shape (N,)."""
         of = self._arrays
-        return popularity.decayed(of["counts"], of["count_times"], self.now, scorers.HALF_LIVES_MS)[:, 0]
+        counts = popularity.decayed(of["counts"], of["count_times"], self.now, scorers.HALF_LIVES_MS)
+        return np.asarray(counts[:, 0] * of["trust"])
 
     def items(self) -> scorers.Items:
         """Everything that the scorers read, as views of the rows in use."""
@@ -140,6 +155,7 @@ class Catalogue:
             akin=of["akin"],
             likeness=of["likeness"],
             heads=self._heads,
+            trust=of["trust"],
         )
 
     def snapshot(self) -> Snapshot:
@@ -164,6 +180,7 @@ class Catalogue:
         of["mass"][rows] = derived.relations.mass
         of["akin"][rows] = derived.akin
         of["likeness"][rows] = derived.likeness
+        of["trust"][rows] = derived.trust
         self._heads = derived.heads
         self._derived_updates = derived.updates
         self.version += 1

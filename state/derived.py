@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from models import popularity, relations, scorers, text
+from models import popularity, relations, scorers, text, trust
 from models.rank import NONE
 from models.relations import Relations
 
@@ -64,6 +64,7 @@ class Derived:
     akin: Indices
     likeness: Floats
     heads: Indices
+    trust: Floats
 
 
 def derive(snapshot: Snapshot) -> Derived:
@@ -94,14 +95,28 @@ def derive(snapshot: Snapshot) -> Derived:
     row = np.append(order, np.int32(NONE))
     back = place[:-1]
     by_row = Relations(row[found.related[back]], found.strengths[back], found.vectors[back], found.mass[back])
-    return Derived(snapshot.updates, by_row, row[akin[back]], likeness[back], _heads(snapshot, order))
+    believed = _trust(snapshot.counts[order])[back]
+    heads = _heads(snapshot, order, believed)
+    return Derived(snapshot.updates, by_row, row[akin[back]], likeness[back], heads, believed)
 
 
-def _heads(snapshot: Snapshot, order: Indices) -> Indices:
-    """Available items with the largest counts, largest first, shape (H, at most ``scorers.HEAD``)."""
+def _trust(counts: Floats) -> Floats:
+    """How far the votes for items are believed, shape (N,)."""
+    # All stages fade alike, so that counts as of different times can be compared among themselves.
+    exact = counts.astype(np.float64)
+    shares = trust.shares(exact[:, scorers.HORIZONS :], exact[:, 1], exact[:, 0])
+    return shares.astype(np.float32)
+
+
+def _heads(snapshot: Snapshot, order: Indices, believed: Floats) -> Indices:
+    """Available items with the largest counts, as far as they are believed, largest first.
+
+    Shape (H, at most ``scorers.HEAD``).
+    """
     listed = order[snapshot.available[order]]
     counts = popularity.decayed(
         snapshot.counts[listed], snapshot.count_times[listed], snapshot.now_ms, scorers.HALF_LIVES_MS
     )
+    counts = counts * believed[listed, None]
     best = np.argsort(-counts, axis=0, kind="stable")[: scorers.HEAD]
     return listed[best].T

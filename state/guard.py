@@ -144,7 +144,8 @@ class Guard(msgspec.Struct, array_like=True):
         if self.good.fusion and not self.on_trial:
             to, restored = self.good.time, Fusion.from_bytes(self.good.fusion)
         else:
-            to, restored = 0, scorers.popularity_fusion()
+            to, restored = 0, Fusion.from_bytes(fusion.to_bytes())
+            restored.restart(scorers.popularity_prior())
         restored.examples, restored.refused = fusion.examples, fusion.refused
         self.newest, self.on_trial, self.since, self.judged = self.good, True, fusion.examples, 0
         self.wealth = guard.start().tobytes()

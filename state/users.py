@@ -25,6 +25,14 @@ RECENT_EVENTS = 32
 SEEN_LIMIT = 4096
 """Items taken before the history, or refused, that are remembered, the newest first."""
 
+HOUR_MS = 3_600_000
+
+HOURLY_EXAMPLES = 300
+"""Items taken within an hour that others learn from; more of one user changes that user's own lists only."""
+
+HOURLY_VOTES = 3
+"""The same of one item: a view, a cart and a purchase."""
+
 DOMAIN_LIMIT = 100
 """Domains counted; producers choose their names, and a row must fit into a record batch."""
 
@@ -59,6 +67,8 @@ class UserRow(msgspec.Struct, array_like=True):
         The same of items disliked.
     domains
         Interactions by domain, of the first ``DOMAIN_LIMIT`` domains.
+    hour, taught
+        Newest hour in which the user took an item, since 1970, and how many examples it has made.
     """
 
     version: int = USER_ROW_VERSION
@@ -73,6 +83,8 @@ class UserRow(msgspec.Struct, array_like=True):
     seen: bytes = b""
     refused: bytes = b""
     domains: dict[str, int] = {}
+    hour: int = 0
+    taught: int = 0
 
     def knows(self, event_key: bytes) -> bool:
         """Whether an event of this key was folded in lately."""
@@ -98,6 +110,28 @@ class UserRow(msgspec.Struct, array_like=True):
         self.events = (event_key + self.events)[: RECENT_EVENTS * _KEY_BYTES]
         if domain in self.domains or len(self.domains) < DOMAIN_LIMIT:
             self.domains[domain] = self.domains.get(domain, 0) + 1
+
+    def teach(self, item_key: bytes, time: int) -> bool:
+        """Whether others may learn from the user's taking an item, which counts against the hour if so.
+
+        The hour is the event's; one that comes late counts in the newest hour, so that a burst cannot be spread over
+        the past of a user who is known.
+        """
+        hour = time // HOUR_MS
+        if hour > self.hour:
+            self.hour, self.taught = hour, 0
+        if self.taught >= HOURLY_EXAMPLES or self._votes(item_key, time) >= HOURLY_VOTES:
+            return False
+        self.taught += 1
+        return True
+
+    def _votes(self, item_key: bytes, time: int) -> int:
+        """How often the user took an item in the hour before."""
+        if self.items.count(item_key) < HOURLY_VOTES:
+            return 0
+        taken = np.frombuffer(self.items, "<u8") == int.from_bytes(item_key, "little")
+        ages = time - 1000 * np.frombuffer(self.times, "<u4").astype(np.int64)
+        return int(np.count_nonzero(taken & (ages < HOUR_MS)))
 
     def refuse(self, item_key: bytes) -> None:
         """Leave an item out of the user's lists from now on."""
@@ -142,21 +176,23 @@ def fold(row: UserRow, interaction: Interaction, source: int, offset: int) -> Ex
 
     Returns
     -------
-    What there is to learn from it: the user just before, and the item taken. None if no item was taken.
+    What there is to learn from it: the user just before, and the item taken. None if no item was taken, or if the user
+    has taken so many within the hour that others are not to learn from it.
     """
     item_key = packed_key(interaction.item)
     example = None
     if interaction.type in POSITIVE:
-        example = Example(
-            source=source,
-            offset=offset,
-            item=interaction.item,
-            domain=interaction.domain,
-            time=interaction.time,
-            history=row.items,
-            times=row.times,
-            taken=row.taken,
-        )
+        if row.teach(item_key, interaction.time):
+            example = Example(
+                source=source,
+                offset=offset,
+                item=interaction.item,
+                domain=interaction.domain,
+                time=interaction.time,
+                history=row.items,
+                times=row.times,
+                taken=row.taken,
+            )
         row.take(item_key, interaction.time)
     if interaction.type in REFUSED:
         row.refuse(item_key)

@@ -78,7 +78,7 @@ class Verdicts:
     slices
         Names of the slices, S.
     unjudged
-        Examples that are not judged: the user had no list, or had used up the hour (``state.users``).
+        Examples that are not judged: the user had no list.
     judged
         Examples judged in each slice ever, shape (S,).
     drifts

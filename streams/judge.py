@@ -158,7 +158,7 @@ class Judge:
         item = self._known(key_of(interaction.item))
         place = _place(served.candidates, item.row)
         ranks = _ranks(served, place, _place(served.listed, item.row), _place(served.popular, item.row))
-        self.fusion.learn(served.features, served.situation, place)
+        self.fusion.learn(served.features, served.situation, place, item.trust)
         hit, popular = (ranks[:2] < LIST_LENGTH).tolist()
         self.guard.add(hit, popular, served.made_at)
         slices = self.verdicts.slices_of(user_took, item.examples, interaction.domain, interaction.platform)

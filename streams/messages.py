@@ -94,6 +94,28 @@ class Item(Struct, frozen=True, kw_only=True):
     version: Integer = ITEM_VERSION
 
 
+ROLL_BACK = "roll_back"
+"""The command to take the weights of the fusion back."""
+
+COMMAND_KEY = b""
+"""Key of a command among the interactions; no user's id is empty."""
+
+
+class Command(Struct, frozen=True, array_like=True):
+    """An order to the owner of a partition of interactions, who obeys it in its place among them, once.
+
+    Attributes
+    ----------
+    name
+        What to do; what a worker does not know it passes over.
+    time
+        When it was given, in ms.
+    """
+
+    name: str
+    time: int
+
+
 class TextRequest(Struct, frozen=True, array_like=True):
     """A text to encode. Key: the item. ``content`` is the hash of the text."""
 
@@ -114,6 +136,7 @@ class Embedding(Struct, frozen=True, array_like=True):
 
 event_decoder = msgspec.json.Decoder(Event)
 item_decoder = msgspec.json.Decoder(Item)
+command_decoder = msgspec.msgpack.Decoder(Command)
 interaction_decoder = msgspec.msgpack.Decoder(Interaction)
 example_decoder = msgspec.msgpack.Decoder(Example)
 text_request_decoder = msgspec.msgpack.Decoder(TextRequest)

@@ -17,6 +17,10 @@ DEAD_LETTERS = Counter("afresh_dead_letters", "Records that could not be used, b
 STAGE_SECONDS = Histogram("afresh_stage_seconds", "Time of a stage for one run.", ["stage"], buckets=SECONDS)
 STAGE_RECORDS = Counter("afresh_stage_records", "Records taken in by a stage.", ["stage"])
 SKIPPED = Counter("afresh_already_counted", "Records delivered again and skipped as counted.", ["stage"])
+NOT_LEARNED = Counter(
+    "afresh_not_learned",
+    "Items taken that others do not learn from: their users took too many within the hour.",
+)
 RUNS_DROPPED = Counter(
     "afresh_runs_dropped", "Runs dropped because their partition had moved away.", ["stage"]
 )

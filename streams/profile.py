@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 
 import faust
@@ -12,12 +13,14 @@ from state.tables import CHANGE_BYTES, Change, RunTable
 from state.users import UserRow
 from streams import metrics
 from streams.lister import Marked
-from streams.messages import encode, interaction_decoder
+from streams.messages import COMMAND_KEY, ROLL_BACK, command_decoder, encode, interaction_decoder
 from streams.recommend import Recommender
 from streams.runs import KafkaRecord, Run, Runner
 from streams.sender import Outgoing
 from streams.settings import Settings
 from streams.topics import Topics
+
+logger = logging.getLogger(__name__)
 
 EVENT_GROWTH_BYTES = 64
 """What one event can add to a row, at most, besides the names that it carries."""
@@ -83,6 +86,9 @@ class Part:
         events = self._topics.events.name
         for place in range(position, len(records)):
             record = records[place]
+            if record.key == COMMAND_KEY:
+                self._obey(record)
+                continue
             interaction = interaction_decoder.decode(record.value)
             row = self._row(interaction.user, EVENT_GROWTH_BYTES + len(record.value))
             if row is None:
@@ -92,6 +98,17 @@ class Part:
             else:
                 metrics.SKIPPED.labels("profile").inc()
         return len(records)
+
+    def _obey(self, record: KafkaRecord) -> None:
+        """Obey a command; it is counted by its own place, for it was made from no other record."""
+        if not self._change.marks.count(self._topics.interactions.name, self._partition, record.offset):
+            metrics.SKIPPED.labels("profile").inc()
+            return
+        command = command_decoder.decode(record.value)
+        if command.name == ROLL_BACK:
+            self._judge.roll_back(command.time)
+        else:
+            logger.warning("The command %r is unknown to this version and is passed over", command.name)
 
     def _row(self, user: str, growth: int) -> UserRow | None:
         """Row of a user, or None when no more fits into this part."""
@@ -110,11 +127,13 @@ class Part:
         if row.knows(users.packed_key(interaction.event)):
             metrics.SKIPPED.labels("profile").inc()
             return
-        if interaction.type in POSITIVE:
-            self._judge.taken(interaction, row.taken)
+        user_took = row.taken
         example = users.fold(row, interaction, self._partition, offset)
         if example is not None:
+            self._judge.taken(interaction, user_took)
             self.outgoing.add(self._topics.examples.name, interaction.item.encode(), encode(example))
+        elif interaction.type in POSITIVE:
+            metrics.NOT_LEARNED.inc()
         self._received[interaction.user] = interaction.received
 
     def finish(self) -> None:

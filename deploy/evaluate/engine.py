@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Collection, Sequence
+from typing import NamedTuple
 
 from msgspec.structs import replace
 
@@ -25,6 +26,14 @@ from streams.settings import Settings
 
 LISTS_AT_ONCE = 32
 """As many as a worker makes at a time."""
+
+
+class Asked(NamedTuple):
+    """An item taken, the user just before, and whether others learn from it."""
+
+    interaction: Interaction
+    marked: Marked
+    learned: bool
 
 
 class Engine:
@@ -97,16 +106,17 @@ class Engine:
         For each interaction the list of its user just before it; None if no item was taken.
         """
         examples: defaultdict[int, list[Example]] = defaultdict(list)
-        asked: list[tuple[Interaction, Marked]] = []
+        asked: list[Asked] = []
         places: list[int] = []
         for place, interaction in enumerate(interactions):
             row = self._users[interaction.user]
-            if interaction.type in POSITIVE:
-                places.append(place)
-                asked.append((interaction, self._marked(interaction.user, row)))
+            before = self._marked(interaction.user, row)
             partition = partition_of(interaction.user.encode(), self._partitions)
             example = users.fold(row, interaction, partition, self._offset)
             self._offset += 1
+            if interaction.type in POSITIVE:
+                places.append(place)
+                asked.append(Asked(interaction, before, learned=example is not None))
             if example is not None:
                 examples[partition_of(example.item.encode(), self._partitions)].append(example)
         lists: list[UserList | None] = [None] * len(interactions)
@@ -120,18 +130,19 @@ class Engine:
         snapshot = users.unpack(users.pack(row))
         return Marked(user, partition_of(user.encode(), self._partitions), snapshot, 0)
 
-    def _judge(self, asked: Sequence[tuple[Interaction, Marked]]) -> list[UserList]:
+    def _judge(self, asked: Sequence[Asked]) -> list[UserList]:
         """Make the lists, and let the fusion learn how they were received."""
         self.catalogue.derive()
         made: list[tuple[UserList, Served]] = []
         for start in range(0, len(asked), LISTS_AT_ONCE):
-            batch = [each for _, each in asked[start : start + LISTS_AT_ONCE]]
+            batch = [each.marked for each in asked[start : start + LISTS_AT_ONCE]]
             made += self._lister.make(batch, [self._judges[each.partition].fusion for each in batch])
-        for (interaction, marked), (_, served) in zip(asked, made, strict=True):
+        for (interaction, marked, learned), (_, served) in zip(asked, made, strict=True):
             # A user's first list comes after the first event: of one who was unknown there is nothing to judge.
             if marked.row.revision:
                 self._served.put(interaction.user, served)
-            self._judges[marked.partition].taken(interaction, marked.row.taken)
+            if learned:
+                self._judges[marked.partition].taken(interaction, marked.row.taken)
         return [made_list for made_list, _ in made]
 
     def _learn(self, partition: int, examples: Sequence[Example]) -> None:

@@ -13,6 +13,7 @@ from kafka import KafkaConsumer, TopicPartition
 from deploy.ledger.report import Report
 from streams.connections import kafka_options
 from streams.errors import AfreshError
+from streams.messages import COMMAND_KEY
 from streams.settings import Settings
 from streams.topics import Topic, Topics
 
@@ -170,9 +171,12 @@ def stage_of(rows: Rows) -> bytes:
 def decoded(
     logs: Logs, topic: Topic, partition: int, decoder: msgspec.msgpack.Decoder[T], report: Report
 ) -> Iterator[tuple[Record, T]]:
-    """Records between agents that have a value, and what they say; one that can not be read is a difference."""
+    """Records between agents that have a value and are no commands, and what they say.
+
+    One that can not be read is a difference.
+    """
     for record in logs.records(topic, partition):
-        if record.value is None:
+        if record.value is None or record.key == COMMAND_KEY:
             continue
         try:
             said = decoder.decode(record.value)

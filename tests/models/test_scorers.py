@@ -33,6 +33,7 @@ def catalogue(items: int = 30, seed: int = 0) -> Items:
         akin=akin,
         likeness=rng.random(akin.shape).astype(np.float32),
         heads=np.argsort(-counts, axis=0)[: scorers.HEAD].T.astype(np.int32),
+        trust=np.ones(items, np.float32),
     )
 
 
@@ -168,3 +169,14 @@ def test_a_new_learner_starts_from_the_priors_in_every_context() -> None:
     weights = fused.weights(fusion.context(np.array([0, 500]), np.array([np.nan, 3.0])))
     assert weights.shape == (2, 2 * len(NAMES))
     assert (weights[0] == weights[1]).all()
+
+
+def test_of_an_item_that_is_pushed_the_scores_by_votes_are_believed_in_part() -> None:
+    plain, who = catalogue(), user()
+    pushed = replace(plain, trust=np.where(np.arange(30) == 7, 0.1, 1).astype(np.float32))
+    chosen = np.arange(30, dtype=np.int32)
+    before, after = (scorers.score(asking(who, items), chosen) for items in (plain, pushed))
+    left = np.where(scorers.BY_VOTES, 0.1, 1.0)
+    np.testing.assert_allclose(after[:, 7], left * before[:, 7], rtol=1e-5)
+    np.testing.assert_array_equal(np.delete(after, 7, axis=1), np.delete(before, 7, axis=1))
+    assert not scorers.BY_VOTES[[NAMES.index(name) for name in ("text", "akin", "own", "new")]].any()

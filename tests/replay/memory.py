@@ -148,6 +148,7 @@ class Pipeline:
             self.store,  # type: ignore[arg-type]
             self.settings.list_size,
             users,
+            snapshot_minutes=self.settings.snapshot_minutes,
         )
         self.recommender._lister = Lister(self.catalogue, self.settings.list_size, now=lambda: CLOCK)
         self._applied: dict[tuple[str, int], int] = {}

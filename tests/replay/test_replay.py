@@ -11,9 +11,11 @@ import pytest
 
 from models.fusion import Fusion
 from state import behaviour, users, verdicts
+from state.guard import Rollback
 from state.marks import PARTITION_ROW_KEY
 from streams import judge
-from streams.messages import interaction_decoder
+from streams.messages import COMMAND_KEY, ROLL_BACK, Command, encode, interaction_decoder
+from streams.sender import Record
 from streams.settings import Settings
 from tests.replay.memory import CLOCK, CrashError, Log, Pipeline
 
@@ -231,3 +233,33 @@ async def test_every_example_is_judged_or_known_not_to_be_and_slices_add_up(plai
     assert counts["all"] > 100
     for kind in ("user:", "item:", "domain:", "platform:"):
         assert sum(count for name, count in counts.items() if name.startswith(kind)) == counts["all"]
+
+
+def command(pipeline: Pipeline, partition: int, name: str = ROLL_BACK) -> None:
+    record = Record(COMMAND_KEY, encode(Command(name, 5)))
+    pipeline.log.append(pipeline.topics.interactions.name, partition, record)
+
+
+async def test_a_command_is_obeyed_once_in_its_partition_however_often_it_is_delivered(
+    plain: Settings,
+) -> None:
+    pipeline = Pipeline(plain)
+    fill(pipeline, 100)
+    await pipeline.drain()
+    command(pipeline, 1)
+    fill(pipeline, 120, seed=2)
+    await pipeline.drain(lambda: 7)
+    again = Pipeline(plain, pipeline.log)
+    await again.drain(lambda: 11)
+    for each in (pipeline, again):
+        kept = [judge.unpack(each.tables["users"].change(partition).stage) for partition in range(2)]
+        assert [each.guard.rollbacks for each in kept] == [0, 1]
+        assert kept[1].guard.last == Rollback(5, "command", 0)
+
+
+async def test_an_unknown_command_is_passed_over(plain: Settings) -> None:
+    pipeline = Pipeline(plain)
+    command(pipeline, 0, "dance")
+    pipeline.event(id="e1")
+    await pipeline.drain()
+    assert len(user_rows(pipeline)) == 1

@@ -6,9 +6,10 @@ from hypothesis import given
 from hypothesis import settings as limits
 from hypothesis import strategies as st
 
+from models import scorers
 from state import behaviour, content
 from state.behaviour import BehaviourRows
-from state.catalogue import NONE, Catalogue
+from state.catalogue import NONE, Catalogue, Known
 from state.content import ContentRow
 from state.derived import derive
 from state.growing import SMALLEST
@@ -179,7 +180,7 @@ def test_rows_of_keys_are_found_in_any_shape() -> None:
     describe(catalogue, "i2")
     keys = np.array([[key_of("i2"), key_of("nobody")], [0, key_of("i1")]], np.uint64)
     assert catalogue.rows_of(keys).tolist() == [[1, NONE], [NONE, 0]]
-    assert catalogue.known(key_of("nobody")) == (NONE, 0)
+    assert catalogue.known(key_of("nobody")) == Known(NONE, 0, 1.0)
 
 
 def test_rows_are_found_by_the_lower_halves_of_their_keys() -> None:
@@ -265,3 +266,20 @@ def test_rows_of_a_newer_program_are_refused_and_change_nothing() -> None:
     with pytest.raises(RowVersionError):
         describe(catalogue, "i1", version=2)
     assert not catalogue.available.any()
+
+
+def test_an_item_that_new_users_alone_take_is_popular_only_as_far_as_that_is_usual() -> None:
+    catalogue, rows = Catalogue(), BehaviourRows({})
+    for number in range(50):
+        row = rows.array[rows.number_of(f"i{number}".encode())]
+        row["counts"][:] = 10.0
+        row["counts"][0] = 10.0 * scorers.STAGES
+    pushed = rows.array[rows.number_of(b"pushed")]
+    pushed["counts"][[0, scorers.HORIZONS]] = 1000.0
+    catalogue.apply_behaviour({item: rows.packed(number) for item, number in rows.number.items()})
+    catalogue.derive()
+    popularity = catalogue.popularity()
+    assert popularity[:50].tolist() == [10.0 * scorers.STAGES] * 50
+    assert popularity[50] < 10.0
+    assert catalogue.known(key_of("pushed")).trust < 0.01
+    assert catalogue.known(key_of("i0")).trust == 1.0

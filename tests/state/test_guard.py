@@ -75,7 +75,7 @@ def test_lists_that_stay_broken_after_it_start_anew_from_popularity() -> None:
     play = good_past()
     while play.guard.rollbacks < 2:
         play.blocks(1, hits=0, popular=4)
-    assert (play.fusion.omega == scorers.popularity_fusion().omega).all()
+    assert (play.fusion.omega == scorers.popularity_prior()).all()
     assert play.guard.last is not None
     assert play.guard.last.to == 0
 
@@ -125,7 +125,7 @@ def test_a_suspicious_fusion_makes_no_snapshot() -> None:
 def test_a_person_can_go_back_at_any_time() -> None:
     play = Play()
     play.fusion = play.guard.roll_back(learned(7, 3.0), 99, "command")
-    assert (play.fusion.omega == scorers.popularity_fusion().omega).all()
+    assert (play.fusion.omega == scorers.popularity_prior()).all()
     assert play.fusion.examples == 7
     assert play.guard.last == Rollback(99, "command", 0)
 

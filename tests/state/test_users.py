@@ -5,10 +5,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from state import users
+from state.records import Interaction
 from state.tables import RowVersionError
 from state.users import (
     DOMAIN_LIMIT,
     HISTORY,
+    HOUR_MS,
+    HOURLY_VOTES,
     RECENT_EVENTS,
     SEEN_LIMIT,
     USER_ROW_VERSION,
@@ -191,3 +194,34 @@ def test_domains_beyond_the_limit_are_not_counted_so_that_a_row_has_a_largest_si
     note(row, "again", domain="d0")
     assert len(row.domains) == DOMAIN_LIMIT
     assert row.domains["d0"] == 2
+
+
+@given(st.lists(st.tuples(st.integers(0, 5), st.integers(-2, 2)), max_size=60))
+def test_others_learn_from_a_bounded_number_of_items_an_hour(drawn: list[tuple[int, int]]) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(users, "HOURLY_EXAMPLES", 4)
+        row, time, taught = UserRow(), 100 * HOUR_MS, dict[int, int]()
+        for number, (item, step) in enumerate(drawn):
+            time += step * HOUR_MS // 3
+            hour = max(*taught, time // HOUR_MS) if taught else time // HOUR_MS
+            learned = users.fold(row, interaction(f"e{number}", f"i{item}", time), 0, number) is not None
+            taught[hour] = taught.get(hour, 0) + learned
+            assert taught[hour] <= 4
+            assert row.revision == number + 1
+
+
+def test_a_burst_on_one_item_is_learned_a_few_times_an_hour_and_stands_in_the_users_row() -> None:
+    row = UserRow()
+    start = 100 * HOUR_MS
+    learned = [
+        users.fold(row, interaction(f"e{number}", "i1", start + number * 1000), 0, number) is not None
+        for number in range(100)
+    ]
+    assert learned == [True] * HOURLY_VOTES + [False] * 97
+    assert len(users.history_of(row)) == HISTORY
+    late = interaction("late", "i1", start + 100_000 + HOUR_MS)
+    assert users.fold(row, late, 0, 100) is not None
+
+
+def interaction(event: str, item: str, time: int) -> Interaction:
+    return Interaction(0, 0, 5, event, "view", time, "web:ann", item, "web", "films")

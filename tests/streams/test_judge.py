@@ -30,7 +30,7 @@ def judging(packed: bytes = b"", **lists: Served) -> Judge:
     served = ServedLists()
     for user, each in lists.items():
         served.put(user, each)
-    return Judge(packed, served, known=lambda key: Known(NUMBERS.get(key, -1), 0))
+    return Judge(packed, served, known=lambda key: Known(NUMBERS.get(key, -1), 0, 1.0))
 
 
 @given(st.lists(st.sampled_from("abcd"), max_size=20), st.integers(1, 3))
@@ -135,3 +135,15 @@ def test_what_a_newer_version_kept_is_refused() -> None:
     newer = msgspec.msgpack.encode(JudgeRow(version=judge.JUDGE_ROW_VERSION + 1))
     with pytest.raises(RowVersionError, match="version 2"):
         judge.unpack(newer)
+
+
+def test_an_example_moves_the_weights_as_far_as_its_item_is_believed() -> None:
+    moved = []
+    for trust in (1.0, 0.5, 0.0):
+        judged = judging(ann=served_list(*range(20)))
+        judged._known = lambda key, trust=trust: Known(NUMBERS[key], 0, trust)  # type: ignore[misc]
+        judged.taken(took("i3"), 0)
+        moved.append(judged.fusion._pending.copy())
+    np.testing.assert_allclose(moved[1], moved[0] / 2)
+    assert moved[0].any()
+    assert not moved[2].any()

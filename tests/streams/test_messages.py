@@ -84,6 +84,7 @@ examples = st.builds(
     st.integers(0, 2**40),
 )
 requests = st.builds(TextRequest, names, st.integers(0, 2**64 - 1), st.text())
+commands = st.builds(messages.Command, name=st.text(), time=st.integers(0, 2**53))
 embeddings = st.builds(Embedding, names, st.integers(0, 2**64 - 1), names, names, blobs)
 
 
@@ -102,6 +103,7 @@ CODECS: list[tuple[Any, Any]] = [
     (examples, messages.example_decoder),
     (requests, messages.text_request_decoder),
     (embeddings, messages.embedding_decoder),
+    (commands, messages.command_decoder),
 ]
 
 

@@ -147,7 +147,7 @@ async def test_a_user_with_thousands_of_events_in_a_run_is_folded_in_whole(pipel
     assert (row.revision, len(users.left_out_of(row, own=True)), len(examples(pipeline))) == (
         4000,
         4000,
-        4000,
+        users.HOURLY_EXAMPLES,
     )
 
 

@@ -155,7 +155,7 @@ async def test_an_interaction_under_a_new_source_offset_is_one_too_many(pipeline
     interactions = pipeline.log.partitions[pipeline.topics.interactions.name, 0]
     doubled = interaction_decoder.decode(interactions[3].value)
     changed = replaced(doubled, offset=10_000)
-    pipeline.log.append(pipeline.topics.interactions.name, 0, Record(b"", encode(changed)))
+    pipeline.log.append(pipeline.topics.interactions.name, 0, Record(changed.user.encode(), encode(changed)))
     names(judged(pipeline), f"event '{doubled.event}'", "names the event")
 
 
@@ -163,7 +163,7 @@ async def test_an_interaction_that_another_partition_holds_as_well_is_counted_tw
     pipeline: Pipeline,
 ) -> None:
     value = pipeline.log.partitions[pipeline.topics.interactions.name, 0][3].value
-    pipeline.log.append(pipeline.topics.interactions.name, 1, Record(b"", value))
+    pipeline.log.append(pipeline.topics.interactions.name, 1, Record(b"web:u", value))
     report = judged(pipeline)
     assert any("of which partition 0 has another one: counted twice" in each for each in report.differences)
 
@@ -171,7 +171,7 @@ async def test_an_interaction_that_another_partition_holds_as_well_is_counted_tw
 async def test_an_interaction_that_came_again_as_another_one_is_named(pipeline: Pipeline) -> None:
     value = pipeline.log.partitions[pipeline.topics.interactions.name, 0][3].value
     changed = replaced(interaction_decoder.decode(value), item="another")
-    pipeline.log.append(pipeline.topics.interactions.name, 0, Record(b"", encode(changed)))
+    pipeline.log.append(pipeline.topics.interactions.name, 0, Record(changed.user.encode(), encode(changed)))
     names(judged(pipeline), "came again and was another one")
 
 
@@ -214,9 +214,11 @@ async def test_a_row_that_counts_an_event_twice_is_named(pipeline: Pipeline) -> 
 @pytest.mark.parametrize("bit", [0, 9, 77, 8 * 40, -1])
 async def test_a_single_bit_of_an_items_row_is_named(pipeline: Pipeline, bit: int) -> None:
     def flipped(partition: int, key: bytes, row: bytes) -> bytes | None:
+        if key != b"i2":
+            return None
         changed = bytearray(row)
         changed[bit // 8] ^= 1 << bit % 8
-        return bytes(changed) if key == b"i2" else None
+        return bytes(changed)
 
     served = lists_of(pipeline)
     rewrite(pipeline, pipeline.topics.behaviour.name, flipped)

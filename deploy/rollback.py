@@ -1,0 +1,40 @@
+"""Going back by hand: one record to every partition of interactions, which its owner obeys exactly once."""
+
+from __future__ import annotations
+
+import time
+
+from kafka.errors import KafkaError
+
+from deploy.feed import producer
+from streams.errors import AfreshError
+from streams.messages import COMMAND_KEY, ROLL_BACK, Command, encode
+from streams.settings import Settings
+from streams.topics import Topics
+
+ANSWER_SECONDS = 30.0
+
+
+def roll_back(settings: Settings) -> int:
+    """Tell the owner of every partition to go back to its last good snapshot; return how many were told.
+
+    Raises
+    ------
+    AfreshError
+        If Kafka does not take a record.
+    """
+    topic = Topics(settings).interactions
+    value = encode(Command(ROLL_BACK, int(time.time() * 1000)))
+    told = 0
+    with producer(settings, topic) as opened:
+        for partition in range(settings.partitions):
+            try:
+                sent = opened.send(topic.name, value, key=COMMAND_KEY, partition=partition)
+                sent.get(timeout=ANSWER_SECONDS)
+            except KafkaError as error:
+                raise AfreshError(
+                    f"Kafka did not take the command for partition {partition} ({error}); {told} of "
+                    f"{settings.partitions} partitions go back; look at afresh status before another try"
+                ) from error
+            told += 1
+    return told

@@ -1,0 +1,163 @@
+"""Looks at Kafka, at Redis, and at the metrics page of the worker on this machine."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from http.client import HTTPConnection, HTTPException
+from typing import Any
+
+from kafka import KafkaAdminClient, KafkaConsumer, TopicPartition
+from redis import Redis, RedisError
+
+from deploy.ledger.reading import PARTITION_ROW, stage_of
+from deploy.ledger.served import redis_client
+from deploy.status.status import Member, Status, judged_together
+from streams import judge
+from streams.connections import kafka_options
+from streams.errors import AfreshError
+from streams.kafka_admin import require_topics
+from streams.settings import Settings
+from streams.topics import Topic, Topics
+
+POLL_MS = 500
+SILENT_POLLS = 20
+"""Polls without a record after which Kafka counts as silent."""
+
+TAIL = 2000
+"""Records read first from the end of a changelog: the partition's own row comes with every run."""
+
+SCAN_AT_ONCE = 5000
+PAGE_SECONDS = 2.0
+
+Offsets = dict[TopicPartition, int]
+
+
+def look(settings: Settings) -> Status:
+    """Look at a deployment.
+
+    Raises
+    ------
+    AfreshError
+        When Kafka does not answer, or its topics are not as they must be.
+    """
+    require_topics(settings)
+    topics = Topics(settings)
+    with _clients(settings) as (admin, consumer):
+        every = places(*topics.all())
+        begins, ends = consumer.beginning_offsets(every), consumer.end_offsets(every)
+        read = (topics.events, topics.interactions, topics.examples, topics.items, topics.embeddings)
+        kept = {}
+        for place in places(topics.users):
+            stage = newest_stage(consumer, place, begins[place], ends[place])
+            if stage:
+                kept[place.partition] = judge.unpack(stage)
+        return Status(
+            waiting=waiting(admin, settings.namespace, begins, ends, read),
+            workers=workers(admin, settings.namespace, topics.interactions.name),
+            dead_letters=sum(ends[place] - begins[place] for place in places(topics.dead_letters)),
+            lists=lists(settings),
+            ready=ready(settings),
+            judged=judged_together(kept),
+        )
+
+
+@contextmanager
+def _clients(settings: Settings) -> Iterator[tuple[KafkaAdminClient, KafkaConsumer]]:
+    admin = KafkaAdminClient(**kafka_options(settings))
+    consumer = KafkaConsumer(
+        **kafka_options(settings), enable_auto_commit=False, check_crcs=False, metrics_enabled=False
+    )
+    try:
+        yield admin, consumer
+    finally:
+        consumer.close()
+        admin.close()
+
+
+def places(*topics: Topic) -> list[TopicPartition]:
+    """Partitions of topics."""
+    return [TopicPartition(topic.name, number) for topic in topics for number in range(topic.partitions)]
+
+
+def waiting(
+    admin: KafkaAdminClient, group: str, begins: Offsets, ends: Offsets, topics: Sequence[Topic]
+) -> dict[str, int]:
+    """Records of each topic that the group has not committed."""
+    committed = admin.list_group_offsets({group: places(*topics)}).get(group, {})
+    found: dict[str, int] = {}
+    for topic in topics:
+        done = {place: committed[place].offset if place in committed else -1 for place in places(topic)}
+        found[topic.name] = sum(
+            max(ends[place] - max(offset, begins[place]), 0) for place, offset in done.items()
+        )
+    return found
+
+
+def workers(admin: KafkaAdminClient, group: str, topic: str) -> list[Member]:
+    """Members of the workers' group, with the partitions of a topic that each holds."""
+    described: dict[str, Any] = admin.describe_groups([group]).get(group, {})
+    return [
+        Member(member["client_id"], member["client_host"].lstrip("/"), _assigned(member, topic))
+        for member in described.get("members", [])
+    ]
+
+
+def _assigned(member: dict[str, Any], topic: str) -> list[int]:
+    assignment = member.get("member_assignment") or {}
+    found = assignment.get("assigned_partitions", []) if isinstance(assignment, dict) else []
+    return sorted(number for each in found if each["topic"] == topic for number in each["partitions"])
+
+
+def newest_stage(consumer: KafkaConsumer, place: TopicPartition, begin: int, end: int) -> bytes:
+    """What the judge kept last in a partition of the users' changelog; empty if nothing was."""
+    tail = TAIL
+    while True:
+        start = max(end - tail, begin)
+        row = _newest_row(consumer, place, start, end)
+        if row is not None:
+            return stage_of({PARTITION_ROW: row})
+        if start <= begin:
+            return b""
+        tail *= 8
+
+
+def _newest_row(consumer: KafkaConsumer, place: TopicPartition, start: int, end: int) -> bytes | None:
+    consumer.assign([place])
+    consumer.seek(place, start)
+    newest, silent = None, 0
+    while (consumer.position(place) or 0) < end:
+        polled: list[Any] = consumer.poll(timeout_ms=POLL_MS).get(place, [])
+        silent = 0 if polled else silent + 1
+        if silent > SILENT_POLLS:
+            raise AfreshError(f"Kafka stopped answering while {place.topic} was read; try again")
+        for record in polled:
+            if (record.key or PARTITION_ROW) == PARTITION_ROW:
+                newest = record.value
+    return newest
+
+
+def lists(settings: Settings) -> int | None:
+    """Users' lists in Redis; None if it does not answer."""
+    try:
+        with redis_client(settings) as redis:
+            return _count(redis, f"{settings.namespace}:recommendations:*")
+    except RedisError:
+        return None
+
+
+def _count(redis: Redis, pattern: str) -> int:
+    return sum(1 for _ in redis.scan_iter(match=pattern, count=SCAN_AT_ONCE))
+
+
+def ready(settings: Settings) -> str | None:
+    """What the page of the worker on this machine says of itself; None if there is none."""
+    # Not urllib: it would ask the proxy that http_proxy names for this machine's own page.
+    connection = HTTPConnection(settings.metrics_host, settings.metrics_port, timeout=PAGE_SECONDS)
+    try:
+        connection.request("GET", "/ready")
+        return connection.getresponse().read().decode(errors="replace").strip()
+    except (HTTPException, OSError):
+        return None
+    finally:
+        connection.close()

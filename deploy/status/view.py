@@ -1,0 +1,79 @@
+"""A look at a deployment as tables."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from rich.console import RenderableType
+from rich.table import Table
+
+from deploy.status.status import Judged, Status
+from state.lists import timestamp
+from state.verdicts import POPULARITY, SERVED
+
+UNKNOWN = "-"
+
+
+def tables(status: Status) -> Iterator[RenderableType]:
+    """Tables of a look, and a line for each thing that a person should look at."""
+    yield _deployment(status)
+    if status.judged.rates:
+        yield _slices(status.judged)
+        yield _scorers(status.judged)
+    yield from _remarks(status)
+
+
+def _deployment(status: Status) -> Table:
+    table = Table("what", "how much", title="Deployment", title_justify="left")
+    for topic, count in status.waiting.items():
+        table.add_row(f"records waiting in {topic}", f"{count:,}")
+    for worker in status.workers:
+        held = ", ".join(map(str, worker.partitions)) or "none"
+        table.add_row(f"worker {worker.name} at {worker.host}", f"partitions {held}")
+    table.add_row("worker on this machine", status.ready or "no metrics page")
+    table.add_row("lists in Redis", UNKNOWN if status.lists is None else f"{status.lists:,}")
+    table.add_row("dead letters", f"{status.dead_letters:,}")
+    table.add_row("items taken", f"{status.judged.examples:,}")
+    return table
+
+
+def _slices(judged: Judged) -> Table:
+    table = Table(
+        "slice", "judged", "HR@10", "of popularity", "NDCG@10", "of popularity", "drifts",
+        title="Lists, lately", title_justify="left",
+    )  # fmt: skip
+    for name, rates in judged.rates.items():
+        served, popular = rates[SERVED], rates[POPULARITY]
+        numbers = (served.hit_rate, popular.hit_rate, served.ndcg, popular.ndcg)
+        table.add_row(
+            name,
+            f"{judged.judged[name]:,}",
+            *(f"{number:.3f}" for number in numbers),
+            str(judged.drifts.get(name, 0)),
+        )
+    return table
+
+
+def _scorers(judged: Judged) -> Table:
+    table = Table("scorer", "weight", "HR@10 alone", "NDCG@10 alone", title="Scorers", title_justify="left")
+    for name, weight in judged.weights.items():
+        rate = judged.rates["all"][name]
+        table.add_row(name, f"{weight:+.2f}", f"{rate.hit_rate:.3f}", f"{rate.ndcg:.3f}")
+    return table
+
+
+def _remarks(status: Status) -> Iterator[str]:
+    if not status.workers:
+        yield "no worker is there: start one with afresh worker"
+    if status.lists is None:
+        yield "Redis does not answer: look at AFRESH_REDIS"
+    last = status.judged.last
+    if last is not None:
+        to = f"the snapshot of {timestamp(last.to / 1000)}" if last.to else "popularity"
+        yield (
+            f"rollbacks: {status.judged.rollbacks}; the last at {timestamp(last.time / 1000)}, by the {last.cause}, "
+            f"to {to}"
+        )
+    if status.judged.on_trial:
+        held = ", ".join(map(str, status.judged.on_trial))
+        yield f"weights that went back and have yet to prove good: partitions {held}"

@@ -1,0 +1,82 @@
+"""`afresh status` and `afresh rollback` as a person runs them, on the genuine Kafka."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from deploy.demo.workers import variables
+from deploy.servers.kafka import REPOSITORY
+from streams.settings import Settings
+from tests.kafka.deployment import Deployment, deployment, wait
+
+
+@pytest.fixture
+def made(settings: Settings, tmp_path: Path) -> Iterator[Deployment]:
+    with deployment(settings, tmp_path) as each:
+        yield each
+
+
+def run(settings: Settings, *arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "deploy.cli", *arguments],
+        env=os.environ | {"PYTHONPATH": str(REPOSITORY)} | variables(settings),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def look(made: Deployment) -> dict[str, Any]:
+    done = run(made.settings, "status", "--json")
+    assert done.returncode == 0, done.stderr
+    found: dict[str, Any] = json.loads(done.stdout)
+    return found
+
+
+def test_a_look_tells_of_a_deployment_and_a_rollback_is_obeyed_by_every_partition(made: Deployment) -> None:
+    for number in range(5):
+        made.item(f"i{number}")
+    with made.running(made.process()):
+        for number in range(4):
+            made.event("ann", f"i{number}")
+        made.answer("ann", made.event("bob", "i1") and made.event("ann", "i4"))
+        made.send(made.topics.events, "web:ann", b"{broken")
+        settled = wait(lambda: _settled(look(made)), "the backlog to be worked off", 60.0)
+        assert settled["judged"]["examples"] == 6
+        assert settled["judged"]["judged"]["all"] + settled["judged"]["unjudged"] == 6
+        assert (settled["dead_letters"], settled["lists"]) == (1, 2)
+        (worker,) = settled["workers"]
+        assert worker["partitions"] == list(range(made.settings.partitions))
+        assert settled["judged"]["rollbacks"] == 0
+
+        done = run(made.settings, "rollback")
+        assert done.returncode == 0, done.stderr
+        partitions = made.settings.partitions
+        assert f"the weights of {partitions} partitions go back" in done.stdout
+        back = wait(lambda: _went_back(look(made), partitions), "the weights to go back", 60.0)
+        assert back["judged"]["last"][1] == "command"
+        assert "by the command" in run(made.settings, "status").stdout
+
+
+def _settled(found: dict[str, Any]) -> dict[str, Any] | None:
+    return found if not any(found["waiting"].values()) and found["dead_letters"] else None
+
+
+def _went_back(found: dict[str, Any], partitions: int) -> dict[str, Any] | None:
+    return found if found["judged"]["rollbacks"] == partitions else None
+
+
+def test_a_broker_that_is_not_there_is_told_in_a_sentence(settings: Settings) -> None:
+    nobody = settings.model_copy(update={"kafka": "127.0.0.1:9", "start_timeout_seconds": 1.0})
+    for command in ("status", "rollback"):
+        done = run(nobody, command)
+        assert done.returncode == 2
+        assert "Kafka at 127.0.0.1:9 did not answer" in done.stderr

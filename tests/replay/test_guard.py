@@ -1,0 +1,123 @@
+"""Something breaks while people are served: the guard sees it, and the lists recover."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from models import guard, scorers
+from streams import judge
+from streams.judge import Judge
+from streams.settings import Settings
+from tests.replay.memory import CLOCK, Pipeline
+from tests.replay.people import ITEMS, people
+
+BREAKS_AT = 4000
+REPAIRED_AT = 5500
+STEP = 20
+"""Events taken in together."""
+
+
+class Story:
+    """A pipeline with one partition, and how its lists did.
+
+    Attributes
+    ----------
+    hits
+        For each event, whether the list held the item taken.
+    rollbacks
+        Their number after every ``STEP`` events.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        # In memory all records are of the same moment: a snapshot is due as soon as enough was judged.
+        settings = Settings(
+            _env_file=None, partitions=1, data_dir=folder, list_size=10, snapshot_minutes=1e-9
+        )
+        self.pipeline = Pipeline(settings)
+        self.hits: list[bool] = []
+        self.rollbacks: list[int] = []
+
+    async def play(self, happening: dict[int, Callable[[], object]]) -> None:
+        """Let people take items; some things happen just before events of these numbers."""
+        for number in range(ITEMS):
+            self.pipeline.item(f"i{number}")
+        await self.pipeline.drain()
+        for number, (user, item) in enumerate(people()):
+            happening.get(number, lambda: None)()
+            made = self.pipeline.store.lists.get(f"web:{user}")
+            self.hits.append(made is not None and item in {each.id for each in made.items})
+            time = int(CLOCK * 1000) - 40_000_000 + number * 2000
+            self.pipeline.event(id=f"e{number}", user=user, item=item, time=time)
+            if number % STEP == STEP - 1:
+                await self.pipeline.drain()
+                kept = judge.unpack(self.pipeline.tables["users"].change(0).stage)
+                self.rollbacks.append(kept.guard.rollbacks)
+
+    def rate(self, start: int, end: int) -> float:
+        return float(np.mean(self.hits[start:end]))
+
+    def went_back(self) -> int:
+        """Number of the event at which the weights went back first."""
+        return STEP * self.rollbacks.index(1)
+
+
+def garbage(asked: scorers.Asked, chosen: scorers.Indices) -> scorers.Floats:
+    """Numbers that say nothing, of all sizes."""
+    shape = (len(scorers.SCORERS[0].priors), len(chosen))
+    return np.exp(5 * np.random.default_rng(asked.user.taken).standard_normal(shape, np.float32))
+
+
+async def test_a_scorer_that_turns_to_garbage_makes_the_weights_go_back_and_lists_recover_with_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, *others = scorers.SCORERS
+    broken = (replace(first, score=garbage), *others)
+    story = Story(tmp_path)
+    await story.play(
+        {
+            BREAKS_AT: lambda: monkeypatch.setattr(scorers, "SCORERS", broken),
+            REPAIRED_AT: monkeypatch.undo,
+        }
+    )
+    before = story.rate(2000, BREAKS_AT)
+    assert BREAKS_AT < story.went_back() < REPAIRED_AT
+    assert story.rate(BREAKS_AT, story.went_back()) < before / 3
+    assert story.rate(REPAIRED_AT + 500, len(story.hits)) > 0.8 * before
+
+
+def break_weights(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Turn all weights round once ``BREAKS_AT`` examples were counted."""
+    taken = Judge.taken
+
+    def then_broken(self: Judge, *arguments: object) -> None:
+        taken(self, *arguments)  # type: ignore[arg-type]
+        if self.fusion.examples == BREAKS_AT:
+            self.fusion.omega *= -1
+
+    monkeypatch.setattr(Judge, "taken", then_broken)
+
+
+async def test_broken_weights_go_back_by_themselves_and_the_lists_are_as_good_as_before(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    break_weights(monkeypatch)
+    story = Story(tmp_path)
+    await story.play({})
+    assert BREAKS_AT < story.went_back() < BREAKS_AT + 500
+    assert story.rate(BREAKS_AT + 1000, BREAKS_AT + 2500) > 0.85 * story.rate(2000, BREAKS_AT)
+    assert story.rollbacks[-1] == 1
+
+
+async def test_without_the_guard_broken_weights_spoil_thousands_of_lists(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    break_weights(monkeypatch)
+    monkeypatch.setattr(guard, "ALARM", float("inf"))
+    story = Story(tmp_path)
+    await story.play({})
+    assert story.rate(BREAKS_AT + 1000, BREAKS_AT + 2500) < 0.5 * story.rate(2000, BREAKS_AT)
