@@ -31,6 +31,7 @@ from streams.ingest import Ingest
 from streams.kafka_admin import require_topics
 from streams.learn import Learn
 from streams.profile import Profile
+from streams.quiet import Seldom
 from streams.recommend import Recommender
 from streams.runs import Runner
 from streams.settings import Settings
@@ -278,6 +279,8 @@ def _execute(app: faust.App, settings: Settings, port: int, not_ready: Callable[
     )
     server = pages.serve(settings.metrics_host, port, not_ready)
     logging.basicConfig(level=settings.log_level, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    for handler in logging.getLogger().handlers:
+        handler.addFilter(Seldom("aiokafka"))
     for name in NOISY_LOGGERS:
         logging.getLogger(name).setLevel(logging.WARNING)
     logger.info("metrics at http://%s:%d/metrics", settings.metrics_host, server.server_port)
