@@ -162,7 +162,8 @@ class Recommender:
         while True:
             started = time.perf_counter()
             made = await self.refresh(age_seconds)
-            rest = REFRESH_REST * (time.perf_counter() - started)
+            # Some of the time may have gone into waiting for a Redis that was down, which is no reason to rest longer.
+            rest = min(REFRESH_REST * (time.perf_counter() - started), REFRESH_SECONDS)
             await asyncio.sleep(rest if made else REFRESH_SECONDS)
 
     async def refresh(self, age_seconds: float) -> int:
