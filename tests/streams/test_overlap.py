@@ -1,4 +1,4 @@
-"""Topics that change the same rows take turns."""
+"""Runs that follow one another: topics that change the same rows take turns, and none fails silently."""
 
 from __future__ import annotations
 
@@ -6,17 +6,18 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+from faust.types import TP
 
 from state import content as rows
 from state.tables import RunTable
 from streams.app import create_app
 from streams.content import Content
 from streams.messages import Embedding, Item, encode
-from streams.runs import Runner
+from streams.runs import Run, Runner
 from streams.settings import Settings
 from streams.topics import Topics
 from tests.streams.making import FakeEvent, record
-from tests.streams.test_runs import FakeApp, FakeStream
+from tests.streams.test_runs import FakeApp, FakeStream, event_of
 
 
 async def test_items_and_embeddings_of_a_partition_do_not_overwrite_each_other(tmp_path: Path) -> None:
@@ -42,3 +43,19 @@ async def test_items_and_embeddings_of_a_partition_do_not_overwrite_each_other(t
     await process(FakeStream(item(1, "t", False), vector))
     after = rows.unpack(table.rows[0].get(b"a") or b"")
     assert (after.available, after.embedding) == (False, b"\0\0")
+
+
+async def test_a_run_that_fails_after_its_work_does_not_stop_the_ones_behind_it_without_a_word() -> None:
+    """The next run of the partition awaits it: it would fail too, and so would all others, for ever."""
+    app: Any = FakeApp()
+
+    def fail(tp: TP) -> int:
+        raise ZeroDivisionError
+
+    app.consumer.highwater = fail
+
+    async def process(run: Run) -> None:
+        run.done()
+
+    await Runner(app, "learn").drive(FakeStream(event_of(0, 0), event_of(0, 1)), process)
+    assert [type(error) for error in app.crashes] == [ZeroDivisionError]

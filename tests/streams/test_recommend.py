@@ -20,8 +20,6 @@ from streams.recommend import (
     BACKLOG,
     BATCH_USERS,
     PATIENCE_SECONDS,
-    REFRESH_REST,
-    REFRESH_SECONDS,
     RUNS_OPEN,
     Recommender,
 )
@@ -487,31 +485,3 @@ async def test_a_redis_that_does_not_answer_is_not_taken_for_one_that_lost_its_l
     store.failures = [NoRedisError("down")]
     await recommender.watch()
     assert await recommender.refresh(0.0) == 0
-
-
-class RestedError(Exception):
-    """The sweep rests."""
-
-
-@pytest.mark.parametrize(
-    ("made", "took_seconds", "rests"),
-    [(8, 0.1, 0.1 * REFRESH_REST), (8, 60.0, REFRESH_SECONDS), (0, 0.1, REFRESH_SECONDS)],
-)
-async def test_the_sweep_rests_no_longer_after_a_redis_that_was_down(
-    recommender: Recommender, monkeypatch: pytest.MonkeyPatch, made: int, took_seconds: float, rests: float
-) -> None:
-    """It rested for two minutes after a minute without Redis, while nobody's list was there."""
-    clock = iter([0.0, took_seconds])
-
-    async def refresh(age_seconds: float) -> int:
-        return made
-
-    async def sleep(seconds: float) -> None:
-        raise RestedError(seconds)
-
-    monkeypatch.setattr(recommender, "refresh", refresh)
-    monkeypatch.setattr(recommend, "time", SimpleNamespace(perf_counter=lambda: next(clock)))
-    monkeypatch.setattr(recommend, "asyncio", SimpleNamespace(sleep=sleep))
-    with pytest.raises(RestedError) as rested:
-        await recommender.refresh_loop(5.0)
-    assert rested.value.args == (pytest.approx(rests),)

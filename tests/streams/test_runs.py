@@ -359,22 +359,6 @@ async def test_a_partition_is_released_whatever_became_of_its_runs(failure: type
     assert app.consumer.held_back == set()
 
 
-async def test_a_run_that_fails_after_its_work_does_not_stop_the_ones_behind_it_without_a_word() -> None:
-    """The next run of the partition awaits it: it would fail too, and so would all others, for ever."""
-    app = FakeApp()
-
-    def fail(tp: TP) -> int:
-        raise ZeroDivisionError
-
-    app.consumer.highwater = fail  # type: ignore[method-assign]
-
-    async def process(run: Run) -> None:
-        run.done()
-
-    await runner_of(app).drive(FakeStream(event_of(0, 0), event_of(0, 1)), process)
-    assert [type(error) for error in app.crashes] == [ZeroDivisionError]
-
-
 async def test_a_partition_that_moved_away_is_not_released() -> None:
     """Faust would fetch from it again, though it is another worker's."""
     app, gates = FakeApp(), Gates()

@@ -1,10 +1,15 @@
 from collections.abc import Iterable
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import settings as limits
 from hypothesis import strategies as st
 
+from state.catalogue import Catalogue
+from streams import recommend
+from streams.recommend import REFRESH_REST, REFRESH_SECONDS, Recommender
 from streams.sweep import Stamp, Sweep
 
 
@@ -106,3 +111,33 @@ def test_once_nothing_changes_every_list_becomes_one_of_the_last_state_and_the_s
         turns += 1
         assert turns <= 2 * len(users) + 2
     assert made == {f"u{n}": (version, 0) for n in users}
+
+
+class RestedError(Exception):
+    """The sweep rests."""
+
+
+@pytest.mark.parametrize(
+    ("made", "took_seconds", "rests"),
+    [(8, 0.1, 0.1 * REFRESH_REST), (8, 60.0, REFRESH_SECONDS), (0, 0.1, REFRESH_SECONDS)],
+)
+async def test_the_sweep_rests_no_longer_after_a_redis_that_was_down(
+    monkeypatch: pytest.MonkeyPatch, made: int, took_seconds: float, rests: float
+) -> None:
+    """It rested for two minutes after a minute without Redis, while nobody's list was there."""
+    users: Any = SimpleNamespace(names=lambda partition: ())
+    recommender = Recommender(Catalogue(), None, 5, users)  # type: ignore[arg-type]
+    clock = iter([0.0, took_seconds])
+
+    async def refresh(age_seconds: float) -> int:
+        return made
+
+    async def sleep(seconds: float) -> None:
+        raise RestedError(seconds)
+
+    monkeypatch.setattr(recommender, "refresh", refresh)
+    monkeypatch.setattr(recommend, "time", SimpleNamespace(perf_counter=lambda: next(clock)))
+    monkeypatch.setattr(recommend, "asyncio", SimpleNamespace(sleep=sleep))
+    with pytest.raises(RestedError) as rested:
+        await recommender.refresh_loop(5.0)
+    assert rested.value.args == (pytest.approx(rests),)
