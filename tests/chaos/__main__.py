@@ -33,6 +33,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "--only", action="append", choices=sorted(FAULTS), help="only this, and again another"
     )
     parser.add_argument("--keep", type=Path, metavar="FOLDER", help="keep the logs there")
+    parser.add_argument(
+        "--state", choices=["memory", "rocksdb"], default="memory", help="where workers keep their rows"
+    )
     chosen = parser.parse_args(arguments)
     seed = random.randrange(1_000_000) if chosen.seed is None else chosen.seed
     console = Console(highlight=False, soft_wrap=True)
@@ -40,7 +43,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     with TemporaryDirectory() as name:
         folder = chosen.keep or Path(name)
         folder.mkdir(parents=True, exist_ok=True)
-        with running_pipeline(folder, chosen.workers) as pipeline:
+        with running_pipeline(folder, chosen.workers, chosen.state) as pipeline:
             trial = Trial(pipeline, seed, chosen.rate, DOWN_SECONDS, console.print)
             report = trial.run(endless(seed, chosen.only or list(FAULTS)), chosen.minutes * 60)
     console.print(report.summary())

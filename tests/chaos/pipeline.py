@@ -211,12 +211,12 @@ def command(name: str, values: Mapping[str, str]) -> list[str]:
 
 
 @contextmanager
-def running_pipeline(folder: Path, workers: int) -> Iterator[Pipeline]:
+def running_pipeline(folder: Path, workers: int, state: str = "memory") -> Iterator[Pipeline]:
     """Run servers, workers and an embed worker; all are stopped at the end."""
     with ExitStack() as stack:
         kafka = stack.enter_context(local_kafka(folder / "kafka", kind="kafka"))
         redis = stack.enter_context(local_redis(folder / "redis"))
-        settings = settings_of(kafka, redis)
+        settings = settings_of(kafka, redis, state)
         create_topics(settings)
         compact_often(settings)
         stack.enter_context(small_disk(folder / "disk"))
@@ -241,7 +241,7 @@ def small_disk(folder: Path) -> Iterator[None]:
         subprocess.run(["umount", "--lazy", folder], check=True)
 
 
-def settings_of(kafka: Server, redis: Server) -> Settings:
+def settings_of(kafka: Server, redis: Server, state: str) -> Settings:
     """Settings of a deployment under faults."""
     values = {
         "kafka": kafka.address,
@@ -250,6 +250,7 @@ def settings_of(kafka: Server, redis: Server) -> Settings:
         "partitions": 4,
         "session_timeout_seconds": SESSION_SECONDS,
         "encoder_batch": 8,
+        "state": state,
     }
     return Settings(_env_file=None, **values)  # type: ignore[arg-type]
 
