@@ -18,6 +18,9 @@ ITEMS = 5_000
 TYPES = ["view", "click", "add_to_cart", "purchase", "rating"]
 TYPE_SHARES = [0.6, 0.25, 0.07, 0.05, 0.03]
 START_MS = 1_750_000_000_000
+STEP_MS = 60_000
+"""From one event to the next: closer together, users would take more within an hour than others learn from."""
+
 BATCH_BYTES = 500_000
 
 Keyed = tuple[bytes, bytes]
@@ -25,7 +28,7 @@ Keyed = tuple[bytes, bytes]
 
 
 def events(number: int, *, users: int = USERS, items: int = ITEMS, seed: int = 0) -> Iterator[Keyed]:
-    """Yield events as they stand on the topic, 1 ms apart: key ``platform:user``, value JSON."""
+    """Yield events as they stand on the topic, a minute apart: key ``platform:user``, value JSON."""
     random = np.random.default_rng(seed)
     types = random.choice(TYPES, number, p=TYPE_SHARES)
     columns = zip(_zipf(random, users, number), _zipf(random, items, number), types, count(), strict=False)
@@ -33,7 +36,7 @@ def events(number: int, *, users: int = USERS, items: int = ITEMS, seed: int = 0
         event = {
             "id": f"event-{seed}-{place}",
             "type": str(kind),
-            "time": START_MS + place,
+            "time": START_MS + place * STEP_MS,
             "user": f"user-{user}",
             "item": f"item-{item}",
             "platform": "web",
