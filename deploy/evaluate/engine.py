@@ -27,6 +27,10 @@ from streams.settings import Settings
 LISTS_AT_ONCE = 32
 """As many as a worker makes at a time."""
 
+EVENTS_PER_ITEM = 20
+"""What follows from all items' rows is derived anew after one event for so many items: a worker, too, does it the more
+seldom the more items there are (``streams.deriving``). Of up to so many items it is derived before every event."""
+
 
 class Asked(NamedTuple):
     """An item taken, the user just before, and whether others learn from it."""
@@ -74,6 +78,7 @@ class Engine:
             lambda: Judge(b"", self._served, self.catalogue.known)
         )
         self._offset = 0
+        self._derive_at = 0.0
 
     def announce(self, items: Sequence[Item], vectors: Vectors) -> None:
         """Take in items as ``afresh.items`` brings them, each with the embedding of its text, if it has one."""
@@ -105,6 +110,7 @@ class Engine:
         -------
         For each interaction the list of its user just before it; None if no item was taken.
         """
+        self._derive()
         examples: defaultdict[int, list[Example]] = defaultdict(list)
         asked: list[Asked] = []
         places: list[int] = []
@@ -132,7 +138,6 @@ class Engine:
 
     def _judge(self, asked: Sequence[Asked]) -> list[UserList]:
         """Make the lists, and let the fusion learn how they were received."""
-        self.catalogue.derive()
         made: list[tuple[UserList, Served]] = []
         for start in range(0, len(asked), LISTS_AT_ONCE):
             batch = [each.marked for each in asked[start : start + LISTS_AT_ONCE]]
@@ -144,6 +149,12 @@ class Engine:
             if learned:
                 self._judges[marked.partition].taken(interaction, marked.row.taken)
         return [made_list for made_list, _ in made]
+
+    def _derive(self) -> None:
+        """Derive what follows from all items' rows, if it is time."""
+        if self._offset >= self._derive_at:
+            self.catalogue.derive()
+            self._derive_at = self._offset + len(self.catalogue) / EVENTS_PER_ITEM
 
     def _learn(self, partition: int, examples: Sequence[Example]) -> None:
         rows = self._behaviour[partition]

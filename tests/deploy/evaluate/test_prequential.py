@@ -5,12 +5,13 @@ from typing import Any
 import pytest
 
 from deploy.evaluate import prequential
-from deploy.evaluate.engine import Engine
+from deploy.evaluate.engine import EVENTS_PER_ITEM, Engine
 from deploy.evaluate.log import Log, read_log
 from deploy.evaluate.prequential import Ranking
 from deploy.evaluate.trials import trials_of
 from models import scorers
 from models.evaluation import MISS
+from state.catalogue import Catalogue
 from streams.settings import Settings
 from tests.deploy.evaluate.making import START_MS, catalogue, event, lines, shop
 
@@ -103,3 +104,20 @@ def test_a_scorer_left_out_says_nothing(name: str) -> None:
         parts += [item.parts[name] for item in made.items]
     assert set(parts) == {0.0}
     assert evaluated(log).lists != evaluated(log, without=[name]).lists
+
+
+def test_what_follows_from_all_items_is_derived_the_more_seldom_the_more_items_there_are(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    derived: list[int] = []
+    derive = Catalogue.derive
+
+    def counted(catalogue: Catalogue) -> None:
+        derived.append(len(catalogue))
+        derive(catalogue)
+
+    monkeypatch.setattr(Catalogue, "derive", counted)
+    for items, times in ((EVENTS_PER_ITEM, 120), (3 * EVENTS_PER_ITEM, 40)):
+        derived.clear()
+        evaluated(log_of(shop(120, items=EVENTS_PER_ITEM), catalogue(items)))
+        assert derived == [items] * times
