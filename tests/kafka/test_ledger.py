@@ -8,6 +8,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
+from itertools import cycle
 from pathlib import Path
 from typing import Any
 
@@ -226,9 +227,12 @@ def test_changelogs_that_kafka_has_compacted_show_no_difference(made: Deployment
     with made.running(made.process()):
         play(made)
 
+        users = cycle(f"v{number}" for number in range(50))
+
         def compacted() -> bool:
-            # A segment is closed, and may be compacted, only when something is appended after its time.
-            made.event("u1", FILMS[1])
+            # A segment is closed, and may be compacted, only when something is appended after its time. One user alone
+            # would soon teach others nothing more within the hour.
+            made.event(next(users), FILMS[1])
             return bool(holes(made, made.topics.users) and holes(made, made.topics.behaviour))
 
         wait(compacted, "compaction", 120.0)

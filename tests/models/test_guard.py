@@ -26,7 +26,6 @@ def first_alarm(served: float, popular: float, past: float, examples: int, seed:
         (0.2, 0.08, 0.2),  # all is well
         (0.17, 0.08, 0.2),  # a little worse than it was
         (0.1, 0.08, 0.2),  # far worse than it was, yet better than popularity
-        (0.08, 0.08, 0.2),  # no better than popularity, and no worse
         (0.05, 0.09, 0.05),  # worse than popularity, as ever
     ],
 )
@@ -34,6 +33,12 @@ def test_lists_that_are_not_worse_than_both_raise_no_alarm(
     served: float, popular: float, past: float
 ) -> None:
     assert [first_alarm(served, popular, past, 20_000, seed) for seed in range(20)] == [None] * 20
+
+
+def test_lists_no_better_and_no_worse_than_popularity_raise_at_most_one_alarm_in_so_many_blocks() -> None:
+    blocks = 400
+    alarms = sum(first_alarm(0.08, 0.08, 0.2, blocks * BLOCK, seed) is not None for seed in range(20))
+    assert alarms <= 20 * blocks / guard.ALARM
 
 
 @pytest.mark.parametrize(("served", "limit"), [(0.0, 400), (0.02, 1000), (0.04, 3500)])
