@@ -5,13 +5,14 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
+from models.rank import NONE
+
 Lists = npt.NDArray[np.int32]
 """Numbers of the items of lists, shape (E, k); -1 where a list is shorter."""
 
 Floats = npt.NDArray[np.float32]
 Values = npt.NDArray[np.float64]
 
-NONE = -1
 HEAD_SHARE = 0.01
 LISTS_AT_ONCE = 1024
 

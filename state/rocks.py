@@ -248,19 +248,16 @@ class RocksRows:
 
     def items(self) -> Iterator[tuple[bytes, bytes]]:
         """All keys and their rows."""
-        at = self._first()
-        while at.valid():
-            yield at.key()[len(self._prefix) :], at.value()
-            at.next()
-        self._store.guard(at.status)
+        return ((at.key()[len(self._prefix) :], at.value()) for at in self._every(self._first()))
 
     def keys_now(self) -> Iterator[bytes]:
         """Keys as of now, whatever is written while they are gone through."""
-        return self._keys(self._first())
+        return (at.key()[len(self._prefix) :] for at in self._every(self._first()))
 
-    def _keys(self, at: RdictIter) -> Iterator[bytes]:
+    def _every(self, at: RdictIter) -> Iterator[RdictIter]:
+        """Stop at every row, and raise at the end if it was not the last one."""
         while at.valid():
-            yield at.key()[len(self._prefix) :]
+            yield at
             at.next()
         self._store.guard(at.status)
 

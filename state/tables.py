@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 import faust
 import msgspec
@@ -17,6 +17,8 @@ from faust.types import TP, EventT
 
 from state.marks import PARTITION_ROW_KEY, PARTITION_ROW_VERSION, Marks, PartitionRow
 from state.rows import MemoryPartitions, Partitions, Position, Rows, StoreError, Written
+
+T = TypeVar("T")
 
 BUFFERED_RUNS = 2
 """Runs that recovery holds before it applies them, of thousands of records each; with 1 Faust would read the changelogs
@@ -157,6 +159,32 @@ class RunTable(faust.Table[bytes, bytes]):
     def count_rows(self) -> int:
         """Rows held here; an estimate when they are kept on disk."""
         return self.rows.count()
+
+
+class PerAssignment(Generic[T]):
+    """What an agent derives from the rows of each partition, anew after every rebalance.
+
+    A run dropped by a rebalance leaves its traces in what was derived, though it will be read again.
+
+    Parameters
+    ----------
+    table
+        The table.
+    derive
+        Derives it from the rows of a partition.
+    """
+
+    def __init__(self, table: RunTable, derive: Callable[[Rows], T]) -> None:
+        self._table = table
+        self._derive = derive
+        self._derived: dict[int, tuple[int, T]] = {}
+
+    def __getitem__(self, partition: int) -> T:
+        known = self._derived.get(partition)
+        if known is None or known[0] != self._table.generation:
+            known = self._table.generation, self._derive(self._table.rows[partition])
+            self._derived[partition] = known
+        return known[1]
 
 
 class Change:

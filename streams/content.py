@@ -9,7 +9,7 @@ from state import content
 from state.content import ContentRow
 from state.tables import CHANGE_BYTES, Change, RunTable
 from streams import metrics
-from streams.ingest import RefusedError, dead_letter, decode
+from streams.ingest import RefusedError, dead_letter, decode_known
 from streams.messages import ITEM_VERSION, Item, TextRequest, embedding_decoder, encode, item_decoder
 from streams.runs import KafkaRecord, Run, Runner
 from streams.sender import Outgoing
@@ -123,13 +123,7 @@ def check(value: bytes, settings: Settings) -> Item:
     RefusedError
         When the item can not be used.
     """
-    limit = settings.text_limit_bytes
-    if len(value) > limit:
-        raise RefusedError("too_large", f"An item has {len(value):,} bytes; at most {limit:,} are taken in.")
-    item = decode(item_decoder, value)
-    if item.version != ITEM_VERSION:
-        raise RefusedError("version", f"Version {item.version} of items is not known; send {ITEM_VERSION}.")
-    return item
+    return decode_known(item_decoder, value, "item", ITEM_VERSION, settings.text_limit_bytes)
 
 
 def described(item: Item, before: ContentRow) -> tuple[ContentRow, str]:

@@ -14,15 +14,16 @@ from state.identities import Identities
 from state.keys import key_of
 from state.received import ReceivedWindow
 from state.records import Interaction
-from state.tables import RunTable
+from state.tables import PerAssignment, RunTable
 from streams import metrics
-from streams.messages import EVENT_VERSION, Event, encode, event_decoder
+from streams.messages import EVENT_VERSION, Event, Item, encode, event_decoder
 from streams.runs import KafkaRecord, Run, Runner
 from streams.sender import Outgoing, Record
 from streams.settings import Settings
 from streams.topics import Topics
 
 T = TypeVar("T")
+V = TypeVar("V", Event, Item)
 
 EARLIEST_MS = 631_152_000_000
 """1990-01-01: an older time is a unit or a clock gone wrong."""
@@ -88,7 +89,7 @@ class Ingest:
         self._identities = identities
         self._settings = settings
         self._topics = topics
-        self._windows: dict[int, tuple[int, ReceivedWindow]] = {}
+        self._windows = PerAssignment(table, lambda rows: ReceivedWindow(rows, settings.deduplication_window))
 
     async def agent(self, stream: faust.StreamT[object]) -> None:
         """Take in runs for ever."""
@@ -102,7 +103,7 @@ class Ingest:
 
     async def _process_part(self, run: Run, records: Sequence[KafkaRecord]) -> None:
         change = self._table.change(run.partition)
-        window = self._window(run.partition)
+        window = self._windows[run.partition]
         before = window.count
         outgoing = Outgoing(self._settings.partitions)
         outcomes: Counter[tuple[str, str, str]] = Counter()
@@ -130,14 +131,6 @@ class Ingest:
         for (kind, platform, outcome), count in outcomes.items():
             metrics.EVENTS.labels(kind, metrics.platform_label(platform), outcome).inc(count)
 
-    def _window(self, partition: int) -> ReceivedWindow:
-        generation, window = self._windows.get(partition, (-1, None))
-        # A run dropped by a rebalance has left its ids in the window, though it will be read again.
-        if window is None or generation != self._table.generation:
-            window = ReceivedWindow(self._table.rows[partition], self._settings.deduplication_window)
-            self._windows[partition] = (self._table.generation, window)
-        return window
-
 
 def check(value: bytes | None, received: int, settings: Settings) -> Event:
     """Decode an event and check it.
@@ -157,16 +150,9 @@ def check(value: bytes | None, received: int, settings: Settings) -> Event:
     RefusedError
         When the event can not be used.
     """
-    limit = settings.text_limit_bytes
     if value is None:
         raise RefusedError("malformed", "An event has no value.")
-    if len(value) > limit:
-        raise RefusedError("too_large", f"An event has {len(value):,} bytes; at most {limit:,} are taken in.")
-    event = decode(event_decoder, value)
-    if event.version != EVENT_VERSION:
-        raise RefusedError(
-            "version", f"Version {event.version} of events is not known; send {EVENT_VERSION}."
-        )
+    event = decode_known(event_decoder, value, "event", EVENT_VERSION, settings.text_limit_bytes)
     latest = received + int(settings.clock_ahead_hours * 3_600_000)
     if not EARLIEST_MS <= milliseconds(event.time) <= latest:
         raise RefusedError("time", f"The time {event.time} is before 1990 or too far ahead.")
@@ -208,3 +194,21 @@ def decode(decoder: msgspec.json.Decoder[T], value: bytes) -> T:
         raise RefusedError("invalid", str(error)) from error
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise RefusedError("malformed", str(error)) from error
+
+
+def decode_known(decoder: msgspec.json.Decoder[V], value: bytes, noun: str, version: int, limit: int) -> V:
+    """Decode JSON from a stranger, of a size and a version that are taken in; ``noun`` says what it is.
+
+    Raises
+    ------
+    RefusedError
+        As of ``decode``, or when it is larger than ``limit`` bytes or of another version.
+    """
+    if len(value) > limit:
+        raise RefusedError(
+            "too_large", f"An {noun} has {len(value):,} bytes; at most {limit:,} are taken in."
+        )
+    found = decode(decoder, value)
+    if found.version != version:
+        raise RefusedError("version", f"Version {found.version} of {noun}s is not known; send {version}.")
+    return found

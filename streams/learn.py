@@ -9,7 +9,7 @@ import faust
 from state.behaviour import ROW, BehaviourRows
 from state.learning import learn
 from state.records import Example
-from state.tables import CHANGE_BYTES, Change, RunTable
+from state.tables import CHANGE_BYTES, Change, PerAssignment, RunTable
 from streams import metrics
 from streams.messages import example_decoder
 from streams.runs import KafkaRecord, Run, Runner
@@ -26,7 +26,7 @@ class Learn:
         self._table = table
         self._settings = settings
         self._topics = topics
-        self._rows: dict[int, tuple[int, BehaviourRows]] = {}
+        self._behaviour = PerAssignment(table, BehaviourRows)
 
     async def agent(self, stream: faust.StreamT[object]) -> None:
         """Take in runs for ever."""
@@ -44,24 +44,16 @@ class Learn:
         run.done()
 
     def _learn(self, change: Change, examples: Sequence[Example], partition: int) -> None:
-        rows = self._behaviour(partition)
+        rows = self._behaviour[partition]
         for number in learn(rows, examples):
             change.put(rows.ids[number], rows.packed(number))
-
-    def _behaviour(self, partition: int) -> BehaviourRows:
-        generation, rows = self._rows.get(partition, (-1, None))
-        # A run dropped by a rebalance has left its traces in the arrays, though it will be read again.
-        if rows is None or generation != self._table.generation:
-            rows = BehaviourRows(self._table.rows[partition])
-            self._rows[partition] = (self._table.generation, rows)
-        return rows
 
     def _next_part(
         self, change: Change, partition: int, records: Sequence[KafkaRecord], position: int
     ) -> tuple[list[Example], int]:
         examples: list[Example] = []
         items: set[str] = set()
-        longest_id = self._behaviour(partition).longest_id
+        longest_id = self._behaviour[partition].longest_id
         while position < len(records):
             if (len(items) + 1) * (ROW.itemsize + longest_id) > CHANGE_BYTES:
                 break

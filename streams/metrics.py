@@ -55,7 +55,6 @@ ROLLBACKS = Counter("afresh_rollbacks", "Times that the weights went back, by ca
 FUSION_WEIGHT = Gauge(
     "afresh_fusion_weight", "Weight of a scorer in the fusion, mean of partitions.", ["scorer"]
 )
-NOT_FINITE = Counter("afresh_not_finite", "Updates refused because a number was not finite.", ["model"])
 RECOVERED = Counter("afresh_recovered_records", "Records of changelogs read into tables.", ["table"])
 RECOVERY_SECONDS = Gauge(
     "afresh_recovery_seconds",

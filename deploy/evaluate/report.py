@@ -17,7 +17,7 @@ from deploy.evaluate.embeddings import Vectors
 from deploy.evaluate.log import Log
 from deploy.evaluate.prequential import Ranking
 from deploy.evaluate.trials import Trials
-from models import evaluation, variety
+from models import evaluation, rank, variety
 from models.evaluation import Bootstrap, Means
 from state.content import content_hash, text_for_encoder
 from streams.errors import AfreshError
@@ -95,7 +95,7 @@ class Reporter:
         }
 
     def _numbers(self, lists: Sequence[Sequence[str]]) -> variety.Lists:
-        numbers = np.full((len(lists), self._k), variety.NONE, np.int32)
+        numbers = np.full((len(lists), self._k), rank.NONE, np.int32)
         for place, items in enumerate(lists):
             known = [self._number[item] for item in items[: self._k]]
             numbers[place, : len(known)] = known

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from state.marks import PARTITION_ROW_KEY, PARTITION_ROW_VERSION, PartitionRow
 from state.rows import MemoryRows, Position
-from state.tables import Change, RowVersionError, RunTable
+from state.tables import Change, PerAssignment, RowVersionError, RunTable
 from streams.app import create_app
 from streams.settings import Settings
 
@@ -203,3 +203,15 @@ def test_the_position_stays_when_somebody_wrote_in_between_so_that_recovery_read
     assert written(table, first) == 1
     assert written(table, first + 2 if first > 0 else 7) == 1
     assert table.rows[1].get(b"a") == b"1"
+
+
+async def test_what_is_derived_from_rows_is_kept_until_a_rebalance(table: RunTable) -> None:
+    derived = PerAssignment(table, lambda rows: len(list(rows.items())))
+    assert derived[0] == 0
+    change = table.change(0)
+    change.put(b"k", b"row")
+    change.apply(0)
+    assert derived[0] == 0
+    await table.on_rebalance(set(), set(), set())
+    table.rows[0].write([(b"k", b"row")], None)
+    assert (derived[0], derived[1]) == (1, 0)
