@@ -5,11 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import msgspec
-from redis import Redis
 from rich.table import Table
-from rich.text import Text
 
-from streams.connections import redis_options
+from deploy.clients import redis_client
+from deploy.terminal import plain
 from streams.errors import AfreshError
 from streams.settings import Settings
 
@@ -59,7 +58,7 @@ def find(settings: Settings, user: str, domain: str | None = None) -> Found:
     redis.RedisError
         If Redis does not answer.
     """
-    with _redis(settings) as redis:
+    with redis_client(settings) as redis:
         own = redis.get(f"{settings.namespace}:recommendations:{user}")
         if isinstance(own, bytes):
             return Found(user, True, own)
@@ -84,20 +83,15 @@ def ranking_table(found: Found) -> Table:
             f"what Redis holds for {found.name} is no list ({error}); was it another program?"
         ) from error
     title = found.name if found.personal else f"popular in {found.name}"
-    table = Table(title=_plain(title), caption=_plain(f"{ranking.generated_at} {ranking.model}"))
+    table = Table(title=plain(title), caption=plain(f"{ranking.generated_at} {ranking.model}"))
     table.add_column("rank", justify="right")
     table.add_column("item", overflow="fold")
     table.add_column("score", justify="right")
     table.add_column("parts", overflow="fold")
     for rank, entry in enumerate(ranking.items, start=1):
         parts = ", ".join(f"{scorer} {part:.3g}" for scorer, part in entry.parts.items())
-        table.add_row(str(rank), _plain(entry.id), f"{entry.score:.4g}", _plain(parts))
+        table.add_row(str(rank), plain(entry.id), f"{entry.score:.4g}", plain(parts))
     return table
-
-
-def _redis(settings: Settings) -> Redis:
-    wait = settings.start_timeout_seconds
-    return Redis.from_url(**redis_options(settings), socket_timeout=wait, socket_connect_timeout=wait)
 
 
 def _nothing(user: str, domain: str | None) -> str:
@@ -107,8 +101,3 @@ def _nothing(user: str, domain: str | None) -> str:
     if domain is not None:
         return f"{words} and nothing popular in {domain!r} yet; send events first"
     return f"{words}; add --domain to see what is popular there"
-
-
-def _plain(text: str) -> Text:
-    """Text without markup and control characters: ids come from strangers, and a terminal obeys."""
-    return Text("".join(char if char.isprintable() else "\N{REPLACEMENT CHARACTER}" for char in text))

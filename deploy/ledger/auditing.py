@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from contextlib import ExitStack
 
+from deploy.clients import redis_client
 from deploy.ledger.against import State, check_against
 from deploy.ledger.comparing import compare, page_fields
 from deploy.ledger.content import check_content
@@ -19,7 +20,7 @@ from deploy.ledger.lines import check_lines
 from deploy.ledger.lists import catalogue_of, check_lists, check_popular
 from deploy.ledger.reading import Logs, kafka_logs, newest
 from deploy.ledger.report import Report
-from deploy.ledger.served import Served, read_served, redis_client
+from deploy.ledger.served import Served, read_served
 from deploy.ledger.settling import wait_until_settled
 from deploy.ledger.users import check_users
 from deploy.ledger.weights import check_weights

@@ -7,6 +7,7 @@ tolerance, and the order is right when it is that of the recomputed scores withi
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 
 import msgspec
 import numpy as np
@@ -71,17 +72,8 @@ def check_lists(
     with threadpool_limits(1):
         for each in _marked(found):
             everybody.add(each.user)
-            tally.expected += 1
-            packed = served.users.get(each.user)
-            eligible = _Eligible(lister, each, learned[each.partition], len(catalogue))
-            if packed is None:
-                tally.missing += 1
-                report.differ(LISTS, f"user {each.user!r} has none")
-            elif fault := _fault(packed, each, catalogue, eligible, size):
-                tally.wrong += 1
-                report.differ(LISTS, f"that of user {each.user!r} {fault}")
-            else:
-                tally.equal += 1
+            fault = partial(_fault, each, catalogue, lister, learned[each.partition], size)
+            report.check_list(LISTS, f"user {each.user!r}", served.users.get(each.user), fault)
     for user in served.users.keys() - everybody:
         tally.surplus += 1
         report.differ(LISTS, f"there is one of user {user!r}, who has no row")
@@ -114,7 +106,9 @@ class _Eligible:
         return np.stack([self._parts[row] for row in rows])
 
 
-def _fault(packed: bytes, marked: Marked, catalogue: Catalogue, eligible: _Eligible, size: int) -> str:
+def _fault(
+    marked: Marked, catalogue: Catalogue, lister: Lister, learned: Fusion, size: int, packed: bytes
+) -> str:
     """Say what is wrong with a list; nothing if it is right."""
     try:
         made = msgspec.json.decode(packed, type=UserList)
@@ -126,6 +120,7 @@ def _fault(packed: bytes, marked: Marked, catalogue: Catalogue, eligible: _Eligi
             f"takes in {made.revision:,} events up to {made.last_event!r} (since {made.since}), and the row "
             f"{row.revision:,} up to {row.last_event!r} (since {row.since}): stale"
         )
+    eligible = _Eligible(lister, marked, learned, len(catalogue))
     rows = _rows(catalogue, made.items)
     fault = _order_fault([item.id for item in made.items], rows, eligible.scores, size, TOLERANCE)
     if fault or not rows:
@@ -176,16 +171,8 @@ def check_popular(catalogue: Catalogue, served: Served, size: int, report: Repor
     counts = catalogue.popularity() if len(catalogue) else np.zeros(0)
     domains = {name: rows for name, rows in catalogue.domains().items() if len(rows)}
     for name, rows in domains.items():
-        tally.expected += 1
-        packed = served.domains.get(name)
-        if packed is None:
-            tally.missing += 1
-            report.differ(POPULAR, f"domain {name!r} has none")
-        elif fault := _popular_fault(packed, catalogue, counts, rows, size):
-            tally.wrong += 1
-            report.differ(POPULAR, f"that of domain {name!r} {fault}")
-        else:
-            tally.equal += 1
+        fault = partial(_popular_fault, catalogue, counts, rows, size)
+        report.check_list(POPULAR, f"domain {name!r}", served.domains.get(name), fault)
     for name in served.domains.keys() - domains.keys():
         if _holds_items(served.domains[name]):
             tally.surplus += 1
@@ -193,11 +180,11 @@ def check_popular(catalogue: Catalogue, served: Served, size: int, report: Repor
 
 
 def _popular_fault(
-    packed: bytes,
     catalogue: Catalogue,
     counts: Scores,
     allowed: npt.NDArray[np.intp],
     size: int,
+    packed: bytes,
 ) -> str:
     try:
         made = msgspec.json.decode(packed, type=PopularList)

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any, Protocol, TypeVar
+from typing import Protocol, TypeVar
 
 import msgspec
 from kafka import KafkaConsumer, TopicPartition
 
+from deploy.clients import Offsets, places, read_records
 from deploy.ledger.report import Report
 from streams.connections import kafka_options
 from streams.errors import AfreshError
@@ -17,7 +17,6 @@ from streams.messages import COMMAND_KEY
 from streams.settings import Settings
 from streams.topics import Topic, Topics
 
-POLL_MS = 500
 FETCH_BYTES = 16 * 1024 * 1024
 POLL_RECORDS = 5000
 
@@ -87,13 +86,11 @@ class KafkaLogs:
     def __init__(self, consumer: KafkaConsumer, topics: Sequence[Topic], patience_seconds: float) -> None:
         self._consumer = consumer
         self._patience_seconds = patience_seconds
-        places = [
-            TopicPartition(topic.name, number) for topic in topics for number in range(topic.partitions)
-        ]
-        self._ends: dict[TopicPartition, int] = consumer.end_offsets(places)
-        begins = consumer.beginning_offsets(places)
+        every = places(*topics)
+        self._ends: Offsets = consumer.end_offsets(every)
+        self._begins: Offsets = consumer.beginning_offsets(every)
         compacted = {topic.name for topic in topics if topic.config["cleanup.policy"] == "compact"}
-        for place, begin in begins.items():
+        for place, begin in self._begins.items():
             if begin and place.topic not in compacted:
                 raise AfreshError(
                     f"the first {begin:,} records of {place.topic}-{place.partition} are gone, and with them what the "
@@ -109,18 +106,9 @@ class KafkaLogs:
             When Kafka stops answering.
         """
         place = TopicPartition(topic.name, partition)
-        end = self._ends[place]
-        self._consumer.assign([place])
-        self._consumer.seek_to_beginning(place)
-        heard = time.monotonic()
-        # Compaction may have taken the last records: the position reaches the end also without them.
-        while (self._consumer.position(place) or 0) < end:
-            polled: list[Any] = self._consumer.poll(timeout_ms=POLL_MS).get(place, [])
-            if polled:
-                heard = time.monotonic()
-            elif time.monotonic() - heard > self._patience_seconds:
-                raise AfreshError(f"Kafka stopped answering while {topic.name} was read; try again")
-            yield from (record for record in polled if record.offset < end)
+        return read_records(
+            self._consumer, place, self._begins[place], self._ends[place], self._patience_seconds
+        )
 
 
 @contextmanager

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 
 import msgspec
 from rich.console import Group
 from rich.table import Table
-from rich.text import Text
+
+from deploy.terminal import plain
 
 NAMED = 5
 """Differences of one kind that are told one by one; of the others the number is told."""
@@ -128,6 +130,19 @@ class Report:
         """Counts of rows or lists of a name."""
         return self.tallies.setdefault(name, Tally(kind))
 
+    def check_list(self, name: str, whose: str, packed: bytes | None, fault: Callable[[bytes], str]) -> None:
+        """Count a list that there should be; ``fault`` says what is wrong with it, nothing if it is right."""
+        tally = self.tally(name, STATE)
+        tally.expected += 1
+        if packed is None:
+            tally.missing += 1
+            self.differ(name, f"{whose} has none")
+        elif found := fault(packed):
+            tally.wrong += 1
+            self.differ(name, f"that of {whose} {found}")
+        else:
+            tally.equal += 1
+
     def as_json(self) -> bytes:
         """Everything, as JSON."""
         public = {name: value for name, value in asdict(self).items() if not name.startswith("_")}
@@ -140,7 +155,7 @@ def report_table(report: Report) -> Group:
     if report.file is not None:
         parts.append(_numbers("lines of the file", asdict(report.file)))
     parts.append(_tallies(report))
-    return Group(*parts, *(_plain(sentence) for sentence in report.differences))
+    return Group(*parts, *(plain(sentence) for sentence in report.differences))
 
 
 def _numbers(title: str, numbers: dict[str, int]) -> Table:
@@ -160,8 +175,3 @@ def _tallies(report: Report) -> Table:
         numbers = (tally.expected, tally.equal, tally.wrong, tally.missing, tally.surplus)
         table.add_row(name, tally.kind, *(f"{number:,}" for number in numbers))
     return table
-
-
-def _plain(text: str) -> Text:
-    """Text without markup and control characters: ids come from strangers, and a terminal obeys."""
-    return Text("".join(char if char.isprintable() else "\N{REPLACEMENT CHARACTER}" for char in text))

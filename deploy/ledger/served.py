@@ -4,14 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from redis import Redis
-
-from streams.connections import redis_options
-from streams.settings import Settings
 
 READ_AT_ONCE = 1000
 
@@ -27,16 +23,6 @@ class Served:
     domains: dict[str, bytes]
 
 
-@contextmanager
-def redis_client(settings: Settings) -> Iterator[Redis]:
-    """Open a client that does not wait for ever."""
-    wait = settings.start_timeout_seconds
-    with Redis.from_url(
-        **redis_options(settings), socket_timeout=wait, socket_connect_timeout=wait
-    ) as client:
-        yield client
-
-
 def read_served(redis: Redis, namespace: str) -> Served:
     """Read all lists of a namespace."""
     return Served(
@@ -46,10 +32,8 @@ def read_served(redis: Redis, namespace: str) -> Served:
 
 
 def _read(redis: Redis, prefix: str) -> dict[str, bytes]:
-    keys = list(redis.scan_iter(match=f"{prefix}*", count=READ_AT_ONCE))
     found: dict[str, bytes] = {}
-    for start in range(0, len(keys), READ_AT_ONCE):
-        some = keys[start : start + READ_AT_ONCE]
+    for some in _keys(redis, prefix):
         values: Any = redis.mget(some)
         found |= {
             key.decode(errors="replace")[len(prefix) :]: value
@@ -57,6 +41,12 @@ def _read(redis: Redis, prefix: str) -> dict[str, bytes]:
             if value is not None
         }
     return found
+
+
+def _keys(redis: Redis, prefix: str) -> Iterator[list[bytes]]:
+    """Keys of a prefix, some at a time."""
+    keys = list(redis.scan_iter(match=f"{prefix}*", count=READ_AT_ONCE))
+    return (keys[start : start + READ_AT_ONCE] for start in range(0, len(keys), READ_AT_ONCE))
 
 
 class Age(NamedTuple):
@@ -86,9 +76,7 @@ def read_ages(redis: Redis, namespace: str) -> dict[bytes, Age | None]:
     """Read the age of every list of a namespace, users' and popular ones, by the key in Redis."""
     ages: dict[bytes, Age | None] = {}
     for kind in ("recommendations", "popular"):
-        keys = list(redis.scan_iter(match=f"{namespace}:{kind}:*", count=READ_AT_ONCE))
-        for start in range(0, len(keys), READ_AT_ONCE):
-            some = keys[start : start + READ_AT_ONCE]
+        for some in _keys(redis, f"{namespace}:{kind}:"):
             pipeline = redis.pipeline(transaction=False)
             for key in some:
                 pipeline.getrange(key, 0, AGE_BYTES)

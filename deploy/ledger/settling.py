@@ -6,14 +6,15 @@ import time
 from collections.abc import Callable, Hashable, Iterator
 from contextlib import contextmanager
 
-from kafka import KafkaAdminClient, KafkaConsumer, TopicPartition
+from kafka import KafkaAdminClient, KafkaConsumer
 from redis import Redis
 
+from deploy.clients import Offsets, places, uncommitted
 from deploy.ledger.report import Report
 from deploy.ledger.served import read_ages
 from streams.connections import kafka_options
 from streams.settings import NO_ENCODER, Settings
-from streams.topics import Topic, Topics
+from streams.topics import Topics
 
 POLL_SECONDS = 0.5
 
@@ -75,26 +76,17 @@ def _look(
     settings: Settings, redis: Redis, consumer: KafkaConsumer, admin: KafkaAdminClient
 ) -> tuple[int, Hashable]:
     topics = Topics(settings)
-    ends: dict[TopicPartition, int] = consumer.end_offsets(_places(*topics.all()))
+    ends: Offsets = consumer.end_offsets(places(*topics.all()))
     read = (topics.events, topics.interactions, topics.examples, topics.items, topics.embeddings)
-    waiting = _waiting(admin, settings.namespace, ends, _places(*read))
+    waiting = sum(uncommitted(admin, settings.namespace, places(*read), ends).values())
     if settings.encoder != NO_ENCODER:
         groups = [group["group_id"] for group in admin.list_groups()]
-        encoders = [group for group in groups if group.startswith(f"{settings.namespace}-embed-")] or [""]
+        encoders = [group for group in groups if group.startswith(f"{settings.namespace}-embed-")]
+        texts = places(topics.texts)
         # Groups of encoders that were replaced stay behind for good.
-        waiting += min(_waiting(admin, group, ends, _places(topics.texts)) for group in encoders)
+        waiting += min(
+            (sum(uncommitted(admin, group, texts, ends).values()) for group in encoders),
+            default=sum(ends[place] for place in texts),
+        )
     ages = read_ages(redis, settings.namespace)
     return waiting, (frozenset(ends.items()), frozenset(ages.items()))
-
-
-def _places(*topics: Topic) -> list[TopicPartition]:
-    return [TopicPartition(topic.name, number) for topic in topics for number in range(topic.partitions)]
-
-
-def _waiting(
-    admin: KafkaAdminClient, group: str, ends: dict[TopicPartition, int], places: list[TopicPartition]
-) -> int:
-    """Records of some places that a consumer group has not committed."""
-    committed = admin.list_group_offsets({group: places}).get(group, {}) if group else {}
-    done = {place: found.offset for place, found in committed.items()}
-    return sum(max(ends[place] - max(done.get(place, 0), 0), 0) for place in places)

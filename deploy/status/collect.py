@@ -10,27 +10,23 @@ from typing import Any
 from kafka import KafkaAdminClient, KafkaConsumer, TopicPartition
 from redis import Redis, RedisError
 
+from deploy.clients import Offsets, places, read_records, redis_client, uncommitted
 from deploy.ledger.reading import PARTITION_ROW, stage_of
-from deploy.ledger.served import redis_client
 from deploy.status.status import Member, Status, judged_together
 from streams import judge
 from streams.connections import kafka_options
-from streams.errors import AfreshError
 from streams.kafka_admin import require_topics
 from streams.settings import Settings
 from streams.topics import Topic, Topics
 
-POLL_MS = 500
-SILENT_POLLS = 20
-"""Polls without a record after which Kafka counts as silent."""
+SILENT_SECONDS = 10.0
+"""Time without a record after which Kafka counts as silent."""
 
 TAIL = 2000
 """Records read first from the end of a changelog: the partition's own row comes with every run."""
 
 SCAN_AT_ONCE = 5000
 PAGE_SECONDS = 2.0
-
-Offsets = dict[TopicPartition, int]
 
 
 def look(settings: Settings) -> Status:
@@ -75,23 +71,12 @@ def _clients(settings: Settings) -> Iterator[tuple[KafkaAdminClient, KafkaConsum
         admin.close()
 
 
-def places(*topics: Topic) -> list[TopicPartition]:
-    """Partitions of topics."""
-    return [TopicPartition(topic.name, number) for topic in topics for number in range(topic.partitions)]
-
-
 def waiting(
     admin: KafkaAdminClient, group: str, begins: Offsets, ends: Offsets, topics: Sequence[Topic]
 ) -> dict[str, int]:
     """Records of each topic that the group has not committed."""
-    committed = admin.list_group_offsets({group: places(*topics)}).get(group, {})
-    found: dict[str, int] = {}
-    for topic in topics:
-        done = {place: committed[place].offset if place in committed else -1 for place in places(topic)}
-        found[topic.name] = sum(
-            max(ends[place] - max(offset, begins[place]), 0) for place, offset in done.items()
-        )
-    return found
+    left = uncommitted(admin, group, places(*topics), ends, begins)
+    return {topic.name: sum(left[place] for place in places(topic)) for topic in topics}
 
 
 def workers(admin: KafkaAdminClient, group: str, topic: str) -> list[Member]:
@@ -123,17 +108,10 @@ def newest_stage(consumer: KafkaConsumer, place: TopicPartition, begin: int, end
 
 
 def _newest_row(consumer: KafkaConsumer, place: TopicPartition, start: int, end: int) -> bytes | None:
-    consumer.assign([place])
-    consumer.seek(place, start)
-    newest, silent = None, 0
-    while (consumer.position(place) or 0) < end:
-        polled: list[Any] = consumer.poll(timeout_ms=POLL_MS).get(place, [])
-        silent = 0 if polled else silent + 1
-        if silent > SILENT_POLLS:
-            raise AfreshError(f"Kafka stopped answering while {place.topic} was read; try again")
-        for record in polled:
-            if (record.key or PARTITION_ROW) == PARTITION_ROW:
-                newest = record.value
+    newest = None
+    for record in read_records(consumer, place, start, end, SILENT_SECONDS):
+        if (record.key or PARTITION_ROW) == PARTITION_ROW:
+            newest = record.value
     return newest
 
 

@@ -5,7 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from redis import Redis
 
-from deploy.ledger.served import AGE_BYTES, Age, age_of, read_ages, read_served, redis_client
+from deploy.clients import redis_client
+from deploy.ledger.served import AGE_BYTES, Age, age_of, read_ages, read_served
 from deploy.servers import Server
 from state.lists import PopularList, UserList, timestamp
 from streams.settings import Settings
