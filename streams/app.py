@@ -13,7 +13,6 @@ from typing import Any, cast
 import faust
 from aiokafka import AIOKafkaProducer
 from faust.auth import SASLCredentials, SSLCredentials
-from faust.exceptions import ConsumerNotStarted
 from faust.transport.drivers.aiokafka import Producer
 from faust.types import TP, TopicT
 from faust.types.auth import CredentialsT
@@ -125,10 +124,7 @@ class App(faust.App):
 
     def assigned(self) -> set[TP]:
         """Partitions that are ours; none while the consumer has not started."""
-        try:
-            return set(self.consumer.assignment())
-        except ConsumerNotStarted:
-            return set()
+        return set(self.consumer.assignment())
 
     def _end_soon(self) -> None:
         timer = threading.Timer(STOP_SECONDS, self._end)

@@ -178,6 +178,7 @@ def test_texts_are_embedded_and_a_new_item_is_found_by_its_text(settings: Settin
         made.item("aliens", title="Alien", text="science fiction horror on a space ship")
         made.item("ballet", title="Swan Lake", text="classical ballet dance on stage")
         made.item("silent", title="")
+        wait(lambda: page.read().total("afresh_catalogue_items") == 4, "four items", 60.0)
         wait(lambda: page.read().total("afresh_catalogue_embedded_items") == 3, "three embeddings", 60.0)
         answer = made.answer("ann", made.event("ann", "space"))
         parts = {each.id: each.parts for each in answer.items}

@@ -366,3 +366,10 @@ def test_a_partition_that_a_rebalance_has_just_taken_away_has_no_highwater(gone:
     assert consumer.highwater(ONE) == 0
     consumer._thread.highwater = {ONE: 7, TWO: None}.get
     assert (consumer.highwater(ONE), consumer.highwater(TWO)) == (7, 0)
+
+
+def test_nothing_is_assigned_before_the_thread_that_fetches_has_started() -> None:
+    consumer = bare_consumer()
+    consumer._thread = RunConsumerThread.__new__(RunConsumerThread)
+    consumer._thread._consumer = None
+    assert consumer.assignment() == set()
