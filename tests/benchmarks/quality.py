@@ -1,8 +1,9 @@
 """Accuracy on the named sets, beside the baselines: ``python -m tests.benchmarks.quality``.
 
 Every ranker goes through every set in a process of its own, in the loop of ``afresh evaluate``; the last half of a set
-is reported. What was measured before is kept in ``results/quality.json``, so that one set, or one ranker, can be
-measured anew; ``results/quality.md`` is made of it.
+is reported. Each row is written as soon as it is measured, and what was measured before is kept in
+``results/quality.json``, so that one set, or one ranker, can be measured anew, and an end halfway loses nothing but the
+row at hand. ``results/quality.md`` is made of it and of ``results/method.md``, which is written by hand.
 """
 
 from __future__ import annotations
@@ -11,6 +12,8 @@ import argparse
 import json
 import os
 import platform
+import shutil
+import subprocess
 import sys
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
@@ -33,13 +36,18 @@ from streams.settings import Settings
 from tests.benchmarks.quality_report import NO_TEXT, WITHOUT, page
 
 RESULTS = Path(__file__).parent / "results"
+METHOD = RESULTS / "method.md"
+"""How each ranker was tuned, and what was tried."""
 
-REFRESH = 50
+REFRESH = 100
 """Events taken in together: with 1 the lists are exact, and cost three times as much."""
 
 BASELINES = ("popularity", "popularity_decayed", "item_knn", "isgd", "biased_mf", "funk_mf", "sasrec")
 ABLATED = "ml-100k"
-"""The set on which the recommender is measured without each of its scorers."""
+"""The set on which the recommender is measured without each family of its scorers."""
+
+FAMILIES = {", ".join(scorer.priors): tuple(scorer.priors) for scorer in scorers.SCORERS}
+"""Scorers that share their work. Without one scorer alone the others of its family tell nearly the same."""
 
 PROCESSES = 2
 
@@ -58,7 +66,7 @@ def jobs(sets: Sequence[str], only: Sequence[str]) -> list[Job]:
     for name in sets:
         rankers = [OURS, NO_TEXT, "sasrec", *BASELINES[:-1]]
         if name == ABLATED:
-            rankers += [f"{WITHOUT}{scorer}" for scorer in scorers.NAMES]
+            rankers += [f"{WITHOUT}{family}" for family in FAMILIES]
         made += [Job(name, ranker) for ranker in rankers if not only or ranker in only]
     return made
 
@@ -77,7 +85,7 @@ def _run(evaluation: Evaluation, job: Job) -> None:
     if job.ranker in (OURS, NO_TEXT):
         evaluation.run_ours(job.ranker)
     elif job.ranker.startswith(WITHOUT):
-        evaluation.run_ours(job.ranker, [job.ranker.removeprefix(WITHOUT)])
+        evaluation.run_ours(job.ranker, FAMILIES[job.ranker.removeprefix(WITHOUT)])
     else:
         evaluation.run_baseline(job.ranker, baseline.find(job.ranker))
 
@@ -86,8 +94,25 @@ def keep(results: dict[str, Any], job: Job, figures: dict[str, Any]) -> None:
     """Put what was measured in the place of what was measured before."""
     of_set = results.setdefault("sets", {}).setdefault(job.set, {"rankers": {}})
     of_set["input"], of_set["protocol"] = figures["input"], figures["protocol"] | {"text": True}
-    measured = figures["rankers"][job.ranker] | {"date": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC")}
-    of_set["rankers"][job.ranker] = measured
+    when = {"date": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"), "commit": commit()}
+    of_set["rankers"][job.ranker] = figures["rankers"][job.ranker] | when
+
+
+def write(results: dict[str, Any], folder: Path) -> None:
+    """Write the figures, and the page made of them."""
+    folder.mkdir(parents=True, exist_ok=True)
+    results["machine"] = machine()
+    (folder / "quality.json").write_text(json.dumps(results, indent=1) + "\n")
+    (folder / "quality.md").write_text(page(results, METHOD.read_text()))
+
+
+def commit() -> str:
+    """Commit of the checkout; empty where there is no git."""
+    git = shutil.which("git")
+    if git is None:
+        return ""
+    command = [git, "-C", str(RESULTS.parent), "rev-parse", "--short", "HEAD"]
+    return subprocess.run(command, capture_output=True, text=True, check=False).stdout.strip()
 
 
 def machine() -> dict[str, str]:
@@ -121,17 +146,20 @@ def main(arguments: Sequence[str] | None = None) -> None:
     wanted = jobs(chosen.set or list(datasets.SETS), chosen.only or [])
     if not wanted:
         parser.error(f"no ranker is called {' or '.join(chosen.only)} on these sets")
+    failed = []
     with ProcessPoolExecutor(PROCESSES, get_context("spawn")) as pool:
         running = {pool.submit(measure, job): job for job in wanted}
         for done in as_completed(running):
             job = running[done]
+            if error := done.exception():
+                failed.append(f"{job.set}, {job.ranker} ({error})")
+                continue
             keep(results, job, done.result())
+            write(results, chosen.results)
             rate = results["sets"][job.set]["rankers"][job.ranker]["all"]["hr"]["mean"]
             console.print(f"{job.set}: {job.ranker} {rate:.4f}")
-            results["machine"] = machine()
-            chosen.results.mkdir(exist_ok=True)
-            file.write_text(json.dumps(results, indent=1) + "\n")
-    file.with_suffix(".md").write_text(page(results))
+    if failed:
+        raise AfreshError(f"not measured: {'; '.join(failed)}; everything else is in {file}")
     console.print(f"written to {file.with_suffix('.md')}")
 
 

@@ -75,8 +75,16 @@ def goals(sets: Iterable[str]) -> Iterator[Goal]:
         yield Goal(f"{COLD_USERS}: × popularity", name, 1.3, users)
 
 
-def page(results: dict[str, Any]) -> str:
-    """Make the page."""
+def page(results: dict[str, Any], method: str) -> str:
+    """Make the page.
+
+    Parameters
+    ----------
+    results
+        What was measured.
+    method
+        What stands at its end: how it was measured, and what was tried.
+    """
     sets = results["sets"]
     parts = [
         "# Accuracy",
@@ -97,11 +105,11 @@ def page(results: dict[str, Any]) -> str:
         if lost:
             parts += [
                 "",
-                "What is lost without each scorer, the others having learned without it:",
+                "What is lost without each family of scorers, the others having learned without it:",
                 "",
                 *lost,
             ]
-    return "\n".join(parts) + "\n"
+    return "\n".join([*parts, "", method])
 
 
 def goal_table(sets: dict[str, Any]) -> list[str]:
@@ -145,13 +153,14 @@ def ranker_table(rankers: Rankers) -> list[str]:
             [
                 name,
                 f"{total['hr']['mean']:.4f} ({low:.4f}-{high:.4f})",
-                f"{total['ndcg']['mean']:.4f}",
+                f"{total['ndcg']['mean']:.4f} ({total['ndcg']['low']:.4f}-{total['ndcg']['high']:.4f})",
                 f"{total['mrr']['mean']:.4f}",
                 f"{total['hr']['mean'] / popular:.2f}" if popular else "-",
                 *(_shown(rate(name, cold)(rankers)) for cold in (COLD_USERS, COLD_ITEMS)),
                 _shown(each["variety"]["coverage"]),
                 f"{each['seconds']:,.0f}",
                 each["date"],
+                each["commit"],
             ]
         )
     columns = [
@@ -165,12 +174,13 @@ def ranker_table(rankers: Rankers) -> list[str]:
         "coverage",
         "CPU s",
         "measured",
+        "commit",
     ]
     return table(columns, rows)
 
 
 def ablation(rankers: Rankers) -> Iterator[str]:
-    """Rows of what is lost without each scorer."""
+    """Rows of what is lost without each family of scorers."""
     whole = rate(OURS)(rankers)
     left = {name: rate(name)(rankers) for name in rankers if name.startswith(WITHOUT)}
     rows = [

@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import json
+from collections.abc import Callable
+from concurrent.futures import Executor, Future
 from pathlib import Path
 from typing import Any
 
@@ -7,10 +10,10 @@ import pytest
 
 from deploy.evaluate import datasets
 from deploy.evaluate.datasets import Lines
-from models import scorers
+from streams.errors import AfreshError
 from tests.benchmarks import quality, quality_report
-from tests.benchmarks.quality import Job, jobs, keep, measure
-from tests.benchmarks.quality_report import NO_TEXT, page
+from tests.benchmarks.quality import FAMILIES, Job, jobs, keep, measure
+from tests.benchmarks.quality_report import NO_TEXT, WITHOUT, page
 from tests.deploy.evaluate.making import catalogue, lines, shop
 
 
@@ -30,16 +33,18 @@ def measured(*rankers: str) -> dict[str, Any]:
 
 
 def test_the_page_has_a_row_for_every_ranker_and_every_goal() -> None:
-    results = measured("afresh", NO_TEXT, "popularity", "afresh without popular")
-    text = page(results)
+    kinds = next(family for family in FAMILIES if "own" in family)
+    results = measured("afresh", NO_TEXT, "popularity", f"{WITHOUT}{kinds}")
+    text = page(results, "## Method")
     rates = {name: each["all"]["hr"]["mean"] for name, each in results["sets"]["ml-100k"]["rankers"].items()}
     assert f"| afresh | {rates['afresh']:.4f} (" in text
     assert f"| popularity | {rates['popularity']:.4f} (" in text
-    lost = rates["afresh without popular"] - rates["afresh"]
-    assert f"| popular | {rates['afresh without popular']:.4f} | {lost:+.4f} |" in text
+    left = rates[f"{WITHOUT}{kinds}"]
+    assert f"| {kinds} | {left:.4f} | {left - rates['afresh']:+.4f} |" in text
     assert f"| ml-100k | HR@10 | 0.26 | {rates['afresh']:.3f} | " in text
     assert "| ml-1m | HR@10 | 0.29 | - | not measured |" in text
     assert "200 events of 20 users" in text
+    assert text.endswith("## Method")
 
 
 def test_a_goal_is_met_from_its_figure_on() -> None:
@@ -61,9 +66,9 @@ def test_measuring_one_ranker_anew_keeps_the_others() -> None:
     assert results["sets"]["ml-100k"]["rankers"]["item_knn"] is before
 
 
-def test_a_set_is_measured_by_every_ranker_and_one_of_them_without_each_scorer() -> None:
+def test_a_set_is_measured_by_every_ranker_and_one_of_them_without_each_family_of_scorers() -> None:
     assert {job.ranker for job in jobs(["films"], [])} == {"afresh", NO_TEXT, *quality.BASELINES}
-    assert len(jobs(["ml-100k"], [])) == len(jobs(["films"], [])) + len(scorers.NAMES)
+    assert len(jobs(["ml-100k"], [])) == len(jobs(["films"], [])) + len(FAMILIES)
     assert jobs(["films", "ml-1m"], ["sasrec"]) == [Job("films", "sasrec"), Job("ml-1m", "sasrec")]
 
 
@@ -71,3 +76,34 @@ def test_a_ranker_that_nobody_knows_is_refused(capsys: pytest.CaptureFixture[str
     with pytest.raises(SystemExit):
         quality.main(["--only", "guessing", "--results", str(tmp_path)])
     assert "no ranker is called guessing" in capsys.readouterr().err
+
+
+class Here(Executor):
+    """Works in this process, at once."""
+
+    def __init__(self, *_: object) -> None: ...
+
+    def submit(self, function: Callable[..., Any], /, *given: Any, **named: Any) -> Future[Any]:
+        """Call the function."""
+        done: Future[Any] = Future()
+        try:
+            done.set_result(function(*given, **named))
+        except AfreshError as error:
+            done.set_exception(error)
+        return done
+
+
+def test_a_ranker_that_fails_loses_no_row_of_another(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    def measure_all_but_one(job: Job) -> dict[str, Any]:
+        if job.ranker == "item_knn":
+            raise AfreshError("out of memory")
+        return measure(job)
+
+    monkeypatch.setattr(quality, "ProcessPoolExecutor", Here)
+    monkeypatch.setattr(quality, "measure", measure_all_but_one)
+    chosen = [part for name in ("item_knn", "popularity") for part in ("--only", name)]
+    with pytest.raises(AfreshError, match=r"not measured: ml-100k, item_knn \(out of memory\)"):
+        quality.main(["--set", "ml-100k", "--results", str(tmp_path), *chosen])
+    kept = json.loads((tmp_path / "quality.json").read_text())["sets"]["ml-100k"]["rankers"]
+    assert list(kept) == ["popularity"]
+    assert "| popularity | " in (tmp_path / "quality.md").read_text()
