@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from models import scorers
+from models import horizons, scorers
 from state.marks import PARTITION_ROW_KEY
 from state.rows import Readable
 from state.tables import RowVersionError
@@ -25,7 +25,7 @@ ROW = np.dtype(
         ("examples", "<u4"),
         ("mass", "<f4"),
         ("time", "<i8"),
-        ("counts", "<f4", (len(scorers.HALF_LIVES_MS),)),
+        ("counts", "<f4", (len(horizons.HALF_LIVES_MS),)),
         ("pairs", [("key", "<u8"), ("weight", "<f4")], (scorers.NEIGHBOURS,)),
     ]
 )

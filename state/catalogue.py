@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from models import popularity, relations, scorers
+from models import asking, horizons, popularity, relations, scorers
 from state import behaviour, content
 from state.content import ContentRow
 from state.derived import Derived, Snapshot, derive
@@ -70,7 +70,7 @@ class Catalogue:
         self.version = 0
         self._updates = 0
         self._derived_updates = 0
-        self._heads = np.zeros((len(scorers.HALF_LIVES_MS), 0), np.int32)
+        self._heads = np.zeros((len(horizons.HALF_LIVES_MS), 0), np.int32)
         self._row: dict[int, int] = {}
         self._by_half: defaultdict[int, list[int]] = defaultdict(list)
         self._domains: list[str] = []
@@ -84,7 +84,7 @@ class Catalogue:
             weights=((scorers.NEIGHBOURS,), np.float32, 0),
             own_mass=((), np.float32, 0),
             examples=((), np.uint32, 0),
-            counts=((len(scorers.HALF_LIVES_MS),), np.float32, 0),
+            counts=((len(horizons.HALF_LIVES_MS),), np.float32, 0),
             count_times=((), np.int64, 0),
             related=((scorers.RELATED,), np.int32, NONE),
             strengths=((scorers.RELATED,), np.float32, 0),
@@ -134,13 +134,13 @@ class Catalogue:
     def popularity(self) -> npt.NDArray[np.floating[Any]]:
         """Decayed counts as of ``now``, as far as they are believed, shape (N,)."""
         of = self._arrays
-        counts = popularity.decayed(of["counts"], of["count_times"], self.now, scorers.HALF_LIVES_MS)
+        counts = popularity.decayed(of["counts"], of["count_times"], self.now, horizons.HALF_LIVES_MS)
         return np.asarray(counts[:, 0] * of["trust"])
 
-    def items(self) -> scorers.Items:
+    def items(self) -> asking.Items:
         """Everything that the scorers read, as views of the rows in use."""
         of = self._arrays
-        return scorers.Items(
+        return asking.Items(
             available=of["available"],
             keys=of["keys"],
             domain=of["domain"],

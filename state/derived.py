@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from models import popularity, relations, scorers, text, trust
+from models import candidates, horizons, popularity, relations, scorers, text, trust
 from models.rank import NONE
 from models.relations import Relations
 
@@ -22,7 +22,7 @@ Floats = npt.NDArray[np.float32]
 
 @dataclass(frozen=True)
 class Snapshot:
-    """What everything else is derived from, shape (N, ...); see ``models.scorers.Items``.
+    """What everything else is derived from, shape (N, ...); see ``models.asking.Items``.
 
     Attributes
     ----------
@@ -57,7 +57,7 @@ class Snapshot:
 
 @dataclass(frozen=True)
 class Derived:
-    """What follows from a snapshot, by Catalogue row; see ``models.scorers.Items``."""
+    """What follows from a snapshot, by Catalogue row; see ``models.asking.Items``."""
 
     updates: int
     relations: Relations
@@ -104,19 +104,19 @@ def _trust(counts: Floats) -> Floats:
     """How far the votes for items are believed, shape (N,)."""
     # All stages fade alike, so that counts as of different times can be compared among themselves.
     exact = counts.astype(np.float64)
-    shares = trust.shares(exact[:, scorers.HORIZONS :], exact[:, 1], exact[:, 0])
+    shares = trust.shares(exact[:, horizons.HORIZONS :], exact[:, 1], exact[:, 0])
     return shares.astype(np.float32)
 
 
 def _heads(snapshot: Snapshot, order: Indices, believed: Floats) -> Indices:
     """Available items with the largest counts, as far as they are believed, largest first.
 
-    Shape (H, at most ``scorers.HEAD``).
+    Shape (H, at most ``candidates.HEAD``).
     """
     listed = order[snapshot.available[order]]
     counts = popularity.decayed(
-        snapshot.counts[listed], snapshot.count_times[listed], snapshot.now_ms, scorers.HALF_LIVES_MS
+        snapshot.counts[listed], snapshot.count_times[listed], snapshot.now_ms, horizons.HALF_LIVES_MS
     )
     counts = counts * believed[listed, None]
-    best = np.argsort(-counts, axis=0, kind="stable")[: scorers.HEAD]
+    best = np.argsort(-counts, axis=0, kind="stable")[: candidates.HEAD]
     return listed[best].T

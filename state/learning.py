@@ -11,7 +11,7 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-from models import neighbours, popularity, scorers
+from models import horizons, neighbours, popularity, scorers
 from state.behaviour import BehaviourRows
 from state.keys import NO_KEY, key_of
 from state.records import Example
@@ -40,14 +40,14 @@ def _count(rows: BehaviourRows, numbers: npt.NDArray[np.int64], examples: Sequen
     """Popularity and neighbours, in rounds: round n holds the n-th example of every item."""
     keys, ages = histories(examples)
     weights = scorers.LEARN.weights(ages)
-    amounts = scorers.counted(np.array([example.taken for example in examples], np.int64))
+    amounts = horizons.counted(np.array([example.taken for example in examples], np.int64))
     times = np.array([example.time for example in examples], np.int64)
     for chosen in rounds(numbers):
         taken = numbers[chosen]
         array = rows.array[taken]
         array["examples"] += 1
         array["counts"], array["time"] = popularity.add(
-            array["counts"], array["time"], times[chosen], amounts[chosen], scorers.HALF_LIVES_MS
+            array["counts"], array["time"], times[chosen], amounts[chosen], horizons.HALF_LIVES_MS
         )
         pairs = array["pairs"]
         pairs["weight"] *= scorers.FADE

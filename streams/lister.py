@@ -10,7 +10,8 @@ from importlib.metadata import version
 import numpy as np
 import numpy.typing as npt
 
-from models import fusion, rank, scorers
+from models import asking, fusion, rank, scorers
+from models.candidates import gather
 from models.fusion import Fusion
 from models.places import Numbering
 from state import users
@@ -145,18 +146,18 @@ class Lister:
     def score(self, row: UserRow, learned: Fusion) -> Scored:
         """Score the candidates of a user's list."""
         user = self._user(row)
-        asked = scorers.Asked(user, self._catalogue.items(), self._numbering)
+        asked = asking.Asked(user, self._catalogue.items(), self._numbering)
         excluded = self._excluded(row)
-        candidates = scorers.candidates(asked, excluded)
+        candidates = gather(asked, excluded)
         features = fusion.features(scorers.score(asked, candidates, self._without))
         gap = user.ages[1] if len(user.ages) > 1 else np.nan
         (situation,) = fusion.context(np.array([user.taken]), np.array([gap]))
         (weights,) = learned.weights(situation[None])
         return Scored(candidates, features, situation, weights, excluded)
 
-    def _user(self, row: UserRow) -> scorers.User:
+    def _user(self, row: UserRow) -> asking.User:
         history = self._catalogue.rows_of(users.history_of(row))
-        return scorers.User(history, users.ages_of(row), row.taken, self._catalogue.now)
+        return asking.User(history, users.ages_of(row), row.taken, self._catalogue.now)
 
     def _excluded(self, row: UserRow) -> npt.NDArray[np.int32]:
         halves = users.left_out_of(row, own=not self._repeats)

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from models import guard, scorers
+from models import asking, guard, scorers
 from streams import judge
 from streams.judge import Judge
 from streams.settings import Settings
@@ -66,7 +66,7 @@ class Story:
         return STEP * self.rollbacks.index(1)
 
 
-def garbage(asked: scorers.Asked, chosen: scorers.Indices) -> scorers.Floats:
+def garbage(asked: asking.Asked, chosen: asking.Indices) -> asking.Floats:
     """Numbers that say nothing, of all sizes."""
     shape = (len(scorers.SCORERS[0].priors), len(chosen))
     return np.exp(5 * np.random.default_rng(asked.user.taken).standard_normal(shape, np.float32))

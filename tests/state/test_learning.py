@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import settings as limits
 from hypothesis import strategies as st
 
-from models import scorers
+from models import horizons, scorers
 from state.behaviour import BehaviourRows
 from state.keys import key_of
 from state.learning import histories, learn, rounds
@@ -60,7 +60,7 @@ def test_an_example_counts_for_the_item_taken_alone() -> None:
     assert [rows.ids[number] for number in found] == [b"b", b"a"]
     taken = row_of(rows, "b")
     assert int(taken["examples"]) == 2
-    assert taken["counts"].tolist() == scorers.counted(np.array([1, 2])).sum(axis=0).tolist()
+    assert taken["counts"].tolist() == horizons.counted(np.array([1, 2])).sum(axis=0).tolist()
     weights = dict(taken["pairs"].tolist())
     newest, before = scorers.LEARN.weights(np.array([60.0, 120.0], np.float32)).tolist()
     assert weights[key_of("a")] == pytest.approx(newest * (1 + scorers.FADE))
@@ -71,8 +71,8 @@ def test_an_example_counts_for_the_item_taken_alone() -> None:
 
 def test_counts_fade_by_half_lives() -> None:
     rows, _ = learned(example("a", time=100 * DAY_MS), example("a", time=130 * DAY_MS))
-    (amounts,) = scorers.counted(np.array([0]))
-    left = 0.5 ** (30 * DAY_MS / scorers.HALF_LIVES_MS)
+    (amounts,) = horizons.counted(np.array([0]))
+    left = 0.5 ** (30 * DAY_MS / horizons.HALF_LIVES_MS)
     np.testing.assert_allclose(row_of(rows, "a")["counts"], amounts * (1 + left), rtol=1e-6)
     assert int(row_of(rows, "a")["time"]) == 130 * DAY_MS
 

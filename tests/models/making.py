@@ -1,0 +1,52 @@
+"""Users and items made up, for tests of what lists are made from."""
+
+import numpy as np
+
+from models import relations
+from models.asking import Asked, Items, User
+from models.candidates import HEAD
+from models.horizons import HALF_LIVES_MS
+from models.places import Numbering
+from models.scorers import AKIN, RELATED
+
+NOW_MS = 1_700_000_000_000
+
+
+def catalogue(items: int = 30, seed: int = 0) -> Items:
+    rng = np.random.default_rng(seed)
+    width = min(RELATED, items)
+    related = np.stack([rng.permutation(items)[:width] for _ in range(items)]).astype(np.int32)
+    related[rng.random(related.shape) < 0.5] = -1
+    akin = np.stack([rng.permutation(items)[:AKIN] for _ in range(items)]).astype(np.int32)
+    embeddings = rng.normal(size=(items, 16)).astype(np.float32)
+    counts = rng.random((items, len(HALF_LIVES_MS))).astype(np.float32)
+    return Items(
+        available=np.ones(items, bool),
+        keys=rng.permutation(items).astype(np.uint64),
+        domain=rng.integers(0, 3, items).astype(np.int32),
+        examples=rng.integers(0, 50, items).astype(np.uint32),
+        counts=counts,
+        count_times=np.full(items, NOW_MS - 1000),
+        embeddings=embeddings / np.linalg.norm(embeddings, axis=1, keepdims=True),
+        related=related,
+        strengths=np.where(related >= 0, rng.random(related.shape), 0).astype(np.float32),
+        vectors=rng.random((items, relations.RANK)).astype(np.float32),
+        mass=rng.random(items).astype(np.float32) * 10,
+        akin=akin,
+        likeness=rng.random(akin.shape).astype(np.float32),
+        heads=np.argsort(-counts, axis=0)[:HEAD].T.astype(np.int32),
+        trust=np.ones(items, np.float32),
+    )
+
+
+def user(items: int = 30, length: int = 8, seed: int = 0) -> User:
+    rng = np.random.default_rng(seed)
+    history = rng.permutation(items)[:length].astype(np.int32)
+    ages = np.cumsum(rng.random(length)).astype(np.float32)
+    return User(history, ages - ages[0] if length else ages, 3 * length, NOW_MS)
+
+
+def asking(who: User, items: Items) -> Asked:
+    numbering = Numbering()
+    numbering.reach(len(items.keys))
+    return Asked(who, items, numbering)
