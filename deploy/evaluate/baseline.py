@@ -19,6 +19,7 @@ from deploy.evaluate.prequential import Progress, Ranking, Recorder
 from deploy.evaluate.trials import Trials, blocks
 from deploy.servers.kafka import REPOSITORY
 from models import rank
+from state.growing import Growing
 from state.records import POSITIVE, SEEN, Interaction
 from streams.errors import AfreshError
 
@@ -83,7 +84,7 @@ class _Items:
     def __init__(self) -> None:
         self.names: list[str] = []
         self._number: dict[str, int] = {}
-        self._available: list[bool] = []
+        self._arrays = Growing(available=((), np.bool_, False))
         self._seen: defaultdict[str, set[int]] = defaultdict(set)
 
     def put(self, name: str, available: bool) -> None:
@@ -91,8 +92,8 @@ class _Items:
         if name not in self._number:
             self._number[name] = len(self.names)
             self.names.append(name)
-            self._available.append(available)
-        self._available[self._number[name]] = available
+            self._arrays.reach(len(self.names))
+        self._arrays["available"][self._number[name]] = available
 
     def number(self, name: str) -> int | None:
         """Number of an item, if it is known."""
@@ -104,7 +105,7 @@ class _Items:
 
     def candidates(self, user: str, keep_seen: bool) -> npt.NDArray[np.bool_]:
         """Items that a list of the user may hold."""
-        mask = np.array(self._available, np.bool_)
+        mask = self._arrays["available"].copy()
         if not keep_seen:
             mask[list(self._seen[user])] = False
         return mask

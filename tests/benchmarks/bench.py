@@ -21,7 +21,6 @@ from kafka import KafkaAdminClient
 from kafka.admin import NewTopic
 from pydantic import SecretStr
 from rich.console import Console
-from rich.table import Table
 
 from deploy.servers import local_kafka, local_redis
 from deploy.servers.process import free_ports
@@ -30,8 +29,10 @@ from streams.kafka_admin import create_topics
 from streams.settings import Settings
 from streams.topics import Topics
 from tests.benchmarks import events
+from tests.benchmarks.bench_report import Measured, figures, list_table, table
 from tests.benchmarks.job import PARTITIONS
 from tests.benchmarks.latency import Latencies, OpenLoop
+from tests.benchmarks.lists import measure_lists
 from tests.benchmarks.measure import (
     Measurement,
     committed_counter,
@@ -55,10 +56,8 @@ FAUST_SHARE = 10
 
 STAGES = ["ingest", "profile", "learn"]
 MODULES = {"faust": "plain_faust", "quixstreams": "quix"}
-SAME_JOB = ["profile", *MODULES]
-"""Those that do the job of `job`, so that a ratio says something."""
-
-CONTENDERS = [*STAGES, *MODULES, "whole", "latency"]
+LISTS = "lists"
+CONTENDERS = [*STAGES, *MODULES, "whole", "latency", LISTS]
 
 
 @dataclass(frozen=True)
@@ -194,61 +193,24 @@ def wait_until_ready(settings: Settings) -> None:
     raise TimeoutError("the worker was not ready within 60 s")
 
 
-def run(
-    bench: Bench, names: Sequence[str], say: Callable[[str], None]
-) -> tuple[dict[str, Measurement], Latencies | None]:
+def run(bench: Bench, names: Sequence[str], say: Callable[[str], None]) -> Measured:
     """Measure one contender after the other: together they would take each other's time."""
-    measured: dict[str, Measurement] = {}
-    latencies = None
+    measured = Measured()
     stages = [name for name in STAGES if name in names]
     if stages:
         say("our stages")
-        measured |= measure_stages(bench, stages[-1])
+        measured.processes |= measure_stages(bench, stages[-1])
     for name in MODULES:
         if name in names and (name != "quixstreams" or find_spec("quixstreams")):
             say(name)
-            measured[name] = measure_baseline(bench, name)
+            measured.processes[name] = measure_baseline(bench, name)
     if "whole" in names:
         say("the whole path")
-        measured["whole"] = measure_whole(bench)
+        measured.processes["whole"] = measure_whole(bench)
     if "latency" in names:
         say("event → Redis")
-        latencies = measure_latency(bench)
-    return measured, latencies
-
-
-def figures(measured: dict[str, Measurement], latencies: Latencies | None) -> dict[str, float]:
-    """The figures as they are written to JSON; what was not measured is left out."""
-    result: dict[str, float] = {
-        f"{name}_cpu_us_per_event": round(one.cpu_us_per_event, 2) for name, one in measured.items()
-    }
-    if "whole" in measured:
-        whole = measured["whole"]
-        result["whole_events_per_second_per_core"] = round(whole.events / whole.cpu_seconds)
-        result["peak_rss_bytes"] = whole.peak_rss_bytes
-    if latencies:
-        result["latency_p50_seconds"] = round(latencies.p50_seconds, 4)
-        result["latency_p99_seconds"] = round(latencies.p99_seconds, 4)
-    return result
-
-
-def table(measured: dict[str, Measurement]) -> Table:
-    """A row a contender, with how many times cheaper it is than the baselines if it does their job."""
-    shown = Table("", "events", "CPU µs/event", "events/s a core", "× Faust", "× quix", "peak memory")
-    shown.columns[0].no_wrap = True
-    for column in shown.columns[1:]:
-        column.justify = "right"
-    for name, one in measured.items():
-        ratios = [
-            f"{measured[other].cpu_us_per_event / one.cpu_us_per_event:.1f}"
-            if name in SAME_JOB and other in measured
-            else "-"
-            for other in MODULES
-        ]
-        per_core = f"{one.events / one.cpu_seconds:,.0f}"
-        memory = f"{one.peak_rss_bytes / 2**20:,.0f} MiB"
-        shown.add_row(name, f"{one.events:,}", f"{one.cpu_us_per_event:.1f}", per_core, *ratios, memory)
-    return shown
+        measured.latencies = measure_latency(bench)
+    return measured
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -263,20 +225,37 @@ def main(arguments: Sequence[str] | None = None) -> None:
     # A broker that has just made a topic may say for a moment that it is not its leader.
     logging.getLogger("aiokafka").setLevel(logging.ERROR)
     console = Console()
+    names = chosen.only or CONTENDERS
+
+    def say(what: str) -> None:
+        console.print(f"measuring {what} …")
+
+    measured = Measured() if set(names) == {LISTS} else with_servers(chosen.events, names, say)
+    if LISTS in names:
+        measured.lists = measure_lists(say)
+    show(measured, console)
+    if chosen.json:
+        chosen.json.write_text(json.dumps(figures(measured), indent=2) + "\n")
+
+
+def with_servers(number: int, names: Sequence[str], say: Callable[[str], None]) -> Measured:
+    """Measure what needs servers, on some that end with it."""
     with TemporaryDirectory() as name:
         folder = Path(name)
         with local_kafka(folder / "kafka", kind="kafka") as kafka, local_redis(folder / "redis") as redis:
-            bench = Bench(kafka.address, redis.address, folder, chosen.events)
-            measured, latencies = run(
-                bench, chosen.only or CONTENDERS, lambda what: console.print(f"measuring {what} …")
-            )
-    console.print(table(measured))
-    if latencies:
+            return run(Bench(kafka.address, redis.address, folder, number), names, say)
+
+
+def show(measured: Measured, console: Console) -> None:
+    """Print tables."""
+    if measured.processes:
+        console.print(table(measured.processes))
+    if latencies := measured.latencies:
         p50, p99 = latencies.p50_seconds * 1e3, latencies.p99_seconds * 1e3
         console.print(f"event → Redis at {RATE:,} events/s: p50 {p50:.1f} ms, p99 {p99:.1f} ms")
         console.print(f"({latencies.sent:,} events, {latencies.unanswered:,} without a list)")
-    if chosen.json:
-        chosen.json.write_text(json.dumps(figures(measured, latencies), indent=2) + "\n")
+    if measured.lists:
+        console.print(list_table(measured.lists))
 
 
 if __name__ == "__main__":

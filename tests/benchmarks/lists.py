@@ -1,0 +1,151 @@
+"""What a list costs, however large the catalogue is, and whether choosing candidates first loses any of it.
+
+The lists are made by ``streams.lister``, as a worker makes them. Beside them stands the exact list: every item of the
+catalogue scored by the same scorers with the same weights, and on the scale of the same candidates, since a feature is
+a score in proportion to the mean and the largest among them.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+from threadpoolctl import threadpool_limits
+
+from models import fusion, rank, scorers
+from models.asking import Asked, User
+from models.places import Numbering
+from state import users
+from state.catalogue import Catalogue
+from state.users import UserRow
+from streams.lister import Lister, Marked, Scored
+from tests.benchmarks.catalogues import BYTES_AN_ITEM, World
+
+Floats = npt.NDArray[np.float32]
+Indices = npt.NDArray[np.int32]
+
+SIZES = (1_000, 10_000, 100_000, 1_000_000)
+LISTS = 200
+SCORED = 3_000_000
+"""Items scored for exact lists, and at least ``FEWEST`` of these lists: on a large catalogue each takes seconds."""
+
+FEWEST = 10
+AT_ONCE = 20_000
+"""Items scored at a time for an exact list, so that they fit into memory."""
+
+K = 10
+
+
+@dataclass(frozen=True)
+class ListCost:
+    """Lists made from a catalogue.
+
+    Attributes
+    ----------
+    items
+        Items in it.
+    lists, exact_lists
+        How many were made.
+    cpu_us, exact_cpu_us
+        Microseconds of CPU a list.
+    recall
+        Share of the first ``K`` of the exact lists that stands among the first ``K`` of those made.
+    """
+
+    items: int
+    lists: int
+    cpu_us: float
+    exact_lists: int
+    exact_cpu_us: float
+    recall: float
+
+
+def measure_lists(say: Callable[[str], None]) -> list[ListCost]:
+    """Measure on catalogues of all ``SIZES`` that fit into memory."""
+    measured = []
+    for size in SIZES:
+        if size * BYTES_AN_ITEM > _free_memory():
+            say(f"not enough memory for lists of {size:,} items")
+            continue
+        say(f"lists of {size:,} items")
+        world = World(size)
+        # as a worker does
+        with threadpool_limits(1):
+            measured.append(measure(world.catalogue(), list(world.users(LISTS))))
+    return measured
+
+
+def _free_memory() -> int:
+    """Bytes that can be had without swapping."""
+    lines = Path("/proc/meminfo").read_text().splitlines()
+    return 1024 * next(int(line.split()[1]) for line in lines if line.startswith("MemAvailable:"))
+
+
+def measure(catalogue: Catalogue, rows: list[UserRow]) -> ListCost:
+    """Make a list of every row, and of some of them the exact list too."""
+    lister, learned = Lister(catalogue, K), scorers.new_fusion()
+    marked = [Marked(f"user-{number}", 0, row, 0) for number, row in enumerate(rows)]
+    lister.make(marked[:1], [learned])
+    started = time.process_time()
+    made = lister.make(marked, [learned] * len(marked))
+    spent = time.process_time() - started
+    again = rows[: max(FEWEST, SCORED // len(catalogue))]
+    found, exact_spent = 0, 0.0
+    for row, (_, served) in zip(again, made, strict=False):
+        scored = lister.score(row, learned)
+        started = time.process_time()
+        best = exact_list(catalogue, row, scored)
+        exact_spent += time.process_time() - started
+        found += len(np.intersect1d(best, served.candidates[:K]))
+    exact = min(len(again), len(rows))
+    recall = found / (K * exact)
+    per_list = 1e6 / len(rows)
+    return ListCost(len(catalogue), len(rows), per_list * spent, exact, 1e6 * exact_spent / exact, recall)
+
+
+def exact_list(catalogue: Catalogue, row: UserRow, scored: Scored) -> Indices:
+    """The best ``K`` of all items, best first, scored as the candidates were."""
+    items = catalogue.items()
+    user = User(catalogue.rows_of(users.history_of(row)), users.ages_of(row), row.taken, catalogue.now)
+    numbering = Numbering()
+    numbering.reach(len(items.keys))
+    asked = Asked(user, items, numbering)
+    allowed = items.available.copy()
+    allowed[scored.excluded] = False
+    every = np.flatnonzero(allowed).astype(np.int32)
+    among = scorers.score(asked, scored.candidates)
+    weights = scored.weights.astype(np.float32)
+    fused = [
+        on_the_scale_of(among, scorers.score(asked, every[start : start + AT_ONCE])) @ weights
+        for start in range(0, len(every), AT_ONCE)
+    ]
+    scores = np.concatenate(fused)
+    (best,) = rank.top(scores[None], np.zeros(len(every), np.bool_), K)
+    return np.asarray(every[best])
+
+
+def on_the_scale_of(among: Floats, scores: Floats) -> Floats:
+    """Features of items whose scores are on the scale of others', see ``models.fusion.features``.
+
+    Parameters
+    ----------
+    among
+        Scores that give the mean and the largest, shape (S, C).
+    scores
+        Shape (S, I).
+
+    Returns
+    -------
+    Shape (I, 2 S).
+    """
+    mean, largest = among.mean(axis=1, keepdims=True), among.max(axis=1, keepdims=True)
+    says = mean > 0
+    by_mean = np.divide(scores, mean, out=np.zeros_like(scores), where=says)
+    by_largest = np.divide(scores, largest, out=np.zeros_like(scores), where=says)
+    pairs = np.stack([np.log(by_mean + fusion.LOG_FLOOR), np.sqrt(by_largest)], axis=2)
+    pairs[~says[:, 0]] = 0
+    return np.asarray(pairs.transpose(1, 0, 2).reshape(scores.shape[1], -1), np.float32)

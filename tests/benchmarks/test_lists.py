@@ -1,0 +1,58 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from models import candidates, fusion, scorers
+from streams.lister import Lister
+from tests.benchmarks import lists
+from tests.benchmarks.catalogues import Made, World
+
+ITEMS = 1_000
+
+
+@pytest.fixture(scope="module")
+def world() -> World:
+    return World(ITEMS)
+
+
+@pytest.fixture(scope="module")
+def catalogue(world: World) -> Made:
+    return world.catalogue()
+
+
+def test_where_all_items_are_candidates_the_list_is_the_exact_one(
+    monkeypatch: pytest.MonkeyPatch, world: World, catalogue: Made
+) -> None:
+    monkeypatch.setattr(candidates, "CANDIDATES", ITEMS)
+    cost = lists.measure(catalogue, list(world.users(5)))
+    assert cost.recall == 1
+    assert (cost.items, cost.lists, cost.exact_lists) == (ITEMS, 5, 5)
+
+
+def test_candidates_that_miss_what_is_best_cost_recall(
+    monkeypatch: pytest.MonkeyPatch, world: World, catalogue: Made
+) -> None:
+    monkeypatch.setattr(candidates, "CANDIDATES", 5)
+    assert lists.measure(catalogue, list(world.users(20))).recall < 0.9
+
+
+def test_the_exact_list_holds_nothing_that_the_user_has_had(world: World, catalogue: Made) -> None:
+    (row,) = world.users(1)
+    scored = Lister(catalogue, lists.K).score(row, scorers.new_fusion())
+    best = lists.exact_list(catalogue, row, scored)
+    assert len(np.unique(best)) == lists.K
+    assert not np.isin(best, scored.excluded).any()
+
+
+def test_on_their_own_scale_the_features_of_scores_are_those_of_the_fusion() -> None:
+    scores = np.random.default_rng(0).random((3, 20)).astype(np.float32)
+    scores[1] = 0
+    np.testing.assert_allclose(lists.on_the_scale_of(scores, scores), fusion.features(scores), rtol=1e-4)
+
+
+def test_a_catalogue_that_does_not_fit_into_memory_is_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    said: list[str] = []
+    monkeypatch.setattr(lists, "SIZES", (10**12,))
+    assert lists.measure_lists(said.append) == []
+    assert said == ["not enough memory for lists of 1,000,000,000,000 items"]
