@@ -19,6 +19,8 @@ from faust.types.auth import CredentialsT
 
 from state.rocks import RocksStore
 from state.rows import MemoryPartitions, Partitions, StoreError
+from state.tables import RowVersionError
+from streams.alignment import require_alignment
 from streams.connections import kafka_options
 from streams.errors import AfreshError
 from streams.fence import Claims
@@ -34,6 +36,8 @@ RUNS_WAITING = 2
 MAX_RECORDS = 4000
 """Longest run."""
 
+METADATA_SECONDS = 10.0
+"""How soon it is noticed that somebody has changed a topic; Faust looks every five minutes."""
 
 STOP_SECONDS = 9.0
 """How long an orderly end may take; supervisors send SIGKILL after 10 s."""
@@ -42,6 +46,9 @@ FINISH_SECONDS = 5.0
 """Time for runs under way when the process is told to stop; what they have not finished is read again."""
 
 FINISH_POLL_SECONDS = 0.01
+
+MENDABLE = (AfreshError, StoreError, RowVersionError)
+"""What a person can mend: a process that ends for it says so in one sentence, with status 2."""
 
 logger = logging.getLogger(__name__)
 
@@ -58,7 +65,8 @@ class App(faust.App):
         Tells whether runs are under way, or written and not allowed to be committed yet.
     """
 
-    def __init__(self, *args: Any, fenced: bool, **kwargs: Any) -> None:
+    def __init__(self, *args: Any, fenced: bool, partitions: int, **kwargs: Any) -> None:
+        self._partitions = partitions
         self.unfinished: Callable[[], bool] = lambda: False
         self._producers: set[AIOKafkaProducer] = set()
         self._stopping: set[asyncio.Task[None]] = set()
@@ -111,13 +119,12 @@ class App(faust.App):
         task.add_done_callback(self._stopping.discard)
 
     async def _on_partitions_assigned(self, assigned: set[TP], generation_id: int = 0) -> None:
-        """Claim the changelogs' partitions that are ours before Faust asks where they end."""
+        """Check what is ours, and claim the changelogs' partitions before Faust asks where they end."""
         if not self.should_stop:
-            changelogs = self.tables.changelog_topics
+            ours, changelogs = self.assignor.assigned_actives(), self.tables.changelog_topics
             try:
-                await self.claims.renew(
-                    [tp for tp in self.assignor.assigned_actives() if tp.topic in changelogs]
-                )
+                require_alignment(ours, changelogs, self._partitions)
+                await self.claims.renew([tp for tp in ours if tp.topic in changelogs])
             except Exception as error:
                 await self.crash(error)
         await super()._on_partitions_assigned(assigned, generation_id)
@@ -135,8 +142,11 @@ class App(faust.App):
         logger.error(
             "Stopping took longer than %g s; the process ends now, what is counted is safe", STOP_SECONDS
         )
+        mendable = isinstance(self.crash_reason, MENDABLE)
+        if mendable:
+            logger.error("%s", self.crash_reason)
         logging.shutdown()
-        os._exit(1)
+        os._exit(2 if mendable else 1)
 
 
 def create_app(settings: Settings, name: str) -> App:
@@ -164,6 +174,7 @@ def create_app(settings: Settings, name: str) -> App:
     app = App(
         name,
         fenced=settings.idempotence,
+        partitions=settings.partitions,
         broker=[f"kafka://{server}" for server in settings.brokers],
         broker_credentials=_credentials(kafka_options(settings)),
         datadir=folder / name,
@@ -184,6 +195,7 @@ def create_app(settings: Settings, name: str) -> App:
         broker_request_timeout=settings.session_timeout_seconds * 2,
         broker_rebalance_timeout=settings.session_timeout_seconds,
         consumer_auto_offset_reset="earliest",
+        consumer_metadata_max_age_ms=int(METADATA_SECONDS * 1000),
         consumer_max_fetch_size=4 * 1024 * 1024,
         producer_acks=-1,
         producer_linger=0.0,

@@ -17,6 +17,7 @@ from streams.topics import Topic, Topics
 from streams.waiting import wait_for_kafka
 
 MISSING = "is missing"
+PARTITIONS = "partitions instead of"
 
 Metadata = dict[str, Any]
 """What kafka-python says of a topic."""
@@ -72,6 +73,12 @@ def require_topics(settings: Settings, topics: Sequence[Topic] | None = None) ->
     advice = "change the settings or, with Kafka's own tools, the topics"
     if any(difference.endswith(MISSING) for difference in differences):
         advice = "run: afresh topics create"
+    if any(PARTITIONS in difference for difference in differences):
+        # Not to be mended by giving all topics as many: rows would stay where they were hashed.
+        advice = (
+            "set AFRESH_PARTITIONS to what all of them had when the first event came; a topic that has got more since "
+            "is of no use: create topics under another AFRESH_NAMESPACE, and replay the events into them"
+        )
     raise AfreshError(f"the topics are not as they must be ({'; '.join(differences)}); {advice}")
 
 
@@ -119,7 +126,7 @@ def _differences(topic: Topic, found: Metadata | None, config: dict[str, str]) -
     partitions = found["partitions"]
     replication = min(len(partition["replica_nodes"]) for partition in partitions)
     if len(partitions) != topic.partitions:
-        yield f"has {len(partitions)} partitions instead of {topic.partitions}"
+        yield f"has {len(partitions)} {PARTITIONS} {topic.partitions}"
     if replication != topic.replication:
         yield f"has {replication} replicas instead of {topic.replication}"
     for key, wanted in topic.config.items():

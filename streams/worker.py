@@ -3,24 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-import gc
 import logging
-import platform
-from collections.abc import Callable
-from importlib.metadata import version
 from typing import cast
 
-import faust
 import redis
 from redis.asyncio import Redis
-from threadpoolctl import threadpool_limits
 
 from state.catalogue import Catalogue
 from state.identities import Identities
 from state.lists import ListStore
 from state.rows import Partitions
 from state.tables import RunTable
-from streams import metrics, pages
+from streams import metrics
 from streams.app import create_app, rows_of, source
 from streams.connections import redis_options
 from streams.content import Content
@@ -30,8 +24,8 @@ from streams.follow import Follower, Latest
 from streams.ingest import Ingest
 from streams.kafka_admin import require_topics
 from streams.learn import Learn
+from streams.process import execute
 from streams.profile import Profile
-from streams.quiet import Seldom
 from streams.recommend import Recommender
 from streams.runs import Runner
 from streams.settings import Settings
@@ -46,8 +40,6 @@ REPORT_SECONDS = 1.0
 
 LEARN_REST_SECONDS = 0.1
 """Items change within a fraction of a second; users' lists must not wait for that, nor share the CPU evenly with it."""
-
-NOISY_LOGGERS = ("aiokafka", "kafka", "faust.transport", "faust.tables.recovery", "mode")
 
 
 class Worker:
@@ -249,7 +241,7 @@ def run(settings: Settings) -> None:
     require_topics(settings)
     wait_for_redis(settings)
     worker = Worker(settings)
-    _execute(worker.app, settings, settings.metrics_port, worker.not_ready)
+    execute(worker.app, settings, settings.metrics_port, worker.not_ready)
 
 
 def run_embed(settings: Settings) -> None:
@@ -264,30 +256,4 @@ def run_embed(settings: Settings) -> None:
     """
     require_topics(settings)
     embed = Embed(settings)
-    _execute(embed.app, settings, settings.embed_metrics_port, embed.not_ready)
-
-
-def collect_garbage_seldom() -> None:
-    """Spare the collector what lives for ever; by default it costs a fifth of the profile stage."""
-    gc.freeze()
-    gc.set_threshold(50_000, 20, 50)
-
-
-def _execute(app: faust.App, settings: Settings, port: int, not_ready: Callable[[], str]) -> None:
-    metrics.BUILD.info(
-        {"version": version("afresh"), "python": platform.python_version(), "faust": faust.__version__}
-    )
-    server = pages.serve(settings.metrics_host, port, not_ready)
-    logging.basicConfig(level=settings.log_level, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
-    for handler in logging.getLogger().handlers:
-        handler.addFilter(Seldom("aiokafka"))
-    for name in NOISY_LOGGERS:
-        logging.getLogger(name).setLevel(logging.WARNING)
-    logger.info("metrics at http://%s:%d/metrics", settings.metrics_host, server.server_port)
-    # One thread for the maths: lists are made in small batches, for which threads cost more than they bring.
-    collect_garbage_seldom()
-    with threadpool_limits(1):
-        worker = faust.Worker(
-            app, loglevel=settings.log_level, redirect_stdouts=False, override_logging=False
-        )
-        raise SystemExit(worker.execute_from_commandline())
+    execute(embed.app, settings, settings.embed_metrics_port, embed.not_ready)

@@ -18,7 +18,7 @@ from state.catalogue import Catalogue
 from state.identities import Identities
 from state.lists import ListStore
 from state.tables import RunTable
-from streams import worker
+from streams import process, worker
 from streams.app import create_app, source
 from streams.ingest import Ingest
 from streams.learn import Learn
@@ -79,9 +79,9 @@ def main() -> None:
     settings = Settings()
     if stage == "whole":
         worker.run(settings)
-    for name in worker.NOISY_LOGGERS:
+    for name in process.NOISY_LOGGERS:
         logging.getLogger(name).setLevel(logging.WARNING)
-    worker.collect_garbage_seldom()
+    process.collect_garbage_seldom()
     app = stage_app(settings, stage)
     faust.Worker(app, loglevel="INFO", redirect_stdouts=False).execute_from_commandline()
 

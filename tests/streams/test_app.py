@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 from faust.types import TP
 
+from state.rows import StoreError
 from streams import app as module
 from streams.app import App, create_app, source
 from streams.errors import AfreshError
@@ -83,3 +84,23 @@ async def test_runs_that_do_not_finish_hold_up_the_end_only_so_long(
     app.unfinished = lambda: True
     await app._finish()
     assert "Runs under way did not finish within 0 s" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("reason", "status"), [(None, 1), (KeyError(7), 1), (StoreError("free some space"), 2)]
+)
+def test_an_end_that_takes_too_long_still_says_what_a_person_can_mend(
+    tmp_path: Path,
+    reason: BaseException | None,
+    status: int,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    app = create_app(settings_in(tmp_path), "test")
+    app.crash_reason = reason
+    ended: list[int] = []
+    monkeypatch.setattr(module, "os", SimpleNamespace(_exit=ended.append))
+    monkeypatch.setattr("logging.shutdown", lambda: None)
+    app._end()
+    assert ended == [status]
+    assert ("free some space" in caplog.messages) == (status == 2)

@@ -113,6 +113,13 @@ def test_what_creating_cannot_mend_is_not_promised(either: Settings) -> None:
     assert "topics create" not in str(raised.value)
 
 
+def test_nobody_is_told_to_give_topics_more_partitions(either: Settings) -> None:
+    """Rows would stay where they were hashed."""
+    create_topics(either)
+    with pytest.raises(AfreshError, match="create topics under another AFRESH_NAMESPACE, and replay"):
+        require_topics(changed(either, partitions=3))
+
+
 def test_more_replicas_than_brokers_are_refused_with_the_reason_of_kafka(settings: Settings) -> None:
     with pytest.raises(AfreshError, match=r"did not create the topic .*eplication factor"):
         create_topics(changed(settings, replication=3))

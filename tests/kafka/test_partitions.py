@@ -1,0 +1,113 @@
+"""On the genuine Kafka: partitions added to a topic are noticed, and nothing is counted wrong meanwhile."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+from kafka import KafkaAdminClient, KafkaConsumer, KafkaProducer, TopicPartition
+
+from deploy.ledger import audit
+from deploy.servers.process import ServerProcess
+from streams.connections import kafka_options
+from streams.errors import AfreshError
+from streams.settings import Settings
+from streams.topics import Topic
+from tests.kafka.deployment import NOW_MS, Deployment, deployment, wait
+
+NOTICED = "Somebody has added partitions to a topic while workers ran, and AFRESH_PARTITIONS is 2"
+
+
+@pytest.fixture
+def made(settings: Settings, tmp_path: Path) -> Iterator[Deployment]:
+    with deployment(settings, tmp_path) as made:
+        yield made
+
+
+def add_partition(made: Deployment, *topics: Topic) -> None:
+    admin = KafkaAdminClient(**kafka_options(made.settings))
+    try:
+        admin.create_partitions({topic.name: 3 for topic in topics})
+    finally:
+        admin.close()
+
+
+def everything(made: Deployment) -> dict[str, Any]:
+    """Where every topic ends, what the group has committed, and what stands in Redis."""
+    admin, consumer = (client(**kafka_options(made.settings)) for client in (KafkaAdminClient, KafkaConsumer))
+    try:
+        places = [TopicPartition(t.name, p) for t in made.topics.all() for p in range(t.partitions)]
+        return {
+            "ends": consumer.end_offsets(places),
+            "committed": admin.list_group_offsets(made.settings.namespace),
+            "lists": {key: made.redis.get(key) for key in made.redis.keys(f"{made.settings.namespace}:*")},
+        }
+    finally:
+        consumer.close()
+        admin.close()
+
+
+def ended(process: ServerProcess) -> tuple[int | None, str]:
+    """Wait for a process to end by itself; its exit status, and the last line of its log."""
+    wait(lambda: process.pid is None, "the worker to end", 60.0)
+    return process.status, process.log.read_text().splitlines()[-1]
+
+
+def test_a_worker_is_refused_where_the_source_has_got_a_partition_and_nothing_is_touched(
+    made: Deployment,
+) -> None:
+    process = made.process()
+    with made.running(process):
+        made.answer("ann", made.event("ann", "c1"))
+    made.event("ann", "c2")
+    add_partition(made, made.topics.events)
+    before = everything(made)
+    with pytest.raises(AfreshError, match="ended at its start with status 2"), made.running(process):
+        pass
+    said = process.log.read_text().splitlines()[-1]
+    assert f"{made.topics.events.name} has 3 partitions instead of 2" in said
+    assert said.endswith("create topics under another AFRESH_NAMESPACE, and replay the events into them")
+    assert everything(made) == before
+
+
+def load(made: Deployment) -> None:
+    """Send the same 1,200 events of 20 users, more than a user's row remembers of each."""
+    for number in range(1200):
+        user = f"u{number % 20}"
+        event = made.next_event(user, f"i{number % 23}") | {"id": f"e{number}", "time": NOW_MS + number}
+        made.producer.send(made.topics.events.name, msgspec.json.encode(event), f"web:{user}".encode())
+    made.producer.flush()
+
+
+def send_to_the_new_partition(made: Deployment) -> None:
+    producer = KafkaProducer(**kafka_options(made.settings))
+    event = msgspec.json.encode(made.next_event("late", "i1"))
+    producer.send(made.topics.events.name, event, partition=2).get(timeout=20)
+    producer.close()
+
+
+@pytest.mark.parametrize("grown", ["events", "all"])
+def test_workers_end_when_a_topic_gets_a_partition_and_count_nothing_wrong_meanwhile(
+    made: Deployment, grown: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, second = made.process(), made.process()
+    with made.running(first) as page, made.running(second) as other:
+        wait(lambda: page.ready() and other.ready(), "both workers to be ready")
+        load(made)
+        assert audit(made.settings, wait_seconds=60.0).differences == []
+        add_partition(made, *(made.topics.all() if grown == "all" else [getattr(made.topics, grown)]))
+        load(made)
+        send_to_the_new_partition(made)
+        for process in (first, second):
+            status, said = ended(process)
+            assert status == 2, said
+            assert NOTICED in said
+            assert said.endswith("see `afresh topics check`.")
+    monkeypatch.setattr("deploy.ledger.auditing.require_topics", lambda _: None)
+    found = audit(made.settings)
+    assert (found.events.total, found.events.once, found.events.twice) == (2400, 1200, 0)
+    assert {tally.surplus for tally in found.tallies.values()} == {0}
+    assert {tally.wrong for name, tally in found.tallies.items() if name != "received"} == {0}, found

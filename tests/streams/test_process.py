@@ -1,0 +1,46 @@
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from state.rows import StoreError
+from state.tables import RowVersionError
+from streams import process as module
+from streams.app import create_app
+from streams.errors import AfreshError
+from streams.process import execute
+from streams.settings import Settings
+
+
+def run(folder: Path, monkeypatch: pytest.MonkeyPatch, reason: BaseException | None, status: int) -> None:
+    """Execute an app that ends for a reason."""
+
+    def ends() -> None:
+        raise SystemExit(status)
+
+    def worker(*_: object, **__: object) -> Any:
+        return SimpleNamespace(execute_from_commandline=ends, crash_reason=reason)
+
+    monkeypatch.setattr("faust.Worker", worker)
+    monkeypatch.setattr(module, "collect_garbage_seldom", lambda: None)
+    monkeypatch.setattr("streams.pages.serve", lambda *_: SimpleNamespace(server_port=0))
+    settings = Settings(_env_file=None, data_dir=folder)
+    execute(create_app(settings, "test"), settings, 0, lambda: "")
+
+
+@pytest.mark.parametrize("kind", [AfreshError, StoreError, RowVersionError])
+def test_what_a_person_can_mend_ends_in_its_sentence(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: type[Exception]
+) -> None:
+    with pytest.raises(AfreshError, match="mend it"):
+        run(tmp_path, monkeypatch, kind("mend it"), 1)
+
+
+@pytest.mark.parametrize(("reason", "status"), [(None, 0), (KeyError(7), 1)])
+def test_every_other_end_keeps_its_status(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, reason: BaseException | None, status: int
+) -> None:
+    with pytest.raises(SystemExit) as ended:
+        run(tmp_path, monkeypatch, reason, status)
+    assert ended.value.code == status
