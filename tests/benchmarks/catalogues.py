@@ -201,7 +201,7 @@ class World:
 
 def _by_rank(rank: npt.NDArray[np.int64], size: int) -> Indices:
     """Items of each group of so many, the most popular of it first."""
-    return np.lexsort((rank, np.arange(len(rank)) // size)).astype(np.int32)
+    return np.asarray(np.lexsort((rank, np.arange(len(rank)) // size)), np.int32)
 
 
 def _akin(embeddings: Floats) -> tuple[Indices, Floats]:
