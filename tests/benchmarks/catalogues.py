@@ -187,7 +187,8 @@ class World:
 
     def _counts(self) -> Floats:
         stages = np.full(horizons.STAGES, 1 / horizons.STAGES)
-        return self._random.poisson(self._examples[:, None] * [*HORIZONS, *stages]).astype(np.float32)
+        shares = np.concatenate([HORIZONS, stages])
+        return np.asarray(self._random.poisson(self._examples[:, None] * shares), np.float32)
 
     def _embeddings(self) -> Floats:
         """Unit vectors round the centre of a theme, which lies near that of its topic; shape (N, ``TEXT``)."""
