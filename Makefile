@@ -5,12 +5,13 @@ PYTHON ?= python3
 EXTRAS ?= local,dev
 ARGS ?=
 
-.PHONY: help run test bench chaos venv clean
+.PHONY: help run test bench bench-scale chaos venv clean
 
 help:
 	@echo "make run    watch a recommender learn from 100,000 real events (ARGS=--help for the options)"
 	@echo "make test   linters, types and all tests (ARGS goes to pytest)"
 	@echo "make bench  speed, latency and memory (ARGS=--help for the options)"
+	@echo "make bench-scale  the same backlog worked off by 1 and by 2 workers (ARGS=--help for the options)"
 	@echo "make chaos  faults at random, and a count at the end of all events (ARGS=--help for the options)"
 	@echo "make bench-quality  accuracy on four sets, beside baselines (ARGS=--help for the options)"
 	@echo "make venv   only make the environment, .venv, with PYTHON=$(PYTHON)"
@@ -28,6 +29,9 @@ test: .venv/installed
 
 bench: .venv/installed
 	@exec .venv/bin/python -m tests.benchmarks.bench $(ARGS)
+
+bench-scale: .venv/installed
+	@exec .venv/bin/python -m tests.benchmarks.scale $(ARGS)
 
 chaos: .venv/installed
 	@exec .venv/bin/python -m tests.chaos $(ARGS)

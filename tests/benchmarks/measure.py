@@ -100,14 +100,20 @@ def measure(pid: int, handled: Callable[[], int], expected: int, *, timeout: flo
     return Measurement(last - first, time.monotonic() - began, cpu_seconds(pid) - cpu, peak_rss_bytes(pid))
 
 
-def wait_until(pid: int, handled: Callable[[], int], enough: int, deadline: float) -> int:
+def wait_until(
+    pid: int,
+    handled: Callable[[], int],
+    enough: int,
+    deadline: float,
+    poll_seconds: float = POLL_SECONDS,
+) -> int:
     """Wait until a process has handled enough; return how many it has. For errors see `measure`."""
     while (number := handled()) < enough:
         if time.monotonic() > deadline or not family(pid):
             raise TimeoutError(
                 f"process {pid} handled {number} of {enough} events, then ended or took too long"
             )
-        time.sleep(POLL_SECONDS)
+        time.sleep(poll_seconds)
     return number
 
 
