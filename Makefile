@@ -5,13 +5,14 @@ PYTHON ?= python3
 EXTRAS ?= local,dev
 ARGS ?=
 
-.PHONY: help run test bench bench-scale chaos venv clean
+.PHONY: help run test bench bench-recovery bench-scale chaos venv clean
 
 help:
 	@echo "make run    watch a recommender learn from 100,000 real events (ARGS=--help for the options)"
 	@echo "make test   linters, types and all tests (ARGS goes to pytest)"
 	@echo "make bench  speed, latency and memory (ARGS=--help for the options)"
 	@echo "make bench-scale  the same backlog worked off by 1 and by 2 workers (ARGS=--help for the options)"
+	@echo "make bench-recovery  from kill -9 to ready, and memory a row (ARGS=--help for the options)"
 	@echo "make chaos  faults at random, and a count at the end of all events (ARGS=--help for the options)"
 	@echo "make bench-quality  accuracy on four sets, beside baselines (ARGS=--help for the options)"
 	@echo "make venv   only make the environment, .venv, with PYTHON=$(PYTHON)"
@@ -32,6 +33,9 @@ bench: .venv/installed
 
 bench-scale: .venv/installed
 	@exec .venv/bin/python -m tests.benchmarks.scale $(ARGS)
+
+bench-recovery: .venv/installed
+	@exec .venv/bin/python -m tests.benchmarks.recovery $(ARGS)
 
 chaos: .venv/installed
 	@exec .venv/bin/python -m tests.chaos $(ARGS)

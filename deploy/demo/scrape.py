@@ -30,10 +30,14 @@ class Readings:
             sample for family in text_string_to_metric_families(text) for sample in family.samples
         ]
 
-    def total(self, name: str, **labels: str) -> int:
+    def value(self, name: str, **labels: str) -> float:
         """Sum of a metric over the labels not given; 0 if it is not there."""
         wanted = labels.items()
-        return int(sum(s.value for s in self._samples if s.name == name and wanted <= s.labels.items()))
+        return sum(s.value for s in self._samples if s.name == name and wanted <= s.labels.items())
+
+    def total(self, name: str, **labels: str) -> int:
+        """The same of a metric that counts."""
+        return int(self.value(name, **labels))
 
     def by(self, name: str, label: str) -> dict[str, int]:
         """Values of a metric by one of its labels."""

@@ -1,0 +1,186 @@
+"""Measure recovery: ``python -m tests.benchmarks.recovery`` fills changelogs, kills a worker, and waits for another.
+
+Who takes over is either the worker itself, started again at once over its own files, or a second one that was there
+all the time and holds nothing of the partitions that it takes over, or copies of them (a standby).
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import logging
+import sys
+import time
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from pydantic import SecretStr
+from rich.console import Console
+
+from deploy.demo.scrape import Readings
+from deploy.demo.workers import COMMAND, Worker, environment, variables
+from deploy.servers import local_kafka, local_redis
+from deploy.servers.process import ServerProcess, free_ports, running
+from streams.errors import AfreshError
+from streams.kafka_admin import create_topics
+from streams.settings import Settings
+from streams.topics import Topics
+from tests.benchmarks import events, footprint, rows
+from tests.benchmarks.measure import peak_rss_bytes
+from tests.benchmarks.recovery_report import WAYS, Recovery, Way, figures, recoveries, sizes
+
+PARTITIONS = 8
+WAIT_SECONDS = 300.0
+POLL_SECONDS = 0.05
+REPORT_WIDTH = 120
+
+
+class Workers:
+    """Worker processes of one deployment."""
+
+    def __init__(self, settings: Settings, folder: Path, stack: ExitStack) -> None:
+        self._settings = settings
+        self._folder = folder
+        self._stack = stack
+
+    def start(self, name: str) -> tuple[ServerProcess, Worker]:
+        """Start a worker whose files lie in a folder of this name; it ends with the stack."""
+        (port,) = free_ports(1)
+        folder = self._folder / name
+        folder.mkdir(parents=True)
+        process = ServerProcess(f"worker ({name})", [*COMMAND, "worker"], port=port, folder=folder)
+        own = {"AFRESH_METRICS_PORT": str(port), "AFRESH_DATA_DIR": str(folder)}
+        self._stack.enter_context(environment(variables(self._settings) | own))
+        self._stack.enter_context(running(process))
+        return process, Worker(process)
+
+
+def fill(settings: Settings, users: int, items: int) -> None:
+    """Write the changelogs of a deployment that has been running for long."""
+    topics = Topics(settings)
+    for topic, records in (
+        (topics.users, rows.user_rows(users, items)),
+        (topics.behaviour, rows.behaviour_rows(items, settings.partitions)),
+        (topics.content, rows.content_rows(items)),
+    ):
+        events.write(settings.kafka, topic.name, records)
+
+
+def measure(way: Way, settings: Settings, folder: Path, held: int) -> Recovery:
+    """Kill a worker that is ready, and measure how long it takes until its partitions are ready again.
+
+    Parameters
+    ----------
+    held
+        Rows in all tables: a standby that holds as many is whole.
+    """
+    chosen = settings.model_copy(update={"state": way.state, "standby_replicas": way.standby_replicas})
+    with ExitStack() as stack:
+        workers = Workers(chosen, folder / way.name, stack)
+        began = time.monotonic()
+        process, first = workers.start("first")
+        wait(first, first.page.ready, "to be ready")
+        whole = time.monotonic() - began
+        heir_process, heir = process, first
+        before = Readings()
+        if way.second:
+            heir_process, heir = workers.start("second")
+            wait(heir, lambda: heir.page.ready() and first.page.ready(), "to share the partitions")
+            if way.standby_replicas:
+                wait(heir, lambda: heir.page.read().total("afresh_rows") >= held, "to hold all rows")
+            before = heir.page.read()
+        killed = time.monotonic()
+        process.kill()
+        if not way.second:
+            process.start()
+        rebalances = before.total("afresh_rebalances_total")
+        wait(
+            heir,
+            lambda: heir.page.read().total("afresh_rebalances_total") > rebalances,
+            "to be given the partitions",
+        )
+        detected = time.monotonic() - killed
+        wait(heir, heir.page.ready, "to be ready again")
+        ready = time.monotonic() - killed
+        after = heir.page.read()
+        assert heir_process.pid is not None, "it has just answered"
+        memory = peak_rss_bytes(heir_process.pid)
+    recovering, applying = (after.value("afresh_recovery_seconds", part=part) for part in ("whole", "apply"))
+    records = "afresh_recovered_records_total"
+    return Recovery(
+        detection_seconds=detected,
+        fetch_seconds=recovering - applying,
+        apply_seconds=applying,
+        rest_seconds=max(ready - detected - recovering, 0.0),
+        records=after.total(records) - before.total(records),
+        first_seconds=whole,
+        peak_rss_bytes=memory,
+    )
+
+
+def wait(worker: Worker, look: Callable[[], object], what: str) -> None:
+    """Look until it is so.
+
+    Raises
+    ------
+    WorkerDied
+        If the worker ends instead.
+    TimeoutError
+        If it takes too long.
+    """
+    deadline = time.monotonic() + WAIT_SECONDS
+    while not look():
+        worker.check()
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"waited {WAIT_SECONDS:g} s in vain for a worker {what}")
+        time.sleep(POLL_SECONDS)
+
+
+def run(
+    settings: Settings, folder: Path, users: int, items: int, say: Callable[[str], None]
+) -> dict[Way, Recovery]:
+    """Measure every way over the same changelogs."""
+    create_topics(settings)
+    say(f"writing {users:,} users and {items:,} items …")
+    fill(settings, users, items)
+    measured = {}
+    for way in WAYS:
+        say(f"killing a worker: {way.name} …")
+        measured[way] = measure(way, settings, folder, users + 2 * items)
+    return measured
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Measure, print tables, and write the figures."""
+    parser = argparse.ArgumentParser(prog="bench-recovery", description=__doc__)
+    parser.add_argument("--json", type=Path, metavar="FILE", help="also write the figures there")
+    parser.add_argument("--users", type=int, default=1_000_000, metavar="N", help="user rows")
+    parser.add_argument("--items", type=int, default=100_000, metavar="N", help="items, each with two rows")
+    chosen = parser.parse_args(arguments)
+    logging.getLogger("aiokafka").setLevel(logging.ERROR)
+    console = Console(width=None if sys.stdout.isatty() else REPORT_WIDTH)
+    packed = rows.packed_bytes(chosen.items, PARTITIONS)
+    memory = footprint.measure(chosen.users, chosen.items)
+    console.print(sizes(packed, memory))
+    with TemporaryDirectory() as name:
+        folder = Path(name)
+        with local_kafka(folder / "kafka", kind="kafka") as kafka, local_redis(folder / "redis") as redis:
+            settings = Settings(
+                kafka=kafka.address,
+                redis=SecretStr(redis.address),
+                namespace="recovery",
+                partitions=PARTITIONS,
+            )
+            measured = run(settings, folder, chosen.users, chosen.items, console.print)
+    console.print(recoveries(measured))
+    if chosen.json:
+        chosen.json.write_text(json.dumps(figures(packed, memory, measured), indent=2) + "\n")
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except AfreshError as error:
+        sys.exit(str(error))

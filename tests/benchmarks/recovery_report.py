@@ -1,0 +1,116 @@
+"""What ``tests.benchmarks.recovery`` measures, and how it is shown: tables, and figures for JSON."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+
+from rich.table import Table
+
+
+@dataclass(frozen=True)
+class Way:
+    """How rows are kept, and who takes over.
+
+    Attributes
+    ----------
+    baseline
+        Name of the way that it is compared with.
+    second
+        Whether a second worker takes over, instead of the first one started again.
+    """
+
+    name: str
+    baseline: str
+    state: str = "memory"
+    second: bool = False
+    standby_replicas: int = 0
+
+
+WAYS = [
+    Way("memory, started again", baseline="memory, started again"),
+    Way("RocksDB, started again", baseline="memory, started again", state="rocksdb"),
+    Way("memory, a second worker", baseline="memory, a second worker", second=True),
+    Way("a standby on the second", baseline="memory, a second worker", second=True, standby_replicas=1),
+]
+
+
+@dataclass(frozen=True)
+class Recovery:
+    """Seconds from ``kill -9`` to ready, and what they were spent on.
+
+    Attributes
+    ----------
+    detection_seconds
+        Until the partitions are given to the worker that takes over.
+    fetch_seconds, apply_seconds
+        Of the recovery of tables, the wait for records, and the work of putting them into rows.
+    rest_seconds
+        What is left until the worker is ready, such as reading the Catalogue.
+    records
+        Records of changelogs read in the recovery.
+    first_seconds
+        From the start of the first process to its being ready: it reads everything.
+    peak_rss_bytes
+        Highest resident memory of the worker that took over.
+    """
+
+    detection_seconds: float
+    fetch_seconds: float
+    apply_seconds: float
+    rest_seconds: float
+    records: int
+    first_seconds: float
+    peak_rss_bytes: int
+
+    @property
+    def total_seconds(self) -> float:
+        """From ``kill -9`` to ready."""
+        return self.detection_seconds + self.fetch_seconds + self.apply_seconds + self.rest_seconds
+
+
+def recoveries(measured: Mapping[Way, Recovery]) -> Table:
+    """A row for each way, with its time as a multiple of its baseline's."""
+    parts = ("detection", "fetch", "apply", "rest")
+    shown = Table(
+        "seconds from kill -9 to ready", "all", "×", *parts, "records", "first start", "peak memory"
+    )
+    for column in shown.columns[1:]:
+        column.justify = "right"
+    totals = {way.name: one.total_seconds for way, one in measured.items()}
+    for way, one in measured.items():
+        baseline = totals.get(way.baseline)
+        shown.add_row(
+            way.name,
+            f"{one.total_seconds:.1f}",
+            "-" if baseline is None else f"{one.total_seconds / baseline:.2f}",
+            *(f"{getattr(one, f'{part}_seconds'):.1f}" for part in parts),
+            f"{one.records:,}",
+            f"{one.first_seconds:.1f}",
+            f"{one.peak_rss_bytes / 2**20:,.0f} MiB",
+        )
+    return shown
+
+
+def sizes(packed: Mapping[str, float], memory: Mapping[str, float]) -> Table:
+    """Bytes of each kind of row, as it stands in Kafka and in memory."""
+    shown = Table("bytes of a row", "")
+    shown.columns[1].justify = "right"
+    for name, size in packed.items():
+        shown.add_row(f"{name}, packed", f"{size:,.0f}")
+    for name, size in memory.items():
+        shown.add_row(f"{name}, in memory", f"{size:,.0f}")
+    return shown
+
+
+def figures(
+    packed: Mapping[str, float], memory: Mapping[str, float], measured: Mapping[Way, Recovery]
+) -> dict[str, dict[str, float] | dict[str, dict[str, float]]]:
+    """The figures as they are written to JSON."""
+    return {
+        "packed_bytes": dict(packed),
+        "memory_bytes": dict(memory),
+        "recovery": {
+            way.name: {"total_seconds": one.total_seconds} | asdict(one) for way, one in measured.items()
+        },
+    }

@@ -1,0 +1,109 @@
+"""Rows of realistic size, packed as the agents pack them, to fill changelogs with: the same ones every time."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+
+import numpy as np
+
+from state import behaviour, content, users
+from state.behaviour import PAIR_BYTES, ROW
+from state.content import ContentRow
+from state.keys import key_of
+from state.records import Interaction
+from state.users import UserRow
+from streams.sender import partition_of
+from tests.benchmarks.events import START_MS, STEP_MS, Keyed
+
+RECENT = 50
+"""Items that a user took, all of them remembered in order."""
+
+NEIGHBOURS = 50
+"""Of an item."""
+
+EMBEDDING = 384
+TEXT = "A crew that wakes up early hears a signal from a moon nobody has a name for, and goes to look. " * 4
+
+DISTINCT = 2_000
+"""Different rows, used again and again: to make each takes longer than to recover it."""
+
+
+def user_rows(number: int, items: int, seed: int = 0) -> Iterator[Keyed]:
+    """Yield users who each took ``RECENT`` items."""
+    random = np.random.default_rng(seed)
+    made = min(DISTINCT, number)
+    rows = [users.pack(_user(place, random.integers(0, items, RECENT).tolist())) for place in range(made)]
+    for place in range(number):
+        yield b"web:user-%d" % place, rows[place % made]
+
+
+def _user(number: int, items: list[int]) -> UserRow:
+    row = UserRow()
+    for place, item in enumerate(items):
+        time = START_MS + place * STEP_MS
+        taken = Interaction(
+            source=0,
+            offset=place,
+            received=time,
+            event=f"event-{number}-{place}",
+            type="view",
+            time=time,
+            user=f"web:user-{number}",
+            item=f"item-{item}",
+            platform="web",
+            domain="films",
+        )
+        users.fold(row, taken, source=0, offset=place)
+    return row
+
+
+def behaviour_rows(number: int, partitions: int, seed: int = 0) -> Iterator[Keyed]:
+    """Yield items with ``NEIGHBOURS`` neighbours, numbered as their partitions number them."""
+    random = np.random.default_rng(seed)
+    keys = np.array([key_of(f"item-{place}") for place in range(number)], np.uint64)
+    array = np.zeros(min(DISTINCT, number), ROW)
+    array["version"] = behaviour.BEHAVIOUR_ROW_VERSION
+    array["examples"], array["mass"], array["time"] = 100, 50.0, START_MS
+    array["counts"] = random.random(array["counts"].shape)
+    shape = len(array), NEIGHBOURS
+    array["pairs"]["key"][:, :NEIGHBOURS] = random.choice(keys, shape)
+    array["pairs"]["weight"][:, :NEIGHBOURS] = random.random(shape)
+    length = behaviour.LEAST_BYTES + NEIGHBOURS * PAIR_BYTES
+    numbers: Counter[int] = Counter()
+    for place in range(number):
+        key = b"item-%d" % place
+        partition = partition_of(key, partitions)
+        row = array[place % len(array)]
+        row["number"] = numbers[partition]
+        numbers[partition] += 1
+        yield key, row.tobytes()[:length]
+
+
+def content_rows(number: int, seed: int = 0) -> Iterator[Keyed]:
+    """Yield items with a text of some 400 characters and an embedding."""
+    random = np.random.default_rng(seed)
+    drawn = random.normal(size=(min(DISTINCT, number), EMBEDDING))
+    vectors = (drawn / np.linalg.norm(drawn, axis=1, keepdims=True)).astype("<f2")
+    for place in range(number):
+        row = ContentRow(
+            domain="films",
+            title=f"Film {place}",
+            text=TEXT,
+            attributes={"genres": ["Horror", "Drama"], "year": 1979},
+            content=content.content_hash(TEXT) ^ place,
+            embedding=vectors[place % len(vectors)].tobytes(),
+            encoder="minilm",
+            encoder_version="1",
+        )
+        yield b"item-%d" % place, content.pack(row)
+
+
+def packed_bytes(items: int, partitions: int) -> dict[str, float]:
+    """Mean size of each kind of row as it stands in Kafka."""
+    kinds = {
+        "user": user_rows(DISTINCT, items),
+        "item, behaviour": behaviour_rows(DISTINCT, partitions),
+        "item, content": content_rows(DISTINCT),
+    }
+    return {name: float(np.mean([len(row) for _, row in made])) for name, made in kinds.items()}
