@@ -1,0 +1,156 @@
+"""What an evaluation says a worker serves is what stands in Redis."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Hashable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from deploy.demo.scrape import Page
+from deploy.demo.workers import variables
+from deploy.ledger.served import read_ages
+from deploy.ledger.settling import settle
+from deploy.servers.kafka import REPOSITORY
+from state.lists import UserList
+from streams.recommend import REFRESH_SECONDS
+from streams.settings import Settings
+from tests.deploy.evaluate.making import START_MS, event, write
+from tests.kafka.deployment import Deployment, deployment, learned
+
+SETTLED_SECONDS = 60.0
+
+QUIET_SECONDS = REFRESH_SECONDS + 0.5
+"""The lists of users who do nothing are looked at once in ``REFRESH_SECONDS``."""
+
+USERS = ("ann", "bob", "cid")
+
+WORDS = ("a murder in the city", "two lovers in Paris", "a ship lost in space")
+
+TOO_OLD = 5
+"""Time of an event that ingest refuses."""
+
+LATE = "i17"
+"""Announced in the middle of the log."""
+
+
+def catalogue() -> list[dict[str, Any]]:
+    """Items of two domains; so few that an evaluation, too, derives what follows from all before every event."""
+    made: list[dict[str, Any]] = [
+        {
+            "id": f"i{number}",
+            "domain": "films" if number < 12 else "books",
+            "title": f"Story {number}",
+            "text": WORDS[number % 3],
+        }
+        for number in range(17)
+    ]
+    return [*made, {"id": LATE, "domain": "books", "title": "Late", "text": "", "time": START_MS + 900_000}]
+
+
+def events() -> list[dict[str, Any]]:
+    """Events of users who take one story after the other; one is sent twice, one refused, and two take nothing."""
+    made = []
+    for number in range(28):
+        item = (7 * (number // 3) + number) % 17
+        domain = "films" if item < 12 else "books"
+        kind = "impression" if number == 9 else "dislike" if number == 18 else "view"
+        made.append(event(number, USERS[number % 3], f"i{item}", domain=domain, type=kind))
+    made[24]["item"], made[24]["domain"] = LATE, "books"
+    made.insert(15, made[14])
+    made.insert(12, event(100, "bob", "i1", time=TOO_OLD))
+    return made
+
+
+@pytest.fixture
+def made(settings: Settings, tmp_path: Path) -> Iterator[Deployment]:
+    # one partition: its fusion then takes a step; one text at a time: a batch would change their last bits
+    changed = {"encoder": "minilm", "encoder_batch": 1, "partitions": 1, "list_refresh_seconds": 0.1}
+    with deployment(settings.model_copy(update=changed), tmp_path) as opened:
+        yield opened
+
+
+class Player:
+    """Plays a log into a deployment, one event at a time, every stage caught up in between."""
+
+    def __init__(self, made: Deployment, page: Page) -> None:
+        self._made = made
+        self._page = page
+        self._announced = 0
+        self._sent: list[dict[str, Any]] = []
+
+    def play(self) -> dict[str, UserList | None]:
+        """The list that stood in Redis just before each event was sent for the first time, by the event's id."""
+        found: dict[str, UserList | None] = {}
+        for each in events():
+            self._announce(each["time"])
+            self._settle()
+            found.setdefault(each["id"], self._made.list_of(each["user"]))
+            self._made.send(self._made.topics.events, f"web:{each['user']}", each)
+            self._sent.append(each)
+        return found
+
+    def _announce(self, now: int) -> None:
+        due = [item for item in catalogue() if item.get("time", 0) <= now]
+        for item in due[self._announced :]:
+            self._made.send(self._made.topics.items, item["id"], item)
+        self._announced = len(due)
+
+    def _settle(self) -> None:
+        settled, behind = settle(self._look, QUIET_SECONDS, SETTLED_SECONDS, sleep=lambda _: time.sleep(0.1))
+        assert settled is not None, f"{behind} records wait"
+
+    def _look(self) -> tuple[int, Hashable]:
+        """Records that wait for ingest, learn or the encoder; and what changes while anything else is at work."""
+        readings = self._page.read()
+        read = readings.total("afresh_events_total")
+        taken = {each["id"] for each in self._sent if each["type"] == "view" and each["time"] > TOO_OLD}
+        embedded = readings.total("afresh_catalogue_embedded_items")
+        behind = len(self._sent) - read, len(taken) - learned(readings), self._announced - embedded
+        derived = readings.total("afresh_stage_seconds_count", stage="derive")
+        return sum(behind), (derived, *read_ages(self._made.redis, self._made.settings.namespace).items())
+
+
+def evaluated(made: Deployment, folder: Path) -> list[dict[str, Any]]:
+    """Lines of the lists that ``afresh evaluate`` writes for the same log."""
+    file = folder / "lists.jsonl"
+    inputs = [
+        "--events",
+        write(folder / "events.jsonl", events()),
+        "--items",
+        write(folder / "items.jsonl", catalogue()),
+    ]
+    subprocess.run(
+        [sys.executable, "-m", "deploy.cli", "evaluate", *inputs, "--from", "0", "--lists", str(file)],
+        env=os.environ
+        | {"PYTHONPATH": str(REPOSITORY), "XDG_CACHE_HOME": str(folder / "cache")}
+        | variables(made.settings),
+        check=True,
+    )
+    return [json.loads(line) for line in file.read_text().splitlines()]
+
+
+@pytest.mark.timeout(900)
+def test_the_lists_of_workers_that_have_caught_up_are_those_of_an_evaluation(
+    made: Deployment, tmp_path: Path
+) -> None:
+    with made.running(made.process()) as page, made.running(made.process("embed-worker")):
+        stood = Player(made, page).play()
+    lines = evaluated(made, tmp_path)
+    assert len(lines) == 26
+    known: set[str] = set()
+    for line in lines:
+        before = stood[line["id"]]
+        if line["user"] in known:
+            assert before is not None
+            assert [item.id for item in before.items] == line["items"], line["id"]
+            assert [item.score for item in before.items] == line["scores"], line["id"]
+        else:
+            assert before is None, "who has done nothing yet has no list, and reads the popular one"
+        known.add(line["user"])
