@@ -65,13 +65,13 @@ class App(faust.App):
         Tells whether runs are under way, or written and not allowed to be committed yet.
     """
 
-    def __init__(self, *args: Any, fenced: bool, partitions: int, **kwargs: Any) -> None:
+    def __init__(self, name: str, *, fenced: bool, partitions: int, **kwargs: Any) -> None:
         self._partitions = partitions
         self.unfinished: Callable[[], bool] = lambda: False
         self._producers: set[AIOKafkaProducer] = set()
         self._stopping: set[asyncio.Task[None]] = set()
-        super().__init__(*args, **kwargs)
-        self.claims = Claims(self.new_producer, self.drop_producer, fenced=fenced)
+        super().__init__(name, **kwargs)
+        self.claims = Claims(name, self.new_producer, self.drop_producer, fenced=fenced)
 
     async def crash(self, reason: BaseException) -> None:
         """Note that the process failed, and end it soon."""

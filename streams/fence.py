@@ -10,6 +10,10 @@ So whoever is assigned a partition *claims* it: asks for the next epoch, and wri
 under way before is then either in the log, in front of that record, or never gets there; recovery begins after the
 claim, so that it reads all of the former and nothing is missing.
 
+One transactional id stands for a partition of all tables: the group assigns their changelogs' partitions of one number
+together. An id for each would need as many connections, and with 64 partitions their 256 claims took longer than the
+session timeout, after which the group took the worker for dead and everything began anew.
+
 Transactions themselves are not used. They would cost two more requests a run, and leave marks in the log, behind which
 Faust's recovery waits for records that never come.
 """
@@ -18,7 +22,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Collection
+from collections.abc import Awaitable, Callable, Collection, Sequence
 
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError, TransactionalIdAuthorizationFailed
@@ -41,6 +45,8 @@ class Claims:
 
     Parameters
     ----------
+    name
+        First part of the transactional ids, shared with no other tables.
     start
         Starts a producer.
     stop
@@ -49,11 +55,14 @@ class Claims:
         Whether the broker knows epochs; without them, claims are only kept in mind.
     """
 
-    def __init__(self, start: NewProducer, stop: Callable[[AIOKafkaProducer], None], *, fenced: bool) -> None:
+    def __init__(
+        self, name: str, start: NewProducer, stop: Callable[[AIOKafkaProducer], None], *, fenced: bool
+    ) -> None:
+        self._name = name
         self._start = start
         self._stop = stop
         self._fenced = fenced
-        self._producers: dict[TP, AIOKafkaProducer] = {}
+        self._producers: list[AIOKafkaProducer] = []
         self._senders: dict[TP, Sender] = {}
 
     async def renew(self, partitions: Collection[TP]) -> None:
@@ -67,10 +76,13 @@ class Claims:
         AfreshError
             When Kafka does not allow it.
         """
-        for producer in self._producers.values():
+        for producer in self._producers:
             self._stop(producer)
-        self._producers, self._senders = {}, {}
-        await asyncio.gather(*(self._claim(tp) for tp in partitions))
+        self._producers, self._senders = [], {}
+        topics: dict[int, list[str]] = {}
+        for tp in partitions:
+            topics.setdefault(tp.partition, []).append(tp.topic)
+        await asyncio.gather(*(self._claim(number, names) for number, names in topics.items()))
 
     def sender(self, topic: str, partition: int) -> Sender:
         """Who writes to a partition that was claimed.
@@ -85,19 +97,20 @@ class Claims:
         except KeyError:
             raise FencedError(topic, partition) from None
 
-    async def _claim(self, tp: TP) -> None:
-        producer = await self._producer(f"{tp.topic}-{tp.partition}" if self._fenced else None)
-        self._producers[tp] = producer
+    async def _claim(self, partition: int, topics: Sequence[str]) -> None:
+        producer = await self._producer(f"{self._name}-{partition}" if self._fenced else None)
+        self._producers.append(producer)
         sender = Sender(producer)
         if self._fenced:
             # With the epoch given, it goes on as an idempotent producer: see the module for why.
             producer._txn_manager.transactional_id = None
+            claim = [Record(CLAIM_KEY, None)]
             try:
-                await sender.send_whole(tp.topic, tp.partition, [Record(CLAIM_KEY, None)])
+                await asyncio.gather(*(sender.send_whole(topic, partition, claim) for topic in topics))
             except FencedError:
-                logger.info("Somebody else has claimed %s-%d meanwhile", tp.topic, tp.partition)
+                logger.info("Somebody else has claimed partition %d meanwhile", partition)
                 return
-        self._senders[tp] = sender
+        self._senders |= {TP(topic, partition): sender for topic in topics}
 
     async def _producer(self, transactional_id: str | None) -> AIOKafkaProducer:
         while True:

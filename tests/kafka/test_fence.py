@@ -36,7 +36,7 @@ async def test_kafka_refuses_rows_of_a_worker_whose_partition_was_claimed_by_ano
         return producer
 
     topic = made.topics.users.name
-    sleeper, owner = (Claims(start, lambda _: None, fenced=True) for _ in range(2))
+    sleeper, owner = (Claims(made.settings.namespace, start, lambda _: None, fenced=True) for _ in range(2))
     await sleeper.renew([TP(topic, 0), TP(topic, 1)])
     await sleeper.sender(topic, 0).send_whole(topic, 0, [Record(b"ann", b"old")])
     await owner.renew([TP(topic, 0)])

@@ -12,7 +12,7 @@ from streams.fence import Claims
 from streams.sender import FencedError, Record
 from tests.streams.making import FakeProducer
 
-ONE, TWO = TP("rows", 1), TP("rows", 2)
+ONE, TWO, OTHER = TP("rows", 1), TP("rows", 2), TP("others", 1)
 
 
 class Made:
@@ -35,7 +35,7 @@ class Made:
         return producer
 
     def claims(self, fenced: bool = True) -> Claims:
-        return Claims(self.start, self.stopped.append, fenced=fenced)
+        return Claims("ours", self.start, self.stopped.append, fenced=fenced)
 
 
 @pytest.fixture(autouse=True)
@@ -50,7 +50,7 @@ async def test_a_claim_writes_a_record_of_its_own_before_anything_else() -> None
     await claims.sender("rows", 1).send_whole("rows", 1, [Record(b"a", b"1")])
     (producer,) = made.producers
     assert producer.batches == [("rows", 1, [(CLAIM_KEY, None)]), ("rows", 1, [(b"a", b"1")])]
-    assert made.ids == ["rows-1"]
+    assert made.ids == ["ours-1"]
     assert producer._txn_manager.transactional_id is None, "it would refuse to send outside of a transaction"
 
 
@@ -61,17 +61,28 @@ async def test_after_a_rebalance_all_is_claimed_anew_and_what_left_is_ours_no_mo
     before = list(made.producers)
     await claims.renew([TWO])
     assert made.stopped == before
-    assert made.ids == ["rows-1", "rows-2", "rows-2"]
+    assert made.ids == ["ours-1", "ours-2", "ours-2"]
     claims.sender("rows", 2)
     with pytest.raises(FencedError, match="rows-1"):
         claims.sender("rows", 1)
 
 
+async def test_tables_share_one_claim_of_a_partition_with_a_record_in_each_of_their_changelogs() -> None:
+    made = Made()
+    claims = made.claims()
+    await claims.renew([ONE, OTHER, TWO])
+    assert sorted(map(str, made.ids)) == ["ours-1", "ours-2"]
+    assert claims.sender("rows", 1) is claims.sender("others", 1) is not claims.sender("rows", 2)
+    claimed = sorted(batch for producer in made.producers for batch in producer.batches)
+    assert claimed == [(topic, number, [(CLAIM_KEY, None)]) for topic, number in sorted([ONE, OTHER, TWO])]
+
+
 async def test_a_claim_that_came_too_late_is_none() -> None:
     claims = Made(sends=(ProducerFenced(),)).claims()
-    await claims.renew([ONE])
-    with pytest.raises(FencedError):
-        claims.sender("rows", 1)
+    await claims.renew([ONE, OTHER])
+    for topic in ("rows", "others"):
+        with pytest.raises(FencedError):
+            claims.sender(topic, 1)
 
 
 async def test_a_broker_that_is_down_is_asked_again() -> None:
@@ -79,11 +90,11 @@ async def test_a_broker_that_is_down_is_asked_again() -> None:
     claims = made.claims()
     await claims.renew([ONE])
     claims.sender("rows", 1)
-    assert made.ids == ["rows-1"] * 3
+    assert made.ids == ["ours-1"] * 3
 
 
 async def test_a_missing_right_is_named() -> None:
-    with pytest.raises(AfreshError, match=r"'rows-1'.*Write and Describe on transactional ids"):
+    with pytest.raises(AfreshError, match=r"'ours-1'.*Write and Describe on transactional ids"):
         await Made(TransactionalIdAuthorizationFailed()).claims().renew([ONE])
 
 
