@@ -47,6 +47,11 @@ class PartitionRow(msgspec.Struct, array_like=True):
 class Marks:
     """Highest offsets counted, by source topic and partition.
 
+    Attributes
+    ----------
+    skipped
+        How many were to be marked that had been counted before.
+
     Examples
     --------
     >>> marks = Marks({}, partitions=2)
@@ -55,6 +60,7 @@ class Marks:
     """
 
     def __init__(self, packed: dict[str, bytes], partitions: int) -> None:
+        self.skipped = 0
         self._partitions = partitions
         self._offsets = {topic: np.frombuffer(offsets, "<i8").tolist() for topic, offsets in packed.items()}
 
@@ -64,6 +70,7 @@ class Marks:
         if offsets is None:
             offsets = self._offsets[topic] = [-1] * self._partitions
         if offset <= offsets[partition]:
+            self.skipped += 1
             return False
         offsets[partition] = offset
         return True

@@ -24,6 +24,16 @@ NOT_LEARNED = Counter(
 RUNS_DROPPED = Counter(
     "afresh_runs_dropped", "Runs dropped because their partition had moved away.", ["stage"]
 )
+RUNS_REPEATED = Counter(
+    "afresh_runs_repeated",
+    "Runs with records that were counted before a crash or a rebalance, and came again.",
+    ["stage"],
+)
+COMMIT_AGE = Gauge(
+    "afresh_commit_age_seconds",
+    "Time since the last commit of a partition of which runs wait to be committed.",
+    ["topic", "partition"],
+)
 SEND_RETRIES = Counter("afresh_send_retries", "Batches that Kafka did not take at once.", ["topic"])
 EVENT_TO_REDIS = Histogram(
     "afresh_event_to_redis_seconds", "From Kafka's taking an event to the list in Redis.", buckets=SECONDS

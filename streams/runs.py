@@ -96,6 +96,7 @@ class Runner:
         self._ready = ready
         self._under_way: Counter[TP] = Counter()
         self._begun: list[Message] = []
+        self._repeated: set[int] = set()
         self._sender: GroupSender | None = None
         self._starting = asyncio.Lock()
         self._app = app
@@ -155,6 +156,7 @@ class Runner:
     async def _take(self, run: Run, process: Callable[[Run], Awaitable[None]]) -> None:
         """Process a run. Any failure but a partition that moved ends the worker: it would leave a hole."""
         started = time.perf_counter()
+        self._repeated.discard(run.partition)
         self._begun = [*filter(self._open, self._begun), run.event.message]
         try:
             # Before it is worked on, too: what agents derive from rows belongs to one assignment of the partitions.
@@ -163,6 +165,8 @@ class Runner:
             await process(run)
             self._seconds.observe(time.perf_counter() - started)
             self._records.inc(len(run.records))
+            if run.partition in self._repeated:
+                metrics.RUNS_REPEATED.labels(self._stage).inc()
             self._lag.note(run)
         except RunDroppedError:
             metrics.RUNS_DROPPED.labels(self._stage).inc()
@@ -205,6 +209,8 @@ class Runner:
         first = await self._write_rows(run, table, change)
         await self._check_owner(run)
         change.apply(first)
+        if change.marks.skipped:
+            self._repeated.add(run.partition)
 
     async def _write_rows(self, run: Run, table: RunTable, change: Change) -> int:
         topic = table.changelog_topic.get_topic_name()

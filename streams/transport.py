@@ -23,6 +23,8 @@ from faust.types import TP
 from faust.types.tuples import Message
 from mode import ServiceT
 
+from streams.commits import CommitAges
+
 POLL_SECONDS = 0.02
 """Longest wait for records: getmany does not wake up when a partition that was held back is released."""
 
@@ -116,6 +118,7 @@ class RunConsumer(driver.Consumer):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         self._delivered = defaultdict(deque)
+        self.commit_ages = CommitAges()
         super().__init__(*args, **kwargs)
 
     def _new_consumer_thread(self) -> RunConsumerThread:
@@ -132,6 +135,7 @@ class RunConsumer(driver.Consumer):
         async for tp, message in super().getmany(min(timeout, POLL_SECONDS)):
             if self.app.topics.acks_enabled_for(tp.topic):
                 self._delivered[tp].append(message)
+                self.commit_ages.delivered(tp)
             yield tp, message
 
     async def _drain_messages(self, fetcher: ServiceT) -> None:
@@ -203,6 +207,12 @@ class RunConsumer(driver.Consumer):
             offset = delivered.popleft().offset + 1
         return offset
 
+    async def _commit(self, offsets: Mapping[TP, int]) -> bool:
+        committed = bool(await super()._commit(offsets))
+        for tp in offsets if committed else ():
+            self.commit_ages.committed(tp, more=bool(self._delivered.get(tp)))
+        return committed
+
     async def _add_gap(self, tp: TP, offset_from: int, offset_to: int) -> None:
         """Nothing: offsets that compaction or control records leave out need no bookkeeping here."""
 
@@ -241,6 +251,7 @@ class RunConsumer(driver.Consumer):
     def _forget(self, tps: Iterable[TP]) -> None:
         for tp in tps:
             self._delivered.pop(tp, None)
+            self.commit_ages.forget(tp)
 
 
 class RunTransport(driver.Transport):

@@ -197,6 +197,7 @@ class Worker:
                 metrics.ROWS.labels(name).set(table.count_rows())
             self._confirm_rows()
             self.recommender.report()
+            cast(RunConsumer, self.app.consumer).commit_ages.report()
             self._redis_answers = await answers(self.redis)
             await asyncio.sleep(REPORT_SECONDS)
 

@@ -24,6 +24,13 @@ def test_the_very_first_offset_counts_once() -> None:
     assert not marks.count("events", 0, 0)
 
 
+def test_what_was_counted_before_is_skipped_and_told() -> None:
+    marks = Marks({}, partitions=1)
+    for offset in (0, 1, 1, 0, 2):
+        marks.count("events", 0, offset)
+    assert marks.skipped == 2
+
+
 def test_offsets_of_the_size_that_kafka_allows_survive_packing() -> None:
     marks = Marks({}, partitions=2)
     marks.count("events", 1, 2**62)

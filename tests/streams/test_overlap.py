@@ -1,4 +1,4 @@
-"""Runs that follow one another: topics that change the same rows take turns, and none fails silently."""
+"""Runs that follow one another: topics that change the same rows take turns, none fails silently, repeats are told."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import Any
 
 import msgspec
 from faust.types import TP
+from prometheus_client import REGISTRY
 
 from state import content as rows
 from state.tables import RunTable
@@ -14,6 +15,7 @@ from streams.app import create_app
 from streams.content import Content
 from streams.messages import Embedding, Item, encode
 from streams.runs import Run, Runner
+from streams.sender import Outgoing
 from streams.settings import Settings
 from streams.topics import Topics
 from tests.streams.making import FakeEvent, record
@@ -59,3 +61,28 @@ async def test_a_run_that_fails_after_its_work_does_not_stop_the_ones_behind_it_
 
     await Runner(app, "learn").drive(FakeStream(event_of(0, 0), event_of(0, 1)), process)
     assert [type(error) for error in app.crashes] == [ZeroDivisionError]
+
+
+async def test_a_run_that_was_counted_before_is_told_as_repeated_once_whatever_its_parts(
+    tmp_path: Path,
+) -> None:
+    created = create_app(Settings(_env_file=None, data_dir=tmp_path), "test")
+    table = RunTable(created, name="rows", changelog="test.c", partitions=1)
+    app: Any = FakeApp()
+    runner = Runner(app, "learn")
+
+    async def process(run: Run) -> None:
+        for each in run.records:
+            change = table.change(run.partition)
+            change.marks.count(each.topic, each.partition, each.offset)
+            await runner.write(run, Outgoing(1), table, change)
+        run.done()
+
+    def repeated() -> float:
+        return REGISTRY.get_sample_value("afresh_runs_repeated_total", {"stage": "learn"}) or 0.0
+
+    before = repeated()
+    longer = FakeEvent([record(b"%d" % offset, offset=offset) for offset in range(3)])
+    await runner.drive(FakeStream(event_of(0, 0), event_of(0, 1), longer, event_of(0, 3)), process)
+    assert app.crashes == []
+    assert repeated() == before + 1

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from mode.utils.queues import FlowControlEvent
 
 from streams import transport
+from streams.commits import CommitAges
 from streams.transport import POLL_SECONDS, RunConsumer, RunConsumerThread
 from tests.streams.making import record
 
@@ -31,6 +32,7 @@ def bare_consumer(*delivered: Message) -> Any:
     consumer: Any = RunConsumer.__new__(RunConsumer)
     consumer._delivered = defaultdict(deque)
     consumer._unacked_messages = set()
+    consumer.commit_ages = CommitAges()
     consumer._thread = SimpleNamespace(heartbeat_answered=float("-inf"))
     consumer.app = SimpleNamespace(conf=SimpleNamespace(broker_session_timeout=SESSION_SECONDS))
     for each in delivered:
@@ -154,6 +156,24 @@ async def test_runs_from_before_an_assignment_are_not_committed_and_read_again(r
     assert consumer._new_offset(ONE) == 2
     assert rebalances == ["assigned 4"]
     assert consumer._thread.heartbeat_answered > float("-inf")
+
+
+@pytest.mark.parametrize(("taken", "waiting"), [(True, {TWO}), (False, {ONE, TWO})])
+async def test_a_partition_ages_until_kafka_has_taken_the_commit_of_its_last_run(
+    taken: bool, waiting: set[TP], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def commit(self: Any, offsets: dict[TP, int]) -> bool:
+        return taken
+
+    monkeypatch.setattr(ThreadDelegateConsumer, "_commit", commit)
+    first, other, last = message(1), message(4, TWO), message(5, TWO)
+    consumer = bare_consumer(first, other, last)
+    for run in (first, other):
+        consumer.commit_ages.delivered(run.tp)
+        consumer.ack(run)
+    offsets = {tp: consumer._new_offset(tp) for tp in (ONE, TWO)}
+    assert await consumer._commit(offsets) is taken
+    assert set(consumer.commit_ages._since) == waiting
 
 
 async def test_gaps_of_offsets_need_no_bookkeeping() -> None:
