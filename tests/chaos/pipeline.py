@@ -30,7 +30,8 @@ MOST_WORKERS = 4
 SESSION_SECONDS = 6.0
 """The shortest session that a broker allows by default: what sleeps longer loses its partitions."""
 
-DISK_MIB = 64
+DISK_MIB = 768
+"""Room for the workers' databases: each keeps up to 64 MiB of its newest writes in a log beside the rows."""
 
 COMPACTED_OFTEN = {
     "segment.ms": "5000",
