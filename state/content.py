@@ -6,7 +6,7 @@ import msgspec
 
 from state.keys import key_of
 from state.records import Scalar
-from state.tables import RowVersionError
+from state.versions import unpack_known
 
 CONTENT_ROW_VERSION = 1
 
@@ -53,12 +53,7 @@ def unpack(packed: bytes) -> ContentRow:
     RowVersionError
         When a newer version of this program wrote the row.
     """
-    row = _decoder.decode(packed)
-    if row.version > CONTENT_ROW_VERSION:
-        raise RowVersionError(
-            f"An item's content row has version {row.version}; this program knows {CONTENT_ROW_VERSION}."
-        )
-    return row
+    return unpack_known(_decoder, packed, "An item's content row", CONTENT_ROW_VERSION)
 
 
 def text_for_encoder(title: str, text: str, attributes: dict[str, Scalar | list[Scalar]]) -> str:

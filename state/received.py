@@ -10,11 +10,16 @@ import numpy as np
 
 from state.rows import Readable
 from state.tables import Change
+from state.versions import RowVersionError
 
 PAGE = 256
 """Event keys in a page; uint64, so 2 KiB."""
 
+PAGE_VERSION = 0
+"""Version of a page's layout: the highest byte of its first word, whose others are the page's number."""
+
 _COUNT = "<u8"
+_VERSION_SHIFT = 56
 
 
 class ReceivedWindow:
@@ -26,6 +31,11 @@ class ReceivedWindow:
         The partition's rows as recovered.
     size
         Keys to remember, in whole pages.
+
+    Raises
+    ------
+    RowVersionError
+        When another version of this program wrote a page.
     """
 
     def __init__(self, rows: Readable, size: int) -> None:
@@ -34,7 +44,7 @@ class ReceivedWindow:
         self._page: dict[int, list[int]] = {}
         for key, packed in rows.items():
             if key:
-                numbers = np.frombuffer(packed, _COUNT).tolist()
+                numbers = _unpack(packed)
                 self._page[int.from_bytes(key, "little")] = numbers[1:]
                 self._count = max(self._count, numbers[0] * PAGE + len(numbers) - 1)
         self._known = {key for page in self._page.values() for key in page}
@@ -69,3 +79,14 @@ class ReceivedWindow:
             slot = number % self._pages
             page = np.array([number, *self._page[slot]], _COUNT)
             change.put(slot.to_bytes(4, "little"), page.tobytes())
+
+
+def _unpack(packed: bytes) -> list[int]:
+    """Number of a page, and its keys."""
+    if not packed or len(packed) % np.dtype(_COUNT).itemsize:
+        raise RowVersionError("A page of event ids has a length that this program does not know")
+    numbers: list[int] = np.frombuffer(packed, _COUNT).tolist()
+    version = numbers[0] >> _VERSION_SHIFT
+    if version != PAGE_VERSION:
+        raise RowVersionError(f"A page of event ids has version {version}; this program knows {PAGE_VERSION}")
+    return numbers

@@ -17,6 +17,7 @@ from faust.types import TP, EventT
 
 from state.marks import PARTITION_ROW_KEY, PARTITION_ROW_VERSION, Marks, PartitionRow
 from state.rows import MemoryPartitions, Partitions, Position, Rows, StoreError, Written
+from state.versions import unpack_known
 
 T = TypeVar("T")
 
@@ -32,10 +33,6 @@ CHANGE_BYTES = 750_000
 
 _partition_row_decoder = msgspec.msgpack.Decoder(PartitionRow)
 _encode = msgspec.msgpack.Encoder().encode
-
-
-class RowVersionError(RuntimeError):
-    """A row was written by a newer version of this program."""
 
 
 class RunTable(faust.Table[bytes, bytes]):
@@ -194,11 +191,9 @@ class Change:
         self._rows = rows
         self._changed: dict[bytes, bytes | None] = {}
         own = rows.get(PARTITION_ROW_KEY)
-        row = _partition_row_decoder.decode(own) if own else PartitionRow()
-        if row.version > PARTITION_ROW_VERSION:
-            raise RowVersionError(
-                f"A partition's row has version {row.version}; this program knows {PARTITION_ROW_VERSION}."
-            )
+        row = PartitionRow()
+        if own:
+            row = unpack_known(_partition_row_decoder, own, "A partition's row", PARTITION_ROW_VERSION)
         self.marks = Marks(row.marks, partitions)
         self.stage = row.stage
 

@@ -12,9 +12,12 @@ import numpy.typing as npt
 from models import scorers
 from state.keys import Keys, key_of
 from state.records import POSITIVE, REFUSED, Example, Interaction
-from state.tables import RowVersionError
+from state.versions import unpack_known
 
 USER_ROW_VERSION = 2
+
+OLDEST_USER_ROW_VERSION = 2
+"""Rows of version 1 were of other models, before the first release."""
 
 HISTORY = scorers.HISTORY
 """Items remembered in order, newest first."""
@@ -225,17 +228,7 @@ def unpack(packed: bytes | None) -> UserRow:
     """
     if packed is None:
         return UserRow()
-    try:
-        row = _decoder.decode(packed)
-    except msgspec.ValidationError as error:
-        raise RowVersionError(
-            f"A user's row has a layout that this program does not know ({error}); it knows {USER_ROW_VERSION}."
-        ) from error
-    if row.version != USER_ROW_VERSION:
-        raise RowVersionError(
-            f"A user's row has version {row.version}; this program knows {USER_ROW_VERSION}."
-        )
-    return row
+    return unpack_known(_decoder, packed, "A user's row", USER_ROW_VERSION, OLDEST_USER_ROW_VERSION)
 
 
 def packed_key(name: str) -> bytes:

@@ -19,7 +19,7 @@ from faust.types.auth import CredentialsT
 
 from state.rocks import RocksStore
 from state.rows import MemoryPartitions, Partitions, StoreError
-from state.tables import RowVersionError
+from state.versions import RowVersionError
 from streams.alignment import require_alignment
 from streams.connections import kafka_options
 from streams.errors import AfreshError

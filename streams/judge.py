@@ -21,8 +21,8 @@ from state.catalogue import Known
 from state.guard import Guard
 from state.keys import key_of
 from state.records import Interaction
-from state.tables import RowVersionError
 from state.verdicts import BLOCK, LIST_LENGTH, RANKINGS, Verdicts, VerdictsRow
+from state.versions import unpack_known
 
 logger = logging.getLogger(__name__)
 
@@ -200,11 +200,7 @@ def unpack(packed: bytes) -> Kept:
     """
     if not packed:
         return Kept(scorers.new_fusion(), Verdicts(), Guard())
-    row = _decoder.decode(packed)
-    if row.version > JUDGE_ROW_VERSION:
-        raise RowVersionError(
-            f"What the judge kept has version {row.version}; this program knows {JUDGE_ROW_VERSION}."
-        )
+    row = unpack_known(_decoder, packed, "What the judge kept", JUDGE_ROW_VERSION)
     learned = Fusion.from_bytes(row.fusion)
     if row.scorers != list(scorers.NAMES):
         # The program was started with other scorers: their weights are learned anew, the count goes on.

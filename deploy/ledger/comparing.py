@@ -12,7 +12,7 @@ from deploy.ledger.reading import PARTITION_ROW, Rows
 from deploy.ledger.report import Report
 from state import behaviour
 from state.behaviour import ROW
-from state.tables import RowVersionError
+from state.versions import RowVersionError
 
 UNREADABLE = (msgspec.MsgspecError, RowVersionError, ValueError)
 """What unpacking a row that nobody wrote on purpose may raise."""

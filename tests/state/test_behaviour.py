@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from state import behaviour
 from state.behaviour import BEHAVIOUR_ROW_VERSION, ROW, BehaviourRows
 from state.marks import PARTITION_ROW_KEY
-from state.tables import RowVersionError
+from state.versions import RowVersionError
 
 ids = st.binary(min_size=1, max_size=8)
 

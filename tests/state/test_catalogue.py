@@ -15,7 +15,7 @@ from state.derived import derive
 from state.growing import SMALLEST
 from state.keys import key_of
 from state.marks import PARTITION_ROW_KEY
-from state.tables import RowVersionError
+from state.versions import RowVersionError
 
 ITEMS = [f"i{number}" for number in range(9)]
 

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from state import content
 from state.content import CONTENT_ROW_VERSION, ContentRow, content_hash, text_for_encoder
 from state.records import Scalar
-from state.tables import RowVersionError
+from state.versions import RowVersionError
 
 scalars = st.text(max_size=5) | st.integers(-(2**63), 2**63 - 1) | st.floats(allow_nan=False) | st.booleans()
 

@@ -1,13 +1,15 @@
 from unittest.mock import patch
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from state import received
-from state.received import PAGE, ReceivedWindow
+from state.received import PAGE, PAGE_VERSION, ReceivedWindow
 from state.rows import MemoryRows
 from state.tables import Change
+from state.versions import RowVersionError
 
 SMALL_PAGE = 4
 
@@ -118,3 +120,27 @@ def test_keys_of_64_bits_survive_the_rows(key: int) -> None:
     window.add(key)
     write(window, rows, 0)
     assert not ReceivedWindow(rows, PAGE).add(key)
+
+
+def page(version: int) -> bytes:
+    return np.array([version << 56 | 3, 11, 12], "<u8").tobytes()
+
+
+def test_a_page_of_this_version_is_read() -> None:
+    assert ReceivedWindow(MemoryRows({b"\3": page(PAGE_VERSION)}), 4 * PAGE).count == 3 * PAGE + 2
+
+
+@pytest.mark.parametrize(
+    ("packed", "what"),
+    [
+        (
+            page(PAGE_VERSION + 1),
+            "page of event ids has version 1; this program knows 0: start the afresh that",
+        ),
+        (page(PAGE_VERSION)[:-1], "page of event ids has a length that this program does not know"),
+        (b"", "page of event ids has a length that this program does not know"),
+    ],
+)
+def test_a_page_of_a_newer_version_is_refused(packed: bytes, what: str) -> None:
+    with pytest.raises(RowVersionError, match=what):
+        ReceivedWindow(MemoryRows({b"\0": packed}), PAGE)

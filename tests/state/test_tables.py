@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from state.marks import PARTITION_ROW_KEY, PARTITION_ROW_VERSION, PartitionRow
 from state.rows import MemoryRows, Position
-from state.tables import Change, PerAssignment, RowVersionError, RunTable
+from state.tables import Change, PerAssignment, RunTable
+from state.versions import RowVersionError
 from streams.app import create_app
 from streams.settings import Settings
 

@@ -6,7 +6,6 @@ from hypothesis import strategies as st
 
 from state import users
 from state.records import Interaction
-from state.tables import RowVersionError
 from state.users import (
     DOMAIN_LIMIT,
     HISTORY,
@@ -18,6 +17,7 @@ from state.users import (
     UserRow,
     packed_key,
 )
+from state.versions import RowVersionError
 
 names = st.text(min_size=1, max_size=20)
 

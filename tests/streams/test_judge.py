@@ -8,8 +8,8 @@ from models import fusion, rank, scorers
 from state import verdicts
 from state.catalogue import Known
 from state.keys import key_of
-from state.tables import RowVersionError
 from state.verdicts import BLOCK, LIST_LENGTH, RANKINGS
+from state.versions import RowVersionError
 from streams import judge
 from streams.judge import Judge, JudgeRow, Served, ServedLists
 from tests.streams.making import took

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from state.rows import StoreError
-from state.tables import RowVersionError
+from state.versions import RowVersionError
 from streams import process as module
 from streams.app import create_app
 from streams.errors import AfreshError

@@ -1,0 +1,57 @@
+"""Versions of rows: what another version of this program wrote is read where it is known, and refused where not."""
+
+from __future__ import annotations
+
+from typing import Protocol, TypeVar
+
+import msgspec
+
+
+class Versioned(Protocol):
+    """A row that says which version its layout has."""
+
+    @property
+    def version(self) -> int:
+        """Version of the layout."""
+
+
+V = TypeVar("V", bound=Versioned)
+
+ADVICE = "start the afresh that wrote it, or replay the events under another AFRESH_NAMESPACE; it was not written over"
+
+
+class RowVersionError(RuntimeError):
+    """A row was written by a version of this program that this one does not know; says so, and what to do."""
+
+    def __init__(self, problem: str) -> None:
+        super().__init__(f"{problem}: {ADVICE}.")
+
+
+def unpack_known(
+    decoder: msgspec.msgpack.Decoder[V], packed: bytes, what: str, known: int, oldest: int = 1
+) -> V:
+    """Unpack a row of a known version; fields that it lacks get their defaults, those that it has besides go.
+
+    Parameters
+    ----------
+    decoder, packed
+        Of the layout, and the row.
+    what
+        What the row is, for the error.
+    known, oldest
+        Newest and oldest version that is read.
+
+    Raises
+    ------
+    RowVersionError
+        When its version is none of them, or its layout another.
+    """
+    try:
+        row = decoder.decode(packed)
+    except msgspec.MsgspecError as error:
+        raise RowVersionError(
+            f"{what} has a layout that this program does not know ({error}); it knows {known}"
+        ) from error
+    if not oldest <= row.version <= known:
+        raise RowVersionError(f"{what} has version {row.version}; this program knows {known}")
+    return row

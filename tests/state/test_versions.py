@@ -1,0 +1,108 @@
+"""Rows as earlier programs wrote them, byte by byte: a change of a layout must go on reading them."""
+
+from __future__ import annotations
+
+import msgspec
+import numpy as np
+import pytest
+
+from state import behaviour, content, users
+from state.content import ContentRow
+from state.marks import PARTITION_ROW_KEY, PartitionRow
+from state.received import ReceivedWindow
+from state.records import Interaction
+from state.rows import MemoryRows
+from state.tables import Change
+from state.users import UserRow, packed_key
+from state.versions import RowVersionError, unpack_known
+
+USER = bytes.fromhex(
+    "9c02cf0000018bcfe5680003a26532cf0000018bcfe56fd0c4107538234d126817443e64f81f441b5c4ec40801f1536500f15365c418b497"
+    "3ad4fb586691efea503b02247e1fa07203fd72379fc502c400c4048ba8fe7d81a566696c6d7303"
+)
+"""A user who viewed i1, liked i2 and disliked i3, before rows knew what was taught within the hour."""
+
+CONTENT = bytes.fromhex(
+    "9a01a566696c6d73a5416c69656ea641206372657782a479656172cd07bba667656e72657391a6486f72726f72c3cfeaf06c6480b2cd11c4"
+    "04cd38663aa66d696e696c6da131"
+)
+BEHAVIOUR = bytes.fromhex(
+    "0200000000030000000000c03f0068e5cf8b0100000000803f0000803f0000803f0000803f0000803f0000803f0000803f0000803f000080"
+    "3f0000803f0000803f0000803f0000803f0000803f07000000000000000000003f"
+)
+PARTITION = bytes.fromhex("930181a66576656e7473c4100700000000000000ffffffffffffffffc4046b657074")
+PAGE = bytes.fromhex("00000000000000000b00000000000000")
+
+decoder = msgspec.msgpack.Decoder(PartitionRow)
+
+
+def test_a_users_row_of_an_earlier_program_is_read_and_goes_on() -> None:
+    row = users.unpack(USER)
+    assert row == UserRow(
+        since=1_700_000_000_000,
+        revision=3,
+        last_event="e2",
+        last_time=1_700_000_002_000,
+        items=packed_key("i2") + packed_key("i1"),
+        times=np.array([1_700_000_001, 1_700_000_000], "<u4").tobytes(),
+        events=packed_key("e2") + packed_key("e1") + packed_key("e0"),
+        taken=2,
+        refused=packed_key("i3")[:4],
+        domains={"films": 3},
+    )
+    later = Interaction(0, 3, 1, "e3", "view", 1_700_000_003_000, "ann", "i4", "web", "films")
+    example = users.fold(row, later, 0, 3)
+    assert example is not None
+    assert example.history == packed_key("i2") + packed_key("i1")
+    assert users.unpack(users.pack(row)) == row
+
+
+def test_a_content_row_of_an_earlier_program_is_read() -> None:
+    assert content.unpack(CONTENT) == ContentRow(
+        domain="films",
+        title="Alien",
+        text="A crew",
+        attributes={"year": 1979, "genres": ["Horror"]},
+        content=content.content_hash("x"),
+        embedding=np.array([0.6, 0.8], "<f2").tobytes(),
+        encoder="minilm",
+        encoder_version="1",
+    )
+
+
+def test_a_behaviour_row_of_an_earlier_program_is_read() -> None:
+    (row,) = behaviour.unpack([BEHAVIOUR])
+    assert (row["number"], row["examples"], row["mass"], row["time"]) == (0, 3, 1.5, 1_700_000_000_000)
+    assert row["counts"].tolist() == [1.0] * 14
+    assert row["pairs"][:2].tolist() == [(7, 0.5), (0, 0.0)]
+
+
+def test_marks_and_pages_of_an_earlier_program_are_read() -> None:
+    change = Change(MemoryRows({PARTITION_ROW_KEY: PARTITION}), 2)
+    assert change.stage == b"kept"
+    assert not change.marks.count("events", 0, 7)
+    assert change.marks.count("events", 1, 0)
+    window = ReceivedWindow(MemoryRows({(0).to_bytes(4, "little"): PAGE}), 256)
+    assert window.count == 1
+    assert not window.add(11)
+
+
+@pytest.mark.parametrize("version", [1, 2])
+def test_versions_that_are_known_are_read(version: int) -> None:
+    packed = msgspec.msgpack.encode([version, {}, b"kept"])
+    assert unpack_known(decoder, packed, "A row", known=2).stage == b"kept"
+
+
+@pytest.mark.parametrize(
+    ("packed", "what"),
+    [
+        (msgspec.msgpack.encode([3, {}, b""]), "A row has version 3; this program knows 2: start the afresh"),
+        (msgspec.msgpack.encode([0, {}, b""]), "A row has version 0; this program knows 2: start the afresh"),
+        (msgspec.msgpack.encode([2, "new"]), "A row has a layout that this program does not know"),
+        (b"\xc1", "A row has a layout that this program does not know"),
+    ],
+)
+def test_all_others_are_refused_with_what_to_do(packed: bytes, what: str) -> None:
+    with pytest.raises(RowVersionError, match=what) as refused:
+        unpack_known(decoder, packed, "A row", known=2)
+    assert "replay the events under another AFRESH_NAMESPACE; it was not written over." in str(refused.value)
