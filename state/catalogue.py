@@ -20,7 +20,7 @@ from state.content import ContentRow
 from state.derived import Derived, Snapshot, derive
 from state.embeddings import Embeddings
 from state.growing import Growing
-from state.keys import key_of
+from state.keys import NO_KEY, key_of
 from state.marks import OWN_KEYS, PARTITION_ROW_KEY
 
 Latest = Mapping[bytes, bytes | None]
@@ -232,7 +232,10 @@ class Catalogue:
         """Take in the neighbours of some rows."""
         keys = pairs["key"]
         new = keys != self._arrays["neighbour_keys"][rows]
-        placed = np.array([NONE if key == 0 else self._place(key) for key in keys[new].tolist()], np.int32)
+        wanted = keys[new]
+        placed = self.rows_of(wanted)
+        for each in np.flatnonzero((placed == NONE) & (wanted != NO_KEY)):
+            placed[each] = self._place(int(wanted[each]))
         arrays = self._arrays
         after = arrays["neighbours"][rows]
         after[new] = placed

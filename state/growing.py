@@ -29,6 +29,7 @@ class Growing:
     def __init__(self, **columns: tuple[tuple[int, ...], Any, Any]) -> None:
         self._fill = {name: fill for name, (_, _, fill) in columns.items()}
         self._length = 0
+        self._held = SMALLEST
         self._arrays: dict[str, npt.NDArray[Any]] = {
             name: np.full((SMALLEST, *shape), fill, dtype) for name, (shape, dtype, fill) in columns.items()
         }
@@ -38,14 +39,12 @@ class Growing:
 
     def reach(self, length: int) -> None:
         """Have at least so many rows in use."""
-        if length <= self._length:
-            return
-        self._length = length
+        self._length = max(self._length, length)
+        if length > self._held:
+            self._hold(max(length, 2 * self._held))
+
+    def _hold(self, rows: int) -> None:
         for name, array in self._arrays.items():
-            if length > len(array):
-                more = np.full(
-                    (max(length, 2 * len(array)) - len(array), *array.shape[1:]),
-                    self._fill[name],
-                    array.dtype,
-                )
-                self._arrays[name] = np.concatenate([array, more])
+            more = np.full((rows - self._held, *array.shape[1:]), self._fill[name], array.dtype)
+            self._arrays[name] = np.concatenate([array, more])
+        self._held = rows

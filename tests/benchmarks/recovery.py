@@ -28,7 +28,7 @@ from streams.kafka_admin import create_topics
 from streams.settings import Settings
 from streams.topics import Topics
 from tests.benchmarks import events, footprint, rows
-from tests.benchmarks.measure import peak_rss_bytes
+from tests.benchmarks.measure import cpu_seconds, peak_rss_bytes
 from tests.benchmarks.recovery_report import WAYS, Recovery, Way, figures, recoveries, sizes
 
 PARTITIONS = 8
@@ -91,6 +91,8 @@ def measure(way: Way, settings: Settings, folder: Path, held: int) -> Recovery:
             if way.standby_replicas:
                 wait(heir, lambda: heir.page.read().total("afresh_rows") >= held, "to hold all rows")
             before = heir.page.read()
+        assert heir_process.pid is not None, "it has just answered"
+        spent = cpu_seconds(heir_process.pid) if way.second else 0.0
         killed = time.monotonic()
         process.kill()
         if not way.second:
@@ -105,8 +107,9 @@ def measure(way: Way, settings: Settings, folder: Path, held: int) -> Recovery:
         wait(heir, heir.page.ready, "to be ready again")
         ready = time.monotonic() - killed
         after = heir.page.read()
-        assert heir_process.pid is not None, "it has just answered"
-        memory = peak_rss_bytes(heir_process.pid)
+        pid = heir_process.pid
+        assert pid is not None, "it has just answered"
+        spent, memory = cpu_seconds(pid) - spent, peak_rss_bytes(pid)
     recovering, applying = (after.value("afresh_recovery_seconds", part=part) for part in ("whole", "apply"))
     records = "afresh_recovered_records_total"
     return Recovery(
@@ -114,6 +117,7 @@ def measure(way: Way, settings: Settings, folder: Path, held: int) -> Recovery:
         fetch_seconds=recovering - applying,
         apply_seconds=applying,
         rest_seconds=max(ready - detected - recovering, 0.0),
+        cpu_seconds=spent,
         records=after.total(records) - before.total(records),
         first_seconds=whole,
         peak_rss_bytes=memory,

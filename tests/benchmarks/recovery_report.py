@@ -47,6 +47,8 @@ class Recovery:
         Of the recovery of tables, the wait for records, and the work of putting them into rows.
     rest_seconds
         What is left until the worker is ready, such as reading the Catalogue.
+    cpu_seconds
+        CPU time of the worker that took over, from ``kill -9`` to ready: what a busy machine does not change.
     records
         Records of changelogs read in the recovery.
     first_seconds
@@ -59,6 +61,7 @@ class Recovery:
     fetch_seconds: float
     apply_seconds: float
     rest_seconds: float
+    cpu_seconds: float
     records: int
     first_seconds: float
     peak_rss_bytes: int
@@ -71,10 +74,8 @@ class Recovery:
 
 def recoveries(measured: Mapping[Way, Recovery]) -> Table:
     """A row for each way, with its time as a multiple of its baseline's."""
-    parts = ("detection", "fetch", "apply", "rest")
-    shown = Table(
-        "seconds from kill -9 to ready", "all", "×", *parts, "records", "first start", "peak memory"
-    )
+    parts = ("detection", "fetch", "apply", "rest", "cpu")
+    shown = Table("kill -9 to ready, s", "all", "×", *parts, "records", "first start", "peak memory")
     for column in shown.columns[1:]:
         column.justify = "right"
     totals = {way.name: one.total_seconds for way, one in measured.items()}

@@ -20,6 +20,7 @@ MEASURED = {
         fetch_seconds=seconds,
         apply_seconds=0.5,
         rest_seconds=0.5,
+        cpu_seconds=7.0,
         records=12_000,
         first_seconds=20.0,
         peak_rss_bytes=2**30,
@@ -36,7 +37,7 @@ def printed(table: Table) -> list[list[str]]:
 
 def test_the_table_splits_the_time_and_compares_each_way_with_its_baseline() -> None:
     found = {row[0]: row[1:] for row in printed(recoveries(MEASURED)) if row}
-    parts = ["9.0", "5.0", "0.5", "0.5", "12,000", "20.0", "1,024 MiB"]
+    parts = ["9.0", "5.0", "0.5", "0.5", "7.0", "12,000", "20.0", "1,024 MiB"]
     assert found["RocksDB, started again"] == ["15.0", "0.75", *parts]
     assert found["memory, a second worker"][:2] == ["40.0", "1.00"]
     assert found["a standby on the second"][:2] == ["10.0", "0.25"]
@@ -57,6 +58,7 @@ def test_the_figures_hold_everything_measured() -> None:
         "fetch_seconds": 10.0,
         "apply_seconds": 0.5,
         "rest_seconds": 0.5,
+        "cpu_seconds": 7.0,
         "records": 12_000,
         "first_seconds": 20.0,
         "peak_rss_bytes": 2**30,
