@@ -1,0 +1,97 @@
+"""Standbys over genuine Kafka: who holds copies takes over from a worker that was killed, every event counts once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from deploy.demo.scrape import Page
+from deploy.demo.workers import environment
+from deploy.ledger import audit
+from deploy.servers.process import ServerProcess
+from streams.settings import Settings
+from tests.kafka.deployment import Deployment, accepted, deployment, wait
+
+USERS, ITEMS = 300, 97
+TABLES = ["received", "users", "behaviour", "content"]
+SETTLE_SECONDS = 120.0
+
+
+@pytest.fixture
+def made(settings: Settings, tmp_path: Path) -> Iterator[Deployment]:
+    chosen = {"standby_replicas": 1, "session_timeout_seconds": 6.0, "list_refresh_seconds": 0.5}
+    with deployment(settings.model_copy(update=chosen), tmp_path) as each:
+        yield each
+
+
+def send(made: Deployment, count: int) -> None:
+    for number in range(count):
+        value = msgspec.json.encode(made.next_event(f"u{number % USERS}", f"i{number % ITEMS}"))
+        made.producer.send(made.topics.events.name, value, b"web:u%d" % (number % USERS))
+    made.producer.flush()
+
+
+def users_held(page: Page) -> int:
+    """Rows of users that a worker holds, its own and copies."""
+    return page.read().total("afresh_rows", table="users")
+
+
+def recovered(page: Page) -> int:
+    return page.read().total("afresh_recovered_records_total")
+
+
+def written(made: Deployment) -> int:
+    return sum(len(made.records(getattr(made.topics, table))) for table in TABLES)
+
+
+def take_over(made: Deployment, process: ServerProcess, heir: Page) -> None:
+    """Kill a worker at work; the other must go on alone."""
+    before = accepted(heir)
+    send(made, 1500)
+    wait(lambda: accepted(heir) > before, "the workers to be at work")
+    rebalances = heir.read().total("afresh_rebalances_total")
+    process.kill()
+    send(made, 1500)
+    wait(lambda: heir.read().total("afresh_rebalances_total") > rebalances, "the partitions to move", 60.0)
+    wait(heir.ready, "the heir to be ready", 60.0)
+
+
+def test_whoever_holds_copies_takes_over_and_every_event_is_counted_once(made: Deployment) -> None:
+    first, second = made.process(), made.process()
+    with made.running(first), made.running(second) as other:
+        page = made.ready(first)
+        for number in range(ITEMS):
+            made.item(f"i{number}")
+        send(made, 3000)
+        wait(
+            lambda: users_held(page) == users_held(other) == USERS, "both to hold the rows of all users", 60.0
+        )
+        take_over(made, first, other)
+        with environment(made.variables(first)):
+            first.start()
+        page = made.ready(first)
+        wait(lambda: users_held(page) == users_held(other) == USERS, "both to hold them again", 60.0)
+        take_over(made, second, page)
+        report = audit(made.settings, wait_seconds=SETTLE_SECONDS)
+    assert report.differences == []
+    assert report.events.once == report.events.accepted == report.events.total == 9000
+
+
+def test_who_takes_over_reads_only_what_its_copies_do_not_have(made: Deployment) -> None:
+    first, second = made.process(), made.process()
+    with made.running(first), made.running(second) as other:
+        send(made, 3000)
+        wait(lambda: users_held(other) == USERS, "the second to hold the rows of all users", 60.0)
+        assert audit(made.settings, wait_seconds=SETTLE_SECONDS).differences == []
+        # All that the first has ever written is with the second: its own partitions and the copies.
+        every = written(made)
+        wait(lambda: recovered(other) > every / 4, "the copies to be whole")
+        before = recovered(other)
+        first.kill()
+        wait(lambda: recovered(other) > before, "the partitions to move", 60.0)
+        wait(other.ready, "the second to be ready")
+        # The claims of both workers' partitions.
+        assert recovered(other) - before == len(TABLES) * made.settings.partitions
