@@ -11,6 +11,7 @@ import pytest
 from kafka import KafkaAdminClient, KafkaConsumer, KafkaProducer, TopicPartition
 
 from deploy.ledger import audit
+from deploy.replay import replay
 from deploy.servers.process import ServerProcess
 from streams.connections import kafka_options
 from streams.errors import AfreshError
@@ -111,3 +112,16 @@ def test_workers_end_when_a_topic_gets_a_partition_and_count_nothing_wrong_meanw
     assert (found.events.total, found.events.once, found.events.twice) == (2400, 1200, 0)
     assert {tally.surplus for tally in found.tallies.values()} == {0}
     assert {tally.wrong for name, tally in found.tallies.items() if name != "received"} == {0}, found
+
+
+def test_events_replayed_under_another_namespace_with_more_partitions_are_all_counted(
+    made: Deployment, settings: Settings, tmp_path: Path
+) -> None:
+    kept = tmp_path / "events.jsonl"
+    kept.write_bytes(b"\n".join(msgspec.json.encode(made.next_event(f"u{n % 20}", "i1")) for n in range(200)))
+    more = settings.model_copy(update={"namespace": f"{settings.namespace}-more", "partitions": 3})
+    with deployment(more, tmp_path) as grown, grown.running(grown.process()):
+        assert replay(more, str(kept)).sent == 200
+        report = audit(more, wait_seconds=60.0)
+        assert report.differences == []
+        assert report.events.once == 200
