@@ -49,6 +49,8 @@ def execute(app: App, settings: Settings, port: int, not_ready: Callable[[], str
         worker = faust.Worker(
             app, loglevel=settings.log_level, redirect_stdouts=False, override_logging=False
         )
+        # What it prints would end the process at its start where the disk of its output is full; the log goes on then.
+        worker.spinner = None
         try:
             worker.execute_from_commandline()
         except SystemExit:
