@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import textwrap
 from collections.abc import Iterator
@@ -84,5 +85,7 @@ def _shown(value: object) -> str:
     if isinstance(value, SecretStr):
         secret = value.get_secret_value()
         return masked(secret) if "://" in secret else "***"
+    if isinstance(value, dict):
+        return json.dumps(value)
     # Some brokers and model hubs take a password in their address.
     return masked(str(value)) if not isinstance(value, bool) else str(value).lower()

@@ -22,7 +22,7 @@ CONFIDENCE = 0.95
 
 
 def rank_in_list(items: Sequence[str], scores: Sequence[float], taken: str) -> int:
-    """Rank of the item taken: its place in the list, behind every item that follows and is not scored strictly lower.
+    """Rank of the item taken: its place in the list, behind every item that follows with the same score or with NaN.
 
     Examples
     --------
@@ -32,7 +32,9 @@ def rank_in_list(items: Sequence[str], scores: Sequence[float], taken: str) -> i
     if taken not in items:
         return MISS
     place = items.index(taken)
-    return place + sum(not score < scores[place] for score in scores[place + 1 :])
+    own = scores[place]
+    # One that follows though it scores higher was put there on purpose: it is no tie.
+    return place + sum(not (score < own or score > own) for score in scores[place + 1 :])
 
 
 def hit_rate(ranks: Ranks, k: int) -> Values:

@@ -44,7 +44,7 @@ CONTEXT = ("always", "history", "gap", "same_moment")
 _HEADER = struct.Struct("<5q")
 
 
-def features(scores: Floats) -> Floats:
+def features(scores: Floats, ranked: int | None = None) -> Floats:
     """Make two features of every score: log(x / mean + floor) and (x / max)**0.5, over a user's candidates.
 
     The logarithm tells the many poor candidates apart, the root the few good ones. A softmax is blind to what
@@ -54,6 +54,9 @@ def features(scores: Floats) -> Floats:
     ----------
     scores
         Scores of candidates, not below 0, shape (S, C). NaN and what is below 0 count as 0, infinity as the limit.
+    ranked
+        How many of the candidates, the first, mean and max go over; all unless told. The others count at most as the
+        best of these.
 
     Returns
     -------
@@ -65,10 +68,11 @@ def features(scores: Floats) -> Floats:
     >>> features(np.array([[0, 1, 4]], np.float32))[:, 1].tolist()
     [0.0, 0.5, 1.0]
     """
-    count = max(scores.shape[1], 1)
     usable = np.fmin(np.fmax(scores, np.float32(0)), SCORE_LIMIT)
-    mean = usable.sum(axis=1, keepdims=True) / np.float32(count)
-    largest = usable.max(axis=1, keepdims=True, initial=0)
+    among = usable[:, :ranked]
+    mean = among.sum(axis=1, keepdims=True) / np.float32(max(among.shape[1], 1))
+    largest = among.max(axis=1, keepdims=True, initial=0)
+    usable = np.minimum(usable, largest)
     pairs = np.empty((scores.shape[1], len(scores), FEATURES_PER_SCORER), np.float32)
     pairs[:, :, 0] = np.log(usable * _inverse(mean) + LOG_FLOOR).T
     pairs[:, :, 1] = np.sqrt(usable * _inverse(largest)).T

@@ -126,6 +126,11 @@ class Catalogue:
         get = self._by_half.get
         return [row for half in halves for row in get(half, ())]
 
+    def domains_of(self, rows: npt.NDArray[np.int32]) -> list[str]:
+        """Names of the domains of some rows; empty where nobody has told it."""
+        names = [*self._domains, ""]
+        return [names[number] for number in self._arrays["domain"][rows].tolist()]
+
     def domains(self) -> dict[str, npt.NDArray[np.intp]]:
         """Rows of the available items of each domain."""
         domain = np.where(self.available, self._arrays["domain"], NONE)

@@ -18,12 +18,23 @@ _SCRIPT = files("state").joinpath("replace_unless_newer.lua").read_text()
 _encode = msgspec.json.Encoder().encode
 
 
-class ListItem(msgspec.Struct, frozen=True):
-    """An item of a list: its score, and what each scorer gave to it."""
+class ListItem(msgspec.Struct, frozen=True, omit_defaults=True):
+    """An item of a list.
+
+    Attributes
+    ----------
+    id, score
+        The item, and its score.
+    parts
+        What each scorer gave to it.
+    propensity
+        Chance that it had to stand here, where places are given to new items.
+    """
 
     id: str
     score: float
     parts: dict[str, float]
+    propensity: float | None = None
 
 
 class UserList(msgspec.Struct, frozen=True):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from msgspec import Struct
 
 Scalar = str | int | float | bool
@@ -9,11 +11,18 @@ Scalar = str | int | float | bool
 POSITIVE: frozenset[str] = frozenset({"view", "click", "add_to_cart", "purchase", "rating", "like"})
 """Types that say a user took an item: they make a training example."""
 
+BOUGHT: frozenset[str] = frozenset({"purchase"})
+"""Types that say that a user has an item for good."""
+
 REFUSED: frozenset[str] = frozenset({"dislike"})
 """Types after which an item is left out of its user's lists, even where those taken are not."""
 
 SEEN: frozenset[str] = POSITIVE | REFUSED
 """Types after which an item is left out of its user's lists where nothing is taken twice."""
+
+
+LeaveOut = Literal["taken", "bought", "nothing"]
+"""What is left out of a user's lists besides what the user refused."""
 
 
 class Interaction(Struct, frozen=True, array_like=True):

@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from models import scorers
 from state.keys import Keys, key_of
-from state.records import POSITIVE, REFUSED, Example, Interaction
+from state.records import BOUGHT, POSITIVE, REFUSED, Example, Interaction, LeaveOut
 from state.versions import unpack_known
 
 USER_ROW_VERSION = 2
@@ -66,8 +66,8 @@ class UserRow(msgspec.Struct, array_like=True):
     seen
         Lower halves (uint32) of the keys of items taken that have left the history, newest first. Among n items
         remembered so, another one is taken for seen by mistake with probability n / 2³².
-    refused
-        The same of items disliked.
+    refused, bought
+        The same of items disliked, and of items bought, in the history or not.
     domains
         Interactions by domain, of the first ``DOMAIN_LIMIT`` domains.
     hour, taught
@@ -88,6 +88,7 @@ class UserRow(msgspec.Struct, array_like=True):
     domains: dict[str, int] = {}
     hour: int = 0
     taught: int = 0
+    bought: bytes = b""
 
     def knows(self, event_key: bytes) -> bool:
         """Whether an event of this key was folded in lately."""
@@ -197,6 +198,8 @@ def fold(row: UserRow, interaction: Interaction, source: int, offset: int) -> Ex
                 taken=row.taken,
             )
         row.take(item_key, interaction.time)
+    if interaction.type in BOUGHT:
+        row.bought = _remember(row.bought, item_key)
     if interaction.type in REFUSED:
         row.refuse(item_key)
     event_key = packed_key(interaction.event)
@@ -247,10 +250,12 @@ def ages_of(row: UserRow) -> npt.NDArray[np.float32]:
     return np.asarray(np.maximum(times[:1] - times, 0), np.float32)
 
 
-def left_out_of(row: UserRow, *, own: bool) -> npt.NDArray[np.uint32]:
-    """Lower halves of the keys of items to leave out: those refused and, if ``own``, taken; uint32, shape (n,)."""
+def left_out_of(row: UserRow, rule: LeaveOut) -> npt.NDArray[np.uint32]:
+    """Lower halves of the keys of items to leave out, by a rule: uint32, shape (n,)."""
     refused: npt.NDArray[np.uint32] = np.frombuffer(row.refused, "<u4")
-    if not own:
+    if rule == "nothing":
         return refused
+    if rule == "bought":
+        return np.concatenate([np.frombuffer(row.bought, "<u4"), refused])
     taken = np.frombuffer(row.items, "<u4")[::2]
     return np.concatenate([taken, np.frombuffer(row.seen, "<u4"), refused])

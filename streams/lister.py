@@ -8,18 +8,23 @@ from dataclasses import dataclass
 from importlib.metadata import version
 
 import numpy as np
-import numpy.typing as npt
 
 from models import asking, fusion, rank, scorers
 from models.candidates import gather
+from models.exploration import Draw, draw
 from models.fusion import Fusion
 from models.places import Numbering
 from state import users
 from state.catalogue import NONE, Catalogue
+from state.keys import key_of
 from state.lists import ListItem, PopularItem, PopularList, UserList, timestamp
+from state.records import LeaveOut
 from state.users import UserRow
 from state.verdicts import LIST_LENGTH
+from streams import arrange
+from streams.arrange import Indices, Scored
 from streams.judge import Served
+from streams.policy import Policy
 
 MODEL = f"afresh-{version('afresh')}"
 
@@ -36,7 +41,9 @@ NOTHING_SERVED = Served(
 )
 """The list while the catalogue is empty."""
 
-NO_WEIGHTS = np.zeros(NOTHING_SERVED.features.shape[1])
+DEFAULT_POLICY = Policy()
+
+NO_ROWS = np.empty(0, np.int32)
 
 
 @dataclass(frozen=True)
@@ -59,35 +66,6 @@ class Marked:
     received: int
 
 
-@dataclass(frozen=True)
-class Scored:
-    """The candidates of a user's list.
-
-    Attributes
-    ----------
-    candidates
-        Catalogue rows, in the order of the items' keys, shape (C,).
-    features
-        What the scorers say, float32, shape (C, F).
-    situation
-        Context of the user, shape (4,).
-    weights
-        Of the features, shape (F,).
-    excluded
-        Catalogue rows that the list may not hold, whatever they score.
-    """
-
-    candidates: npt.NDArray[np.int32]
-    features: npt.NDArray[np.float32]
-    situation: npt.NDArray[np.float64]
-    weights: npt.NDArray[np.float64]
-    excluded: npt.NDArray[np.int32]
-
-    def fused(self) -> npt.NDArray[np.float32]:
-        """Return the final score of every candidate, shape (C,)."""
-        return np.asarray(self.features @ self.weights.astype(np.float32))
-
-
 class Lister:
     """Makes lists.
 
@@ -97,8 +75,8 @@ class Lister:
         What to choose from.
     size
         Items in a list.
-    repeats
-        Whether lists may hold what their users have taken before.
+    policy
+        What lists may hold, and how they are arranged.
     now
         Clock, seconds since 1970.
     without
@@ -110,13 +88,13 @@ class Lister:
         catalogue: Catalogue,
         size: int,
         *,
-        repeats: bool = False,
+        policy: Policy = DEFAULT_POLICY,
         now: Callable[[], float] = time.time,
         without: Collection[str] = (),
     ) -> None:
         self._catalogue = catalogue
         self._size = size
-        self._repeats = repeats
+        self.policy = policy
         self._now = now
         self._without = without
         self._numbering = Numbering()
@@ -124,60 +102,95 @@ class Lister:
     def make(self, marked: Sequence[Marked], learned: Sequence[Fusion]) -> list[tuple[UserList, Served]]:
         """Make the lists of some users, each with the fusion of the user's partition."""
         if not self._catalogue.available.any():
-            return [(self._list(each, NOTHING_SERVED, NO_WEIGHTS), NOTHING_SERVED) for each in marked]
+            return [(self._list(each, []), NOTHING_SERVED) for each in marked]
         return [self._make(each, fused) for each, fused in zip(marked, learned, strict=True)]
 
     def _make(self, marked: Marked, learned: Fusion) -> tuple[UserList, Served]:
-        scored = self.score(marked.row, learned)
+        drawn = self._draw(marked)
+        scored = self.score(marked.row, learned, NO_ROWS if drawn is None else drawn.new)
         depth = max(fusion.CANDIDATES, self._size)
-        (best,) = rank.top(scored.fused()[None], np.zeros(len(scored.candidates), np.bool_), depth)
+        (best,) = rank.top(scored.fused()[None, : scored.ranked], np.zeros(scored.ranked, np.bool_), depth)
         best = best[best != NONE]
-        chosen = scored.candidates[best]
+        listed, propensities = arrange.arrange(
+            scored, best, self._catalogue.items(), self.policy.diversity, drawn, self._size
+        )
         served = Served(
-            chosen,
+            scored.candidates[best],
             scored.features[best],
             scored.situation,
-            chosen[: self._size],
+            scored.candidates[listed],
             self._popular(scored.excluded),
             learned.examples,
         )
-        return self._list(marked, served, scored.weights), served
+        return self._list(marked, self._items(scored, listed, propensities)), served
 
-    def score(self, row: UserRow, learned: Fusion) -> Scored:
-        """Score the candidates of a user's list."""
+    def _draw(self, marked: Marked) -> Draw | None:
+        """Draw the new items of a user's list, the same for the same events; None where no place is given to them."""
+        share = self.policy.exploration
+        if not share:
+            return None
+        seed = key_of(f"{marked.user} {marked.row.revision}")
+        return draw(self.explorable(marked.row), share, self._size, seed)
+
+    def explorable(self, row: UserRow) -> Indices:
+        """Catalogue rows of the new items that places of a user's list may be given to."""
+        if not self.policy.exploration:
+            return NO_ROWS
+        return arrange.pool(self._catalogue.items(), self._excluded(row))
+
+    def score(self, row: UserRow, learned: Fusion, others: Indices = NO_ROWS) -> Scored:
+        """Score the candidates of a user's list, and other items on the scale of these."""
         user = self._user(row)
         asked = asking.Asked(user, self._catalogue.items(), self._numbering)
         excluded = self._excluded(row)
         candidates = gather(asked, excluded)
-        features = fusion.features(scorers.score(asked, candidates, self._without))
+        ranked = len(candidates)
+        if len(others):
+            candidates = np.concatenate([candidates, np.setdiff1d(others, candidates)])
+        features = fusion.features(scorers.score(asked, candidates, self._without), ranked)
         gap = user.ages[1] if len(user.ages) > 1 else np.nan
         (situation,) = fusion.context(np.array([user.taken]), np.array([gap]))
         (weights,) = learned.weights(situation[None])
-        return Scored(candidates, features, situation, weights, excluded)
+        return Scored(candidates, ranked, features, situation, weights, excluded)
 
     def _user(self, row: UserRow) -> asking.User:
         history = self._catalogue.rows_of(users.history_of(row))
         return asking.User(history, users.ages_of(row), row.taken, self._catalogue.now)
 
-    def _excluded(self, row: UserRow) -> npt.NDArray[np.int32]:
-        halves = users.left_out_of(row, own=not self._repeats)
-        return np.array(self._catalogue.rows_of_halves(halves.tolist()), np.int32)
+    def _excluded(self, row: UserRow) -> Indices:
+        """Catalogue rows of the items to leave out, by the rule of each one's domain."""
+        return np.concatenate([self._left_out(row, rule) for rule in sorted(self.policy.rules)])
 
-    def _popular(self, excluded: npt.NDArray[np.int32]) -> npt.NDArray[np.int32]:
+    def _left_out(self, row: UserRow, rule: LeaveOut) -> Indices:
+        halves = users.left_out_of(row, rule)
+        rows = np.array(self._catalogue.rows_of_halves(halves.tolist()), np.int32)
+        if len(self.policy.rules) == 1:
+            return rows
+        ruled = [self.policy.rule(domain) == rule for domain in self._catalogue.domains_of(rows)]
+        return rows[np.array(ruled, np.bool_)]
+
+    def _popular(self, excluded: Indices) -> Indices:
         """What a list of the most popular items would be."""
         items = self._catalogue.items()
         head = items.heads[0]
         left = head[items.available[head] & ~np.isin(head, excluded)]
         return np.asarray(left[:LIST_LENGTH])
 
-    def _list(self, marked: Marked, served: Served, weights: npt.NDArray[np.float64]) -> UserList:
-        parts = fusion.parts(weights, served.features[: self._size])
-        rounded = np.round(parts.astype(np.float64), DIGITS)
-        scores = np.round(rounded.sum(axis=1), DIGITS).tolist()
-        items = [
-            ListItem(self._catalogue.ids[row], score, dict(zip(scorers.NAMES, part, strict=True)))
-            for row, score, part in zip(served.candidates.tolist(), scores, rounded.tolist(), strict=False)
+    def _items(self, scored: Scored, listed: Indices, propensities: Sequence[float | None]) -> list[ListItem]:
+        parts = np.round(fusion.parts(scored.weights, scored.features[listed]).astype(np.float64), DIGITS)
+        scores = np.round(parts.sum(axis=1), DIGITS).tolist()
+        return [
+            ListItem(self._catalogue.ids[row], score, dict(zip(scorers.NAMES, part, strict=True)), propensity)
+            for row, score, part, propensity in zip(
+                scored.candidates[listed].tolist(),
+                scores,
+                parts.tolist(),
+                propensities,
+                strict=True,
+            )
         ]
+
+    def _list(self, marked: Marked, items: list[ListItem]) -> UserList:
         row = marked.row
         return UserList(
             row.since, row.revision, timestamp(self._now()), marked.user, row.last_event, MODEL, items

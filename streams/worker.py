@@ -24,6 +24,7 @@ from streams.follow import Follower, Latest
 from streams.ingest import Ingest
 from streams.kafka_admin import require_topics
 from streams.learn import Learn
+from streams.policy import Policy
 from streams.process import execute
 from streams.profile import Profile
 from streams.recommend import Recommender
@@ -77,7 +78,13 @@ class Worker:
         self.tables = {name: self._table(name, topic, rows(name)) for name, topic in changelogs.items()}
         users = TableUsers(self.tables["users"], self._partitions_of_users)
         self.recommender = Recommender(
-            self.catalogue, store, settings.list_size, users, self._waiting, settings.snapshot_minutes
+            self.catalogue,
+            store,
+            settings.list_size,
+            users,
+            self._waiting,
+            settings.snapshot_minutes,
+            Policy.of(settings),
         )
         self._add_agents(topics)
         self._redis_answers = False

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import sys
 import time
@@ -109,13 +110,20 @@ def variables(settings: Settings) -> dict[str, str]:
     --------
     >>> sorted(variables(Settings(_env_file=None, kafka="kafka:9092", idempotence=False)).items())
     [('AFRESH_IDEMPOTENCE', 'False'), ('AFRESH_KAFKA', 'kafka:9092')]
+    >>> variables(Settings(_env_file=None, leave_out={"films": "bought"}))
+    {'AFRESH_LEAVE_OUT': '{"films": "bought"}'}
     """
     values = {name: getattr(settings, name) for name in settings.model_fields_set}
-    return {
-        f"AFRESH_{name.upper()}": value.get_secret_value() if isinstance(value, SecretStr) else str(value)
-        for name, value in values.items()
-        if value is not None
-    }
+    return {f"AFRESH_{name.upper()}": _text(value) for name, value in values.items() if value is not None}
+
+
+def _text(value: object) -> str:
+    match value:
+        case SecretStr():
+            return value.get_secret_value()
+        case dict():
+            return json.dumps(value)
+    return str(value)
 
 
 @contextmanager

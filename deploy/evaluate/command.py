@@ -43,8 +43,24 @@ def evaluate(
         ),
     ] = 1,
     keep_seen: Annotated[
-        bool, typer.Option("--keep-seen", help="Leave items in a user's lists that the user has had.")
+        bool,
+        typer.Option(
+            "--keep-seen",
+            help="Leave items in a user's lists that the user has had, whatever AFRESH_LEAVE_OUT says.",
+        ),
     ] = False,
+    diversity: Annotated[
+        float,
+        typer.Option(min=0, max=1, help="How far lists avoid items that are alike, as AFRESH_DIVERSITY."),
+    ] = 0.0,
+    exploration: Annotated[
+        float,
+        typer.Option(
+            min=0,
+            max=0.5,
+            help="Share of the places of a list given to new items, as AFRESH_EXPLORATION; --lists tells propensities.",
+        ),
+    ] = 0.0,
     no_text: Annotated[
         bool, typer.Option("--no-text", help="Withhold titles, texts and attributes of the items.")
     ] = False,
@@ -71,7 +87,22 @@ def evaluate(
     if data is not None and items is not None:
         raise typer.BadParameter("a named set has its own items", param_hint="--items")
     names = tuple(name.strip() for name in baselines.split(",") if name.strip())
-    options = Options(events, items, data, start, k, cut, refresh, keep_seen, no_text, names, lists, json)
+    options = Options(
+        events=events,
+        items=items,
+        data=data,
+        start=start,
+        k=k,
+        cut=cut,
+        refresh=refresh,
+        keep_seen=keep_seen,
+        diversity=diversity,
+        exploration=exploration,
+        no_text=no_text,
+        baselines=names,
+        lists=lists,
+        json=json,
+    )
     # A rate that drifts is news while it is served; here the slices tell it.
     logging.getLogger("streams.judge").setLevel(logging.ERROR)
     run(options, Console(width=None if sys.stdout.isatty() else PIPE_WIDTH), Console(stderr=True))

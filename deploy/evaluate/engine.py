@@ -19,8 +19,9 @@ from state.records import POSITIVE, Example, Interaction
 from state.users import UserRow
 from streams.content import described
 from streams.judge import Judge, Served, ServedLists
-from streams.lister import Lister, Marked
+from streams.lister import DEFAULT_POLICY, Lister, Marked
 from streams.messages import Item
+from streams.policy import Policy
 from streams.sender import partition_of
 from streams.settings import Settings
 
@@ -51,8 +52,8 @@ class Engine:
         Items in a list.
     encoder
         Name and version of the encoder.
-    keep_seen
-        Leave items in a user's lists that the user has had.
+    policy
+        What lists may hold, and how they are arranged.
     without
         Scorers left out.
     """
@@ -63,13 +64,13 @@ class Engine:
         size: int,
         encoder: tuple[str, str] = ("", ""),
         *,
-        keep_seen: bool = False,
+        policy: Policy = DEFAULT_POLICY,
         without: Collection[str] = (),
     ) -> None:
         self.catalogue = Catalogue()
         self._partitions = settings.partitions
         self._encoder = encoder
-        self._lister = Lister(self.catalogue, size, repeats=keep_seen, without=without)
+        self._lister = Lister(self.catalogue, size, policy=policy, without=without)
         self._users: defaultdict[str, UserRow] = defaultdict(UserRow)
         self._content: dict[bytes, bytes] = {}
         self._behaviour: defaultdict[int, BehaviourRows] = defaultdict(lambda: BehaviourRows({}))

@@ -32,11 +32,14 @@ class Ranking:
         The lists, best first.
     scores
         Scores of their items.
+    propensities
+        Of their items; empty where nothing is explored.
     """
 
     ranks: npt.NDArray[np.int64]
     lists: list[Sequence[str]]
     scores: list[Sequence[float]]
+    propensities: list[Sequence[float]]
 
 
 class Recorder:
@@ -48,20 +51,28 @@ class Recorder:
         self._ranks: list[int] = []
         self._lists: list[Sequence[str]] = []
         self._scores: list[Sequence[float]] = []
+        self._propensities: list[Sequence[float]] = []
 
     def wants(self, place: int) -> bool:
         """Whether the interaction at this place of the log is a trial to be evaluated."""
         return self._places[place] >= self._first
 
-    def note(self, rank: int | None, items: Sequence[str], scores: Sequence[float]) -> None:
+    def note(
+        self,
+        rank: int | None,
+        items: Sequence[str],
+        scores: Sequence[float],
+        propensities: Sequence[float] = (),
+    ) -> None:
         """Note the list served before the next trial, and the rank of the item taken; None for a miss."""
         self._ranks.append(evaluation.MISS if rank is None else rank)
         self._lists.append(items)
         self._scores.append(scores)
+        self._propensities.append(propensities)
 
     def ranking(self) -> Ranking:
         """What was collected."""
-        return Ranking(np.array(self._ranks, np.int64), self._lists, self._scores)
+        return Ranking(np.array(self._ranks, np.int64), self._lists, self._scores, self._propensities)
 
 
 def run(engine: Engine, log: Log, trials: Trials, vectors: Vectors, refresh: int, done: Progress) -> Ranking:
@@ -87,8 +98,9 @@ def run(engine: Engine, log: Log, trials: Trials, vectors: Vectors, refresh: int
         made = engine.take_in(block.interactions)
         for place, (interaction, each) in enumerate(zip(block.interactions, made, strict=True), block.start):
             if each is not None and recorder.wants(place):
-                items, scores = _columns(each)
-                recorder.note(evaluation.rank_in_list(items, scores, interaction.item), items, scores)
+                items, scores, propensities = _columns(each)
+                rank = evaluation.rank_in_list(items, scores, interaction.item)
+                recorder.note(rank, items, scores, propensities)
         # An item that the feed does not know is known by the first event that names it.
         unknown = {each.item: each.domain for each in block.interactions if not engine.knows(each.item)}
         if unknown:
@@ -97,5 +109,6 @@ def run(engine: Engine, log: Log, trials: Trials, vectors: Vectors, refresh: int
     return recorder.ranking()
 
 
-def _columns(made: UserList) -> tuple[list[str], list[float]]:
-    return [item.id for item in made.items], [item.score for item in made.items]
+def _columns(made: UserList) -> tuple[list[str], list[float], list[float]]:
+    propensities = [item.propensity for item in made.items if item.propensity is not None]
+    return [item.id for item in made.items], [item.score for item in made.items], propensities

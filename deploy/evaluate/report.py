@@ -210,9 +210,11 @@ def _explained(file: Path) -> Iterator[None]:
 def write_lists(output: Output, log: Log, trials: Trials, ranking: Ranking) -> None:
     """Write a line of JSON for each trial evaluated: the event, and the list served before it, best first.
 
-    ``scores`` are those of the list's items: equal ones are a tie, which counts against the item taken.
+    ``scores`` are those of the list's items: equal ones are a tie, which counts against the item taken. Where new items
+    are explored, ``propensities`` are the chances that each item had to stand where it stands.
     """
-    for trial, (items, scores) in enumerate(zip(ranking.lists, ranking.scores, strict=True), trials.first):
+    columns = zip(ranking.lists, ranking.scores, ranking.propensities, strict=True)
+    for trial, (items, scores, propensities) in enumerate(columns, trials.first):
         interaction = log.interactions[int(trials.places[trial])]
         line = {
             "id": interaction.event,
@@ -222,4 +224,6 @@ def write_lists(output: Output, log: Log, trials: Trials, ranking: Ranking) -> N
             "scores": scores,
             "time": interaction.time,
         }
+        if propensities:
+            line["propensities"] = propensities
         output.write(json.dumps(line, ensure_ascii=False) + "\n")

@@ -25,8 +25,10 @@ from deploy.evaluate.report import Figures, Output, Reporter, by_slice, overview
 from deploy.evaluate.trials import trials_of
 from deploy.lines import open_lines
 from state.content import text_for_encoder
+from state.records import LeaveOut
 from streams.messages import Item
-from streams.settings import Settings
+from streams.policy import Policy
+from streams.settings import EVERYWHERE, Settings
 
 OURS = "afresh"
 
@@ -43,10 +45,17 @@ class Options:
     cut: int | None = None
     refresh: int = 1
     keep_seen: bool = False
+    diversity: float = 0.0
+    exploration: float = 0.0
     no_text: bool = False
     baselines: tuple[str, ...] = ()
     lists: Path | None = None
     json: Path | None = None
+
+    def policy(self, settings: Settings) -> Policy:
+        """What lists may hold, and how they are arranged."""
+        leave_out: dict[str, LeaveOut] = {EVERYWHERE: "nothing"} if self.keep_seen else settings.leave_out
+        return Policy(leave_out, self.diversity, self.exploration)
 
 
 def run(options: Options, console: Console, errors: Console) -> Figures:
@@ -142,9 +151,8 @@ class Evaluation:
     def run_ours(self, name: str = OURS, without: Collection[str] = ()) -> Ranking:
         """Run the recommender itself, or what is left of it without some scorers."""
         options = self._options
-        engine = Engine(
-            self._settings, self._size, self._encoder, keep_seen=options.keep_seen, without=without
-        )
+        policy = options.policy(self._settings)
+        engine = Engine(self._settings, self._size, self._encoder, policy=policy, without=without)
         return self._timed(
             name,
             lambda done: prequential.run(engine, self.log, self.trials, self._vectors, options.refresh, done),
@@ -185,7 +193,9 @@ class Evaluation:
                 "from": options.start,
                 "k": options.k,
                 "refresh": options.refresh,
-                "keep_seen": options.keep_seen,
+                "leave_out": dict(options.policy(self._settings).leave_out),
+                "diversity": options.diversity,
+                "exploration": options.exploration,
                 "text": not options.no_text,
                 "encoder": "@".join(self._encoder),
                 "trials": len(trials),

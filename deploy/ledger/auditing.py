@@ -26,6 +26,7 @@ from deploy.ledger.users import check_users
 from deploy.ledger.weights import check_weights
 from deploy.lines import open_lines
 from streams.kafka_admin import require_topics
+from streams.policy import Policy
 from streams.settings import Settings
 from streams.topics import Topics
 
@@ -102,6 +103,6 @@ def judge(settings: Settings, logs: Logs, served: Served, report: Report, outcom
     check_letters(logs, topics, account.refused, report)
     learned = check_weights(users.found, users.counts, report)
     catalogue = catalogue_of(behaviour, content)
-    check_lists(catalogue, users.found, learned, served, settings.list_size, report)
+    check_lists(catalogue, users.found, learned, served, settings.list_size, Policy.of(settings), report)
     check_popular(catalogue, served, settings.list_size, report)
     return State(users.found, behaviour)

@@ -1,7 +1,9 @@
 """Compares the lists in Redis with those that the final state gives.
 
 Floats of batched maths depend in their last bits on who is served together, so that scores are compared within a
-tolerance, and the order is right when it is that of the recomputed scores within the same tolerance.
+tolerance, and the order is right when it is that of the recomputed scores within the same tolerance. Where lists
+are diversified, or explore, each choice hangs on those before it, and last bits could change all that follow: there it
+is checked that each item is allowed and scored by the final state, and not which of those allowed were chosen.
 """
 
 from __future__ import annotations
@@ -25,6 +27,7 @@ from state.catalogue import Catalogue
 from state.keys import key_of
 from state.lists import ListItem, PopularItem, PopularList, UserList
 from streams.lister import Lister, Marked
+from streams.policy import Policy
 
 LISTS = "lists"
 POPULAR = "popular lists"
@@ -63,11 +66,12 @@ def check_lists(
     learned: Mapping[int, Fusion],
     served: Served,
     size: int,
+    policy: Policy,
     report: Report,
 ) -> None:
     """Compare the list of every user who has a row with the one that the final state gives."""
     tally = report.tally(LISTS, STATE)
-    lister = Lister(catalogue, size)
+    lister = Lister(catalogue, size, policy=policy)
     everybody: set[str] = set()
     with threadpool_limits(1):
         for each in _marked(found):
@@ -92,10 +96,13 @@ def _marked(found: Mapping[int, Rows]) -> Iterator[Marked]:
 
 
 class _Eligible:
-    """What one user's list may hold, and how it scores."""
+    """What one user's list may hold, and how it scores: of new items those that it does hold."""
 
-    def __init__(self, lister: Lister, marked: Marked, learned: Fusion, items: int) -> None:
-        scored = lister.score(marked.row, learned)
+    def __init__(
+        self, lister: Lister, marked: Marked, learned: Fusion, items: int, listed: Sequence[int]
+    ) -> None:
+        new = np.intersect1d(lister.explorable(marked.row), np.array(listed, np.int32))
+        scored = lister.score(marked.row, learned, new)
         self.scores: Scores = np.full(items, -np.inf)
         self.scores[scored.candidates] = scored.fused()
         parts = fusion.parts(scored.weights, scored.features)
@@ -120,9 +127,12 @@ def _fault(
             f"takes in {made.revision:,} events up to {made.last_event!r} (since {made.since}), and the row "
             f"{row.revision:,} up to {row.last_event!r} (since {row.since}): stale"
         )
-    eligible = _Eligible(lister, marked, learned, len(catalogue))
     rows = _rows(catalogue, made.items)
-    fault = _order_fault([item.id for item in made.items], rows, eligible.scores, size, TOLERANCE)
+    eligible = _Eligible(lister, marked, learned, len(catalogue), rows)
+    ids = [item.id for item in made.items]
+    fault = _items_fault(ids, rows, eligible.scores, size)
+    if not fault and lister.policy.by_score:
+        fault = _order_fault(ids, rows, eligible.scores, TOLERANCE)
     if fault or not rows:
         return fault
     listed = np.array([[item.parts.get(name, np.nan) for name in scorers.NAMES] for item in made.items])
@@ -136,14 +146,19 @@ def _fault(
     return ""
 
 
-def _order_fault(ids: Sequence[str], rows: Sequence[int], scores: Scores, size: int, tolerance: float) -> str:
-    """Say what is wrong with the items of a list and their order; scores are of all rows, -inf where not allowed."""
+def _items_fault(ids: Sequence[str], rows: Sequence[int], scores: Scores, size: int) -> str:
+    """Say what is wrong with the items of a list; scores are of all rows, -inf where not allowed."""
     allowed = int(np.isfinite(scores).sum())
     if len(set(ids)) != len(ids) or len(ids) != min(size, allowed):
         return f"holds {len(set(ids))} items instead of {min(size, allowed)}"
     for item, row in zip(ids, rows, strict=True):
         if row < 0 or not np.isfinite(scores[row]):
             return f"holds item {item!r}, which it may not"
+    return ""
+
+
+def _order_fault(ids: Sequence[str], rows: Sequence[int], scores: Scores, tolerance: float) -> str:
+    """Say what is wrong with the order of a list of allowed items, and which it lacks."""
     if not rows:
         return ""
     listed = scores[rows]
@@ -193,7 +208,8 @@ def _popular_fault(
     scores = np.full(len(counts), -np.inf)
     scores[allowed] = counts[allowed]
     rows = _rows(catalogue, made.items)
-    fault = _order_fault([item.id for item in made.items], rows, scores, size, TOLERANCE)
+    ids = [item.id for item in made.items]
+    fault = _items_fault(ids, rows, scores, size) or _order_fault(ids, rows, scores, TOLERANCE)
     if fault:
         return fault
     for item, score in zip(made.items, scores[rows].tolist(), strict=True):

@@ -22,7 +22,8 @@ from models.places import Numbering
 from state import users
 from state.catalogue import Catalogue
 from state.users import UserRow
-from streams.lister import Lister, Marked, Scored
+from streams.arrange import Scored
+from streams.lister import Lister, Marked
 from tests.benchmarks.catalogues import BYTES_AN_ITEM, World
 
 Floats = npt.NDArray[np.float32]

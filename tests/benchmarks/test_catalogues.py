@@ -42,7 +42,7 @@ def test_the_history_of_a_user_is_of_items_of_the_catalogue_newest_first() -> No
         rows = catalogue.rows_of(users.history_of(row))
         assert ((rows >= 0) & (rows < ITEMS)).all()
         assert (np.diff(users.ages_of(row)) >= 0).all()
-        assert sorted(catalogue.rows_of_halves(users.left_out_of(row, own=True).tolist())) == sorted(rows)
+        assert sorted(catalogue.rows_of_halves(users.left_out_of(row, "taken").tolist())) == sorted(rows)
 
 
 def test_the_same_seed_makes_the_same_catalogue(items: Items) -> None:

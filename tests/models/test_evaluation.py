@@ -27,6 +27,7 @@ def test_ties_and_nan_count_against_the_item_taken() -> None:
     assert rank_in_list(["a", "b", "c"], [2.0, 1.0, math.nan], "a") == 1
     assert rank_in_list(["a", "b", "c"], [2.0, math.nan, 1.0], "b") == 2
     assert rank_in_list(["a"], [1.0], "z") == MISS
+    assert rank_in_list(["a", "b", "c", "d"], [3.0, 1.0, 2.0, 1.0], "b") == 2, "c was put behind on purpose"
 
 
 @given(st.lists(st.integers(0, 5), min_size=1, max_size=30), st.data())

@@ -32,6 +32,14 @@ def taught(fused: Fusion, examples: list[tuple[np.ndarray, int | None]]) -> Fusi
     return fused
 
 
+def test_others_than_the_ranked_are_put_on_their_scale_and_change_nothing_for_them() -> None:
+    raw = np.array([[1.0, 4.0, 3.0, 9.0], [0.0, 0.0, 5.0, 2.0]], np.float32)
+    values = features(raw, 2)
+    assert values[:2].tolist() == features(raw[:, :2]).tolist()
+    assert values[3, :2].tolist() == values[1, :2].tolist(), "no more than the best of the ranked"
+    assert values[:, 2:].tolist() == [[0.0, 0.0]] * 4, "a scorer that is silent about the ranked is silent"
+
+
 def test_features_are_the_logarithm_and_the_root_of_each_score() -> None:
     raw = np.array([[1.0, 4.0, 0.0, 3.0], [0.0, 0.0, 0.0, 8.0]], np.float32)
     values = features(raw)

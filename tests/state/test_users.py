@@ -94,7 +94,7 @@ def test_all_items_taken_are_left_out_however_long_ago(items: list[str]) -> None
     row = UserRow()
     for item in items:
         row.take(packed_key(item), 0)
-    assert set(users.left_out_of(row, own=True).tolist()) == {half(item) for item in items}
+    assert set(users.left_out_of(row, "taken").tolist()) == {half(item) for item in items}
     assert row.taken == len(items)
 
 
@@ -103,14 +103,14 @@ def test_items_taken_may_come_again_where_people_take_them_again_but_not_those_r
     row.take(packed_key("taken"), 0)
     for _ in range(2):
         row.refuse(packed_key("refused"))
-    assert users.left_out_of(row, own=False).tolist() == [half("refused")]
-    assert users.left_out_of(row, own=True).tolist() == [half("taken"), half("refused")]
+    assert users.left_out_of(row, "nothing").tolist() == [half("refused")]
+    assert users.left_out_of(row, "taken").tolist() == [half("taken"), half("refused")]
 
 
 def test_of_more_items_than_the_limit_the_oldest_may_be_listed_again() -> None:
     row = UserRow(refused=np.arange(SEEN_LIMIT, dtype="<u4").tobytes())
     row.refuse(packed_key("new"))
-    refused = users.left_out_of(row, own=True)
+    refused = users.left_out_of(row, "taken")
     assert len(refused) == SEEN_LIMIT
     assert refused[0] == half("new")
     assert SEEN_LIMIT - 1 not in refused
@@ -223,5 +223,16 @@ def test_a_burst_on_one_item_is_learned_a_few_times_an_hour_and_stands_in_the_us
     assert users.fold(row, late, 0, 100) is not None
 
 
-def interaction(event: str, item: str, time: int) -> Interaction:
-    return Interaction(0, 0, 5, event, "view", time, "web:ann", item, "web", "films")
+def interaction(event: str, item: str, time: int, kind: str = "view") -> Interaction:
+    return Interaction(0, 0, 5, event, kind, time, "web:ann", item, "web", "films")
+
+
+def test_rules_leave_out_what_was_taken_bought_or_refused() -> None:
+    row = UserRow()
+    for number, (item, kind) in enumerate((("a", "view"), ("b", "purchase"), ("c", "dislike"))):
+        users.fold(row, interaction(f"e{number}", item, 1000, kind), 0, number)
+    found = {
+        rule: {name for name in "abc" if half(name) in users.left_out_of(row, rule)}
+        for rule in ("taken", "bought", "nothing")
+    }
+    assert found == {"taken": {"a", "b", "c"}, "bought": {"b", "c"}, "nothing": {"c"}}

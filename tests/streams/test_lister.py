@@ -1,6 +1,7 @@
 from collections.abc import Sequence
 from typing import Any
 
+import msgspec
 import numpy as np
 import pytest
 from hypothesis import given
@@ -8,6 +9,7 @@ from hypothesis import settings as limits
 from hypothesis import strategies as st
 
 from models import fusion, rank, scorers
+from models.candidates import CANDIDATES
 from state import content
 from state.behaviour import BehaviourRows
 from state.catalogue import Catalogue
@@ -18,6 +20,7 @@ from state.users import UserRow, packed_key
 from state.verdicts import LIST_LENGTH
 from streams.judge import Served
 from streams.lister import DIGITS, Lister, Marked
+from streams.policy import Policy
 from tests.streams.making import user_row
 
 ITEMS = [f"i{number}" for number in range(30)]
@@ -138,7 +141,7 @@ def test_ties_go_by_key_whatever_the_order_in_which_items_came() -> None:
 def test_items_taken_come_again_where_repeats_are_allowed() -> None:
     catalogue = catalogue_of(*ITEMS)
     catalogue.derive()
-    lister = Lister(catalogue, 5, repeats=True)
+    lister = Lister(catalogue, 5, policy=Policy(leave_out={"*": "nothing"}))
     row = user_row("i7", "i20")
     row.refuse(packed_key("i0"))
     ((made_list, served),) = lister.make([marked(row)], [scorers.new_fusion()])
@@ -146,6 +149,80 @@ def test_items_taken_come_again_where_repeats_are_allowed() -> None:
     assert {"i7", "i20"} <= listed
     assert "i0" not in listed
     assert "i7" in ids(made_list)
+
+
+def listed_by(catalogue: Catalogue, policy: Policy, row: UserRow) -> tuple[UserList, Served]:
+    ((made_list, served),) = Lister(catalogue, 5, policy=policy).make([marked(row)], [scorers.new_fusion()])
+    assert [catalogue.ids[each] for each in served.listed] == ids(made_list)
+    return made_list, served
+
+
+def test_what_is_left_out_follows_the_rule_of_the_items_domain() -> None:
+    catalogue = catalogue_of(*ITEMS)
+    describe(catalogue, *ITEMS[10:20], domain="groceries")
+    describe(catalogue, *ITEMS[20:], domain="books")
+    catalogue.derive()
+    row = user_row("i1", "i11", "i21", "i2", "i12", "i22")
+    for item in ("i2", "i12", "i22"):
+        row.bought += packed_key(item)[:4]
+    policy = Policy(leave_out={"groceries": "nothing", "books": "bought"})
+    _, served = listed_by(catalogue, policy, row)
+    allowed = {catalogue.ids[each] for each in served.candidates}
+    assert set(ITEMS) - allowed == {"i1", "i2", "i22"}
+
+
+def test_a_diverse_list_holds_other_items_and_learns_from_the_same_candidates() -> None:
+    catalogue = catalogue_of(*ITEMS)
+    for number, item in enumerate(ITEMS):
+        text = np.eye(3, dtype="<f2")[number % 3].tobytes()
+        describe(catalogue, item, embedding=text, encoder="e", encoder_version="1")
+    catalogue.derive()
+    plain, before = listed_by(catalogue, Policy(), user_row("i1", "i2"))
+    diverse, after = listed_by(catalogue, Policy(diversity=0.9), user_row("i1", "i2"))
+    assert ids(diverse)[0] == ids(plain)[0]
+    assert (
+        len({int(item[1:]) % 3 for item in ids(diverse)[:3]})
+        == 3
+        > len({int(item[1:]) % 3 for item in ids(plain)[:3]})
+    )
+    assert after.candidates.tolist() == before.candidates.tolist()
+    assert (after.features == before.features).all()
+
+
+def test_places_given_to_new_items_are_told_by_propensities_and_drawn_anew_with_each_event() -> None:
+    catalogue, policy = catalogue_of(*ITEMS), Policy(exploration=0.5)
+    made_list, _ = listed_by(catalogue, policy, user_row("i1"))
+    assert [item.propensity is not None for item in made_list.items] == [True] * 5
+    assert all(0 < (item.propensity or 0) <= 1 for item in made_list.items)
+    assert listed_by(catalogue, policy, user_row("i1"))[0].items == made_list.items
+    lists = {tuple(ids(listed_by(catalogue, policy, user_row("i1", revision=n))[0])) for n in range(10)}
+    assert len(lists) > 5
+    plain, _ = listed_by(catalogue, Policy(), user_row("i1"))
+    assert b"propensity" not in msgspec.json.encode(plain)
+
+
+def test_new_items_that_are_no_candidates_are_explored_and_change_nothing_for_those_that_are() -> None:
+    catalogue = catalogue_of(*(f"i{number}" for number in range(2 * CANDIDATES)))
+    catalogue.derive()
+    row = user_row("i1", "i2")
+    plain, before = listed_by(catalogue, Policy(), row)
+    made_list, after = listed_by(catalogue, Policy(exploration=0.5), row)
+    assert after.candidates.tolist() == before.candidates.tolist()
+    assert (after.features == before.features).all()
+    ranked = {catalogue.ids[each] for each in scored_rows(catalogue, row)}
+    explored = set(ids(made_list)) - ranked
+    assert explored
+    kept = {item.id: item.score for item in plain.items}
+    assert all(item.score == kept.get(item.id, item.score) for item in made_list.items)
+    best, chance = ids(plain)[0], 0.5 / (2 * CANDIDATES - 2)
+    for item in made_list.items[:1]:
+        assert item.propensity == pytest.approx((item.id == best) * 0.5 + chance)
+    assert "i1" not in ids(made_list)
+
+
+def scored_rows(catalogue: Catalogue, row: UserRow) -> list[int]:
+    rows: list[int] = Lister(catalogue, 5).score(row, scorers.new_fusion()).candidates.tolist()
+    return rows
 
 
 def test_a_list_does_not_depend_on_who_is_served_with_the_user() -> None:

@@ -53,7 +53,7 @@ async def test_what_an_event_brings_depends_on_its_type(
     await pipeline.drain()
     row = row_of(pipeline, "web:ann")
     assert len(examples(pipeline)) == len(users.history_of(row)) == taken
-    assert len(users.left_out_of(row, own=True)) == seen
+    assert len(users.left_out_of(row, "taken")) == seen
     assert (row.revision, row.last_event, row.domains) == (1, "e1", {"films": 1})
 
 
@@ -144,7 +144,7 @@ async def test_a_user_with_thousands_of_events_in_a_run_is_folded_in_whole(pipel
     await through_ingest(pipeline)
     await pipeline.step(pipeline.topics.interactions.name, 0, 4000)
     row = row_of(pipeline, "web:ann")
-    assert (row.revision, len(users.left_out_of(row, own=True)), len(examples(pipeline))) == (
+    assert (row.revision, len(users.left_out_of(row, "taken")), len(examples(pipeline))) == (
         4000,
         4000,
         users.HOURLY_EXAMPLES,

@@ -49,7 +49,7 @@ def recomputed(lists: Iterator[dict[str, Any]], k: int = 10) -> dict[str, float]
         if line["item"] in line["items"]:
             place = line["items"].index(line["item"]) + 1
             own = line["scores"][place - 1]
-            place += sum(score >= own for score in line["scores"][place:])
+            place += sum(score == own for score in line["scores"][place:])
         hit = 0 < place <= k
         hits.append(hit)
         gains.append(1 / math.log2(1 + place) if hit else 0.0)
@@ -80,6 +80,38 @@ def test_anyone_can_recompute_the_figures_from_the_lists(log: list[str], tmp_pat
     for name_ in ("hr", "ndcg", "mrr"):
         assert ours[name_]["mean"] == pytest.approx(again[name_], abs=1e-6)
     assert ours["hr"]["by_user"]["mean"] == pytest.approx(again["hr by user"], abs=1e-6)
+
+
+def test_diversity_and_exploration_are_asked_for_and_told(log: list[str], tmp_path: Path) -> None:
+    file = tmp_path / "lists.jsonl"
+    plain = evaluate(*log, "--lists", str(file), "--json", str(tmp_path / "figures.json"))
+    assert plain.exit_code == 0, plain.output
+    lists = [json.loads(line) for line in file.read_text().splitlines()]
+    assert not any("propensities" in line for line in lists)
+    for option, value in (("diversity", 0.7), ("exploration", 0.3)):
+        result = evaluate(*log, f"--{option}", str(value), "--lists", str(file), "--json", "figures.json")
+        assert result.exit_code == 0, result.output
+        made = figures(tmp_path / "figures.json")
+        changed = [json.loads(line) for line in file.read_text().splitlines()]
+        assert made["protocol"][option] == value
+        assert [line["items"] for line in changed] != [line["items"] for line in lists]
+        ours = made["rankers"]["afresh"]["all"]
+        assert ours["hr"]["mean"] == pytest.approx(recomputed(iter(changed))["hr"], abs=1e-6)
+    for line in changed:
+        assert len(line["propensities"]) == len(line["items"])
+        assert all(0 < each <= 1 for each in line["propensities"])
+
+
+def test_what_is_left_out_follows_the_rule_of_the_deployment(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    events = write(tmp_path / "again.jsonl", [event(number, "ann", "i1") for number in range(8)])
+    for rule, expected in (("taken", 0.0), ("bought", 1.0)):
+        monkeypatch.setenv("AFRESH_LEAVE_OUT", json.dumps({"films": rule}))
+        assert evaluate("--events", events, "--json", "figures.json").exit_code == 0
+        made = figures(tmp_path / "figures.json")
+        assert made["protocol"]["leave_out"] == {"films": rule}
+        assert made["rankers"]["afresh"]["all"]["hr"]["mean"] == expected
 
 
 def test_the_slices_of_a_group_add_up_to_all_events(log: list[str], tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ from deploy.evaluate.trials import trials_of
 from models import scorers
 from models.evaluation import MISS
 from state.catalogue import Catalogue
+from streams.policy import Policy
 from streams.settings import Settings
 from tests.deploy.evaluate.making import START_MS, catalogue, event, lines, shop
 
@@ -49,7 +50,7 @@ def test_what_a_user_has_had_is_left_out_also_within_a_block() -> None:
 
 def test_what_a_user_has_had_stays_when_asked_for() -> None:
     events = [event(number, "ann", "i1") for number in range(8)]
-    ranking = evaluated(log_of(events, catalogue()), keep_seen=True)
+    ranking = evaluated(log_of(events, catalogue()), policy=Policy({"*": "nothing"}))
     assert ranking.ranks[-1] == 0
     assert evaluated(log_of(events, catalogue())).ranks[-1] == MISS
 

@@ -16,6 +16,7 @@ from state import users
 from state.marks import PARTITION_ROW_KEY
 from streams import judge as judging
 from streams.lister import Lister, Marked
+from streams.policy import Policy
 from streams.settings import Settings
 from streams.topics import Topic
 from tests.replay.memory import CLOCK, Log, Pipeline
@@ -60,7 +61,8 @@ def spoil(pipeline: Pipeline, events: int = EVENTS) -> None:
 
 def lists_of(pipeline: Pipeline) -> Served:
     """Lists as they are made from the newest rows."""
-    lister = Lister(pipeline.catalogue, pipeline.settings.list_size, now=lambda: CLOCK)
+    settings = pipeline.settings
+    lister = Lister(pipeline.catalogue, settings.list_size, policy=Policy.of(settings), now=lambda: CLOCK)
     made = {}
     for partition, rows in pipeline.rows()["users"].items():
         learned = judging.unpack(pipeline.tables["users"].change(partition).stage).fusion

@@ -360,6 +360,25 @@ async def test_a_list_made_from_an_older_catalogue_is_stale(settings: Settings) 
             names(judged(pipeline, mixed), f"that of user '{user}' ")
 
 
+async def test_lists_that_are_diversified_and_explore_are_checked_by_their_items_and_scores(
+    settings: Settings,
+) -> None:
+    policy = {"diversity": 0.5, "exploration": 0.4, "leave_out": {"films": "bought"}}
+    pipeline = await played(settings.model_copy(update=policy))
+    served = lists_of(pipeline)
+    clean(judged(pipeline, served))
+    by_score = Pipeline(settings, pipeline.log)
+    assert judged(by_score, served).tallies["lists"].wrong > 0
+    made = msgspec.json.decode(served.users["web:u1"], type=UserList)
+    first, *others = made.items
+    for spoiled, sentence in (
+        (replaced(first, parts=first.parts | {"popular": 9.0}), f"gives item '{first.id}' 9.0000 by popular"),
+        (replaced(first, id="nobody"), "holds item 'nobody', which it may not"),
+    ):
+        served.users["web:u1"] = msgspec.json.encode(replaced(made, items=[spoiled, *others]))
+        names(judged(pipeline, served), f"that of user 'web:u1' {sentence}")
+
+
 async def test_a_user_who_has_taken_nothing_of_an_empty_catalogue_has_an_empty_list(
     settings: Settings,
 ) -> None:

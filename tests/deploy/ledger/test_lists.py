@@ -5,13 +5,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from deploy.ledger.lists import TOLERANCE, _order_fault
+from deploy.ledger.lists import TOLERANCE, _items_fault, _order_fault
 
 SCORES = st.lists(st.floats(0, 1), min_size=1, max_size=30, unique=True)
 
 
 def fault(rows: list[int], scores: list[float], size: int) -> str:
-    return _order_fault([f"i{row}" for row in rows], rows, np.array(scores), size, TOLERANCE)
+    ids, of_all = [f"i{row}" for row in rows], np.array(scores)
+    return _items_fault(ids, rows, of_all, size) or _order_fault(ids, rows, of_all, TOLERANCE)
 
 
 def best(scores: list[float], size: int) -> list[int]:
