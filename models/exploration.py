@@ -3,6 +3,9 @@
 With such propensities what a list brought can be told for other ways of choosing (off-policy estimates): Horvitz and
 Thompson (1952), A generalization of sampling without replacement from a finite universe; Li et al. (2011), Unbiased
 offline evaluation of contextual-bandit-based news article recommendation algorithms.
+
+A tenth of the places costs 7 % of HR@10 in the run named in ``models.diversity``, and brings 98 % of the catalogue into
+lists instead of 58 %.
 """
 
 from __future__ import annotations
