@@ -42,6 +42,8 @@ def endless(seed: int, names: Sequence[str]) -> list[Step]:
     --------
     >>> endless(1, ["burst"])[0] == endless(1, ["burst"])[0]
     True
+    >>> {step.faults for step in endless(1, ["redis-down", "workers-join-and-leave"]) if len(step.faults) > 1}
+    {('workers-join-and-leave', 'redis-down')}
     """
     chance = random.Random(seed)
     return [_step(chance, sorted(names)) for _ in range(10_000)]
@@ -50,4 +52,7 @@ def endless(seed: int, names: Sequence[str]) -> list[Step]:
 def _step(chance: random.Random, names: Sequence[str]) -> Step:
     first, second = chance.choice(names), chance.choice(names)
     together = chance.random() < TOGETHER and FAULTS[first].place != FAULTS[second].place
-    return Step(chance.uniform(0.0, LONGEST_PAUSE_SECONDS), (first, second) if together else (first,))
+    pause = chance.uniform(0.0, LONGEST_PAUSE_SECONDS)
+    faults = (first, second) if together else (first,)
+    # Workers that join are waited for: in vain if a server were down already.
+    return Step(pause, tuple(sorted(faults, key=lambda name: FAULTS[name].place != "workers")))
