@@ -14,7 +14,7 @@ import numpy.typing as npt
 from models import horizons, scorers
 from state.marks import PARTITION_ROW_KEY
 from state.rows import Readable
-from state.versions import RowVersionError
+from state.versions import RowVersionError, require_known
 
 BEHAVIOUR_ROW_VERSION = 2
 
@@ -56,10 +56,9 @@ def unpack(packed: Iterable[bytes]) -> BehaviourArray:
     """
     rows = list(packed)
     for version in {row[0] for row in rows if row}:
-        if version != BEHAVIOUR_ROW_VERSION:
-            raise RowVersionError(
-                f"An item's behaviour row has version {version}; this program knows {BEHAVIOUR_ROW_VERSION}"
-            )
+        require_known(
+            version, "An item's behaviour row", known=BEHAVIOUR_ROW_VERSION, oldest=BEHAVIOUR_ROW_VERSION
+        )
     if not all(len(row) in _LENGTHS for row in rows):
         raise RowVersionError("An item's behaviour row has a length that this program does not know")
     return np.frombuffer(b"".join(row.ljust(ROW.itemsize, b"\0") for row in rows), ROW)

@@ -10,7 +10,7 @@ import numpy as np
 
 from state.rows import Readable
 from state.tables import Change
-from state.versions import RowVersionError
+from state.versions import RowVersionError, require_known
 
 PAGE = 256
 """Event keys in a page; uint64, so 2 KiB."""
@@ -87,6 +87,5 @@ def _unpack(packed: bytes) -> list[int]:
         raise RowVersionError("A page of event ids has a length that this program does not know")
     numbers: list[int] = np.frombuffer(packed, _COUNT).tolist()
     version = numbers[0] >> _VERSION_SHIFT
-    if version != PAGE_VERSION:
-        raise RowVersionError(f"A page of event ids has version {version}; this program knows {PAGE_VERSION}")
+    require_known(version, "A page of event ids", known=PAGE_VERSION, oldest=PAGE_VERSION)
     return numbers

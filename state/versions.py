@@ -52,6 +52,11 @@ def unpack_known(
         raise RowVersionError(
             f"{what} has a layout that this program does not know ({error}); it knows {known}"
         ) from error
-    if not oldest <= row.version <= known:
-        raise RowVersionError(f"{what} has version {row.version}; this program knows {known}")
+    require_known(row.version, what, known, oldest)
     return row
+
+
+def require_known(version: int, what: str, known: int, oldest: int) -> None:
+    """Return if a row's version is one that is read; for parameters and errors see ``unpack_known``."""
+    if not oldest <= version <= known:
+        raise RowVersionError(f"{what} has version {version}; this program knows {known}")

@@ -24,7 +24,7 @@ from state.verdicts import LIST_LENGTH
 from streams import arrange
 from streams.arrange import Indices, Scored
 from streams.judge import Served
-from streams.policy import Policy
+from streams.policy import DEFAULT_POLICY, Policy
 
 MODEL = f"afresh-{version('afresh')}"
 
@@ -40,8 +40,6 @@ NOTHING_SERVED = Served(
     np.empty(0, np.int32),
 )
 """The list while the catalogue is empty."""
-
-DEFAULT_POLICY = Policy()
 
 NO_ROWS = np.empty(0, np.int32)
 

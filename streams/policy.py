@@ -50,3 +50,6 @@ class Policy:
     def by_score(self) -> bool:
         """Whether lists are in the order of their scores."""
         return not self.diversity and not self.exploration
+
+
+DEFAULT_POLICY = Policy()

@@ -18,9 +18,9 @@ from state.catalogue import Catalogue
 from state.lists import ListStore
 from streams import judge, metrics
 from streams.judge import Judge, ServedLists
-from streams.lister import DEFAULT_POLICY, Lister, Marked
+from streams.lister import Lister, Marked
 from streams.live import Live
-from streams.policy import Policy
+from streams.policy import DEFAULT_POLICY, Policy
 from streams.runs import Run
 from streams.sweep import Stamp, Sweep, Users
 

@@ -19,9 +19,9 @@ from state.records import POSITIVE, Example, Interaction
 from state.users import UserRow
 from streams.content import described
 from streams.judge import Judge, Served, ServedLists
-from streams.lister import DEFAULT_POLICY, Lister, Marked
+from streams.lister import Lister, Marked
 from streams.messages import Item
-from streams.policy import Policy
+from streams.policy import DEFAULT_POLICY, Policy
 from streams.sender import partition_of
 from streams.settings import Settings
 

@@ -20,9 +20,8 @@ from pydantic import SecretStr
 from rich.console import Console
 
 from deploy.demo.scrape import Readings
-from deploy.demo.workers import COMMAND, Worker, environment, variables
+from deploy.demo.workers import Worker
 from deploy.servers import local_kafka, local_redis
-from deploy.servers.process import ServerProcess, free_ports, running
 from streams.errors import AfreshError
 from streams.kafka_admin import create_topics
 from streams.settings import Settings
@@ -30,31 +29,12 @@ from streams.topics import Topics
 from tests.benchmarks import events, footprint, rows
 from tests.benchmarks.measure import cpu_seconds, peak_rss_bytes
 from tests.benchmarks.recovery_report import WAYS, Recovery, Way, figures, recoveries, sizes
+from tests.benchmarks.workers import start_worker
 
 PARTITIONS = 8
 WAIT_SECONDS = 300.0
 POLL_SECONDS = 0.05
 REPORT_WIDTH = 120
-
-
-class Workers:
-    """Worker processes of one deployment."""
-
-    def __init__(self, settings: Settings, folder: Path, stack: ExitStack) -> None:
-        self._settings = settings
-        self._folder = folder
-        self._stack = stack
-
-    def start(self, name: str) -> tuple[ServerProcess, Worker]:
-        """Start a worker whose files lie in a folder of this name; it ends with the stack."""
-        (port,) = free_ports(1)
-        folder = self._folder / name
-        folder.mkdir(parents=True)
-        process = ServerProcess(f"worker ({name})", [*COMMAND, "worker"], port=port, folder=folder)
-        own = {"AFRESH_METRICS_PORT": str(port), "AFRESH_DATA_DIR": str(folder)}
-        self._stack.enter_context(environment(variables(self._settings) | own))
-        self._stack.enter_context(running(process))
-        return process, Worker(process)
 
 
 def fill(settings: Settings, users: int, items: int) -> None:
@@ -78,15 +58,14 @@ def measure(way: Way, settings: Settings, folder: Path, held: int) -> Recovery:
     """
     chosen = settings.model_copy(update={"state": way.state, "standby_replicas": way.standby_replicas})
     with ExitStack() as stack:
-        workers = Workers(chosen, folder / way.name, stack)
         began = time.monotonic()
-        process, first = workers.start("first")
+        process, first = start_worker(chosen, folder / way.name / "first", stack)
         wait(first, first.page.ready, "to be ready")
         whole = time.monotonic() - began
         heir_process, heir = process, first
         before = Readings()
         if way.second:
-            heir_process, heir = workers.start("second")
+            heir_process, heir = start_worker(chosen, folder / way.name / "second", stack)
             wait(heir, lambda: heir.page.ready() and first.page.ready(), "to share the partitions")
             if way.standby_replicas:
                 wait(heir, lambda: heir.page.read().total("afresh_rows") >= held, "to hold all rows")

@@ -24,11 +24,8 @@ from pydantic import SecretStr
 from rich.console import Console
 from rich.table import Table
 
-from deploy.demo.workers import COMMAND, Worker, environment, variables
 from deploy.ledger import Report, audit
 from deploy.servers import Server, local_kafka, local_redis
-from deploy.servers.process import ServerProcess, free_ports, running
-from deploy.servers.server import writable
 from deploy.terminal import plain
 from streams.errors import AfreshError
 from streams.kafka_admin import create_topics
@@ -36,6 +33,7 @@ from streams.settings import NO_ENCODER, Settings
 from streams.topics import Topics
 from tests.benchmarks import events
 from tests.benchmarks.measure import committed_counter, cpu_seconds, wait_until
+from tests.benchmarks.workers import start_worker
 
 PARTITIONS = 8
 USERS, ITEMS = 2_000, 2_000
@@ -155,13 +153,8 @@ def deployment(servers: Servers, workers: int) -> Settings:
 
 def _start(settings: Settings, folder: Path, stack: ExitStack, number: int) -> int:
     """Start a worker and wait until it has partitions."""
-    place = writable(folder / f"{settings.namespace}-{number}")
-    (port,) = free_ports(1)
-    own = settings.model_copy(update={"metrics_port": port, "data_dir": place})
-    process = ServerProcess(f"worker {number}", [*COMMAND, "worker"], port=port, folder=place)
-    stack.enter_context(environment(variables(own)))
-    stack.enter_context(running(process))
-    Worker(process).wait_until_ready()
+    process, worker = start_worker(settings, folder / f"{settings.namespace}-{number}", stack)
+    worker.wait_until_ready()
     assert process.pid is not None, "it is ready"
     return process.pid
 

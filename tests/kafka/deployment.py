@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import signal
+import subprocess
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -9,9 +11,10 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import msgspec
-from kafka import KafkaConsumer, KafkaProducer, TopicPartition
+from kafka import KafkaConsumer, KafkaProducer
 from redis import Redis
 
+from deploy.clients import places
 from deploy.demo.scrape import Page, Readings
 from deploy.demo.workers import COMMAND, Worker, environment, variables
 from deploy.servers.process import ServerProcess, free_ports, running
@@ -22,6 +25,8 @@ from streams.settings import Settings
 from streams.topics import Topic, Topics
 
 T = TypeVar("T")
+
+TABLES = ["received", "users", "behaviour", "content"]
 
 NOW_MS = int(time.time() * 1000) - 3_600_000
 
@@ -67,6 +72,14 @@ class Deployment:
             "domain": "films",
         }
 
+    def load(self, count: int, users: int = 300, items: int = 97) -> None:
+        """Send events of many users, all at once."""
+        for number in range(count):
+            user = f"u{number % users}"
+            value = msgspec.json.encode(self.next_event(user, f"i{number % items}"))
+            self.producer.send(self.topics.events.name, value, f"web:{user}".encode())
+        self.producer.flush()
+
     def list_of(self, user: str) -> UserList | None:
         """Read the list of a user of the platform ``web``."""
         found: Any = self.redis.get(f"{self.settings.namespace}:recommendations:web:{user}")
@@ -88,11 +101,10 @@ class Deployment:
 
     def records(self, topic: Topic) -> list[Any]:
         """Read everything that stands in a topic."""
-        places = [TopicPartition(topic.name, partition) for partition in range(topic.partitions)]
         consumer = KafkaConsumer(**kafka_options(self.settings), auto_offset_reset="earliest")
         try:
-            consumer.assign(places)
-            consumer.seek_to_beginning(*places)
+            consumer.assign(places(topic))
+            consumer.seek_to_beginning(*places(topic))
             found: list[Any] = []
             while batch := consumer.poll(timeout_ms=1500):
                 found += [record for records in batch.values() for record in records]
@@ -166,3 +178,30 @@ def accepted(page: Page) -> int:
 def learned(readings: Readings) -> int:
     """Examples that a worker has learned from."""
     return readings.total("afresh_stage_records_total", stage="learn")
+
+
+def written(made: Deployment) -> int:
+    """Records of all changelogs."""
+    return sum(len(made.records(getattr(made.topics, table))) for table in TABLES)
+
+
+def recovered(page: Page) -> int:
+    """Records of changelogs that a worker has read into its tables."""
+    return page.read().total("afresh_recovered_records_total")
+
+
+def told_to_stop(process: ServerProcess, seconds: float = 30.0) -> int:
+    """Send SIGTERM and return the exit status."""
+    running = process._process
+    assert running is not None
+    running.send_signal(signal.SIGTERM)
+    try:
+        return running.wait(seconds)
+    except subprocess.TimeoutExpired:
+        raise AssertionError("the worker does not end") from None
+
+
+def ended(process: ServerProcess) -> tuple[int | None, str]:
+    """Wait for a process to end by itself; its exit status, and the last line of its log."""
+    wait(lambda: process.pid is None, "the worker to end", 60.0)
+    return process.status, process.log.read_text().splitlines()[-1]

@@ -6,14 +6,13 @@ import resource
 from collections.abc import Iterator
 from pathlib import Path
 
-import msgspec
 import pytest
 
 from deploy.demo.workers import COMMAND
 from deploy.ledger import audit
 from deploy.servers.process import ServerProcess, free_ports
 from streams.settings import Settings
-from tests.kafka.deployment import Deployment, deployment, wait
+from tests.kafka.deployment import Deployment, deployment, ended
 
 ROOM = 300_000
 """Largest file, in bytes: more than a log takes up here, and less than the rows of the load."""
@@ -31,14 +30,6 @@ def on_disk(settings: Settings, tmp_path: Path) -> Iterator[Deployment]:
         yield made
 
 
-def load(made: Deployment, count: int) -> None:
-    for number in range(count):
-        user = f"u{number % 300}"
-        value = msgspec.json.encode(made.next_event(user, f"i{number % 97}"))
-        made.producer.send(made.topics.events.name, value, f"web:{user}".encode())
-    made.producer.flush()
-
-
 def fill_disk(process: ServerProcess) -> None:
     """Let no file of a process grow any more; the limit on a file's size stands for the disk's."""
     assert process.pid is not None
@@ -51,10 +42,9 @@ def test_rows_that_find_no_space_end_the_worker_in_a_sentence_and_are_counted_on
     process = on_disk.process()
     with on_disk.running(process):
         fill_disk(process)
-        load(on_disk, 6000)
-        wait(lambda: process.pid is None, "the worker to end", 60.0)
-        assert process.status == 2
-        said = process.log.read_text().splitlines()[-1]
+        on_disk.load(6000)
+        status, said = ended(process)
+        assert status == 2
         assert str(on_disk.data_dir(process)) in said
         assert "free some space or mend the disk, or set AFRESH_DATA_DIR, and start again" in said
         process.start()
@@ -69,7 +59,7 @@ def test_a_worker_whose_log_finds_no_space_works_as_ever(made: Deployment) -> No
     command = ["sh", "-c", 'exec "$@" >/dev/full 2>&1', "sh", *COMMAND, "worker"]
     process = ServerProcess("afresh worker", command, port=port, folder=made.folder)
     with made.running(process):
-        load(made, 600)
+        made.load(600)
         report = audit(made.settings, wait_seconds=60.0)
         assert report.differences == []
         assert report.events.once == 600

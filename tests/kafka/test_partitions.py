@@ -8,16 +8,16 @@ from typing import Any
 
 import msgspec
 import pytest
-from kafka import KafkaAdminClient, KafkaConsumer, KafkaProducer, TopicPartition
+from kafka import KafkaAdminClient, KafkaConsumer, KafkaProducer
 
+from deploy.clients import places
 from deploy.ledger import audit
 from deploy.replay import replay
-from deploy.servers.process import ServerProcess
 from streams.connections import kafka_options
 from streams.errors import AfreshError
 from streams.settings import Settings
 from streams.topics import Topic
-from tests.kafka.deployment import NOW_MS, Deployment, deployment, wait
+from tests.kafka.deployment import NOW_MS, Deployment, deployment, ended, wait
 
 NOTICED = "Somebody has added partitions to a topic while workers ran, and AFRESH_PARTITIONS is 2"
 
@@ -40,21 +40,14 @@ def everything(made: Deployment) -> dict[str, Any]:
     """Where every topic ends, what the group has committed, and what stands in Redis."""
     admin, consumer = (client(**kafka_options(made.settings)) for client in (KafkaAdminClient, KafkaConsumer))
     try:
-        places = [TopicPartition(t.name, p) for t in made.topics.all() for p in range(t.partitions)]
         return {
-            "ends": consumer.end_offsets(places),
+            "ends": consumer.end_offsets(places(*made.topics.all())),
             "committed": admin.list_group_offsets(made.settings.namespace),
             "lists": {key: made.redis.get(key) for key in made.redis.keys(f"{made.settings.namespace}:*")},
         }
     finally:
         consumer.close()
         admin.close()
-
-
-def ended(process: ServerProcess) -> tuple[int | None, str]:
-    """Wait for a process to end by itself; its exit status, and the last line of its log."""
-    wait(lambda: process.pid is None, "the worker to end", 60.0)
-    return process.status, process.log.read_text().splitlines()[-1]
 
 
 def test_a_worker_is_refused_where_the_source_has_got_a_partition_and_nothing_is_touched(

@@ -6,16 +6,14 @@ import signal
 from collections.abc import Iterator
 from pathlib import Path
 
-import msgspec
 import pytest
 
 from deploy.demo.scrape import Page
 from deploy.servers.process import ServerProcess
 from state.rocks import RocksStore
 from streams.settings import Settings
-from tests.kafka.deployment import Deployment, deployment, wait
+from tests.kafka.deployment import TABLES, Deployment, deployment, recovered, wait, written
 
-TABLES = ["received", "users", "behaviour", "content"]
 USERS = 40
 
 
@@ -25,24 +23,9 @@ def made(settings: Settings, tmp_path: Path) -> Iterator[Deployment]:
         yield each
 
 
-def send(made: Deployment, count: int) -> None:
-    for number in range(count):
-        event = made.next_event(f"u{number % USERS}", f"i{number % 23}")
-        made.producer.send(made.topics.events.name, msgspec.json.encode(event), b"web:u%d" % (number % USERS))
-    made.producer.flush()
-
-
-def written(made: Deployment) -> int:
-    return sum(len(made.records(getattr(made.topics, table))) for table in TABLES)
-
-
 def learned(*pages: Page) -> int:
     """Events that went all the way, in the workers of these pages."""
     return sum(page.read().total("afresh_stage_records_total", stage="learn") for page in pages)
-
-
-def recovered(page: Page) -> int:
-    return page.read().total("afresh_recovered_records_total")
 
 
 def claims(made: Deployment) -> int:
@@ -88,7 +71,7 @@ def test_after_a_kill_only_the_tail_is_read_and_the_rows_are_those_of_the_change
     process = made.process()
     with made.running(process) as page:
         made.item("i1", text="a film")
-        send(made, 2000)
+        made.load(2000, USERS, 23)
         wait(lambda: learned(page) >= 2000, "all events to be learned from", 60.0)
         assert recovered(page) == claims(made)
         process.kill()
@@ -97,7 +80,7 @@ def test_after_a_kill_only_the_tail_is_read_and_the_rows_are_those_of_the_change
         page = made.ready(process)
         # What Kafka had taken when the process was killed, and the disk had not: a batch of each table's partitions.
         assert recovered(page) < before / 10
-        send(made, 500)
+        made.load(500, USERS, 23)
         wait(lambda: learned(page) >= 500, "what came later to be learned from", 60.0)
         stop(process)
     assert of_files(made, process) == of_changelogs(made)
@@ -106,7 +89,7 @@ def test_after_a_kill_only_the_tail_is_read_and_the_rows_are_those_of_the_change
 def test_files_that_are_damaged_are_rebuilt_from_the_changelogs(made: Deployment) -> None:
     process = made.process()
     with made.running(process) as page:
-        send(made, 1000)
+        made.load(1000, USERS, 23)
         wait(lambda: learned(page) >= 1000, "all events to be learned from", 60.0)
         process.kill()
         (file,) = made.data_dir(process).glob("*/rows/CURRENT")
@@ -125,12 +108,12 @@ def test_a_partition_that_moved_away_and_comes_back_is_read_from_where_its_files
 ) -> None:
     first, second = made.process(), made.process()
     with made.running(first) as page:
-        send(made, 1000)
+        made.load(1000, USERS, 23)
         wait(lambda: learned(page) >= 1000, "all events to be learned from", 60.0)
         with made.running(second) as other:
             wait(lambda: page.ready() and other.ready(), "both to be ready")
             before = recovered(page)
-            send(made, 600)
+            made.load(600, USERS, 23)
             wait(lambda: learned(page, other) >= 1600, "what came later to be learned from", 60.0)
             elsewhere = written(made)
             second.kill()

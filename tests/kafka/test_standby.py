@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-import msgspec
 import pytest
 
 from deploy.demo.scrape import Page
@@ -13,10 +12,9 @@ from deploy.demo.workers import environment
 from deploy.ledger import audit
 from deploy.servers.process import ServerProcess
 from streams.settings import Settings
-from tests.kafka.deployment import Deployment, accepted, deployment, wait
+from tests.kafka.deployment import TABLES, Deployment, accepted, deployment, recovered, wait, written
 
 USERS, ITEMS = 300, 97
-TABLES = ["received", "users", "behaviour", "content"]
 SETTLE_SECONDS = 120.0
 
 
@@ -27,34 +25,19 @@ def made(settings: Settings, tmp_path: Path) -> Iterator[Deployment]:
         yield each
 
 
-def send(made: Deployment, count: int) -> None:
-    for number in range(count):
-        value = msgspec.json.encode(made.next_event(f"u{number % USERS}", f"i{number % ITEMS}"))
-        made.producer.send(made.topics.events.name, value, b"web:u%d" % (number % USERS))
-    made.producer.flush()
-
-
 def users_held(page: Page) -> int:
     """Rows of users that a worker holds, its own and copies."""
     return page.read().total("afresh_rows", table="users")
 
 
-def recovered(page: Page) -> int:
-    return page.read().total("afresh_recovered_records_total")
-
-
-def written(made: Deployment) -> int:
-    return sum(len(made.records(getattr(made.topics, table))) for table in TABLES)
-
-
 def take_over(made: Deployment, process: ServerProcess, heir: Page) -> None:
     """Kill a worker at work; the other must go on alone."""
     before = accepted(heir)
-    send(made, 1500)
+    made.load(1500)
     wait(lambda: accepted(heir) > before, "the workers to be at work")
     rebalances = heir.read().total("afresh_rebalances_total")
     process.kill()
-    send(made, 1500)
+    made.load(1500)
     wait(lambda: heir.read().total("afresh_rebalances_total") > rebalances, "the partitions to move", 60.0)
     wait(heir.ready, "the heir to be ready", 60.0)
 
@@ -65,7 +48,7 @@ def test_whoever_holds_copies_takes_over_and_every_event_is_counted_once(made: D
         page = made.ready(first)
         for number in range(ITEMS):
             made.item(f"i{number}")
-        send(made, 3000)
+        made.load(3000)
         wait(
             lambda: users_held(page) == users_held(other) == USERS, "both to hold the rows of all users", 60.0
         )
@@ -83,7 +66,7 @@ def test_whoever_holds_copies_takes_over_and_every_event_is_counted_once(made: D
 def test_who_takes_over_reads_only_what_its_copies_do_not_have(made: Deployment) -> None:
     first, second = made.process(), made.process()
     with made.running(first), made.running(second) as other:
-        send(made, 3000)
+        made.load(3000)
         wait(lambda: users_held(other) == USERS, "the second to hold the rows of all users", 60.0)
         assert audit(made.settings, wait_seconds=SETTLE_SECONDS).differences == []
         # All that the first has ever written is with the second: its own partitions and the copies.

@@ -2,47 +2,24 @@
 
 from __future__ import annotations
 
-import signal
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
-import msgspec
 import pytest
 from kafka import KafkaAdminClient
 
 from deploy.demo.scrape import Page
 from deploy.servers import Server
-from deploy.servers.process import ServerProcess
 from streams.connections import kafka_options
 from streams.settings import Settings
 from tests.conftest import settings_for
-from tests.kafka.deployment import Deployment, accepted, deployment, wait
+from tests.kafka.deployment import Deployment, accepted, deployment, told_to_stop, wait
 
 LONG_SESSION_SECONDS = 40.0
 """Longer than any wait here: a partition that moves has not waited for the session to end."""
 
 
 UNFINISHED = "Runs under way did not finish within 5 s"
-
-
-def told_to_stop(process: ServerProcess) -> int:
-    """Send SIGTERM and return the exit status."""
-    running = process._process
-    assert running is not None
-    running.send_signal(signal.SIGTERM)
-    try:
-        return running.wait(30)
-    except subprocess.TimeoutExpired:
-        raise AssertionError("the worker does not end") from None
-
-
-def load(made: Deployment, count: int) -> None:
-    """Send events of 300 users, all at once."""
-    for number in range(count):
-        value = msgspec.json.encode(made.next_event(f"u{number % 300}", f"i{number % 97}"))
-        made.producer.send(made.topics.events.name, value, b"web:u%d" % (number % 300))
-    made.producer.flush()
 
 
 def revisions(made: Deployment) -> list[int]:
@@ -76,7 +53,7 @@ def made(settings: Settings, tmp_path: Path) -> Iterator[Deployment]:
 def test_after_an_orderly_stop_under_load_nothing_is_repeated_and_nothing_lost(made: Deployment) -> None:
     process = made.process()
     with made.running(process) as page:
-        load(made, 6000)
+        made.load(6000)
         wait(lambda: accepted(page) > 0, "the worker to be at work")
         assert told_to_stop(process) == 0
         assert members(made.settings) == []
@@ -93,7 +70,7 @@ def test_partitions_of_a_worker_that_stops_move_at_once(made: Deployment) -> Non
     with made.running(first) as page, made.running(second) as other:
         wait(lambda: page.ready() and other.ready(), "both workers to be ready")
         assert len(members(made.settings)) == 2
-        load(made, 6000)
+        made.load(6000)
         wait(lambda: accepted(page) > 0 and accepted(other) > 0, "both workers to be at work")
         assert told_to_stop(second) == 0
         # Nobody is a member for a moment while the group deals out anew; a session lasts 40 s.
@@ -132,7 +109,7 @@ def test_a_worker_ends_and_says_so_while_kafka_is_down(
     with deployment(settings_for(own_kafka, redis_server, tmp_path), tmp_path) as made:
         process = made.process()
         with made.running(process) as page:
-            load(made, 6000)
+            made.load(6000)
             wait(lambda: accepted(page) > 0, "the worker to be at work")
             own_kafka.kill()
             # 1 where the clients did not let go of a broker that is gone in time.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import signal
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -17,7 +16,7 @@ from state.marks import OWN_KEYS, PARTITION_ROW_KEY
 from state.versions import ADVICE
 from streams.errors import AfreshError
 from streams.settings import Settings
-from tests.kafka.deployment import Deployment, deployment, learned, wait
+from tests.kafka.deployment import Deployment, deployment, ended, learned, told_to_stop, wait
 
 
 def packed_by_msgpack(row: bytes) -> bytes:
@@ -54,20 +53,13 @@ def write(made: Deployment, table: str, key: bytes, row: bytes) -> None:
     made.producer.send(getattr(made.topics, table).name, row, key, partition=0).get(timeout=20)
 
 
-def end(process: ServerProcess) -> None:
-    running = process._process
-    assert running is not None
-    running.send_signal(signal.SIGTERM)
-    assert running.wait(20) == 0
-
-
 def refused(process: ServerProcess) -> str:
     """Start a process that is to end by itself; what it says last."""
     with suppress(AfreshError):
         process.start()
-    wait(lambda: process.pid is None, "the worker to end", 60.0)
-    assert process.status == 2
-    return process.log.read_text().splitlines()[-1]
+    status, said = ended(process)
+    assert status == 2
+    return said
 
 
 def test_rows_of_a_newer_program_are_refused_in_a_sentence_and_stay_as_they_are(made: Deployment) -> None:
@@ -77,7 +69,7 @@ def test_rows_of_a_newer_program_are_refused_in_a_sentence_and_stay_as_they_are(
         made.answer("ann", made.event("ann", "i1"))
         wait(lambda: learned(page.read()) == 1, "the example to be learned from")
         wait(lambda: newest(made, "content"), "the item to be kept")
-        end(process)
+        assert told_to_stop(process, 20.0) == 0
         for table, own, newer, name in PLANTED:
             rows = newest(made, table)
             key = PARTITION_ROW_KEY if own else next(key for key in rows if key not in OWN_KEYS)

@@ -1,0 +1,21 @@
+"""Worker processes of a deployment that is measured."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from pathlib import Path
+
+from deploy.demo.workers import COMMAND, Worker, environment, variables
+from deploy.servers.process import ServerProcess, free_ports, running
+from streams.settings import Settings
+
+
+def start_worker(settings: Settings, folder: Path, stack: ExitStack) -> tuple[ServerProcess, Worker]:
+    """Start a worker whose files lie in a folder that is new; it ends with the stack."""
+    (port,) = free_ports(1)
+    folder.mkdir(parents=True)
+    own = settings.model_copy(update={"metrics_port": port, "data_dir": folder})
+    process = ServerProcess(f"worker ({folder.name})", [*COMMAND, "worker"], port=port, folder=folder)
+    stack.enter_context(environment(variables(own)))
+    stack.enter_context(running(process))
+    return process, Worker(process)
