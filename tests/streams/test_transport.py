@@ -389,6 +389,20 @@ def test_a_partition_that_a_rebalance_has_just_taken_away_has_no_highwater(gone:
     assert (consumer.highwater(ONE), consumer.highwater(TWO)) == (7, 0)
 
 
+@pytest.mark.parametrize("unknown", [AssertionError(), AttributeError("highwater")])
+def test_a_partition_that_a_rebalance_has_just_given_or_taken_is_not_looked_at(unknown: Exception) -> None:
+    looked: list[TP] = []
+
+    def look(now: float, tp: TP) -> None:
+        looked.append(tp)
+        raise unknown
+
+    consumer = bare_consumer()
+    consumer._thread.verify_event_path = look
+    consumer.verify_event_path(1.0, ONE)
+    assert looked == [ONE]
+
+
 def test_nothing_is_assigned_before_the_thread_that_fetches_has_started() -> None:
     consumer = bare_consumer()
     consumer._thread = RunConsumerThread.__new__(RunConsumerThread)
