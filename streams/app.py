@@ -131,7 +131,9 @@ class App(faust.App):
 
     def assigned(self) -> set[TP]:
         """Partitions that are ours; none while the consumer has not started."""
-        return set(self.consumer.assignment())
+        # Faust makes its consumer when somebody first asks for it. The thread of the page asks while the app starts:
+        # each made one, and the app waited for ever for the one that was not started.
+        return set(self._consumer.assignment()) if self._consumer else set()
 
     def _end_soon(self) -> None:
         timer = threading.Timer(STOP_SECONDS, self._end)

@@ -42,16 +42,12 @@ class RunConsumerThread(driver.AIOKafkaConsumerThread):
     heartbeat_answered: float = float("-inf")
     """When the group last took us for a member, by the monotonic clock."""
 
-    client_started = False
-    """Whether there is a client that can subscribe."""
-
     async def on_start(self) -> None:
         """Start the client, with its waits shortened."""
         await super().on_start()
         consumer = self._ensure_consumer()
         consumer._fetcher._prefetch_backoff = PREFETCH_BACKOFF_SECONDS
         self._note_heartbeats(consumer._coordinator)
-        self.client_started = True
 
     def _note_heartbeats(self, coordinator: Any) -> None:
         heartbeat = coordinator._do_heartbeat
@@ -124,12 +120,6 @@ class RunConsumer(driver.Consumer):
 
     def _new_consumer_thread(self) -> RunConsumerThread:
         return RunConsumerThread(self, loop=self.loop, beacon=self.beacon)
-
-    async def subscribe(self, topics: Iterable[str]) -> None:
-        """Subscribe once the thread that fetches has started: on a busy machine agents are up first; Faust raises."""
-        while not self._thread.client_started:  # noqa: ASYNC110 - a thread sets it
-            await asyncio.sleep(POLL_SECONDS)
-        await super().subscribe(topics)
 
     async def getmany(self, timeout: float) -> AsyncIterator[tuple[TP, Message]]:
         """Yield the runs fetched, remembering those whose offsets are to be committed."""

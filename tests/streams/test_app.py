@@ -60,6 +60,15 @@ def test_a_source_gives_bytes_of_all_its_topics(tmp_path: Path) -> None:
     assert (channel.key_serializer, channel.value_serializer) == ("raw", "raw")
 
 
+async def test_asking_what_is_assigned_makes_no_second_consumer(tmp_path: Path) -> None:
+    app = create_app(settings_in(tmp_path), "test")
+    assert app.assigned() == set()
+    assert app._consumer is None
+    consumer = app.consumer
+    assert app.assigned() == set()
+    assert app.consumer is consumer
+
+
 async def test_an_app_that_stops_fetches_no_more_and_waits_for_runs_under_way(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

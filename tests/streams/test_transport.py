@@ -1,7 +1,6 @@
 import asyncio
 import time
 from collections import defaultdict, deque
-from collections.abc import Iterable
 from types import SimpleNamespace
 from typing import Any
 
@@ -408,22 +407,3 @@ def test_nothing_is_assigned_before_the_thread_that_fetches_has_started() -> Non
     consumer._thread = RunConsumerThread.__new__(RunConsumerThread)
     consumer._thread._consumer = None
     assert consumer.assignment() == set()
-
-
-async def test_topics_are_subscribed_to_once_the_thread_that_fetches_has_started(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    subscribed: list[str] = []
-
-    async def subscribe(_: object, topics: Iterable[str]) -> None:
-        subscribed.extend(topics)
-
-    monkeypatch.setattr(ThreadDelegateConsumer, "subscribe", subscribe)
-    consumer = bare_consumer()
-    consumer._thread.client_started = False
-    subscribing = asyncio.create_task(consumer.subscribe(["events"]))
-    await asyncio.sleep(2 * POLL_SECONDS)
-    assert subscribed == []
-    consumer._thread.client_started = True
-    await subscribing
-    assert subscribed == ["events"]
