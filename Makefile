@@ -4,6 +4,8 @@
 PYTHON ?= python3
 EXTRAS ?= local,dev
 ARGS ?=
+# Most tests wait for servers. Each process starts servers of its own: more than two only crowd the machine.
+TEST_PROCESSES ?= 2
 
 .PHONY: help run test bench bench-recovery bench-scale chaos venv clean
 
@@ -26,7 +28,7 @@ test: .venv/installed
 	.venv/bin/ruff check .
 	.venv/bin/ruff format --check .
 	.venv/bin/python -m mypy
-	.venv/bin/python -m pytest $(ARGS)
+	.venv/bin/python -m pytest --numprocesses $(TEST_PROCESSES) --dist loadfile --no-loadscope-reorder $(ARGS)
 
 bench: .venv/installed
 	@exec .venv/bin/python -m tests.benchmarks.bench $(ARGS)
