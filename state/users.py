@@ -22,8 +22,11 @@ OLDEST_USER_ROW_VERSION = 2
 HISTORY = scorers.HISTORY
 """Items remembered in order, newest first."""
 
-RECENT_EVENTS = 32
-"""Event ids remembered, so that an event that a producer sends twice under two offsets counts once."""
+RECENT_EVENTS = 24
+"""Event ids remembered, so that an event that a producer sends twice under two offsets counts once.
+
+Earlier programs remembered 32 in rows of the same version: neither misreads the other's.
+"""
 
 SEEN_LIMIT = 4096
 """Items taken before the history, or refused, that are remembered, the newest first."""
@@ -231,7 +234,10 @@ def unpack(packed: bytes | None) -> UserRow:
     """
     if packed is None:
         return UserRow()
-    return unpack_known(_decoder, packed, "A user's row", USER_ROW_VERSION, OLDEST_USER_ROW_VERSION)
+    row = unpack_known(_decoder, packed, "A user's row", USER_ROW_VERSION, OLDEST_USER_ROW_VERSION)
+    # An earlier program's longer memory would drop what a recomputation from the topic counts.
+    row.events = row.events[: RECENT_EVENTS * _KEY_BYTES]
+    return row
 
 
 def packed_key(name: str) -> bytes:

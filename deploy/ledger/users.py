@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from deploy.ledger.comparing import UNREADABLE, compare, struct_fields
 from deploy.ledger.events import Account, Place, digest, told
@@ -92,6 +92,14 @@ def _due(example: Example, user: str) -> DueExample:
     return DueExample(digest(encode(example)), user, example.item)
 
 
+def _fields(packed: bytes) -> dict[str, Any]:
+    return struct_fields(users.unpack(packed))
+
+
+def _anew(packed: bytes) -> bytes:
+    return users.pack(users.unpack(packed))
+
+
 def check_users(logs: Logs, topics: Topics, account: Account, report: Report) -> Users:
     """Recompute the users' rows and compare them with their changelog."""
     made = Users()
@@ -103,7 +111,7 @@ def check_users(logs: Logs, topics: Topics, account: Account, report: Report) ->
         made.counts[partition] = folding.count
         found = made.found[partition] = newest(logs.records(topics.users, partition))
         due = {user.encode(): users.pack(row) for user, row in folding.rows.items()}
-        compare(report, TABLE, "user", due, found, lambda row: struct_fields(users.unpack(row)))
+        compare(report, TABLE, "user", due, found, _fields, _anew)
         for user in folding.rows:
             if partition_of(user.encode(), topics.interactions.partitions) != partition:
                 report.differ(

@@ -170,8 +170,8 @@ def newest(made: Deployment, topic: Topic, key: bytes) -> bytes:
 
 
 def doubled_event(made: Deployment) -> None:
-    """An interaction once more under another offset of its source."""
-    record = next(each for each in made.records(made.topics.interactions) if each.partition == 0)
+    """The newest interaction of its user once more, under another offset of its source."""
+    record = [each for each in made.records(made.topics.interactions) if each.partition == 0][-1]
     interaction = interaction_decoder.decode(record.value)
     doubled = msgspec.structs.replace(interaction, offset=100_000)
     append(made, made.topics.interactions, 0, record.key, encode(doubled))

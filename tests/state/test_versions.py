@@ -13,7 +13,7 @@ from state.received import ReceivedWindow
 from state.records import Interaction
 from state.rows import MemoryRows
 from state.tables import Change
-from state.users import UserRow, packed_key
+from state.users import RECENT_EVENTS, UserRow, packed_key
 from state.versions import RowVersionError, unpack_known
 
 USER = bytes.fromhex(
@@ -21,6 +21,13 @@ USER = bytes.fromhex(
     "3ad4fb586691efea503b02247e1fa07203fd72379fc502c400c4048ba8fe7d81a566696c6d7303"
 )
 """A user who viewed i1, liked i2 and disliked i3, before rows knew what was taught within the hour."""
+
+USER_32 = (
+    bytes.fromhex("9f02cf0000018bcfe5680020a3653331cf0000018bcfe56800c4083e64f81f441b5c4ec40400f15365c50100")
+    + b"".join(number.to_bytes(8, "little") for number in range(32, 0, -1))
+    + bytes.fromhex("01c400c40081a566696c6d7320ce0007349e01c4047538234d")
+)
+"""A user who viewed i1 and bought i2, when rows remembered 32 events: those of the keys 32 to 1."""
 
 CONTENT = bytes.fromhex(
     "9a01a566696c6d73a5416c69656ea641206372657782a479656172cd07bba667656e72657391a6486f72726f72c3cfeaf06c6480b2cd11c4"
@@ -54,6 +61,14 @@ def test_a_users_row_of_an_earlier_program_is_read_and_goes_on() -> None:
     example = users.fold(row, later, 0, 3)
     assert example is not None
     assert example.history == packed_key("i2") + packed_key("i1")
+    assert users.unpack(users.pack(row)) == row
+
+
+def test_of_a_users_row_that_remembers_more_events_the_newest_count() -> None:
+    row = users.unpack(USER_32)
+    known = [number for number in range(1, 33) if row.knows(number.to_bytes(8, "little"))]
+    assert known == [*range(33 - RECENT_EVENTS, 33)]
+    assert (row.revision, row.items, row.bought) == (32, packed_key("i1"), packed_key("i2")[:4])
     assert users.unpack(users.pack(row)) == row
 
 
