@@ -69,7 +69,9 @@ class Texts:
         if missing:
             with _explained():
                 encoder = Encoder.load(self.name, batch=self._batch)
-            known |= self._encode(encoder, missing, wanted, say)
+            made = self._encode(encoder, missing, wanted, say)
+            # Read again: another evaluation may have kept texts of its own meanwhile.
+            known = _read(file) | known | made
             _keep(file, known)
         return {key: known[key] for key in wanted}
 

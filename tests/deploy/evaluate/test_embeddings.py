@@ -45,6 +45,17 @@ def test_a_text_is_encoded_once_however_often_it_is_asked_for(encoder: type[Fake
     assert set(again) == {content_hash("bb"), content_hash("ccc")}
 
 
+def test_what_another_evaluation_kept_meanwhile_is_kept_too(encoder: type[FakeEncoder]) -> None:
+
+    def meanwhile(_done: int, _total: int) -> None:
+        Texts("mini", 8).vectors(["bb"])
+
+    Texts("mini", 8).vectors(["a"], meanwhile)
+    assert sorted(encoder.asked) == ["a", "bb"]
+    Texts("mini", 8).vectors(["a", "bb"])
+    assert sorted(encoder.asked) == ["a", "bb"]
+
+
 def test_another_encoder_has_a_memory_of_its_own(encoder: type[FakeEncoder]) -> None:
     Texts("mini", 8).vectors(["a"])
     Texts("maxi", 8).vectors(["a"])
