@@ -12,7 +12,6 @@ from state.records import POSITIVE, Interaction
 from state.tables import CHANGE_BYTES, Change, RunTable
 from state.users import UserRow
 from streams import metrics
-from streams.lister import Marked
 from streams.messages import COMMAND_KEY, ROLL_BACK, command_decoder, encode, interaction_decoder
 from streams.recommend import Recommender
 from streams.runs import KafkaRecord, Run, Runner
@@ -56,12 +55,13 @@ class Profile:
         """Fold a run in, in parts whose rows fit into one record batch; the list-maker says when the run is done."""
         position = 0
         while position < len(run.records):
+            await self._recommender.wait_for_room()
             change = self._table.change(run.partition)
             part = Part(change, run.partition, self._recommender, self._settings, self._topics)
             position = part.fold(run.records, position)
             part.finish()
             await self._runner.write(run, part.outgoing, self._table, change)
-            self._recommender.mark(run.partition, change.stage, part.marked)
+            self._recommender.mark(run.partition, change.stage, part.received)
         await self._recommender.finish(run)
 
 
@@ -72,13 +72,12 @@ class Part:
         self, change: Change, partition: int, recommender: Recommender, settings: Settings, topics: Topics
     ) -> None:
         self.outgoing = Outgoing(settings.partitions)
-        self.marked: dict[str, Marked] = {}
+        self.received: dict[str, int] = {}
         self._change = change
         self._partition = partition
         self._topics = topics
         self._judge = recommender.judge(change.stage)
         self._rows: dict[str, UserRow] = {}
-        self._received: dict[str, int] = {}
         self._size = 0
 
     def fold(self, records: Sequence[KafkaRecord], position: int) -> int:
@@ -134,12 +133,10 @@ class Part:
             self.outgoing.add(self._topics.examples.name, interaction.item.encode(), encode(example))
         elif interaction.type in POSITIVE:
             metrics.NOT_LEARNED.inc()
-        self._received[interaction.user] = interaction.received
+        self.received[interaction.user] = interaction.received
 
     def finish(self) -> None:
         """Put the rows, and what the judge has learned, into the change."""
-        for user, received in self._received.items():
-            row = self._rows[user]
-            self._change.put(user.encode(), users.pack(row))
-            self.marked[user] = Marked(user, self._partition, row, received)
+        for user in self.received:
+            self._change.put(user.encode(), users.pack(self._rows[user]))
         self._change.stage = self._judge.finish()

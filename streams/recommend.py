@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from functools import partial
+from itertools import islice
 
 import numpy as np
 from redis.exceptions import RedisError
@@ -31,6 +32,9 @@ BATCH_USERS = 32
 
 RUNS_OPEN = 256
 """Runs whose lists are not pushed yet, at most: when Redis is slow, profile waits instead of piling up work."""
+
+USERS_MARKED = 20_000
+"""Users marked from which on profile takes nothing in: a few runs, too, can mark all users that a disk holds."""
 
 BACKLOG = 2000
 """Records waiting from which on the backlog comes first: a list made on the way would be old when it is read."""
@@ -95,7 +99,10 @@ class Recommender:
         self._served = ServedLists()
         self._fusion: dict[int, Fusion] = {}
         self._live = Live()
-        self._marked: dict[str, Marked] = {}
+        # Partition of each, and when Kafka took the newest event. Not the row, which may be large: the table has it.
+        self._marked: dict[str, tuple[int, int]] = {}
+        self._room_to_mark = asyncio.Event()
+        self._room_to_mark.set()
         self._users = users
         self._sweep = Sweep(users.names, judge.SERVED_LIMIT)
         self._weights_version: dict[int, int] = {}
@@ -110,11 +117,32 @@ class Recommender:
         """Judge for a run of a partition, from what the judge kept there."""
         return Judge(packed, self._served, self._catalogue.known, self._snapshot_minutes)
 
-    def mark(self, partition: int, packed: bytes, marked: Mapping[str, Marked]) -> None:
-        """Mark users for a new list, once their rows are safe; ``packed`` is what the judge kept."""
+    async def wait_for_room(self) -> None:
+        """Return once there is room to mark more users: before a part of a run, which may mark as many as it likes."""
+        await self._room_to_mark.wait()
+
+    def mark(self, partition: int, packed: bytes, received: Mapping[str, int]) -> None:
+        """Mark users for a new list, once their rows are safe.
+
+        Parameters
+        ----------
+        partition
+            Partition that owns the rows.
+        packed
+            What the judge kept there.
+        received
+            The users, and when Kafka took the newest event that their rows take in, in ms.
+        """
         self._learn_weights(partition, packed)
-        self._marked.update(marked)
+        self._marked |= {user: (partition, time_ms) for user, time_ms in received.items()}
+        self._note_room()
         self._wake.set()
+
+    def _note_room(self) -> None:
+        if len(self._marked) < USERS_MARKED:
+            self._room_to_mark.set()
+        else:
+            self._room_to_mark.clear()
 
     def _learn_weights(self, partition: int, packed: bytes) -> None:
         before = self._fusion.get(partition)
@@ -133,6 +161,8 @@ class Recommender:
 
     def forget(self, partitions: set[int]) -> None:
         """Keep only what belongs to these partitions."""
+        self._marked = {user: mark for user, mark in self._marked.items() if mark[0] in partitions}
+        self._note_room()
         self._fusion = {p: each for p, each in self._fusion.items() if p in partitions}
         self._live.forget(partitions)
         self._sweep.forget(partitions)
@@ -147,19 +177,39 @@ class Recommender:
 
     async def _work_off_backlog(self) -> None:
         deadline = time.monotonic() + PATIENCE_SECONDS
-        while self._waiting() > BACKLOG and time.monotonic() < deadline and not self._room.locked():  # noqa: ASYNC110
+        while self._waiting() > BACKLOG and time.monotonic() < deadline and not self._waited_for():  # noqa: ASYNC110
             await asyncio.sleep(BACKLOG_POLL_SECONDS)
+
+    def _waited_for(self) -> bool:
+        """Whether profile takes nothing in until lists are pushed."""
+        return self._room.locked() or not self._room_to_mark.is_set()
 
     async def turn(self) -> None:
         """Serve every user marked so far, then let go of the runs that waited for it."""
-        marked, self._marked = list(self._marked.values()), {}
         finishing, self._finishing = self._finishing, []
-        for start in range(0, len(marked), BATCH_USERS):
+        # Who is marked again keeps the place, and who is new comes last: so many from the front are all of now.
+        left = len(self._marked)
+        while left > 0:
             async with self._serving:
-                await self._serve(marked[start : start + BATCH_USERS])
+                await self._serve(self._take(min(left, BATCH_USERS)))
+            left -= BATCH_USERS
         for done in finishing:
             done()
             self._room.release()
+
+    def _take(self, count: int) -> list[Marked]:
+        """Take the users marked first, with their newest rows; they are marked no longer."""
+        taken = [(user, *self._marked.pop(user)) for user in list(islice(self._marked, count))]
+        self._note_room()
+        return self._as_of_now(taken)
+
+    def _as_of_now(self, users: Iterable[tuple[str, int, int]]) -> list[Marked]:
+        rows = [
+            (self._users.row(partition, user), user, partition, time_ms) for user, partition, time_ms in users
+        ]
+        return [
+            Marked(user, p, user_rows.unpack(packed), time_ms) for packed, user, p, time_ms in rows if packed
+        ]
 
     async def refresh_loop(self, age_seconds: float) -> None:
         """Make lists anew that are older than so many seconds and out of date, while nobody is marked."""
@@ -176,9 +226,9 @@ class Recommender:
             if self._marked or self._waiting() > BACKLOG:
                 return 0
             outdated = self._sweep.outdated(REFRESH_USERS, age_seconds, self._stamps())
-            marked = [self._as_of_now(user, partition) for user, partition in outdated.items()]
-            await self._serve([each for each in marked if each is not None], refreshed=True)
-            return len(marked)
+            marked = self._as_of_now((user, partition, 0) for user, partition in outdated.items())
+            await self._serve(marked, refreshed=True)
+            return len(outdated)
 
     def _stamps(self) -> dict[int, Stamp]:
         """What lists would be made from now, by partition."""
@@ -186,10 +236,6 @@ class Recommender:
         for partition in ours - self._fusion.keys():
             self._learn_weights(partition, self._users.stage(partition))
         return {each: (self._catalogue.version, self._weights_version[each]) for each in sorted(ours)}
-
-    def _as_of_now(self, user: str, partition: int) -> Marked | None:
-        packed = self._users.row(partition, user)
-        return Marked(user, partition, user_rows.unpack(packed), 0) if packed else None
 
     async def watch_loop(self) -> None:
         """Make all lists anew whenever Redis has lost what it held."""

@@ -22,7 +22,6 @@ from streams import process, worker
 from streams.app import create_app, source
 from streams.ingest import Ingest
 from streams.learn import Learn
-from streams.lister import Marked
 from streams.profile import Profile
 from streams.recommend import Recommender
 from streams.runs import Run, Runner
@@ -34,7 +33,7 @@ from streams.topics import Topics
 class NoLists(Recommender):
     """Lets go of a run at once: the lists are another stage."""
 
-    def mark(self, partition: int, packed: bytes, marked: Mapping[str, Marked]) -> None:
+    def mark(self, partition: int, packed: bytes, received: Mapping[str, int]) -> None:
         pass
 
     async def finish(self, run: Run) -> None:

@@ -15,7 +15,6 @@ from state.content import ContentRow
 from state.lists import PopularList, UserList
 from state.users import pack
 from streams import recommend
-from streams.lister import Marked
 from streams.recommend import (
     BACKLOG,
     BATCH_USERS,
@@ -98,13 +97,22 @@ def mark(recommender: Recommender, *names: str, revision: int = 1, partition: in
     row = user_row("i1", revision=revision)
     table: Any = recommender._users
     table.rows.setdefault(partition, {}).update(dict.fromkeys(names, pack(row)))
-    recommender.mark(partition, b"", {name: Marked(name, partition, row, 5) for name in names})
+    recommender.mark(partition, b"", dict.fromkeys(names, 5))
 
 
 async def finished(recommender: Recommender) -> FakeEvent:
     run, event = run_of()
     await recommender.finish(run)
     return event
+
+
+USERS = BATCH_USERS + 8
+
+
+@pytest.fixture
+def few_marked(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Room for a few users only."""
+    monkeypatch.setattr(recommend, "USERS_MARKED", USERS)
 
 
 async def let_others_run() -> None:
@@ -213,6 +221,46 @@ async def test_when_redis_is_slow_the_runs_wait_instead_of_piling_up(
     assert last.acks == 1
 
 
+async def test_when_redis_is_slow_no_more_users_are_marked_than_there_is_room_for(
+    recommender: Recommender, store: FakeStore, few_marked: None
+) -> None:
+    store.up.clear()
+    mark(recommender, *(f"u{number}" for number in range(USERS + BATCH_USERS)))
+    one_more = asyncio.create_task(recommender.wait_for_room())
+    turning = asyncio.create_task(recommender.turn())
+    await let_others_run()
+    assert not one_more.done(), "a run that marks more users than there is room for lets the next one wait"
+    store.up.set()
+    await turning
+    await one_more
+    assert sum(map(len, store.pushes)) == USERS + BATCH_USERS
+
+
+async def test_users_whose_partition_moved_away_make_room(recommender: Recommender, few_marked: None) -> None:
+    mark(recommender, *(f"u{number}" for number in range(USERS)), partition=1)
+    waiting = asyncio.create_task(recommender.wait_for_room())
+    await let_others_run()
+    assert not waiting.done()
+    recommender.forget({0})
+    await waiting
+
+
+async def test_a_user_who_is_marked_during_a_turn_comes_after_those_of_the_turn(
+    recommender: Recommender, store: FakeStore
+) -> None:
+    store.up.clear()
+    mark(recommender, *(f"u{number}" for number in range(BATCH_USERS + 1)))
+    turning = asyncio.create_task(recommender.turn())
+    await let_others_run()
+    mark(recommender, "u0", "new", f"u{BATCH_USERS}", revision=2)
+    store.up.set()
+    await turning
+    made = [(each.user, each.revision) for lists in store.pushes for each in lists]
+    assert made[BATCH_USERS:] == [(f"u{BATCH_USERS}", 2)]
+    await recommender.turn()
+    assert [(each.user, each.revision) for each in store.pushes[-1]] == [("u0", 2), ("new", 2)]
+
+
 async def test_the_loop_serves_whoever_is_marked(recommender: Recommender, store: FakeStore) -> None:
     looping = asyncio.create_task(recommender.loop())
     for revision in (1, 2):
@@ -292,6 +340,19 @@ async def test_lists_do_not_wait_for_a_backlog_that_waits_for_them(
     await let_others_run()
     assert len(store.pushes) == 1
     assert [event.acks for event in events] == [1, 1]
+    looping.cancel()
+
+
+async def test_lists_do_not_wait_for_a_backlog_that_waits_for_room(
+    behind: Recommender, store: FakeStore, few_marked: None
+) -> None:
+    looping = asyncio.create_task(behind.loop())
+    mark(behind, *(f"u{number}" for number in range(USERS - 1)))
+    await let_others_run()
+    assert store.pushes == []
+    mark(behind, "the last")
+    await let_others_run()
+    assert sum(map(len, store.pushes)) == USERS
     looping.cancel()
 
 
