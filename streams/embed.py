@@ -17,6 +17,7 @@ from models.encoder import Encoder
 from streams import metrics
 from streams.app import create_app, source
 from streams.errors import AfreshError
+from streams.lag import Lag
 from streams.messages import Embedding, TextRequest, encode, text_request_decoder
 from streams.runs import Run, Runner
 from streams.sender import Outgoing, Sender
@@ -49,6 +50,7 @@ class Embed:
         # Runs of several partitions overlap, but the encoder takes one batch at a time.
         self._encoding = asyncio.Lock()
         self.app.agent(source(self.app, self._topics.texts), name="embed", concurrency=1)(self.agent)
+        self.app.task(Lag(self.app).run)
 
     async def agent(self, stream: faust.StreamT[object]) -> None:
         """Take in runs for ever."""

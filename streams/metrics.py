@@ -38,8 +38,10 @@ SEND_RETRIES = Counter("afresh_send_retries", "Batches that Kafka did not take a
 EVENT_TO_REDIS = Histogram(
     "afresh_event_to_redis_seconds", "From Kafka's taking an event to the list in Redis.", buckets=SECONDS
 )
-LAG_RECORDS = Gauge("afresh_lag_records", "Records waiting, over this worker's partitions.", ["topic"])
-LAG_SECONDS = Gauge("afresh_lag_seconds", "Age of the record taken in last, while others wait.", ["topic"])
+LAG_RECORDS = Gauge(
+    "afresh_lag_records", "Records of this process's partitions that it has not done with.", ["topic"]
+)
+LAG_SECONDS = Gauge("afresh_lag_seconds", "Age of the oldest of these records.", ["topic"])
 ROWS = Gauge("afresh_rows", "Rows held by this worker.", ["table"])
 LISTS = Counter("afresh_lists", "Lists made, by what Redis did with them.", ["outcome"])
 REDIS_RETRIES = Counter("afresh_redis_retries", "Writes that Redis did not take at once.")

@@ -23,7 +23,6 @@ from collections.abc import Awaitable, Callable, Collection, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias, cast
 
-import faust
 from aiokafka.structs import ConsumerRecord
 from faust.types import TP, EventT
 from faust.types.tuples import Message
@@ -103,7 +102,7 @@ class Runner:
         self._stage = stage
         self._seconds = metrics.STAGE_SECONDS.labels(stage)
         self._records = metrics.STAGE_RECORDS.labels(stage)
-        self._lag = LagGauges(app)
+        self._behind: dict[TP, int] = {}
 
     async def drive(self, stream: Any, process: Callable[[Run], Awaitable[None]]) -> None:
         """Hand every run of a stream to ``process``, which calls ``run.done()`` or has it called.
@@ -167,7 +166,7 @@ class Runner:
             self._records.inc(len(run.records))
             if run.partition in self._repeated:
                 metrics.RUNS_REPEATED.labels(self._stage).inc()
-            self._lag.note(run)
+            self._note_waiting(run)
         except RunDroppedError:
             metrics.RUNS_DROPPED.labels(self._stage).inc()
             logger.info("%s drops a run of %s-%d: its partition moved", self._stage, run.topic, run.partition)
@@ -192,7 +191,13 @@ class Runner:
 
     def waiting(self) -> int:
         """Records that wait behind the last runs."""
-        return self._lag.waiting()
+        ours = self._app.assigned()
+        return sum(records for tp, records in self._behind.items() if tp in ours)
+
+    def _note_waiting(self, run: Run) -> None:
+        tp = TP(*run.event.message.tp)
+        highwater = cast(RunConsumer, self._app.consumer).highwater(tp)
+        self._behind[tp] = max(highwater - run.event.message.offset - 1, 0)
 
     async def write(self, run: Run, outgoing: Outgoing, table: RunTable, change: Change) -> None:
         """Steps 2 and 3: outgoing records, then the changed rows with their marks, each acknowledged.
@@ -252,27 +257,3 @@ async def _finished(tasks: Collection[asyncio.Task[None]], seconds: float) -> No
         task.cancel()
     # Whoever failed has ended the worker already.
     await asyncio.gather(*tasks, return_exceptions=True)
-
-
-class LagGauges:
-    """How far a worker is behind, by topic."""
-
-    def __init__(self, app: faust.App) -> None:
-        self._app = app
-        self._waiting: dict[TP, int] = {}
-
-    def note(self, run: Run) -> None:
-        """Note how much waits behind a run."""
-        message = run.event.message
-        consumer = self._app.consumer
-        highwater = consumer.highwater(message.tp) or 0
-        self._waiting[message.tp] = max(highwater - message.offset - 1, 0)
-        waiting = self.waiting(message.topic)
-        metrics.LAG_RECORDS.labels(message.topic).set(waiting)
-        age = time.time() - run.records[-1].timestamp / 1000.0 if waiting else 0.0
-        metrics.LAG_SECONDS.labels(message.topic).set(max(age, 0.0))
-
-    def waiting(self, topic: str | None = None) -> int:
-        """Records waiting, of one topic or of all."""
-        owned = self._app.consumer.assignment()
-        return sum(n for tp, n in self._waiting.items() if tp in owned and topic in (None, tp.topic))

@@ -14,7 +14,7 @@ import time
 from collections import defaultdict, deque
 from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
 from contextlib import suppress
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
 import aiokafka
 from aiokafka.structs import ConsumerRecord
@@ -103,6 +103,24 @@ def _as_run(records: list[ConsumerRecord[bytes, bytes]]) -> ConsumerRecord[None,
     )
 
 
+class Delivered(NamedTuple):
+    """A run handed over, until its offset is committed.
+
+    Attributes
+    ----------
+    message
+        The run; of its records it may have let go.
+    first
+        Offset of its first record.
+    taken_at
+        When Kafka took its first record, seconds since 1970.
+    """
+
+    message: Message
+    first: int
+    taken_at: float
+
+
 class RunConsumer(driver.Consumer):
     """The consumer: commits the last run of the unbroken row of acknowledged runs.
 
@@ -111,7 +129,7 @@ class RunConsumer(driver.Consumer):
     """
 
     _thread: RunConsumerThread
-    _delivered: defaultdict[TP, deque[Message]]
+    _delivered: defaultdict[TP, deque[Delivered]]
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         self._delivered = defaultdict(deque)
@@ -125,7 +143,8 @@ class RunConsumer(driver.Consumer):
         """Yield the runs fetched, remembering those whose offsets are to be committed."""
         async for tp, message in super().getmany(min(timeout, POLL_SECONDS)):
             if self.app.topics.acks_enabled_for(tp.topic):
-                self._delivered[tp].append(message)
+                first = cast("list[ConsumerRecord[bytes, bytes]]", message.value)[0]
+                self._delivered[tp].append(Delivered(message, first.offset, first.timestamp / 1000.0))
                 self.commit_ages.delivered(tp)
             yield tp, message
 
@@ -189,13 +208,13 @@ class RunConsumer(driver.Consumer):
 
     def _filter_tps_with_pending_acks(self, topics: Any = None) -> Iterator[TP]:
         wanted = (tp for tp in self._delivered if topics is None or tp in topics or tp.topic in topics)
-        return iter([tp for tp in wanted if self._delivered[tp] and self._delivered[tp][0].acked])
+        return iter([tp for tp in wanted if self._delivered[tp] and self._delivered[tp][0].message.acked])
 
     def _new_offset(self, tp: TP) -> int | None:
         offset = None
         delivered = self._delivered[tp]
-        while delivered and delivered[0].acked:
-            offset = delivered.popleft().offset + 1
+        while delivered and delivered[0].message.acked:
+            offset = delivered.popleft().message.offset + 1
         return offset
 
     async def _commit(self, offsets: Mapping[TP, int]) -> bool:
@@ -233,6 +252,33 @@ class RunConsumer(driver.Consumer):
             return super().highwater(tp) or 0
         except (AssertionError, AttributeError):
             return 0
+
+    async def ends(self, tps: Iterable[TP]) -> Mapping[TP, int]:
+        """Ask Kafka for the offset behind the last record of each partition; give up by cancelling.
+
+        Raises
+        ------
+        KafkaError
+            When Kafka refuses to say.
+        """
+        fetcher, tps = self._thread._ensure_consumer()._fetcher, list(tps)
+        # Not by the thread's queue: behind a broker that hangs, fetches from others would wait.
+        asked = asyncio.run_coroutine_threadsafe(fetcher.end_offsets(tps, None), self._thread.thread_loop)
+        return cast(Mapping[TP, int], await asyncio.wrap_future(asked))
+
+    def undone(self, tp: TP) -> tuple[int | None, float | None]:
+        """Offset of the first record that may not be committed yet, and when Kafka took it, seconds since 1970.
+
+        The time is None for a record that was not handed over yet, the offset for a partition that a rebalance has
+        just given or taken. Unlike a committed offset, this one is behind control records at the end, too.
+        """
+        for run in self._delivered.get(tp, ()):
+            if not run.message.acked:
+                return run.first, run.taken_at
+        with suppress(AssertionError, AttributeError):
+            assignment = self._thread._ensure_consumer()._subscription.subscription.assignment
+            return assignment.state_value(tp).position, None
+        return None, None
 
     def verify_event_path(self, now: float, tp: TP) -> None:
         """Warn of a partition that stands still, unless a rebalance has just given or taken it."""

@@ -23,6 +23,7 @@ from streams.embed import Embed
 from streams.follow import Follower, Latest
 from streams.ingest import Ingest
 from streams.kafka_admin import require_topics
+from streams.lag import Lag
 from streams.learn import Learn
 from streams.policy import Policy
 from streams.process import execute
@@ -138,6 +139,8 @@ class Worker:
             self.watch_redis,
             self.push_popular,
             self.report,
+            self.ask_redis,
+            Lag(app).run,
         ):
             app.task(task)
         app.on_partitions_assigned.connect(self._on_assigned)
@@ -205,6 +208,11 @@ class Worker:
             self._confirm_rows()
             self.recommender.report()
             cast(RunConsumer, self.app.consumer).commit_ages.report()
+            await asyncio.sleep(REPORT_SECONDS)
+
+    async def ask_redis(self) -> None:
+        """Note every second whether Redis answers; apart from the gauges, for it may be silent for long."""
+        while True:
             self._redis_answers = await answers(self.redis)
             await asyncio.sleep(REPORT_SECONDS)
 

@@ -39,7 +39,7 @@ class FakeConsumer:
         return 13
 
     def assignment(self) -> set[TP]:
-        return self.app.assigned
+        return self.app.ours
 
     def on_buffer_full(self, tp: TP) -> None:
         self.held_back.add(tp)
@@ -54,7 +54,7 @@ class FakeApp:
     def __init__(self, *failures: Exception) -> None:
         self.consumer_generation_id = GENERATION
         self.should_stop = False
-        self.assigned = {LEFT, RIGHT}
+        self.ours = {LEFT, RIGHT}
         self.kafka = FakeProducer(*failures)
         self.producers_started = 0
         self.consumer = FakeConsumer(self)
@@ -66,6 +66,9 @@ class FakeApp:
         self.producers_started += 1
         await asyncio.sleep(0)
         return self.kafka
+
+    def assigned(self) -> set[TP]:
+        return self.ours
 
     def fresh(self) -> bool:
         return self.heard.pop(0) if self.heard else True
@@ -366,7 +369,7 @@ async def test_a_partition_that_moved_away_is_not_released() -> None:
     driving = asyncio.create_task(runner_of(app).drive(stream, gates.process))
     await let_others_run()
     assert app.consumer.held_back == {LEFT, RIGHT}
-    app.assigned = {RIGHT}
+    app.ours = {RIGHT}
     for gate in gates.of.values():
         gate.set()
     await driving
@@ -440,17 +443,17 @@ async def test_the_first_run_waits_until_the_agent_is_ready() -> None:
     assert len(processed) == 1
 
 
-async def test_the_lag_is_what_waits_behind_the_run() -> None:
-    app = FakeApp()
-    event = FakeEvent([record(b"1", topic="test.lag", offset=9)])
-    app.assigned = {event.message.tp}
+async def test_what_waits_stands_behind_the_last_run_of_each_partition_that_is_ours() -> None:
 
     async def process(run: Run) -> None:
         run.done()
 
-    await runner_of(app).drive(FakeStream(event), process)
-    assert REGISTRY.get_sample_value("afresh_lag_records", {"topic": "test.lag"}) == 3
-    assert (REGISTRY.get_sample_value("afresh_lag_seconds", {"topic": "test.lag"}) or 0) > 0
+    app = FakeApp()
+    runner = runner_of(app)
+    await runner.drive(FakeStream(event_of(0, 2), event_of(0, 9), event_of(1, 11)), process)
+    assert runner.waiting() == 3 + 1
+    app.ours = {RIGHT}
+    assert runner.waiting() == 1
 
 
 async def test_a_run_is_unfinished_until_it_may_be_committed() -> None:

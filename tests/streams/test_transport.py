@@ -1,4 +1,5 @@
 import asyncio
+import threading
 import time
 from collections import defaultdict, deque
 from types import SimpleNamespace
@@ -15,7 +16,7 @@ from mode.utils.queues import FlowControlEvent
 
 from streams import transport
 from streams.commits import CommitAges
-from streams.transport import POLL_SECONDS, RunConsumer, RunConsumerThread
+from streams.transport import POLL_SECONDS, Delivered, RunConsumer, RunConsumerThread
 from tests.streams.making import record
 
 ONE, TWO = TP("test.events", 0), TP("test.events", 1)
@@ -23,7 +24,14 @@ SESSION_SECONDS = 10.0
 
 
 def message(offset: int, tp: TP = ONE) -> Message:
-    return Message(tp.topic, tp.partition, offset, 0.0, 0, None, None, None, None, tp=tp)
+    records: Any = [
+        record(b"", topic=tp.topic, partition=tp.partition, offset=offset, timestamp=offset * 1000)
+    ]
+    return Message(tp.topic, tp.partition, offset, 0.0, 0, None, None, records, None, tp=tp)
+
+
+def handed_over(message: Message) -> Delivered:
+    return Delivered(message, message.offset, float(message.offset))
 
 
 def bare_consumer(*delivered: Message) -> Any:
@@ -35,7 +43,7 @@ def bare_consumer(*delivered: Message) -> Any:
     consumer._thread = SimpleNamespace(heartbeat_answered=float("-inf"))
     consumer.app = SimpleNamespace(conf=SimpleNamespace(broker_session_timeout=SESSION_SECONDS))
     for each in delivered:
-        consumer._delivered[each.tp].append(each)
+        consumer._delivered[each.tp].append(handed_over(each))
     return consumer
 
 
@@ -149,7 +157,7 @@ async def test_runs_from_before_an_assignment_are_not_committed_and_read_again(r
     consumer = bare_consumer(before)
     await consumer.on_partitions_assigned({ONE}, 4)
     consumer.ack(before)
-    consumer._delivered[ONE].append(after)
+    consumer._delivered[ONE].append(handed_over(after))
     assert consumer._new_offset(ONE) is None
     consumer.ack(after)
     assert consumer._new_offset(ONE) == 2
@@ -199,7 +207,7 @@ async def test_delivered_runs_are_remembered_if_their_offsets_are_to_be_committe
     consumer = bare_consumer()
     consumer.app.topics = SimpleNamespace(acks_enabled_for=lambda topic: topic == "test.events")
     assert [tp async for tp, _ in consumer.getmany(5.0)] == [source.tp, changelog.tp]
-    assert {tp: list(runs) for tp, runs in consumer._delivered.items()} == {ONE: [source]}
+    assert {tp: list(runs) for tp, runs in consumer._delivered.items()} == {ONE: [handed_over(source)]}
     assert waits == [POLL_SECONDS]
 
 
@@ -407,3 +415,63 @@ def test_nothing_is_assigned_before_the_thread_that_fetches_has_started() -> Non
     consumer._thread = RunConsumerThread.__new__(RunConsumerThread)
     consumer._thread._consumer = None
     assert consumer.assignment() == set()
+
+
+def standing_at(position: int | None) -> Any:
+    """The thread of a consumer whose client is about to read this offset of every partition."""
+
+    class State:
+        @property
+        def position(self) -> int:
+            assert position is not None
+            return position
+
+    assignment = SimpleNamespace(state_value=lambda tp: State())
+    client = SimpleNamespace(
+        _subscription=SimpleNamespace(subscription=SimpleNamespace(assignment=assignment))
+    )
+    return SimpleNamespace(_ensure_consumer=lambda: client)
+
+
+def test_what_is_not_done_with_begins_at_the_first_run_that_may_not_be_committed() -> None:
+    first, second = message(3), message(8)
+    consumer = bare_consumer(first, second)
+    consumer._thread = standing_at(9)
+    assert consumer.undone(ONE) == (3, 3.0)
+    consumer.ack(first)
+    assert consumer.undone(ONE) == (8, 8.0)
+    consumer.ack(second)
+    assert consumer.undone(ONE) == consumer.undone(TWO) == (9, None)
+
+
+@pytest.mark.parametrize("thread", [standing_at(None), SimpleNamespace(_ensure_consumer=lambda: None)])
+def test_of_a_partition_that_a_rebalance_has_just_given_or_taken_nothing_is_known(thread: Any) -> None:
+    consumer = bare_consumer()
+    consumer._thread = thread
+    assert consumer.undone(ONE) == (None, None)
+
+
+async def test_the_thread_that_fetches_asks_kafka_where_partitions_end_and_gives_up_when_told_to() -> None:
+    loop, given_up = asyncio.new_event_loop(), threading.Event()
+
+    async def end_offsets(tps: list[TP], timeout_ms: None) -> dict[TP, int]:
+        assert asyncio.get_running_loop() is loop
+        if tps == [TWO]:
+            try:
+                await asyncio.Event().wait()
+            finally:
+                given_up.set()
+        return dict.fromkeys(tps, 7)
+
+    client = SimpleNamespace(_fetcher=SimpleNamespace(end_offsets=end_offsets))
+    consumer = bare_consumer()
+    consumer._thread = SimpleNamespace(thread_loop=loop, _ensure_consumer=lambda: client)
+    thread = threading.Thread(target=loop.run_forever)
+    thread.start()
+    assert await consumer.ends({ONE}) == {ONE: 7}
+    with pytest.raises(TimeoutError):
+        await asyncio.wait_for(consumer.ends({TWO}), 0.01)
+    assert await asyncio.to_thread(given_up.wait, 10.0)
+    loop.call_soon_threadsafe(loop.stop)
+    await asyncio.to_thread(thread.join)
+    loop.close()
