@@ -42,7 +42,7 @@ class Deployment:
         self.producer = KafkaProducer(
             **kafka_options(settings), enable_idempotence=settings.idempotence, metrics_enabled=False
         )
-        self._count = 0
+        self.sent = 0
 
     def send(self, topic: Topic, key: str, value: Any) -> None:
         """Send a record; a value that is neither bytes nor None as JSON."""
@@ -61,11 +61,11 @@ class Deployment:
 
     def next_event(self, user: str, item: str) -> dict[str, Any]:
         """Make an event that nobody has sent yet."""
-        self._count += 1
+        self.sent += 1
         return {
-            "id": f"event-{self._count}",
+            "id": f"event-{self.sent}",
             "type": "view",
-            "time": NOW_MS + 1000 * self._count,
+            "time": NOW_MS + 1000 * self.sent,
             "user": user,
             "item": item,
             "platform": "web",

@@ -1,0 +1,173 @@
+"""Backpressure: while Redis or Kafka is slow, memory is bounded, the lag grows and is seen, and nothing is dropped."""
+
+from __future__ import annotations
+
+import os
+import resource
+import signal
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+
+import faust
+
+from deploy.demo.scrape import Page
+from deploy.ledger import audit
+from deploy.servers import Server
+from deploy.servers.kafka import Installation
+from deploy.servers.process import ServerProcess
+from streams.settings import Settings
+from tests.conftest import settings_for
+from tests.kafka.deployment import Deployment, accepted, deployment, wait
+
+EVENTS, USERS = 10_000, 1_000
+
+ROOM_MIB = 48
+"""What a worker may take beyond what it took before anything was slow; 12 to 21 MiB were seen."""
+
+WAIT_SECONDS = 90.0
+"""On a machine that does other work as well; a tenth of it on one that does not."""
+
+BYTES_A_SECOND = 200_000
+"""What a slow Kafka lets a worker send and read."""
+
+SESSION_SECONDS = 6.0
+"""The shortest session that a broker allows by default."""
+
+
+def lag(page: Page) -> int:
+    """Records that a worker has not done with."""
+    return page.read().total("afresh_lag_records")
+
+
+def works(page: Page, before: int) -> bool:
+    """Whether a worker has taken more events in than before."""
+    return accepted(page) > before
+
+
+def lags(page: Page, records: int, seconds: float = 0.0) -> bool:
+    """Whether a worker shows that it is behind by so many records, the oldest of them so old."""
+    read = page.read()
+    shown = read.total("afresh_lag_records"), max(read.by("afresh_lag_seconds", "topic").values(), default=0)
+    return shown[0] >= records and shown[1] >= seconds
+
+
+def memory(process: ServerProcess, what: str) -> int:
+    """Memory of a process, in bytes."""
+    status = Path(f"/proc/{process.pid}/status").read_text()
+    (line,) = (line for line in status.splitlines() if line.startswith(f"{what}:"))
+    return int(line.split()[1]) * 1024
+
+
+@contextmanager
+def limited(process: ServerProcess) -> Iterator[None]:
+    """Give a process so much more memory, and no more; at the end it must be the same process and have kept to it."""
+    pid, before = process.pid, memory(process, "VmRSS")
+    assert pid is not None
+    limit = memory(process, "VmData") + (ROOM_MIB << 20)
+    resource.prlimit(pid, resource.RLIMIT_DATA, (limit, limit))
+    yield
+    assert process.pid == pid, process.log.read_text()[-2000:]
+    peak = memory(process, "VmHWM") - before
+    assert peak < ROOM_MIB << 20, f"{peak / 2**20:.1f} MiB more at the peak"
+
+
+@contextmanager
+def worker(settings: Settings, folder: Path) -> Iterator[tuple[Deployment, ServerProcess, Page]]:
+    """A deployment with one worker that has done a little of everything."""
+    settings = settings.model_copy(
+        update={"list_refresh_seconds": 0.5, "session_timeout_seconds": SESSION_SECONDS}
+    )
+    with deployment(settings, folder) as made:
+        process = made.process()
+        with made.running(process) as page:
+            made.load(2000)
+            wait(
+                lambda: accepted(page) == 2000 and lag(page) == 0,
+                "the worker to have warmed up",
+                WAIT_SECONDS,
+            )
+            yield made, process, page
+
+
+@contextmanager
+def asleep(server: Server) -> Iterator[None]:
+    """A server whose connections stand, and that does not answer."""
+    assert server.process is not None
+    assert server.process.pid is not None
+    os.kill(server.process.pid, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        os.kill(server.process.pid, signal.SIGCONT)
+
+
+def slow_down(kafka: Installation, settings: Settings) -> None:
+    """Have Kafka let the worker send and read so much a second, and no more."""
+    rates = f"producer_byte_rate={BYTES_A_SECOND},consumer_byte_rate={BYTES_A_SECOND}"
+    subprocess.run(
+        kafka.command(
+            "kafka.admin.ConfigCommand",
+            "--bootstrap-server",
+            settings.kafka,
+            "--alter",
+            "--add-config",
+            rates,
+            "--entity-type",
+            "clients",
+            "--entity-name",
+            f"faust-{faust.__version__}",
+        ),
+        check=True,
+    )
+
+
+def all_is_counted(made: Deployment, page: Page) -> None:
+    """Every event once, and nothing left to do."""
+    report = audit(made.settings, wait_seconds=WAIT_SECONDS)
+    assert report.differences == []
+    assert report.events.once == report.events.total == made.sent
+    wait(lambda: lag(page) == 0, "the lag to be nothing", WAIT_SECONDS)
+
+
+def test_while_redis_is_slow_the_backlog_waits_in_kafka_and_is_seen(
+    kafka: Server, own_redis: Server, tmp_path: Path
+) -> None:
+    with (
+        worker(settings_for(kafka, own_redis, tmp_path), tmp_path) as (made, process, page),
+        limited(process),
+    ):
+        with asleep(own_redis):
+            for total in (EVENTS, 2 * EVENTS):
+                made.load(EVENTS, users=USERS)
+                wait(partial(lags, page, records=total), "the lag to grow", WAIT_SECONDS)
+            wait(partial(lags, page, records=total, seconds=3.0), "the backlog to grow old", WAIT_SECONDS)
+        all_is_counted(made, page)
+
+
+def test_while_kafka_is_silent_for_less_than_a_session_and_for_more_nothing_piles_up(
+    own_kafka: Server, redis_server: Server, tmp_path: Path
+) -> None:
+    settings = settings_for(own_kafka, redis_server, tmp_path)
+    with worker(settings, tmp_path) as (made, process, page), limited(process):
+        for seconds in (SESSION_SECONDS / 2, SESSION_SECONDS * 1.5):
+            before = accepted(page)
+            made.load(EVENTS // 2, users=USERS)
+            wait(partial(works, page, before), "the worker to be at work", WAIT_SECONDS)
+            with asleep(own_kafka):
+                time.sleep(seconds)
+        all_is_counted(made, page)
+
+
+def test_while_kafka_is_slow_the_lag_is_seen_and_worked_off(
+    own_kafka: Server, redis_server: Server, kafka_installation: Installation, tmp_path: Path
+) -> None:
+    settings = settings_for(own_kafka, redis_server, tmp_path)
+    with worker(settings, tmp_path) as (made, process, page), limited(process):
+        slow_down(kafka_installation, settings)
+        made.load(EVENTS // 2, users=USERS)
+        wait(partial(lags, page, records=EVENTS // 4, seconds=3.0), "the lag to be seen", WAIT_SECONDS)
+        all_is_counted(made, page)
