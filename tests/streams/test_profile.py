@@ -1,3 +1,4 @@
+import asyncio
 from pathlib import Path
 from typing import Any
 
@@ -7,6 +8,7 @@ import pytest
 from state import users
 from state.keys import key_of
 from state.records import Example
+from streams import profile, recommend
 from streams.messages import example_decoder
 from streams.sender import BATCH_BYTES, Outgoing, Sender, partition_of
 from streams.settings import Settings
@@ -112,6 +114,25 @@ def measured(pipeline: Pipeline) -> list[int]:
 async def through_ingest(pipeline: Pipeline) -> None:
     while (pipeline.topics.events.name, 0) in set(pipeline.waiting()):
         await pipeline.step(pipeline.topics.events.name, 0, 100_000)
+
+
+async def test_each_part_of_a_run_waits_until_there_is_room_to_mark_its_users(
+    pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A run of more users than there is room for goes on as their lists are made, though it is not done."""
+    monkeypatch.setattr(recommend, "USERS_MARKED", 1)
+    monkeypatch.setattr(profile, "CHANGE_BYTES", 0)
+    for number in range(3):
+        pipeline.event(id=f"e{number}", user=f"u{number}")
+    await through_ingest(pipeline)
+    running = asyncio.create_task(pipeline.step(pipeline.topics.interactions.name, 0, 3))
+    for part in (1, 2, 3):
+        for _ in range(20):
+            await asyncio.sleep(0)
+        assert pipeline.tables["users"].count_rows() == part
+        await pipeline.recommender.turn()
+    await running
+    assert len(pipeline.store.lists) == 3
 
 
 async def test_a_run_of_new_users_is_written_in_parts_that_fit_a_record_batch(pipeline: Pipeline) -> None:
