@@ -29,7 +29,7 @@ ROOM_MIB = 48
 """What a worker may take beyond what it took before anything was slow; 12 to 21 MiB were seen."""
 
 WAIT_SECONDS = 90.0
-"""On a machine that does other work as well; a tenth of it on one that does not."""
+"""Longest wait, on a machine that does much other work as well."""
 
 BYTES_A_SECOND = 200_000
 """What a slow Kafka lets a worker send and read."""
@@ -155,7 +155,7 @@ def test_while_kafka_is_silent_for_less_than_a_session_and_for_more_nothing_pile
     with worker(settings, tmp_path) as (made, process, page), limited(process):
         for seconds in (SESSION_SECONDS / 2, SESSION_SECONDS * 1.5):
             before = accepted(page)
-            made.load(EVENTS // 2, users=USERS)
+            made.load(EVENTS // 4, users=USERS)
             wait(partial(works, page, before), "the worker to be at work", WAIT_SECONDS)
             with asleep(own_kafka):
                 time.sleep(seconds)
