@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from kafka import KafkaAdminClient, KafkaConsumer, TopicPartition
+from kafka.errors import KafkaError
 from redis import Redis
 
 from streams.connections import redis_options
@@ -16,6 +17,11 @@ from streams.settings import Settings
 from streams.topics import Topic
 
 POLL_MS = 500
+
+COORDINATOR_SECONDS = 30.0
+"""Longest wait for the coordinator of a group, which reads up on it when Kafka has just started or come back."""
+
+COORDINATOR_POLL_SECONDS = 0.2
 
 Offsets = dict[TopicPartition, int]
 
@@ -52,13 +58,29 @@ def uncommitted(
         The partitions.
     ends, begins
         Where they end, and where they begin; from 0 on unless told.
+
+    Raises
+    ------
+    KafkaError
+        When Kafka does not say.
     """
-    committed = admin.list_group_offsets({group: list(wanted)}).get(group, {})
+    committed = _committed(admin, group, wanted)
     found: Offsets = {}
     for place in wanted:
         done = committed[place].offset if place in committed else -1
         found[place] = max(ends[place] - max(done, begins[place] if begins else 0), 0)
     return found
+
+
+def _committed(admin: KafkaAdminClient, group: str, wanted: Collection[TopicPartition]) -> dict[Any, Any]:
+    deadline = time.monotonic() + COORDINATOR_SECONDS
+    while True:
+        try:
+            return dict(admin.list_group_offsets({group: list(wanted)}).get(group, {}))
+        except KafkaError as error:
+            if not error.retriable or time.monotonic() > deadline:
+                raise
+        time.sleep(COORDINATOR_POLL_SECONDS)
 
 
 def read_records(

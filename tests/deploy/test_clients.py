@@ -1,0 +1,53 @@
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from kafka import TopicPartition
+from kafka.errors import CoordinatorLoadInProgressError, GroupAuthorizationFailedError, KafkaError
+
+from deploy import clients
+
+PLACE = TopicPartition("events", 0)
+
+
+class FakeAdmin:
+    """Fails so many times, and then knows an offset."""
+
+    def __init__(self, error: type[KafkaError], times: int) -> None:
+        self.error, self.times, self.asked = error, times, 0
+
+    def list_group_offsets(self, groups: dict[str, Any]) -> dict[str, Any]:
+        self.asked += 1
+        if self.asked <= self.times:
+            raise self.error
+        return {
+            group: {place: SimpleNamespace(offset=7) for place in wanted} for group, wanted in groups.items()
+        }
+
+
+@pytest.fixture(autouse=True)
+def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(clients, "COORDINATOR_POLL_SECONDS", 0.0)
+
+
+def left(admin: Any) -> clients.Offsets:
+    return clients.uncommitted(admin, "workers", [PLACE], {PLACE: 10})
+
+
+def test_a_coordinator_that_is_not_ready_yet_is_asked_again() -> None:
+    admin = FakeAdmin(CoordinatorLoadInProgressError, 3)
+    assert left(admin) == {PLACE: 3}
+    assert admin.asked == 4
+
+
+def test_a_coordinator_that_is_never_ready_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(clients, "COORDINATOR_SECONDS", 0.0)
+    with pytest.raises(CoordinatorLoadInProgressError):
+        left(FakeAdmin(CoordinatorLoadInProgressError, 1_000_000))
+
+
+def test_a_refusal_is_not_asked_again() -> None:
+    admin = FakeAdmin(GroupAuthorizationFailedError, 1)
+    with pytest.raises(GroupAuthorizationFailedError):
+        left(admin)
+    assert admin.asked == 1
