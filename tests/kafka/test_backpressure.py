@@ -28,6 +28,9 @@ EVENTS, USERS = 10_000, 1_000
 ROOM_MIB = 48
 """What a worker may take beyond what it took before anything was slow; 12 to 21 MiB were seen."""
 
+STACKS_MIB = 128
+"""More for the limit: it counts 8 MiB of stack for each thread that starts meanwhile, hardly touched."""
+
 WAIT_SECONDS = 90.0
 """Longest wait, on a machine that does much other work as well."""
 
@@ -69,7 +72,7 @@ def limited(process: ServerProcess) -> Iterator[None]:
     """Give a process so much more memory, and no more; at the end it must be the same process and have kept to it."""
     pid, before = process.pid, memory(process, "VmRSS")
     assert pid is not None
-    limit = memory(process, "VmData") + (ROOM_MIB << 20)
+    limit = memory(process, "VmData") + ((ROOM_MIB + STACKS_MIB) << 20)
     resource.prlimit(pid, resource.RLIMIT_DATA, (limit, limit))
     yield
     assert process.pid == pid, process.log.read_text()[-2000:]

@@ -1,4 +1,4 @@
-"""Records, runs and producers that tests of the agents make."""
+"""Records, runs, producers, lists' store and users that tests of the agents make."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from aiokafka.producer.message_accumulator import BatchBuilder
 from aiokafka.structs import ConsumerRecord
 from faust.types import TP
 
+from state.lists import PopularList, UserList
 from state.records import Interaction
 from state.users import UserRow, packed_key
 from streams.runs import KafkaRecord, Run
@@ -154,3 +155,50 @@ def event_json(**fields: Any) -> bytes:
 def packed_size(records: Iterable[tuple[bytes, bytes | None]]) -> int:
     """Bytes of keys and rows together."""
     return sum(len(key) + len(row or b"") for key, row in records)
+
+
+class FakeStore:
+    """Redis, which can be down."""
+
+    def __init__(self) -> None:
+        self.pushes: list[list[UserList]] = []
+        self.popular: list[list[PopularList]] = []
+        self.failures: list[Exception] = []
+        self.up = asyncio.Event()
+        self.up.set()
+        self.lost = False
+
+    async def push(self, lists: Sequence[UserList]) -> int:
+        await self.up.wait()
+        if self.failures:
+            raise self.failures.pop(0)
+        self.pushes.append(list(lists))
+        return sum(each.user == "withheld" for each in lists)
+
+    async def push_popular(self, lists: Sequence[PopularList]) -> int:
+        self.popular.append(list(lists))
+        return 0
+
+    async def has_lost(self) -> bool:
+        if self.failures:
+            raise self.failures.pop(0)
+        return self.lost
+
+
+class FakeUsers:
+    """A table of users, all of whose partitions are ours."""
+
+    def __init__(self) -> None:
+        self.rows: dict[int, dict[str, bytes]] = {}
+
+    def partitions(self) -> set[int]:
+        return set(self.rows)
+
+    def names(self, partition: int) -> list[str]:
+        return list(self.rows[partition])
+
+    def row(self, partition: int, user: str) -> bytes | None:
+        return self.rows[partition].get(user)
+
+    def stage(self, partition: int) -> bytes:
+        return b""

@@ -1,6 +1,5 @@
 import asyncio
 import time
-from collections.abc import Sequence
 from types import SimpleNamespace
 from typing import Any
 
@@ -12,7 +11,6 @@ from models import scorers
 from state import content
 from state.catalogue import Catalogue
 from state.content import ContentRow
-from state.lists import PopularList, UserList
 from state.users import pack
 from streams import recommend
 from streams.recommend import (
@@ -22,56 +20,9 @@ from streams.recommend import (
     RUNS_OPEN,
     Recommender,
 )
-from tests.streams.making import FakeEvent, run_of, took, user_row
+from tests.streams.making import FakeEvent, FakeStore, FakeUsers, run_of, took, user_row
 
 ITEMS = [f"i{number}" for number in range(20)]
-
-
-class FakeStore:
-    """Redis, which can be down."""
-
-    def __init__(self) -> None:
-        self.pushes: list[list[UserList]] = []
-        self.popular: list[list[PopularList]] = []
-        self.failures: list[Exception] = []
-        self.up = asyncio.Event()
-        self.up.set()
-        self.lost = False
-
-    async def push(self, lists: Sequence[UserList]) -> int:
-        await self.up.wait()
-        if self.failures:
-            raise self.failures.pop(0)
-        self.pushes.append(list(lists))
-        return sum(each.user == "withheld" for each in lists)
-
-    async def push_popular(self, lists: Sequence[PopularList]) -> int:
-        self.popular.append(list(lists))
-        return 0
-
-    async def has_lost(self) -> bool:
-        if self.failures:
-            raise self.failures.pop(0)
-        return self.lost
-
-
-class FakeUsers:
-    """A table of users, all of whose partitions are ours."""
-
-    def __init__(self) -> None:
-        self.rows: dict[int, dict[str, bytes]] = {}
-
-    def partitions(self) -> set[int]:
-        return set(self.rows)
-
-    def names(self, partition: int) -> list[str]:
-        return list(self.rows[partition])
-
-    def row(self, partition: int, user: str) -> bytes | None:
-        return self.rows[partition].get(user)
-
-    def stage(self, partition: int) -> bytes:
-        return b""
 
 
 @pytest.fixture
