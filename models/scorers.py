@@ -192,20 +192,5 @@ def new_fusion() -> fusion.Fusion:
 def popularity_prior() -> fusion.Weights:
     """Weights that follow popularity alone, for when nothing that was learned can be trusted."""
     prior = np.zeros((len(fusion.CONTEXT), fusion.FEATURES_PER_SCORER * len(NAMES)))
-    prior[0] = _alone("popular")
+    prior[0, fusion.FEATURES_PER_SCORER * NAMES.index("popular")] = 1
     return prior
-
-
-def newcomer_weights() -> fusion.Weights:
-    """Weights for a user who has taken nothing, shape (F,): what others took first, in its order.
-
-    Nothing is learned of such users, as their first list comes after their first event; and what is learned of others
-    makes a poor list for them.
-    """
-    return _alone("stage")
-
-
-def _alone(name: str) -> fusion.Weights:
-    weights = np.zeros(fusion.FEATURES_PER_SCORER * len(NAMES))
-    weights[fusion.FEATURES_PER_SCORER * NAMES.index(name)] = 1
-    return weights

@@ -148,7 +148,7 @@ class Lister:
         features = fusion.features(scorers.score(asked, candidates, self._without), ranked)
         gap = user.ages[1] if len(user.ages) > 1 else np.nan
         (situation,) = fusion.context(np.array([user.taken]), np.array([gap]))
-        weights = learned.weights(situation[None])[0] if user.taken else scorers.newcomer_weights()
+        (weights,) = learned.weights(situation[None])
         return Scored(candidates, ranked, features, situation, weights, excluded)
 
     def _user(self, row: UserRow) -> asking.User:

@@ -6,7 +6,6 @@ import pytest
 from models import fusion, scorers
 from models.asking import Items, User
 from models.candidates import gather
-from models.horizons import HORIZONS
 from models.scorers import NAMES, SCORERS, new_fusion, score
 from tests.models.making import NOW_MS, asking, catalogue, user
 
@@ -83,15 +82,6 @@ def test_a_new_learner_starts_from_the_priors_in_every_context() -> None:
     weights = fused.weights(fusion.context(np.array([0, 500]), np.array([np.nan, 3.0])))
     assert weights.shape == (2, 2 * len(NAMES))
     assert (weights[0] == weights[1]).all()
-
-
-def test_who_has_taken_nothing_is_given_what_others_took_first() -> None:
-    items = catalogue()
-    asked = asking(user(length=0), items)
-    values = fusion.features(score(asked, gather(asked, np.zeros(0, np.int32))))
-    first = items.counts[np.argsort(items.keys), HORIZONS]
-    fused = fusion.parts(scorers.newcomer_weights(), values).sum(axis=1)
-    assert np.argsort(-fused)[:10].tolist() == np.argsort(-first)[:10].tolist()
 
 
 def test_of_an_item_that_is_pushed_the_scores_by_votes_are_believed_in_part() -> None:

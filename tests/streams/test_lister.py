@@ -246,15 +246,6 @@ def test_a_list_follows_the_fusion_of_the_users_partition() -> None:
     assert ids(second) == ITEMS[:-6:-1]
 
 
-def test_of_who_has_taken_nothing_the_list_follows_no_fusion() -> None:
-    catalogue = catalogue_of(*ITEMS)
-    turned = scorers.new_fusion()
-    turned.omega[:] = -turned.omega
-    catalogue.derive()
-    ((made_list, _),) = Lister(catalogue, 5).make([marked(UserRow())], [turned])
-    assert ids(made_list) == ITEMS[:5]
-
-
 def test_what_was_served_is_what_the_fusion_is_to_learn_from() -> None:
     catalogue, learned = catalogue_of(*ITEMS), scorers.new_fusion()
     ((made_list, served),) = made(catalogue, user_row("i1"))
