@@ -204,11 +204,10 @@ class Recommender:
         return self._as_of_now(taken)
 
     def _as_of_now(self, users: Iterable[tuple[str, int, int]]) -> list[Marked]:
-        rows = [
-            (self._users.row(partition, user), user, partition, time_ms) for user, partition, time_ms in users
-        ]
         return [
-            Marked(user, p, user_rows.unpack(packed), time_ms) for packed, user, p, time_ms in rows if packed
+            Marked(user, partition, user_rows.unpack(packed), time_ms)
+            for user, partition, time_ms in users
+            if (packed := self._users.row(partition, user))
         ]
 
     async def refresh_loop(self, age_seconds: float) -> None:

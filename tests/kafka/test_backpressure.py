@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import os
 import resource
-import signal
 import subprocess
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from functools import partial
 from pathlib import Path
 
@@ -20,6 +18,7 @@ from deploy.servers import Server
 from deploy.servers.kafka import Installation
 from deploy.servers.process import ServerProcess
 from streams.settings import Settings
+from tests.benchmarks.scale import stopped
 from tests.conftest import settings_for
 from tests.kafka.deployment import Deployment, accepted, deployment, wait
 
@@ -98,16 +97,11 @@ def worker(settings: Settings, folder: Path) -> Iterator[tuple[Deployment, Serve
             yield made, process, page
 
 
-@contextmanager
-def asleep(server: Server) -> Iterator[None]:
+def asleep(server: Server) -> AbstractContextManager[None]:
     """A server whose connections stand, and that does not answer."""
     assert server.process is not None
     assert server.process.pid is not None
-    os.kill(server.process.pid, signal.SIGSTOP)
-    try:
-        yield
-    finally:
-        os.kill(server.process.pid, signal.SIGCONT)
+    return stopped([server.process.pid])
 
 
 @contextmanager
