@@ -22,6 +22,9 @@ logger = logging.getLogger(__name__)
 
 NOISY_LOGGERS = ("aiokafka", "kafka", "faust.transport", "faust.tables.recovery", "mode")
 
+REPEATING_LOGGERS = ("aiokafka", "streams.lag")
+"""Loggers that say the same again and again while Kafka is silent."""
+
 
 def execute(app: App, settings: Settings, port: int, not_ready: Callable[[], str]) -> NoReturn:
     """Run an app, with a page on a port, until it is told to stop.
@@ -39,7 +42,8 @@ def execute(app: App, settings: Settings, port: int, not_ready: Callable[[], str
     server = pages.serve(settings.metrics_host, port, not_ready)
     logging.basicConfig(level=settings.log_level, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     for handler in logging.getLogger().handlers:
-        handler.addFilter(Seldom("aiokafka"))
+        for name in REPEATING_LOGGERS:
+            handler.addFilter(Seldom(name))
     for name in NOISY_LOGGERS:
         logging.getLogger(name).setLevel(logging.WARNING)
     logger.info("metrics at http://%s:%d/metrics", settings.metrics_host, server.server_port)

@@ -201,7 +201,7 @@ class Settings(BaseSettings):
         30.0, gt=0, description="How long a process waits for Kafka and Redis at start before it gives up."
     )
     session_timeout_seconds: float = Field(
-        10.0, ge=6.0, description="Silence after which a worker counts as dead, in seconds."
+        8.0, ge=6.0, description="Silence after which a worker counts as dead, in seconds."
     )
     fetch_max_wait_seconds: float = Field(
         0.02, gt=0, le=1.5, description="How long a broker may hold an empty fetch, in seconds."

@@ -140,12 +140,8 @@ class RunConsumer(driver.Consumer):
         return RunConsumerThread(self, loop=self.loop, beacon=self.beacon)
 
     async def getmany(self, timeout: float) -> AsyncIterator[tuple[TP, Message]]:
-        """Yield the runs fetched, remembering those whose offsets are to be committed."""
+        """Yield the runs fetched."""
         async for tp, message in super().getmany(min(timeout, POLL_SECONDS)):
-            if self.app.topics.acks_enabled_for(tp.topic):
-                first = cast("list[ConsumerRecord[bytes, bytes]]", message.value)[0]
-                self._delivered[tp].append(Delivered(message, first.offset, first.timestamp / 1000.0))
-                self.commit_ages.delivered(tp)
             yield tp, message
 
     async def _drain_messages(self, fetcher: ServiceT) -> None:
@@ -159,12 +155,25 @@ class RunConsumer(driver.Consumer):
             while not (self.should_stop or fetcher.should_stop):
                 async for tp, message in self.getmany(timeout=POLL_SECONDS):
                     read = self._read_offset[tp]
-                    if (read is None or message.offset >= read) and await self._deliver(message):
+                    if read is not None and message.offset < read:
+                        continue
+                    self._remember(tp, message)
+                    if await self._deliver(message):
                         self._read_offset[tp] = message.offset
                 await asyncio.sleep(0)
         except stopped:
             if not self.transport.app.should_stop:
                 raise
+
+    def _remember(self, tp: TP, message: Message) -> None:
+        """Remember a run that is to be handed over if its offset is to be committed.
+
+        One that is passed over must not be remembered: nobody would acknowledge it, and commits would wait for it.
+        """
+        if self.app.topics.acks_enabled_for(tp.topic):
+            first = cast("list[ConsumerRecord[bytes, bytes]]", message.value)[0]
+            self._delivered[tp].append(Delivered(message, first.offset, first.timestamp / 1000.0))
+            self.commit_ages.delivered(tp)
 
     async def _deliver(self, message: Message) -> bool:
         """Hand a run to its agent, unless a rebalance suspends the flow first; return whether it was handed over."""

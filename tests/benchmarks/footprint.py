@@ -5,7 +5,10 @@ from __future__ import annotations
 import gc
 import multiprocessing
 import os
+from collections import deque
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 
 from state.behaviour import BehaviourRows
@@ -21,48 +24,69 @@ AT_ONCE = 1_000
 PARTITIONS = 1
 
 
-def _kept(made: Iterable[Keyed]) -> MemoryRows:
+@dataclass(frozen=True)
+class Part:
+    """Something that rows are held in.
+
+    Attributes
+    ----------
+    rows
+        Makes so many rows of each table that it holds.
+    hold
+        Holds them, given those of each table.
+    """
+
+    rows: Callable[[int], Iterable[Iterable[Keyed]]]
+    hold: Callable[..., object]
+
+
+def _tables(*tables: Iterable[Keyed]) -> object:
+    return [_table(made) for made in tables]
+
+
+def _table(made: Iterable[Keyed]) -> MemoryRows:
     held = MemoryRows()
     # A copy of each, as a row that comes from Kafka is an object of its own.
     held.write(((key, bytes(bytearray(row))) for key, row in made), Position(0, 0))
     return held
 
 
-def _users(number: int) -> object:
-    return _kept(rows.user_rows(number, number))
+def _learner(behaviour: Iterable[Keyed]) -> object:
+    return BehaviourRows(dict(behaviour))
 
 
-def _items(number: int) -> object:
-    return _kept(rows.behaviour_rows(number, PARTITIONS)), _kept(rows.content_rows(number))
-
-
-def _learner(number: int) -> object:
-    return BehaviourRows(dict(rows.behaviour_rows(number, PARTITIONS)))
-
-
-def _catalogue(number: int) -> object:
+def _catalogue(behaviour: Iterable[Keyed], content: Iterable[Keyed]) -> object:
     catalogue = Catalogue()
-    for made, apply in (
-        (rows.behaviour_rows(number, PARTITIONS), catalogue.apply_behaviour),
-        (rows.content_rows(number), catalogue.apply_content),
-    ):
-        part: dict[bytes, bytes | None] = {}
-        for key, row in made:
-            part[key] = row
-            if len(part) == AT_ONCE:
-                apply(part)
-                part = {}
-        if part:
+    for made, apply in ((behaviour, catalogue.apply_behaviour), (content, catalogue.apply_content)):
+        remaining = iter(made)
+        while part := dict(islice(remaining, AT_ONCE)):
             apply(part)
     return catalogue
 
 
+def _users(number: int) -> Iterable[Iterable[Keyed]]:
+    return [rows.user_rows(number, number)]
+
+
+def _behaviour(number: int) -> Iterable[Iterable[Keyed]]:
+    return [rows.behaviour_rows(number, PARTITIONS)]
+
+
+def _items(number: int) -> Iterable[Iterable[Keyed]]:
+    return [rows.behaviour_rows(number, PARTITIONS), rows.content_rows(number)]
+
+
+def _textless_items(number: int) -> Iterable[Iterable[Keyed]]:
+    return [rows.behaviour_rows(number, PARTITIONS), rows.content_rows(number, text="")]
+
+
 USER = "user"
-PARTS: dict[str, Callable[[int], object]] = {
-    USER: _users,
-    "item": _items,
-    "item, again where it is learned": _learner,
-    "item, again in every Catalogue": _catalogue,
+PARTS = {
+    USER: Part(_users, _tables),
+    "item": Part(_items, _tables),
+    "item without a text": Part(_textless_items, _tables),
+    "item, again where it is learned": Part(_behaviour, _learner),
+    "item, again in every Catalogue": Part(_items, _catalogue),
 }
 
 
@@ -76,8 +100,12 @@ def measure(users: int, items: int) -> dict[str, float]:
 
 
 def _bytes_of(part: str, number: int) -> float:
+    chosen = PARTS[part]
+    # What making rows alone leaves behind, such as the partitions of their keys, is not the rows'.
+    for made in chosen.rows(number):
+        deque(made, maxlen=0)
     before = _resident()
-    held = PARTS[part](number)
+    held = chosen.hold(*chosen.rows(number))
     gc.collect()
     grown = _resident() - before
     del held

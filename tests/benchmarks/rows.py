@@ -80,8 +80,8 @@ def behaviour_rows(number: int, partitions: int, seed: int = 0) -> Iterator[Keye
         yield key, row.tobytes()[:length]
 
 
-def content_rows(number: int, seed: int = 0) -> Iterator[Keyed]:
-    """Yield items with a text of some 400 characters and an embedding."""
+def content_rows(number: int, seed: int = 0, text: str = TEXT) -> Iterator[Keyed]:
+    """Yield items with a text of some 400 characters, unless another is given, and an embedding."""
     random = np.random.default_rng(seed)
     drawn = random.normal(size=(min(DISTINCT, number), EMBEDDING))
     vectors = (drawn / np.linalg.norm(drawn, axis=1, keepdims=True)).astype("<f2")
@@ -89,9 +89,9 @@ def content_rows(number: int, seed: int = 0) -> Iterator[Keyed]:
         row = ContentRow(
             domain="films",
             title=f"Film {place}",
-            text=TEXT,
+            text=text,
             attributes={"genres": ["Horror", "Drama"], "year": 1979},
-            content=content.content_hash(TEXT) ^ place,
+            content=content.content_hash(text) ^ place,
             embedding=vectors[place % len(vectors)].tobytes(),
             encoder="minilm",
             encoder_version="1",

@@ -192,22 +192,15 @@ async def test_gaps_of_offsets_need_no_bookkeeping() -> None:
     assert consumer._new_offset(ONE) == 1_000_001
 
 
-async def test_delivered_runs_are_remembered_if_their_offsets_are_to_be_committed(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+async def test_a_poll_waits_a_moment_only(monkeypatch: pytest.MonkeyPatch) -> None:
     waits: list[float] = []
-    source, changelog = message(3), message(4, TP("test.changelog", 0))
 
     async def getmany(self: Any, timeout: float) -> Any:
         waits.append(timeout)
-        for each in (source, changelog):
-            yield each.tp, each
+        yield ONE, message(3)
 
     monkeypatch.setattr(Consumer, "getmany", getmany)
-    consumer = bare_consumer()
-    consumer.app.topics = SimpleNamespace(acks_enabled_for=lambda topic: topic == "test.events")
-    assert [tp async for tp, _ in consumer.getmany(5.0)] == [source.tp, changelog.tp]
-    assert {tp: list(runs) for tp, runs in consumer._delivered.items()} == {ONE: [handed_over(source)]}
+    assert [run.offset async for _, run in bare_consumer().getmany(5.0)] == [3]
     assert waits == [POLL_SECONDS]
 
 
@@ -347,6 +340,7 @@ def draining_consumer(*polls: Any, stopping: bool = False) -> Any:
     consumer = suspended_consumer(callback)
     consumer.app.flow_control.resume()
     consumer.getmany, consumer.delivered = getmany, []
+    consumer.app.topics = SimpleNamespace(acks_enabled_for=lambda topic: topic == "test.events")
     consumer._stopped = consumer._crashed = asyncio.Event()
     consumer._read_offset = defaultdict(lambda: None)
     consumer.transport = SimpleNamespace(app=SimpleNamespace(should_stop=stopping))
@@ -362,6 +356,18 @@ async def test_runs_behind_what_was_read_are_delivered_once() -> None:
     await consumer._drain_messages(RUNNING)
     assert consumer.delivered == [(0, 3), (1, 1), (0, 5)]
     assert dict(consumer._read_offset) == {ONE: 5, TWO: 1}
+
+
+async def test_runs_handed_over_are_remembered_if_their_offsets_are_to_be_committed() -> None:
+    changelog = message(4, TP("test.changelog", 0))
+    polls = [message(3), changelog], [message(2), message(5)]
+    consumer = draining_consumer(*polls, asyncio.CancelledError(), stopping=True)
+    await consumer._drain_messages(RUNNING)
+    remembered = {tp: [run.message.offset for run in runs] for tp, runs in consumer._delivered.items()}
+    assert remembered == {ONE: [3, 5]}
+    for run in consumer._delivered[ONE]:
+        consumer.ack(run.message)
+    assert consumer._new_offset(ONE) == 6
 
 
 async def test_a_fetcher_that_stops_is_given_nothing_more() -> None:
