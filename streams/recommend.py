@@ -7,7 +7,6 @@ import logging
 import time
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from functools import partial
-from itertools import islice
 
 import numpy as np
 from redis.exceptions import RedisError
@@ -21,6 +20,7 @@ from streams import judge, metrics
 from streams.judge import Judge, ServedLists
 from streams.lister import Lister, Marked
 from streams.live import Live
+from streams.marked import MarkedUsers
 from streams.policy import DEFAULT_POLICY, Policy
 from streams.runs import Run
 from streams.sweep import Stamp, Sweep, Users
@@ -32,9 +32,6 @@ BATCH_USERS = 32
 
 RUNS_OPEN = 256
 """Runs whose lists are not pushed yet, at most: when Redis is slow, profile waits instead of piling up work."""
-
-USERS_MARKED = 20_000
-"""Users marked from which on profile takes nothing in: a few runs, too, can mark all users that a disk holds."""
 
 BACKLOG = 2000
 """Records waiting from which on the backlog comes first: a list made on the way would be old when it is read."""
@@ -99,10 +96,7 @@ class Recommender:
         self._served = ServedLists()
         self._fusion: dict[int, Fusion] = {}
         self._live = Live()
-        # Partition of each, and when Kafka took the newest event. Not the row, which may be large: the table has it.
-        self._marked: dict[str, tuple[int, int]] = {}
-        self._room_to_mark = asyncio.Event()
-        self._room_to_mark.set()
+        self._marked = MarkedUsers()
         self._users = users
         self._sweep = Sweep(users.names, judge.SERVED_LIMIT)
         self._weights_version: dict[int, int] = {}
@@ -119,7 +113,7 @@ class Recommender:
 
     async def wait_for_room(self) -> None:
         """Return once there is room to mark more users: before a part of a run, which may mark as many as it likes."""
-        await self._room_to_mark.wait()
+        await self._marked.room.wait()
 
     def mark(self, partition: int, packed: bytes, received: Mapping[str, int]) -> None:
         """Mark users for a new list, once their rows are safe.
@@ -134,15 +128,8 @@ class Recommender:
             The users, and when Kafka took the newest event that their rows take in, in ms.
         """
         self._learn_weights(partition, packed)
-        self._marked |= {user: (partition, time_ms) for user, time_ms in received.items()}
-        self._note_room()
+        self._marked.add(partition, received)
         self._wake.set()
-
-    def _note_room(self) -> None:
-        if len(self._marked) < USERS_MARKED:
-            self._room_to_mark.set()
-        else:
-            self._room_to_mark.clear()
 
     def _learn_weights(self, partition: int, packed: bytes) -> None:
         before = self._fusion.get(partition)
@@ -161,8 +148,7 @@ class Recommender:
 
     def forget(self, partitions: set[int]) -> None:
         """Keep only what belongs to these partitions."""
-        self._marked = {user: mark for user, mark in self._marked.items() if mark[0] in partitions}
-        self._note_room()
+        self._marked.keep_only(partitions)
         self._fusion = {p: each for p, each in self._fusion.items() if p in partitions}
         self._live.forget(partitions)
         self._sweep.forget(partitions)
@@ -182,7 +168,7 @@ class Recommender:
 
     def _waited_for(self) -> bool:
         """Whether profile takes nothing in until lists are pushed."""
-        return self._room.locked() or not self._room_to_mark.is_set()
+        return self._room.locked() or not self._marked.room.is_set()
 
     async def turn(self) -> None:
         """Serve every user marked so far, then let go of the runs that waited for it."""
@@ -191,17 +177,11 @@ class Recommender:
         left = len(self._marked)
         while left > 0:
             async with self._serving:
-                await self._serve(self._take(min(left, BATCH_USERS)))
+                await self._serve(self._as_of_now(self._marked.take(min(left, BATCH_USERS))))
             left -= BATCH_USERS
         for done in finishing:
             done()
             self._room.release()
-
-    def _take(self, count: int) -> list[Marked]:
-        """Take the users marked first, with their newest rows; they are marked no longer."""
-        taken = [(user, *self._marked.pop(user)) for user in list(islice(self._marked, count))]
-        self._note_room()
-        return self._as_of_now(taken)
 
     def _as_of_now(self, users: Iterable[tuple[str, int, int]]) -> list[Marked]:
         return [

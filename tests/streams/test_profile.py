@@ -8,7 +8,7 @@ import pytest
 from state import users
 from state.keys import key_of
 from state.records import Example
-from streams import profile, recommend
+from streams import marked, profile
 from streams.messages import example_decoder
 from streams.sender import BATCH_BYTES, Outgoing, Sender, partition_of
 from streams.settings import Settings
@@ -120,7 +120,7 @@ async def test_each_part_of_a_run_waits_until_there_is_room_to_mark_its_users(
     pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A run of more users than there is room for goes on as their lists are made, though it is not done."""
-    monkeypatch.setattr(recommend, "USERS_MARKED", 1)
+    monkeypatch.setattr(marked, "USERS_MARKED", 1)
     monkeypatch.setattr(profile, "CHANGE_BYTES", 0)
     for number in range(3):
         pipeline.event(id=f"e{number}", user=f"u{number}")

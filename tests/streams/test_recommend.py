@@ -12,7 +12,7 @@ from state import content
 from state.catalogue import Catalogue
 from state.content import ContentRow
 from state.users import pack
-from streams import recommend
+from streams import marked, recommend
 from streams.recommend import (
     BACKLOG,
     BATCH_USERS,
@@ -63,7 +63,7 @@ USERS = BATCH_USERS + 8
 @pytest.fixture
 def few_marked(monkeypatch: pytest.MonkeyPatch) -> None:
     """Room for a few users only."""
-    monkeypatch.setattr(recommend, "USERS_MARKED", USERS)
+    monkeypatch.setattr(marked, "USERS_MARKED", USERS)
 
 
 async def let_others_run() -> None:
