@@ -82,3 +82,12 @@ def test_sasrec_puts_last_what_it_was_not_trained_on() -> None:
     scores = model.scores(0, 7, 0)
     assert np.isneginf(scores[5:]).all()
     assert np.isfinite(scores[:5]).all()
+
+
+def test_sasrec_passes_over_items_of_a_history_that_came_after_its_training() -> None:
+    model = SASRec(events=1000, first_epochs=1, epochs=1)
+    for user in range(10):
+        learn(model, *[(user, step) for step in range(5)])
+    before = model.scores(0, 5, 0)
+    learn(model, (0, 6))
+    assert model.scores(0, 7, 0)[:5].tolist() == before.tolist()

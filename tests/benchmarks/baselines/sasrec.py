@@ -124,7 +124,8 @@ class SASRec:
             self._train()
             self._trained = part
         scores = np.full(items, -np.inf)
-        history = self._history[user][-LENGTH:]
+        # Items that came since the training have no embedding yet.
+        history = [item for item in self._history[user] if item <= self._known][-LENGTH:]
         if self._network is None or not history:
             return scores
         with torch.inference_mode():
