@@ -101,10 +101,13 @@ class Asked:
         known = user.history != NONE
         self.rows = user.history[known]
         self._known = known
+        self._weights: dict[Kernel, Floats] = {}
 
     def weights(self, kernel: Kernel) -> Floats:
         """Weights of the items by a kernel, shape (l,)."""
-        return np.asarray(kernel.weights(self.user.ages)[self._known])
+        if kernel not in self._weights:
+            self._weights[kernel] = np.asarray(kernel.weights(self.user.ages)[self._known])
+        return self._weights[kernel]
 
     @cached_property
     def related(self) -> Indices:

@@ -48,10 +48,7 @@ def gather(asked: Asked, excluded: Indices) -> Indices:
         akin = items.akin[asked.rows[:ASKED_TEXT], :LISTED_AKIN].ravel()
         found = np.concatenate([led_to, *heads, akin, asked.rows])
         found = numbering.distinct(found[found != NONE])
-    allowed = items.available[found]
-    out = numbering.places(excluded, found)
-    allowed[out[out < len(found)]] = False
-    found = found[allowed]
+    found = found[items.available[found] & numbering.outside(found, excluded)]
     return found[np.argsort(items.keys[found])]
 
 

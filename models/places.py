@@ -7,6 +7,7 @@ import numpy.typing as npt
 
 Indices = npt.NDArray[np.int32]
 Places = npt.NDArray[np.intp]
+Mask = npt.NDArray[np.bool_]
 
 
 class Numbering:
@@ -57,3 +58,17 @@ class Numbering:
         # a note may be left from other rows
         known &= among[noted] == rows
         return np.where(known, noted, len(among))
+
+    def outside(self, rows: Indices, excluded: Indices) -> Mask:
+        """Mark which of some distinct rows are not excluded, shape (n,).
+
+        Examples
+        --------
+        >>> numbering = Numbering()
+        >>> numbering.reach(10)
+        >>> numbering.outside(np.array([5, 7], np.int32), np.array([7, 2, -1], np.int32)).tolist()
+        [True, False]
+        """
+        mask = np.ones(len(rows) + 1, np.bool_)  # one more, for what is excluded and not among the rows
+        mask[self.places(excluded, rows)] = False
+        return mask[:-1]

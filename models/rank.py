@@ -20,6 +20,10 @@ NONE = -1
 """Marks an empty place in an array of indices."""
 
 
+LONG = 10
+"""Lists' lengths from which on it takes longer to sort all scores than to find the strongest first."""
+
+
 def strongest(values: Floats, k: int) -> Mask:
     """Mark the ``k`` largest values of every row, exactly ``k`` a row; of equal ones those of lower index.
 
@@ -54,38 +58,28 @@ def _first_of_ties(values: Floats, threshold: Floats, k: int) -> Mask:
     return np.asarray(above | (equal & (np.cumsum(equal, axis=1, dtype=np.int32) <= places_left)))
 
 
-def top(scores: Floats, excluded: Mask, k: int) -> Indices:
-    """Make the list of every user: the best ``k`` items that are not excluded, best first.
+def best(scores: Floats, k: int) -> Indices:
+    """Make a list: the best ``k`` items, best first, of equal ones that of lower index first.
 
     Parameters
     ----------
     scores
-        Shape (U, N). An item whose score is NaN is left out.
-    excluded
-        Items that no list may hold, shape (U, N) or (N,).
+        Shape (N,). An item whose score is NaN or minus infinity is left out.
 
     Returns
     -------
-    Indices of items, shape (U, k); ``NONE`` fills the places for which no item is left.
+    Indices of items, int32, shape (at most k,).
 
     Examples
     --------
-    >>> top(np.array([[0.1, 0.9, 0.9, np.nan]]), np.zeros(4, bool), 4).tolist()
-    [[1, 2, 0, -1]]
+    >>> best(np.array([0.1, 0.9, 0.9, np.nan]), 4).tolist()
+    [1, 2, 0]
     """
-    allowed = np.where(excluded | np.isnan(scores), -np.inf, scores)
-    size = min(k, scores.shape[1])
-    chosen = (
-        np.nonzero(strongest(allowed, size))[1].reshape(len(scores), size)
-        if size
-        else np.empty((len(scores), 0), int)
-    )
-    values = np.take_along_axis(allowed, chosen, axis=1)
-    order = np.argsort(-values, axis=1, kind="stable")
-    chosen = np.where(np.isneginf(values), NONE, chosen)
-    lists = np.full((len(scores), k), NONE, np.int32)
-    lists[:, :size] = np.take_along_axis(chosen, order, axis=1)
-    return lists
+    places = np.flatnonzero(scores > -np.inf)
+    if len(places) > LONG * k > 0:
+        places = places[strongest(scores[places][None], k)[0]]
+    order = np.argsort(-scores[places], kind="stable")[:k]
+    return places[order].astype(np.int32)
 
 
 def rank_of(scores: Floats, taken: int, candidates: Mask) -> int | None:

@@ -15,7 +15,7 @@ from models.exploration import Draw, draw
 from models.fusion import Fusion
 from models.places import Numbering
 from state import users
-from state.catalogue import NONE, Catalogue
+from state.catalogue import Catalogue
 from state.keys import key_of
 from state.lists import ListItem, PopularItem, PopularList, UserList, timestamp
 from state.records import LeaveOut
@@ -107,8 +107,7 @@ class Lister:
         drawn = self._draw(marked)
         scored = self.score(marked.row, learned, NO_ROWS if drawn is None else drawn.new)
         depth = max(fusion.CANDIDATES, self._size)
-        (best,) = rank.top(scored.fused()[None, : scored.ranked], np.zeros(scored.ranked, np.bool_), depth)
-        best = best[best != NONE]
+        best = rank.best(scored.fused()[: scored.ranked], depth)
         listed, propensities = arrange.arrange(
             scored, best, self._catalogue.items(), self.policy.diversity, drawn, self._size
         )
@@ -171,7 +170,8 @@ class Lister:
         """What a list of the most popular items would be."""
         items = self._catalogue.items()
         head = items.heads[0]
-        left = head[items.available[head] & ~np.isin(head, excluded)]
+        self._numbering.reach(len(items.keys))
+        left = head[items.available[head] & self._numbering.outside(head, excluded)]
         return np.asarray(left[:LIST_LENGTH])
 
     def _items(self, scored: Scored, listed: Indices, propensities: Sequence[float | None]) -> list[ListItem]:

@@ -148,8 +148,7 @@ class Runner:
     def _judge(self, user: int, interaction: Interaction) -> None:
         candidates = self._items.candidates(interaction.user, self._keep_seen)
         scores = self._baseline.scores(user, len(candidates), interaction.time)
-        (best,) = rank.top(scores[None], ~candidates[None], self._size)
-        best = best[best != rank.NONE]
+        best = rank.best(np.where(candidates, scores, -np.inf), self._size)
         taken = self._items.number(interaction.item)
         place_of = None if taken is None else rank.rank_of(scores, taken, candidates)
         names = [self._items.names[number] for number in best.tolist()]

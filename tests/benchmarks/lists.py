@@ -125,8 +125,7 @@ def exact_list(catalogue: Catalogue, row: UserRow, scored: Scored) -> Indices:
         for start in range(0, len(every), AT_ONCE)
     ]
     scores = np.concatenate(fused)
-    (best,) = rank.top(scores[None], np.zeros(len(every), np.bool_), K)
-    return np.asarray(every[best])
+    return np.asarray(every[rank.best(scores, K)])
 
 
 def on_the_scale_of(among: Floats, scores: Floats) -> Floats:
