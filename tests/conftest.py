@@ -9,6 +9,7 @@ from uuid import uuid4
 
 import pytest
 from hypothesis import settings as hypothesis_settings
+from threadpoolctl import threadpool_limits
 
 from deploy.servers import Server, genuine_kafka, local_kafka, local_redis
 from deploy.servers.kafka import REPOSITORY, SHARED, Installation
@@ -18,6 +19,13 @@ from streams.settings import Settings
 # The same examples everywhere, and no test fails because the machine is busy.
 hypothesis_settings.register_profile("afresh", deadline=None, derandomize=True)
 hypothesis_settings.load_profile("afresh")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _one_thread_for_the_maths() -> Iterator[None]:
+    """As a worker has it: on a busy machine the threads of small matrices wait for each other most of the time."""
+    with threadpool_limits(1):
+        yield
 
 
 @pytest.fixture(autouse=True)

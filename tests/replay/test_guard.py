@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +19,7 @@ from tests.replay.people import ITEMS, people
 
 BREAKS_AT = 4000
 REPAIRED_AT = 5500
-STEP = 20
+STEP = 40
 """Events taken in together."""
 
 
@@ -42,12 +43,12 @@ class Story:
         self.hits: list[bool] = []
         self.rollbacks: list[int] = []
 
-    async def play(self, happening: dict[int, Callable[[], object]]) -> None:
-        """Let people take items; some things happen just before events of these numbers."""
+    async def play(self, happening: dict[int, Callable[[], object]], events: int) -> None:
+        """Let people take so many items; some things happen just before events of these numbers."""
         for number in range(ITEMS):
             self.pipeline.item(f"i{number}")
         await self.pipeline.drain()
-        for number, (user, item) in enumerate(people()):
+        for number, (user, item) in enumerate(islice(people(), events)):
             happening.get(number, lambda: None)()
             made = self.pipeline.store.lists.get(f"web:{user}")
             self.hits.append(made is not None and item in {each.id for each in made.items})
@@ -82,7 +83,8 @@ async def test_a_scorer_that_turns_to_garbage_makes_the_weights_go_back_and_list
         {
             BREAKS_AT: lambda: monkeypatch.setattr(scorers, "SCORERS", broken),
             REPAIRED_AT: monkeypatch.undo,
-        }
+        },
+        events=REPAIRED_AT + 2000,
     )
     before = story.rate(2000, BREAKS_AT)
     assert BREAKS_AT < story.went_back() < REPAIRED_AT
@@ -107,7 +109,7 @@ async def test_broken_weights_go_back_by_themselves_and_the_lists_are_as_good_as
 ) -> None:
     break_weights(monkeypatch)
     story = Story(tmp_path)
-    await story.play({})
+    await story.play({}, events=BREAKS_AT + 2500)
     assert BREAKS_AT < story.went_back() < BREAKS_AT + 500
     assert story.rate(BREAKS_AT + 1000, BREAKS_AT + 2500) > 0.85 * story.rate(2000, BREAKS_AT)
     assert story.rollbacks[-1] == 1
@@ -119,5 +121,5 @@ async def test_without_the_guard_broken_weights_spoil_thousands_of_lists(
     break_weights(monkeypatch)
     monkeypatch.setattr(guard, "ALARM", float("inf"))
     story = Story(tmp_path)
-    await story.play({})
+    await story.play({}, events=BREAKS_AT + 2500)
     assert story.rate(BREAKS_AT + 1000, BREAKS_AT + 2500) < 0.5 * story.rate(2000, BREAKS_AT)
