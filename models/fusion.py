@@ -26,7 +26,10 @@ tell good from hopeless; what decides a list is the order among the good."""
 BATCH = 20
 """Examples of a step. Fixed: a step where a run happens to end would make weights depend on run lengths."""
 
-LEARNING_RATE = 0.1
+LEARNING_RATES = (0.05, 0.2)
+"""Of the weights of logarithms and of roots. Among the candidates of a list a logarithm varies over several units, a
+root by a fraction of one: steps of one length would move the score by the first and hardly by the second."""
+
 GRADIENT_LIMIT = 10.0
 WEIGHT_LIMIT = 20.0
 """Neither one odd example nor a long run of them can move a weight beyond what later ones put right."""
@@ -141,8 +144,7 @@ class Fusion:
         self.refused = 0
         self._pending: Weights = np.zeros_like(self.omega)
         self._pending_count = 0
-        self._optimizer = optim.AdaGrad(LEARNING_RATE)
-        self._optimizer.g2["omega"] = np.zeros_like(self.omega)
+        self._squares: Weights = np.zeros_like(self.omega)
 
     def weights(self, contexts: Weights) -> Weights:
         """Weights of the features in each context, shape (U, F), from contexts (U, 4)."""
@@ -194,7 +196,12 @@ class Fusion:
         return np.clip(gradient, -GRADIENT_LIMIT, GRADIENT_LIMIT)
 
     def _step(self) -> None:
-        self._optimizer.step({"omega": self.omega}, {"omega": self._pending / BATCH})
+        for kind, rate in enumerate(LEARNING_RATES):
+            optimizer = optim.AdaGrad(rate)
+            # views: what the optimizer adds to them stands in our arrays
+            optimizer.g2["omega"] = self._squares[:, kind::FEATURES_PER_SCORER]
+            weights, gradient = (of[:, kind::FEATURES_PER_SCORER] for of in (self.omega, self._pending))
+            optimizer.step({"omega": weights}, {"omega": gradient / BATCH})
         np.clip(self.omega, -WEIGHT_LIMIT, WEIGHT_LIMIT, out=self.omega)
         self._pending[:] = 0
         self._pending_count = 0
@@ -202,7 +209,7 @@ class Fusion:
     def to_bytes(self) -> bytes:
         """All of the state; ``from_bytes`` makes the same learner of it, to the last bit."""
         counters = (*self.omega.shape, self.examples, self.refused, self._pending_count)
-        arrays = (self.omega, self._optimizer.g2["omega"], self._pending)
+        arrays = (self.omega, self._squares, self._pending)
         return _HEADER.pack(*counters) + b"".join(array.astype("<f8").tobytes() for array in arrays)
 
     @classmethod
@@ -219,7 +226,7 @@ class Fusion:
         contexts, width, examples, refused, pending_count = _HEADER.unpack_from(data)
         arrays = np.frombuffer(data, "<f8", offset=_HEADER.size).reshape(3, contexts, width)
         fusion = cls(arrays[0])
-        fusion._optimizer.g2["omega"] = arrays[1].copy()
+        fusion._squares = arrays[1].copy()
         fusion._pending = arrays[2].copy()
         fusion.examples, fusion.refused, fusion._pending_count = examples, refused, pending_count
         return fusion

@@ -95,10 +95,12 @@ def test_a_step_is_one_of_rivers_adagrad_on_the_mean_gradient() -> None:
     gradient = np.zeros((len(CONTEXT), 4))
     for values, taken in examples:
         gradient += np.outer(SITUATION, values.mean(axis=0, dtype=np.float64) - values[taken]) / BATCH
-    weights: dict[Hashable, float] = {(i, j): 0.0 for i in range(len(CONTEXT)) for j in range(4)}
-    optim.AdaGrad(fusion.LEARNING_RATE).step(weights, dict(np.ndenumerate(gradient)))
-    expected = np.array([[weights[i, j] for j in range(4)] for i in range(len(CONTEXT))])
-    np.testing.assert_allclose(taught(learner(), examples).omega, expected, rtol=1e-6, atol=1e-9)
+    learned = taught(learner(), examples).omega
+    for kind, rate in enumerate(fusion.LEARNING_RATES):
+        steps: dict[Hashable, float] = {(i, j): 0.0 for i in range(len(CONTEXT)) for j in range(2)}
+        optim.AdaGrad(rate).step(steps, dict(np.ndenumerate(gradient[:, kind::2])))
+        expected = np.array([[steps[i, j] for j in range(2)] for i in range(len(CONTEXT))])
+        np.testing.assert_allclose(learned[:, kind::2], expected, rtol=1e-6, atol=1e-9)
 
 
 def test_weights_step_at_fixed_counts_of_examples_learned_from() -> None:
