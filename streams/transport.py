@@ -13,7 +13,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import defaultdict, deque
-from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from typing import Any, NamedTuple, cast
 
@@ -69,11 +69,6 @@ class RunConsumer(driver.Consumer):
 
     def _new_consumer_thread(self) -> RunConsumerThread:
         return RunConsumerThread(self, loop=self.loop, beacon=self.beacon)
-
-    async def getmany(self, timeout: float) -> AsyncIterator[tuple[TP, Message]]:
-        """Yield the runs fetched."""
-        async for tp, message in super().getmany(min(timeout, POLL_SECONDS)):
-            yield tp, message
 
     async def _drain_messages(self, fetcher: ServiceT) -> None:
         """Deliver runs until the consumer or its fetcher stops.

@@ -158,18 +158,6 @@ async def test_gaps_of_offsets_need_no_bookkeeping() -> None:
     assert consumer._new_offset(ONE) == 1_000_001
 
 
-async def test_a_poll_waits_a_moment_only(monkeypatch: pytest.MonkeyPatch) -> None:
-    waits: list[float] = []
-
-    async def getmany(self: Any, timeout: float) -> Any:
-        waits.append(timeout)
-        yield ONE, message(3)
-
-    monkeypatch.setattr(Consumer, "getmany", getmany)
-    assert [run.offset async for _, run in bare_consumer().getmany(5.0)] == [3]
-    assert waits == [POLL_SECONDS]
-
-
 async def test_while_every_partition_is_held_back_the_consumer_waits_a_moment_only(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -261,6 +249,7 @@ def draining_consumer(*polls: Any, stopping: bool = False) -> Any:
     left = list(polls)
 
     async def getmany(timeout: float) -> Any:
+        consumer.waits.append(timeout)
         poll = left.pop(0)
         if isinstance(poll, BaseException):
             raise poll
@@ -272,7 +261,7 @@ def draining_consumer(*polls: Any, stopping: bool = False) -> Any:
 
     consumer = suspended_consumer(callback)
     consumer.app.flow_control.resume()
-    consumer.getmany, consumer.delivered = getmany, []
+    consumer.getmany, consumer.delivered, consumer.waits = getmany, [], []
     consumer.app.topics = SimpleNamespace(acks_enabled_for=lambda topic: topic == "test.events")
     consumer._stopped = consumer._crashed = asyncio.Event()
     consumer._read_offset = defaultdict(lambda: None)
@@ -281,6 +270,13 @@ def draining_consumer(*polls: Any, stopping: bool = False) -> Any:
 
 
 RUNNING = SimpleNamespace(should_stop=False)
+
+
+async def test_a_poll_waits_a_moment_only() -> None:
+    consumer = draining_consumer([message(3)], asyncio.CancelledError(), stopping=True)
+    await consumer._drain_messages(RUNNING)
+    assert consumer.delivered == [(0, 3)]
+    assert consumer.waits == [POLL_SECONDS, POLL_SECONDS]
 
 
 async def test_runs_behind_what_was_read_are_delivered_once() -> None:
