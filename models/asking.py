@@ -98,6 +98,7 @@ class Asked:
         self.user = user
         self.items = items
         self.numbering = numbering
+        numbering.reach(len(items.keys))
         known = user.history != NONE
         self.rows = user.history[known]
         self._known = known

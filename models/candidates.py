@@ -38,7 +38,6 @@ def gather(asked: Asked, excluded: Indices) -> Indices:
         Items that the list may not hold, besides those that are not available.
     """
     items, numbering = asked.items, asked.numbering
-    numbering.reach(len(items.keys))
     if len(items.keys) <= CANDIDATES:
         found = np.arange(len(items.keys), dtype=np.int32)
     else:

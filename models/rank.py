@@ -76,7 +76,7 @@ def best(scores: Floats, k: int) -> Indices:
     [1, 2, 0]
     """
     places = np.flatnonzero(scores > -np.inf)
-    if len(places) > LONG * k > 0:
+    if 0 < LONG * k < len(places):
         places = places[strongest(scores[places][None], k)[0]]
     order = np.argsort(-scores[places], kind="stable")[:k]
     return places[order].astype(np.int32)

@@ -170,7 +170,6 @@ class Lister:
         """What a list of the most popular items would be."""
         items = self._catalogue.items()
         head = items.heads[0]
-        self._numbering.reach(len(items.keys))
         left = head[items.available[head] & self._numbering.outside(head, excluded)]
         return np.asarray(left[:LIST_LENGTH])
 

@@ -112,9 +112,7 @@ def exact_list(catalogue: Catalogue, row: UserRow, scored: Scored) -> Indices:
     """The best ``K`` of all items, best first, scored as the candidates were."""
     items = catalogue.items()
     user = User(catalogue.rows_of(users.history_of(row)), users.ages_of(row), row.taken, catalogue.now)
-    numbering = Numbering()
-    numbering.reach(len(items.keys))
-    asked = Asked(user, items, numbering)
+    asked = Asked(user, items, Numbering())
     allowed = items.available.copy()
     allowed[scored.excluded] = False
     every = np.flatnonzero(allowed).astype(np.int32)

@@ -47,6 +47,4 @@ def user(items: int = 30, length: int = 8, seed: int = 0) -> User:
 
 
 def asking(who: User, items: Items) -> Asked:
-    numbering = Numbering()
-    numbering.reach(len(items.keys))
-    return Asked(who, items, numbering)
+    return Asked(who, items, Numbering())
