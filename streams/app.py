@@ -12,6 +12,7 @@ from typing import Any, cast
 
 import faust
 from aiokafka import AIOKafkaProducer
+from aiokafka.errors import KafkaError, TransactionalIdAuthorizationFailed
 from faust.auth import SASLCredentials, SSLCredentials
 from faust.transport.drivers.aiokafka import Producer
 from faust.types import TP, TopicT
@@ -47,8 +48,12 @@ FINISH_SECONDS = 5.0
 
 FINISH_POLL_SECONDS = 0.01
 
+PRODUCER_RETRY_SECONDS = 0.5
+
 MENDABLE = (AfreshError, StoreError, RowVersionError)
-"""What a person can mend: a process that ends for it says so in one sentence, with status 2."""
+"""What a person can mend: a process that ends for it says so in one sentence."""
+
+MENDABLE_STATUS = 2
 
 logger = logging.getLogger(__name__)
 
@@ -68,6 +73,7 @@ class App(faust.App):
     def __init__(self, name: str, *, fenced: bool, partitions: int, **kwargs: Any) -> None:
         self._partitions = partitions
         self.unfinished: Callable[[], bool] = lambda: False
+        self._group_left = False
         self._producers: set[AIOKafkaProducer] = set()
         self._stopping: set[asyncio.Task[None]] = set()
         super().__init__(name, **kwargs)
@@ -86,6 +92,10 @@ class App(faust.App):
         await super().on_stop()
         await asyncio.gather(*(producer.stop() for producer in self._producers), *self._stopping)
 
+    async def _stop_children(self) -> None:
+        await super()._stop_children()
+        self._group_left = True
+
     async def _finish(self) -> None:
         """Fetch no more, and let runs under way finish, so that their offsets are in the last commit."""
         if self.assigned():
@@ -101,7 +111,24 @@ class App(faust.App):
             )
 
     async def new_producer(self, transactional_id: str | None = None) -> AIOKafkaProducer:
-        """Start a producer with the settings of Faust's own; it stops with the app."""
+        """Start a producer with the settings of Faust's own, as soon as Kafka gives one; it stops with the app.
+
+        Raises
+        ------
+        TransactionalIdAuthorizationFailed
+            When Kafka does not allow us the transactional id.
+        """
+        while True:
+            try:
+                return await self._start_producer(transactional_id)
+            except TransactionalIdAuthorizationFailed:
+                raise
+            # aiokafka asserts that it knows a broker; one that is only just up names none, not even itself.
+            except (KafkaError, AssertionError) as error:
+                logger.warning("Kafka gives no producer (%r); again in %s s", error, PRODUCER_RETRY_SECONDS)
+                await asyncio.sleep(PRODUCER_RETRY_SECONDS)
+
+    async def _start_producer(self, transactional_id: str | None) -> AIOKafkaProducer:
         producer = cast(Producer, self.producer)._new_producer(transactional_id)
         try:
             await producer.start()
@@ -144,11 +171,17 @@ class App(faust.App):
         logger.error(
             "Stopping took longer than %g s; the process ends now, what is counted is safe", STOP_SECONDS
         )
-        mendable = isinstance(self.crash_reason, MENDABLE)
-        if mendable:
+        status = self._status()
+        if status == MENDABLE_STATUS:
             logger.error("%s", self.crash_reason)
         logging.shutdown()
-        os._exit(2 if mendable else 1)
+        os._exit(status)
+
+    def _status(self) -> int:
+        if isinstance(self.crash_reason, MENDABLE):
+            return MENDABLE_STATUS
+        # Once the group is left, all that counts is done: it is only a task or a thread that does not end.
+        return 0 if self._group_left and self.crash_reason is None else 1
 
 
 def create_app(settings: Settings, name: str) -> App:

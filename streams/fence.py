@@ -25,7 +25,7 @@ import logging
 from collections.abc import Awaitable, Callable, Collection, Sequence
 
 from aiokafka import AIOKafkaProducer
-from aiokafka.errors import KafkaError, TransactionalIdAuthorizationFailed
+from aiokafka.errors import TransactionalIdAuthorizationFailed
 from faust.types import TP
 
 from state.marks import CLAIM_KEY
@@ -33,8 +33,6 @@ from streams.errors import AfreshError
 from streams.sender import FencedError, Record, Sender
 
 logger = logging.getLogger(__name__)
-
-RETRY_SECONDS = 0.5
 
 NewProducer = Callable[[str | None], Awaitable[AIOKafkaProducer]]
 """Starts a producer of a transactional id; of None: an ordinary one."""
@@ -113,14 +111,10 @@ class Claims:
         self._senders |= {TP(topic, partition): sender for topic in topics}
 
     async def _producer(self, transactional_id: str | None) -> AIOKafkaProducer:
-        while True:
-            try:
-                return await self._start(transactional_id)
-            except TransactionalIdAuthorizationFailed as error:
-                raise AfreshError(
-                    f"Kafka does not allow the transactional id {transactional_id!r}; give the user of AFRESH_KAFKA "
-                    "the rights Write and Describe on transactional ids that begin with AFRESH_NAMESPACE."
-                ) from error
-            except KafkaError as error:
-                logger.warning("Kafka gives no producer (%r); again in %s s", error, RETRY_SECONDS)
-                await asyncio.sleep(RETRY_SECONDS)
+        try:
+            return await self._start(transactional_id)
+        except TransactionalIdAuthorizationFailed as error:
+            raise AfreshError(
+                f"Kafka does not allow the transactional id {transactional_id!r}; give the user of AFRESH_KAFKA "
+                "the rights Write and Describe on transactional ids that begin with AFRESH_NAMESPACE."
+            ) from error

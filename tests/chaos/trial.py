@@ -21,10 +21,11 @@ from tests.chaos.pipeline import Pipeline
 from tests.chaos.schedule import Step
 from tests.chaos.watcher import Watcher
 
-READY_SECONDS = 90.0
-"""When a worker that is not ready again counts as hanging. The goal is 30 s on a machine with nothing else to do."""
+READY_SECONDS = 300.0
+"""When a worker that is not ready again counts as hanging. The goal is 30 s on a machine with nothing else to do; where
+others crowd it, the embed worker's imports alone have taken 90 s."""
 
-ANSWER_SECONDS = 120.0
+ANSWER_SECONDS = 300.0
 SETTLE_SECONDS = 300.0
 """Longest wait at the end until the backlog is worked off and all lists are of the last state."""
 

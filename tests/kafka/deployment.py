@@ -73,7 +73,7 @@ class Deployment:
         }
 
     def load(self, count: int, users: int = 300, items: int = 97) -> None:
-        """Send events of many users, all at once."""
+        """Send events of many users, all at once; what somebody takes more than thrice is not learned from."""
         for number in range(count):
             user = f"u{number % users}"
             value = msgspec.json.encode(self.next_event(user, f"i{number % items}"))
@@ -97,7 +97,7 @@ class Deployment:
             made = self.list_of(user)
             return made if made is not None and made.last_event == event else None
 
-        return wait(answered, f"the list that takes in {event}", 60.0)
+        return wait(answered, f"the list that takes in {event}")
 
     def records(self, topic: Topic) -> list[Any]:
         """Read everything that stands in a topic."""
@@ -158,7 +158,7 @@ def deployment(settings: Settings, folder: Path) -> Iterator[Deployment]:
         made.close()
 
 
-def wait(look: Callable[[], T | None], what: str, seconds: float = 30.0) -> T:
+def wait(look: Callable[[], T | None], what: str, seconds: float = 120.0) -> T:
     """Look until there is something to see."""
     deadline = time.monotonic() + seconds
     while True:
@@ -203,5 +203,5 @@ def told_to_stop(process: ServerProcess, seconds: float = 30.0) -> int:
 
 def ended(process: ServerProcess) -> tuple[int | None, str]:
     """Wait for a process to end by itself; its exit status, and the last line of its log."""
-    wait(lambda: process.pid is None, "the worker to end", 60.0)
+    wait(lambda: process.pid is None, "the worker to end")
     return process.status, process.log.read_text().splitlines()[-1]

@@ -30,7 +30,7 @@ ROOM_MIB = 48
 STACKS_MIB = 128
 """More for the limit: it counts 8 MiB of stack for each thread that starts meanwhile, hardly touched."""
 
-WAIT_SECONDS = 90.0
+WAIT_SECONDS = 180.0
 """Longest wait, on a machine that does much other work as well."""
 
 BURST = 250

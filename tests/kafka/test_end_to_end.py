@@ -116,7 +116,7 @@ def test_a_worker_killed_and_started_again_has_counted_every_event_once(genuine:
                 process.kill()
                 process.start()
                 genuine.ready(process)
-        wait(lambda: sum(revisions(genuine).values()) >= 200, "all events to be counted", 60.0)
+        wait(lambda: sum(revisions(genuine).values()) >= 200, "all events to be counted")
         assert revisions(genuine) == sent
 
 
@@ -178,8 +178,8 @@ def test_texts_are_embedded_and_a_new_item_is_found_by_its_text(settings: Settin
         made.item("aliens", title="Alien", text="science fiction horror on a space ship")
         made.item("ballet", title="Swan Lake", text="classical ballet dance on stage")
         made.item("silent", title="")
-        wait(lambda: page.read().total("afresh_catalogue_items") == 4, "four items", 60.0)
-        wait(lambda: page.read().total("afresh_catalogue_embedded_items") == 3, "three embeddings", 60.0)
+        wait(lambda: page.read().total("afresh_catalogue_items") == 4, "four items")
+        wait(lambda: page.read().total("afresh_catalogue_embedded_items") == 3, "three embeddings")
         answer = made.answer("ann", made.event("ann", "space"))
         parts = {each.id: each.parts for each in answer.items}
         assert set(parts) == {"aliens", "ballet", "silent"}

@@ -30,7 +30,7 @@ from streams.settings import Settings
 from streams.topics import Topic
 from tests.kafka.deployment import Deployment, deployment, wait
 
-WAIT_SECONDS = 60.0
+WAIT_SECONDS = 180.0
 FILMS = [f"film {number}" for number in range(12)]
 
 

@@ -32,7 +32,7 @@ def test_every_event_on_64_partitions_is_counted_once_by_one_worker_and_by_two(
             made.item(film)
         play(made, 0, EVENTS // 2)
         with made.running(made.process()) as second:
-            wait(lambda: first.ready() and second.ready(), "both workers to be ready", 60.0)
+            wait(lambda: first.ready() and second.ready(), "both workers to be ready")
             play(made, EVENTS // 2, EVENTS)
             report = audit(settings, wait_seconds=120.0)
             assert second.read().total("afresh_events_total", outcome="accepted") > 0

@@ -71,8 +71,8 @@ def test_after_a_kill_only_the_tail_is_read_and_the_rows_are_those_of_the_change
     process = made.process()
     with made.running(process) as page:
         made.item("i1", text="a film")
-        made.load(2000, USERS, 23)
-        wait(lambda: learned(page) >= 2000, "all events to be learned from", 60.0)
+        made.load(2000, USERS)
+        wait(lambda: learned(page) >= 2000, "all events to be learned from")
         assert recovered(page) == claims(made)
         process.kill()
         before = written(made)
@@ -80,8 +80,8 @@ def test_after_a_kill_only_the_tail_is_read_and_the_rows_are_those_of_the_change
         page = made.ready(process)
         # What Kafka had taken when the process was killed, and the disk had not: a batch of each table's partitions.
         assert recovered(page) < before / 10
-        made.load(500, USERS, 23)
-        wait(lambda: learned(page) >= 500, "what came later to be learned from", 60.0)
+        made.load(500, USERS)
+        wait(lambda: learned(page) >= 500, "what came later to be learned from")
         stop(process)
     assert of_files(made, process) == of_changelogs(made)
 
@@ -89,8 +89,8 @@ def test_after_a_kill_only_the_tail_is_read_and_the_rows_are_those_of_the_change
 def test_files_that_are_damaged_are_rebuilt_from_the_changelogs(made: Deployment) -> None:
     process = made.process()
     with made.running(process) as page:
-        made.load(1000, USERS, 23)
-        wait(lambda: learned(page) >= 1000, "all events to be learned from", 60.0)
+        made.load(1000, USERS)
+        wait(lambda: learned(page) >= 1000, "all events to be learned from")
         process.kill()
         (file,) = made.data_dir(process).glob("*/rows/CURRENT")
         file.write_bytes(b"nonsense")
@@ -108,16 +108,16 @@ def test_a_partition_that_moved_away_and_comes_back_is_read_from_where_its_files
 ) -> None:
     first, second = made.process(), made.process()
     with made.running(first) as page:
-        made.load(1000, USERS, 23)
-        wait(lambda: learned(page) >= 1000, "all events to be learned from", 60.0)
+        made.load(1000, USERS)
+        wait(lambda: learned(page) >= 1000, "all events to be learned from")
         with made.running(second) as other:
             wait(lambda: page.ready() and other.ready(), "both to be ready")
             before = recovered(page)
-            made.load(600, USERS, 23)
-            wait(lambda: learned(page, other) >= 1600, "what came later to be learned from", 60.0)
+            made.load(600, USERS)
+            wait(lambda: learned(page, other) >= 1600, "what came later to be learned from")
             elsewhere = written(made)
             second.kill()
-            wait(lambda: recovered(page) > before, "the partitions to come back", 60.0)
+            wait(lambda: recovered(page) > before, "the partitions to come back")
             wait(page.ready, "the partitions to be recovered")
             assert 0 < recovered(page) - before < elsewhere / 2
             stop(first)

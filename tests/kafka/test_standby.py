@@ -38,8 +38,8 @@ def take_over(made: Deployment, process: ServerProcess, heir: Page) -> None:
     rebalances = heir.read().total("afresh_rebalances_total")
     process.kill()
     made.load(1500)
-    wait(lambda: heir.read().total("afresh_rebalances_total") > rebalances, "the partitions to move", 60.0)
-    wait(heir.ready, "the heir to be ready", 60.0)
+    wait(lambda: heir.read().total("afresh_rebalances_total") > rebalances, "the partitions to move")
+    wait(heir.ready, "the heir to be ready")
 
 
 def test_whoever_holds_copies_takes_over_and_every_event_is_counted_once(made: Deployment) -> None:
@@ -56,7 +56,7 @@ def test_whoever_holds_copies_takes_over_and_every_event_is_counted_once(made: D
         with environment(made.variables(first)):
             first.start()
         page = made.ready(first)
-        wait(lambda: users_held(page) == users_held(other) == USERS, "both to hold them again", 60.0)
+        wait(lambda: users_held(page) == users_held(other) == USERS, "both to hold them again")
         take_over(made, second, page)
         report = audit(made.settings, wait_seconds=SETTLE_SECONDS)
     assert report.differences == []
@@ -67,14 +67,14 @@ def test_who_takes_over_reads_only_what_its_copies_do_not_have(made: Deployment)
     first, second = made.process(), made.process()
     with made.running(first), made.running(second) as other:
         made.load(3000)
-        wait(lambda: users_held(other) == USERS, "the second to hold the rows of all users", 60.0)
+        wait(lambda: users_held(other) == USERS, "the second to hold the rows of all users")
         assert audit(made.settings, wait_seconds=SETTLE_SECONDS).differences == []
         # All that the first has ever written is with the second: its own partitions and the copies.
         every = written(made)
         wait(lambda: recovered(other) > every / 4, "the copies to be whole")
         before = recovered(other)
         first.kill()
-        wait(lambda: recovered(other) > before, "the partitions to move", 60.0)
+        wait(lambda: recovered(other) > before, "the partitions to move")
         wait(other.ready, "the second to be ready")
         # The claims of both workers' partitions.
         assert recovered(other) - before == len(TABLES) * made.settings.partitions

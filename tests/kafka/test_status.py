@@ -49,7 +49,7 @@ def test_a_look_tells_of_a_deployment_and_a_rollback_is_obeyed_by_every_partitio
             made.event("ann", f"i{number}")
         made.answer("ann", made.event("bob", "i1") and made.event("ann", "i4"))
         made.send(made.topics.events, "web:ann", b"{broken")
-        settled = wait(lambda: _settled(look(made)), "the backlog to be worked off", 60.0)
+        settled = wait(lambda: _settled(look(made)), "the backlog to be worked off")
         assert settled["judged"]["examples"] == 6
         assert settled["judged"]["judged"]["all"] + settled["judged"]["unjudged"] == 6
         assert (settled["dead_letters"], settled["lists"]) == (1, 2)
@@ -61,7 +61,7 @@ def test_a_look_tells_of_a_deployment_and_a_rollback_is_obeyed_by_every_partitio
         assert done.returncode == 0, done.stderr
         partitions = made.settings.partitions
         assert f"the weights of {partitions} partitions go back" in done.stdout
-        back = wait(lambda: _went_back(look(made), partitions), "the weights to go back", 60.0)
+        back = wait(lambda: _went_back(look(made), partitions), "the weights to go back")
         assert back["judged"]["last"][1] == "command"
         assert "by the command" in run(made.settings, "status").stdout
 

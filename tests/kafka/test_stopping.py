@@ -62,7 +62,7 @@ def test_after_an_orderly_stop_under_load_nothing_is_repeated_and_nothing_lost(m
         made.answer("last", made.event("last", "c1"))
         assert repeated(page) == 0
         wait(lambda: page.read().total("afresh_rows", table="users") == 301, "every user to have a row")
-        wait(lambda: revisions(made) == [20] * 300, "every list to be of the last state", 60.0)
+        wait(lambda: revisions(made) == [20] * 300, "every list to be of the last state")
 
 
 def test_partitions_of_a_worker_that_stops_move_at_once(made: Deployment) -> None:
@@ -118,4 +118,4 @@ def test_a_worker_ends_and_says_so_while_kafka_is_down(
             own_kafka.start()
             process.start()
             made.ready(process)
-            wait(lambda: revisions(made) == [20] * 300, "every event to be counted once", 60.0)
+            wait(lambda: revisions(made) == [20] * 300, "every event to be counted once")

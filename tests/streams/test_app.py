@@ -3,6 +3,8 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from aiokafka.client import AIOKafkaClient
+from aiokafka.errors import KafkaConnectionError, TransactionalIdAuthorizationFailed
 from faust.types import TP
 
 from state.rows import StoreError
@@ -69,6 +71,26 @@ async def test_asking_what_is_assigned_makes_no_second_consumer(tmp_path: Path) 
     assert app.consumer is consumer
 
 
+async def test_a_broker_that_is_down_or_names_no_broker_yet_is_asked_again_for_a_producer(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    app = create_app(settings_in(tmp_path), "test")
+    monkeypatch.setattr(module, "PRODUCER_RETRY_SECONDS", 0.0)
+    answers = iter([KafkaConnectionError("down"), None, TransactionalIdAuthorizationFailed()])
+
+    async def bootstrap(client: AIOKafkaClient) -> None:
+        if (failure := next(answers)) is not None:
+            raise failure
+
+    monkeypatch.setattr(AIOKafkaClient, "bootstrap", bootstrap)
+    with pytest.raises(TransactionalIdAuthorizationFailed):
+        await app.new_producer("ours-1")
+    assert list(answers) == []
+    down, nameless = [message for message in caplog.messages if "gives no producer" in message]
+    assert "KafkaConnectionError('down')" in down
+    assert "Did we not perform bootstrap?" in nameless
+
+
 async def test_an_app_that_stops_fetches_no_more_and_waits_for_runs_under_way(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -96,17 +118,27 @@ async def test_runs_that_do_not_finish_hold_up_the_end_only_so_long(
 
 
 @pytest.mark.parametrize(
-    ("reason", "status"), [(None, 1), (KeyError(7), 1), (StoreError("free some space"), 2)]
+    ("reason", "left", "status"),
+    [
+        (None, False, 1),
+        (None, True, 0),
+        (KeyError(7), True, 1),
+        (StoreError("free some space"), False, 2),
+        (StoreError("free some space"), True, 2),
+    ],
 )
-def test_an_end_that_takes_too_long_still_says_what_a_person_can_mend(
+async def test_an_end_that_takes_too_long_says_what_a_person_can_mend_and_whether_all_that_counts_was_done(
     tmp_path: Path,
     reason: BaseException | None,
+    left: bool,
     status: int,
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     app = create_app(settings_in(tmp_path), "test")
     app.crash_reason = reason
+    if left:
+        await app._stop_children()
     ended: list[int] = []
     monkeypatch.setattr(module, "os", SimpleNamespace(_exit=ended.append))
     monkeypatch.setattr("logging.shutdown", lambda: None)

@@ -2,11 +2,10 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from aiokafka.errors import KafkaConnectionError, ProducerFenced, TransactionalIdAuthorizationFailed
+from aiokafka.errors import ProducerFenced, TransactionalIdAuthorizationFailed
 from faust.types import TP
 
 from state.marks import CLAIM_KEY
-from streams import fence
 from streams.errors import AfreshError
 from streams.fence import Claims
 from streams.sender import FencedError, Record
@@ -36,11 +35,6 @@ class Made:
 
     def claims(self, fenced: bool = True) -> Claims:
         return Claims("ours", self.start, self.stopped.append, fenced=fenced)
-
-
-@pytest.fixture(autouse=True)
-def _no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(fence, "RETRY_SECONDS", 0.0)
 
 
 async def test_a_claim_writes_a_record_of_its_own_before_anything_else() -> None:
@@ -83,14 +77,6 @@ async def test_a_claim_that_came_too_late_is_none() -> None:
     for topic in ("rows", "others"):
         with pytest.raises(FencedError):
             claims.sender(topic, 1)
-
-
-async def test_a_broker_that_is_down_is_asked_again() -> None:
-    made = Made(KafkaConnectionError(), KafkaConnectionError())
-    claims = made.claims()
-    await claims.renew([ONE])
-    claims.sender("rows", 1)
-    assert made.ids == ["ours-1"] * 3
 
 
 async def test_a_missing_right_is_named() -> None:
