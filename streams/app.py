@@ -12,7 +12,6 @@ from typing import Any, cast
 
 import faust
 from aiokafka import AIOKafkaProducer
-from aiokafka.errors import KafkaError, TransactionalIdAuthorizationFailed
 from faust.auth import SASLCredentials, SSLCredentials
 from faust.transport.drivers.aiokafka import Producer
 from faust.types import TP, TopicT
@@ -25,6 +24,7 @@ from streams.alignment import require_alignment
 from streams.connections import kafka_options
 from streams.errors import AfreshError
 from streams.fence import Claims
+from streams.producers import Producers
 from streams.recovery import RunTables
 from streams.sender import BATCH_BYTES
 from streams.settings import Settings
@@ -48,8 +48,6 @@ FINISH_SECONDS = 5.0
 
 FINISH_POLL_SECONDS = 0.01
 
-PRODUCER_RETRY_SECONDS = 0.5
-
 MENDABLE = (AfreshError, StoreError, RowVersionError)
 """What a person can mend: a process that ends for it says so in one sentence."""
 
@@ -66,6 +64,8 @@ class App(faust.App):
 
     Attributes
     ----------
+    producers
+        Producers beside Faust's own.
     unfinished
         Tells whether runs are under way, or written and not allowed to be committed yet.
     """
@@ -74,10 +74,9 @@ class App(faust.App):
         self._partitions = partitions
         self.unfinished: Callable[[], bool] = lambda: False
         self._group_left = False
-        self._producers: set[AIOKafkaProducer] = set()
-        self._stopping: set[asyncio.Task[None]] = set()
+        self.producers = Producers(self._one_more_producer)
         super().__init__(name, **kwargs)
-        self.claims = Claims(name, self.new_producer, self.drop_producer, fenced=fenced)
+        self.claims = Claims(name, self.producers.start, self.producers.drop, fenced=fenced)
 
     async def crash(self, reason: BaseException) -> None:
         """Note that the process failed, and end it soon."""
@@ -90,7 +89,7 @@ class App(faust.App):
         if not self.crashed:
             await self._finish()
         await super().on_stop()
-        await asyncio.gather(*(producer.stop() for producer in self._producers), *self._stopping)
+        await self.producers.stop()
 
     async def _stop_children(self) -> None:
         await super()._stop_children()
@@ -110,40 +109,9 @@ class App(faust.App):
                 FINISH_SECONDS,
             )
 
-    async def new_producer(self, transactional_id: str | None = None) -> AIOKafkaProducer:
-        """Start a producer with the settings of Faust's own, as soon as Kafka gives one; it stops with the app.
-
-        Raises
-        ------
-        TransactionalIdAuthorizationFailed
-            When Kafka does not allow us the transactional id.
-        """
-        while True:
-            try:
-                return await self._start_producer(transactional_id)
-            except TransactionalIdAuthorizationFailed:
-                raise
-            # aiokafka asserts that it knows a broker; one that is only just up names none, not even itself.
-            except (KafkaError, AssertionError) as error:
-                logger.warning("Kafka gives no producer (%r); again in %s s", error, PRODUCER_RETRY_SECONDS)
-                await asyncio.sleep(PRODUCER_RETRY_SECONDS)
-
-    async def _start_producer(self, transactional_id: str | None) -> AIOKafkaProducer:
-        producer = cast(Producer, self.producer)._new_producer(transactional_id)
-        try:
-            await producer.start()
-        except BaseException:
-            await producer.stop()
-            raise
-        self._producers.add(producer)
-        return producer
-
-    def drop_producer(self, producer: AIOKafkaProducer) -> None:
-        """Stop a producer without waiting for it: what it has not sent yet may take as long as Kafka does."""
-        self._producers.discard(producer)
-        task = asyncio.create_task(producer.stop())
-        self._stopping.add(task)
-        task.add_done_callback(self._stopping.discard)
+    def _one_more_producer(self, transactional_id: str | None) -> AIOKafkaProducer:
+        # With the settings of Faust's own.
+        return cast(Producer, self.producer)._new_producer(transactional_id)
 
     async def _on_partitions_assigned(self, assigned: set[TP], generation_id: int = 0) -> None:
         """Check what is ours, and claim the changelogs' partitions before Faust asks where they end."""

@@ -83,7 +83,7 @@ class Embed:
             )
             outgoing.add(self._topics.embeddings.name, request.item.encode(), encode(embedding))
         if self._sender is None:
-            self._sender = Sender(await self.app.new_producer())
+            self._sender = Sender(await self.app.producers.start())
         await self._sender.send(outgoing)
 
     def not_ready(self) -> str:

@@ -233,7 +233,7 @@ class Runner:
     async def _outgoing_sender(self) -> GroupSender:
         async with self._starting:
             if self._sender is None:
-                self._sender = GroupSender(Sender(await self._app.new_producer()))
+                self._sender = GroupSender(Sender(await self._app.producers.start()))
             return self._sender
 
     async def _check_owner(self, run: Run) -> None:

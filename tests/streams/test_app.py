@@ -3,8 +3,6 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from aiokafka.client import AIOKafkaClient
-from aiokafka.errors import KafkaConnectionError, TransactionalIdAuthorizationFailed
 from faust.types import TP
 
 from state.rows import StoreError
@@ -69,26 +67,6 @@ async def test_asking_what_is_assigned_makes_no_second_consumer(tmp_path: Path) 
     consumer = app.consumer
     assert app.assigned() == set()
     assert app.consumer is consumer
-
-
-async def test_a_broker_that_is_down_or_names_no_broker_yet_is_asked_again_for_a_producer(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
-    app = create_app(settings_in(tmp_path), "test")
-    monkeypatch.setattr(module, "PRODUCER_RETRY_SECONDS", 0.0)
-    answers = iter([KafkaConnectionError("down"), None, TransactionalIdAuthorizationFailed()])
-
-    async def bootstrap(client: AIOKafkaClient) -> None:
-        if (failure := next(answers)) is not None:
-            raise failure
-
-    monkeypatch.setattr(AIOKafkaClient, "bootstrap", bootstrap)
-    with pytest.raises(TransactionalIdAuthorizationFailed):
-        await app.new_producer("ours-1")
-    assert list(answers) == []
-    down, nameless = [message for message in caplog.messages if "gives no producer" in message]
-    assert "KafkaConnectionError('down')" in down
-    assert "Did we not perform bootstrap?" in nameless
 
 
 async def test_an_app_that_stops_fetches_no_more_and_waits_for_runs_under_way(

@@ -35,9 +35,10 @@ class Embedded:
         self.agent = Embed(settings)
         self.producer = FakeProducer()
         self.producers_started = 0
-        self.agent.app = SimpleNamespace(new_producer=self.new_producer)  # type: ignore[assignment]
+        producers = SimpleNamespace(start=self.start_producer)
+        self.agent.app = SimpleNamespace(producers=producers)  # type: ignore[assignment]
 
-    async def new_producer(self) -> FakeProducer:
+    async def start_producer(self) -> FakeProducer:
         self.producers_started += 1
         return self.producer
 

@@ -61,8 +61,9 @@ class FakeApp:
         self.crashes: list[BaseException] = []
         self.heard: list[bool] = []
         self.claims = SimpleNamespace(sender=lambda topic, partition: Sender(self.kafka))
+        self.producers = SimpleNamespace(start=self.start_producer)
 
-    async def new_producer(self) -> FakeProducer:
+    async def start_producer(self) -> FakeProducer:
         self.producers_started += 1
         await asyncio.sleep(0)
         return self.kafka
