@@ -66,14 +66,14 @@ class UserList(msgspec.Struct, frozen=True):
 
 
 class PopularItem(msgspec.Struct, frozen=True):
-    """An item of a popular list, with its decayed count."""
+    """An item of a popular list, with its score."""
 
     id: str
     score: float
 
 
 class PopularList(msgspec.Struct, frozen=True):
-    """What a domain's users take most, for users who are not known yet."""
+    """What a domain has for users of whom nothing is known: what is popular, weighed as the fusion has learned."""
 
     since: int
     revision: int

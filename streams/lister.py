@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from importlib.metadata import version
 
 import numpy as np
+import numpy.typing as npt
 
 from models import asking, fusion, rank, scorers
 from models.candidates import gather
@@ -193,17 +194,35 @@ class Lister:
             row.since, row.revision, timestamp(self._now()), marked.user, row.last_event, MODEL, items
         )
 
-    def popular(self) -> list[PopularList]:
-        """Make the popular list of every domain."""
-        counts = self._catalogue.popularity()
-        keys = self._catalogue.items().keys
+    def popular(self, learned: Fusion) -> list[PopularList]:
+        """Make the popular list of every domain: what the weights say to somebody of whom nothing is known."""
         made_at = timestamp(self._now())
+        candidates, scores = self.for_nobody(learned)
         lists = []
         for domain, rows in self._catalogue.domains().items():
-            rows = rows[np.argsort(keys[rows])]
-            best = rows[np.argsort(-counts[rows], kind="stable")[: self._size]]
+            best = rank.best(np.where(np.isin(candidates, rows), scores, -np.inf), self._size)
             items = [
-                PopularItem(self._catalogue.ids[row], round(float(counts[row]), 4)) for row in best.tolist()
+                PopularItem(self._catalogue.ids[row], round(score, DIGITS))
+                for row, score in zip(candidates[best].tolist(), scores[best].tolist(), strict=True)
             ]
             lists.append(PopularList(0, 0, made_at, domain, items))
         return lists
+
+    def for_nobody(self, learned: Fusion) -> tuple[Indices, npt.NDArray[np.float32]]:
+        """Choose and score what the popular lists may hold.
+
+        Returns
+        -------
+        Catalogue rows in the order of their items' keys: the candidates of somebody of whom nothing is known, and the
+        items most taken in each domain, so that none is short; and their scores, float32.
+        """
+        if not self._catalogue.available.any():
+            return NO_ROWS, np.empty(0, np.float32)
+        counts, keys = self._catalogue.popularity(), self._catalogue.items().keys
+        heads = [NO_ROWS]
+        for rows in self._catalogue.domains().values():
+            rows = rows[np.argsort(keys[rows])]
+            heads.append(rows[np.argsort(-counts[rows], kind="stable")[: self._size]].astype(np.int32))
+        scored = self.score(UserRow(), learned, np.concatenate(heads))
+        order = np.argsort(keys[scored.candidates])
+        return scored.candidates[order], scored.fused()[order]

@@ -43,6 +43,9 @@ BACKLOG_POLL_SECONDS = 0.01
 
 POPULAR_SECONDS = 1.0
 
+FIRST_PARTITION = 0
+"""Whose owner makes the popular lists, with its weights."""
+
 REFRESH_SECONDS = 1.0
 """Pause of the sweep once no list is out of date."""
 
@@ -100,7 +103,7 @@ class Recommender:
         self._users = users
         self._sweep = Sweep(users.names, judge.SERVED_LIMIT)
         self._weights_version: dict[int, int] = {}
-        self._popular_pushed = -1
+        self._popular_of: Stamp | None = None
         # A list made anew must not come to rest on a newer one of the same user.
         self._serving = asyncio.Lock()
         self._finishing: list[Callable[[], object]] = []
@@ -234,7 +237,7 @@ class Recommender:
                 logger.warning("Redis has lost what it held: all lists are made anew")
                 metrics.REDIS_LOSSES.inc()
                 self._sweep.start_over()
-                self._popular_pushed = -1
+                self._popular_of = None
 
     async def _serve(self, marked: Sequence[Marked], *, refreshed: bool = False) -> None:
         started = time.perf_counter()
@@ -257,12 +260,17 @@ class Recommender:
         metrics.STAGE_SECONDS.labels("recommend").observe(time.perf_counter() - started)
         metrics.STAGE_RECORDS.labels("recommend").inc(len(lists))
 
-    async def popular_loop(self, ours: Callable[[], bool]) -> None:
-        """Push the popular lists of all domains whenever the Catalogue has changed, while they are ours to push."""
+    async def popular_loop(self) -> None:
+        """Push the popular lists of all domains whenever items or weights have changed.
+
+        One worker is enough: the one that owns the first partition, whose weights they are made with.
+        """
         while True:
-            if ours() and self._catalogue.version != self._popular_pushed:
-                self._popular_pushed = self._catalogue.version
-                await retry(partial(self._store.push_popular, self._lister.popular()))
+            stamp = self._stamps().get(FIRST_PARTITION)
+            if stamp not in (None, self._popular_of):
+                self._popular_of = stamp
+                lists = self._lister.popular(self._fusion[FIRST_PARTITION])
+                await retry(partial(self._store.push_popular, lists))
             await asyncio.sleep(POPULAR_SECONDS)
 
     def report(self) -> None:

@@ -196,9 +196,9 @@ class Worker:
         await self.recommender.watch_loop()
 
     async def push_popular(self) -> None:
-        """Push the popular lists, if the first partition is ours: one worker is enough."""
+        """Keep the popular lists up to date."""
         await self.follower.caught_up.wait()
-        await self.recommender.popular_loop(lambda: 0 in self._partitions_of_users())
+        await self.recommender.popular_loop()
 
     async def report(self) -> None:
         """Bring the gauges up to date every second."""

@@ -16,6 +16,9 @@ from deploy.servers.kafka import REPOSITORY, SHARED, Installation
 from streams.errors import AfreshError
 from streams.settings import Settings
 
+# A broker of a test lives for seconds: what Java's second compiler spends on it, it never earns back.
+os.environ.setdefault("JAVA_TOOL_OPTIONS", "-XX:TieredStopAtLevel=1")
+
 # The same examples everywhere, and no test fails because the machine is busy.
 hypothesis_settings.register_profile("afresh", deadline=None, derandomize=True)
 hypothesis_settings.load_profile("afresh")

@@ -104,5 +104,5 @@ def judge(settings: Settings, logs: Logs, served: Served, report: Report, outcom
     learned = check_weights(users.found, users.counts, report)
     catalogue = catalogue_of(behaviour, content)
     check_lists(catalogue, users.found, learned, served, settings.list_size, Policy.of(settings), report)
-    check_popular(catalogue, served, settings.list_size, report)
+    check_popular(catalogue, learned, served, settings.list_size, report)
     return State(users.found, behaviour)

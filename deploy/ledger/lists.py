@@ -28,6 +28,7 @@ from state.keys import key_of
 from state.lists import ListItem, PopularItem, PopularList, UserList
 from streams.lister import Lister, Marked
 from streams.policy import Policy
+from streams.recommend import FIRST_PARTITION
 
 LISTS = "lists"
 POPULAR = "popular lists"
@@ -180,13 +181,18 @@ def _rows(catalogue: Catalogue, items: Sequence[ListItem | PopularItem]) -> list
     return rows
 
 
-def check_popular(catalogue: Catalogue, served: Served, size: int, report: Report) -> None:
+def check_popular(
+    catalogue: Catalogue, learned: Mapping[int, Fusion], served: Served, size: int, report: Report
+) -> None:
     """Compare the popular list of every domain with the one that the final state gives."""
     tally = report.tally(POPULAR, STATE)
-    counts = catalogue.popularity() if len(catalogue) else np.zeros(0)
+    with threadpool_limits(1):
+        candidates, scored = Lister(catalogue, size).for_nobody(learned[FIRST_PARTITION])
+    scores = np.full(len(catalogue), -np.inf)
+    scores[candidates] = scored
     domains = {name: rows for name, rows in catalogue.domains().items() if len(rows)}
     for name, rows in domains.items():
-        fault = partial(_popular_fault, catalogue, counts, rows, size)
+        fault = partial(_popular_fault, catalogue, scores, rows, size)
         report.check_list(POPULAR, f"domain {name!r}", served.domains.get(name), fault)
     for name in served.domains.keys() - domains.keys():
         if _holds_items(served.domains[name]):
@@ -196,7 +202,7 @@ def check_popular(catalogue: Catalogue, served: Served, size: int, report: Repor
 
 def _popular_fault(
     catalogue: Catalogue,
-    counts: Scores,
+    everywhere: Scores,
     allowed: npt.NDArray[np.intp],
     size: int,
     packed: bytes,
@@ -205,8 +211,8 @@ def _popular_fault(
         made = msgspec.json.decode(packed, type=PopularList)
     except (msgspec.MsgspecError, UnicodeError) as error:
         return f"is no list ({error})"
-    scores = np.full(len(counts), -np.inf)
-    scores[allowed] = counts[allowed]
+    scores = np.full(len(catalogue), -np.inf)
+    scores[allowed] = everywhere[allowed]
     rows = _rows(catalogue, made.items)
     ids = [item.id for item in made.items]
     fault = _items_fault(ids, rows, scores, size) or _order_fault(ids, rows, scores, TOLERANCE)

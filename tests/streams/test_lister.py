@@ -277,25 +277,44 @@ def test_popular_lists_are_by_domain_without_items_that_are_not_available() -> N
     catalogue = catalogue_of(*ITEMS)
     describe(catalogue, "i1", "i3", domain="books")
     describe(catalogue, "i0", available=False)
-    lists = {each.domain: each for each in Lister(catalogue, 3, now=lambda: 0.5).popular()}
+    learned = scorers.new_fusion()
+    lists = {each.domain: each for each in Lister(catalogue, 3, now=lambda: 0.5).popular(learned)}
     assert {name: [item.id for item in each.items] for name, each in lists.items()} == {
         "films": ["i2", "i4", "i5"],
         "books": ["i1", "i3"],
     }
-    assert lists["books"].items[0].score == 29.0
     assert lists["books"].generated_at == "1970-01-01T00:00:00.500000Z"
 
 
 def test_nothing_is_popular_in_an_empty_catalogue() -> None:
-    assert Lister(Catalogue(), 3).popular() == []
+    assert Lister(Catalogue(), 3).popular(scorers.new_fusion()) == []
+    catalogue = catalogue_of("i1")
+    describe(catalogue, "i1", available=False)
+    (gone,) = Lister(catalogue, 3).popular(scorers.new_fusion())
+    assert gone.items == []
 
 
 def test_popular_ties_go_by_key() -> None:
     catalogue, names = Catalogue(), sorted((f"j{number}" for number in range(300)), key=key_of)
     describe(catalogue, *names)
     count(catalogue, dict.fromkeys(names[100:], 1.0))
-    (popular,) = Lister(catalogue, 250).popular()
+    catalogue.derive()
+    (popular,) = Lister(catalogue, 250).popular(scorers.new_fusion())
     assert [item.id for item in popular.items] == names[100:] + names[:50]
+
+
+def test_a_popular_list_is_what_somebody_would_be_recommended_of_whom_nothing_is_known() -> None:
+    catalogue, turned = catalogue_of(*ITEMS), scorers.new_fusion()
+    turned.omega[:] *= -1
+    catalogue.derive()
+    lister = Lister(catalogue, 7)
+    for learned in (scorers.new_fusion(), turned):
+        ((nobodys, _),) = lister.make([marked(UserRow())], [learned])
+        (popular,) = lister.popular(learned)
+        assert [item.id for item in popular.items] == ids(nobodys)
+        assert [item.score for item in popular.items] == pytest.approx(
+            [i.score for i in nobodys.items], abs=1e-3
+        )
 
 
 def test_the_metrics_list_of_popularity_is_not_longer_than_ten() -> None:

@@ -48,7 +48,7 @@ async def test_all_stop_once_those_dropped_before_too() -> None:
         made.append(Stoppable())
         return made[-1]
 
-    producers = Producers(make)  # type: ignore[arg-type]
+    producers = Producers(make)
     dropped, _ = await producers.start("ours-1"), await producers.start()
     producers.drop(dropped)
     await producers.stop()

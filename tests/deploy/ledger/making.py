@@ -17,6 +17,7 @@ from state.marks import PARTITION_ROW_KEY
 from streams import judge as judging
 from streams.lister import Lister, Marked
 from streams.policy import Policy
+from streams.recommend import FIRST_PARTITION
 from streams.settings import Settings
 from streams.topics import Topic
 from tests.replay.memory import CLOCK, Log, Pipeline
@@ -64,6 +65,7 @@ def lists_of(pipeline: Pipeline) -> Served:
     settings = pipeline.settings
     lister = Lister(pipeline.catalogue, settings.list_size, policy=Policy.of(settings), now=lambda: CLOCK)
     made = {}
+    first = judging.unpack(pipeline.tables["users"].change(FIRST_PARTITION).stage).fusion
     for partition, rows in pipeline.rows()["users"].items():
         learned = judging.unpack(pipeline.tables["users"].change(partition).stage).fusion
         for key, packed in rows.items():
@@ -71,7 +73,7 @@ def lists_of(pipeline: Pipeline) -> Served:
                 marked = Marked(key.decode(), partition, users.unpack(packed), 0)
                 ((made_list, _),) = lister.make([marked], [learned])
                 made[made_list.user] = msgspec.json.encode(made_list)
-    return Served(made, {each.domain: msgspec.json.encode(each) for each in lister.popular()})
+    return Served(made, {each.domain: msgspec.json.encode(each) for each in lister.popular(first)})
 
 
 def judged(pipeline: Pipeline, served: Served | None = None, outcomes: Outcomes | None = None) -> Report:

@@ -16,12 +16,14 @@ from msgspec.structs import replace as replaced
 
 from deploy.ledger.report import Report
 from deploy.ledger.served import Served
+from models import scorers
 from models.fusion import Fusion
 from state import content, users
-from state.lists import UserList
+from state.lists import PopularList, UserList
 from state.marks import PARTITION_ROW_KEY, PartitionRow
 from state.users import RECENT_EVENTS, UserRow
 from streams.judge import JudgeRow
+from streams.lister import Lister
 from streams.messages import encode, example_decoder, interaction_decoder
 from streams.sender import Record, partition_of
 from streams.settings import Settings
@@ -422,6 +424,20 @@ async def test_missing_lists_lists_of_nobody_and_what_is_no_list_are_named(pipel
     )
     served.domains.clear()
     assert "popular lists: domain 'films' has none" in judged(pipeline, served).differences
+
+
+async def test_a_popular_list_of_other_weights_is_named(pipeline: Pipeline) -> None:
+    served = lists_of(pipeline)
+    popular = msgspec.json.decode(served.domains["films"], type=PopularList)
+    first, *rest = popular.items
+    served.domains["films"] = msgspec.json.encode(
+        replaced(popular, items=[replaced(first, score=9.0), *rest])
+    )
+    names(judged(pipeline, served), f"that of domain 'films' gives item '{first.id}' 9.0000 instead of")
+    (longer,) = Lister(pipeline.catalogue, 100).popular(scorers.new_fusion())
+    worst = next(each for each in longer.items if each.id not in {item.id for item in popular.items})
+    served.domains["films"] = msgspec.json.encode(replaced(popular, items=[worst, *rest]))
+    names(judged(pipeline, served), f"that of domain 'films' has item '{worst.id}' before '{rest[0].id}'")
 
 
 async def test_a_wrong_content_row_is_named_by_its_field(pipeline: Pipeline) -> None:
