@@ -85,9 +85,12 @@ def derive(snapshot: Snapshot) -> Derived:
     akin, likeness = text.nearest(
         embeddings, place[snapshot.akin[order]], snapshot.likeness[order], snapshot.changed[order]
     )
+    neighbours = snapshot.neighbours[order]
+    # Rows go on changing meanwhile: they may name items that came since.
+    neighbours[neighbours >= len(order)] = NONE
     found = relations.relate(
         snapshot.keys[order],
-        (place[snapshot.neighbours[order]], snapshot.weights[order]),
+        (place[neighbours], snapshot.weights[order]),
         snapshot.mass[order],
         (akin, likeness),
         scorers.RELATED,

@@ -137,6 +137,19 @@ def test_what_was_derived_waits_for_rows_that_came_since() -> None:
     assert catalogue.items().related[:, 0].tolist() == [1, 0]
 
 
+def test_neighbours_that_come_while_the_rest_is_derived_wait_for_the_next_time() -> None:
+    catalogue = Catalogue()
+    for item in ("i1", "i2"):
+        describe(catalogue, item)
+    apply(catalogue, ("i1", {"i2": 2.0}, 2.0))
+    snapshot = catalogue.snapshot()
+    apply(catalogue, ("i1", {"i2": 2.0, "i3": 1.0, "i4": 1.0}, 2.0))
+    assert snapshot.neighbours.max() == 3, "the thread that derives reads what the event loop writes"
+    catalogue.install(derive(snapshot))
+    assert catalogue.items().related[:2, 0].tolist() == [1, 0]
+    assert catalogue.is_outdated()
+
+
 def test_an_item_known_only_from_the_history_of_others_has_a_row_and_no_name() -> None:
     catalogue = Catalogue()
     apply(catalogue, ("i1", {"i2": 1.0}, 1.0))
