@@ -4,8 +4,8 @@
 PYTHON ?= python3
 EXTRAS ?= local,dev
 ARGS ?=
-# Most tests wait for servers. Each process starts servers of its own: more than two only crowd the machine.
-TEST_PROCESSES ?= 2
+# Most tests wait for servers, half of the time: three at once keep two CPUs busy. Each starts servers of its own.
+TEST_PROCESSES ?= 3
 
 .PHONY: help run test bench bench-recovery bench-scale chaos venv clean
 

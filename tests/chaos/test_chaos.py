@@ -9,11 +9,11 @@ from tests.chaos.trial import Trial
 
 SEED = 1
 RATE = 40.0
-DOWN_SECONDS = 20.0
+DOWN_SECONDS = 12.0
 """A server that is down stays down for 60 s in the schedules of ``make chaos``."""
 
 
-@pytest.mark.timeout(900)
+@pytest.mark.timeout(1500)
 def test_every_event_is_counted_once_and_every_list_shown_through_every_fault(
     kafka_installation: Installation, tmp_path: Path
 ) -> None:

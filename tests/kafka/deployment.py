@@ -28,6 +28,9 @@ T = TypeVar("T")
 
 TABLES = ["received", "users", "behaviour", "content"]
 
+LOOK_SECONDS = 0.1
+"""A page of metrics takes whoever writes and whoever reads it some hundredths of a second each."""
+
 NOW_MS = int(time.time() * 1000) - 3_600_000
 
 
@@ -167,7 +170,7 @@ def wait(look: Callable[[], T | None], what: str, seconds: float = 120.0) -> T:
             return found
         if time.monotonic() > deadline:
             raise AssertionError(f"waited {seconds:g} s in vain for {what}")
-        time.sleep(0.02)
+        time.sleep(LOOK_SECONDS)
 
 
 def accepted(page: Page) -> int:

@@ -24,7 +24,7 @@ from streams.settings import Settings
 from tests.deploy.evaluate.making import START_MS, event, write
 from tests.kafka.deployment import Deployment, deployment, learned
 
-SETTLED_SECONDS = 60.0
+SETTLED_SECONDS = 120.0
 
 QUIET_SECONDS = REFRESH_SECONDS + 0.5
 """The lists of users who do nothing are looked at once in ``REFRESH_SECONDS``."""
@@ -103,7 +103,7 @@ class Player:
         self._announced = len(due)
 
     def _settle(self) -> None:
-        settled, behind = settle(self._look, QUIET_SECONDS, SETTLED_SECONDS, sleep=lambda _: time.sleep(0.1))
+        settled, behind = settle(self._look, QUIET_SECONDS, SETTLED_SECONDS, sleep=lambda _: time.sleep(0.25))
         assert settled is not None, f"{behind} records wait"
 
     def _look(self) -> tuple[int, Hashable]:
