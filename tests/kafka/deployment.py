@@ -126,7 +126,12 @@ class Deployment:
     def running(self, process: ServerProcess) -> Iterator[Page]:
         """Run a process of ours until it is ready and for as long as the test goes on."""
         with environment(self.variables(process)), running(process):
-            yield self.ready(process)
+            try:
+                yield self.ready(process)
+            except AssertionError:
+                # Its page says nothing of why it has ended, if it has: its last words are worth more.
+                Worker(process).check()
+                raise
 
     def variables(self, process: ServerProcess) -> dict[str, str]:
         """Environment of a process of ours."""
