@@ -222,7 +222,7 @@ class Lister:
         heads = [NO_ROWS]
         for rows in self._catalogue.domains().values():
             rows = rows[np.argsort(keys[rows])]
-            heads.append(rows[np.argsort(-counts[rows], kind="stable")[: self._size]].astype(np.int32))
+            heads.append(rows[rank.best(counts[rows], self._size)].astype(np.int32))
         scored = self.score(UserRow(), learned, np.concatenate(heads))
         order = np.argsort(keys[scored.candidates])
         return scored.candidates[order], scored.fused()[order]

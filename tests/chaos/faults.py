@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import random
 import signal
-import time
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,9 +17,6 @@ from tests.chaos.pipeline import SESSION_SECONDS, Pipeline
 from tests.chaos.watcher import Watcher
 
 BURST = 10.0
-
-PATIENCE_SECONDS = 300.0
-"""When what was to happen counts as hanging, on a machine that others crowd."""
 
 SNAPSHOT = "dump.rdb"
 """Where Redis keeps what it is told to save, in its folder; it reads the file at its start."""
@@ -145,11 +141,8 @@ class WorkersJoin(Fault):
         """Let them join."""
         for guest in self.guests:
             guest.start()
-        deadline = time.monotonic() + PATIENCE_SECONDS
-        while self.pipeline.not_ready():
-            if time.monotonic() > deadline:
-                raise AssertionError(f"two workers have joined in vain: {self.pipeline.not_ready()}")
-            self.pipeline.sleep(0.2)
+        if not self.pipeline.wait_until(lambda: not self.pipeline.not_ready(), 0.2):
+            raise AssertionError(f"two workers have joined in vain: {self.pipeline.not_ready()}")
 
     def heal(self) -> None:
         """Let them leave."""
@@ -184,13 +177,13 @@ class EmbedKilled(Fault):
         """Kill it while it encodes."""
         for number in range(ITEMS):
             self.scene.load.item(number)
-        deadline = time.monotonic() + PATIENCE_SECONDS
-        while not self.pipeline.embed.page.read().total("afresh_embedding_queue"):
-            if time.monotonic() > deadline:
-                raise AssertionError("the embed worker has not begun to encode after texts changed")
-            self.pipeline.sleep(0.02)
+        if not self.pipeline.wait_until(self._encodes, 0.02):
+            raise AssertionError("the embed worker has not begun to encode after texts changed")
         self.pipeline.embed.signal(signal.SIGKILL)
         self.pipeline.embed.wait_for_end()
+
+    def _encodes(self) -> bool:
+        return self.pipeline.embed.page.read().total("afresh_embedding_queue") > 0
 
 
 class BrokerKilled(Fault):

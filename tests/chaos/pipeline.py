@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
@@ -29,6 +29,10 @@ MOST_WORKERS = 4
 
 SESSION_SECONDS = 6.0
 """The shortest session that a broker allows by default: what sleeps longer loses its partitions."""
+
+PATIENCE_SECONDS = 300.0
+"""When what was to happen counts as hanging. The goal for a worker to be ready again is 30 s on a machine with nothing
+else to do; where others crowd it, the embed worker's imports alone have taken 90 s."""
 
 DISK_MIB = 768
 """Room for the workers' databases: each keeps up to 64 MiB of its newest writes in a log beside the rows."""
@@ -187,6 +191,15 @@ class Pipeline:
             if left <= 0:
                 return
             time.sleep(min(0.1, left))
+
+    def wait_until(self, done: Callable[[], bool], pause: float) -> bool:
+        """Look again and again, under the supervisor, until something is done; False if that counts as hanging."""
+        deadline = time.monotonic() + PATIENCE_SECONDS
+        while not done():
+            if time.monotonic() > deadline:
+                return False
+            self.sleep(pause)
+        return True
 
     def not_ready(self) -> list[str]:
         """Names of the processes that shall run and are not ready."""

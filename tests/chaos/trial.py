@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -17,15 +17,10 @@ from deploy.ledger.lists import LISTS, POPULAR
 from state.lists import UserList
 from tests.chaos.faults import FAULTS, Fault, Scene
 from tests.chaos.load import Load
-from tests.chaos.pipeline import Pipeline
+from tests.chaos.pipeline import PATIENCE_SECONDS, Pipeline
 from tests.chaos.schedule import Step
 from tests.chaos.watcher import Watcher
 
-READY_SECONDS = 300.0
-"""When a worker that is not ready again counts as hanging. The goal is 30 s on a machine with nothing else to do; where
-others crowd it, the embed worker's imports alone have taken 90 s."""
-
-ANSWER_SECONDS = 300.0
 SETTLE_SECONDS = 300.0
 """Longest wait at the end until the backlog is worked off and all lists are of the last state."""
 
@@ -108,7 +103,7 @@ class Trial:
 
     def run(self, steps: Iterable[Step], seconds: float) -> Report:
         """Play steps for so many seconds at most, work off the backlog, and count."""
-        self._wait(lambda: not self._pipeline.not_ready(), READY_SECONDS, "the workers to be ready at first")
+        self._wait(lambda: not self._pipeline.not_ready(), "the workers to be ready at first")
         self._started = time.monotonic()
         self._load.start()
         self._watcher.start()
@@ -136,7 +131,7 @@ class Trial:
             self._do(fault, fault.heal)
         name = "+".join(step.faults)
         healed = time.monotonic()
-        self._wait(lambda: not self._pipeline.not_ready(), READY_SECONDS, f"all to be ready after {name}")
+        self._wait(lambda: not self._pipeline.not_ready(), f"all to be ready after {name}")
         ready = time.monotonic() - healed
         self._probe(name)
         answered = time.monotonic() - healed
@@ -157,7 +152,6 @@ class Trial:
         asked = {user: self._load.event(user, "item-1") for user in self._load.probe_users()}
         self._wait(
             lambda: all(self._answers(user, event) for user, event in asked.items()),
-            ANSWER_SECONDS,
             f"events of all partitions to be answered after {name}",
         )
 
@@ -176,16 +170,10 @@ class Trial:
         for difference in found.differences:
             self._fail(difference)
 
-    def _wait(self, done: Callable[[], bool], seconds: float, what: str) -> None:
-        deadline = time.monotonic() + seconds
-        while not done():
-            if time.monotonic() > deadline:
-                missing: Sequence[str] = self._pipeline.not_ready()
-                self._fail(
-                    f"waited {seconds:g} s in vain for {what} (not ready: {', '.join(missing) or 'none'})"
-                )
-                return
-            self._pipeline.sleep(POLL_SECONDS)
+    def _wait(self, done: Callable[[], bool], what: str) -> None:
+        if not self._pipeline.wait_until(done, POLL_SECONDS):
+            missing = ", ".join(self._pipeline.not_ready()) or "none"
+            self._fail(f"waited {PATIENCE_SECONDS:g} s in vain for {what} (not ready: {missing})")
 
     def _fail(self, what: str) -> None:
         self._say(f"FAILURE: {what}")
