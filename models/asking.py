@@ -60,6 +60,8 @@ class Items:
         Of the text, unit length or 0, shape (N, E).
     related, strengths, vectors, mass
         Of ``models.relations``.
+    followers, following
+        Of ``models.transitions``, shape (N, ``FOLLOWERS``).
     akin, likeness
         Of ``models.text``, shape (N, ``AKIN``).
     heads
@@ -79,6 +81,8 @@ class Items:
     strengths: Floats
     vectors: Floats
     mass: Floats
+    followers: Indices
+    following: Floats
     akin: Indices
     likeness: Floats
     heads: Indices

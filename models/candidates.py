@@ -23,6 +23,9 @@ LISTED_HEADS = (60, 40, 25, 25)
 LISTED_STAGE = 25
 """Candidates from the head of the user's stage."""
 
+FOLLOWED, LISTED_FOLLOWERS = 5, 20
+"""So many of what followed each of the last items are candidates."""
+
 LISTED_AKIN = 15
 """Candidates of like text for each of the ``ASKED_TEXT`` last items."""
 
@@ -45,7 +48,8 @@ def gather(asked: Asked, excluded: Indices) -> Indices:
         heads = [items.heads[column, :count] for column, count in enumerate(LISTED_HEADS)]
         heads.append(items.heads[asked.stage, :LISTED_STAGE])
         akin = items.akin[asked.rows[:ASKED_TEXT], :LISTED_AKIN].ravel()
-        found = np.concatenate([led_to, *heads, akin, asked.rows])
+        followers = items.followers[asked.rows[:FOLLOWED], :LISTED_FOLLOWERS].ravel()
+        found = np.concatenate([led_to, *heads, akin, followers, asked.rows])
         found = numbering.distinct(found[found != NONE])
     found = found[items.available[found] & numbering.outside(found, excluded)]
     return found[np.argsort(items.keys[found])]

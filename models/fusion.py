@@ -41,8 +41,13 @@ SCORE_LEAST = np.float32(1e-30)
 LOG_FLOOR = np.float32(1e-3)
 """Part of the mean score that is added before the logarithm."""
 
-CONTEXT = ("always", "history", "gap", "same_moment")
+CONTEXT = ("always", "history", "gap", "same_moment", "newcomer")
 """What the weights depend on; see ``context``."""
+
+NEWCOMER = 3.0
+"""Items taken after which a user is hardly new any more: beside the many events of others, by which the weights are
+learned, those of new users would not count. With it 14 % of users' second to fifth events were hit, 7 % before (second
+quarter of MovieLens 1M)."""
 
 _HEADER = struct.Struct("<5q")
 
@@ -99,19 +104,21 @@ def context(lengths: npt.NDArray[Any], gaps: npt.NDArray[Any]) -> Weights:
 
     Returns
     -------
-    Shape (U, 4), in the order of ``CONTEXT``: 1, length and gap on a logarithmic scale of about -1 to 1,
-    and whether the gap is 0.
+    Shape (U, 5), in the order of ``CONTEXT``: 1, length and gap on a logarithmic scale of about -1 to 1, whether the
+    gap is 0, and 1 for new users, falling to 0 as their history grows.
 
     Examples
     --------
     >>> context(np.array([0]), np.array([np.nan])).tolist()
-    [[1.0, -1.0, 0.0, 0.0]]
+    [[1.0, -1.0, 0.0, 0.0, 1.0]]
     """
     known = np.isfinite(gaps) & (gaps >= 0)
     seconds = np.where(known, gaps, 0)
     length = np.log1p(np.maximum(lengths, 0)) / 3 - 1
+    newcomer = np.exp(-np.maximum(lengths, 0) / NEWCOMER)
     gap = np.where(known, np.minimum(np.log1p(seconds) / 8, 2) - 0.5, 0)
-    return np.stack([np.ones(len(lengths)), length, gap, known & (seconds == 0)], axis=1).astype(np.float64)
+    same_moment = known & (seconds == 0)
+    return np.stack([np.ones(len(lengths)), length, gap, same_moment, newcomer], axis=1).astype(np.float64)
 
 
 def parts(weights: Weights, values: Floats) -> Floats:
@@ -147,7 +154,7 @@ class Fusion:
         self._squares: Weights = np.zeros_like(self.omega)
 
     def weights(self, contexts: Weights) -> Weights:
-        """Weights of the features in each context, shape (U, F), from contexts (U, 4)."""
+        """Weights of the features in each context, shape (U, F), from contexts (U, ``len(CONTEXT)``)."""
         return contexts @ self.omega
 
     def by_scorer(self) -> Weights:
@@ -172,7 +179,7 @@ class Fusion:
         values
             Features of the candidates as they were when the list was made, shape (C, F).
         situation
-            Context of the list, shape (4,).
+            Context of the list, shape (``len(CONTEXT)``,).
         taken
             Which candidate was taken; None if it was none of them, or nothing was served.
         weight

@@ -104,7 +104,7 @@ def relate(
     scale = sparse.diags_array((total + SHRINKAGE) ** -EXPONENT)
     matrix = (scale @ (pairs + by_text) @ scale).tocsr().astype(np.float32)
     matrix.sort_indices()
-    related, strengths = _largest(matrix, capacity)
+    related, strengths = largest(matrix, capacity)
     return Relations(related, strengths, _smooth(matrix, keys), total)
 
 
@@ -118,8 +118,11 @@ def _both_directions(others: Indices, weights: Floats) -> sparse.csr_array:
     return (one_way + one_way.T).tocsr()
 
 
-def _largest(matrix: sparse.csr_array, capacity: int) -> tuple[Indices, Floats]:
-    """Columns and values of the largest of every row, largest first; of equal ones those of lower column first."""
+def largest(matrix: sparse.csr_array, capacity: int) -> tuple[Indices, Floats]:
+    """Columns and values of the largest of every row, largest first; of equal ones those of lower column first.
+
+    The columns of a row of the matrix ascend. Shape (N, capacity) both, ``NONE`` and 0 for none.
+    """
     rows = matrix.shape[0]
     lengths = np.diff(matrix.indptr)
     items = np.repeat(np.arange(rows), lengths)

@@ -16,31 +16,40 @@ from state.marks import PARTITION_ROW_KEY
 from state.rows import Readable
 from state.versions import RowVersionError, require_known
 
-BEHAVIOUR_ROW_VERSION = 2
+BEHAVIOUR_ROW_VERSION = 3
+OLDEST_BEHAVIOUR_ROW_VERSION = 2
 
-ROW = np.dtype(
-    [
-        ("version", "<u1"),
-        ("number", "<u4"),
-        ("examples", "<u4"),
-        ("mass", "<f4"),
-        ("time", "<i8"),
-        ("counts", "<f4", (len(horizons.HALF_LIVES_MS),)),
-        ("pairs", [("key", "<u8"), ("weight", "<f4")], (scorers.NEIGHBOURS,)),
-    ]
-)
+_HEAD = [
+    ("version", "<u1"),
+    ("number", "<u4"),
+    ("examples", "<u4"),
+    ("mass", "<f4"),
+    ("time", "<i8"),
+    ("counts", "<f4", (len(horizons.HALF_LIVES_MS),)),
+]
+_PAIR = [("key", "<u8"), ("weight", "<f4"), ("next", "<f2")]
+ROW = np.dtype([*_HEAD, ("pairs", _PAIR, (scorers.NEIGHBOURS,))])
 """Layout of a row.
 
 ``number`` counts the items of a partition in the order in which they came; ``examples`` are the times that the item
 was taken; ``counts`` and ``time`` are those of ``models.popularity``; ``pairs`` and ``mass`` those of
-``models.neighbours``. Packed, a row ends with its last neighbour.
+``models.neighbours``: the key of a neighbour, how strongly it came before, and how strongly just before. Packed, a row
+ends with its last neighbour.
 """
 
 PAIR_BYTES = ROW["pairs"].base.itemsize
 LEAST_BYTES = ROW.itemsize - scorers.NEIGHBOURS * PAIR_BYTES
 """Length of a packed row without neighbours."""
 
-_LENGTHS = range(LEAST_BYTES, ROW.itemsize + 1, PAIR_BYTES)
+_ROW_2 = np.dtype([*_HEAD, ("pairs", _PAIR[:2], (scorers.NEIGHBOURS,))])
+"""Layout of version 2, which did not know what came just before."""
+
+
+def _lengths(row: np.dtype[np.void]) -> range:
+    return range(LEAST_BYTES, row.itemsize + 1, row["pairs"].base.itemsize)
+
+
+_LENGTHS = {2: _lengths(_ROW_2), 3: _lengths(ROW)}
 
 BehaviourArray = npt.NDArray[Any]
 """Array of ``ROW``."""
@@ -57,11 +66,26 @@ def unpack(packed: Iterable[bytes]) -> BehaviourArray:
     rows = list(packed)
     for version in {row[0] for row in rows if row}:
         require_known(
-            version, "An item's behaviour row", known=BEHAVIOUR_ROW_VERSION, oldest=BEHAVIOUR_ROW_VERSION
+            version,
+            "An item's behaviour row",
+            known=BEHAVIOUR_ROW_VERSION,
+            oldest=OLDEST_BEHAVIOUR_ROW_VERSION,
         )
-    if not all(len(row) in _LENGTHS for row in rows):
+    if not all(row and len(row) in _LENGTHS[row[0]] for row in rows):
         raise RowVersionError("An item's behaviour row has a length that this program does not know")
+    rows = [row if row[0] == BEHAVIOUR_ROW_VERSION else _from_version_2(row) for row in rows]
     return np.frombuffer(b"".join(row.ljust(ROW.itemsize, b"\0") for row in rows), ROW)
+
+
+def _from_version_2(packed: bytes) -> bytes:
+    before = np.frombuffer(packed.ljust(_ROW_2.itemsize, b"\0"), _ROW_2)
+    row = np.zeros(1, ROW)
+    for name, *_ in _HEAD:
+        row[name] = before[name]
+    for name, *_ in _PAIR[:2]:
+        row["pairs"][name] = before["pairs"][name]
+    row["version"] = BEHAVIOUR_ROW_VERSION
+    return row.tobytes()
 
 
 class BehaviourRows:

@@ -30,7 +30,17 @@ NONE = -1
 TEXTS_AT_ONCE = 8192
 """Texts whose nearest are found at a time: on a large catalogue all of them would take minutes."""
 
-_SNAPSHOT = ("keys", "available", "neighbours", "weights", "counts", "count_times", "akin", "likeness")
+_SNAPSHOT = (
+    "keys",
+    "available",
+    "neighbours",
+    "weights",
+    "nexts",
+    "counts",
+    "count_times",
+    "akin",
+    "likeness",
+)
 
 
 class Known(NamedTuple):
@@ -82,12 +92,15 @@ class Catalogue:
             neighbour_keys=((scorers.NEIGHBOURS,), np.uint64, 0),
             neighbours=((scorers.NEIGHBOURS,), np.int32, NONE),
             weights=((scorers.NEIGHBOURS,), np.float32, 0),
+            nexts=((scorers.NEIGHBOURS,), np.float16, 0),
             own_mass=((), np.float32, 0),
             examples=((), np.uint32, 0),
             counts=((len(horizons.HALF_LIVES_MS),), np.float32, 0),
             count_times=((), np.int64, 0),
             related=((scorers.RELATED,), np.int32, NONE),
             strengths=((scorers.RELATED,), np.float32, 0),
+            followers=((scorers.FOLLOWERS,), np.int32, NONE),
+            following=((scorers.FOLLOWERS,), np.float32, 0),
             vectors=((relations.RANK,), np.float32, 0),
             mass=((), np.float32, 0),
             akin=((scorers.AKIN,), np.int32, NONE),
@@ -155,6 +168,8 @@ class Catalogue:
             embeddings=self._embeddings.matrix(len(self)),
             related=of["related"],
             strengths=of["strengths"],
+            followers=of["followers"],
+            following=of["following"],
             vectors=of["vectors"],
             mass=of["mass"],
             akin=of["akin"],
@@ -181,6 +196,8 @@ class Catalogue:
         of, rows = self._arrays, slice(0, len(derived.akin))
         of["related"][rows] = derived.relations.related
         of["strengths"][rows] = derived.relations.strengths
+        of["followers"][rows] = derived.followers
+        of["following"][rows] = derived.following
         of["vectors"][rows] = derived.relations.vectors
         of["mass"][rows] = derived.relations.mass
         of["akin"][rows] = derived.akin
@@ -247,6 +264,7 @@ class Catalogue:
         arrays["neighbour_keys"][rows] = keys
         arrays["neighbours"][rows] = after
         arrays["weights"][rows] = pairs["weight"]
+        arrays["nexts"][rows] = pairs["next"]
 
     def apply_content(self, latest: Latest) -> None:
         """Take in content rows, by item id; None makes an item unavailable."""

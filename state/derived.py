@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from models import candidates, horizons, popularity, relations, scorers, text, trust
+from models import candidates, horizons, popularity, relations, scorers, text, transitions, trust
 from models.rank import NONE
 from models.relations import Relations
 
@@ -30,8 +30,8 @@ class Snapshot:
         Updates of rows that the Catalogue had taken in.
     now_ms
         Newest time of an event.
-    neighbours, weights
-        Neighbours of the rows, by Catalogue row, ``NONE`` for none, and their weights, shape (N, C).
+    neighbours, weights, nexts
+        Neighbours of the rows, by Catalogue row, ``NONE`` for none, and their two weights, shape (N, C).
     mass
         Of the rows, shape (N,).
     changed, waiting
@@ -45,6 +45,7 @@ class Snapshot:
     available: npt.NDArray[np.bool_]
     neighbours: Indices
     weights: Floats
+    nexts: npt.NDArray[np.float16]
     mass: Floats
     counts: Floats
     count_times: npt.NDArray[np.int64]
@@ -61,6 +62,8 @@ class Derived:
 
     updates: int
     relations: Relations
+    followers: Indices
+    following: Floats
     akin: Indices
     likeness: Floats
     heads: Indices
@@ -95,12 +98,24 @@ def derive(snapshot: Snapshot) -> Derived:
         (akin, likeness),
         scorers.RELATED,
     )
+    followers, following = transitions.follow(
+        (place[neighbours], snapshot.nexts[order].astype(np.float32)), scorers.FOLLOWERS
+    )
     row = np.append(order, np.int32(NONE))
     back = place[:-1]
     by_row = Relations(row[found.related[back]], found.strengths[back], found.vectors[back], found.mass[back])
     believed = _trust(snapshot.counts[order])[back]
     heads = _heads(snapshot, order, believed)
-    return Derived(snapshot.updates, by_row, row[akin[back]], likeness[back], heads, believed)
+    return Derived(
+        snapshot.updates,
+        by_row,
+        row[followers[back]],
+        following[back],
+        row[akin[back]],
+        likeness[back],
+        heads,
+        believed,
+    )
 
 
 def _trust(counts: Floats) -> Floats:

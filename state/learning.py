@@ -39,7 +39,7 @@ def learn(rows: BehaviourRows, examples: Sequence[Example]) -> list[int]:
 def _count(rows: BehaviourRows, numbers: npt.NDArray[np.int64], examples: Sequence[Example]) -> None:
     """Popularity and neighbours, in rounds: round n holds the n-th example of every item."""
     keys, ages = histories(examples)
-    weights = scorers.LEARN.weights(ages)
+    weights = np.stack([scorers.LEARN.weights(ages), scorers.NEXT.weights(ages)], axis=2)
     amounts = horizons.counted(np.array([example.taken for example in examples], np.int64))
     times = np.array([example.time for example in examples], np.int64)
     for chosen in rounds(numbers):
@@ -49,11 +49,12 @@ def _count(rows: BehaviourRows, numbers: npt.NDArray[np.int64], examples: Sequen
         array["counts"], array["time"] = popularity.add(
             array["counts"], array["time"], times[chosen], amounts[chosen], horizons.HALF_LIVES_MS
         )
-        pairs = array["pairs"]
-        pairs["weight"] *= scorers.FADE
         array["mass"] *= scorers.FADE
         array["mass"] += neighbours.added_mass(keys[chosen], weights[chosen])
-        neighbours.accumulate(pairs["key"], pairs["weight"], keys[chosen], weights[chosen])
+        pairs = array["pairs"]
+        kept = np.stack([pairs["weight"], pairs["next"].astype(np.float32)], axis=2) * scorers.FADE
+        neighbours.accumulate(pairs["key"], kept, keys[chosen], weights[chosen])
+        pairs["weight"], pairs["next"] = kept[:, :, 0], kept[:, :, 1]
         rows.array[taken] = array
 
 

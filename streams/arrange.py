@@ -28,7 +28,7 @@ class Scored:
     features
         What the scorers say, float32, shape (C, F).
     situation
-        Context of the user, shape (4,).
+        Context of the user, of ``models.fusion``.
     weights
         Of the features, shape (F,).
     excluded

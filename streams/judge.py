@@ -46,7 +46,7 @@ class Served:
     features
         Their features at that moment, float32, shape (C, F).
     situation
-        Context of the user, shape (4,).
+        Context of the user, of ``models.fusion``.
     listed
         Catalogue rows of the list as it went to Redis, best first, int32, shape (k,).
     popular

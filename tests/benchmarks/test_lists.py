@@ -34,6 +34,7 @@ def test_candidates_that_miss_what_is_best_cost_recall(
     monkeypatch: pytest.MonkeyPatch, world: World, catalogue: Made
 ) -> None:
     monkeypatch.setattr(candidates, "CANDIDATES", 5)
+    monkeypatch.setattr(candidates, "LISTED_FOLLOWERS", 0)
     assert lists.measure(catalogue, list(world.users(20))).recall < 0.9
 
 

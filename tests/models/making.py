@@ -7,16 +7,14 @@ from models.asking import Asked, Items, User
 from models.candidates import HEAD
 from models.horizons import HALF_LIVES_MS
 from models.places import Numbering
-from models.scorers import AKIN, RELATED
+from models.scorers import AKIN, FOLLOWERS, RELATED
 
 NOW_MS = 1_700_000_000_000
 
 
 def catalogue(items: int = 30, seed: int = 0) -> Items:
     rng = np.random.default_rng(seed)
-    width = min(RELATED, items)
-    related = np.stack([rng.permutation(items)[:width] for _ in range(items)]).astype(np.int32)
-    related[rng.random(related.shape) < 0.5] = -1
+    related, followers = (_some_of(items, width, rng) for width in (RELATED, FOLLOWERS))
     akin = np.stack([rng.permutation(items)[:AKIN] for _ in range(items)]).astype(np.int32)
     embeddings = rng.normal(size=(items, 16)).astype(np.float32)
     counts = rng.random((items, len(HALF_LIVES_MS))).astype(np.float32)
@@ -32,11 +30,20 @@ def catalogue(items: int = 30, seed: int = 0) -> Items:
         strengths=np.where(related >= 0, rng.random(related.shape), 0).astype(np.float32),
         vectors=rng.random((items, relations.RANK)).astype(np.float32),
         mass=rng.random(items).astype(np.float32) * 10,
+        followers=followers,
+        following=np.where(followers >= 0, rng.random(followers.shape), 0).astype(np.float32),
         akin=akin,
         likeness=rng.random(akin.shape).astype(np.float32),
         heads=np.argsort(-counts, axis=0)[:HEAD].T.astype(np.int32),
         trust=np.ones(items, np.float32),
     )
+
+
+def _some_of(items: int, width: int, rng: np.random.Generator) -> np.ndarray:
+    """For each item others, or itself, in places of which half are empty."""
+    chosen = np.stack([rng.permutation(items)[: min(width, items)] for _ in range(items)]).astype(np.int32)
+    chosen[rng.random(chosen.shape) < 0.5] = -1
+    return chosen
 
 
 def user(items: int = 30, length: int = 8, seed: int = 0) -> User:

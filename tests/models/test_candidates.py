@@ -2,7 +2,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from models.candidates import CANDIDATES, LISTED_HEADS, gather
+from models.candidates import CANDIDATES, LISTED_FOLLOWERS, LISTED_HEADS, gather
 from models.scorers import HISTORY
 from tests.models.making import asking, catalogue, user
 
@@ -27,11 +27,14 @@ def test_of_a_large_catalogue_a_few_hundred_items_are_scored_whatever_its_size()
     assert max(sizes) < CANDIDATES + sum(LISTED_HEADS) + 200
 
 
-def test_candidates_are_related_or_alike_or_popular() -> None:
+def test_candidates_are_related_or_followers_or_alike_or_popular() -> None:
     items, who = catalogue(3000), user(3000, length=3)
     found = gather(asking(who, items), np.zeros(0, np.int32))
     near = {*items.related[who.history].ravel().tolist(), *items.akin[who.history].ravel().tolist()}
-    assert set(found.tolist()) <= near | set(items.heads.ravel().tolist()) | set(who.history.tolist())
+    followers = set(items.followers[who.history].ravel().tolist())
+    heads = set(items.heads.ravel().tolist())
+    assert set(found.tolist()) <= near | followers | heads | set(who.history.tolist())
+    assert set(items.followers[who.history, :LISTED_FOLLOWERS].ravel().tolist()) - {-1} <= set(found.tolist())
     assert set(items.related[who.history].ravel().tolist()) - {-1} <= set(found.tolist())
     assert set(items.heads[0, : LISTED_HEADS[0]].tolist()) <= set(found.tolist())
 

@@ -9,7 +9,7 @@ from river import optim
 from models import fusion
 from models.fusion import BATCH, CONTEXT, Fusion, context, features, parts
 
-SITUATION = np.array([1.0, 0.5, -0.2, 0.0])
+SITUATION = np.array([1.0, 0.5, -0.2, 0.0, 0.1])
 
 
 def learner(width: int = 4) -> Fusion:
@@ -74,6 +74,13 @@ def test_a_context_tells_a_gap_of_0_from_none() -> None:
     same, none = context(np.array([3, 3]), np.array([0.0, np.nan]))
     assert same[3] == 1
     assert none[3] == 0
+
+
+def test_a_context_tells_new_users_from_all_others() -> None:
+    newcomer = context(np.array([0, 1, 5, 100]), np.full(4, np.nan))[:, CONTEXT.index("newcomer")]
+    assert newcomer[0] == 1
+    assert (np.diff(newcomer) < 0).all()
+    assert newcomer[2:].max() < 0.2
 
 
 def test_the_fused_score_is_the_sum_of_the_parts() -> None:

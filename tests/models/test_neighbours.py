@@ -17,16 +17,21 @@ histories = st.lists(st.tuples(small_keys, exact_weights), max_size=5)
 
 
 def padded(history: list[tuple[int, float]], length: int) -> tuple[np.ndarray, np.ndarray]:
-    keys, weights = np.zeros((1, length), np.uint64), np.zeros((1, length), np.float32)
+    """A history, each item with a second weight that is twice the first."""
+    keys, weights = np.zeros((1, length), np.uint64), np.zeros((1, length, 2), np.float32)
     for place, (key, weight) in enumerate(history):
-        keys[0, place], weights[0, place] = key, weight
+        keys[0, place], weights[0, place] = key, (weight, 2 * weight)
     return keys, weights
+
+
+def rows(keys: list[int], weights: list[float]) -> tuple[np.ndarray, np.ndarray]:
+    return np.array([keys], np.uint64), np.array([weights], np.float32)[:, :, None]
 
 
 def learned(
     capacity: int, log: list[list[tuple[int, float]]], length: int = 5
 ) -> tuple[np.ndarray, np.ndarray]:
-    keys, weights = np.zeros((1, capacity), np.uint64), np.zeros((1, capacity), np.float32)
+    keys, weights = np.zeros((1, capacity), np.uint64), np.zeros((1, capacity, 2), np.float32)
     for history in log:
         accumulate(keys, weights, *padded(history, length))
     return keys, weights
@@ -54,14 +59,16 @@ def reference(capacity: int, log: list[list[tuple[int, float]]]) -> dict[int, fl
 
 
 def as_dict(keys: np.ndarray, weights: np.ndarray) -> dict[int, float]:
-    return {int(key): float(weight) for key, weight in zip(keys[0], weights[0], strict=True) if key}
+    return {int(key): float(weight) for key, weight in zip(keys[0], weights[0, :, 0], strict=True) if key}
 
 
 @given(st.lists(histories, max_size=12), st.integers(1, 8))
 def test_a_row_equals_a_dict_that_keeps_its_strongest(
     log: list[list[tuple[int, float]]], capacity: int
 ) -> None:
-    assert as_dict(*learned(capacity, log)) == reference(capacity, log)
+    keys, weights = learned(capacity, log)
+    assert as_dict(keys, weights) == reference(capacity, log)
+    assert (weights[:, :, 1] == 2 * weights[:, :, 0]).all(), "the second weight goes where the first does"
 
 
 @given(st.lists(histories, min_size=1, max_size=8), st.integers(1, 6))
@@ -76,13 +83,13 @@ def random_examples(
     rng = np.random.default_rng(seed)
     taken = rng.integers(0, items, count)
     keys = rng.integers(0, 40, (count, length)).astype(np.uint64)
-    return taken, keys, rng.random((count, length), np.float32)
+    return taken, keys, rng.random((count, length, 2), np.float32)
 
 
 def learn_in_runs(run: int) -> tuple[bytes, bytes, bytes]:
     """Learn a log in runs; a round of a run holds the next example of every item in it."""
     taken, new_keys, new_weights = random_examples(300, 12, 9, seed=4)
-    keys, weights = np.zeros((12, 8), np.uint64), np.zeros((12, 8), np.float32)
+    keys, weights = np.zeros((12, 8), np.uint64), np.zeros((12, 8, 2), np.float32)
     mass = np.zeros(12, np.float32)
     for start in range(0, 300, run):
         left = list(range(start, min(start + run, 300)))
@@ -104,15 +111,15 @@ def test_the_lengths_of_the_runs_change_no_bit(run: int) -> None:
 
 
 def test_a_neighbour_keeps_its_column() -> None:
-    keys, weights = np.array([[5, 6, 7]], np.uint64), np.array([[1, 2, 3]], np.float32)
-    accumulate(keys, weights, np.array([[9, 7, 6]], np.uint64), np.array([[1.5, 1, 1]], np.float32))
+    keys, weights = rows([5, 6, 7], [1, 2, 3])
+    accumulate(keys, weights, *rows([9, 7, 6], [1.5, 1, 1]))
     assert keys.tolist() == [[9, 6, 7]]
-    assert weights.tolist() == [[1.5, 3, 4]]
+    assert weights[:, :, 0].tolist() == [[1.5, 3, 4]]
 
 
 def test_of_equal_weights_the_one_that_was_there_first_stays() -> None:
-    keys, weights = np.array([[5]], np.uint64), np.array([[1]], np.float32)
-    accumulate(keys, weights, np.array([[9]], np.uint64), np.array([[1]], np.float32))
+    keys, weights = rows([5], [1])
+    accumulate(keys, weights, *rows([9], [1]))
     assert keys.tolist() == [[5]]
 
 
@@ -124,15 +131,15 @@ def test_a_row_with_room_is_filled_from_the_left_so_that_the_newest_of_equal_wei
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf, -1.0, 0.0])
 def test_a_weight_that_is_not_finite_or_not_positive_counts_nothing(bad: float) -> None:
-    keys, weights = np.array([[5, 0]], np.uint64), np.array([[1, 0]], np.float32)
-    example = np.array([[5, 9]], np.uint64), np.array([[bad, bad]], np.float32)
+    keys, weights = rows([5, 0], [1, 0])
+    example = rows([5, 9], [bad, bad])
     accumulate(keys, weights, *example)
     assert as_dict(keys, weights) == {5: 1.0}
     assert added_mass(*example).tolist() == [0]
 
 
 def test_a_huge_weight_is_bounded() -> None:
-    assert usable(np.array([[5]], np.uint64), np.array([[3e38]], np.float32)) == WEIGHT_LIMIT
+    assert usable(*rows([5], [3e38])) == WEIGHT_LIMIT
 
 
 def test_keys_that_differ_in_one_bit_are_different_neighbours() -> None:

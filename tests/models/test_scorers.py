@@ -38,7 +38,7 @@ def test_no_name_stands_twice() -> None:
 
 def test_a_user_without_any_event_is_scored_by_what_others_took() -> None:
     raw = by_name(user(length=0), catalogue())
-    for name in ("neighbours", "text", "akin", "own"):
+    for name in ("neighbours", "next", "soon", "text", "akin", "own"):
         assert not raw[name].any()
     assert raw["popular"].all()
     assert raw["stage"].all()
@@ -69,6 +69,18 @@ def test_neighbours_are_the_relations_to_the_history_weighted_by_a_kernel() -> N
     np.testing.assert_allclose(raw["neighbours"], expected, rtol=1e-4)
     expected = weights @ np.sqrt(exact[who.history]) * taken_mass
     np.testing.assert_allclose(raw["direct"], expected, rtol=1e-4, atol=1e-6)
+
+
+def test_what_comes_next_is_what_followed_the_last_items_weighted_by_a_kernel() -> None:
+    items, who = catalogue(), user()
+    strengths = np.zeros((30, 30), np.float32)
+    for row in range(30):
+        known = items.followers[row] >= 0
+        strengths[row, items.followers[row][known]] = items.following[row][known]
+    raw = dict(zip(NAMES, score(asking(who, items), np.arange(30, dtype=np.int32)), strict=True))
+    for name, kernel in (("next", scorers.NEXT), ("soon", scorers.ASK_SOON)):
+        expected = kernel.weights(who.ages) @ np.sqrt(strengths[who.history])
+        np.testing.assert_allclose(raw[name], expected, rtol=1e-5)
 
 
 def test_a_time_without_events_changes_no_order_of_the_popular() -> None:

@@ -67,21 +67,25 @@ class Story:
         return STEP * self.rollbacks.index(1)
 
 
-def garbage(asked: asking.Asked, chosen: asking.Indices) -> asking.Floats:
-    """Numbers that say nothing, of all sizes."""
-    shape = (len(scorers.SCORERS[0].priors), len(chosen))
-    return np.exp(5 * np.random.default_rng(asked.user.taken).standard_normal(shape, np.float32))
+def broken(scorer: scorers.Scorer) -> scorers.Scorer:
+    """Let a scorer say nothing, in numbers of all sizes."""
+
+    def garbage(asked: asking.Asked, chosen: asking.Indices) -> asking.Floats:
+        shape = (len(scorer.priors), len(chosen))
+        return np.exp(5 * np.random.default_rng(asked.user.taken).standard_normal(shape, np.float32))
+
+    return replace(scorer, score=garbage)
 
 
-async def test_a_scorer_that_turns_to_garbage_makes_the_weights_go_back_and_lists_recover_with_it(
+async def test_scorers_that_turn_to_garbage_make_the_weights_go_back_and_lists_recover_with_them(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    first, *others = scorers.SCORERS
-    broken = (replace(first, score=garbage), *others)
+    neighbours, transitions, *others = scorers.SCORERS
+    garbage = (broken(neighbours), broken(transitions), *others)
     story = Story(tmp_path)
     await story.play(
         {
-            BREAKS_AT: lambda: monkeypatch.setattr(scorers, "SCORERS", broken),
+            BREAKS_AT: lambda: monkeypatch.setattr(scorers, "SCORERS", garbage),
             REPAIRED_AT: monkeypatch.undo,
         },
         events=REPAIRED_AT + 2000,

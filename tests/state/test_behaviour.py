@@ -62,7 +62,7 @@ def test_nothing_unpacks_to_no_rows() -> None:
 def test_a_row_of_a_newer_version_is_refused_by_name() -> None:
     newer = np.zeros(1, ROW)
     newer["version"] = BEHAVIOUR_ROW_VERSION + 1
-    with pytest.raises(RowVersionError, match=r"behaviour row has version 3; this program knows 2"):
+    with pytest.raises(RowVersionError, match=r"behaviour row has version 4; this program knows 3"):
         behaviour.unpack([with_rows([b"a"]).packed(0), newer.tobytes()])
 
 
@@ -83,5 +83,5 @@ def test_a_packed_row_ends_with_its_last_neighbour(columns: list[int]) -> None:
     assert behaviour.unpack([packed]).tobytes() == rows.array[:1].tobytes()
 
 
-def test_a_full_row_and_an_embedding_of_384_numbers_have_at_most_2_kib() -> None:
-    assert ROW.itemsize + 384 * 2 <= 2048
+def test_a_row_of_80_neighbours_and_an_embedding_of_384_numbers_have_at_most_2_kib() -> None:
+    assert behaviour.LEAST_BYTES + 80 * behaviour.PAIR_BYTES + 384 * 2 <= 2048

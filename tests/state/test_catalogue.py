@@ -273,7 +273,7 @@ def test_every_update_is_counted() -> None:
 def test_rows_of_a_newer_program_are_refused_and_change_nothing() -> None:
     catalogue = Catalogue()
     newer = np.zeros(1, behaviour.ROW)
-    newer["version"] = 3
+    newer["version"] = behaviour.BEHAVIOUR_ROW_VERSION + 1
     with pytest.raises(RowVersionError):
         catalogue.apply_behaviour({b"i1": newer.tobytes()})
     with pytest.raises(RowVersionError):

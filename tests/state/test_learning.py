@@ -61,10 +61,14 @@ def test_an_example_counts_for_the_item_taken_alone() -> None:
     taken = row_of(rows, "b")
     assert int(taken["examples"]) == 2
     assert taken["counts"].tolist() == horizons.counted(np.array([1, 2])).sum(axis=0).tolist()
-    weights = dict(taken["pairs"].tolist())
-    newest, before = scorers.LEARN.weights(np.array([60.0, 120.0], np.float32)).tolist()
-    assert weights[key_of("a")] == pytest.approx(newest * (1 + scorers.FADE))
-    assert weights[key_of("c")] == pytest.approx(before)
+    pairs = {key: weights for key, *weights in taken["pairs"].tolist()}
+    ages = np.array([60.0, 120.0], np.float32)
+    newest, before = scorers.LEARN.weights(ages).tolist()
+    last, last_but_one = scorers.NEXT.weights(ages).tolist()
+    assert pairs[key_of("a")] == pytest.approx(
+        [newest * (1 + scorers.FADE), last * (1 + scorers.FADE)], rel=1e-3
+    )
+    assert pairs[key_of("c")] == pytest.approx([before, last_but_one], rel=1e-3)
     assert float(taken["mass"]) == pytest.approx(newest * (1 + scorers.FADE) + before)
     assert not row_of(rows, "a")["pairs"]["key"].any()
 

@@ -89,7 +89,8 @@ def test_a_behaviour_row_of_an_earlier_program_is_read() -> None:
     (row,) = behaviour.unpack([BEHAVIOUR])
     assert (row["number"], row["examples"], row["mass"], row["time"]) == (0, 3, 1.5, 1_700_000_000_000)
     assert row["counts"].tolist() == [1.0] * 14
-    assert row["pairs"][:2].tolist() == [(7, 0.5), (0, 0.0)]
+    assert row["pairs"][:2].tolist() == [(7, 0.5, 0.0), (0, 0.0, 0.0)]
+    assert row["version"] == behaviour.BEHAVIOUR_ROW_VERSION
 
 
 def test_marks_and_pages_of_an_earlier_program_are_read() -> None:

@@ -15,7 +15,7 @@ from streams.judge import Judge, JudgeRow, Served, ServedLists
 from tests.streams.making import took
 
 WIDTH = fusion.FEATURES_PER_SCORER * len(scorers.NAMES)
-SITUATION = np.array([1.0, 0.0, 0.0, 0.0])
+SITUATION = np.array([1.0, 0.0, 0.0, 0.0, 0.0])
 NUMBERS = {key_of(f"i{number}"): number for number in range(100)}
 
 
