@@ -121,12 +121,15 @@ def _both_directions(others: Indices, weights: Floats) -> sparse.csr_array:
 def largest(matrix: sparse.csr_array, capacity: int) -> tuple[Indices, Floats]:
     """Columns and values of the largest of every row, largest first; of equal ones those of lower column first.
 
-    The columns of a row of the matrix ascend. Shape (N, capacity) both, ``NONE`` and 0 for none.
+    The columns of a row of the matrix ascend, and its values are float32, not negative. Shape (N, capacity) both,
+    ``NONE`` and 0 for none.
     """
     rows = matrix.shape[0]
     lengths = np.diff(matrix.indptr)
     items = np.repeat(np.arange(rows), lengths)
-    order = np.lexsort((-matrix.data, items))
+    # Bits of numbers that are not negative are in the numbers' order; one key of both sorts in a fifth of the time.
+    falling = np.uint64(0xFFFFFFFF) - matrix.data.view(np.uint32)
+    order = np.argsort(items.astype(np.uint64) << np.uint64(32) | falling, kind="stable")
     place = np.arange(matrix.nnz) - np.repeat(matrix.indptr[:-1], lengths)
     kept = place < capacity
     related = np.full((rows, capacity), NONE, np.int32)

@@ -1,8 +1,11 @@
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy import sparse
 
 from models import relations
-from models.relations import EXPONENT, PRIOR, RANK, SHARPNESS, SHRINKAGE, Relations, relate
+from models.relations import EXPONENT, PRIOR, RANK, SHARPNESS, SHRINKAGE, Relations, largest, relate
 
 Pairs = tuple[np.ndarray, np.ndarray]
 
@@ -107,3 +110,23 @@ def test_signs_are_spread_evenly_and_belong_to_the_key() -> None:
     assert set(np.unique(signs)) == {-1, 1}
     assert np.abs(signs.mean(axis=0)).max() < 0.2
     np.testing.assert_array_equal(relations._signs(keys(500)[7:9]), signs[7:9])
+
+
+tables = st.lists(
+    st.lists(st.sampled_from([0.0, 1e-30, 0.25, 0.5, 3.0, 1e30]), min_size=6, max_size=6),
+    min_size=6,
+    max_size=6,
+)
+
+
+@given(tables, st.integers(1, 7))
+def test_the_largest_of_a_row_are_those_of_a_sorted_list_and_ties_go_to_the_lower_column(
+    table: list[list[float]], capacity: int
+) -> None:
+    columns, strengths = largest(sparse.csr_array(np.array(table, np.float32)), capacity)
+    for number, row in enumerate(table):
+        ranked = sorted((column for column in range(6) if row[column]), key=lambda column: -row[column])[
+            :capacity
+        ]
+        assert [each for each in columns[number].tolist() if each >= 0] == ranked
+        assert strengths[number, : len(ranked)].tolist() == np.array(row, np.float32)[ranked].tolist()
