@@ -78,7 +78,7 @@ class Verdicts:
     slices
         Names of the slices, S.
     unjudged
-        Examples that are not judged: the user had no list.
+        Examples that are not judged: the user's list is not remembered.
     judged
         Examples judged in each slice ever, shape (S,).
     drifts

@@ -64,9 +64,16 @@ class Served:
 
 
 class ServedLists:
-    """The newest list of the users served lately."""
+    """The newest list of the users served lately.
+
+    Attributes
+    ----------
+    nobody
+        By domain: the popular list, which is shown to users of whom nothing is known.
+    """
 
     def __init__(self, limit: int = SERVED_LIMIT) -> None:
+        self.nobody: dict[str, Served] = {}
         self._limit = limit
         self._lists: OrderedDict[str, Served] = OrderedDict()
 
@@ -143,9 +150,10 @@ class Judge:
         self._known = known
         self._period_ms = int(snapshot_minutes * MINUTE_MS)
 
-    def taken(self, interaction: Interaction, user_took: int) -> None:
-        """Judge one example: a user who had taken so many items before took another."""
-        served = self._served.get(interaction.user)
+    def taken(self, interaction: Interaction, user_took: int, *, unknown: bool = False) -> None:
+        """Judge one example: a user who had taken so many items before, or of whom nothing was known, took another."""
+        lists = self._served
+        served = lists.nobody.get(interaction.domain) if unknown else lists.get(interaction.user)
         if served is None:
             self.fusion.skip()
             self.verdicts.unjudged += 1

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.metadata import version
 
 import numpy as np
-import numpy.typing as npt
 
 from models import asking, fusion, rank, scorers
 from models.candidates import gather
@@ -169,10 +168,13 @@ class Lister:
 
     def _popular(self, excluded: Indices) -> Indices:
         """What a list of the most popular items would be."""
+        head = self._head()
+        return np.asarray(head[self._numbering.outside(head, excluded)][:LIST_LENGTH])
+
+    def _head(self) -> Indices:
         items = self._catalogue.items()
         head = items.heads[0]
-        left = head[items.available[head] & self._numbering.outside(head, excluded)]
-        return np.asarray(left[:LIST_LENGTH])
+        return np.asarray(head[items.available[head]])
 
     def _items(self, scored: Scored, listed: Indices, propensities: Sequence[float | None]) -> list[ListItem]:
         parts = np.round(fusion.parts(scored.weights, scored.features[listed]).astype(np.float64), DIGITS)
@@ -194,30 +196,42 @@ class Lister:
             row.since, row.revision, timestamp(self._now()), marked.user, row.last_event, MODEL, items
         )
 
-    def popular(self, learned: Fusion) -> list[PopularList]:
+    def popular(self, learned: Fusion) -> list[tuple[PopularList, Served]]:
         """Make the popular list of every domain: what the weights say to somebody of whom nothing is known."""
         made_at = timestamp(self._now())
-        candidates, scores = self.for_nobody(learned)
-        lists = []
+        scored, head = self.for_nobody(learned), self._head()
+        scores = scored.fused()
+        made = []
         for domain, rows in self._catalogue.domains().items():
-            best = rank.best(np.where(np.isin(candidates, rows), scores, -np.inf), self._size)
+            of_domain = np.where(np.isin(scored.candidates, rows), scores, -np.inf)
+            best = rank.best(of_domain, max(fusion.CANDIDATES, self._size))
+            chosen = scored.candidates[best]
             items = [
                 PopularItem(self._catalogue.ids[row], round(score, DIGITS))
-                for row, score in zip(candidates[best].tolist(), scores[best].tolist(), strict=True)
+                for row, score in zip(chosen[: self._size].tolist(), scores[best].tolist(), strict=False)
             ]
-            lists.append(PopularList(0, 0, made_at, domain, items))
-        return lists
+            served = Served(
+                chosen,
+                scored.features[best],
+                scored.situation,
+                chosen[: self._size],
+                head[np.isin(head, rows)][:LIST_LENGTH],
+                learned.examples,
+            )
+            made.append((PopularList(0, 0, made_at, domain, items), served))
+        return made
 
-    def for_nobody(self, learned: Fusion) -> tuple[Indices, npt.NDArray[np.float32]]:
+    def for_nobody(self, learned: Fusion) -> Scored:
         """Choose and score what the popular lists may hold.
 
         Returns
         -------
-        Catalogue rows in the order of their items' keys: the candidates of somebody of whom nothing is known, and the
-        items most taken in each domain, so that none is short; and their scores, float32.
+        The candidates of somebody of whom nothing is known, and the items most taken in each domain, so that no list
+        is short, all of them in the order of their keys.
         """
         if not self._catalogue.available.any():
-            return NO_ROWS, np.empty(0, np.float32)
+            none, weights = NOTHING_SERVED, learned.weights(NOTHING_SERVED.situation[None])[0]
+            return Scored(NO_ROWS, 0, none.features, none.situation, weights, NO_ROWS)
         counts, keys = self._catalogue.popularity(), self._catalogue.items().keys
         heads = [NO_ROWS]
         for rows in self._catalogue.domains().values():
@@ -225,4 +239,6 @@ class Lister:
             heads.append(rows[rank.best(counts[rows], self._size)].astype(np.int32))
         scored = self.score(UserRow(), learned, np.concatenate(heads))
         order = np.argsort(keys[scored.candidates])
-        return scored.candidates[order], scored.fused()[order]
+        return replace(
+            scored, candidates=scored.candidates[order], ranked=len(order), features=scored.features[order]
+        )

@@ -60,7 +60,7 @@ HIT_RATE = Gauge(
     ["slice", "ranking"],
 )
 NDCG = Gauge("afresh_ndcg_10", "NDCG of the first ten over items taken lately.", ["slice", "ranking"])
-JUDGED = Gauge("afresh_judged_examples", "Items taken, ever, by users who had a list.", ["slice"])
+JUDGED = Gauge("afresh_judged_examples", "Items taken, ever, by users who had a list or were new.", ["slice"])
 UNJUDGED = Gauge("afresh_unjudged_examples", "Items taken, ever, that no list is judged by.")
 DRIFT = Counter("afresh_drift", "Times that the hit rate of the lists served has drifted.", ["slice"])
 ROLLBACKS = Counter("afresh_rollbacks", "Times that the weights went back, by cause.", ["cause"])

@@ -126,10 +126,10 @@ class Part:
         if row.knows(users.packed_key(interaction.event)):
             metrics.SKIPPED.labels("profile").inc()
             return
-        user_took = row.taken
+        user_took, unknown = row.taken, not row.revision
         example = users.fold(row, interaction, self._partition, offset)
         if example is not None:
-            self._judge.taken(interaction, user_took)
+            self._judge.taken(interaction, user_took, unknown=unknown)
             self.outgoing.add(self._topics.examples.name, interaction.item.encode(), encode(example))
         elif interaction.type in POSITIVE:
             metrics.NOT_LEARNED.inc()

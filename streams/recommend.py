@@ -103,7 +103,7 @@ class Recommender:
         self._users = users
         self._sweep = Sweep(users.names, judge.SERVED_LIMIT)
         self._weights_version: dict[int, int] = {}
-        self._popular_of: Stamp | None = None
+        self._popular_of: tuple[int, Stamp] | None = None
         # A list made anew must not come to rest on a newer one of the same user.
         self._serving = asyncio.Lock()
         self._finishing: list[Callable[[], object]] = []
@@ -261,17 +261,23 @@ class Recommender:
         metrics.STAGE_RECORDS.labels("recommend").inc(len(lists))
 
     async def popular_loop(self) -> None:
-        """Push the popular lists of all domains whenever items or weights have changed.
+        """Make the popular lists of all domains whenever items or weights have changed.
 
-        One worker is enough: the one that owns the first partition, whose weights they are made with.
+        One worker is enough to push them: the one that owns the first partition, whose weights they are made with.
+        All others judge by their own what users took of whom nothing was known.
         """
         while True:
-            stamp = self._stamps().get(FIRST_PARTITION)
-            if stamp not in (None, self._popular_of):
-                self._popular_of = stamp
-                lists = self._lister.popular(self._fusion[FIRST_PARTITION])
-                await retry(partial(self._store.push_popular, lists))
+            newest = min(self._stamps().items(), default=None)
+            if newest not in (None, self._popular_of):
+                await self._make_popular(*newest)
             await asyncio.sleep(POPULAR_SECONDS)
+
+    async def _make_popular(self, partition: int, stamp: Stamp) -> None:
+        self._popular_of = partition, stamp
+        made = self._lister.popular(self._fusion[partition])
+        self._served.nobody = {each.domain: served for each, served in made}
+        if partition == FIRST_PARTITION:
+            await retry(partial(self._store.push_popular, [each for each, _ in made]))
 
     def report(self) -> None:
         """Show what is known now as metrics."""

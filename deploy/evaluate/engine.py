@@ -9,6 +9,7 @@ from typing import NamedTuple
 from msgspec.structs import replace
 
 from deploy.evaluate.embeddings import Vectors
+from models.fusion import Fusion
 from state import content, users
 from state.behaviour import BehaviourRows
 from state.catalogue import Catalogue
@@ -22,6 +23,7 @@ from streams.judge import Judge, Served, ServedLists
 from streams.lister import Lister, Marked
 from streams.messages import Item
 from streams.policy import DEFAULT_POLICY, Policy
+from streams.recommend import FIRST_PARTITION
 from streams.sender import partition_of
 from streams.settings import Settings
 
@@ -139,17 +141,24 @@ class Engine:
 
     def _judge(self, asked: Sequence[Asked]) -> list[UserList]:
         """Make the lists, and let the fusion learn how they were received."""
+        if not all(each.marked.row.revision for each in asked):
+            lists = self._lister.popular(self._judges[FIRST_PARTITION].fusion)
+            self._served.nobody = {each.domain: served for each, served in lists}
         made: list[tuple[UserList, Served]] = []
         for start in range(0, len(asked), LISTS_AT_ONCE):
             batch = [each.marked for each in asked[start : start + LISTS_AT_ONCE]]
-            made += self._lister.make(batch, [self._judges[each.partition].fusion for each in batch])
+            made += self._lister.make(batch, [self._fusion_for(each) for each in batch])
         for (interaction, marked, learned), (_, served) in zip(asked, made, strict=True):
-            # A user's first list comes after the first event: of one who was unknown there is nothing to judge.
-            if marked.row.revision:
+            unknown = not marked.row.revision
+            if not unknown:
                 self._served.put(interaction.user, served)
             if learned:
-                self._judges[marked.partition].taken(interaction, marked.row.taken)
+                self._judges[marked.partition].taken(interaction, marked.row.taken, unknown=unknown)
         return [made_list for made_list, _ in made]
+
+    def _fusion_for(self, marked: Marked) -> Fusion:
+        """Weights of a user's partition; a user of whom nothing is known is shown what one worker makes for all."""
+        return self._judges[marked.partition if marked.row.revision else FIRST_PARTITION].fusion
 
     def _derive(self) -> None:
         """Derive what follows from all items' rows, if it is time."""

@@ -187,9 +187,9 @@ def check_popular(
     """Compare the popular list of every domain with the one that the final state gives."""
     tally = report.tally(POPULAR, STATE)
     with threadpool_limits(1):
-        candidates, scored = Lister(catalogue, size).for_nobody(learned[FIRST_PARTITION])
+        scored = Lister(catalogue, size).for_nobody(learned[FIRST_PARTITION])
     scores = np.full(len(catalogue), -np.inf)
-    scores[candidates] = scored
+    scores[scored.candidates] = scored.fused()
     domains = {name: rows for name, rows in catalogue.domains().items() if len(rows)}
     for name, rows in domains.items():
         fault = partial(_popular_fault, catalogue, scores, rows, size)

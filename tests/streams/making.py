@@ -1,4 +1,4 @@
-"""Records, runs, producers, lists' store and users that tests of the agents make."""
+"""Records, runs, producers, lists' store, users and catalogues that tests of the agents make."""
 
 from __future__ import annotations
 
@@ -14,6 +14,11 @@ from aiokafka.producer.message_accumulator import BatchBuilder
 from aiokafka.structs import ConsumerRecord
 from faust.types import TP
 
+from state import content
+from state.behaviour import BehaviourRows
+from state.catalogue import Catalogue
+from state.content import ContentRow
+from state.keys import key_of
 from state.lists import PopularList, UserList
 from state.records import Interaction
 from state.users import UserRow, packed_key
@@ -202,3 +207,37 @@ class FakeUsers:
 
     def stage(self, partition: int) -> bytes:
         return b""
+
+
+def describe(catalogue: Catalogue, *items: str, **fields: Any) -> None:
+    """Have the feed tell of items."""
+    row = content.pack(ContentRow(**({"domain": "films"} | fields)))
+    catalogue.apply_content({item.encode(): row for item in items})
+
+
+def count(
+    catalogue: Catalogue, counts: dict[str, float], neighbours: dict[str, dict[str, float]] | None = None
+) -> None:
+    """Have items taken so often, and after so many others."""
+    rows = BehaviourRows({})
+    for item, number in counts.items():
+        number_of_item = rows.number_of(item.encode())
+        row = rows.array[number_of_item]
+        near = (neighbours or {}).get(item, {})
+        row["counts"][:], row["mass"] = number, sum(near.values())
+        row["pairs"]["key"][: len(near)] = [key_of(other) for other in near]
+        row["pairs"]["weight"][: len(near)] = list(near.values())
+    catalogue.apply_behaviour({item.encode(): rows.packed(rows.number[item.encode()]) for item in counts})
+
+
+def catalogue_of(*items: str) -> Catalogue:
+    """Make a catalogue of films, the first the most taken, with the first five as neighbours of all."""
+    catalogue = Catalogue()
+    describe(catalogue, *items)
+    if items:
+        near = {
+            item: {other: 1.0 + place for place, other in enumerate(items[:5]) if other != item}
+            for item in items
+        }
+        count(catalogue, {item: float(len(items) - place) for place, item in enumerate(items)}, near)
+    return catalogue

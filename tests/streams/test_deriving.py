@@ -4,7 +4,7 @@ from contextlib import suppress
 from models.rank import NONE
 from state.catalogue import Catalogue
 from streams.deriving import Deriver
-from tests.streams.test_lister import catalogue_of, describe
+from tests.streams.making import catalogue_of, describe
 
 
 async def test_what_has_changed_is_derived_and_lists_know_of_it() -> None:

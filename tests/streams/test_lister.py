@@ -1,5 +1,4 @@
 from collections.abc import Sequence
-from typing import Any
 
 import msgspec
 import numpy as np
@@ -10,10 +9,7 @@ from hypothesis import strategies as st
 
 from models import fusion, rank, scorers
 from models.candidates import CANDIDATES
-from state import content
-from state.behaviour import BehaviourRows
 from state.catalogue import Catalogue
-from state.content import ContentRow
 from state.keys import key_of
 from state.lists import UserList
 from state.users import UserRow, packed_key
@@ -21,40 +17,9 @@ from state.verdicts import LIST_LENGTH
 from streams.judge import Served
 from streams.lister import DIGITS, Lister, Marked
 from streams.policy import Policy
-from tests.streams.making import user_row
+from tests.streams.making import catalogue_of, count, describe, user_row
 
 ITEMS = [f"i{number}" for number in range(30)]
-
-
-def describe(catalogue: Catalogue, *items: str, **fields: Any) -> None:
-    row = content.pack(ContentRow(**({"domain": "films"} | fields)))
-    catalogue.apply_content({item.encode(): row for item in items})
-
-
-def count(
-    catalogue: Catalogue, counts: dict[str, float], neighbours: dict[str, dict[str, float]] | None = None
-) -> None:
-    rows = BehaviourRows({})
-    for item, number in counts.items():
-        number_of_item = rows.number_of(item.encode())
-        row = rows.array[number_of_item]
-        near = (neighbours or {}).get(item, {})
-        row["counts"][:], row["mass"] = number, sum(near.values())
-        row["pairs"]["key"][: len(near)] = [key_of(other) for other in near]
-        row["pairs"]["weight"][: len(near)] = list(near.values())
-    catalogue.apply_behaviour({item.encode(): rows.packed(rows.number[item.encode()]) for item in counts})
-
-
-def catalogue_of(*items: str) -> Catalogue:
-    catalogue = Catalogue()
-    describe(catalogue, *items)
-    if items:
-        near = {
-            item: {other: 1.0 + place for place, other in enumerate(items[:5]) if other != item}
-            for item in items
-        }
-        count(catalogue, {item: float(len(items) - place) for place, item in enumerate(items)}, near)
-    return catalogue
 
 
 def marked(row: UserRow, user: str = "web:ann") -> Marked:
@@ -278,7 +243,7 @@ def test_popular_lists_are_by_domain_without_items_that_are_not_available() -> N
     describe(catalogue, "i1", "i3", domain="books")
     describe(catalogue, "i0", available=False)
     learned = scorers.new_fusion()
-    lists = {each.domain: each for each in Lister(catalogue, 3, now=lambda: 0.5).popular(learned)}
+    lists = {each.domain: each for each, _ in Lister(catalogue, 3, now=lambda: 0.5).popular(learned)}
     assert {name: [item.id for item in each.items] for name, each in lists.items()} == {
         "films": ["i2", "i4", "i5"],
         "books": ["i1", "i3"],
@@ -290,8 +255,9 @@ def test_nothing_is_popular_in_an_empty_catalogue() -> None:
     assert Lister(Catalogue(), 3).popular(scorers.new_fusion()) == []
     catalogue = catalogue_of("i1")
     describe(catalogue, "i1", available=False)
-    (gone,) = Lister(catalogue, 3).popular(scorers.new_fusion())
+    ((gone, served),) = Lister(catalogue, 3).popular(scorers.new_fusion())
     assert gone.items == []
+    assert not len(served.candidates)
 
 
 def test_popular_ties_go_by_key() -> None:
@@ -299,7 +265,7 @@ def test_popular_ties_go_by_key() -> None:
     describe(catalogue, *names)
     count(catalogue, dict.fromkeys(names[100:], 1.0))
     catalogue.derive()
-    (popular,) = Lister(catalogue, 250).popular(scorers.new_fusion())
+    ((popular, _),) = Lister(catalogue, 250).popular(scorers.new_fusion())
     assert [item.id for item in popular.items] == names[100:] + names[:50]
 
 
@@ -310,7 +276,7 @@ def test_a_popular_list_is_what_somebody_would_be_recommended_of_whom_nothing_is
     lister = Lister(catalogue, 7)
     for learned in (scorers.new_fusion(), turned):
         ((nobodys, _),) = lister.make([marked(UserRow())], [learned])
-        (popular,) = lister.popular(learned)
+        ((popular, _),) = lister.popular(learned)
         assert [item.id for item in popular.items] == ids(nobodys)
         assert [item.score for item in popular.items] == pytest.approx(
             [i.score for i in nobodys.items], abs=1e-3

@@ -352,28 +352,6 @@ async def test_pushed_and_withheld_lists_are_counted(recommender: Recommender) -
     assert (counted("pushed") - before[0], counted("withheld") - before[1]) == (2, 1)
 
 
-async def test_popular_lists_are_pushed_when_items_or_weights_have_changed_and_the_first_partition_is_ours(
-    monkeypatch: pytest.MonkeyPatch, recommender: Recommender, store: FakeStore, catalogue: Catalogue
-) -> None:
-    monkeypatch.setattr(recommend, "POPULAR_SECONDS", 0.0)
-    looping = asyncio.create_task(recommender.popular_loop())
-    await let_others_run()
-    assert store.popular == []
-    mark(recommender, "ann")
-    await let_others_run()
-    assert len(store.popular) == 1
-    first, second, *_ = (item.id for item in store.popular[0][0].items)
-    catalogue.apply_content({first.encode(): None})
-    await let_others_run()
-    moved = recommender.judge(b"")
-    moved.fusion.omega *= -1
-    recommender.mark(0, moved.finish(), {})
-    await let_others_run()
-    looping.cancel()
-    assert [lists[0].items[0].id for lists in store.popular[:2]] == [first, second]
-    assert len(store.popular) == 3
-
-
 async def test_the_metrics_tell_of_the_catalogue_and_the_weights(
     recommender: Recommender, catalogue: Catalogue
 ) -> None:

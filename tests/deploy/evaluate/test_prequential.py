@@ -92,6 +92,16 @@ def test_items_and_weights_lag_within_a_block_and_users_do_not() -> None:
     assert {len(set(scores)) for scores in lagging.scores[:30]} == {1}
 
 
+def test_what_users_took_of_whom_nothing_was_known_is_learned_from() -> None:
+    log = log_of([event(number, f"u{number}", f"i{number % 3}") for number in range(120)], catalogue())
+    engine = Engine(SETTINGS, 20)
+    prequential.run(engine, log, trials_of(log, 0), {}, 1, lambda _: None)
+    prior = scorers.new_fusion().omega
+    for judge in engine._judges.values():
+        assert judge.verdicts.unjudged == 0
+        assert (judge.fusion.omega != prior).any()
+
+
 @pytest.mark.parametrize("name", ["neighbours", "popular"])
 def test_a_scorer_left_out_says_nothing(name: str) -> None:
     assert name in scorers.NAMES

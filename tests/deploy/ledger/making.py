@@ -73,7 +73,7 @@ def lists_of(pipeline: Pipeline) -> Served:
                 marked = Marked(key.decode(), partition, users.unpack(packed), 0)
                 ((made_list, _),) = lister.make([marked], [learned])
                 made[made_list.user] = msgspec.json.encode(made_list)
-    return Served(made, {each.domain: msgspec.json.encode(each) for each in lister.popular(first)})
+    return Served(made, {each.domain: msgspec.json.encode(each) for each, _ in lister.popular(first)})
 
 
 def judged(pipeline: Pipeline, served: Served | None = None, outcomes: Outcomes | None = None) -> Report:

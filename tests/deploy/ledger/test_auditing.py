@@ -434,7 +434,7 @@ async def test_a_popular_list_of_other_weights_is_named(pipeline: Pipeline) -> N
         replaced(popular, items=[replaced(first, score=9.0), *rest])
     )
     names(judged(pipeline, served), f"that of domain 'films' gives item '{first.id}' 9.0000 instead of")
-    (longer,) = Lister(pipeline.catalogue, 100).popular(scorers.new_fusion())
+    ((longer, _),) = Lister(pipeline.catalogue, 100).popular(scorers.new_fusion())
     worst = next(each for each in longer.items if each.id not in {item.id for item in popular.items})
     served.domains["films"] = msgspec.json.encode(replaced(popular, items=[worst, *rest]))
     names(judged(pipeline, served), f"that of domain 'films' has item '{worst.id}' before '{rest[0].id}'")
