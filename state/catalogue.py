@@ -151,8 +151,10 @@ class Catalogue:
 
     def popularity(self) -> npt.NDArray[np.floating[Any]]:
         """Decayed counts as of ``now``, as far as they are believed, shape (N,)."""
-        of = self._arrays
-        counts = popularity.decayed(of["counts"], of["count_times"], self.now, horizons.HALF_LIVES_MS)
+        of, first = self._arrays, slice(0, 1)
+        counts = popularity.decayed(
+            of["counts"][:, first], of["count_times"], self.now, horizons.HALF_LIVES_MS[first]
+        )
         return np.asarray(counts[:, 0] * of["trust"])
 
     def items(self) -> asking.Items:

@@ -235,6 +235,9 @@ class Lister:
         counts, keys = self._catalogue.popularity(), self._catalogue.items().keys
         heads = [NO_ROWS]
         for rows in self._catalogue.domains().values():
+            if self._size < len(rows):
+                # Not all are sorted: this is done anew every second, however large the catalogue is.
+                rows = rows[counts[rows] >= np.partition(counts[rows], -self._size)[-self._size]]
             rows = rows[np.argsort(keys[rows])]
             heads.append(rows[rank.best(counts[rows], self._size)].astype(np.int32))
         scored = self.score(UserRow(), learned, np.concatenate(heads))
