@@ -100,8 +100,8 @@ def break_weights(monkeypatch: pytest.MonkeyPatch) -> None:
     """Turn all weights round once ``BREAKS_AT`` examples were counted."""
     taken = Judge.taken
 
-    def then_broken(self: Judge, *arguments: object) -> None:
-        taken(self, *arguments)  # type: ignore[arg-type]
+    def then_broken(self: Judge, *arguments: object, **named: object) -> None:
+        taken(self, *arguments, **named)  # type: ignore[arg-type]
         if self.fusion.examples == BREAKS_AT:
             self.fusion.omega *= -1
 
