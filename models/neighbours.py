@@ -71,36 +71,36 @@ def accumulate(keys: Keys, weights: Floats, new_keys: Keys, new_weights: Floats)
     Parameters
     ----------
     keys, weights
-        The rows, shape (R, C) and (R, C, W); key 0 marks an empty column, with weights 0. The first of a neighbour's
+        The rows, shape (R, C) and (W, R, C); key 0 marks an empty column, with weights 0. The first of a neighbour's
         W weights decides whether it stays.
     new_keys, new_weights
-        History of each example, shape (R, L) and (R, L, W); key 0 marks none. A key may stand there twice. Weights
+        History of each example, shape (R, L) and (W, R, L); key 0 marks none. A key may stand there twice. Weights
         that are not finite or not positive count nothing.
 
     Examples
     --------
-    >>> keys, weights = np.array([[7, 0]], np.uint64), np.array([[[1], [0]]], np.float32)
-    >>> history = np.array([[7, 8, 9]], np.uint64), np.array([[[0.5], [0.2], [0.4]]], np.float32)
-    >>> accumulate(keys, weights, *history)
-    >>> keys.tolist(), weights[:, :, 0].tolist()
-    ([[7, 9]], [[1.5, 0.4000000059604645]])
+    >>> keys, weights = np.array([[7, 0]], np.uint64), np.array([[[1, 0]]], np.float32)
+    >>> accumulate(keys, weights, np.array([[7, 8, 9]], np.uint64), np.array([[[0.5, 0.2, 0.4]]], np.float32))
+    >>> keys.tolist(), weights.tolist()
+    ([[7, 9]], [[[1.5, 0.4000000059604645]]])
     """
     capacity = keys.shape[1]
     all_keys = np.concatenate([keys, new_keys], axis=1)
-    all_weights = np.concatenate([weights, usable(new_keys, new_weights)], axis=1)
+    all_weights = np.concatenate([weights, usable(new_keys, new_weights)], axis=2)
     totals = _totals_at_first_place(all_keys, all_weights)
-    kept = strongest(totals[:, :, 0], capacity) & (totals[:, :, 0] > 0)
-    weights[:] = totals[:, :capacity]
+    kept = strongest(totals[0], capacity) & (totals[0] > 0)
+    weights[:] = totals[:, :, :capacity]
     free, entrants = ~kept[:, :capacity], kept[:, capacity:]
     # a row with room has more free columns than entrants; filled from the right, ties would go to the newest
     free &= np.cumsum(free, axis=1, dtype=np.int32) <= np.count_nonzero(entrants, axis=1, keepdims=True)
     keys[free] = new_keys[entrants]
-    weights[free] = totals[:, capacity:][entrants]
+    for kind, added in zip(weights, totals[:, :, capacity:], strict=True):
+        kind[free] = added[entrants]
 
 
 def usable(keys: Keys, weights: Floats) -> Floats:
-    """Weights of an example that may be added, shape (R, L, W): finite, positive, bounded, and of an item."""
-    good = (keys != 0)[:, :, None] & (weights > 0) & np.isfinite(weights)
+    """Weights of an example that may be added, shape (W, R, L): finite, positive, bounded, and of an item."""
+    good = (keys != 0) & (weights > 0) & np.isfinite(weights)
     return np.asarray(np.where(good, np.minimum(weights, WEIGHT_LIMIT), 0), np.float32)
 
 
@@ -110,18 +110,20 @@ def added_mass(keys: Keys, weights: Floats) -> Floats:
     Of each neighbour's weights the first counts. Summed from left to right: numpy's own sum groups by length, so that
     padding would change the last bit.
     """
-    return np.cumsum(usable(keys, weights)[:, :, 0], axis=1, dtype=np.float32)[:, -1]
+    return np.cumsum(usable(keys, weights[0]), axis=1, dtype=np.float32)[:, -1]
 
 
 def _totals_at_first_place(keys: Keys, weights: Floats) -> Floats:
     """Sum of the weights of equal keys of a row, at the first place of the key; 0 at its other places."""
-    rows, columns, kinds = weights.shape
+    rows, columns = keys.shape
     order = np.argsort(keys, axis=1, kind="stable")
     flat = (order + np.arange(rows)[:, None] * columns).ravel()
     sorted_keys = keys.ravel()[flat].reshape(rows, columns)
     begins = np.ones((rows, columns), np.bool_)
     begins[:, 1:] = sorted_keys[:, 1:] != sorted_keys[:, :-1]
     starts = np.flatnonzero(begins)
-    totals = np.zeros((rows * columns, kinds), np.float32)
-    totals[flat[starts]] = np.add.reduceat(weights.reshape(-1, kinds)[flat], starts) if len(starts) else 0
-    return totals.reshape(rows, columns, kinds)
+    totals = np.zeros((len(weights), rows * columns), np.float32)
+    if len(starts):
+        for total, kind in zip(totals, weights, strict=True):
+            total[flat[starts]] = np.add.reduceat(kind.ravel()[flat], starts)
+    return totals.reshape(weights.shape)

@@ -39,7 +39,7 @@ def learn(rows: BehaviourRows, examples: Sequence[Example]) -> list[int]:
 def _count(rows: BehaviourRows, numbers: npt.NDArray[np.int64], examples: Sequence[Example]) -> None:
     """Popularity and neighbours, in rounds: round n holds the n-th example of every item."""
     keys, ages = histories(examples)
-    weights = np.stack([scorers.LEARN.weights(ages), scorers.NEXT.weights(ages)], axis=2)
+    weights = np.stack([scorers.LEARN.weights(ages), scorers.NEXT.weights(ages)])
     amounts = horizons.counted(np.array([example.taken for example in examples], np.int64))
     times = np.array([example.time for example in examples], np.int64)
     for chosen in rounds(numbers):
@@ -50,11 +50,11 @@ def _count(rows: BehaviourRows, numbers: npt.NDArray[np.int64], examples: Sequen
             array["counts"], array["time"], times[chosen], amounts[chosen], horizons.HALF_LIVES_MS
         )
         array["mass"] *= scorers.FADE
-        array["mass"] += neighbours.added_mass(keys[chosen], weights[chosen])
+        array["mass"] += neighbours.added_mass(keys[chosen], weights[:, chosen])
         pairs = array["pairs"]
-        kept = np.stack([pairs["weight"], pairs["next"].astype(np.float32)], axis=2) * scorers.FADE
-        neighbours.accumulate(pairs["key"], kept, keys[chosen], weights[chosen])
-        pairs["weight"], pairs["next"] = kept[:, :, 0], kept[:, :, 1]
+        kept = np.stack([pairs["weight"], pairs["next"].astype(np.float32)]) * scorers.FADE
+        neighbours.accumulate(pairs["key"], kept, keys[chosen], weights[:, chosen])
+        pairs["weight"], pairs["next"] = kept
         rows.array[taken] = array
 
 

@@ -18,20 +18,20 @@ histories = st.lists(st.tuples(small_keys, exact_weights), max_size=5)
 
 def padded(history: list[tuple[int, float]], length: int) -> tuple[np.ndarray, np.ndarray]:
     """A history, each item with a second weight that is twice the first."""
-    keys, weights = np.zeros((1, length), np.uint64), np.zeros((1, length, 2), np.float32)
+    keys, weights = np.zeros((1, length), np.uint64), np.zeros((2, 1, length), np.float32)
     for place, (key, weight) in enumerate(history):
-        keys[0, place], weights[0, place] = key, (weight, 2 * weight)
+        keys[0, place], weights[:, 0, place] = key, (weight, 2 * weight)
     return keys, weights
 
 
 def rows(keys: list[int], weights: list[float]) -> tuple[np.ndarray, np.ndarray]:
-    return np.array([keys], np.uint64), np.array([weights], np.float32)[:, :, None]
+    return np.array([keys], np.uint64), np.array([[weights]], np.float32)
 
 
 def learned(
     capacity: int, log: list[list[tuple[int, float]]], length: int = 5
 ) -> tuple[np.ndarray, np.ndarray]:
-    keys, weights = np.zeros((1, capacity), np.uint64), np.zeros((1, capacity, 2), np.float32)
+    keys, weights = np.zeros((1, capacity), np.uint64), np.zeros((2, 1, capacity), np.float32)
     for history in log:
         accumulate(keys, weights, *padded(history, length))
     return keys, weights
@@ -59,7 +59,7 @@ def reference(capacity: int, log: list[list[tuple[int, float]]]) -> dict[int, fl
 
 
 def as_dict(keys: np.ndarray, weights: np.ndarray) -> dict[int, float]:
-    return {int(key): float(weight) for key, weight in zip(keys[0], weights[0, :, 0], strict=True) if key}
+    return {int(key): float(weight) for key, weight in zip(keys[0], weights[0, 0], strict=True) if key}
 
 
 @given(st.lists(histories, max_size=12), st.integers(1, 8))
@@ -68,7 +68,7 @@ def test_a_row_equals_a_dict_that_keeps_its_strongest(
 ) -> None:
     keys, weights = learned(capacity, log)
     assert as_dict(keys, weights) == reference(capacity, log)
-    assert (weights[:, :, 1] == 2 * weights[:, :, 0]).all(), "the second weight goes where the first does"
+    assert (weights[1] == 2 * weights[0]).all(), "the second weight goes where the first does"
 
 
 @given(st.lists(histories, min_size=1, max_size=8), st.integers(1, 6))
@@ -83,13 +83,13 @@ def random_examples(
     rng = np.random.default_rng(seed)
     taken = rng.integers(0, items, count)
     keys = rng.integers(0, 40, (count, length)).astype(np.uint64)
-    return taken, keys, rng.random((count, length, 2), np.float32)
+    return taken, keys, rng.random((2, count, length), np.float32)
 
 
 def learn_in_runs(run: int) -> tuple[bytes, bytes, bytes]:
     """Learn a log in runs; a round of a run holds the next example of every item in it."""
     taken, new_keys, new_weights = random_examples(300, 12, 9, seed=4)
-    keys, weights = np.zeros((12, 8), np.uint64), np.zeros((12, 8, 2), np.float32)
+    keys, weights = np.zeros((12, 8), np.uint64), np.zeros((2, 12, 8), np.float32)
     mass = np.zeros(12, np.float32)
     for start in range(0, 300, run):
         left = list(range(start, min(start + run, 300)))
@@ -97,10 +97,10 @@ def learn_in_runs(run: int) -> tuple[bytes, bytes, bytes]:
             _, first = np.unique(taken[left], return_index=True)
             now = [left[place] for place in sorted(first)]
             rows = taken[now]
-            row_keys, row_weights = keys[rows], weights[rows]
-            accumulate(row_keys, row_weights, new_keys[now], new_weights[now])
-            keys[rows], weights[rows] = row_keys, row_weights
-            mass[rows] += added_mass(new_keys[now], new_weights[now])
+            row_keys, row_weights = keys[rows], weights[:, rows]
+            accumulate(row_keys, row_weights, new_keys[now], new_weights[:, now])
+            keys[rows], weights[:, rows] = row_keys, row_weights
+            mass[rows] += added_mass(new_keys[now], new_weights[:, now])
             left = [place for place in left if place not in now]
     return keys.tobytes(), weights.tobytes(), mass.tobytes()
 
@@ -114,7 +114,7 @@ def test_a_neighbour_keeps_its_column() -> None:
     keys, weights = rows([5, 6, 7], [1, 2, 3])
     accumulate(keys, weights, *rows([9, 7, 6], [1.5, 1, 1]))
     assert keys.tolist() == [[9, 6, 7]]
-    assert weights[:, :, 0].tolist() == [[1.5, 3, 4]]
+    assert weights[0].tolist() == [[1.5, 3, 4]]
 
 
 def test_of_equal_weights_the_one_that_was_there_first_stays() -> None:
