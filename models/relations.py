@@ -110,12 +110,17 @@ def relate(
 
 def _both_directions(others: Indices, weights: Floats) -> sparse.csr_array:
     """Pairs of an item with another, each in both directions, without the diagonal."""
+    one_way = pairs_of(others, weights)
+    return (one_way + one_way.T).tocsr()
+
+
+def pairs_of(others: Indices, weights: Floats) -> sparse.csr_array:
+    """Weights of an item with another, shape (N, N), without the diagonal, from the others of each, shape (N, C)."""
     items, columns = np.nonzero((others != NONE) & (weights > 0))
     partners, values = others[items, columns], weights[items, columns]
     apart = items != partners
     shape = (len(others), len(others))
-    one_way = sparse.csr_array((values[apart], (items[apart], partners[apart])), shape, np.float32)
-    return (one_way + one_way.T).tocsr()
+    return sparse.csr_array((values[apart], (items[apart], partners[apart])), shape, np.float32)
 
 
 def largest(matrix: sparse.csr_array, capacity: int) -> tuple[Indices, Floats]:

@@ -15,8 +15,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy import sparse
 
-from models.rank import NONE
-from models.relations import largest
+from models.relations import largest, pairs_of
 
 Indices = npt.NDArray[np.int32]
 Floats = npt.NDArray[np.float32]
@@ -45,11 +44,7 @@ def follow(before: tuple[Indices, Floats], capacity: int) -> tuple[Indices, Floa
     >>> followers.tolist(), strengths.tolist()
     ([[1], [-1]], [[0.75], [0.0]])
     """
-    others, weights = before
-    items, columns = np.nonzero((others != NONE) & (weights > 0))
-    counts = sparse.csr_array(
-        (weights[items, columns], (others[items, columns], items)), (len(others), len(others)), np.float32
-    )
+    counts = pairs_of(*before).T.tocsr()
     followed, preceded = counts.sum(axis=1), counts.sum(axis=0)
     scales = [sparse.diags_array((total + SHRINKAGE) ** np.float32(-0.5)) for total in (followed, preceded)]
     matrix = (scales[0] @ counts @ scales[1]).tocsr().astype(np.float32)

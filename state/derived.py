@@ -91,16 +91,16 @@ def derive(snapshot: Snapshot) -> Derived:
     neighbours = snapshot.neighbours[order]
     # Rows go on changing meanwhile: they may name items that came since.
     neighbours[neighbours >= len(order)] = NONE
+    placed = place[neighbours]
     found = relations.relate(
         snapshot.keys[order],
-        (place[neighbours], snapshot.weights[order]),
+        (placed, snapshot.weights[order]),
         snapshot.mass[order],
         (akin, likeness),
         scorers.RELATED,
     )
-    followers, following = transitions.follow(
-        (place[neighbours], snapshot.nexts[order].astype(np.float32)), scorers.FOLLOWERS
-    )
+    nexts = snapshot.nexts[order].astype(np.float32)
+    followers, following = transitions.follow((placed, nexts), scorers.FOLLOWERS)
     row = np.append(order, np.int32(NONE))
     back = place[:-1]
     by_row = Relations(row[found.related[back]], found.strengths[back], found.vectors[back], found.mass[back])

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import logging
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -20,6 +20,7 @@ from models.fusion import Fusion
 from state.catalogue import Known
 from state.guard import Guard
 from state.keys import key_of
+from state.lists import PopularList
 from state.records import Interaction
 from state.verdicts import BLOCK, LIST_LENGTH, RANKINGS, Verdicts, VerdictsRow
 from state.versions import unpack_known
@@ -83,6 +84,10 @@ class ServedLists:
         self._lists.move_to_end(user)
         if len(self._lists) > self._limit:
             self._lists.popitem(last=False)
+
+    def put_popular(self, made: Iterable[tuple[PopularList, Served]]) -> None:
+        """Remember the popular lists in place of those before."""
+        self.nobody = {popular.domain: served for popular, served in made}
 
     def get(self, user: str) -> Served | None:
         """Newest list of a user, if it is remembered."""

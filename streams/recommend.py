@@ -275,7 +275,7 @@ class Recommender:
     async def _make_popular(self, partition: int, stamp: Stamp) -> None:
         self._popular_of = partition, stamp
         made = self._lister.popular(self._fusion[partition])
-        self._served.nobody = {each.domain: served for each, served in made}
+        self._served.put_popular(made)
         if partition == FIRST_PARTITION:
             await retry(partial(self._store.push_popular, [each for each, _ in made]))
 

@@ -142,8 +142,7 @@ class Engine:
     def _judge(self, asked: Sequence[Asked]) -> list[UserList]:
         """Make the lists, and let the fusion learn how they were received."""
         if not all(each.marked.row.revision for each in asked):
-            lists = self._lister.popular(self._judges[FIRST_PARTITION].fusion)
-            self._served.nobody = {each.domain: served for each, served in lists}
+            self._served.put_popular(self._lister.popular(self._judges[FIRST_PARTITION].fusion))
         made: list[tuple[UserList, Served]] = []
         for start in range(0, len(asked), LISTS_AT_ONCE):
             batch = [each.marked for each in asked[start : start + LISTS_AT_ONCE]]

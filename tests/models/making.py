@@ -11,6 +11,9 @@ from models.scorers import AKIN, FOLLOWERS, RELATED
 
 NOW_MS = 1_700_000_000_000
 
+Pairs = tuple[np.ndarray, np.ndarray]
+"""Others of each item, -1 for none, and their weights."""
+
 
 def catalogue(items: int = 30, seed: int = 0) -> Items:
     rng = np.random.default_rng(seed)
@@ -55,3 +58,20 @@ def user(items: int = 30, length: int = 8, seed: int = 0) -> User:
 
 def asking(who: User, items: Items) -> Asked:
     return Asked(who, items, Numbering())
+
+
+def random_pairs(items: int, width: int, seed: int = 0) -> Pairs:
+    rng = np.random.default_rng(seed)
+    rows = np.stack([rng.permutation(items)[:width] for _ in range(items)]).astype(np.int32)
+    rows[rng.random(rows.shape) < 0.3] = -1
+    return rows, np.where(rows >= 0, rng.random(rows.shape), 0).astype(np.float32)
+
+
+def dense(pairs: Pairs) -> np.ndarray:
+    """Weights of each item with others than itself, shape (N, N)."""
+    table = np.zeros((len(pairs[0]), len(pairs[0])))
+    for item, (others, values) in enumerate(zip(*pairs, strict=True)):
+        for other, value in zip(others, values, strict=True):
+            if other >= 0 and other != item:
+                table[item, other] += value
+    return table

@@ -6,32 +6,15 @@ from scipy import sparse
 
 from models import relations
 from models.relations import EXPONENT, PRIOR, RANK, SHARPNESS, SHRINKAGE, Relations, largest, relate
-
-Pairs = tuple[np.ndarray, np.ndarray]
+from tests.models.making import Pairs, dense, random_pairs
 
 
 def nothing(items: int) -> Pairs:
     return np.full((items, 1), -1, np.int32), np.zeros((items, 1), np.float32)
 
 
-def random_pairs(items: int, width: int, seed: int = 0) -> Pairs:
-    rng = np.random.default_rng(seed)
-    rows = np.stack([rng.permutation(items)[:width] for _ in range(items)]).astype(np.int32)
-    rows[rng.random(rows.shape) < 0.3] = -1
-    return rows, np.where(rows >= 0, rng.random(rows.shape), 0).astype(np.float32)
-
-
 def keys(items: int) -> np.ndarray:
     return np.arange(1, items + 1, dtype=np.uint64)
-
-
-def dense(pairs: Pairs) -> np.ndarray:
-    table = np.zeros((len(pairs[0]), len(pairs[0])))
-    for item, (others, values) in enumerate(zip(*pairs, strict=True)):
-        for other, value in zip(others, values, strict=True):
-            if other >= 0 and other != item:
-                table[item, other] += value
-    return table
 
 
 def expected(counts: Pairs, mass: np.ndarray, likeness: Pairs) -> tuple[np.ndarray, np.ndarray]:

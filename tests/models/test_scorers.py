@@ -15,6 +15,14 @@ def by_name(who: User, items: Items) -> dict[str, np.ndarray]:
     return dict(zip(NAMES, score(asked, gather(asked, who.history)), strict=True))
 
 
+def filled(others: np.ndarray, values: np.ndarray) -> np.ndarray:
+    """What each item has of every other, shape (N, N)."""
+    table = np.zeros((len(others), len(others)), np.float32)
+    items, columns = np.nonzero(others >= 0)
+    table[items, others[items, columns]] = values[items, columns]
+    return table
+
+
 def test_every_scorer_gives_a_finite_score_not_below_0_of_every_candidate() -> None:
     asked = asking(user(), catalogue())
     raw = score(asked, gather(asked, np.zeros(0, np.int32)))
@@ -55,10 +63,7 @@ def test_items_of_the_history_that_nobody_knows_are_passed_over() -> None:
 
 def test_neighbours_are_the_relations_to_the_history_weighted_by_a_kernel() -> None:
     items, who = catalogue(), user()
-    exact = np.zeros((30, 30), np.float32)
-    for row in range(30):
-        known = items.related[row] >= 0
-        exact[row, items.related[row][known]] = items.strengths[row][known]
+    exact = filled(items.related, items.strengths)
     smooth = items.vectors @ items.vectors.T + scorers.UNSMOOTHED * exact
     np.fill_diagonal(smooth, 0)
     asked_mass, taken_mass = (items.mass + 1) ** scorers.ASKED_MASS, (items.mass + 1) ** scorers.TAKEN_MASS
@@ -73,10 +78,7 @@ def test_neighbours_are_the_relations_to_the_history_weighted_by_a_kernel() -> N
 
 def test_what_comes_next_is_what_followed_the_last_items_weighted_by_a_kernel() -> None:
     items, who = catalogue(), user()
-    strengths = np.zeros((30, 30), np.float32)
-    for row in range(30):
-        known = items.followers[row] >= 0
-        strengths[row, items.followers[row][known]] = items.following[row][known]
+    strengths = filled(items.followers, items.following)
     raw = dict(zip(NAMES, score(asking(who, items), np.arange(30, dtype=np.int32)), strict=True))
     for name, kernel in (("next", scorers.NEXT), ("soon", scorers.ASK_SOON)):
         expected = kernel.weights(who.ages) @ np.sqrt(strengths[who.history])

@@ -3,30 +3,11 @@ import pytest
 
 from models.rank import NONE
 from models.transitions import SHRINKAGE, follow
-
-Before = tuple[np.ndarray, np.ndarray]
-
-
-def random_before(items: int, width: int, seed: int = 0) -> Before:
-    """What came before each item, with places that are empty."""
-    rng = np.random.default_rng(seed)
-    others = np.stack([rng.permutation(items)[:width] for _ in range(items)]).astype(np.int32)
-    weights = rng.random(others.shape).astype(np.float32)
-    others[rng.random(others.shape) < 0.3] = NONE
-    weights[others == NONE] = 0
-    return others, weights
-
-
-def dense(pairs: Before) -> np.ndarray:
-    table = np.zeros((len(pairs[0]), len(pairs[0])))
-    for item, (others, values) in enumerate(zip(*pairs, strict=True)):
-        known = others != NONE
-        table[item, others[known]] = values[known]
-    return table
+from tests.models.making import dense, random_pairs
 
 
 def test_followers_are_those_of_the_formula_in_the_docstring() -> None:
-    before = random_before(20, 6)
+    before = random_pairs(20, 6)
     counts = dense(before).T
     scale = [(counts.sum(axis=axis) + SHRINKAGE) ** -0.5 for axis in (1, 0)]
     expected = scale[0][:, None] * counts * scale[1]
@@ -41,7 +22,7 @@ def test_what_came_before_does_not_follow() -> None:
 
 
 def test_the_strongest_followers_are_kept() -> None:
-    before = random_before(20, 9)
+    before = random_pairs(20, 9)
     part, whole = follow(before, 4), follow(before, 20)
     np.testing.assert_array_equal(part[0], whole[0][:, :4])
     np.testing.assert_array_equal(part[1], whole[1][:, :4])

@@ -14,7 +14,7 @@ from state.catalogue import Catalogue
 from state.users import pack
 from streams import recommend
 from streams.recommend import FIRST_PARTITION, Recommender
-from tests.streams.making import FakeStore, FakeUsers, catalogue_of, describe, took, user_row
+from tests.streams.making import FakeStore, FakeUsers, catalogue_of, describe, let_others_run, took, user_row
 
 ITEMS = [f"i{number}" for number in range(20)]
 
@@ -52,9 +52,9 @@ async def loop(recommender: Recommender, *happening: Callable[[], object]) -> No
     """Let the loop go round after each thing that happens."""
     looping = asyncio.create_task(recommender.popular_loop())
     for happens in happening:
+        await let_others_run()
         happens()
-        for _ in range(20):
-            await asyncio.sleep(0)
+        await let_others_run()
     looping.cancel()
 
 
@@ -62,8 +62,11 @@ async def test_popular_lists_are_pushed_when_items_or_weights_have_changed_and_t
     recommender: Recommender, store: FakeStore, catalogue: Catalogue
 ) -> None:
     pushed: list[int] = []
-    note = lambda: pushed.append(len(store.popular))  # noqa: E731
-    await loop(recommender, lambda: own(recommender, FIRST_PARTITION), note)
+
+    def note() -> None:
+        pushed.append(len(store.popular))
+
+    await loop(recommender, note, lambda: own(recommender, FIRST_PARTITION), note)
     first, second, *_ = (item.id for item in store.popular[0][0].items)
     moved = recommender.judge(b"")
     moved.fusion.omega *= -1
@@ -74,7 +77,7 @@ async def test_popular_lists_are_pushed_when_items_or_weights_have_changed_and_t
         lambda: own(recommender, FIRST_PARTITION, moved.finish()),
         note,
     )
-    assert pushed == [1, 2, 3]
+    assert pushed == [0, 1, 2, 3]
     assert [lists[0].items[0].id for lists in store.popular[:2]] == [first, second]
 
 

@@ -14,7 +14,7 @@ from state.content import ContentRow
 from state.users import pack
 from streams import marked, recommend
 from streams.recommend import BACKLOG, BATCH_USERS, PATIENCE_SECONDS, RUNS_OPEN, Recommender
-from tests.streams.making import FakeEvent, FakeStore, FakeUsers, run_of, took, user_row
+from tests.streams.making import FakeEvent, FakeStore, FakeUsers, let_others_run, run_of, took, user_row
 
 ITEMS = [f"i{number}" for number in range(20)]
 
@@ -58,11 +58,6 @@ USERS = BATCH_USERS + 8
 def few_marked(monkeypatch: pytest.MonkeyPatch) -> None:
     """Room for a few users only."""
     monkeypatch.setattr(marked, "USERS_MARKED", USERS)
-
-
-async def let_others_run() -> None:
-    for _ in range(20):
-        await asyncio.sleep(0)
 
 
 async def test_a_user_marked_again_and_again_gets_one_list_a_turn_of_the_newest_row(
