@@ -10,7 +10,7 @@ on the first half of MovieLens 1M.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -200,14 +200,10 @@ BY_VOTES = np.array([scorer.by_votes for scorer in SCORERS for _ in scorer.prior
 """Which of ``NAMES`` are scorers by votes, shape (S,)."""
 
 
-def score(asked: Asked, chosen: Indices, without: Collection[str] = ()) -> Floats:
-    """Raw scores of candidates, shape (len(NAMES), C).
-
-    Scorers named in ``without`` score nothing: what is lost without them is what they are worth.
-    """
+def score(asked: Asked, chosen: Indices) -> Floats:
+    """Raw scores of candidates, shape (len(NAMES), C)."""
     scores = np.concatenate([scorer.score(asked, chosen) for scorer in SCORERS])
     scores[BY_VOTES] *= asked.items.trust[chosen]
-    scores[[name in without for name in NAMES]] = 0
     return scores
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -11,6 +11,7 @@ import numpy.typing as npt
 from models import diversity
 from models.asking import Items
 from models.exploration import NEW_EXAMPLES, Draw, fill
+from models.fusion import Fusion
 
 Indices = npt.NDArray[np.int32]
 
@@ -31,8 +32,12 @@ class Scored:
         Context of the user, of ``models.fusion``.
     weights
         Of the features, shape (F,).
+    examples
+        Those that the fusion had counted when it gave the weights.
     excluded
         Catalogue rows that the list may not hold, whatever they score.
+    drawn
+        New items drawn for the list, all of them scored, if any places are given to them.
     """
 
     candidates: Indices
@@ -40,7 +45,14 @@ class Scored:
     features: npt.NDArray[np.float32]
     situation: npt.NDArray[np.float64]
     weights: npt.NDArray[np.float64]
+    examples: int
     excluded: Indices
+    drawn: Draw | None = None
+
+    def weighed(self, learned: Fusion) -> Scored:
+        """The same with the weights that a fusion gives."""
+        (weights,) = learned.weights(self.situation[None])
+        return replace(self, weights=weights, examples=learned.examples)
 
     def places_of(self, rows: Indices) -> Indices:
         """Places of Catalogue rows among the candidates, all of which must be there; int32, shape (n,)."""
@@ -61,7 +73,7 @@ def pool(items: Items, excluded: Indices) -> Indices:
 
 
 def arrange(
-    scored: Scored, best: Indices, items: Items, diverse: float, drawn: Draw | None, size: int
+    scored: Scored, best: Indices, items: Items, diverse: float, size: int
 ) -> tuple[Indices, Sequence[float | None]]:
     """Arrange a list.
 
@@ -75,8 +87,6 @@ def arrange(
         What is known of the items.
     diverse
         How far items that are alike are avoided; see ``models.diversity``.
-    drawn
-        New items drawn for the list, all of them scored, if any places are given to them.
     size
         Items in a list.
 
@@ -86,11 +96,11 @@ def arrange(
     """
     if diverse:
         best = _diversified(scored, best, items, diverse, size)
-    if drawn is None:
+    if scored.drawn is None:
         best = best[:size]
         return best, [None] * len(best)
     rows = scored.candidates[best]
-    listed, propensities = fill(rows, items.examples[rows] < NEW_EXAMPLES, drawn)
+    listed, propensities = fill(rows, items.examples[rows] < NEW_EXAMPLES, scored.drawn)
     return scored.places_of(listed), propensities
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from importlib.metadata import version
 
@@ -31,15 +31,6 @@ MODEL = f"afresh-{version('afresh')}"
 
 DIGITS = 4
 """Decimals of a score: more would make the lists longer and tell nobody anything."""
-
-NOTHING_SERVED = Served(
-    np.empty(0, np.int32),
-    np.empty((0, 2 * len(scorers.NAMES)), np.float32),
-    np.zeros(len(fusion.CONTEXT)),
-    np.empty(0, np.int32),
-    np.empty(0, np.int32),
-)
-"""The list while the catalogue is empty."""
 
 NO_ROWS = np.empty(0, np.int32)
 
@@ -77,8 +68,6 @@ class Lister:
         What lists may hold, and how they are arranged.
     now
         Clock, seconds since 1970.
-    without
-        Scorers left out.
     """
 
     def __init__(
@@ -88,28 +77,32 @@ class Lister:
         *,
         policy: Policy = DEFAULT_POLICY,
         now: Callable[[], float] = time.time,
-        without: Collection[str] = (),
     ) -> None:
         self._catalogue = catalogue
         self._size = size
         self.policy = policy
         self._now = now
-        self._without = without
         self._numbering = Numbering()
 
     def make(self, marked: Sequence[Marked], learned: Sequence[Fusion]) -> list[tuple[UserList, Served]]:
         """Make the lists of some users, each with the fusion of the user's partition."""
-        if not self._catalogue.available.any():
-            return [(self._list(each, []), NOTHING_SERVED) for each in marked]
-        return [self._make(each, fused) for each, fused in zip(marked, learned, strict=True)]
+        return [
+            self.serve(each, self.candidates(each, fused))
+            for each, fused in zip(marked, learned, strict=True)
+        ]
 
-    def _make(self, marked: Marked, learned: Fusion) -> tuple[UserList, Served]:
+    def candidates(self, marked: Marked, learned: Fusion) -> Scored:
+        """Score all that a user's list is made of."""
         drawn = self._draw(marked)
         scored = self.score(marked.row, learned, NO_ROWS if drawn is None else drawn.new)
+        return replace(scored, drawn=drawn)
+
+    def serve(self, marked: Marked, scored: Scored) -> tuple[UserList, Served]:
+        """Make a user's list of what was scored for it."""
         depth = max(fusion.CANDIDATES, self._size)
         best = rank.best(scored.fused()[: scored.ranked], depth)
         listed, propensities = arrange.arrange(
-            scored, best, self._catalogue.items(), self.policy.diversity, drawn, self._size
+            scored, best, self._catalogue.items(), self.policy.diversity, self._size
         )
         served = Served(
             scored.candidates[best],
@@ -117,7 +110,7 @@ class Lister:
             scored.situation,
             scored.candidates[listed],
             self._popular(scored.excluded),
-            learned.examples,
+            scored.examples,
         )
         return self._list(marked, self._items(scored, listed, propensities)), served
 
@@ -144,11 +137,11 @@ class Lister:
         ranked = len(candidates)
         if len(others):
             candidates = np.concatenate([candidates, np.setdiff1d(others, candidates)])
-        features = fusion.features(scorers.score(asked, candidates, self._without), ranked)
+        features = fusion.features(scorers.score(asked, candidates), ranked)
         gap = user.ages[1] if len(user.ages) > 1 else np.nan
         (situation,) = fusion.context(np.array([user.taken]), np.array([gap]))
         (weights,) = learned.weights(situation[None])
-        return Scored(candidates, ranked, features, situation, weights, excluded)
+        return Scored(candidates, ranked, features, situation, weights, learned.examples, excluded)
 
     def _user(self, row: UserRow) -> asking.User:
         history = self._catalogue.rows_of(users.history_of(row))
@@ -198,8 +191,11 @@ class Lister:
 
     def popular(self, learned: Fusion) -> list[tuple[PopularList, Served]]:
         """Make the popular list of every domain: what the weights say to somebody of whom nothing is known."""
-        made_at = timestamp(self._now())
-        scored, head = self.for_nobody(learned), self._head()
+        return self.serve_nobody(self.for_nobody(learned))
+
+    def serve_nobody(self, scored: Scored) -> list[tuple[PopularList, Served]]:
+        """Make the popular list of every domain of what was scored for it."""
+        made_at, head = timestamp(self._now()), self._head()
         scores = scored.fused()
         made = []
         for domain, rows in self._catalogue.domains().items():
@@ -216,7 +212,7 @@ class Lister:
                 scored.situation,
                 chosen[: self._size],
                 head[np.isin(head, rows)][:LIST_LENGTH],
-                learned.examples,
+                scored.examples,
             )
             made.append((PopularList(0, 0, made_at, domain, items), served))
         return made
@@ -229,9 +225,6 @@ class Lister:
         The candidates of somebody of whom nothing is known, and the items most taken in each domain, so that no list
         is short, all of them in the order of their keys.
         """
-        if not self._catalogue.available.any():
-            none, weights = NOTHING_SERVED, learned.weights(NOTHING_SERVED.situation[None])[0]
-            return Scored(NO_ROWS, 0, none.features, none.situation, weights, NO_ROWS)
         counts, keys = self._catalogue.popularity(), self._catalogue.items().keys
         heads = [NO_ROWS]
         for rows in self._catalogue.domains().values():

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -103,6 +102,4 @@ def evaluate(
         lists=lists,
         json=json,
     )
-    # A rate that drifts is news while it is served; here the slices tell it.
-    logging.getLogger("streams.judge").setLevel(logging.ERROR)
     run(options, Console(width=None if sys.stdout.isatty() else PIPE_WIDTH), Console(stderr=True))

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection, Sequence
-from typing import NamedTuple
+from collections.abc import Collection, Iterator, Sequence
 
 from msgspec.structs import replace
 
 from deploy.evaluate.embeddings import Vectors
-from models.fusion import Fusion
+from deploy.evaluate.variants import Asked, Variant
+from models import scorers
 from state import content, users
 from state.behaviour import BehaviourRows
 from state.catalogue import Catalogue
@@ -19,28 +19,15 @@ from state.lists import UserList
 from state.records import POSITIVE, Example, Interaction
 from state.users import UserRow
 from streams.content import described
-from streams.judge import Judge, Served, ServedLists
 from streams.lister import Lister, Marked
 from streams.messages import Item
 from streams.policy import DEFAULT_POLICY, Policy
-from streams.recommend import FIRST_PARTITION
 from streams.sender import partition_of
 from streams.settings import Settings
-
-LISTS_AT_ONCE = 32
-"""As many as a worker makes at a time."""
 
 EVENTS_PER_ITEM = 20
 """What follows from all items' rows is derived anew after one event for so many items: a worker, too, does it the more
 seldom the more items there are (``streams.deriving``). Of up to so many items it is derived before every event."""
-
-
-class Asked(NamedTuple):
-    """An item taken, the user just before, and whether others learn from it."""
-
-    interaction: Interaction
-    marked: Marked
-    learned: bool
 
 
 class Engine:
@@ -57,7 +44,12 @@ class Engine:
     policy
         What lists may hold, and how they are arranged.
     without
-        Scorers left out.
+        For each variant of the recommender that serves lists, the scorers left out.
+
+    Attributes
+    ----------
+    variants
+        In this order.
     """
 
     def __init__(
@@ -67,19 +59,17 @@ class Engine:
         encoder: tuple[str, str] = ("", ""),
         *,
         policy: Policy = DEFAULT_POLICY,
-        without: Collection[str] = (),
+        without: Sequence[Collection[str]] = ((),),
     ) -> None:
         self.catalogue = Catalogue()
         self._partitions = settings.partitions
         self._encoder = encoder
-        self._lister = Lister(self.catalogue, size, policy=policy, without=without)
+        self._lister = Lister(self.catalogue, size, policy=policy)
+        self.variants = [Variant(self._lister, self.catalogue.known, each) for each in without]
+        self._unweighed = scorers.new_fusion()
         self._users: defaultdict[str, UserRow] = defaultdict(UserRow)
         self._content: dict[bytes, bytes] = {}
         self._behaviour: defaultdict[int, BehaviourRows] = defaultdict(lambda: BehaviourRows({}))
-        self._served = ServedLists()
-        self._judges: defaultdict[int, Judge] = defaultdict(
-            lambda: Judge(b"", self._served, self.catalogue.known)
-        )
         self._offset = 0
         self._derive_at = 0.0
 
@@ -103,7 +93,7 @@ class Engine:
         """Whether an item has been announced."""
         return item.encode() in self._content
 
-    def take_in(self, interactions: Sequence[Interaction]) -> list[UserList | None]:
+    def take_in(self, interactions: Sequence[Interaction]) -> list[Sequence[UserList]]:
         """Take in interactions, as a worker under load does that has them all before it.
 
         Users' rows are fresh at every one of them; the items, and the weights of the fusion, are as they were before
@@ -111,7 +101,7 @@ class Engine:
 
         Returns
         -------
-        For each interaction the list of its user just before it; None if no item was taken.
+        For each interaction the lists of its user just before it, one of each variant; none if no item was taken.
         """
         self._derive()
         examples: defaultdict[int, list[Example]] = defaultdict(list)
@@ -128,8 +118,8 @@ class Engine:
                 asked.append(Asked(interaction, before, learned=example is not None))
             if example is not None:
                 examples[partition_of(example.item.encode(), self._partitions)].append(example)
-        lists: list[UserList | None] = [None] * len(interactions)
-        for place, made in zip(places, self._judge(asked), strict=True):
+        lists: list[Sequence[UserList]] = [()] * len(interactions)
+        for place, made in zip(places, self._make(asked), strict=True):
             lists[place] = made
         for partition, each in examples.items():
             self._learn(partition, each)
@@ -139,25 +129,12 @@ class Engine:
         snapshot = users.unpack(users.pack(row))
         return Marked(user, partition_of(user.encode(), self._partitions), snapshot, 0)
 
-    def _judge(self, asked: Sequence[Asked]) -> list[UserList]:
-        """Make the lists, and let the fusion learn how they were received."""
-        if not all(each.marked.row.revision for each in asked):
-            self._served.put_popular(self._lister.popular(self._judges[FIRST_PARTITION].fusion))
-        made: list[tuple[UserList, Served]] = []
-        for start in range(0, len(asked), LISTS_AT_ONCE):
-            batch = [each.marked for each in asked[start : start + LISTS_AT_ONCE]]
-            made += self._lister.make(batch, [self._fusion_for(each) for each in batch])
-        for (interaction, marked, learned), (_, served) in zip(asked, made, strict=True):
-            unknown = not marked.row.revision
-            if not unknown:
-                self._served.put(interaction.user, served)
-            if learned:
-                self._judges[marked.partition].taken(interaction, marked.row.taken, unknown=unknown)
-        return [made_list for made_list, _ in made]
-
-    def _fusion_for(self, marked: Marked) -> Fusion:
-        """Weights of a user's partition; a user of whom nothing is known is shown what one worker makes for all."""
-        return self._judges[marked.partition if marked.row.revision else FIRST_PARTITION].fusion
+    def _make(self, asked: Sequence[Asked]) -> Iterator[Sequence[UserList]]:
+        """Make the lists of all variants, and let them learn how they were received."""
+        known = all(each.marked.row.revision for each in asked)
+        nobody = None if known else self._lister.for_nobody(self._unweighed)
+        scored = [self._lister.candidates(each.marked, self._unweighed) for each in asked]
+        return zip(*(variant.receive(asked, scored, nobody) for variant in self.variants), strict=True)
 
     def _derive(self) -> None:
         """Derive what follows from all items' rows, if it is time."""

@@ -75,7 +75,9 @@ class Recorder:
         return Ranking(np.array(self._ranks, np.int64), self._lists, self._scores, self._propensities)
 
 
-def run(engine: Engine, log: Log, trials: Trials, vectors: Vectors, refresh: int, done: Progress) -> Ranking:
+def run(
+    engine: Engine, log: Log, trials: Trials, vectors: Vectors, refresh: int, done: Progress
+) -> list[Ranking]:
     """Go through a log.
 
     Parameters
@@ -90,23 +92,29 @@ def run(engine: Engine, log: Log, trials: Trials, vectors: Vectors, refresh: int
         Interactions taken in together; see ``Engine.take_in``.
     done
         Told how far it has come.
+
+    Returns
+    -------
+    What each variant served.
     """
-    recorder = Recorder(trials)
+    recorders = [Recorder(trials) for _ in engine.variants]
     for block in blocks(log, refresh):
         if block.announcements:
             engine.announce([each.item for each in block.announcements], vectors)
         made = engine.take_in(block.interactions)
-        for place, (interaction, each) in enumerate(zip(block.interactions, made, strict=True), block.start):
-            if each is not None and recorder.wants(place):
-                items, scores, propensities = _columns(each)
-                rank = evaluation.rank_in_list(items, scores, interaction.item)
-                recorder.note(rank, items, scores, propensities)
+        for place, (interaction, lists) in enumerate(zip(block.interactions, made, strict=True), block.start):
+            # no list where no item was taken
+            for recorder, each in zip(recorders, lists, strict=False):
+                if recorder.wants(place):
+                    items, scores, propensities = _columns(each)
+                    rank = evaluation.rank_in_list(items, scores, interaction.item)
+                    recorder.note(rank, items, scores, propensities)
         # An item that the feed does not know is known by the first event that names it.
         unknown = {each.item: each.domain for each in block.interactions if not engine.knows(each.item)}
         if unknown:
             engine.announce([Item(id=item, domain=domain) for item, domain in unknown.items()], vectors)
         done(block.start + len(block.interactions))
-    return recorder.ranking()
+    return [recorder.ranking() for recorder in recorders]
 
 
 def _columns(made: UserList) -> tuple[list[str], list[float], list[float]]:

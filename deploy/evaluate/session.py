@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import logging
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
+from typing import TypeVar
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
@@ -31,6 +33,10 @@ from streams.policy import Policy
 from streams.settings import EVERYWHERE, Settings
 
 OURS = "afresh"
+WHOLE = {OURS: ()}
+"""The recommender, with nothing left out."""
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -84,7 +90,7 @@ def run(options: Options, console: Console, errors: Console) -> Figures:
         files = {file: stack.enter_context(Output(file)) for file in (options.lists, options.json) if file}
         progress = stack.enter_context(_progress(errors))
         evaluation = Evaluation.load(options, settings, progress)
-        ranking = evaluation.run_ours()
+        (ranking,) = evaluation.run_ours()
         for name, making in makings.items():
             evaluation.run_baseline(name, making)
         figures = evaluation.figures()
@@ -124,6 +130,8 @@ class Evaluation:
         self._size = max(settings.list_size, 2 * options.k)
         self._reporter = Reporter(log, self.trials, self._vectors, options.k)
         self._rankers: dict[str, Figures] = {}
+        # A rate that drifts is news while it is served; here the slices tell it.
+        logging.getLogger("streams.judge").setLevel(logging.ERROR)
 
     @classmethod
     def load(cls, options: Options, settings: Settings, progress: Progress) -> Evaluation:
@@ -148,32 +156,34 @@ class Evaluation:
         self._progress.remove_task(task)
         return vectors
 
-    def run_ours(self, name: str = OURS, without: Collection[str] = ()) -> Ranking:
-        """Run the recommender itself, or what is left of it without some scorers."""
+    def run_ours(self, variants: Mapping[str, Collection[str]] = WHOLE) -> list[Ranking]:
+        """Run the recommender itself, or what is left of it without some scorers, by name; all in one pass."""
         options = self._options
         policy = options.policy(self._settings)
-        engine = Engine(self._settings, self._size, self._encoder, policy=policy, without=without)
-        return self._timed(
-            name,
+        engine = Engine(
+            self._settings, self._size, self._encoder, policy=policy, without=list(variants.values())
+        )
+        rankings, seconds = self._timed(
+            ", ".join(variants),
             lambda done: prequential.run(engine, self.log, self.trials, self._vectors, options.refresh, done),
         )
+        shared = seconds - sum(each.seconds for each in engine.variants)
+        for name, ranking, variant in zip(variants, rankings, engine.variants, strict=True):
+            self._rankers[name] = self._reporter.figures(ranking, shared + variant.seconds)
+        return rankings
 
-    def run_baseline(self, name: str, making: Making) -> Ranking:
+    def run_baseline(self, name: str, making: Making) -> None:
         """Run a baseline."""
         made = making(len(self.trials))
         runner = Runner(made, self.trials, self._size, keep_seen=self._options.keep_seen)
-        return self._timed(name, lambda done: runner.run(self.log, done))
+        ranking, seconds = self._timed(name, lambda done: runner.run(self.log, done))
+        self._rankers[name] = self._reporter.figures(ranking, seconds)
 
-    def _timed(self, name: str, run: Callable[[Done], Ranking]) -> Ranking:
+    def _timed(self, name: str, run: Callable[[Done], T]) -> tuple[T, float]:
+        """Run with a bar of progress; return what came of it, and the CPU seconds."""
         task = self._progress.add_task(name, total=len(self.log.interactions))
         started = time.process_time()
-
-        def done(interactions: int) -> None:
-            self._progress.update(task, completed=interactions)
-
-        ranking = run(done)
-        self._rankers[name] = self._reporter.figures(ranking, time.process_time() - started)
-        return ranking
+        return run(lambda done: self._progress.update(task, completed=done)), time.process_time() - started
 
     def figures(self) -> Figures:
         """All figures, as they are written to JSON."""

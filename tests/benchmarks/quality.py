@@ -1,9 +1,10 @@
 """Accuracy on the named sets, beside the baselines: ``python -m tests.benchmarks.quality``.
 
-Every ranker goes through every set in a process of its own, in the loop of ``afresh evaluate``; the last half of a set
-is reported. Each row is written as soon as it is measured, and what was measured before is kept in
-``results/quality.json``, so that one set, or one ranker, can be measured anew, and an end halfway loses nothing but the
-row at hand. ``results/quality.md`` is made of it and of ``results/method.md``, which is written by hand.
+Every ranker goes through every set in a process of its own, in the loop of ``afresh evaluate``, but for what is left of
+ours without a family of its scorers, which goes through with the whole; the last half of a set is reported. Each row is
+written as soon as it is measured, and what was measured before is kept in ``results/quality.json``, so that one set, or
+one ranker, can be measured anew, and an end halfway loses nothing but the row at hand. ``results/quality.md`` is made
+of it and of ``results/method.md``, which is written by hand.
 """
 
 from __future__ import annotations
@@ -54,26 +55,27 @@ PROCESSES = 2
 
 @dataclass(frozen=True)
 class Job:
-    """A ranker to be measured on a set."""
+    """Rankers to be measured on a set, all of them in one pass."""
 
     set: str
-    ranker: str
+    rankers: tuple[str, ...]
 
 
 def jobs(sets: Sequence[str], only: Sequence[str]) -> list[Job]:
     """Everything to measure, the longest first."""
     made = []
     for name in sets:
-        rankers = [OURS, NO_TEXT, "sasrec", *BASELINES[:-1]]
-        if name == ABLATED:
-            rankers += [f"{WITHOUT}{family}" for family in FAMILIES]
-        made += [Job(name, ranker) for ranker in rankers if not only or ranker in only]
+        ours = (OURS, *(f"{WITHOUT}{family}" for family in FAMILIES if name == ABLATED))
+        for together in (ours, (NO_TEXT,), ("sasrec",), *((each,) for each in BASELINES[:-1])):
+            wanted = tuple(each for each in together if not only or each in only)
+            if wanted:
+                made.append(Job(name, wanted))
     return made
 
 
 def measure(job: Job) -> dict[str, Any]:
-    """Measure a ranker on a set; return the figures that ``afresh evaluate`` writes."""
-    options = Options(None, None, job.set, refresh=REFRESH, no_text=job.ranker == NO_TEXT)
+    """Measure rankers on a set; return the figures that ``afresh evaluate`` writes."""
+    options = Options(None, None, job.set, refresh=REFRESH, no_text=NO_TEXT in job.rankers)
     # As a worker has it, and so that two rankers at once do not wait for each other's threads.
     with threadpool_limits(1):
         evaluation = Evaluation.load(options, Settings(), Progress(disable=True))
@@ -82,12 +84,11 @@ def measure(job: Job) -> dict[str, Any]:
 
 
 def _run(evaluation: Evaluation, job: Job) -> None:
-    if job.ranker in (OURS, NO_TEXT):
-        evaluation.run_ours(job.ranker)
-    elif job.ranker.startswith(WITHOUT):
-        evaluation.run_ours(job.ranker, FAMILIES[job.ranker.removeprefix(WITHOUT)])
+    (first, *_) = job.rankers
+    if first in BASELINES:
+        evaluation.run_baseline(first, baseline.find(first))
     else:
-        evaluation.run_baseline(job.ranker, baseline.find(job.ranker))
+        evaluation.run_ours({each: FAMILIES.get(each.removeprefix(WITHOUT), ()) for each in job.rankers})
 
 
 def keep(results: dict[str, Any], job: Job, figures: dict[str, Any]) -> None:
@@ -95,7 +96,7 @@ def keep(results: dict[str, Any], job: Job, figures: dict[str, Any]) -> None:
     of_set = results.setdefault("sets", {}).setdefault(job.set, {"rankers": {}})
     of_set["input"], of_set["protocol"] = figures["input"], figures["protocol"] | {"text": True}
     when = {"date": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"), "commit": commit()}
-    of_set["rankers"][job.ranker] = figures["rankers"][job.ranker] | when
+    of_set["rankers"] |= {name: each | when for name, each in figures["rankers"].items()}
 
 
 def write(results: dict[str, Any], folder: Path) -> None:
@@ -152,12 +153,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
         for done in as_completed(running):
             job = running[done]
             if error := done.exception():
-                failed.append(f"{job.set}, {job.ranker} ({error})")
+                failed.append(f"{job.set}, {' and '.join(job.rankers)} ({error})")
                 continue
             keep(results, job, done.result())
             write(results, chosen.results)
-            rate = results["sets"][job.set]["rankers"][job.ranker]["all"]["hr"]["mean"]
-            console.print(f"{job.set}: {job.ranker} {rate:.4f}")
+            for ranker in job.rankers:
+                rate = results["sets"][job.set]["rankers"][ranker]["all"]["hr"]["mean"]
+                console.print(f"{job.set}: {ranker} {rate:.4f}")
     if failed:
         raise AfreshError(f"not measured: {'; '.join(failed)}; everything else is in {file}")
     console.print(f"written to {file.with_suffix('.md')}")

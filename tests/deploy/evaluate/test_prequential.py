@@ -25,7 +25,8 @@ def log_of(events: list[dict[str, Any]], items: list[dict[str, Any]] | None = No
 
 def evaluated(log: Log, refresh: int = 1, **options: Any) -> Ranking:
     engine = Engine(SETTINGS, 20, **options)
-    return prequential.run(engine, log, trials_of(log, 0), {}, refresh, lambda _: None)
+    (ranking,) = prequential.run(engine, log, trials_of(log, 0), {}, refresh, lambda _: None)
+    return ranking
 
 
 def test_a_list_knows_nothing_of_its_own_event_nor_of_later_ones() -> None:
@@ -97,7 +98,8 @@ def test_what_users_took_of_whom_nothing_was_known_is_learned_from() -> None:
     engine = Engine(SETTINGS, 20)
     prequential.run(engine, log, trials_of(log, 0), {}, 1, lambda _: None)
     prior = scorers.new_fusion().omega
-    for judge in engine._judges.values():
+    (variant,) = engine.variants
+    for judge in variant.judges.values():
         assert judge.verdicts.unjudged == 0
         assert (judge.fusion.omega != prior).any()
 
@@ -106,15 +108,25 @@ def test_what_users_took_of_whom_nothing_was_known_is_learned_from() -> None:
 def test_a_scorer_left_out_says_nothing(name: str) -> None:
     assert name in scorers.NAMES
     log = log_of(shop(40), catalogue())
-    engine = Engine(SETTINGS, 20, without=[name])
+    engine = Engine(SETTINGS, 20, without=[[name]])
     engine.announce([each.item for each in log.announcements], {})
     parts = [0.0]
     for interaction in log.interactions:
-        (made,) = engine.take_in([interaction])
-        assert made is not None
+        ((made,),) = engine.take_in([interaction])
         parts += [item.parts[name] for item in made.items]
     assert set(parts) == {0.0}
-    assert evaluated(log).lists != evaluated(log, without=[name]).lists
+
+
+def test_variants_side_by_side_are_what_each_of_them_is_alone() -> None:
+    log = log_of(shop(120), catalogue())
+    variants: list[list[str]] = [[], ["neighbours"], ["popular", "week"]]
+    engine = Engine(SETTINGS, 20, without=variants)
+    together = prequential.run(engine, log, trials_of(log, 0), {}, 7, lambda _: None)
+    alone = [evaluated(log, 7, without=[each]) for each in variants]
+    assert [each.lists for each in together] == [each.lists for each in alone]
+    assert [each.scores for each in together] == [each.scores for each in alone]
+    assert len({str(each.scores) for each in together}) == 3
+    assert all(each.seconds > 0 for each in engine.variants)
 
 
 def test_what_follows_from_all_items_is_derived_the_more_seldom_the_more_items_there_are(

@@ -1,0 +1,104 @@
+"""Variants: the recommender, and what is left of it without some scorers, side by side over the same rows."""
+
+from __future__ import annotations
+
+import time
+from collections import defaultdict
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import replace
+from typing import NamedTuple
+
+from models import fusion, scorers
+from state.catalogue import Known
+from state.lists import UserList
+from state.records import Interaction
+from streams.arrange import Scored
+from streams.judge import Judge, Served, ServedLists
+from streams.lister import Lister, Marked
+from streams.recommend import FIRST_PARTITION
+
+
+class Asked(NamedTuple):
+    """An item taken, the user just before, and whether others learn from it."""
+
+    interaction: Interaction
+    marked: Marked
+    learned: bool
+
+
+class Variant:
+    """The lists that are served without some scorers, and the weights that are learned from how these are received.
+
+    The scorers say nothing; the candidates are those of the whole recommender, and so are all rows.
+
+    Parameters
+    ----------
+    lister
+        Makes the lists.
+    known
+        What the Catalogue knows of the item of a key.
+    without
+        The scorers left out.
+
+    Attributes
+    ----------
+    seconds
+        CPU time spent on this variant alone.
+    """
+
+    def __init__(self, lister: Lister, known: Callable[[int], Known], without: Collection[str] = ()) -> None:
+        self.seconds = 0.0
+        self._lister = lister
+        self._silent = [
+            fusion.FEATURES_PER_SCORER * place + kind
+            for place, name in enumerate(scorers.NAMES)
+            for kind in range(fusion.FEATURES_PER_SCORER)
+            if name in without
+        ]
+        self._served = ServedLists()
+        self.judges: defaultdict[int, Judge] = defaultdict(lambda: Judge(b"", self._served, known))
+
+    def receive(
+        self, asked: Sequence[Asked], scored: Sequence[Scored], nobody: Scored | None
+    ) -> list[UserList]:
+        """Make the lists, and let the fusion learn how they were received.
+
+        Parameters
+        ----------
+        asked, scored
+            What users took, and all that their lists were made of just before.
+        nobody
+            What the popular lists are made of; None leaves them as they are.
+        """
+        started = time.process_time()
+        if nobody is not None:
+            self._served.put_popular(self._lister.serve_nobody(self._seen(nobody, FIRST_PARTITION)))
+        made = [
+            self._lister.serve(each.marked, self._seen(those, _weighing(each.marked)))
+            for each, those in zip(asked, scored, strict=True)
+        ]
+        for each, (_, served) in zip(asked, made, strict=True):
+            self._judge(each, served)
+        self.seconds += time.process_time() - started
+        return [made_list for made_list, _ in made]
+
+    def _seen(self, scored: Scored, partition: int) -> Scored:
+        """What of the scores this variant has, by the weights of a partition."""
+        features = scored.features
+        if self._silent:
+            features = features.copy()
+            features[:, self._silent] = 0
+        return replace(scored, features=features).weighed(self.judges[partition].fusion)
+
+    def _judge(self, asked: Asked, served: Served) -> None:
+        interaction, marked = asked.interaction, asked.marked
+        unknown = not marked.row.revision
+        if not unknown:
+            self._served.put(interaction.user, served)
+        if asked.learned:
+            self.judges[marked.partition].taken(interaction, marked.row.taken, unknown=unknown)
+
+
+def _weighing(marked: Marked) -> int:
+    """Partition by whose weights a user's list is made; one worker makes what is shown to all that nobody knows."""
+    return marked.partition if marked.row.revision else FIRST_PARTITION
