@@ -9,6 +9,9 @@ Indices = npt.NDArray[np.int32]
 Places = npt.NDArray[np.intp]
 Mask = npt.NDArray[np.bool_]
 
+NOWHERE = np.iinfo(np.int32).max
+"""Noted on every row that is not being asked about, and always in the last place, which is that of ``NONE``."""
+
 
 class Numbering:
     """Numbers items that are given as rows of the Catalogue.
@@ -18,12 +21,12 @@ class Numbering:
     """
 
     def __init__(self) -> None:
-        self._note = np.zeros(0, np.int32)
+        self._note = np.full(1, NOWHERE, np.int32)
 
     def reach(self, items: int) -> None:
         """Have room for so many items."""
-        if items > len(self._note):
-            self._note = np.zeros(max(items, 2 * len(self._note)), np.int32)
+        if items >= len(self._note):
+            self._note = np.full(max(items, 2 * len(self._note)) + 1, NOWHERE, np.int32)
 
     def distinct(self, rows: Indices) -> Indices:
         """Every row once, in the order in which they come last.
@@ -37,7 +40,9 @@ class Numbering:
         """
         order = np.arange(len(rows), dtype=np.int32)
         self._note[rows] = order
-        return np.asarray(rows[self._note[rows] == order])
+        last = self._note[rows] == order
+        self._note[rows] = NOWHERE
+        return np.asarray(rows[last])
 
     def places(self, rows: Indices, among: Indices) -> Places:
         """Place of every row among distinct rows; their number where a row is not among them, as ``NONE`` is never.
@@ -49,15 +54,10 @@ class Numbering:
         >>> numbering.places(np.array([[7, 2], [-1, 5]], np.int32), np.array([5, 7], np.int32)).tolist()
         [[1, 2], [2, 0]]
         """
-        if not len(among):
-            return np.zeros(rows.shape, np.intp)
         self._note[among] = np.arange(len(among), dtype=np.int32)
-        noted = self._note[rows]
-        known = noted < len(among)
-        noted[~known] = 0
-        # a note may be left from other rows
-        known &= among[noted] == rows
-        return np.where(known, noted, len(among))
+        places = np.minimum(self._note[rows], len(among)).astype(np.intp)
+        self._note[among] = NOWHERE
+        return places
 
     def outside(self, rows: Indices, excluded: Indices) -> Mask:
         """Mark which of some distinct rows are not excluded, shape (n,).

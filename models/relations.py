@@ -101,9 +101,8 @@ def relate(
     pairs = _both_directions(*counts)
     by_text = _both_directions(likeness[0], PRIOR * np.maximum(likeness[1], 0) ** SHARPNESS)
     total = (2 * mass + np.asarray(by_text.sum(axis=1)).ravel()).astype(np.float32)
-    scale = sparse.diags_array((total + SHRINKAGE) ** -EXPONENT)
-    matrix = (scale @ (pairs + by_text) @ scale).tocsr().astype(np.float32)
-    matrix.sort_indices()
+    scale = (total + SHRINKAGE) ** -EXPONENT
+    matrix = scaled((pairs + by_text).tocsr(), scale, scale)
     related, strengths = largest(matrix, capacity)
     return Relations(related, strengths, _smooth(matrix, keys), total)
 
@@ -121,6 +120,21 @@ def pairs_of(others: Indices, weights: Floats) -> sparse.csr_array:
     apart = items != partners
     shape = (len(others), len(others))
     return sparse.csr_array((values[apart], (items[apart], partners[apart])), shape, np.float32)
+
+
+def scaled(matrix: sparse.csr_array, rows: Floats, columns: Floats) -> sparse.csr_array:
+    """Multiply rows and columns, in place, and put the columns of each row in order.
+
+    Examples
+    --------
+    >>> matrix = sparse.csr_array(np.array([[0, 1], [1, 1]], np.float32))
+    >>> scaled(matrix, np.array([2, 3], np.float32), np.array([1, 10], np.float32)).toarray().tolist()
+    [[0.0, 20.0], [3.0, 30.0]]
+    """
+    matrix.data *= np.repeat(rows, np.diff(matrix.indptr))
+    matrix.data *= columns[matrix.indices]
+    matrix.sort_indices()
+    return matrix
 
 
 def largest(matrix: sparse.csr_array, capacity: int) -> tuple[Indices, Floats]:

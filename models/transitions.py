@@ -13,9 +13,8 @@ from __future__ import annotations
 
 import numpy as np
 import numpy.typing as npt
-from scipy import sparse
 
-from models.relations import largest, pairs_of
+from models.relations import largest, pairs_of, scaled
 
 Indices = npt.NDArray[np.int32]
 Floats = npt.NDArray[np.float32]
@@ -46,7 +45,5 @@ def follow(before: tuple[Indices, Floats], capacity: int) -> tuple[Indices, Floa
     """
     counts = pairs_of(*before).T.tocsr()
     followed, preceded = counts.sum(axis=1), counts.sum(axis=0)
-    scales = [sparse.diags_array((total + SHRINKAGE) ** np.float32(-0.5)) for total in (followed, preceded)]
-    matrix = (scales[0] @ counts @ scales[1]).tocsr().astype(np.float32)
-    matrix.sort_indices()
-    return largest(matrix, capacity)
+    scales = ((total + SHRINKAGE) ** np.float32(-0.5) for total in (followed, preceded))
+    return largest(scaled(counts, *scales), capacity)

@@ -81,6 +81,7 @@ class Catalogue:
         self._updates = 0
         self._derived_updates = 0
         self._heads = np.zeros((len(horizons.HALF_LIVES_MS), 0), np.int32)
+        self._views: asking.Items | None = None
         self._row: dict[int, int] = {}
         self._by_half: defaultdict[int, list[int]] = defaultdict(list)
         self._domains: list[str] = []
@@ -159,6 +160,11 @@ class Catalogue:
 
     def items(self) -> asking.Items:
         """Everything that the scorers read, as views of the rows in use."""
+        if self._views is None:
+            self._views = self._views_now()
+        return self._views
+
+    def _views_now(self) -> asking.Items:
         of = self._arrays
         return asking.Items(
             available=of["available"],
@@ -207,7 +213,7 @@ class Catalogue:
         of["trust"][rows] = derived.trust
         self._heads = derived.heads
         self._derived_updates = derived.updates
-        self.version += 1
+        self._changed()
 
     def is_outdated(self) -> bool:
         """Whether rows have changed since what follows from all of them was derived."""
@@ -231,8 +237,12 @@ class Catalogue:
             self.ids[row] = name
         return row
 
-    def _updated(self) -> None:
+    def _changed(self) -> None:
         self.version += 1
+        self._views = None
+
+    def _updated(self) -> None:
+        self._changed()
         self._updates += 1
 
     def apply_behaviour(self, latest: Latest) -> None:
