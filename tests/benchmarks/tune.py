@@ -39,7 +39,7 @@ GRIDS: dict[str, tuple[Callable[..., Baseline], dict[str, Sequence[Any]]]] = {
     "item_knn": (ItemKNN, {"window": [10, 20, 60], "asked": [20], "decay": [0.8, 0.9, 0.95]}),
     "biased_mf": (biased_mf, FACTORS),
     "funk_mf": (funk_mf, FACTORS),
-    "sasrec": (SASRec, {"events": [EVENTS], "first_epochs": [5, 10, 20], "epochs": [2, 4, 8]}),
+    "sasrec": (SASRec, {"events": [EVENTS], "first_epochs": [5, 10, 20, 40], "epochs": [2, 4, 8]}),
 }
 
 
