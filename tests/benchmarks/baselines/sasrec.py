@@ -25,7 +25,7 @@ DROPOUT = 0.2
 RATE = 1e-3
 BATCH = 32
 NEGATIVES = 1000
-FIRST_EPOCHS = 10
+FIRST_EPOCHS = 20
 EPOCHS = 4
 """The widths are the paper's, the epochs chosen by ``tests.benchmarks.tune``: with more of them it learns by heart."""
 
