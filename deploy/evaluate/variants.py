@@ -8,6 +8,8 @@ from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
+import numpy as np
+
 from models import fusion, scorers
 from state.catalogue import Known
 from state.lists import UserList
@@ -44,17 +46,15 @@ class Variant:
     ----------
     seconds
         CPU time spent on this variant alone.
+    judges
+        By partition: what judges the lists, and holds the weights.
     """
 
     def __init__(self, lister: Lister, known: Callable[[int], Known], without: Collection[str] = ()) -> None:
         self.seconds = 0.0
         self._lister = lister
-        self._silent = [
-            fusion.FEATURES_PER_SCORER * place + kind
-            for place, name in enumerate(scorers.NAMES)
-            for kind in range(fusion.FEATURES_PER_SCORER)
-            if name in without
-        ]
+        silent = [name in without for name in scorers.NAMES]
+        self._silent = np.repeat(silent, fusion.FEATURES_PER_SCORER)
         self._served = ServedLists()
         self.judges: defaultdict[int, Judge] = defaultdict(lambda: Judge(b"", self._served, known))
 
@@ -84,10 +84,7 @@ class Variant:
 
     def _seen(self, scored: Scored, partition: int) -> Scored:
         """What of the scores this variant has, by the weights of a partition."""
-        features = scored.features
-        if self._silent:
-            features = features.copy()
-            features[:, self._silent] = 0
+        features = np.where(self._silent, np.float32(0), scored.features)
         return replace(scored, features=features).weighed(self.judges[partition].fusion)
 
     def _judge(self, asked: Asked, served: Served) -> None:
