@@ -48,7 +48,6 @@ from tests.benchmarks.measure import (
 SHOP_USERS, SHOP_ITEMS = 1_000, 2_000
 """Of the whole path and its latency: about MovieLens 100K, whose lists the goals were set with."""
 
-RATE = 1_000
 LATENCY_SECONDS = 20.0
 WARM_UP_SECONDS = 5.0
 FAUST_SHARE = 10
@@ -72,12 +71,15 @@ class Bench:
         For logs and the workers' own files.
     events
         Events in the backlog.
+    rate
+        Events a second while latency is measured.
     """
 
     kafka: str
     redis: str
     folder: Path
     events: int
+    rate: int
 
     def settings(self, namespace: str) -> Settings:
         """Settings of a deployment of our own, with its topics made."""
@@ -174,7 +176,7 @@ def measure_latency(bench: Bench) -> Latencies:
     with worker(bench, settings, "latency") as pid:
         wait_until_ready(settings)
         loop = OpenLoop(settings, "latency", items=SHOP_ITEMS)
-        latencies = asyncio.run(loop.run(rate=RATE, seconds=LATENCY_SECONDS, warm_up=WARM_UP_SECONDS))
+        latencies = asyncio.run(loop.run(rate=bench.rate, seconds=LATENCY_SECONDS, warm_up=WARM_UP_SECONDS))
         if not family(pid):
             raise RuntimeError("the worker ended while its latency was measured")
         return latencies
@@ -219,6 +221,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--json", type=Path, metavar="FILE", help="also write the figures there")
     parser.add_argument("--events", type=int, default=300_000, metavar="N", help="events in the backlog")
     parser.add_argument(
+        "--rate", type=int, default=1000, metavar="R", help="events a second while latency is measured"
+    )
+    parser.add_argument(
         "--only", action="append", choices=CONTENDERS, help="measure only this, and again another"
     )
     chosen = parser.parse_args(arguments)
@@ -230,29 +235,29 @@ def main(arguments: Sequence[str] | None = None) -> None:
     def say(what: str) -> None:
         console.print(f"measuring {what} …")
 
-    measured = Measured() if set(names) == {LISTS} else with_servers(chosen.events, names, say)
+    measured = Measured() if set(names) == {LISTS} else with_servers(chosen.events, chosen.rate, names, say)
     if LISTS in names:
         measured.lists = measure_lists(say)
-    show(measured, console)
+    show(measured, chosen.rate, console)
     if chosen.json:
         chosen.json.write_text(json.dumps(figures(measured), indent=2) + "\n")
 
 
-def with_servers(number: int, names: Sequence[str], say: Callable[[str], None]) -> Measured:
+def with_servers(number: int, rate: int, names: Sequence[str], say: Callable[[str], None]) -> Measured:
     """Measure what needs servers, on some that end with it."""
     with TemporaryDirectory() as name:
         folder = Path(name)
         with local_kafka(folder / "kafka", kind="kafka") as kafka, local_redis(folder / "redis") as redis:
-            return run(Bench(kafka.address, redis.address, folder, number), names, say)
+            return run(Bench(kafka.address, redis.address, folder, number, rate), names, say)
 
 
-def show(measured: Measured, console: Console) -> None:
+def show(measured: Measured, rate: int, console: Console) -> None:
     """Print tables."""
     if measured.processes:
         console.print(table(measured.processes))
     if latencies := measured.latencies:
         p50, p99 = latencies.p50_seconds * 1e3, latencies.p99_seconds * 1e3
-        console.print(f"event → Redis at {RATE:,} events/s: p50 {p50:.1f} ms, p99 {p99:.1f} ms")
+        console.print(f"event → Redis at {rate:,} events/s: p50 {p50:.1f} ms, p99 {p99:.1f} ms")
         console.print(f"({latencies.sent:,} events, {latencies.unanswered:,} without a list)")
     if measured.lists:
         console.print(list_table(measured.lists))
