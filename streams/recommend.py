@@ -28,7 +28,8 @@ from streams.sweep import Stamp, Sweep, Users
 logger = logging.getLogger(__name__)
 
 BATCH_USERS = 32
-"""Lists made at a time: more would hold up the other agents for longer than a few milliseconds."""
+"""Lists made at a time, some 50 ms of work. At 300 events/s, on two full cores, an event waited .27 s for its list;
+with 8 at a time, and more round trips, .45 s, with 128 as long as with 32."""
 
 RUNS_OPEN = 256
 """Runs whose lists are not pushed yet, at most: when Redis is slow, profile waits instead of piling up work."""
