@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
@@ -30,10 +31,8 @@ class Scored:
         What the scorers say, float32, shape (C, F).
     situation
         Context of the user, of ``models.fusion``.
-    weights
-        Of the features, shape (F,).
-    examples
-        Those that the fusion had counted when it gave the weights.
+    learned
+        What weighs the features.
     excluded
         Catalogue rows that the list may not hold, whatever they score.
     drawn
@@ -44,15 +43,15 @@ class Scored:
     ranked: int
     features: npt.NDArray[np.float32]
     situation: npt.NDArray[np.float64]
-    weights: npt.NDArray[np.float64]
-    examples: int
+    learned: Fusion
     excluded: Indices
     drawn: Draw | None = None
 
-    def weighed(self, learned: Fusion) -> Scored:
-        """The same with the weights that a fusion gives."""
-        (weights,) = learned.weights(self.situation[None])
-        return replace(self, weights=weights, examples=learned.examples)
+    @cached_property
+    def weights(self) -> npt.NDArray[np.float64]:
+        """Weights of the features, shape (F,)."""
+        (weights,) = self.learned.weights(self.situation[None])
+        return np.asarray(weights)
 
     def places_of(self, rows: Indices) -> Indices:
         """Places of Catalogue rows among the candidates, all of which must be there; int32, shape (n,)."""

@@ -110,7 +110,7 @@ class Lister:
             scored.situation,
             scored.candidates[listed],
             self._popular(scored.excluded),
-            scored.examples,
+            scored.learned.examples,
         )
         return self._list(marked, self._items(scored, listed, propensities)), served
 
@@ -140,8 +140,7 @@ class Lister:
         features = fusion.features(scorers.score(asked, candidates), ranked)
         gap = user.ages[1] if len(user.ages) > 1 else np.nan
         (situation,) = fusion.context(np.array([user.taken]), np.array([gap]))
-        (weights,) = learned.weights(situation[None])
-        return Scored(candidates, ranked, features, situation, weights, learned.examples, excluded)
+        return Scored(candidates, ranked, features, situation, learned, excluded)
 
     def _user(self, row: UserRow) -> asking.User:
         history = self._catalogue.rows_of(users.history_of(row))
@@ -212,7 +211,7 @@ class Lister:
                 scored.situation,
                 chosen[: self._size],
                 head[np.isin(head, rows)][:LIST_LENGTH],
-                scored.examples,
+                scored.learned.examples,
             )
             made.append((PopularList(0, 0, made_at, domain, items), served))
         return made

@@ -183,7 +183,8 @@ class Evaluation:
         """Run with a bar of progress; return what came of it, and the CPU seconds."""
         task = self._progress.add_task(name, total=len(self.log.interactions))
         started = time.process_time()
-        return run(lambda done: self._progress.update(task, completed=done)), time.process_time() - started
+        result = run(lambda done: self._progress.update(task, completed=done))
+        return result, time.process_time() - started
 
     def figures(self) -> Figures:
         """All figures, as they are written to JSON."""

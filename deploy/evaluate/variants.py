@@ -85,7 +85,7 @@ class Variant:
     def _seen(self, scored: Scored, partition: int) -> Scored:
         """What of the scores this variant has, by the weights of a partition."""
         features = np.where(self._silent, np.float32(0), scored.features)
-        return replace(scored, features=features).weighed(self.judges[partition].fusion)
+        return replace(scored, features=features, learned=self.judges[partition].fusion)
 
     def _judge(self, asked: Asked, served: Served) -> None:
         interaction, marked = asked.interaction, asked.marked

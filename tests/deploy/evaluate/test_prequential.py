@@ -115,6 +115,7 @@ def test_a_scorer_left_out_says_nothing(name: str) -> None:
         ((made,),) = engine.take_in([interaction])
         parts += [item.parts[name] for item in made.items]
     assert set(parts) == {0.0}
+    assert evaluated(log).lists != evaluated(log, without=[[name]]).lists
 
 
 def test_variants_side_by_side_are_what_each_of_them_is_alone() -> None:
