@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from deploy.demo.command import demo
-from deploy.evaluate.command import evaluate
+from afresh.deploy.demo.command import demo
+from afresh.deploy.evaluate.command import evaluate
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from streams.settings import Settings
+    from afresh.streams.settings import Settings
 
 PIPE_WIDTH = 200
 
@@ -32,7 +32,7 @@ class Commands(TyperGroup):
         try:
             return super().invoke(ctx)
         except Exception as error:
-            from deploy.explain import explain
+            from afresh.deploy.errors import explain
 
             sentence = explain(error)
             if sentence is None:
@@ -59,7 +59,7 @@ app.command(
 @app.command(epilog="Example: AFRESH_KAFKA=kafka:9092 AFRESH_REDIS=redis://redis:6379/0 afresh worker")
 def worker() -> None:
     """Take in events, learn from them, and keep the lists in Redis; SIGTERM ends it."""
-    from streams.worker import run
+    from afresh.streams.workers.stream import run
 
     run(_settings())
 
@@ -67,7 +67,7 @@ def worker() -> None:
 @app.command(epilog="Example: AFRESH_ENCODER=minilm afresh embed-worker")
 def embed_worker() -> None:
     """Encode the texts of items, on a GPU if there is one; SIGTERM ends it."""
-    from streams.worker import run_embed
+    from afresh.streams.workers.stream import run_embed
 
     run_embed(_settings())
 
@@ -79,7 +79,7 @@ def settings(
     ] = False,
 ) -> None:
     """Print every setting with its value (secrets masked), default and meaning."""
-    from deploy.settings_table import settings_markdown, settings_table
+    from afresh.deploy.settings_table import settings_markdown, settings_table
 
     if markdown:
         typer.echo(settings_markdown(), nl=False)
@@ -90,7 +90,7 @@ def settings(
 @topics_app.command(epilog="Example: AFRESH_PARTITIONS=8 AFRESH_REPLICATION=3 afresh topics create")
 def create() -> None:
     """Create the topics that are missing; those that are there stay as they are."""
-    from streams.kafka_admin import create_topics
+    from afresh.streams.kafka.admin import create_topics
 
     values = _settings()
     created = create_topics(values)
@@ -117,7 +117,7 @@ def replay(
     ] = None,
 ) -> None:
     """Feed events to Kafka; the events of one user stay in order."""
-    from deploy import replay as feeds
+    from afresh.deploy.feeds import replay as feeds
 
     since, until = (None if text is None else feeds.parse_time(text) for text in (from_, to))
     fed = feeds.replay(_settings(), file, speed=_speed(speed), since=since, until=until)
@@ -130,7 +130,7 @@ def items(
     file: Annotated[str, typer.Argument(help="JSON lines, also gzipped; - reads standard input.")],
 ) -> None:
     """Feed the catalogue to Kafka; an item replaces the one of the same id."""
-    from deploy import replay as feeds
+    from afresh.deploy.feeds import replay as feeds
 
     fed = feeds.feed_items(_settings(), file)
     typer.echo(fed.words("items"))
@@ -146,7 +146,7 @@ def recommend(
     json: Annotated[bool, typer.Option("--json", help="Print the JSON as it stands in Redis.")] = False,
 ) -> None:
     """Print a user's list as an application reads it."""
-    from deploy.recommend import find, ranking_table
+    from afresh.deploy.recommend import find, ranking_table
 
     found = find(_settings(), user, domain)
     if not found.personal:
@@ -173,7 +173,7 @@ def ledger(
     json: Annotated[Path | None, typer.Option("--json", help="Write the report there, too.")] = None,
 ) -> None:
     """Prove from Kafka and Redis alone that every event was counted once; exit status 1 on any difference."""
-    from deploy.ledger import audit, report_table
+    from afresh.deploy.ledger import audit, report_table
 
     report = audit(_settings(), events=events, against=against, wait_seconds=wait)
     if json is not None:
@@ -187,7 +187,7 @@ def status(
     json: Annotated[bool, typer.Option("--json", help="Print one line of JSON instead of tables.")] = False,
 ) -> None:
     """Look at a deployment: what waits, who works, how the lists are received, drift and rollbacks."""
-    from deploy.status import look, tables
+    from afresh.deploy.status import look, tables
 
     found = look(_settings())
     if json:
@@ -200,15 +200,15 @@ def status(
 @app.command(epilog="Example: afresh rollback")
 def rollback() -> None:
     """Take the weights of the fusion back to the last good snapshot, or to popularity if they just went back."""
-    from deploy.rollback import roll_back
+    from afresh.deploy.rollback import roll_back
 
     told = roll_back(_settings())
     typer.echo(f"the weights of {told} partitions go back; look at: afresh status")
 
 
 def _settings() -> Settings:
-    from streams.connections import warnings
-    from streams.settings import Settings
+    from afresh.streams.connections import warnings
+    from afresh.streams.settings import Settings
 
     values = Settings()
     for warning in warnings(values):
@@ -217,8 +217,8 @@ def _settings() -> Settings:
 
 
 def _check(values: Settings) -> None:
-    from streams.kafka_admin import check_topics
-    from streams.topics import Topics
+    from afresh.streams.kafka.admin import check_topics
+    from afresh.streams.topics import Topics
 
     differences = check_topics(values)
     for difference in differences:

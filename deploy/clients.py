@@ -11,10 +11,10 @@ from kafka import KafkaAdminClient, KafkaConsumer, TopicPartition
 from kafka.errors import KafkaError
 from redis import Redis
 
-from streams.connections import redis_options
-from streams.errors import AfreshError
-from streams.settings import Settings
-from streams.topics import Topic
+from afresh.state.errors import AfreshError
+from afresh.streams.connections import redis_options
+from afresh.streams.settings import Settings
+from afresh.streams.topics import Topic
 
 POLL_MS = 500
 

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 import msgspec
 from rich.table import Table
 
-from deploy.clients import redis_client
-from deploy.terminal import plain
-from streams.errors import AfreshError
-from streams.settings import Settings
+from afresh.deploy.clients import redis_client
+from afresh.deploy.terminal import plain
+from afresh.state.errors import AfreshError
+from afresh.streams.settings import Settings
 
 
 class Entry(msgspec.Struct, frozen=True):

@@ -6,11 +6,11 @@ import time
 
 from kafka.errors import KafkaError
 
-from deploy.feed import producer
-from streams.errors import AfreshError
-from streams.messages import COMMAND_KEY, ROLL_BACK, Command, encode
-from streams.settings import Settings
-from streams.topics import Topics
+from afresh.deploy.feeds.feed import producer
+from afresh.state.errors import AfreshError
+from afresh.streams.messages import COMMAND_KEY, ROLL_BACK, Command, encode
+from afresh.streams.settings import Settings
+from afresh.streams.topics import Topics
 
 ANSWER_SECONDS = 30.0
 

@@ -12,7 +12,7 @@ from pydantic.fields import FieldInfo
 from rich.table import Table
 from rich.text import Text
 
-from streams.settings import Settings
+from afresh.streams.settings import Settings
 
 PREFIX = "AFRESH_"
 

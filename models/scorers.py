@@ -1,7 +1,7 @@
 """The scorers: the one place that names them, with their constants. To add one, add it to ``SCORERS``.
 
-Scorers score the candidates of a list alone (``models.candidates``), so that it costs the same however large the
-catalogue is.
+Scorers score the candidates of a list alone (``models.retrieval.candidates``), so that it costs the same however
+large the catalogue is.
 
 The constants were chosen on the first half of MovieLens 100K, each list made before its event was learned;
 those of the session, the long history and the text were set beforehand and not tuned, and those of what comes next
@@ -15,10 +15,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from models import fusion, popularity
-from models.asking import Asked, Floats, Indices, Items
-from models.horizons import HALF_LIVES_MS, HORIZONS
-from models.neighbours import Kernel
+from afresh.models.fusion import fusion
+from afresh.models.learning import popularity
+from afresh.models.learning.horizons import HALF_LIVES_MS, HORIZONS
+from afresh.models.learning.neighbours import Kernel
+from afresh.models.retrieval.asking import Asked, Floats, Indices, Items
 
 HISTORY = 50
 """Items of a history that an example carries, that its row learns from, and that a list is made from."""
@@ -63,7 +64,7 @@ ASKED_TEXT = 8
 """Items of a history whose texts are compared."""
 
 UNSMOOTHED = np.float32(0.5)
-"""mu of ``models.relations``."""
+"""mu of ``models.relations.relations``."""
 
 POWER = np.float32(0.6)
 """Of a relation: below 1 many weak ones together say more than a few strong ones."""

@@ -14,7 +14,7 @@ from redis.exceptions import NoScriptError
 MARK_SECONDS = 3600
 """Life of a writer's mark after its last call."""
 
-_SCRIPT = files("state").joinpath("replace_unless_newer.lua").read_text()
+_SCRIPT = files("afresh.state").joinpath("replace_unless_newer.lua").read_text()
 _encode = msgspec.json.Encoder().encode
 
 

@@ -1,1 +1,1 @@
-"""What flows: one file an agent, in the order in which an event meets them."""
+"""What flows. Read ``stages`` in the order in which an event meets them; each stands on ``runs`` and ``kafka``."""

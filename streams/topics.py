@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 
-from state.rows import TOMBSTONES_MS
-from streams.settings import Settings
+from afresh.state.store.rows import TOMBSTONES_MS
+from afresh.streams.settings import Settings
 
 DAY_MS = 86_400_000
 

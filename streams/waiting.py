@@ -19,9 +19,9 @@ from aiokafka.protocol.metadata import MetadataRequest
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
-from streams.connections import kafka_options, redis_options
-from streams.errors import AfreshError
-from streams.settings import Settings
+from afresh.state.errors import AfreshError
+from afresh.streams.connections import kafka_options, redis_options
+from afresh.streams.settings import Settings
 
 RETRY_SECONDS = 0.2
 TRY_SECONDS = 5.0

@@ -11,10 +11,10 @@ import pytest
 from hypothesis import settings as hypothesis_settings
 from threadpoolctl import threadpool_limits
 
-from deploy.servers import Server, genuine_kafka, local_kafka, local_redis
-from deploy.servers.kafka import REPOSITORY, SHARED, Installation
-from streams.errors import AfreshError
-from streams.settings import Settings
+from afresh.deploy.servers import Server, genuine_kafka, local_kafka, local_redis
+from afresh.deploy.servers.kafka import REPOSITORY, SHARED, Installation
+from afresh.state.errors import AfreshError
+from afresh.streams.settings import Settings
 
 # A broker of a test lives for seconds: what Java's second compiler spends on it, it never earns back.
 os.environ.setdefault("JAVA_TOOL_OPTIONS", "-XX:TieredStopAtLevel=1")

@@ -14,8 +14,8 @@ from typing import Any
 import pytest
 from redis import Redis
 
-from deploy.servers.process import free_ports
-from streams.settings import Settings
+from afresh.deploy.servers.process import free_ports
+from afresh.streams.settings import Settings
 from tests.kafka.deployment import wait
 
 ROOT = Path(__file__).resolve().parent.parent

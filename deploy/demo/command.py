@@ -31,10 +31,10 @@ def demo(
     # Imported here: `afresh --help` must not wait for the clients of Kafka and Redis.
     from rich.console import Console
 
-    from deploy.demo.session import Options, run
-    from deploy.demo.stopping import Stop
-    from deploy.demo.summary import require_writable
-    from deploy.demo.workers import WorkerDied
+    from afresh.deploy.demo.session import Options, run
+    from afresh.deploy.demo.stopping import Stop
+    from afresh.deploy.demo.summary import require_writable
+    from afresh.deploy.demo.workers import WorkerDied
 
     for file in (summary, picture):
         if file:

@@ -11,16 +11,16 @@ from typing import Any
 
 from redis import Redis
 
-from deploy.demo.kafka_client import dead_letters, delete_topics
-from deploy.demo.lists import Lists
-from deploy.demo.scrape import Page, Readings
-from deploy.demo.stopping import Stop
-from deploy.demo.workers import Worker, running_workers
-from deploy.servers import Servers, broker_and_redis
-from deploy.servers.process import free_ports
-from streams.connections import redis_options
-from streams.kafka_admin import create_topics
-from streams.settings import Settings
+from afresh.deploy.demo.kafka_client import dead_letters, delete_topics
+from afresh.deploy.demo.lists import Lists
+from afresh.deploy.demo.scrape import Page, Readings
+from afresh.deploy.demo.stopping import Stop
+from afresh.deploy.demo.workers import Worker, running_workers
+from afresh.deploy.servers import Servers, broker_and_redis
+from afresh.deploy.servers.process import free_ports
+from afresh.streams.connections import redis_options
+from afresh.streams.kafka.admin import create_topics
+from afresh.streams.settings import Settings
 
 REDIS_SECONDS = 10.0
 

@@ -12,9 +12,9 @@ from typing import Self
 from rich.console import Console
 from rich.live import Live
 
-from deploy.demo.notes import Notes
-from deploy.demo.panel import View, line, panel
-from deploy.demo.scrape import Page, Readings
+from afresh.deploy.demo.notes import Notes
+from afresh.deploy.demo.panel import View, line, panel
+from afresh.deploy.demo.scrape import Page, Readings
 
 PANEL_SECONDS = 0.5
 LINE_SECONDS = 5.0

@@ -11,12 +11,12 @@ import msgspec
 from kafka import KafkaAdminClient, KafkaConsumer, KafkaProducer, TopicPartition
 from kafka.errors import KafkaError
 
-from deploy.demo.window import person
-from streams.connections import kafka_options
-from streams.errors import AfreshError
-from streams.messages import Event, Item
-from streams.settings import Settings
-from streams.topics import Topics
+from afresh.deploy.demo.window import person
+from afresh.state.errors import AfreshError
+from afresh.streams.connections import kafka_options
+from afresh.streams.messages import Event, Item
+from afresh.streams.settings import Settings
+from afresh.streams.topics import Topics
 
 CLOSE_SECONDS = 5.0
 LINGER_MS = 5

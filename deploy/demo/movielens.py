@@ -16,8 +16,8 @@ import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 
-from streams.errors import AfreshError
-from streams.messages import Event, Item, Scalar
+from afresh.state.errors import AfreshError
+from afresh.streams.messages import Event, Item, Scalar
 
 
 @dataclass(frozen=True)

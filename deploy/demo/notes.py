@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from deploy.demo.judge import Judge
-from deploy.demo.progress import Progress
-from deploy.demo.spotlight import Spotlight
+from afresh.deploy.demo.judge import Judge
+from afresh.deploy.demo.progress import Progress
+from afresh.deploy.demo.spotlight import Spotlight
 
 
 @dataclass(frozen=True)

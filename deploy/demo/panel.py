@@ -15,10 +15,10 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from deploy.demo.notes import Notes
-from deploy.demo.progress import RECENT as RECENT_ANSWERS
-from deploy.demo.scrape import Readings
-from deploy.demo.spotlight import Scene
+from afresh.deploy.demo.notes import Notes
+from afresh.deploy.demo.progress import RECENT as RECENT_ANSWERS
+from afresh.deploy.demo.scrape import Readings
+from afresh.deploy.demo.spotlight import Scene
 
 BARS = "▁▂▃▄▅▆▇█"
 POINTS = 32

@@ -10,11 +10,11 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Protocol
 
-from deploy.demo.lists import Served
-from deploy.demo.notes import Notes
-from deploy.demo.progress import Progress
-from deploy.demo.window import Window, person
-from streams.messages import Event
+from afresh.deploy.demo.lists import Served
+from afresh.deploy.demo.notes import Notes
+from afresh.deploy.demo.progress import Progress
+from afresh.deploy.demo.window import Window, person
+from afresh.streams.messages import Event
 
 PATIENCE_SECONDS = 1.0
 POLL_SECONDS = 0.004

@@ -14,21 +14,21 @@ from tempfile import TemporaryDirectory
 
 from rich.console import Console
 
-from deploy.demo import movielens
-from deploy.demo.deployment import Deployment, deployment
-from deploy.demo.display import Display
-from deploy.demo.judge import Judge
-from deploy.demo.kafka_client import Feed
-from deploy.demo.notes import Notes
-from deploy.demo.panel import picture, scene
-from deploy.demo.player import ClosedLoop, Pace, catch_up, open_loop
-from deploy.demo.progress import Progress
-from deploy.demo.spotlight import Spotlight
-from deploy.demo.stopping import Stop
-from deploy.demo.summary import Summary, summarise
-from deploy.demo.window import Window, person
-from deploy.settings_table import masked
-from streams.settings import NO_ENCODER
+from afresh.deploy.demo import movielens
+from afresh.deploy.demo.deployment import Deployment, deployment
+from afresh.deploy.demo.display import Display
+from afresh.deploy.demo.judge import Judge
+from afresh.deploy.demo.kafka_client import Feed
+from afresh.deploy.demo.notes import Notes
+from afresh.deploy.demo.panel import picture, scene
+from afresh.deploy.demo.player import ClosedLoop, Pace, catch_up, open_loop
+from afresh.deploy.demo.progress import Progress
+from afresh.deploy.demo.spotlight import Spotlight
+from afresh.deploy.demo.stopping import Stop
+from afresh.deploy.demo.summary import Summary, summarise
+from afresh.deploy.demo.window import Window, person
+from afresh.deploy.settings_table import masked
+from afresh.streams.settings import NO_ENCODER
 
 CATALOGUE_SECONDS = 60.0
 EMBEDDINGS_SECONDS = 180.0

@@ -6,9 +6,9 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from deploy.demo.judge import DEPTH
-from deploy.demo.window import person
-from streams.messages import Event
+from afresh.deploy.demo.judge import DEPTH
+from afresh.deploy.demo.window import person
+from afresh.streams.messages import Event
 
 STAY_SECONDS = 15.0
 QUIET_SECONDS = 3.0

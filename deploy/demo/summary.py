@@ -7,9 +7,9 @@ import math
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from deploy.demo.notes import Notes
-from deploy.demo.scrape import Readings
-from streams.errors import AfreshError
+from afresh.deploy.demo.notes import Notes
+from afresh.deploy.demo.scrape import Readings
+from afresh.state.errors import AfreshError
 
 
 @dataclass(frozen=True)

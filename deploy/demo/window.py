@@ -6,7 +6,7 @@ import heapq
 from collections import defaultdict, deque
 from collections.abc import Iterable
 
-from streams.messages import Event
+from afresh.streams.messages import Event
 
 
 def person(event: Event) -> str:
@@ -29,7 +29,7 @@ class Window:
 
     Examples
     --------
-    >>> from deploy.demo.movielens import parse_events
+    >>> from afresh.deploy.demo.movielens import parse_events
     >>> rows = ["", "ann\tx\t5\t1", "ann\ty\t5\t2", "bob\tx\t5\t3"]
     >>> window = Window(parse_events("\n".join(rows)), users=2)
     >>> [event.user for event in (window.next(), window.next()) if event], window.next()

@@ -12,11 +12,11 @@ from pathlib import Path
 
 from pydantic import SecretStr
 
-from deploy.demo.scrape import Page
-from deploy.servers.process import ServerProcess, running
-from deploy.servers.server import writable
-from streams.errors import AfreshError
-from streams.settings import NO_ENCODER, Settings
+from afresh.deploy.demo.scrape import Page
+from afresh.deploy.servers.process import ServerProcess, running
+from afresh.deploy.servers.server import writable
+from afresh.state.errors import AfreshError
+from afresh.streams.settings import NO_ENCODER, Settings
 
 READY_SECONDS = 180.0
 """A first start reads torch and the encoder from a cold disk."""
@@ -24,7 +24,7 @@ READY_SECONDS = 180.0
 LOG_LINES = 30
 CRASH = "Crashed reason="
 """How Faust names the cause of its end, long before its last words."""
-COMMAND = (sys.executable, "-m", "deploy.cli")
+COMMAND = (sys.executable, "-m", "afresh.deploy.cli")
 
 
 class WorkerDied(Exception):  # noqa: N818 - named for what happened

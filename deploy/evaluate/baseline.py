@@ -1,30 +1,26 @@
 """Baselines: other recommenders in the same loop, each judged before the same events.
 
-They stand in the source checkout, one file each in ``tests/benchmarks/baselines``, and not in the installed package;
-a module of one's own is named by its whole name.
+Ours stand one a file in ``deploy.evaluate.baselines``; a module of one's own is named by its whole name.
 """
 
 from __future__ import annotations
 
 import importlib
-import sys
+import pkgutil
 from collections import defaultdict
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
-from deploy.evaluate.log import Log
-from deploy.evaluate.prequential import Progress, Ranking, Recorder
-from deploy.evaluate.trials import Trials, blocks
-from deploy.servers.kafka import REPOSITORY
-from models import rank
-from state.growing import Growing
-from state.records import POSITIVE, SEEN, Interaction
-from streams.errors import AfreshError
-
-PACKAGE = "tests.benchmarks.baselines"
-
+from afresh.deploy.evaluate import baselines
+from afresh.deploy.evaluate.log import Log
+from afresh.deploy.evaluate.prequential import Progress, Ranking, Recorder
+from afresh.deploy.evaluate.trials import Trials, blocks
+from afresh.models.lists import rank
+from afresh.state.catalogue.growing import Growing
+from afresh.state.errors import AfreshError
+from afresh.state.records import POSITIVE, SEEN, Interaction
 
 Scores = npt.NDArray[np.floating[Any]]
 
@@ -58,22 +54,21 @@ class Making(Protocol):
 
 
 def find(name: str) -> Making:
-    """Find a baseline: a file of ``PACKAGE``, or a module.
+    """Find a baseline: one of ours, or a module.
 
     Raises
     ------
     AfreshError
         If there is none of this name.
     """
-    module = name if "." in name else f"{PACKAGE}.{name}"
-    if str(REPOSITORY) not in sys.path:
-        sys.path.append(str(REPOSITORY))
+    module = name if "." in name else f"{baselines.__name__}.{name}"
     try:
         made: Making = importlib.import_module(module).make
     except (ModuleNotFoundError, AttributeError) as error:
+        ours = ", ".join(sorted(each.name for each in pkgutil.iter_modules(baselines.__path__)))
         raise AfreshError(
-            f"there is no baseline {name!r} ({error}); name a file of tests/benchmarks/baselines in the source "
-            "checkout, or a module that has a function make(events)"
+            f"there is no baseline {name!r} ({error}); there are {ours}; or name a module that has a function "
+            "make(events)"
         ) from error
     return made
 

@@ -75,7 +75,7 @@ def evaluate(
     # Imported here: `afresh --help` must not wait for torch.
     from rich.console import Console
 
-    from deploy.evaluate.session import Options, run
+    from afresh.deploy.evaluate.session import Options, run
 
     if not 0 <= start < 1:
         raise typer.BadParameter(f"{start:g} is not in the range 0 <= x < 1", param_hint="--from")

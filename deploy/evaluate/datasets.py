@@ -15,10 +15,10 @@ from pathlib import Path
 
 import msgspec
 
-from deploy.demo import movielens
-from deploy.servers.kafka import REPOSITORY
-from streams.errors import AfreshError
-from streams.messages import Event, Item
+from afresh.deploy.demo import movielens
+from afresh.deploy.servers.kafka import REPOSITORY
+from afresh.state.errors import AfreshError
+from afresh.streams.messages import Event, Item
 
 VARIABLE = "AFRESH_DATA"
 BESIDE = "../shared/data"

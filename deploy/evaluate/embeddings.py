@@ -11,10 +11,10 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from models.encoder import Encoder, version_of
-from state.content import content_hash
-from streams.errors import AfreshError
-from streams.settings import NO_ENCODER
+from afresh.models.encoder import Encoder, version_of
+from afresh.state.errors import AfreshError
+from afresh.state.rows.content import content_hash
+from afresh.streams.settings import NO_ENCODER
 
 Vectors = dict[int, npt.NDArray[np.float16]]
 """Embeddings by the hash of their text."""

@@ -7,27 +7,28 @@ from collections.abc import Collection, Iterator, Sequence
 
 from msgspec.structs import replace
 
-from deploy.evaluate.embeddings import Vectors
-from deploy.evaluate.variants import Asked, Variant
-from models import scorers
-from state import content, users
-from state.behaviour import BehaviourRows
-from state.catalogue import Catalogue
-from state.content import ContentRow
-from state.learning import learn
-from state.lists import UserList
-from state.records import POSITIVE, Example, Interaction
-from state.users import UserRow
-from streams.content import described
-from streams.lister import Lister, Marked
-from streams.messages import Item
-from streams.policy import DEFAULT_POLICY, Policy
-from streams.sender import partition_of
-from streams.settings import Settings
+from afresh.deploy.evaluate.embeddings import Vectors
+from afresh.deploy.evaluate.variants import Asked, Variant
+from afresh.models import scorers
+from afresh.state.catalogue.catalogue import Catalogue
+from afresh.state.lists import UserList
+from afresh.state.records import POSITIVE, Example, Interaction
+from afresh.state.rows import content, users
+from afresh.state.rows.behaviour import BehaviourRows
+from afresh.state.rows.content import ContentRow
+from afresh.state.rows.learning import learn
+from afresh.state.rows.users import UserRow
+from afresh.streams.kafka.sender import partition_of
+from afresh.streams.messages import Item
+from afresh.streams.serving.lister import Lister, Marked
+from afresh.streams.serving.policy import DEFAULT_POLICY, Policy
+from afresh.streams.settings import Settings
+from afresh.streams.stages.content import described
 
 EVENTS_PER_ITEM = 20
 """What follows from all items' rows is derived anew after one event for so many items: a worker, too, does it the more
-seldom the more items there are (``streams.deriving``). Of up to so many items it is derived before every event."""
+seldom the more items there are (``streams.workers.deriving``). Of up to so many items it is derived before every
+event."""
 
 
 class Engine:

@@ -9,17 +9,17 @@ from dataclasses import dataclass, field
 
 import msgspec
 
-from state.identities import Identities
-from state.keys import key_of
-from state.received import ReceivedWindow
-from state.records import POSITIVE, Interaction
-from state.users import RECENT_EVENTS
-from streams.content import check as check_item
-from streams.errors import AfreshError
-from streams.ingest import RefusedError, check, decode, interaction_of, milliseconds
-from streams.messages import AwareTime, Integer, Item
-from streams.sender import partition_of
-from streams.settings import Settings
+from afresh.state.errors import AfreshError
+from afresh.state.identities import Identities
+from afresh.state.keys import key_of
+from afresh.state.records import POSITIVE, Interaction
+from afresh.state.rows.received import ReceivedWindow
+from afresh.state.rows.users import RECENT_EVENTS
+from afresh.streams.kafka.sender import partition_of
+from afresh.streams.messages import AwareTime, Integer, Item
+from afresh.streams.settings import Settings
+from afresh.streams.stages.content import check as check_item
+from afresh.streams.stages.ingest import RefusedError, check, decode, interaction_of, milliseconds
 
 
 class _Timed(msgspec.Struct):

@@ -8,13 +8,13 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from deploy.evaluate.embeddings import Vectors
-from deploy.evaluate.engine import Engine
-from deploy.evaluate.log import Log
-from deploy.evaluate.trials import Trials, blocks
-from models import evaluation
-from state.lists import UserList
-from streams.messages import Item
+from afresh.deploy.evaluate.embeddings import Vectors
+from afresh.deploy.evaluate.engine import Engine
+from afresh.deploy.evaluate.log import Log
+from afresh.deploy.evaluate.trials import Trials, blocks
+from afresh.models.metrics import evaluation
+from afresh.state.lists import UserList
+from afresh.streams.messages import Item
 
 Progress = Callable[[int], None]
 """Told how many interactions are done."""

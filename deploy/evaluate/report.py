@@ -13,14 +13,15 @@ from typing import IO, Any
 import numpy as np
 from rich.table import Table
 
-from deploy.evaluate.embeddings import Vectors
-from deploy.evaluate.log import Log
-from deploy.evaluate.prequential import Ranking
-from deploy.evaluate.trials import Trials
-from models import evaluation, rank, variety
-from models.evaluation import Bootstrap, Means
-from state.content import content_hash, text_for_encoder
-from streams.errors import AfreshError
+from afresh.deploy.evaluate.embeddings import Vectors
+from afresh.deploy.evaluate.log import Log
+from afresh.deploy.evaluate.prequential import Ranking
+from afresh.deploy.evaluate.trials import Trials
+from afresh.models.lists import rank
+from afresh.models.metrics import evaluation, variety
+from afresh.models.metrics.evaluation import Bootstrap, Means
+from afresh.state.errors import AfreshError
+from afresh.state.rows.content import content_hash, text_for_encoder
 
 ROUNDS = 1000
 SEED = 0

@@ -16,21 +16,21 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 from threadpoolctl import threadpool_limits
 
-from deploy.evaluate import baseline, datasets, prequential
-from deploy.evaluate.baseline import Making, Runner
-from deploy.evaluate.embeddings import Texts, Vectors
-from deploy.evaluate.engine import Engine
-from deploy.evaluate.log import Announcement, Log, read_log
-from deploy.evaluate.prequential import Progress as Done
-from deploy.evaluate.prequential import Ranking
-from deploy.evaluate.report import Figures, Output, Reporter, by_slice, overview, write_lists
-from deploy.evaluate.trials import trials_of
-from deploy.lines import open_lines
-from state.content import text_for_encoder
-from state.records import LeaveOut
-from streams.messages import Item
-from streams.policy import Policy
-from streams.settings import EVERYWHERE, Settings
+from afresh.deploy.evaluate import baseline, datasets, prequential
+from afresh.deploy.evaluate.baseline import Making, Runner
+from afresh.deploy.evaluate.embeddings import Texts, Vectors
+from afresh.deploy.evaluate.engine import Engine
+from afresh.deploy.evaluate.log import Announcement, Log, read_log
+from afresh.deploy.evaluate.prequential import Progress as Done
+from afresh.deploy.evaluate.prequential import Ranking
+from afresh.deploy.evaluate.report import Figures, Output, Reporter, by_slice, overview, write_lists
+from afresh.deploy.evaluate.trials import trials_of
+from afresh.deploy.feeds.lines import open_lines
+from afresh.state.records import LeaveOut
+from afresh.state.rows.content import text_for_encoder
+from afresh.streams.messages import Item
+from afresh.streams.serving.policy import Policy
+from afresh.streams.settings import EVERYWHERE, Settings
 
 OURS = "afresh"
 WHOLE = {OURS: ()}
@@ -131,7 +131,7 @@ class Evaluation:
         self._reporter = Reporter(log, self.trials, self._vectors, options.k)
         self._rankers: dict[str, Figures] = {}
         # A rate that drifts is news while it is served; here the slices tell it.
-        logging.getLogger("streams.judge").setLevel(logging.ERROR)
+        logging.getLogger("afresh.streams.serving.judge").setLevel(logging.ERROR)
 
     @classmethod
     def load(cls, options: Options, settings: Settings, progress: Progress) -> Evaluation:

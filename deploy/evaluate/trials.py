@@ -9,8 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from deploy.evaluate.log import Announcement, Log
-from state.records import POSITIVE, Interaction
+from afresh.deploy.evaluate.log import Announcement, Log
+from afresh.state.records import POSITIVE, Interaction
 
 Numbers = npt.NDArray[np.int64]
 Mask = npt.NDArray[np.bool_]

@@ -10,14 +10,15 @@ from typing import NamedTuple
 
 import numpy as np
 
-from models import fusion, scorers
-from state.catalogue import Known
-from state.lists import UserList
-from state.records import Interaction
-from streams.arrange import Scored
-from streams.judge import Judge, Served, ServedLists
-from streams.lister import Lister, Marked
-from streams.recommend import FIRST_PARTITION
+from afresh.models import scorers
+from afresh.models.fusion import fusion
+from afresh.state.catalogue.catalogue import Known
+from afresh.state.lists import UserList
+from afresh.state.records import Interaction
+from afresh.streams.serving.arrange import Scored
+from afresh.streams.serving.judge import Judge, Served, ServedLists
+from afresh.streams.serving.lister import Lister, Marked
+from afresh.streams.serving.recommend import FIRST_PARTITION
 
 
 class Asked(NamedTuple):

@@ -10,7 +10,7 @@ What it compares, and with what:
 Which canonical user an event got depends on the moment, too: it must be one that the event's user was ever linked to.
 """
 
-from deploy.ledger.auditing import audit
-from deploy.ledger.report import Report, report_table
+from afresh.deploy.ledger.auditing import audit
+from afresh.deploy.ledger.report import Report, report_table
 
 __all__ = ["Report", "audit", "report_table"]

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from deploy.ledger.comparing import UNREADABLE, behaviour_fields, differing, shown, struct_fields
-from deploy.ledger.reading import PARTITION_ROW, Logs, Rows, newest
-from deploy.ledger.report import Report
-from state import users
-from streams.topics import Topic, Topics
+from afresh.deploy.ledger.comparing import UNREADABLE, behaviour_fields, differing, shown, struct_fields
+from afresh.deploy.ledger.reading import PARTITION_ROW, Logs, Rows, newest
+from afresh.deploy.ledger.report import Report
+from afresh.state.rows import users
+from afresh.streams.topics import Topic, Topics
 
 KAFKAS_OWN = ("since",)
 """Fields of a user's row that say when Kafka took something."""

@@ -9,26 +9,26 @@ from __future__ import annotations
 
 from contextlib import ExitStack
 
-from deploy.clients import redis_client
-from deploy.ledger.against import State, check_against
-from deploy.ledger.comparing import compare, page_fields
-from deploy.ledger.content import check_content
-from deploy.ledger.events import Account, Links, Outcomes
-from deploy.ledger.items import check_items
-from deploy.ledger.letters import check_letters
-from deploy.ledger.lines import check_lines
-from deploy.ledger.lists import catalogue_of, check_lists, check_popular
-from deploy.ledger.reading import Logs, kafka_logs, newest
-from deploy.ledger.report import Report
-from deploy.ledger.served import Served, read_served
-from deploy.ledger.settling import wait_until_settled
-from deploy.ledger.users import check_users
-from deploy.ledger.weights import check_weights
-from deploy.lines import open_lines
-from streams.kafka_admin import require_topics
-from streams.policy import Policy
-from streams.settings import Settings
-from streams.topics import Topics
+from afresh.deploy.clients import redis_client
+from afresh.deploy.feeds.lines import open_lines
+from afresh.deploy.ledger.against import State, check_against
+from afresh.deploy.ledger.comparing import compare, page_fields
+from afresh.deploy.ledger.content import check_content
+from afresh.deploy.ledger.events import Account, Links, Outcomes
+from afresh.deploy.ledger.items import check_items
+from afresh.deploy.ledger.letters import check_letters
+from afresh.deploy.ledger.lines import check_lines
+from afresh.deploy.ledger.lists import catalogue_of, check_lists, check_popular
+from afresh.deploy.ledger.reading import Logs, kafka_logs, newest
+from afresh.deploy.ledger.report import Report
+from afresh.deploy.ledger.served import Served, read_served
+from afresh.deploy.ledger.settling import wait_until_settled
+from afresh.deploy.ledger.users import check_users
+from afresh.deploy.ledger.weights import check_weights
+from afresh.streams.kafka.admin import require_topics
+from afresh.streams.serving.policy import Policy
+from afresh.streams.settings import Settings
+from afresh.streams.topics import Topics
 
 
 def audit(

@@ -8,11 +8,11 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from deploy.ledger.reading import PARTITION_ROW, Rows
-from deploy.ledger.report import Report
-from state import behaviour
-from state.behaviour import ROW
-from state.versions import RowVersionError
+from afresh.deploy.ledger.reading import PARTITION_ROW, Rows
+from afresh.deploy.ledger.report import Report
+from afresh.state.rows import behaviour
+from afresh.state.rows.behaviour import ROW
+from afresh.state.versions import RowVersionError
 
 UNREADABLE = (msgspec.MsgspecError, RowVersionError, ValueError)
 """What unpacking a row that nobody wrote on purpose may raise."""

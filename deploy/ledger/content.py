@@ -6,23 +6,18 @@ from dataclasses import dataclass, field
 
 from msgspec.structs import replace
 
-from deploy.ledger.comparing import UNREADABLE, compare, shown, struct_fields
-from deploy.ledger.events import Place, digest
-from deploy.ledger.letters import Source
-from deploy.ledger.reading import Logs, Record, Rows, decoded, newest
-from deploy.ledger.report import Report
-from state import content
-from state.content import ContentRow
-from streams.content import check, described
-from streams.ingest import RefusedError
-from streams.messages import (
-    Embedding,
-    Item,
-    embedding_decoder,
-    text_request_decoder,
-)
-from streams.settings import NO_ENCODER, Settings
-from streams.topics import Topics
+from afresh.deploy.ledger.comparing import UNREADABLE, compare, shown, struct_fields
+from afresh.deploy.ledger.events import Place, digest
+from afresh.deploy.ledger.letters import Source
+from afresh.deploy.ledger.reading import Logs, Record, Rows, decoded, newest
+from afresh.deploy.ledger.report import Report
+from afresh.state.rows import content
+from afresh.state.rows.content import ContentRow
+from afresh.streams.messages import Embedding, Item, embedding_decoder, text_request_decoder
+from afresh.streams.settings import NO_ENCODER, Settings
+from afresh.streams.stages.content import check, described
+from afresh.streams.stages.ingest import RefusedError
+from afresh.streams.topics import Topics
 
 TABLE = "content"
 

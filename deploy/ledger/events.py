@@ -9,15 +9,15 @@ import numpy as np
 from msgspec.structs import replace
 from xxhash import xxh3_64_intdigest
 
-from deploy.ledger.reading import UNREADABLE, Logs, Record, Rows
-from deploy.ledger.report import Report
-from state.identities import Identities
-from state.keys import key_of
-from state.records import Interaction
-from streams.ingest import RefusedError, check, interaction_of
-from streams.messages import Event, encode, event_decoder, interaction_decoder
-from streams.settings import Settings
-from streams.topics import Topics
+from afresh.deploy.ledger.reading import UNREADABLE, Logs, Record, Rows
+from afresh.deploy.ledger.report import Report
+from afresh.state.identities import Identities
+from afresh.state.keys import key_of
+from afresh.state.records import Interaction
+from afresh.streams.messages import Event, encode, event_decoder, interaction_decoder
+from afresh.streams.settings import Settings
+from afresh.streams.stages.ingest import RefusedError, check, interaction_of
+from afresh.streams.topics import Topics
 
 PAGE = 256
 """Event keys in a row of the received window."""

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from threadpoolctl import threadpool_limits
 
-from deploy.ledger.comparing import behaviour_fields, compare
-from deploy.ledger.events import Place, digest
-from deploy.ledger.reading import Logs, Record, Rows, decoded, newest
-from deploy.ledger.report import Report
-from deploy.ledger.users import DueExample
-from state.behaviour import BehaviourRows
-from state.learning import learn
-from state.records import Example
-from streams.messages import example_decoder
-from streams.sender import partition_of
-from streams.topics import Topics
+from afresh.deploy.ledger.comparing import behaviour_fields, compare
+from afresh.deploy.ledger.events import Place, digest
+from afresh.deploy.ledger.reading import Logs, Record, Rows, decoded, newest
+from afresh.deploy.ledger.report import Report
+from afresh.deploy.ledger.users import DueExample
+from afresh.state.records import Example
+from afresh.state.rows.behaviour import BehaviourRows
+from afresh.state.rows.learning import learn
+from afresh.streams.kafka.sender import partition_of
+from afresh.streams.messages import example_decoder
+from afresh.streams.topics import Topics
 
 TABLE = "behaviour"
 

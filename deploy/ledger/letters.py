@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from deploy.ledger.events import Place, digest
-from deploy.ledger.reading import Logs, Record
-from deploy.ledger.report import Report
-from streams.ingest import KEPT_BYTES
-from streams.topics import Topics
+from afresh.deploy.ledger.events import Place, digest
+from afresh.deploy.ledger.reading import Logs, Record
+from afresh.deploy.ledger.report import Report
+from afresh.streams.stages.ingest import KEPT_BYTES
+from afresh.streams.topics import Topics
 
 Source = tuple[str, Place]
 """Topic and place of the record refused."""

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from deploy.ledger.events import name_of
-from deploy.ledger.report import Lines, Report
+from afresh.deploy.ledger.events import name_of
+from afresh.deploy.ledger.report import Lines, Report
 
 
 def check_lines(lines: Iterable[bytes], outcomes: Mapping[str, str], report: Report) -> None:

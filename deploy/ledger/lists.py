@@ -16,19 +16,20 @@ import numpy as np
 import numpy.typing as npt
 from threadpoolctl import threadpool_limits
 
-from deploy.ledger.comparing import UNREADABLE, behaviour_fields
-from deploy.ledger.reading import PARTITION_ROW, Rows
-from deploy.ledger.report import STATE, Report
-from deploy.ledger.served import Served
-from models import fusion, scorers
-from models.fusion import Fusion
-from state import content, users
-from state.catalogue import Catalogue
-from state.keys import key_of
-from state.lists import ListItem, PopularItem, PopularList, UserList
-from streams.lister import Lister, Marked
-from streams.policy import Policy
-from streams.recommend import FIRST_PARTITION
+from afresh.deploy.ledger.comparing import UNREADABLE, behaviour_fields
+from afresh.deploy.ledger.reading import PARTITION_ROW, Rows
+from afresh.deploy.ledger.report import STATE, Report
+from afresh.deploy.ledger.served import Served
+from afresh.models import scorers
+from afresh.models.fusion import fusion
+from afresh.models.fusion.fusion import Fusion
+from afresh.state.catalogue.catalogue import Catalogue
+from afresh.state.keys import key_of
+from afresh.state.lists import ListItem, PopularItem, PopularList, UserList
+from afresh.state.rows import content, users
+from afresh.streams.serving.lister import Lister, Marked
+from afresh.streams.serving.policy import Policy
+from afresh.streams.serving.recommend import FIRST_PARTITION
 
 LISTS = "lists"
 POPULAR = "popular lists"

@@ -9,13 +9,13 @@ from typing import Protocol, TypeVar
 import msgspec
 from kafka import KafkaConsumer, TopicPartition
 
-from deploy.clients import Offsets, places, read_records
-from deploy.ledger.report import Report
-from streams.connections import kafka_options
-from streams.errors import AfreshError
-from streams.messages import COMMAND_KEY
-from streams.settings import Settings
-from streams.topics import Topic, Topics
+from afresh.deploy.clients import Offsets, places, read_records
+from afresh.deploy.ledger.report import Report
+from afresh.state.errors import AfreshError
+from afresh.streams.connections import kafka_options
+from afresh.streams.messages import COMMAND_KEY
+from afresh.streams.settings import Settings
+from afresh.streams.topics import Topic, Topics
 
 FETCH_BYTES = 16 * 1024 * 1024
 POLL_RECORDS = 5000

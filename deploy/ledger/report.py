@@ -10,7 +10,7 @@ import msgspec
 from rich.console import Group
 from rich.table import Table
 
-from deploy.terminal import plain
+from afresh.deploy.terminal import plain
 
 NAMED = 5
 """Differences of one kind that are told one by one; of the others the number is told."""

@@ -9,12 +9,12 @@ from contextlib import contextmanager
 from kafka import KafkaAdminClient, KafkaConsumer
 from redis import Redis
 
-from deploy.clients import Offsets, places, uncommitted
-from deploy.ledger.report import Report
-from deploy.ledger.served import read_ages
-from streams.connections import kafka_options
-from streams.settings import NO_ENCODER, Settings
-from streams.topics import Topics
+from afresh.deploy.clients import Offsets, places, uncommitted
+from afresh.deploy.ledger.report import Report
+from afresh.deploy.ledger.served import read_ages
+from afresh.streams.connections import kafka_options
+from afresh.streams.settings import NO_ENCODER, Settings
+from afresh.streams.topics import Topics
 
 POLL_SECONDS = 0.5
 

@@ -6,16 +6,16 @@ from collections import deque
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-from deploy.ledger.comparing import UNREADABLE, compare, struct_fields
-from deploy.ledger.events import Account, Place, digest, told
-from deploy.ledger.reading import Logs, Record, Rows, decoded, newest
-from deploy.ledger.report import Report
-from state import users
-from state.records import Example, Interaction
-from state.users import RECENT_EVENTS, UserRow
-from streams.messages import encode, interaction_decoder
-from streams.sender import partition_of
-from streams.topics import Topics
+from afresh.deploy.ledger.comparing import UNREADABLE, compare, struct_fields
+from afresh.deploy.ledger.events import Account, Place, digest, told
+from afresh.deploy.ledger.reading import Logs, Record, Rows, decoded, newest
+from afresh.deploy.ledger.report import Report
+from afresh.state.records import Example, Interaction
+from afresh.state.rows import users
+from afresh.state.rows.users import RECENT_EVENTS, UserRow
+from afresh.streams.kafka.sender import partition_of
+from afresh.streams.messages import encode, interaction_decoder
+from afresh.streams.topics import Topics
 
 TABLE = "users"
 

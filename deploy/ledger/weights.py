@@ -7,12 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from deploy.ledger.comparing import UNREADABLE
-from deploy.ledger.reading import Rows, stage_of
-from deploy.ledger.report import MOMENT, Report
-from models.fusion import Fusion
-from state.verdicts import ALL, Verdicts
-from streams import judge
+from afresh.deploy.ledger.comparing import UNREADABLE
+from afresh.deploy.ledger.reading import Rows, stage_of
+from afresh.deploy.ledger.report import MOMENT, Report
+from afresh.models.fusion.fusion import Fusion
+from afresh.state.judged.verdicts import ALL, Verdicts
+from afresh.streams.serving import judge
 
 WEIGHTS = "weights"
 

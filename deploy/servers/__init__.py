@@ -9,9 +9,9 @@ Examples
 embedded 127.0.0.1
 """
 
-from deploy.servers.choice import Servers, broker_and_redis
-from deploy.servers.kafka import genuine_kafka, local_kafka
-from deploy.servers.redis import local_redis
-from deploy.servers.server import Server
+from afresh.deploy.servers.choice import Servers, broker_and_redis
+from afresh.deploy.servers.kafka import genuine_kafka, local_kafka
+from afresh.deploy.servers.redis import local_redis
+from afresh.deploy.servers.server import Server
 
 __all__ = ["Server", "Servers", "broker_and_redis", "genuine_kafka", "local_kafka", "local_redis"]

@@ -7,11 +7,11 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from deploy.servers.kafka import local_kafka
-from deploy.servers.redis import local_redis
-from deploy.servers.server import Server
-from deploy.settings_table import masked
-from streams.settings import Settings
+from afresh.deploy.servers.kafka import local_kafka
+from afresh.deploy.servers.redis import local_redis
+from afresh.deploy.servers.server import Server
+from afresh.deploy.settings_table import masked
+from afresh.streams.settings import Settings
 
 
 @dataclass(frozen=True)

@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from deploy.servers.process import HOST, ServerProcess, free_ports, running
-from deploy.servers.server import Server, writable
-from streams.errors import AfreshError
+from afresh.deploy.servers.process import HOST, ServerProcess, free_ports, running
+from afresh.deploy.servers.server import Server, writable
+from afresh.state.errors import AfreshError
 
 SHARED = Path("../shared/kafka")
 """Where a Kafka is looked for, seen from the repository, when ``KAFKA_HOME`` is not set."""

@@ -17,7 +17,7 @@ from itertools import islice
 from pathlib import Path
 from types import FrameType
 
-from streams.errors import AfreshError
+from afresh.state.errors import AfreshError
 
 HOST = "127.0.0.1"
 START_SECONDS = 90.0

@@ -9,9 +9,9 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from deploy.servers.process import HOST, ServerProcess, free_ports, running
-from deploy.servers.server import Server, writable
-from streams.errors import AfreshError
+from afresh.deploy.servers.process import HOST, ServerProcess, free_ports, running
+from afresh.deploy.servers.server import Server, writable
+from afresh.state.errors import AfreshError
 
 PROGRAMS = ("valkey-server", "redis-server")
 

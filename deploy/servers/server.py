@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-from deploy.servers.process import ServerProcess
-from streams.errors import AfreshError
+from afresh.deploy.servers.process import ServerProcess
+from afresh.state.errors import AfreshError
 
 Kind = Literal["kafka", "embedded", "redis", "given"]
 

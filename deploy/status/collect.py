@@ -10,14 +10,14 @@ from typing import Any
 from kafka import KafkaAdminClient, KafkaConsumer, TopicPartition
 from redis import Redis, RedisError
 
-from deploy.clients import Offsets, places, read_records, redis_client, uncommitted
-from deploy.ledger.reading import PARTITION_ROW, stage_of
-from deploy.status.status import Member, Status, judged_together
-from streams import judge
-from streams.connections import kafka_options
-from streams.kafka_admin import require_topics
-from streams.settings import Settings
-from streams.topics import Topic, Topics
+from afresh.deploy.clients import Offsets, places, read_records, redis_client, uncommitted
+from afresh.deploy.ledger.reading import PARTITION_ROW, stage_of
+from afresh.deploy.status.status import Member, Status, judged_together
+from afresh.streams.connections import kafka_options
+from afresh.streams.kafka.admin import require_topics
+from afresh.streams.serving import judge
+from afresh.streams.settings import Settings
+from afresh.streams.topics import Topic, Topics
 
 SILENT_SECONDS = 10.0
 """Time without a record after which Kafka counts as silent."""

@@ -7,11 +7,11 @@ from dataclasses import dataclass, field
 import msgspec
 import numpy as np
 
-from models import scorers
-from state import verdicts
-from state.guard import Rollback
-from state.verdicts import Rate
-from streams.judge import Kept
+from afresh.models import scorers
+from afresh.state.judged import verdicts
+from afresh.state.judged.guard import Rollback
+from afresh.state.judged.verdicts import Rate
+from afresh.streams.serving.judge import Kept
 
 
 class Member(msgspec.Struct, frozen=True):

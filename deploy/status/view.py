@@ -7,9 +7,9 @@ from collections.abc import Iterator
 from rich.console import RenderableType
 from rich.table import Table
 
-from deploy.status.status import Judged, Status
-from state.lists import timestamp
-from state.verdicts import POPULARITY, SERVED
+from afresh.deploy.status.status import Judged, Status
+from afresh.state.judged.verdicts import POPULARITY, SERVED
+from afresh.state.lists import timestamp
 
 UNKNOWN = "-"
 

@@ -22,12 +22,12 @@ from kafka.admin import NewTopic
 from pydantic import SecretStr
 from rich.console import Console
 
-from deploy.servers import local_kafka, local_redis
-from deploy.servers.process import free_ports
-from streams.errors import AfreshError
-from streams.kafka_admin import create_topics
-from streams.settings import Settings
-from streams.topics import Topics
+from afresh.deploy.servers import local_kafka, local_redis
+from afresh.deploy.servers.process import free_ports
+from afresh.state.errors import AfreshError
+from afresh.streams.kafka.admin import create_topics
+from afresh.streams.settings import Settings
+from afresh.streams.topics import Topics
 from tests.benchmarks import events
 from tests.benchmarks.bench_report import Measured, figures, list_table, table
 from tests.benchmarks.job import PARTITIONS

@@ -3,8 +3,8 @@
 Items stand in themes of ``THEME`` items within topics of ``TOPIC``. How often they were taken falls off with their rank
 as rank**-0.8; one in ten is new and was never taken. Items go together within their theme, within their topic, or
 because many take both; texts of a theme lie near each other. What follows from all rows together is derived by
-``state.derived``, as a worker does, but for the texts nearest each other: comparing a million with a million would take
-hours, so that they are looked for within a theme.
+``state.catalogue.derived``, as a worker does, but for the texts nearest each other: comparing a million with a
+million would take hours, so that they are looked for within a theme.
 """
 
 from __future__ import annotations
@@ -14,12 +14,13 @@ from collections.abc import Iterable, Iterator
 import numpy as np
 import numpy.typing as npt
 
-from models import horizons, scorers
-from models.asking import Items
-from models.rank import NONE
-from state.catalogue import Catalogue
-from state.derived import Snapshot, derive
-from state.users import UserRow
+from afresh.models import scorers
+from afresh.models.learning import horizons
+from afresh.models.lists.rank import NONE
+from afresh.models.retrieval.asking import Items
+from afresh.state.catalogue.catalogue import Catalogue
+from afresh.state.catalogue.derived import Snapshot, derive
+from afresh.state.rows.users import UserRow
 
 Indices = npt.NDArray[np.int32]
 Floats = npt.NDArray[np.float32]

@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 
-from state.behaviour import BehaviourRows
-from state.catalogue import Catalogue
-from state.rows import MemoryRows, Position
+from afresh.state.catalogue.catalogue import Catalogue
+from afresh.state.rows.behaviour import BehaviourRows
+from afresh.state.store.rows import MemoryRows, Position
 from tests.benchmarks import rows
 from tests.benchmarks.events import Keyed
 

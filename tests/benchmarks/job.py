@@ -7,7 +7,7 @@ from datetime import datetime
 import msgspec
 from msgspec import Struct
 
-from streams.messages import event_decoder
+from afresh.streams.messages import event_decoder
 
 RECENT = 20
 PARTITIONS = 4

@@ -19,8 +19,8 @@ import numpy as np
 import redis.asyncio
 from aiokafka import AIOKafkaProducer
 
-from streams.settings import Settings
-from streams.topics import Topics
+from afresh.streams.settings import Settings
+from afresh.streams.topics import Topics
 
 USERS = 500
 ITEMS = 5_000

@@ -1,8 +1,8 @@
 """What a list costs, however large the catalogue is, and whether choosing candidates first loses any of it.
 
-The lists are made by ``streams.lister``, as a worker makes them. Beside them stands the exact list: every item of the
-catalogue scored by the same scorers with the same weights, and on the scale of the same candidates, since a feature is
-a score in proportion to the mean and the largest among them.
+The lists are made by ``streams.serving.lister``, as a worker makes them. Beside them stands the exact list: every
+item of the catalogue scored by the same scorers with the same weights, and on the scale of the same candidates, since
+a feature is a score in proportion to the mean and the largest among them.
 """
 
 from __future__ import annotations
@@ -16,14 +16,16 @@ import numpy as np
 import numpy.typing as npt
 from threadpoolctl import threadpool_limits
 
-from models import fusion, rank, scorers
-from models.asking import Asked, User
-from models.places import Numbering
-from state import users
-from state.catalogue import Catalogue
-from state.users import UserRow
-from streams.arrange import Scored
-from streams.lister import Lister, Marked
+from afresh.models import scorers
+from afresh.models.fusion import fusion
+from afresh.models.lists import rank
+from afresh.models.retrieval.asking import Asked, User
+from afresh.models.retrieval.places import Numbering
+from afresh.state.catalogue.catalogue import Catalogue
+from afresh.state.rows import users
+from afresh.state.rows.users import UserRow
+from afresh.streams.serving.arrange import Scored
+from afresh.streams.serving.lister import Lister, Marked
 from tests.benchmarks.catalogues import BYTES_AN_ITEM, World
 
 Floats = npt.NDArray[np.float32]
@@ -127,7 +129,7 @@ def exact_list(catalogue: Catalogue, row: UserRow, scored: Scored) -> Indices:
 
 
 def on_the_scale_of(among: Floats, scores: Floats) -> Floats:
-    """Features of items whose scores are on the scale of others', see ``models.fusion.features``.
+    """Features of items whose scores are on the scale of others', see ``models.fusion.fusion.features``.
 
     Parameters
     ----------

@@ -29,11 +29,11 @@ from rich.console import Console
 from rich.progress import Progress
 from threadpoolctl import threadpool_limits
 
-from deploy.evaluate import baseline, datasets
-from deploy.evaluate.session import OURS, Evaluation, Options
-from models import scorers
-from streams.errors import AfreshError
-from streams.settings import Settings
+from afresh.deploy.evaluate import baseline, datasets
+from afresh.deploy.evaluate.session import OURS, Evaluation, Options
+from afresh.models import scorers
+from afresh.state.errors import AfreshError
+from afresh.streams.settings import Settings
 from tests.benchmarks.quality_report import NO_TEXT, WITHOUT, page
 
 RESULTS = Path(__file__).parent / "results"

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
-from deploy.evaluate.session import OURS
-from deploy.evaluate.trials import COLD_ITEMS, COLD_USERS
+from afresh.deploy.evaluate.session import OURS
+from afresh.deploy.evaluate.trials import COLD_ITEMS, COLD_USERS
 
 NO_TEXT = "afresh, no text"
 WITHOUT = "afresh without "

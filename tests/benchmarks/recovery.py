@@ -19,13 +19,13 @@ from tempfile import TemporaryDirectory
 from pydantic import SecretStr
 from rich.console import Console
 
-from deploy.demo.scrape import Readings
-from deploy.demo.workers import Worker
-from deploy.servers import local_kafka, local_redis
-from streams.errors import AfreshError
-from streams.kafka_admin import create_topics
-from streams.settings import Settings
-from streams.topics import Topics
+from afresh.deploy.demo.scrape import Readings
+from afresh.deploy.demo.workers import Worker
+from afresh.deploy.servers import local_kafka, local_redis
+from afresh.state.errors import AfreshError
+from afresh.streams.kafka.admin import create_topics
+from afresh.streams.settings import Settings
+from afresh.streams.topics import Topics
 from tests.benchmarks import events, footprint, rows
 from tests.benchmarks.measure import cpu_seconds, peak_rss_bytes
 from tests.benchmarks.recovery_report import WAYS, Recovery, Way, figures, recoveries, sizes

@@ -7,13 +7,13 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from state import behaviour, content, users
-from state.behaviour import PAIR_BYTES, ROW
-from state.content import ContentRow
-from state.keys import key_of
-from state.records import Interaction
-from state.users import UserRow
-from streams.sender import partition_of
+from afresh.state.keys import key_of
+from afresh.state.records import Interaction
+from afresh.state.rows import behaviour, content, users
+from afresh.state.rows.behaviour import PAIR_BYTES, ROW
+from afresh.state.rows.content import ContentRow
+from afresh.state.rows.users import UserRow
+from afresh.streams.kafka.sender import partition_of
 from tests.benchmarks.events import START_MS, STEP_MS, Keyed
 
 RECENT = 50

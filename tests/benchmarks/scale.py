@@ -24,13 +24,13 @@ from pydantic import SecretStr
 from rich.console import Console
 from rich.table import Table
 
-from deploy.ledger import Report, audit
-from deploy.servers import Server, local_kafka, local_redis
-from deploy.terminal import plain
-from streams.errors import AfreshError
-from streams.kafka_admin import create_topics
-from streams.settings import NO_ENCODER, Settings
-from streams.topics import Topics
+from afresh.deploy.ledger import Report, audit
+from afresh.deploy.servers import Server, local_kafka, local_redis
+from afresh.deploy.terminal import plain
+from afresh.state.errors import AfreshError
+from afresh.streams.kafka.admin import create_topics
+from afresh.streams.settings import NO_ENCODER, Settings
+from afresh.streams.topics import Topics
 from tests.benchmarks import events
 from tests.benchmarks.measure import committed_counter, cpu_seconds, wait_until
 from tests.benchmarks.workers import start_worker

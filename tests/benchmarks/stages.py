@@ -14,20 +14,20 @@ from typing import Any
 import faust
 from redis.asyncio import Redis
 
-from state.catalogue import Catalogue
-from state.identities import Identities
-from state.lists import ListStore
-from state.tables import RunTable
-from streams import process, worker
-from streams.app import create_app, source
-from streams.ingest import Ingest
-from streams.learn import Learn
-from streams.profile import Profile
-from streams.recommend import Recommender
-from streams.runs import Run, Runner
-from streams.settings import Settings
-from streams.sweep import TableUsers
-from streams.topics import Topics
+from afresh.state.catalogue.catalogue import Catalogue
+from afresh.state.identities import Identities
+from afresh.state.lists import ListStore
+from afresh.state.store.tables import RunTable
+from afresh.streams.kafka.app import create_app, source
+from afresh.streams.runs.runner import Run, Runner
+from afresh.streams.serving.recommend import Recommender
+from afresh.streams.serving.sweep import TableUsers
+from afresh.streams.settings import Settings
+from afresh.streams.stages.ingest import Ingest
+from afresh.streams.stages.learn import Learn
+from afresh.streams.stages.profile import Profile
+from afresh.streams.topics import Topics
+from afresh.streams.workers import process, stream
 
 
 class NoLists(Recommender):
@@ -77,7 +77,7 @@ def main() -> None:
     (stage,) = sys.argv[1:]
     settings = Settings()
     if stage == "whole":
-        worker.run(settings)
+        stream.run(settings)
     for name in process.NOISY_LOGGERS:
         logging.getLogger(name).setLevel(logging.WARNING)
     process.collect_garbage_seldom()

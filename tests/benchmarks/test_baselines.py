@@ -12,9 +12,9 @@ import pytest
 from kafka import KafkaAdminClient, KafkaConsumer, KafkaProducer, TopicPartition
 from kafka.admin import NewTopic
 
-from deploy.servers import genuine_kafka, local_kafka
-from streams.errors import AfreshError
-from streams.messages import event_decoder
+from afresh.deploy.servers import genuine_kafka, local_kafka
+from afresh.state.errors import AfreshError
+from afresh.streams.messages import event_decoder
 from tests.benchmarks import events
 from tests.benchmarks.job import PARTITIONS, RECENT, Record, Row, fold, row_decoder
 from tests.benchmarks.measure import measure, process, record_counter, wait_until

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from deploy.servers import genuine_kafka
-from streams.errors import AfreshError
+from afresh.deploy.servers import genuine_kafka
+from afresh.state.errors import AfreshError
 from tests.benchmarks import bench, lists
 
 

@@ -3,9 +3,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from models.asking import Items
-from models.rank import NONE
-from state import users
+from afresh.models.lists.rank import NONE
+from afresh.models.retrieval.asking import Items
+from afresh.state.rows import users
 from tests.benchmarks.catalogues import THEME, Made, World
 
 ITEMS = 2_000

@@ -12,11 +12,11 @@ import redis
 from kafka import KafkaConsumer, TopicPartition
 from pydantic import SecretStr
 
-from deploy.servers import genuine_kafka, local_kafka, local_redis
-from streams.errors import AfreshError
-from streams.kafka_admin import create_topics
-from streams.settings import Settings
-from streams.topics import Topics
+from afresh.deploy.servers import genuine_kafka, local_kafka, local_redis
+from afresh.state.errors import AfreshError
+from afresh.streams.kafka.admin import create_topics
+from afresh.streams.settings import Settings
+from afresh.streams.topics import Topics
 from tests.benchmarks import latency
 from tests.benchmarks.latency import OpenLoop
 

@@ -3,8 +3,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from models import candidates, fusion, scorers
-from streams.lister import Lister
+from afresh.models import scorers
+from afresh.models.fusion import fusion
+from afresh.models.retrieval import candidates
+from afresh.streams.serving.lister import Lister
 from tests.benchmarks import lists
 from tests.benchmarks.catalogues import Made, World
 

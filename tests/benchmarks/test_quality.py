@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from deploy.evaluate import datasets
-from deploy.evaluate.datasets import Lines
-from streams.errors import AfreshError
+from afresh.deploy.evaluate import datasets
+from afresh.deploy.evaluate.datasets import Lines
+from afresh.state.errors import AfreshError
 from tests.benchmarks import quality, quality_report
 from tests.benchmarks.quality import FAMILIES, Job, jobs, keep, measure
 from tests.benchmarks.quality_report import NO_TEXT, WITHOUT, page

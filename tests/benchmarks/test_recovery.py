@@ -8,8 +8,8 @@ import pytest
 from rich.console import Console
 from rich.table import Table
 
-from state import behaviour, content, users
-from state.behaviour import BehaviourRows
+from afresh.state.rows import behaviour, content, users
+from afresh.state.rows.behaviour import BehaviourRows
 from tests.benchmarks import recovery, rows
 from tests.benchmarks.recovery_report import WAYS, Recovery, figures, recoveries, sizes
 

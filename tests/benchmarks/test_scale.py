@@ -10,9 +10,9 @@ from pathlib import Path
 
 from rich.console import Console
 
-from deploy.ledger import Report
-from deploy.ledger.report import Events
-from deploy.servers.kafka import Installation
+from afresh.deploy.ledger import Report
+from afresh.deploy.ledger.report import Events
+from afresh.deploy.servers.kafka import Installation
 from tests.benchmarks import scale
 from tests.benchmarks.measure import family
 from tests.benchmarks.scale import Scaled

@@ -12,18 +12,18 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
-from deploy.evaluate import datasets
-from deploy.evaluate.baseline import Baseline, Runner
-from deploy.evaluate.log import read_log
-from deploy.evaluate.trials import trials_of
-from models import evaluation
-from streams.settings import Settings
-from tests.benchmarks.baselines.biased_mf import model as biased_mf
-from tests.benchmarks.baselines.funk_mf import model as funk_mf
-from tests.benchmarks.baselines.isgd import ISGD
-from tests.benchmarks.baselines.item_knn import ItemKNN
-from tests.benchmarks.baselines.popularity_decayed import DecayedPopularity
-from tests.benchmarks.baselines.sasrec import SASRec
+from afresh.deploy.evaluate import datasets
+from afresh.deploy.evaluate.baseline import Baseline, Runner
+from afresh.deploy.evaluate.baselines.biased_mf import model as biased_mf
+from afresh.deploy.evaluate.baselines.funk_mf import model as funk_mf
+from afresh.deploy.evaluate.baselines.isgd import ISGD
+from afresh.deploy.evaluate.baselines.item_knn import ItemKNN
+from afresh.deploy.evaluate.baselines.popularity_decayed import DecayedPopularity
+from afresh.deploy.evaluate.baselines.sasrec import SASRec
+from afresh.deploy.evaluate.log import read_log
+from afresh.deploy.evaluate.trials import trials_of
+from afresh.models.metrics import evaluation
+from afresh.streams.settings import Settings
 
 EVENTS = 50_000
 K = 10

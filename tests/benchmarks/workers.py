@@ -5,9 +5,9 @@ from __future__ import annotations
 from contextlib import ExitStack
 from pathlib import Path
 
-from deploy.demo.workers import COMMAND, Worker, environment, variables
-from deploy.servers.process import ServerProcess, free_ports, running
-from streams.settings import Settings
+from afresh.deploy.demo.workers import COMMAND, Worker, environment, variables
+from afresh.deploy.servers.process import ServerProcess, free_ports, running
+from afresh.streams.settings import Settings
 
 
 def start_worker(settings: Settings, folder: Path, stack: ExitStack) -> tuple[ServerProcess, Worker]:

@@ -11,7 +11,7 @@ from tempfile import TemporaryDirectory
 
 from rich.console import Console
 
-from streams.errors import AfreshError
+from afresh.state.errors import AfreshError
 from tests.chaos.faults import FAULTS
 from tests.chaos.pipeline import MOST_WORKERS, running_pipeline
 from tests.chaos.schedule import endless

@@ -11,9 +11,9 @@ from typing import Any
 import msgspec
 from kafka import KafkaProducer
 
-from streams.sender import partition_of
-from streams.settings import Settings
-from streams.topics import Topics
+from afresh.streams.kafka.sender import partition_of
+from afresh.streams.settings import Settings
+from afresh.streams.topics import Topics
 
 USERS = 200
 ITEMS = 100

@@ -16,14 +16,14 @@ from kafka import KafkaAdminClient
 from kafka.admin import ConfigResource, ConfigResourceType
 from redis import Redis
 
-from deploy.demo.scrape import Page
-from deploy.demo.workers import variables
-from deploy.servers import Server, local_kafka, local_redis
-from deploy.servers.process import ServerProcess, free_ports
-from streams.errors import AfreshError
-from streams.kafka_admin import create_topics
-from streams.settings import Settings
-from streams.topics import Topics
+from afresh.deploy.demo.scrape import Page
+from afresh.deploy.demo.workers import variables
+from afresh.deploy.servers import Server, local_kafka, local_redis
+from afresh.deploy.servers.process import ServerProcess, free_ports
+from afresh.state.errors import AfreshError
+from afresh.streams.kafka.admin import create_topics
+from afresh.streams.settings import Settings
+from afresh.streams.topics import Topics
 
 MOST_WORKERS = 4
 
@@ -221,7 +221,7 @@ class Pipeline:
 def command(name: str, values: Mapping[str, str]) -> list[str]:
     """Command of a process of ours, with variables of its own."""
     assignments = [f"{variable}={value}" for variable, value in values.items()]
-    return ["env", *assignments, sys.executable, "-m", "deploy.cli", name]
+    return ["env", *assignments, sys.executable, "-m", "afresh.deploy.cli", name]
 
 
 @contextmanager

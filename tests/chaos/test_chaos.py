@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from deploy.servers.kafka import Installation
+from afresh.deploy.servers.kafka import Installation
 from tests.chaos.pipeline import running_pipeline
 from tests.chaos.schedule import short
 from tests.chaos.trial import Trial

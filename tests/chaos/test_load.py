@@ -3,7 +3,7 @@ import random
 import msgspec
 import pytest
 
-from streams.messages import event_decoder
+from afresh.streams.messages import event_decoder
 from tests.chaos.load import poison
 
 

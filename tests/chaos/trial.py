@@ -11,10 +11,10 @@ from typing import Any
 import msgspec
 from redis.exceptions import RedisError
 
-from deploy.ledger import Report as Ledger
-from deploy.ledger import audit
-from deploy.ledger.lists import LISTS, POPULAR
-from state.lists import UserList
+from afresh.deploy.ledger import Report as Ledger
+from afresh.deploy.ledger import audit
+from afresh.deploy.ledger.lists import LISTS, POPULAR
+from afresh.state.lists import UserList
 from tests.chaos.faults import FAULTS, Fault, Scene
 from tests.chaos.load import Load
 from tests.chaos.pipeline import PATIENCE_SECONDS, Pipeline

@@ -12,11 +12,11 @@ from kafka import KafkaConsumer, TopicPartition
 from redis import Redis
 from typer.testing import CliRunner, Result
 
-from deploy.cli import app
-from deploy.servers.kafka import REPOSITORY
-from streams.kafka_admin import create_topics
-from streams.settings import Settings
-from streams.topics import Topics
+from afresh.deploy.cli import app
+from afresh.deploy.servers.kafka import REPOSITORY
+from afresh.streams.kafka.admin import create_topics
+from afresh.streams.settings import Settings
+from afresh.streams.topics import Topics
 
 COMMANDS: Sequence[Sequence[str]] = (
     ("demo",),
@@ -65,8 +65,8 @@ def afresh(*arguments: str, **environment: str) -> Result:
 def process(*arguments: str, **environment: str) -> subprocess.Popen[bytes]:
     """The command as a person runs it."""
     return subprocess.Popen(
-        [sys.executable, "-m", "deploy.cli", *arguments],
-        env=os.environ | {"PYTHONPATH": str(REPOSITORY)} | environment,
+        [sys.executable, "-m", "afresh.deploy.cli", *arguments],
+        env=os.environ | {"PYTHONPATH": str(REPOSITORY / ".src")} | environment,
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -119,7 +119,9 @@ def test_every_command_has_help_with_an_example(command: Sequence[str]) -> None:
 
 
 def test_help_does_not_wait_for_torch_or_faust() -> None:
-    code = "import sys, deploy.cli; print({'torch', 'faust', 'transformers', 'river'} & set(sys.modules))"
+    code = (
+        "import sys, afresh.deploy.cli; print({'torch', 'faust', 'transformers', 'river'} & set(sys.modules))"
+    )
     done = subprocess.run([sys.executable, "-c", code], cwd=REPOSITORY, capture_output=True, check=True)
     assert done.stdout == b"set()\n"
 

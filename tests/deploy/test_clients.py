@@ -5,7 +5,7 @@ import pytest
 from kafka import TopicPartition
 from kafka.errors import CoordinatorLoadInProgressError, GroupAuthorizationFailedError, KafkaError
 
-from deploy import clients
+from afresh.deploy import clients
 
 PLACE = TopicPartition("events", 0)
 

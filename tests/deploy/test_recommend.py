@@ -6,10 +6,10 @@ from pydantic import SecretStr
 from redis import Redis
 from rich.console import Console
 
-from deploy.recommend import Found, find, ranking_table
-from deploy.servers import Server
-from streams.errors import AfreshError
-from streams.settings import Settings
+from afresh.deploy.recommend import Found, find, ranking_table
+from afresh.deploy.servers import Server
+from afresh.state.errors import AfreshError
+from afresh.streams.settings import Settings
 
 LIST = {
     "revision": 12,

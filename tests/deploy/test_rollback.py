@@ -5,11 +5,11 @@ from typing import Any
 import pytest
 from kafka.errors import KafkaTimeoutError
 
-from deploy import rollback
-from streams.errors import AfreshError
-from streams.messages import COMMAND_KEY, ROLL_BACK, command_decoder
-from streams.settings import Settings
-from streams.topics import Topic
+from afresh.deploy import rollback
+from afresh.state.errors import AfreshError
+from afresh.streams.messages import COMMAND_KEY, ROLL_BACK, command_decoder
+from afresh.streams.settings import Settings
+from afresh.streams.topics import Topic
 
 
 class FakeProducer:

@@ -4,9 +4,9 @@ from hypothesis import strategies as st
 from pydantic import SecretStr
 from rich.console import Console
 
-from deploy.servers.kafka import REPOSITORY
-from deploy.settings_table import env_example, masked, settings_markdown, settings_table, variable
-from streams.settings import Settings
+from afresh.deploy.servers.kafka import REPOSITORY
+from afresh.deploy.settings_table import env_example, masked, settings_markdown, settings_table, variable
+from afresh.streams.settings import Settings
 
 
 def shown(settings: Settings) -> str:

@@ -14,15 +14,15 @@ import msgspec
 from kafka import KafkaConsumer, KafkaProducer
 from redis import Redis
 
-from deploy.clients import places
-from deploy.demo.scrape import Page, Readings
-from deploy.demo.workers import COMMAND, Worker, environment, variables
-from deploy.servers.process import ServerProcess, free_ports, running
-from state.lists import PopularList, UserList
-from streams.connections import kafka_options, redis_options
-from streams.kafka_admin import create_topics
-from streams.settings import Settings
-from streams.topics import Topic, Topics
+from afresh.deploy.clients import places
+from afresh.deploy.demo.scrape import Page, Readings
+from afresh.deploy.demo.workers import COMMAND, Worker, environment, variables
+from afresh.deploy.servers.process import ServerProcess, free_ports, running
+from afresh.state.lists import PopularList, UserList
+from afresh.streams.connections import kafka_options, redis_options
+from afresh.streams.kafka.admin import create_topics
+from afresh.streams.settings import Settings
+from afresh.streams.topics import Topic, Topics
 
 T = TypeVar("T")
 

@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
-from deploy.servers import Server, local_kafka, local_redis
-from streams.errors import AfreshError
-from streams.settings import Settings
+from afresh.deploy.servers import Server, local_kafka, local_redis
+from afresh.state.errors import AfreshError
+from afresh.streams.settings import Settings
 from tests.certificates import Authority
 from tests.conftest import settings_for
 

@@ -12,12 +12,12 @@ from pathlib import Path
 
 import faust
 
-from deploy.demo.scrape import Page
-from deploy.ledger import audit
-from deploy.servers import Server
-from deploy.servers.kafka import Installation
-from deploy.servers.process import ServerProcess
-from streams.settings import Settings
+from afresh.deploy.demo.scrape import Page
+from afresh.deploy.ledger import audit
+from afresh.deploy.servers import Server
+from afresh.deploy.servers.kafka import Installation
+from afresh.deploy.servers.process import ServerProcess
+from afresh.streams.settings import Settings
 from tests.benchmarks.scale import stopped
 from tests.conftest import settings_for
 from tests.kafka.deployment import Deployment, accepted, deployment, wait

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from deploy.demo.workers import COMMAND
-from deploy.ledger import audit
-from deploy.servers.process import ServerProcess, free_ports
-from streams.settings import Settings
+from afresh.deploy.demo.workers import COMMAND
+from afresh.deploy.ledger import audit
+from afresh.deploy.servers.process import ServerProcess, free_ports
+from afresh.streams.settings import Settings
 from tests.kafka.deployment import Deployment, deployment, ended
 
 ROOM = 300_000

@@ -9,10 +9,10 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from deploy.servers import Server
-from state import users
-from state.marks import PARTITION_ROW_KEY
-from streams.settings import Settings
+from afresh.deploy.servers import Server
+from afresh.state.rows import users
+from afresh.state.store.marks import PARTITION_ROW_KEY
+from afresh.streams.settings import Settings
 from tests.conftest import settings_for
 from tests.kafka.deployment import Deployment, accepted, deployment, learned, wait
 

@@ -13,14 +13,14 @@ from typing import Any
 
 import pytest
 
-from deploy.demo.scrape import Page
-from deploy.demo.workers import variables
-from deploy.ledger.served import read_ages
-from deploy.ledger.settling import settle
-from deploy.servers.kafka import REPOSITORY
-from state.lists import UserList
-from streams.recommend import REFRESH_SECONDS
-from streams.settings import Settings
+from afresh.deploy.demo.scrape import Page
+from afresh.deploy.demo.workers import variables
+from afresh.deploy.ledger.served import read_ages
+from afresh.deploy.ledger.settling import settle
+from afresh.deploy.servers.kafka import REPOSITORY
+from afresh.state.lists import UserList
+from afresh.streams.serving.recommend import REFRESH_SECONDS
+from afresh.streams.settings import Settings
 from tests.deploy.evaluate.making import START_MS, event, write
 from tests.kafka.deployment import Deployment, deployment, learned
 
@@ -127,9 +127,9 @@ def evaluated(made: Deployment, folder: Path) -> list[dict[str, Any]]:
         write(folder / "items.jsonl", catalogue()),
     ]
     subprocess.run(
-        [sys.executable, "-m", "deploy.cli", "evaluate", *inputs, "--from", "0", "--lists", str(file)],
+        [sys.executable, "-m", "afresh.deploy.cli", "evaluate", *inputs, "--from", "0", "--lists", str(file)],
         env=os.environ
-        | {"PYTHONPATH": str(REPOSITORY), "XDG_CACHE_HOME": str(folder / "cache")}
+        | {"PYTHONPATH": str(REPOSITORY / ".src"), "XDG_CACHE_HOME": str(folder / "cache")}
         | variables(made.settings),
         check=True,
     )

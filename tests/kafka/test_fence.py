@@ -12,14 +12,14 @@ from faust.types import TP
 from kafka import KafkaAdminClient
 from kafka.admin import ConfigResource, ConfigResourceType
 
-from state import users
-from state.marks import CLAIM_KEY
-from state.rows import TOMBSTONES_MS
-from state.users import UserRow
-from streams.connections import kafka_options
-from streams.fence import Claims
-from streams.sender import FencedError, Record
-from streams.settings import Settings
+from afresh.state.rows import users
+from afresh.state.rows.users import UserRow
+from afresh.state.store.marks import CLAIM_KEY
+from afresh.state.store.rows import TOMBSTONES_MS
+from afresh.streams.connections import kafka_options
+from afresh.streams.kafka.fence import Claims
+from afresh.streams.kafka.sender import FencedError, Record
+from afresh.streams.settings import Settings
 from tests.kafka.deployment import Deployment, deployment
 
 

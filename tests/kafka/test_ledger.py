@@ -17,17 +17,17 @@ import pytest
 from kafka import TopicPartition
 from kafka.admin import ConfigResource, ConfigResourceType, KafkaAdminClient
 
-from deploy.demo.workers import variables
-from deploy.ledger import Report, audit
-from deploy.servers.kafka import REPOSITORY
-from state import users
-from state.lists import UserList
-from streams.connections import kafka_options
-from streams.errors import AfreshError
-from streams.messages import encode, interaction_decoder
-from streams.sender import partition_of
-from streams.settings import Settings
-from streams.topics import Topic
+from afresh.deploy.demo.workers import variables
+from afresh.deploy.ledger import Report, audit
+from afresh.deploy.servers.kafka import REPOSITORY
+from afresh.state.errors import AfreshError
+from afresh.state.lists import UserList
+from afresh.state.rows import users
+from afresh.streams.connections import kafka_options
+from afresh.streams.kafka.sender import partition_of
+from afresh.streams.messages import encode, interaction_decoder
+from afresh.streams.settings import Settings
+from afresh.streams.topics import Topic
 from tests.kafka.deployment import Deployment, deployment, wait
 
 WAIT_SECONDS = 180.0
@@ -77,8 +77,8 @@ def append(made: Deployment, topic: Topic, partition: int, key: bytes, value: by
 def command(settings: Settings, *arguments: str) -> subprocess.CompletedProcess[str]:
     """The command as a person runs it."""
     return subprocess.run(
-        [sys.executable, "-m", "deploy.cli", "ledger", *arguments],
-        env=os.environ | {"PYTHONPATH": str(REPOSITORY)} | variables(settings),
+        [sys.executable, "-m", "afresh.deploy.cli", "ledger", *arguments],
+        env=os.environ | {"PYTHONPATH": str(REPOSITORY / ".src")} | variables(settings),
         capture_output=True,
         text=True,
         check=False,

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from deploy.ledger import audit
-from deploy.servers import Server
-from streams.sender import partition_of
+from afresh.deploy.ledger import audit
+from afresh.deploy.servers import Server
+from afresh.streams.kafka.sender import partition_of
 from tests.conftest import settings_for
 from tests.kafka.deployment import Deployment, deployment, wait
 

@@ -10,13 +10,13 @@ import msgspec
 import pytest
 from kafka import KafkaAdminClient, KafkaConsumer, KafkaProducer
 
-from deploy.clients import places
-from deploy.ledger import audit
-from deploy.replay import replay
-from streams.connections import kafka_options
-from streams.errors import AfreshError
-from streams.settings import Settings
-from streams.topics import Topic
+from afresh.deploy.clients import places
+from afresh.deploy.feeds.replay import replay
+from afresh.deploy.ledger import audit
+from afresh.state.errors import AfreshError
+from afresh.streams.connections import kafka_options
+from afresh.streams.settings import Settings
+from afresh.streams.topics import Topic
 from tests.kafka.deployment import NOW_MS, Deployment, deployment, ended, wait
 
 NOTICED = "Somebody has added partitions to a topic while workers ran, and AFRESH_PARTITIONS is 2"
@@ -100,7 +100,7 @@ def test_workers_end_when_a_topic_gets_a_partition_and_count_nothing_wrong_meanw
             assert status == 2, said
             assert NOTICED in said
             assert said.endswith("see `afresh topics check`.")
-    monkeypatch.setattr("deploy.ledger.auditing.require_topics", lambda _: None)
+    monkeypatch.setattr("afresh.deploy.ledger.auditing.require_topics", lambda _: None)
     found = audit(made.settings)
     assert (found.events.total, found.events.once, found.events.twice) == (2400, 1200, 0)
     assert {tally.surplus for tally in found.tallies.values()} == {0}

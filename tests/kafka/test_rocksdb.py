@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from deploy.demo.scrape import Page
-from deploy.servers.process import ServerProcess
-from state.rocks import RocksStore
-from streams.settings import Settings
+from afresh.deploy.demo.scrape import Page
+from afresh.deploy.servers.process import ServerProcess
+from afresh.state.store.rocks import RocksStore
+from afresh.streams.settings import Settings
 from tests.kafka.deployment import TABLES, Deployment, deployment, recovered, wait, written
 
 USERS = 40

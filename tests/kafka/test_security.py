@@ -15,27 +15,20 @@ import pytest
 from redis import Redis
 from typer.testing import CliRunner
 
-from deploy.cli import app
-from deploy.demo.kafka_client import dead_letters, delete_topics
-from deploy.demo.workers import COMMAND, variables
-from deploy.recommend import find
-from deploy.replay import feed_items, replay
-from deploy.servers.kafka import REPOSITORY, Installation
-from streams.connections import redis_options
-from streams.follow import Follower, Latest
-from streams.kafka_admin import check_topics, create_topics
-from streams.settings import Settings
-from streams.topics import Topics
+from afresh.deploy.cli import app
+from afresh.deploy.demo.kafka_client import dead_letters, delete_topics
+from afresh.deploy.demo.workers import COMMAND, variables
+from afresh.deploy.feeds.replay import feed_items, replay
+from afresh.deploy.recommend import find
+from afresh.deploy.servers.kafka import REPOSITORY, Installation
+from afresh.streams.connections import redis_options
+from afresh.streams.kafka.admin import check_topics, create_topics
+from afresh.streams.kafka.follow import Follower, Latest
+from afresh.streams.settings import Settings
+from afresh.streams.topics import Topics
 from tests.certificates import Authority
 from tests.kafka.deployment import deployment
-from tests.kafka.secured import (
-    MODULES,
-    PASSWORD,
-    REDIS_PASSWORD,
-    Secured,
-    secured_kafka,
-    secured_redis,
-)
+from tests.kafka.secured import MODULES, PASSWORD, REDIS_PASSWORD, Secured, secured_kafka, secured_redis
 
 WRONG = "wrong-hunter4"
 NO_TLS: dict[str, Any] = {"kafka_tls": False, "kafka_ca_file": None, "kafka_certificate_file": None}
@@ -194,7 +187,7 @@ def test_a_process_that_is_not_let_in_says_nothing_else(secured: Secured, tmp_pa
     settings = secured.settings(tmp_path, kafka_password=WRONG, log_level="DEBUG")
     done = subprocess.run(
         [*COMMAND, "worker"],
-        env=os.environ | {"PYTHONPATH": str(REPOSITORY)} | variables(settings),
+        env=os.environ | {"PYTHONPATH": str(REPOSITORY / ".src")} | variables(settings),
         cwd=tmp_path,
         capture_output=True,
         text=True,

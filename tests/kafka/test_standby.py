@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from deploy.demo.scrape import Page
-from deploy.demo.workers import environment
-from deploy.ledger import audit
-from deploy.servers.process import ServerProcess
-from streams.settings import Settings
+from afresh.deploy.demo.scrape import Page
+from afresh.deploy.demo.workers import environment
+from afresh.deploy.ledger import audit
+from afresh.deploy.servers.process import ServerProcess
+from afresh.streams.settings import Settings
 from tests.kafka.deployment import TABLES, Deployment, accepted, deployment, recovered, wait, written
 
 USERS, ITEMS = 300, 97

@@ -12,9 +12,9 @@ from typing import Any
 
 import pytest
 
-from deploy.demo.workers import variables
-from deploy.servers.kafka import REPOSITORY
-from streams.settings import Settings
+from afresh.deploy.demo.workers import variables
+from afresh.deploy.servers.kafka import REPOSITORY
+from afresh.streams.settings import Settings
 from tests.kafka.deployment import Deployment, deployment, wait
 
 
@@ -26,8 +26,8 @@ def made(settings: Settings, tmp_path: Path) -> Iterator[Deployment]:
 
 def run(settings: Settings, *arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, "-m", "deploy.cli", *arguments],
-        env=os.environ | {"PYTHONPATH": str(REPOSITORY)} | variables(settings),
+        [sys.executable, "-m", "afresh.deploy.cli", *arguments],
+        env=os.environ | {"PYTHONPATH": str(REPOSITORY / ".src")} | variables(settings),
         capture_output=True,
         text=True,
         check=False,

@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 from kafka import KafkaAdminClient
 
-from deploy.demo.scrape import Page
-from deploy.servers import Server
-from streams.connections import kafka_options
-from streams.settings import Settings
+from afresh.deploy.demo.scrape import Page
+from afresh.deploy.servers import Server
+from afresh.streams.connections import kafka_options
+from afresh.streams.settings import Settings
 from tests.conftest import settings_for
 from tests.kafka.deployment import Deployment, accepted, deployment, told_to_stop, wait
 

@@ -10,12 +10,12 @@ import msgspec
 import numpy as np
 import pytest
 
-from deploy.ledger import audit
-from deploy.servers.process import ServerProcess
-from state.marks import OWN_KEYS, PARTITION_ROW_KEY
-from state.versions import ADVICE
-from streams.errors import AfreshError
-from streams.settings import Settings
+from afresh.deploy.ledger import audit
+from afresh.deploy.servers.process import ServerProcess
+from afresh.state.errors import AfreshError
+from afresh.state.store.marks import OWN_KEYS, PARTITION_ROW_KEY
+from afresh.state.versions import ADVICE
+from afresh.streams.settings import Settings
 from tests.kafka.deployment import Deployment, deployment, ended, learned, told_to_stop, wait
 
 

@@ -2,12 +2,12 @@
 
 import numpy as np
 
-from models import relations
-from models.asking import Asked, Items, User
-from models.candidates import HEAD
-from models.horizons import HALF_LIVES_MS
-from models.places import Numbering
-from models.scorers import AKIN, FOLLOWERS, RELATED
+from afresh.models.learning.horizons import HALF_LIVES_MS
+from afresh.models.relations import relations
+from afresh.models.retrieval.asking import Asked, Items, User
+from afresh.models.retrieval.candidates import HEAD
+from afresh.models.retrieval.places import Numbering
+from afresh.models.scorers import AKIN, FOLLOWERS, RELATED
 
 NOW_MS = 1_700_000_000_000
 

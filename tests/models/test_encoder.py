@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from models.encoder import Encoder
+from afresh.models.encoder import Encoder
 
 WORDS = ["toy", "story", "babe", "war", "film", "children", "##s", "a", "b", "c"]
 TEXTS = ["toy story", "", "war film", "a b c " * 20, "babe", "😀", "children film war toy", " \t\n"]
@@ -59,7 +59,9 @@ def _tiny_bert(folder: Path, pooling: str | None = None, seed: int = 0) -> Path:
 
 
 def test_importing_the_module_does_not_import_torch() -> None:
-    code = "import sys, models.encoder; sys.exit('torch' in sys.modules or 'transformers' in sys.modules)"
+    code = (
+        "import sys, afresh.models.encoder; sys.exit('torch' in sys.modules or 'transformers' in sys.modules)"
+    )
     subprocess.run([sys.executable, "-c", code], check=True)
 
 

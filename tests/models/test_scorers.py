@@ -3,10 +3,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from models import fusion, scorers
-from models.asking import Items, User
-from models.candidates import gather
-from models.scorers import NAMES, SCORERS, new_fusion, score
+from afresh.models import scorers
+from afresh.models.fusion import fusion
+from afresh.models.retrieval.asking import Items, User
+from afresh.models.retrieval.candidates import gather
+from afresh.models.scorers import NAMES, SCORERS, new_fusion, score
 from tests.models.making import NOW_MS, asking, catalogue, user
 
 

@@ -12,23 +12,23 @@ from typing import Any
 import msgspec
 from aiokafka.structs import ConsumerRecord
 
-from state.catalogue import Catalogue
-from state.identities import Identities
-from state.lists import PopularList, UserList
-from state.rocks import RocksStore
-from state.tables import Change, RunTable
-from streams.app import create_app
-from streams.content import Content
-from streams.ingest import Ingest
-from streams.learn import Learn
-from streams.lister import Lister
-from streams.profile import Profile
-from streams.recommend import Recommender
-from streams.runs import KafkaRecord, Run
-from streams.sender import Outgoing, Record, partition_of
-from streams.settings import Settings
-from streams.sweep import TableUsers
-from streams.topics import Topics
+from afresh.state.catalogue.catalogue import Catalogue
+from afresh.state.identities import Identities
+from afresh.state.lists import PopularList, UserList
+from afresh.state.store.rocks import RocksStore
+from afresh.state.store.tables import Change, RunTable
+from afresh.streams.kafka.app import create_app
+from afresh.streams.kafka.sender import Outgoing, Record, partition_of
+from afresh.streams.runs.runner import KafkaRecord, Run
+from afresh.streams.serving.lister import Lister
+from afresh.streams.serving.recommend import Recommender
+from afresh.streams.serving.sweep import TableUsers
+from afresh.streams.settings import Settings
+from afresh.streams.stages.content import Content
+from afresh.streams.stages.ingest import Ingest
+from afresh.streams.stages.learn import Learn
+from afresh.streams.stages.profile import Profile
+from afresh.streams.topics import Topics
 
 CLOCK = 1_700_000_000.0
 
@@ -89,7 +89,7 @@ class Store:
 
 @dataclass
 class MemoryRunner:
-    """Writes effects to the log in the order of ``streams.runs.Runner``, and crashes when told to."""
+    """Writes effects to the log in the order of ``streams.runs.runner.Runner``, and crashes when told to."""
 
     log: Log
     crash: Callable[[str], bool] = lambda _: False

@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from models import trust
-from streams.settings import Settings
+from afresh.models.relations import trust
+from afresh.streams.settings import Settings
 from tests.replay.memory import CLOCK, Pipeline
 from tests.replay.people import ITEMS, USERS, Event, people, tastes
 

@@ -10,10 +10,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from models import asking, guard, scorers
-from streams import judge
-from streams.judge import Judge
-from streams.settings import Settings
+from afresh.models import scorers
+from afresh.models.fusion import guard
+from afresh.models.retrieval import asking
+from afresh.streams.serving import judge
+from afresh.streams.serving.judge import Judge
+from afresh.streams.settings import Settings
 from tests.replay.memory import CLOCK, Pipeline
 from tests.replay.people import ITEMS, people
 

@@ -9,14 +9,15 @@ from typing import Any
 
 import pytest
 
-from models.fusion import Fusion
-from state import behaviour, users, verdicts
-from state.guard import Rollback
-from state.marks import PARTITION_ROW_KEY
-from streams import judge
-from streams.messages import COMMAND_KEY, ROLL_BACK, Command, encode, interaction_decoder
-from streams.sender import Record
-from streams.settings import Settings
+from afresh.models.fusion.fusion import Fusion
+from afresh.state.judged import verdicts
+from afresh.state.judged.guard import Rollback
+from afresh.state.rows import behaviour, users
+from afresh.state.store.marks import PARTITION_ROW_KEY
+from afresh.streams.kafka.sender import Record
+from afresh.streams.messages import COMMAND_KEY, ROLL_BACK, Command, encode, interaction_decoder
+from afresh.streams.serving import judge
+from afresh.streams.settings import Settings
 from tests.replay.memory import CLOCK, CrashError, Log, Pipeline
 
 STAGES = ("ingest", "profile", "learn", "content")

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from streams.settings import Settings
+from afresh.streams.settings import Settings
 from tests.replay import memory
 from tests.replay.memory import CrashError, Log, Pipeline
 from tests.replay.test_replay import STAGES, fill

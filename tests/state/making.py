@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from state.keys import key_of
-from state.records import Example
+from afresh.state.keys import key_of
+from afresh.state.records import Example
 
 DAY_MS = 86_400_000
 

@@ -1,4 +1,4 @@
-from state.identities import Identities
+from afresh.state.identities import Identities
 
 
 def test_a_user_whom_nobody_linked_is_the_platform_and_the_name() -> None:

@@ -2,8 +2,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from state import keys
-from state.keys import NO_KEY, key_of
+from afresh.state import keys
+from afresh.state.keys import NO_KEY, key_of
 
 
 @given(st.text(alphabet=st.characters()))

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from redis.asyncio import Redis
 from redis.exceptions import ConnectionError as NoRedisError
 
-from deploy.servers import Server
-from state.lists import ListItem, ListStore, PopularItem, PopularList, UserList, timestamp
+from afresh.deploy.servers import Server
+from afresh.state.lists import ListItem, ListStore, PopularItem, PopularList, UserList, timestamp
 
 TTL = 1000
 Age = tuple[int, int, str]

@@ -6,15 +6,15 @@ import msgspec
 import numpy as np
 import pytest
 
-from state import behaviour, content, users
-from state.content import ContentRow
-from state.marks import PARTITION_ROW_KEY, PartitionRow
-from state.received import ReceivedWindow
-from state.records import Interaction
-from state.rows import MemoryRows
-from state.tables import Change
-from state.users import RECENT_EVENTS, UserRow, packed_key
-from state.versions import RowVersionError, unpack_known
+from afresh.state.records import Interaction
+from afresh.state.rows import behaviour, content, users
+from afresh.state.rows.content import ContentRow
+from afresh.state.rows.received import ReceivedWindow
+from afresh.state.rows.users import RECENT_EVENTS, UserRow, packed_key
+from afresh.state.store.marks import PARTITION_ROW_KEY, PartitionRow
+from afresh.state.store.rows import MemoryRows
+from afresh.state.store.tables import Change
+from afresh.state.versions import RowVersionError, unpack_known
 
 USER = bytes.fromhex(
     "9c02cf0000018bcfe5680003a26532cf0000018bcfe56fd0c4107538234d126817443e64f81f441b5c4ec40801f1536500f15365c418b497"

@@ -14,16 +14,16 @@ from aiokafka.producer.message_accumulator import BatchBuilder
 from aiokafka.structs import ConsumerRecord
 from faust.types import TP
 
-from state import content
-from state.behaviour import BehaviourRows
-from state.catalogue import Catalogue
-from state.content import ContentRow
-from state.keys import key_of
-from state.lists import PopularList, UserList
-from state.records import Interaction
-from state.users import UserRow, packed_key
-from streams.runs import KafkaRecord, Run
-from streams.sender import BATCH_BYTES
+from afresh.state.catalogue.catalogue import Catalogue
+from afresh.state.keys import key_of
+from afresh.state.lists import PopularList, UserList
+from afresh.state.records import Interaction
+from afresh.state.rows import content
+from afresh.state.rows.behaviour import BehaviourRows
+from afresh.state.rows.content import ContentRow
+from afresh.state.rows.users import UserRow, packed_key
+from afresh.streams.kafka.sender import BATCH_BYTES
+from afresh.streams.runs.runner import KafkaRecord, Run
 
 GENERATION = 3
 

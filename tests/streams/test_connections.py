@@ -9,10 +9,10 @@ from faust.transport.drivers.aiokafka import credentials_to_aiokafka_auth
 from kafka import KafkaAdminClient, KafkaConsumer, KafkaProducer
 from redis import Redis
 
-from streams.app import create_app
-from streams.connections import kafka_options, redis_options, warnings
-from streams.errors import AfreshError
-from streams.settings import Settings
+from afresh.state.errors import AfreshError
+from afresh.streams.connections import kafka_options, redis_options, warnings
+from afresh.streams.kafka.app import create_app
+from afresh.streams.settings import Settings
 from tests.certificates import Authority
 
 LOGIN: dict[str, Any] = {"kafka_sasl": "SCRAM-SHA-256", "kafka_user": "ann", "kafka_password": "hunter2"}

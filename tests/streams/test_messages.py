@@ -9,18 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec import Struct
 
-import streams
-from state.records import POSITIVE, REFUSED, Example, Interaction
-from streams import messages
-from streams.messages import (
-    Embedding,
-    Event,
-    EventType,
-    Item,
-    TextRequest,
-    encode,
-    json_schemas,
-)
+from afresh import streams
+from afresh.state.records import POSITIVE, REFUSED, Example, Interaction
+from afresh.streams import messages
+from afresh.streams.messages import Embedding, Event, EventType, Item, TextRequest, encode, json_schemas
 
 SCHEMA = Path(streams.__file__).with_name("schema.json")
 
@@ -135,7 +127,7 @@ def test_the_schema_file_is_what_the_structs_say() -> None:
     expected = json.dumps(json_schemas(), indent=2, sort_keys=True, ensure_ascii=False) + "\n"
     assert SCHEMA.read_text(encoding="utf-8") == expected, (
         "streams/schema.json is out of date; write it anew from the repository's root: python -c "
-        "'import json, streams.messages as m; print(json.dumps(m.json_schemas(), indent=2, sort_keys=True, "
+        "'import json, afresh.streams.messages as m; print(json.dumps(m.json_schemas(), indent=2, sort_keys=True, "
         "ensure_ascii=False))' > streams/schema.json"
     )
 

@@ -1,7 +1,7 @@
 import pytest
 from prometheus_client import REGISTRY
 
-from streams import metrics
+from afresh.streams import metrics
 
 
 @pytest.fixture(autouse=True)

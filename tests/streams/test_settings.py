@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
-from streams.settings import Settings
+from afresh.streams.settings import Settings
 
 
 @pytest.fixture(autouse=True)

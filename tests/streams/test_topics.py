@@ -1,8 +1,8 @@
 import pytest
 
-from state.rocks import KEPT_MS
-from streams.settings import Settings
-from streams.topics import DAY_MS, DEAD_LETTER_BYTES, Topic, Topics
+from afresh.state.store.rocks import KEPT_MS
+from afresh.streams.settings import Settings
+from afresh.streams.topics import DAY_MS, DEAD_LETTER_BYTES, Topic, Topics
 
 
 @pytest.fixture

@@ -3,10 +3,10 @@ from typing import Any
 
 import pytest
 
-from deploy.servers import Server
-from streams.errors import AfreshError
-from streams.settings import Settings
-from streams.waiting import wait_for_kafka, wait_for_redis
+from afresh.deploy.servers import Server
+from afresh.state.errors import AfreshError
+from afresh.streams.settings import Settings
+from afresh.streams.waiting import wait_for_kafka, wait_for_redis
 
 NOBODY = "redis://127.0.0.1:1/0"
 

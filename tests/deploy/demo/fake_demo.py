@@ -12,7 +12,7 @@ from unittest.mock import patch
 
 import typer
 
-from deploy.demo import command, movielens, workers
+from afresh.deploy.demo import command, movielens, workers
 from tests.deploy.demo.making import event, item
 
 EVENTS = 240

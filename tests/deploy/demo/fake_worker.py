@@ -15,8 +15,8 @@ from kafka import KafkaConsumer, TopicPartition
 from prometheus_client import Gauge, start_http_server
 from redis import Redis
 
-from streams.settings import Settings
-from streams.topics import Topics
+from afresh.streams.settings import Settings
+from afresh.streams.topics import Topics
 
 USERS = Gauge("afresh_rows", "", ["table"])
 ITEMS = Gauge("afresh_catalogue_items", "")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from streams.messages import Event, Item
+from afresh.streams.messages import Event, Item
 
 
 def event(number: int, user: str, item: str = "a", platform: str = "web") -> Event:

@@ -16,7 +16,7 @@ import pytest
 from kafka import KafkaAdminClient
 from redis import Redis
 
-from deploy.servers import local_kafka, local_redis
+from afresh.deploy.servers import local_kafka, local_redis
 from tests.deploy.demo.fake_demo import CATALOGUE, EVENTS, USERS
 
 ROOT = Path(__file__).parents[3]

@@ -4,11 +4,11 @@ from pathlib import Path
 
 import pytest
 
-from deploy.demo.deployment import demo_settings
-from deploy.demo.workers import environment, variables
-from deploy.servers import Server, Servers
-from deploy.servers.server import Kind
-from streams.settings import Settings
+from afresh.deploy.demo.deployment import demo_settings
+from afresh.deploy.demo.workers import environment, variables
+from afresh.deploy.servers import Server, Servers
+from afresh.deploy.servers.server import Kind
+from afresh.streams.settings import Settings
 
 REDIS_URL = "redis://:s3cret@127.0.0.1:7777/3"
 

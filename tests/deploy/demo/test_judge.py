@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from deploy.demo.judge import DEPTH, Judge, Popularity, place_in, quality
+from afresh.deploy.demo.judge import DEPTH, Judge, Popularity, place_in, quality
 
 CATALOGUE = [f"i{number}" for number in range(14)]
 takes = st.lists(st.tuples(st.sampled_from("uvw"), st.sampled_from(CATALOGUE)), max_size=60)

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from deploy.demo import movielens
-from streams.errors import AfreshError
+from afresh.deploy.demo import movielens
+from afresh.state.errors import AfreshError
 
 ITEMS = """item_id:token\ttitle\tyear\tclass
 1\tToy Story\t1995\tAnimation Children's

@@ -8,14 +8,14 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from deploy.demo.display import Display
-from deploy.demo.judge import Judge
-from deploy.demo.notes import Notes
-from deploy.demo.panel import View, line, panel, picture
-from deploy.demo.progress import Progress
-from deploy.demo.scrape import Page, Readings
-from deploy.demo.spotlight import Spotlight
-from deploy.servers.process import free_ports
+from afresh.deploy.demo.display import Display
+from afresh.deploy.demo.judge import Judge
+from afresh.deploy.demo.notes import Notes
+from afresh.deploy.demo.panel import View, line, panel, picture
+from afresh.deploy.demo.progress import Progress
+from afresh.deploy.demo.scrape import Page, Readings
+from afresh.deploy.demo.spotlight import Spotlight
+from afresh.deploy.servers.process import free_ports
 from tests.deploy.demo.making import event
 
 METRICS = """afresh_rows{table="users"} 1943

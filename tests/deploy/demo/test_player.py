@@ -9,15 +9,15 @@ from queue import Queue
 import pytest
 from redis import Redis
 
-from deploy.demo.judge import Judge
-from deploy.demo.lists import NOTHING, Entry, Lists, Served
-from deploy.demo.notes import Notes
-from deploy.demo.player import PATIENCE_SECONDS, ClosedLoop, Pace, Shop, catch_up, open_loop
-from deploy.demo.progress import Progress
-from deploy.demo.spotlight import Spotlight
-from deploy.demo.window import Window, person
-from deploy.servers import local_redis
-from streams.messages import Event
+from afresh.deploy.demo.judge import Judge
+from afresh.deploy.demo.lists import NOTHING, Entry, Lists, Served
+from afresh.deploy.demo.notes import Notes
+from afresh.deploy.demo.player import PATIENCE_SECONDS, ClosedLoop, Pace, Shop, catch_up, open_loop
+from afresh.deploy.demo.progress import Progress
+from afresh.deploy.demo.spotlight import Spotlight
+from afresh.deploy.demo.window import Window, person
+from afresh.deploy.servers import local_redis
+from afresh.streams.messages import Event
 from tests.deploy.demo.making import event, events
 
 POPULAR = Served([Entry("popular")])

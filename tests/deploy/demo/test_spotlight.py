@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from deploy.demo.spotlight import QUIET_SECONDS, STAY_SECONDS, Spotlight
+from afresh.deploy.demo.spotlight import QUIET_SECONDS, STAY_SECONDS, Spotlight
 from tests.deploy.demo.making import event
 
 

@@ -5,7 +5,7 @@ import signal
 
 import pytest
 
-from deploy.demo.stopping import SIGNALS, Stop
+from afresh.deploy.demo.stopping import SIGNALS, Stop
 
 
 def send(number: signal.Signals) -> None:

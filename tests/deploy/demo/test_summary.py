@@ -5,13 +5,13 @@ from pathlib import Path
 
 import pytest
 
-from deploy.demo.judge import Judge
-from deploy.demo.notes import Notes
-from deploy.demo.progress import Progress
-from deploy.demo.scrape import Readings
-from deploy.demo.spotlight import Spotlight
-from deploy.demo.summary import require_writable, summarise
-from streams.errors import AfreshError
+from afresh.deploy.demo.judge import Judge
+from afresh.deploy.demo.notes import Notes
+from afresh.deploy.demo.progress import Progress
+from afresh.deploy.demo.scrape import Readings
+from afresh.deploy.demo.spotlight import Spotlight
+from afresh.deploy.demo.summary import require_writable, summarise
+from afresh.state.errors import AfreshError
 
 READINGS = Readings(
     'afresh_rows{table="users"} 7\nafresh_catalogue_items 5\nafresh_catalogue_embedded_items 4\n'

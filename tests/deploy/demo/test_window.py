@@ -3,8 +3,8 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from deploy.demo.window import Window, person
-from streams.messages import Event
+from afresh.deploy.demo.window import Window, person
+from afresh.streams.messages import Event
 from tests.deploy.demo.making import event, events
 
 users = st.text(alphabet="abcde", max_size=40)

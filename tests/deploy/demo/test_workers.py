@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from deploy.demo import workers
-from deploy.demo.scrape import Page
-from deploy.servers.process import ServerProcess, free_ports, running
-from streams.errors import AfreshError
+from afresh.deploy.demo import workers
+from afresh.deploy.demo.scrape import Page
+from afresh.deploy.servers.process import ServerProcess, free_ports, running
+from afresh.state.errors import AfreshError
 
 PAGE = """
 import http.server, sys, threading

@@ -5,13 +5,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from deploy.evaluate import baseline
-from deploy.evaluate.baseline import Runner, Scores, Taken
-from deploy.evaluate.log import read_log
-from deploy.evaluate.trials import trials_of
-from models.evaluation import MISS
-from streams.errors import AfreshError
-from streams.settings import Settings
+from afresh.deploy.evaluate import baseline
+from afresh.deploy.evaluate.baseline import Runner, Scores, Taken
+from afresh.deploy.evaluate.log import read_log
+from afresh.deploy.evaluate.trials import trials_of
+from afresh.models.metrics.evaluation import MISS
+from afresh.state.errors import AfreshError
+from afresh.streams.settings import Settings
 from tests.deploy.evaluate.making import event, lines
 
 

@@ -14,8 +14,8 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner, Result
 
-from deploy.cli import app
-from deploy.servers.kafka import REPOSITORY
+from afresh.deploy.cli import app
+from afresh.deploy.servers.kafka import REPOSITORY
 from tests.deploy.evaluate.making import catalogue, event, shop, write
 
 
@@ -193,8 +193,8 @@ def test_a_full_disk_is_said_in_a_sentence(log: list[str]) -> None:
 
 def test_events_come_from_standard_input_too(tmp_path: Path) -> None:
     text = gzip.compress(Path(write(tmp_path / "events.jsonl", shop(60))).read_bytes())
-    command = [sys.executable, "-m", "deploy.cli", "evaluate", "--events", "-", "--from", "0"]
-    variables = os.environ | {"PYTHONPATH": str(REPOSITORY)}
+    command = [sys.executable, "-m", "afresh.deploy.cli", "evaluate", "--events", "-", "--from", "0"]
+    variables = os.environ | {"PYTHONPATH": str(REPOSITORY / ".src")}
     done = subprocess.run(
         [*command, "--json", "figures.json"], input=text, env=variables, capture_output=True, check=False
     )

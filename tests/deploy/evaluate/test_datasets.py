@@ -5,12 +5,12 @@ from pathlib import Path
 
 import pytest
 
-from deploy.demo import movielens
-from deploy.evaluate import datasets
-from deploy.evaluate.log import read_log
-from streams.errors import AfreshError
-from streams.messages import Event, Item
-from streams.settings import Settings
+from afresh.deploy.demo import movielens
+from afresh.deploy.evaluate import datasets
+from afresh.deploy.evaluate.log import read_log
+from afresh.state.errors import AfreshError
+from afresh.streams.messages import Event, Item
+from afresh.streams.settings import Settings
 
 EVENTS = "timestamp\tplatform\tdomain\tuser_id\titem_id\trating\n"
 ITEMS = 'item_id\tdomain\ttitle\ttext\nx1\tarts\t"Inked" set\tart "prints\n'

@@ -8,10 +8,10 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from deploy.evaluate import embeddings
-from deploy.evaluate.embeddings import Texts
-from state.content import content_hash
-from streams.errors import AfreshError
+from afresh.deploy.evaluate import embeddings
+from afresh.deploy.evaluate.embeddings import Texts
+from afresh.state.errors import AfreshError
+from afresh.state.rows.content import content_hash
 
 
 class FakeEncoder:

@@ -4,10 +4,10 @@ from typing import Any
 
 import pytest
 
-from deploy.evaluate.log import read_log
-from state.identities import Identities
-from streams.errors import AfreshError
-from streams.settings import Settings
+from afresh.deploy.evaluate.log import read_log
+from afresh.state.errors import AfreshError
+from afresh.state.identities import Identities
+from afresh.streams.settings import Settings
 from tests.deploy.evaluate.making import START_MS, event, lines
 
 

@@ -4,16 +4,16 @@ from typing import Any
 
 import pytest
 
-from deploy.evaluate import prequential
-from deploy.evaluate.engine import EVENTS_PER_ITEM, Engine
-from deploy.evaluate.log import Log, read_log
-from deploy.evaluate.prequential import Ranking
-from deploy.evaluate.trials import trials_of
-from models import scorers
-from models.evaluation import MISS
-from state.catalogue import Catalogue
-from streams.policy import Policy
-from streams.settings import Settings
+from afresh.deploy.evaluate import prequential
+from afresh.deploy.evaluate.engine import EVENTS_PER_ITEM, Engine
+from afresh.deploy.evaluate.log import Log, read_log
+from afresh.deploy.evaluate.prequential import Ranking
+from afresh.deploy.evaluate.trials import trials_of
+from afresh.models import scorers
+from afresh.models.metrics.evaluation import MISS
+from afresh.state.catalogue.catalogue import Catalogue
+from afresh.streams.serving.policy import Policy
+from afresh.streams.settings import Settings
 from tests.deploy.evaluate.making import START_MS, catalogue, event, lines, shop
 
 SETTINGS = Settings(partitions=3)

@@ -3,10 +3,10 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from deploy.evaluate.log import read_log
-from deploy.evaluate.trials import blocks, trials_of
-from state.records import Interaction
-from streams.settings import Settings
+from afresh.deploy.evaluate.log import read_log
+from afresh.deploy.evaluate.trials import blocks, trials_of
+from afresh.state.records import Interaction
+from afresh.streams.settings import Settings
 from tests.deploy.evaluate.making import START_MS, event, lines
 
 

@@ -7,19 +7,19 @@ from pathlib import Path
 
 import msgspec
 
-from deploy.ledger.auditing import judge
-from deploy.ledger.events import Outcomes
-from deploy.ledger.reading import Record
-from deploy.ledger.report import Report
-from deploy.ledger.served import Served
-from state import users
-from state.marks import PARTITION_ROW_KEY
-from streams import judge as judging
-from streams.lister import Lister, Marked
-from streams.policy import Policy
-from streams.recommend import FIRST_PARTITION
-from streams.settings import Settings
-from streams.topics import Topic
+from afresh.deploy.ledger.auditing import judge
+from afresh.deploy.ledger.events import Outcomes
+from afresh.deploy.ledger.reading import Record
+from afresh.deploy.ledger.report import Report
+from afresh.deploy.ledger.served import Served
+from afresh.state.rows import users
+from afresh.state.store.marks import PARTITION_ROW_KEY
+from afresh.streams.serving import judge as judging
+from afresh.streams.serving.lister import Lister, Marked
+from afresh.streams.serving.policy import Policy
+from afresh.streams.serving.recommend import FIRST_PARTITION
+from afresh.streams.settings import Settings
+from afresh.streams.topics import Topic
 from tests.replay.memory import CLOCK, Log, Pipeline
 from tests.replay.test_replay import fill
 

@@ -6,13 +6,13 @@ from pathlib import Path
 
 import pytest
 
-from deploy.ledger.against import State, check_against
-from deploy.ledger.reading import newest
-from deploy.ledger.report import Report
-from state import behaviour, users
-from state.marks import PARTITION_ROW_KEY
-from streams.settings import Settings
-from streams.topics import Topics
+from afresh.deploy.ledger.against import State, check_against
+from afresh.deploy.ledger.reading import newest
+from afresh.deploy.ledger.report import Report
+from afresh.state.rows import behaviour, users
+from afresh.state.store.marks import PARTITION_ROW_KEY
+from afresh.streams.settings import Settings
+from afresh.streams.topics import Topics
 from tests.deploy.ledger.making import MemoryLogs, settings_of, spoil
 from tests.replay.memory import Pipeline
 

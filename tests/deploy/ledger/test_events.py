@@ -6,11 +6,11 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from deploy.ledger.events import PAGE, Received, name_of, usable
-from state.keys import key_of
-from state.received import ReceivedWindow
-from state.tables import Change
-from streams.settings import Settings
+from afresh.deploy.ledger.events import PAGE, Received, name_of, usable
+from afresh.state.keys import key_of
+from afresh.state.rows.received import ReceivedWindow
+from afresh.state.store.tables import Change
+from afresh.streams.settings import Settings
 from tests.streams.making import event_json
 
 NOW = 1_700_000_000_000

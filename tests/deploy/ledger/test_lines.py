@@ -1,8 +1,8 @@
 from __future__ import annotations
 
-from deploy.ledger.events import name_of
-from deploy.ledger.lines import check_lines
-from deploy.ledger.report import Lines, Report
+from afresh.deploy.ledger.events import name_of
+from afresh.deploy.ledger.lines import check_lines
+from afresh.deploy.ledger.report import Lines, Report
 from tests.streams.making import event_json
 
 BROKEN = b'{"id": "broken"'

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from deploy.ledger.lists import TOLERANCE, _items_fault, _order_fault
+from afresh.deploy.ledger.lists import TOLERANCE, _items_fault, _order_fault
 
 SCORES = st.lists(st.floats(0, 1), min_size=1, max_size=30, unique=True)
 

@@ -10,10 +10,10 @@ from hypothesis import given
 from hypothesis import settings as limits
 from hypothesis import strategies as st
 
-from deploy.ledger.served import Served
-from state.marks import PARTITION_ROW_KEY
-from streams.runs import KafkaRecord
-from streams.settings import Settings
+from afresh.deploy.ledger.served import Served
+from afresh.state.store.marks import PARTITION_ROW_KEY
+from afresh.streams.runs.runner import KafkaRecord
+from afresh.streams.settings import Settings
 from tests.deploy.ledger.making import judged, lists_of, played, settings_of
 from tests.replay.memory import Log, Pipeline
 

@@ -3,7 +3,7 @@ from __future__ import annotations
 import msgspec
 from rich.console import Console
 
-from deploy.ledger.report import NAMED, Lines, Report, report_table
+from afresh.deploy.ledger.report import NAMED, Lines, Report, report_table
 
 
 def shown(report: Report) -> str:

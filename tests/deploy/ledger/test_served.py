@@ -5,11 +5,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from redis import Redis
 
-from deploy.clients import redis_client
-from deploy.ledger.served import AGE_BYTES, Age, age_of, read_ages, read_served
-from deploy.servers import Server
-from state.lists import PopularList, UserList, timestamp
-from streams.settings import Settings
+from afresh.deploy.clients import redis_client
+from afresh.deploy.ledger.served import AGE_BYTES, Age, age_of, read_ages, read_served
+from afresh.deploy.servers import Server
+from afresh.state.lists import PopularList, UserList, timestamp
+from afresh.streams.settings import Settings
 
 NEW = PopularList(0, 0, timestamp(5.0), "films", [])
 

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Iterator
 
-from deploy.ledger.settling import POLL_SECONDS, settle
+from afresh.deploy.ledger.settling import POLL_SECONDS, settle
 
 
 class Clock:

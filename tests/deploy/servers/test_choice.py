@@ -2,9 +2,9 @@ from pathlib import Path
 
 import pytest
 
-from deploy.servers import Server, broker_and_redis
-from deploy.servers import kafka as kafka_module
-from streams.errors import AfreshError
+from afresh.deploy.servers import Server, broker_and_redis
+from afresh.deploy.servers import kafka as kafka_module
+from afresh.state.errors import AfreshError
 
 
 def test_servers_that_the_environment_names_are_used_as_they_are(

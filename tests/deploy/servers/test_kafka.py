@@ -5,13 +5,13 @@ from pathlib import Path
 import pytest
 from kafka import KafkaConsumer, KafkaProducer, TopicPartition
 
-from deploy.servers import Server, local_kafka
-from deploy.servers import kafka as module
-from deploy.servers.kafka import Installation, find_java
-from streams.errors import AfreshError
-from streams.kafka_admin import check_topics, create_topics
-from streams.settings import Settings
-from streams.topics import Topics
+from afresh.deploy.servers import Server, local_kafka
+from afresh.deploy.servers import kafka as module
+from afresh.deploy.servers.kafka import Installation, find_java
+from afresh.state.errors import AfreshError
+from afresh.streams.kafka.admin import check_topics, create_topics
+from afresh.streams.settings import Settings
+from afresh.streams.topics import Topics
 
 
 def settings_of(server: Server) -> Settings:

@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from deploy.servers import process as module
-from deploy.servers.kafka import REPOSITORY
-from deploy.servers.process import HOST, ServerProcess, free_ports, is_free, running
-from streams.errors import AfreshError
+from afresh.deploy.servers import process as module
+from afresh.deploy.servers.kafka import REPOSITORY
+from afresh.deploy.servers.process import HOST, ServerProcess, free_ports, is_free, running
+from afresh.state.errors import AfreshError
 
 LISTEN = "import signal, socket, sys; s = socket.create_server(('127.0.0.1', int(sys.argv[1])))"
 SERVE = f"{LISTEN}; signal.pause()"
@@ -23,7 +23,7 @@ DYING = "import sys; print('first'); sys.exit('the disk is full')"
 PARENT = """
 import sys, time
 from pathlib import Path
-from deploy.servers.process import ServerProcess, running
+from afresh.deploy.servers.process import ServerProcess, running
 port, code, folder = int(sys.argv[1]), sys.argv[2], Path(sys.argv[3])
 with running(ServerProcess("a server", [sys.executable, "-c", code, str(port)], port=port, folder=folder)):
     print("up", flush=True)

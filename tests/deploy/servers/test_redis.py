@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 from redis import Redis
 
-from deploy.servers import Server, local_redis
-from deploy.servers import redis as module
-from streams.errors import AfreshError
+from afresh.deploy.servers import Server, local_redis
+from afresh.deploy.servers import redis as module
+from afresh.state.errors import AfreshError
 
 
 def fake_program(folder: Path, name: str) -> Path:

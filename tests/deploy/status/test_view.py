@@ -3,12 +3,12 @@ import json
 import numpy as np
 from rich.console import Console
 
-from deploy.status.status import Judged, Member, Status, judged_together
-from deploy.status.view import tables
-from models import scorers
-from state.guard import Guard, Rollback
-from state.verdicts import LIST_LENGTH, RANKINGS, Verdicts
-from streams.judge import Kept
+from afresh.deploy.status.status import Judged, Member, Status, judged_together
+from afresh.deploy.status.view import tables
+from afresh.models import scorers
+from afresh.state.judged.guard import Guard, Rollback
+from afresh.state.judged.verdicts import LIST_LENGTH, RANKINGS, Verdicts
+from afresh.streams.serving.judge import Kept
 
 
 def kept(hits: int, misses: int) -> Kept:

@@ -1,0 +1,187 @@
+"""SASRec, trained anew on all events so far after every tenth of the stream, and asked with fresh histories.
+
+Kang and McAuley (2018), Self-attentive sequential recommendation, ICDM: learned positions, blocks of causal
+self-attention and a point-wise feed-forward net with residuals, dropout and layer norms, the output multiplied by the
+item embeddings. In place of the paper's binary loss over one negative a position there is a softmax over many
+(Klenitskiy and Vasilev 2023, Turning dross into gold loss), which they found better. A training goes on from the
+weights of the one before, over all events so far.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from afresh.deploy.evaluate.baseline import Scores, Taken
+
+LENGTH = 50
+WIDTH = 64
+BLOCKS = 2
+HEADS = 2
+DROPOUT = 0.2
+RATE = 1e-3
+BATCH = 32
+NEGATIVES = 1000
+FIRST_EPOCHS = 20
+EPOCHS = 4
+"""The widths are the paper's, the epochs chosen by ``tests.benchmarks.tune``: with more of them it learns by heart."""
+
+PARTS = 10
+PADDING = 0
+
+
+class Block(nn.Module):
+    """Causal self-attention, then a feed-forward net, each with a residual."""
+
+    def __init__(self, width: int, heads: int, dropout: float) -> None:
+        super().__init__()
+        self.before = nn.LayerNorm(width)
+        self.attention = nn.MultiheadAttention(width, heads, dropout, batch_first=True)
+        self.between = nn.LayerNorm(width)
+        self.net = nn.Sequential(
+            nn.Linear(width, width),
+            nn.ReLU(),
+            nn.Dropout(dropout),
+            nn.Linear(width, width),
+            nn.Dropout(dropout),
+        )
+
+    def forward(self, x: Tensor, mask: Tensor) -> Tensor:
+        """Shape (B, L, d) to the same."""
+        query = self.before(x)
+        x = x + self.attention(query, x, x, attn_mask=mask, need_weights=False)[0]
+        x = x + self.net(self.between(x))
+        return x
+
+
+class Network(nn.Module):
+    """Sequences of items, 0 for padding on the right, to what comes next at each place."""
+
+    def __init__(self, items: int) -> None:
+        super().__init__()
+        self.items = nn.Embedding(items + 1, WIDTH, padding_idx=PADDING)
+        self.places = nn.Embedding(LENGTH, WIDTH)
+        nn.init.normal_(self.items.weight, 0, 0.02)
+        nn.init.normal_(self.places.weight, 0, 0.02)
+        self.dropout = nn.Dropout(DROPOUT)
+        self.blocks = nn.ModuleList([Block(WIDTH, HEADS, DROPOUT) for _ in range(BLOCKS)])
+        self.last = nn.LayerNorm(WIDTH)
+        self.mask = torch.triu(torch.ones(LENGTH, LENGTH, dtype=torch.bool), 1)
+
+    def forward(self, sequences: Tensor) -> Tensor:
+        """Shape (B, L) to (B, L, d)."""
+        length = sequences.shape[1]
+        x = self.dropout(self.items(sequences) * WIDTH**0.5 + self.places.weight[:length])
+        for block in self.blocks:
+            x = block(x, self.mask[:length, :length])
+        hidden: Tensor = self.last(x)
+        return hidden
+
+    def grow(self, items: int) -> None:
+        """Have room for more items."""
+        missing = items + 1 - len(self.items.weight)
+        if missing > 0:
+            more = torch.empty(missing, WIDTH).normal_(0, 0.02)
+            weight = torch.cat([self.items.weight.data, more])
+            self.items = nn.Embedding(items + 1, WIDTH, padding_idx=PADDING, _weight=weight)
+
+
+class SASRec:
+    """The model and its training.
+
+    Parameters
+    ----------
+    events
+        Length of the stream.
+    first_epochs, epochs
+        Passes over the events of the first training, and of each that follows.
+    """
+
+    def __init__(self, events: int, first_epochs: int, epochs: int) -> None:
+        torch.manual_seed(1)
+        # Threads of a busy machine would wait for each other, at each of many small steps.
+        torch.set_num_threads(1)
+        self._part = max(1, events // PARTS)
+        self._first_epochs, self._epochs = first_epochs, epochs
+        self._events = 0
+        self._trained = 0
+        self._known = 0
+        self._history: defaultdict[int, list[int]] = defaultdict(list)
+        self._network: Network | None = None
+
+    def learn(self, taken: Taken) -> None:
+        """Note the event."""
+        self._history[taken.user].append(taken.item + 1)
+        self._events += 1
+
+    def scores(self, user: int, items: int, now: int) -> Scores:
+        """Logits of the items; what was not known when the model was trained comes last."""
+        part = self._events // self._part
+        if part > self._trained or self._network is None:
+            self._train()
+            self._trained = part
+        scores = np.full(items, -np.inf)
+        # Items that came since the training have no embedding yet.
+        history = [item for item in self._history[user] if item <= self._known][-LENGTH:]
+        if self._network is None or not history:
+            return scores
+        with torch.inference_mode():
+            hidden = self._network(torch.tensor([history]))[0, -1]
+            logits = self._network.items.weight[1:] @ hidden
+        known = min(items, self._known)
+        scores[:known] = logits[:known].numpy()
+        return scores
+
+    def _train(self) -> None:
+        windows = self._windows()
+        if not len(windows):
+            return
+        self._known = int(windows.max())
+        first = self._network is None
+        if self._network is None:
+            self._network = Network(self._known)
+        self._network.grow(self._known)
+        optimizer = torch.optim.Adam(self._network.parameters(), RATE, betas=(0.9, 0.98))
+        self._network.train()
+        for _ in range(self._first_epochs if first else self._epochs):
+            order = torch.randperm(len(windows))
+            for start in range(0, len(windows), BATCH):
+                optimizer.zero_grad()
+                loss = self._loss(self._network, windows[order[start : start + BATCH]])
+                loss.backward()  # type: ignore[no-untyped-call]
+                optimizer.step()
+        self._network.eval()
+
+    def _windows(self) -> Tensor:
+        """Histories cut into pieces of ``LENGTH`` + 1, each beginning with the last item of the one before."""
+        rows = []
+        for history in self._history.values():
+            for start in range(0, len(history) - 1, LENGTH):
+                piece = history[start : start + LENGTH + 1]
+                rows.append(piece + [PADDING] * (LENGTH + 1 - len(piece)))
+        return torch.tensor(rows, dtype=torch.long).reshape(-1, LENGTH + 1)
+
+    def _loss(self, network: Network, windows: Tensor) -> Tensor:
+        """Cross-entropy of the next item against items drawn for the whole batch, or against all if they are few."""
+        inputs, targets = windows[:, :-1], windows[:, 1:]
+        present = targets != PADDING
+        hidden, wanted = network(inputs)[present], targets[present]
+        if self._known <= NEGATIVES:
+            return nn.functional.cross_entropy(hidden @ network.items.weight[1:].T, wanted - 1)
+        others = torch.randint(1, self._known + 1, (NEGATIVES,))
+        own = (hidden * network.items(wanted)).sum(1, keepdim=True)
+        against = hidden @ network.items(others).T
+        against = against.masked_fill(others[None] == wanted[:, None], -torch.inf)
+        # the drawn stand for all that were not drawn
+        against = against + np.log(self._known / NEGATIVES)
+        return nn.functional.cross_entropy(
+            torch.cat([own, against], 1), torch.zeros(len(own), dtype=torch.long)
+        )
+
+
+def make(events: int) -> SASRec:
+    """Make one."""
+    return SASRec(events, FIRST_EPOCHS, EPOCHS)

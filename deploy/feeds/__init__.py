@@ -1,0 +1,1 @@
+"""Feeds events and items to Kafka."""

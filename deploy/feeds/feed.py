@@ -1,0 +1,172 @@
+"""Sends records to Kafka as fast as it takes them or at a given speed, and knows of each that it arrived."""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+from kafka import KafkaProducer
+from kafka.errors import KafkaError, MessageSizeTooLargeError
+
+from afresh.state.errors import AfreshError
+from afresh.streams.connections import kafka_options
+from afresh.streams.kafka.admin import require_topics
+from afresh.streams.settings import Settings
+from afresh.streams.topics import Topic
+
+IN_FLIGHT = 20_000
+"""Records sent and not yet acknowledged: kafka-python itself sets no bound, and would fill the memory."""
+
+CLOSE_SECONDS = 5.0
+CATCH_UP_SECONDS = 1.0
+
+
+class Record(NamedTuple):
+    """Key and value as Kafka gets them."""
+
+    key: bytes | None
+    value: bytes
+
+
+@dataclass
+class Fed:
+    """What became of the lines of a feed.
+
+    Attributes
+    ----------
+    sent
+        Records that Kafka has acknowledged.
+    malformed
+        Lines that do not fit the schema.
+    left_out
+        Lines that were not sent: outside the time asked for, or malformed items.
+    too_large
+        Records larger than Kafka takes; not sent.
+    seconds
+        From the first record to the last acknowledgement.
+    """
+
+    sent: int = 0
+    malformed: int = 0
+    left_out: int = 0
+    too_large: int = 0
+    seconds: float = 0.0
+
+    @property
+    def rate(self) -> float:
+        """Records a second."""
+        return self.sent / self.seconds if self.seconds else 0.0
+
+    def words(self, noun: str) -> str:
+        """Say it in one line.
+
+        Examples
+        --------
+        >>> Fed(sent=1_000, malformed=2, seconds=0.5).words("events")
+        'sent 1,000 events in 0.5 s (2,000/s); 2 malformed'
+        """
+        rest = {"malformed": self.malformed, "left out": self.left_out, "too large for Kafka": self.too_large}
+        counts = [f"{count:,} {word}" for word, count in rest.items() if count]
+        return "; ".join([f"sent {self.sent:,} {noun} in {self.seconds:.1f} s ({self.rate:,.0f}/s)", *counts])
+
+
+class Sender:
+    """Sends records to one topic; an error of Kafka ends the feed at the record that met it."""
+
+    def __init__(self, producer: KafkaProducer, topic: Topic, fed: Fed) -> None:
+        self._producer = producer
+        self._topic = topic.name
+        self._fed = fed
+        self._unanswered: deque[Any] = deque()
+
+    def send(self, record: Record) -> None:
+        """Hand a record over; waits while too many are unanswered."""
+        try:
+            self._unanswered.append(self._producer.send(self._topic, record.value, key=record.key))
+        except MessageSizeTooLargeError:
+            self._fed.too_large += 1
+        if len(self._unanswered) > IN_FLIGHT:
+            self._settle()
+
+    def finish(self) -> None:
+        """Wait until Kafka has answered for every record."""
+        self._producer.flush()
+        while self._unanswered:
+            self._settle()
+
+    def _settle(self) -> None:
+        try:
+            # Bounded by the producer's own delivery timeout of two minutes.
+            self._unanswered.popleft().get()
+        except MessageSizeTooLargeError:
+            self._fed.too_large += 1
+        except KafkaError as error:
+            raise AfreshError(
+                f"Kafka stopped taking {self._topic} after {self._fed.sent:,} records ({error}); "
+                "feed the same again: what is sent twice counts once"
+            ) from error
+        else:
+            self._fed.sent += 1
+
+
+@contextmanager
+def sender(settings: Settings, topic: Topic, fed: Fed) -> Iterator[Sender]:
+    """Open a sender to a topic that stands as it must.
+
+    Raises
+    ------
+    AfreshError
+        If Kafka does not answer or the topic is missing or wrong.
+    """
+    with producer(settings, topic) as opened:
+        yield Sender(opened, topic, fed)
+
+
+@contextmanager
+def producer(settings: Settings, topic: Topic) -> Iterator[KafkaProducer]:
+    """Open a producer whose records Kafka acknowledges, for a topic that stands as it must.
+
+    Raises
+    ------
+    AfreshError
+        If Kafka does not answer or the topic is missing or wrong.
+    """
+    require_topics(settings, [topic])
+    opened = KafkaProducer(
+        **kafka_options(settings),
+        bootstrap_timeout_ms=int(settings.start_timeout_seconds * 1000),
+        allow_auto_create_topics=False,
+        acks="all",
+        enable_idempotence=settings.idempotence,
+        # Without idempotence a batch that is tried again could overtake the one behind it.
+        max_in_flight_requests_per_connection=5 if settings.idempotence else 1,
+        linger_ms=5,
+        batch_size=65_536,
+    )
+    try:
+        yield opened
+    finally:
+        opened.close(timeout=CLOSE_SECONDS)
+
+
+def paced(
+    records: Iterable[Record],
+    speed: float | None,
+    clock: Callable[[], float] = time.monotonic,
+    sleep: Callable[[float], None] = time.sleep,
+) -> Iterator[Record]:
+    """Pass records on at ``speed`` a second; None: at once.
+
+    A late record does not slow those behind it, but no more than one second is made up for.
+    """
+    due = clock()
+    for record in records:
+        yield record
+        if speed is not None:
+            due = max(due + 1.0 / speed, clock() - CATCH_UP_SECONDS)
+            if due > clock():
+                sleep(due - clock())

@@ -1,0 +1,1 @@
+"""Many scores into one: the weights, learned online, and the tests that watch them."""

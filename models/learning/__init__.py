@@ -1,0 +1,1 @@
+"""What one event teaches: how it moves the counts and the neighbours of an item."""

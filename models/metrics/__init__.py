@@ -1,0 +1,1 @@
+"""What lists are worth: accuracy with its intervals, and coverage, diversity, novelty."""

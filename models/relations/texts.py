@@ -1,0 +1,105 @@
+"""Likeness of text: which items' embeddings are near each other."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from afresh.models.lists.rank import NONE, strongest
+
+Indices = npt.NDArray[np.int32]
+Floats = npt.NDArray[np.float32]
+Mask = npt.NDArray[np.bool_]
+
+BLOCK = 512
+"""Items compared with all others at a time."""
+
+DECIMALS = 4
+"""Of a cosine. Products of matrices of other shapes differ in the last bits, by which ties would be decided."""
+
+
+def nearest(embeddings: Floats, akin: Indices, likeness: Floats, changed: Mask) -> tuple[Indices, Floats]:
+    """Find the items of nearest text for every item.
+
+    Parameters
+    ----------
+    embeddings
+        Of every item, unit length, or all 0 while unknown, shape (N, E).
+    akin, likeness
+        What was found before, nearest first, and the cosines: shape (N, T); ``NONE`` and 0 for none.
+    changed
+        Items whose embedding came, changed or went since, shape (N,).
+
+    Returns
+    -------
+    The new arrays. Of equally near items those of lower index come first; an item without a text is near none. They
+    are the same as if everything were found anew, but only for changed items, and those near which one of them was or
+    comes, anything is done.
+
+    Examples
+    --------
+    >>> embeddings = np.array([[1, 0], [0.8, 0.6], [0, 1]], np.float32)
+    >>> none = np.full((3, 1), -1, np.int32), np.zeros((3, 1), np.float32)
+    >>> akin, likeness = nearest(embeddings, *none, np.ones(3, bool))
+    >>> akin.ravel().tolist(), likeness.ravel().round(1).tolist()
+    ([1, 0, 1], [0.800000011920929, 0.800000011920929, 0.6000000238418579])
+    """
+    akin, likeness = akin.copy(), likeness.copy()
+    anew = changed.copy()
+    anew |= ((akin != NONE) & changed[akin]).any(axis=1)
+    known = embeddings.any(axis=1)
+    akin[anew], likeness[anew] = NONE, 0
+    rows = np.flatnonzero(anew & known)
+    for start in range(0, len(rows), BLOCK):
+        block = rows[start : start + BLOCK]
+        akin[block], likeness[block] = _nearest_of(block, embeddings, akin.shape[1])
+    came = np.flatnonzero(changed & known)
+    others = np.flatnonzero(known & ~anew)
+    for start in range(0, len(came) if len(others) else 0, BLOCK):
+        _enter(came[start : start + BLOCK], others, embeddings, akin, likeness)
+    return akin, likeness
+
+
+def _cosines(some: Floats, others: Floats) -> Floats:
+    return np.asarray(np.round(some @ others.T, DECIMALS), np.float32)
+
+
+def _nearest_of(block: npt.NDArray[np.intp], embeddings: Floats, count: int) -> tuple[Indices, Floats]:
+    cosines = _cosines(embeddings[block], embeddings)
+    cosines[np.arange(len(block)), block] = 0
+    return _best(np.broadcast_to(np.arange(len(embeddings), dtype=np.int32), cosines.shape), cosines, count)
+
+
+def _enter(
+    came: npt.NDArray[np.intp],
+    others: npt.NDArray[np.intp],
+    embeddings: Floats,
+    akin: Indices,
+    likeness: Floats,
+) -> None:
+    """Put items that came into the lists of others, where they are nearer than what stands there."""
+    cosines = _cosines(embeddings[others], embeddings[came])
+    entered = np.flatnonzero((cosines >= likeness[others, -1:]).any(axis=1) & (cosines > 0).any(axis=1))
+    rows = others[entered]
+    items = np.concatenate(
+        [akin[rows], np.broadcast_to(came.astype(np.int32), (len(rows), len(came)))], axis=1
+    )
+    values = np.concatenate([likeness[rows], cosines[entered]], axis=1)
+    order = np.argsort(items, axis=1, kind="stable")
+    items, values = np.take_along_axis(items, order, 1), np.take_along_axis(values, order, 1)
+    akin[rows], likeness[rows] = _best(items, values, akin.shape[1])
+
+
+def _best(items: Indices, cosines: Floats, count: int) -> tuple[Indices, Floats]:
+    """The nearest of each row, shape (R, count), from items in ascending order."""
+    akin = np.full((len(items), count), NONE, np.int32)
+    likeness = np.zeros((len(items), count), np.float32)
+    size = min(count, items.shape[1])
+    if size:
+        chosen = np.nonzero(strongest(cosines, size))[1].reshape(len(items), size)
+        values = np.take_along_axis(cosines, chosen, 1)
+        order = np.argsort(-values, axis=1, kind="stable")
+        chosen, values = np.take_along_axis(chosen, order, 1), np.take_along_axis(values, order, 1)
+        akin[:, :size] = np.where(values > 0, np.take_along_axis(items, chosen, 1), NONE)
+        likeness[:, :size] = np.maximum(values, 0)
+    return akin, likeness

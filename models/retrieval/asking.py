@@ -1,0 +1,130 @@
+"""What a list is asked with: a user, what is known of the items, and both together."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import numpy.typing as npt
+
+from afresh.models.learning.horizons import HORIZONS, stage_of
+from afresh.models.learning.neighbours import Kernel
+from afresh.models.lists.rank import NONE
+from afresh.models.retrieval.places import Numbering
+
+Floats = npt.NDArray[np.float32]
+Indices = npt.NDArray[np.int32]
+Mask = npt.NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class User:
+    """A user to make a list for.
+
+    Attributes
+    ----------
+    history
+        Catalogue rows of the user's items, newest first, shape (L,), L <= ``HISTORY``; -1 where unknown.
+    ages
+        Seconds from each of them to the newest, shape (L,).
+    taken
+        Items taken in all.
+    now_ms
+        When the list is made.
+    """
+
+    history: Indices
+    ages: Floats
+    taken: int
+    now_ms: int
+
+
+@dataclass(frozen=True)
+class Items:
+    """What is known of the items, as arrays of N rows.
+
+    Attributes
+    ----------
+    available
+        Whether a list may hold the item, shape (N,).
+    keys
+        Shape (N,); candidates are put into their order.
+    domain
+        Number of its domain, shape (N,).
+    examples
+        How often each was taken, shape (N,).
+    counts, count_times
+        Of ``models.learning.popularity``, a column for each of ``HALF_LIVES_MS``: shape (N, H) and (N,).
+    embeddings
+        Of the text, unit length or 0, shape (N, E).
+    related, strengths, vectors, mass
+        Of ``models.relations.relations``.
+    followers, following
+        Of ``models.relations.transitions``, shape (N, ``FOLLOWERS``).
+    akin, likeness
+        Of ``models.relations.texts``, shape (N, ``AKIN``).
+    heads
+        The items with the largest counts, largest first, shape (H, at most ``HEAD``).
+    trust
+        Of ``models.relations.trust``, shape (N,).
+    """
+
+    available: Mask
+    keys: npt.NDArray[np.uint64]
+    domain: Indices
+    examples: npt.NDArray[np.uint32]
+    counts: Floats
+    count_times: npt.NDArray[np.int64]
+    embeddings: Floats
+    related: Indices
+    strengths: Floats
+    vectors: Floats
+    mass: Floats
+    followers: Indices
+    following: Floats
+    akin: Indices
+    likeness: Floats
+    heads: Indices
+    trust: Floats
+
+
+class Asked:
+    """A user's known items, and what is asked with them.
+
+    Attributes
+    ----------
+    rows
+        Catalogue rows, newest first, shape (l,).
+    """
+
+    def __init__(self, user: User, items: Items, numbering: Numbering) -> None:
+        self.user = user
+        self.items = items
+        self.numbering = numbering
+        numbering.reach(len(items.keys))
+        known = user.history != NONE
+        self.rows = user.history[known]
+        self._known = known
+        self._weights: dict[Kernel, Floats] = {}
+
+    def weights(self, kernel: Kernel) -> Floats:
+        """Weights of the items by a kernel, shape (l,)."""
+        if kernel not in self._weights:
+            self._weights[kernel] = np.asarray(kernel.weights(self.user.ages)[self._known])
+        return self._weights[kernel]
+
+    @cached_property
+    def related(self) -> Indices:
+        """Items related to those asked, shape (l, ``RELATED``)."""
+        return np.asarray(self.items.related[self.rows])
+
+    @cached_property
+    def strengths(self) -> Floats:
+        """How strongly, shape (l, ``RELATED``)."""
+        return np.asarray(self.items.strengths[self.rows])
+
+    @property
+    def stage(self) -> int:
+        """Column of the counts of the user's stage."""
+        return HORIZONS + int(stage_of(np.array([self.user.taken]))[0])

@@ -1,0 +1,71 @@
+"""Candidates: the first step of a list, so that it costs the same however large the catalogue is."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from afresh.models.lists.rank import NONE
+from afresh.models.retrieval.asking import Asked
+from afresh.models.scorers import ASK, ASKED_MASS, ASKED_TEXT, TAKEN_MASS
+
+Indices = npt.NDArray[np.int32]
+
+CANDIDATES = 300
+"""Candidates that the relations of a history lead to."""
+
+HEAD = 200
+"""Items kept of the head of each count; the judge's list of the popular is chosen among them."""
+
+LISTED_HEADS = (60, 40, 25, 25)
+"""Candidates from the head of each count: popular, trending, of this hour, of this week."""
+
+LISTED_STAGE = 25
+"""Candidates from the head of the user's stage."""
+
+FOLLOWED, LISTED_FOLLOWERS = 5, 20
+"""So many of what followed each of the last items are candidates."""
+
+LISTED_AKIN = 15
+"""Candidates of like text for each of the ``ASKED_TEXT`` last items."""
+
+
+def gather(asked: Asked, excluded: Indices) -> Indices:
+    """Items that may be in the user's list, in the order of their keys: all of a small catalogue.
+
+    Parameters
+    ----------
+    asked
+        The user.
+    excluded
+        Items that the list may not hold, besides those that are not available.
+    """
+    items, numbering = asked.items, asked.numbering
+    if len(items.keys) <= CANDIDATES:
+        found = np.arange(len(items.keys), dtype=np.int32)
+    else:
+        led_to = _related_candidates(asked)
+        heads = [items.heads[column, :count] for column, count in enumerate(LISTED_HEADS)]
+        heads.append(items.heads[asked.stage, :LISTED_STAGE])
+        akin = items.akin[asked.rows[:ASKED_TEXT], :LISTED_AKIN].ravel()
+        followers = items.followers[asked.rows[:FOLLOWED], :LISTED_FOLLOWERS].ravel()
+        found = np.concatenate([led_to, *heads, akin, followers, asked.rows])
+        found = numbering.distinct(found[found != NONE])
+    found = found[items.available[found] & numbering.outside(found, excluded)]
+    return found[np.argsort(items.keys[found])]
+
+
+def _related_candidates(asked: Asked) -> Indices:
+    """The items that are related most strongly to the history, about ``CANDIDATES``."""
+    items, related = asked.items, asked.related.ravel()
+    known = related != NONE
+    related = related[known]
+    found = asked.numbering.distinct(related)
+    weights = asked.weights(ASK) * (items.mass[asked.rows] + 1) ** ASKED_MASS
+    reach = (np.sqrt(asked.strengths) * weights[:, None]).ravel()[known]
+    if len(found) <= CANDIDATES:
+        return found
+    sums = np.bincount(asked.numbering.places(related, found), reach, len(found))
+    sums = sums * (items.mass[found] + 1) ** TAKEN_MASS * items.available[found]
+    least = np.partition(sums, -CANDIDATES)[-CANDIDATES]
+    return np.asarray(found[sums >= least])

@@ -1,0 +1,1 @@
+"""How lists were received, and what the guard makes of it."""

@@ -1,0 +1,208 @@
+"""Verdicts: how the lists that stood in Redis were received, by slice, beside popularity and each scorer alone.
+
+Every example counts once, in each of its slices. Rates look back on some ``BLOCK / (1 - KEPT)`` examples of the
+partition: what is counted fades, and drift is tested, after every ``BLOCK`` of them, wherever runs end.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Iterable, Sequence
+from typing import Any, NamedTuple
+
+import msgspec
+import numpy as np
+import numpy.typing as npt
+
+from afresh.models import scorers
+from afresh.models.fusion import drift
+
+Floats = npt.NDArray[np.float64]
+Integers = npt.NDArray[np.int64]
+
+LIST_LENGTH = 10
+"""Places of a list that are judged."""
+
+BLOCK = 50
+"""Examples after which what was counted fades."""
+
+KEPT = 0.975
+"""What is left of it: rates look back on about 2,000 examples."""
+
+SERVED, POPULARITY = "served", "popularity"
+RANKINGS = (SERVED, POPULARITY, *scorers.NAMES)
+"""What is judged: the list served, the list that popularity would have served, and each scorer alone, which is asked
+for the order of the candidates that the list was chosen from."""
+
+ALL = "all"
+USER_SLICES = ("user:0", "user:1-4", "user:5-19", "user:20+")
+"""By the items that the user had taken before."""
+
+ITEM_SLICES = ("item:0", "item:1-5", "item:6-20", "item:21+")
+"""By the times that the item had been taken before."""
+
+NAMED = 8
+"""Domains, and platforms, that have a slice of their own; producers choose the names, so their number has no bound."""
+
+OTHER = "other"
+
+_USER_FROM, _ITEM_FROM = (1, 5, 20), (1, 6, 21)
+_GAINS = np.append(1.0 / np.log2(np.arange(LIST_LENGTH) + 2.0), 0.0)
+_FIXED = (ALL, *USER_SLICES, *ITEM_SLICES)
+
+
+class Rate(NamedTuple):
+    """How one ranking did in one slice: the share of items taken among the first ten, and their NDCG."""
+
+    hit_rate: float
+    ndcg: float
+
+
+class VerdictsRow(msgspec.Struct, array_like=True):
+    """Verdicts as they are kept; see ``Verdicts``."""
+
+    rankings: list[str] = []
+    slices: list[str] = []
+    unjudged: int = 0
+    judged: bytes = b""
+    drifts: bytes = b""
+    block: bytes = b""
+    recent: bytes = b""
+    tests: bytes = b""
+
+
+class Verdicts:
+    """Verdicts of one partition.
+
+    Attributes
+    ----------
+    slices
+        Names of the slices, S.
+    unjudged
+        Examples that are not judged: the user's list is not remembered.
+    judged
+        Examples judged in each slice ever, shape (S,).
+    drifts
+        Times that the hit rate of the list served has drifted in each slice, shape (S,).
+    block, recent
+        Sums since the last block ended, and fading ones: examples judged, hits of each ranking, gains of each;
+        shape (S, 1 + 2 R).
+    tests
+        Of ``models.fusion.drift``, of the hits of the list served; shape (S, ``drift.WIDTH``).
+    """
+
+    def __init__(self, row: VerdictsRow | None = None) -> None:
+        row = row or VerdictsRow()
+        self.slices = list(row.slices) or list(_FIXED)
+        size, width = len(self.slices), 1 + 2 * len(RANKINGS)
+        self.unjudged = row.unjudged
+        self.judged: Integers = _array(row.judged, "<i8", (size,))
+        self.drifts: Integers = _array(row.drifts, "<i8", (size,))
+        # Rates of other scorers mean nothing to this program: they begin anew, the counts go on.
+        same = tuple(row.rankings) == RANKINGS
+        self.block: Floats = _array(row.block if same else b"", "<f8", (size, width))
+        self.recent: Floats = _array(row.recent if same else b"", "<f8", (size, width))
+        self.tests: Floats = _array(row.tests, "<f8", (size, drift.WIDTH))
+        self._number = {name: number for number, name in enumerate(self.slices)}
+
+    def add(self, ranks: npt.NDArray[np.integer], slices: Sequence[int]) -> None:
+        """Count one example.
+
+        Parameters
+        ----------
+        ranks
+            Rank, from 0, that each of ``RANKINGS`` gave to the item taken; ``LIST_LENGTH`` or more for a miss.
+        slices
+            Numbers of the slices that it belongs to, each once.
+        """
+        places = np.minimum(ranks, LIST_LENGTH)
+        chosen = np.array(slices)
+        self.judged[chosen] += 1
+        self.block[chosen] += np.concatenate([[1.0], places < LIST_LENGTH, _GAINS[places]])
+
+    def slices_of(self, user_took: int, item_taken: int, domain: str, platform: str) -> list[int]:
+        """Numbers of the slices of an example.
+
+        Parameters
+        ----------
+        user_took, item_taken
+            Items that the user had taken before, and times that the item had been taken.
+        domain, platform
+            Where it happened.
+        """
+        return [
+            0,
+            1 + bisect_right(_USER_FROM, user_took),
+            1 + len(USER_SLICES) + bisect_right(_ITEM_FROM, item_taken),
+            self._named("domain", domain),
+            self._named("platform", platform),
+        ]
+
+    def _named(self, kind: str, name: str) -> int:
+        number = self._number.get(f"{kind}:{name}")
+        if number is not None:
+            return number
+        known = sum(each.startswith(f"{kind}:") for each in self.slices)
+        return self._slice(f"{kind}:{name if known < NAMED else OTHER}")
+
+    def _slice(self, name: str) -> int:
+        if name not in self._number:
+            self._number[name] = len(self.slices)
+            self.slices.append(name)
+            self.judged, self.drifts = np.append(self.judged, 0), np.append(self.drifts, 0)
+            self.block, self.recent, self.tests = (
+                np.pad(array, ((0, 1), (0, 0))) for array in (self.block, self.recent, self.tests)
+            )
+        return self._number[name]
+
+    def end_block(self) -> list[str]:
+        """Let what was counted fade, and test for drift; return the names of the slices that have drifted."""
+        hits = self.block[:, 1 + RANKINGS.index(SERVED)]
+        drifted = drift.update(self.tests, self.block[:, 0], hits)
+        self.drifts += drifted
+        self.recent = KEPT * self.recent + self.block
+        self.block = np.zeros_like(self.block)
+        return [name for name, each in zip(self.slices, drifted.tolist(), strict=True) if each]
+
+    def hit_rate(self) -> float:
+        """Hit rate of the lists served lately, over all; 0 where none was judged."""
+        judged, hits = (self.recent + self.block)[0, :2].tolist()
+        return hits / judged if judged else 0.0
+
+    def row(self) -> VerdictsRow:
+        """Verdicts as they are kept."""
+        arrays = (self.judged, self.drifts, self.block, self.recent, self.tests)
+        return VerdictsRow(
+            list(RANKINGS),
+            self.slices,
+            self.unjudged,
+            *(np.ascontiguousarray(each).tobytes() for each in arrays),
+        )
+
+
+def _array(packed: bytes, dtype: str, shape: tuple[int, ...]) -> npt.NDArray[Any]:
+    return np.frombuffer(packed, dtype).reshape(shape).copy() if packed else np.zeros(shape, dtype)
+
+
+def rates(verdicts: Iterable[Verdicts]) -> dict[str, dict[str, Rate]]:
+    """Recent rates of every slice and ranking, over all partitions; slices where nothing was judged are left out."""
+    sums: dict[str, Floats] = {}
+    for each in verdicts:
+        for name, row in zip(each.slices, each.recent + each.block, strict=True):
+            sums[name] = sums.get(name, 0.0) + row
+    return {name: _rates(row) for name, row in sums.items() if row[0] > 0}
+
+
+def _rates(row: Floats) -> dict[str, Rate]:
+    hits, gains = (row[1:] / row[0]).reshape(2, -1).tolist()
+    return {name: Rate(*pair) for name, *pair in zip(RANKINGS, hits, gains, strict=True)}
+
+
+def totals(verdicts: Iterable[Verdicts]) -> dict[str, tuple[int, int]]:
+    """Examples judged ever, and drifts, of every slice over all partitions."""
+    sums: dict[str, tuple[int, int]] = {}
+    for each in verdicts:
+        for name, judged, drifts in zip(each.slices, each.judged.tolist(), each.drifts.tolist(), strict=True):
+            before = sums.get(name, (0, 0))
+            sums[name] = (before[0] + judged, before[1] + drifts)
+    return sums

@@ -1,0 +1,95 @@
+"""What an example does to the row of the item taken.
+
+Everything here happens in the order of the examples, bit by bit the same however they are divided into runs: rows of
+different items are worked on together, one item's examples one after the other.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from afresh.models import scorers
+from afresh.models.learning import horizons, neighbours, popularity
+from afresh.state.keys import NO_KEY, key_of
+from afresh.state.records import Example
+from afresh.state.rows.behaviour import BehaviourRows
+
+
+def learn(rows: BehaviourRows, examples: Sequence[Example]) -> list[int]:
+    """Learn from examples in their order, in place.
+
+    Parameters
+    ----------
+    rows
+        Rows of the partition.
+    examples
+        Each once, in the order in which they stand in the partition.
+
+    Returns
+    -------
+    Numbers of the rows changed, ascending.
+    """
+    numbers = np.array([rows.number_of(example.item.encode()) for example in examples])
+    _count(rows, numbers, examples)
+    return sorted(set(numbers.tolist()))
+
+
+def _count(rows: BehaviourRows, numbers: npt.NDArray[np.int64], examples: Sequence[Example]) -> None:
+    """Popularity and neighbours, in rounds: round n holds the n-th example of every item."""
+    keys, ages = histories(examples)
+    weights = np.stack([scorers.LEARN.weights(ages), scorers.NEXT.weights(ages)])
+    amounts = horizons.counted(np.array([example.taken for example in examples], np.int64))
+    times = np.array([example.time for example in examples], np.int64)
+    for chosen in rounds(numbers):
+        taken = numbers[chosen]
+        array = rows.array[taken]
+        array["examples"] += 1
+        array["counts"], array["time"] = popularity.add(
+            array["counts"], array["time"], times[chosen], amounts[chosen], horizons.HALF_LIVES_MS
+        )
+        array["mass"] *= scorers.FADE
+        array["mass"] += neighbours.added_mass(keys[chosen], weights[:, chosen])
+        pairs = array["pairs"]
+        kept = np.stack([pairs["weight"], pairs["next"].astype(np.float32)]) * scorers.FADE
+        neighbours.accumulate(pairs["key"], kept, keys[chosen], weights[:, chosen])
+        pairs["weight"], pairs["next"] = kept
+        rows.array[taken] = array
+
+
+def histories(examples: Sequence[Example]) -> tuple[npt.NDArray[np.uint64], npt.NDArray[np.float32]]:
+    """Histories of examples as arrays of one width: keys (0 for none) and ages (NaN for none), shape (n, L).
+
+    The item taken is no neighbour of its own.
+    """
+    width = scorers.HISTORY
+    keys = np.frombuffer(b"".join(e.history.ljust(8 * width, b"\0") for e in examples), "<u8").reshape(
+        -1, width
+    )
+    seconds = np.frombuffer(b"".join(e.times.ljust(4 * width, b"\0") for e in examples), "<u4").reshape(
+        -1, width
+    )
+    times = np.array([example.time for example in examples]) / 1000.0
+    ages = np.maximum(times[:, None] - seconds, 0.0)
+    taken = np.array([key_of(example.item) for example in examples], np.uint64)
+    keys = np.where(keys == taken[:, None], np.uint64(NO_KEY), keys)
+    return keys, np.where(keys != NO_KEY, ages, np.nan).astype(np.float32)
+
+
+def rounds(numbers: npt.NDArray[np.int64]) -> list[npt.NDArray[np.int64]]:
+    """Split places into rounds of distinct numbers, the n-th time of each number in round n.
+
+    Examples
+    --------
+    >>> [places.tolist() for places in rounds(np.array([7, 8, 7, 7, 8]))]
+    [[0, 1], [2, 4], [3]]
+    """
+    order = np.argsort(numbers, kind="stable")
+    ordered = numbers[order]
+    starts = np.flatnonzero(np.r_[True, ordered[1:] != ordered[:-1]])
+    nth = np.arange(len(numbers)) - np.repeat(starts, np.diff(np.r_[starts, len(numbers)]))
+    times = np.empty(len(numbers), np.int64)
+    times[order] = nth
+    return [np.flatnonzero(times == n) for n in range(int(times.max(initial=-1)) + 1)]

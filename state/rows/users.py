@@ -1,0 +1,267 @@
+"""User rows: who a user is, as a function of the user's own interactions alone; ``fold`` is that function.
+
+A row never looks at the catalogue, so that it can be recomputed, bit by bit, from the topic of interactions.
+"""
+
+from __future__ import annotations
+
+import msgspec
+import numpy as np
+import numpy.typing as npt
+
+from afresh.models import scorers
+from afresh.state.keys import Keys, key_of
+from afresh.state.records import BOUGHT, POSITIVE, REFUSED, Example, Interaction, LeaveOut
+from afresh.state.versions import unpack_known
+
+USER_ROW_VERSION = 2
+
+OLDEST_USER_ROW_VERSION = 2
+"""Rows of version 1 were of other models, before the first release."""
+
+HISTORY = scorers.HISTORY
+"""Items remembered in order, newest first."""
+
+RECENT_EVENTS = 24
+"""Event ids remembered, so that an event that a producer sends twice under two offsets counts once.
+
+Earlier programs remembered 32 in rows of the same version: neither misreads the other's.
+"""
+
+SEEN_LIMIT = 4096
+"""Items taken before the history, or refused, that are remembered, the newest first."""
+
+HOUR_MS = 3_600_000
+
+HOURLY_EXAMPLES = 300
+"""Items taken within an hour that others learn from; more of one user changes that user's own lists only."""
+
+HOURLY_VOTES = 3
+"""The same of one item: a view, a cart and a purchase."""
+
+DOMAIN_LIMIT = 100
+"""Domains counted; producers choose their names, and a row must fit into a record batch."""
+
+_KEY_BYTES = 8
+_SEEN_BYTES = 4
+_TIME_BYTES = 4
+
+
+class UserRow(msgspec.Struct, array_like=True):
+    """State of a user.
+
+    Attributes
+    ----------
+    version
+        Version of this layout.
+    since
+        When Kafka took the user's first event, in ms: rows made anew after a loss are younger.
+    revision
+        Events folded in.
+    last_event, last_time
+        Id of the event folded in last, and the newest time of all, in ms.
+    items, times
+        Keys (uint64) of the items taken, newest first, and when (uint32, seconds since 1970).
+    events
+        Keys (uint64) of the newest events.
+    taken
+        Items taken in all.
+    seen
+        Lower halves (uint32) of the keys of items taken that have left the history, newest first. Among n items
+        remembered so, another one is taken for seen by mistake with probability n / 2³².
+    refused, bought
+        The same of items disliked, and of items bought, in the history or not.
+    domains
+        Interactions by domain, of the first ``DOMAIN_LIMIT`` domains.
+    hour, taught
+        Newest hour in which the user took an item, since 1970, and how many examples it has made.
+    """
+
+    version: int = USER_ROW_VERSION
+    since: int = 0
+    revision: int = 0
+    last_event: str = ""
+    last_time: int = 0
+    items: bytes = b""
+    times: bytes = b""
+    events: bytes = b""
+    taken: int = 0
+    seen: bytes = b""
+    refused: bytes = b""
+    domains: dict[str, int] = {}
+    hour: int = 0
+    taught: int = 0
+    bought: bytes = b""
+
+    def knows(self, event_key: bytes) -> bool:
+        """Whether an event of this key was folded in lately."""
+        return _index(self.events, event_key) >= 0
+
+    def note(self, event: str, event_key: bytes, time: int, received: int, domain: str) -> None:
+        """Fold in what every event brings.
+
+        Parameters
+        ----------
+        event, event_key
+            Id of the event, and its key, 8 bytes.
+        time, received
+            When it happened, and when Kafka took it, in ms.
+        domain
+            Domain of its item.
+        """
+        if not self.revision:
+            self.since = received
+        self.revision += 1
+        self.last_event = event
+        self.last_time = max(self.last_time, time)
+        self.events = (event_key + self.events)[: RECENT_EVENTS * _KEY_BYTES]
+        if domain in self.domains or len(self.domains) < DOMAIN_LIMIT:
+            self.domains[domain] = self.domains.get(domain, 0) + 1
+
+    def teach(self, item_key: bytes, time: int) -> bool:
+        """Whether others may learn from the user's taking an item, which counts against the hour if so.
+
+        The hour is the event's; one that comes late counts in the newest hour, so that a burst cannot be spread over
+        the past of a user who is known.
+        """
+        hour = time // HOUR_MS
+        if hour > self.hour:
+            self.hour, self.taught = hour, 0
+        if self.taught >= HOURLY_EXAMPLES or self._votes(item_key, time) >= HOURLY_VOTES:
+            return False
+        self.taught += 1
+        return True
+
+    def _votes(self, item_key: bytes, time: int) -> int:
+        """How often the user took an item in the hour before."""
+        if self.items.count(item_key) < HOURLY_VOTES:
+            return 0
+        taken = np.frombuffer(self.items, "<u8") == int.from_bytes(item_key, "little")
+        ages = time - 1000 * np.frombuffer(self.times, "<u4").astype(np.int64)
+        return int(np.count_nonzero(taken & (ages < HOUR_MS)))
+
+    def refuse(self, item_key: bytes) -> None:
+        """Leave an item out of the user's lists from now on."""
+        self.refused = _remember(self.refused, item_key)
+
+    def take(self, item_key: bytes, time: int) -> None:
+        """Fold in an item taken.
+
+        Parameters
+        ----------
+        item_key
+            Key of the item, 8 bytes.
+        time
+            When, in ms.
+        """
+        oldest = self.items[(HISTORY - 1) * _KEY_BYTES :]
+        if oldest:
+            self.seen = _remember(self.seen, oldest)
+        self.items = (item_key + self.items)[: HISTORY * _KEY_BYTES]
+        seconds = min(max(time // 1000, 0), 0xFFFFFFFF).to_bytes(_TIME_BYTES, "little")
+        self.times = (seconds + self.times)[: HISTORY * _TIME_BYTES]
+        self.taken += 1
+
+
+def _remember(packed: bytes, item_key: bytes) -> bytes:
+    """Put the lower half of a key in front, if it is not there yet."""
+    half = item_key[:_SEEN_BYTES]
+    return packed if _index(packed, half) >= 0 else (half + packed)[: SEEN_LIMIT * _SEEN_BYTES]
+
+
+def fold(row: UserRow, interaction: Interaction, source: int, offset: int) -> Example | None:
+    """Fold an interaction that the row does not know yet into it, in place.
+
+    Parameters
+    ----------
+    row
+        The user's row.
+    interaction
+        What the user did.
+    source, offset
+        Partition and offset of the interaction, by which its example is known.
+
+    Returns
+    -------
+    What there is to learn from it: the user just before, and the item taken. None if no item was taken, or if the user
+    has taken so many within the hour that others are not to learn from it.
+    """
+    item_key = packed_key(interaction.item)
+    example = None
+    if interaction.type in POSITIVE:
+        if row.teach(item_key, interaction.time):
+            example = Example(
+                source=source,
+                offset=offset,
+                item=interaction.item,
+                domain=interaction.domain,
+                time=interaction.time,
+                history=row.items,
+                times=row.times,
+                taken=row.taken,
+            )
+        row.take(item_key, interaction.time)
+    if interaction.type in BOUGHT:
+        row.bought = _remember(row.bought, item_key)
+    if interaction.type in REFUSED:
+        row.refuse(item_key)
+    event_key = packed_key(interaction.event)
+    row.note(interaction.event, event_key, interaction.time, interaction.received, interaction.domain)
+    return example
+
+
+def _index(packed: bytes, key: bytes) -> int:
+    """Place of a key among packed keys of its width, -1 if it is not there."""
+    width = len(key)
+    found = packed.find(key)
+    while found >= 0 and found % width:
+        found = packed.find(key, found + 1)
+    return found // width if found >= 0 else -1
+
+
+_decoder = msgspec.msgpack.Decoder(UserRow)
+pack = msgspec.msgpack.Encoder().encode
+"""Pack a user's row."""
+
+
+def unpack(packed: bytes | None) -> UserRow:
+    """Unpack a user's row; a new one for None.
+
+    Raises
+    ------
+    RowVersionError
+        When another version of this program wrote the row.
+    """
+    if packed is None:
+        return UserRow()
+    row = unpack_known(_decoder, packed, "A user's row", USER_ROW_VERSION, OLDEST_USER_ROW_VERSION)
+    # An earlier program's longer memory would drop what a recomputation from the topic counts.
+    row.events = row.events[: RECENT_EVENTS * _KEY_BYTES]
+    return row
+
+
+def packed_key(name: str) -> bytes:
+    """Key of an id, as 8 bytes."""
+    return key_of(name).to_bytes(_KEY_BYTES, "little")
+
+
+def history_of(row: UserRow) -> Keys:
+    """Keys of the user's items, newest first; uint64, shape (n,)."""
+    return np.frombuffer(row.items, "<u8")
+
+
+def ages_of(row: UserRow) -> npt.NDArray[np.float32]:
+    """Seconds from each item of the history to the newest, not below 0; float32, shape (n,)."""
+    times = np.frombuffer(row.times, "<u4").astype(np.int64)
+    return np.asarray(np.maximum(times[:1] - times, 0), np.float32)
+
+
+def left_out_of(row: UserRow, rule: LeaveOut) -> npt.NDArray[np.uint32]:
+    """Lower halves of the keys of items to leave out, by a rule: uint32, shape (n,)."""
+    refused: npt.NDArray[np.uint32] = np.frombuffer(row.refused, "<u4")
+    if rule == "nothing":
+        return refused
+    if rule == "bought":
+        return np.concatenate([np.frombuffer(row.bought, "<u4"), refused])
+    taken = np.frombuffer(row.items, "<u4")[::2]
+    return np.concatenate([taken, np.frombuffer(row.seen, "<u4"), refused])

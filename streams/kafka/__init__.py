@@ -1,0 +1,1 @@
+"""What is done to Faust and aiokafka, and how Kafka is asked."""

@@ -1,0 +1,1 @@
+"""From user rows to lists in Redis, and what is learned from how they were received."""

@@ -1,0 +1,110 @@
+"""arrange: from scored candidates to the order of a list, where it follows more than their scores."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import numpy.typing as npt
+
+from afresh.models.fusion.fusion import Fusion
+from afresh.models.lists import diversity
+from afresh.models.lists.exploration import NEW_EXAMPLES, Draw, fill
+from afresh.models.retrieval.asking import Items
+
+Indices = npt.NDArray[np.int32]
+
+
+@dataclass(frozen=True)
+class Scored:
+    """The candidates of a user's list.
+
+    Attributes
+    ----------
+    candidates
+        Catalogue rows, shape (C,): those that are ranked in the order of the items' keys, then others.
+    ranked
+        How many are ranked; the others scored stand in a list only if they were drawn.
+    features
+        What the scorers say, float32, shape (C, F).
+    situation
+        Context of the user, of ``models.fusion.fusion``.
+    learned
+        What weighs the features.
+    excluded
+        Catalogue rows that the list may not hold, whatever they score.
+    drawn
+        New items drawn for the list, all of them scored, if any places are given to them.
+    """
+
+    candidates: Indices
+    ranked: int
+    features: npt.NDArray[np.float32]
+    situation: npt.NDArray[np.float64]
+    learned: Fusion
+    excluded: Indices
+    drawn: Draw | None = None
+
+    @cached_property
+    def weights(self) -> npt.NDArray[np.float64]:
+        """Weights of the features, shape (F,)."""
+        (weights,) = self.learned.weights(self.situation[None])
+        return np.asarray(weights)
+
+    def places_of(self, rows: Indices) -> Indices:
+        """Places of Catalogue rows among the candidates, all of which must be there; int32, shape (n,)."""
+        order = np.argsort(self.candidates)
+        return order[np.searchsorted(self.candidates, rows, sorter=order)].astype(np.int32)
+
+    def fused(self) -> npt.NDArray[np.float32]:
+        """Return the final score of every candidate, shape (C,)."""
+        return np.asarray(self.features @ self.weights.astype(np.float32))
+
+
+def pool(items: Items, excluded: Indices) -> Indices:
+    """Catalogue rows of the new items that a list may hold, in the order of their keys."""
+    new = items.available & (items.examples < NEW_EXAMPLES)
+    new[excluded] = False
+    rows = np.flatnonzero(new).astype(np.int32)
+    return rows[np.argsort(items.keys[rows])]
+
+
+def arrange(
+    scored: Scored, best: Indices, items: Items, diverse: float, size: int
+) -> tuple[Indices, Sequence[float | None]]:
+    """Arrange a list.
+
+    Parameters
+    ----------
+    scored
+        The candidates.
+    best
+        Places of the best of them, best first.
+    items
+        What is known of the items.
+    diverse
+        How far items that are alike are avoided; see ``models.lists.diversity``.
+    size
+        Items in a list.
+
+    Returns
+    -------
+    Places of the list's items among the candidates, and the propensity of each, None where nothing was drawn.
+    """
+    if diverse:
+        best = _diversified(scored, best, items, diverse, size)
+    if scored.drawn is None:
+        best = best[:size]
+        return best, [None] * len(best)
+    rows = scored.candidates[best]
+    listed, propensities = fill(rows, items.examples[rows] < NEW_EXAMPLES, scored.drawn)
+    return scored.places_of(listed), propensities
+
+
+def _diversified(scored: Scored, best: Indices, items: Items, diverse: float, size: int) -> Indices:
+    rows = scored.candidates[best]
+    alike = diversity.similarity(items.embeddings[rows], items.vectors[rows])
+    chosen = diversity.maximal_marginal_relevance(scored.fused()[best], alike, diverse, size)
+    return np.concatenate([best[chosen], np.delete(best, chosen)])

@@ -1,0 +1,242 @@
+"""Lists: from user rows and the Catalogue to what stands in Redis."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from importlib.metadata import version
+
+import numpy as np
+
+from afresh.models import scorers
+from afresh.models.fusion import fusion
+from afresh.models.fusion.fusion import Fusion
+from afresh.models.lists import rank
+from afresh.models.lists.exploration import Draw, draw
+from afresh.models.retrieval import asking
+from afresh.models.retrieval.candidates import gather
+from afresh.models.retrieval.places import Numbering
+from afresh.state.catalogue.catalogue import Catalogue
+from afresh.state.judged.verdicts import LIST_LENGTH
+from afresh.state.keys import key_of
+from afresh.state.lists import ListItem, PopularItem, PopularList, UserList, timestamp
+from afresh.state.records import LeaveOut
+from afresh.state.rows import users
+from afresh.state.rows.users import UserRow
+from afresh.streams.serving import arrange
+from afresh.streams.serving.arrange import Indices, Scored
+from afresh.streams.serving.judge import Served
+from afresh.streams.serving.policy import DEFAULT_POLICY, Policy
+
+MODEL = f"afresh-{version('afresh')}"
+
+
+DIGITS = 4
+"""Decimals of a score: more would make the lists longer and tell nobody anything."""
+
+NO_ROWS = np.empty(0, np.int32)
+
+
+@dataclass(frozen=True)
+class Marked:
+    """A user to make a list for.
+
+    Attributes
+    ----------
+    user, row
+        The user as of now.
+    partition
+        Partition that owns the row.
+    received
+        When Kafka took the newest event that the row takes in, in ms.
+    """
+
+    user: str
+    partition: int
+    row: UserRow
+    received: int
+
+
+class Lister:
+    """Makes lists.
+
+    Parameters
+    ----------
+    catalogue
+        What to choose from.
+    size
+        Items in a list.
+    policy
+        What lists may hold, and how they are arranged.
+    now
+        Clock, seconds since 1970.
+    """
+
+    def __init__(
+        self,
+        catalogue: Catalogue,
+        size: int,
+        *,
+        policy: Policy = DEFAULT_POLICY,
+        now: Callable[[], float] = time.time,
+    ) -> None:
+        self._catalogue = catalogue
+        self._size = size
+        self.policy = policy
+        self._now = now
+        self._numbering = Numbering()
+
+    def make(self, marked: Sequence[Marked], learned: Sequence[Fusion]) -> list[tuple[UserList, Served]]:
+        """Make the lists of some users, each with the fusion of the user's partition."""
+        return [
+            self.serve(each, self.candidates(each, fused))
+            for each, fused in zip(marked, learned, strict=True)
+        ]
+
+    def candidates(self, marked: Marked, learned: Fusion) -> Scored:
+        """Score all that a user's list is made of."""
+        drawn = self._draw(marked)
+        scored = self.score(marked.row, learned, NO_ROWS if drawn is None else drawn.new)
+        return replace(scored, drawn=drawn)
+
+    def serve(self, marked: Marked, scored: Scored) -> tuple[UserList, Served]:
+        """Make a user's list of what was scored for it."""
+        depth = max(fusion.CANDIDATES, self._size)
+        best = rank.best(scored.fused()[: scored.ranked], depth)
+        listed, propensities = arrange.arrange(
+            scored, best, self._catalogue.items(), self.policy.diversity, self._size
+        )
+        served = Served(
+            scored.candidates[best],
+            scored.features[best],
+            scored.situation,
+            scored.candidates[listed],
+            self._popular(scored.excluded),
+            scored.learned.examples,
+        )
+        return self._list(marked, self._items(scored, listed, propensities)), served
+
+    def _draw(self, marked: Marked) -> Draw | None:
+        """Draw the new items of a user's list, the same for the same events; None where no place is given to them."""
+        share = self.policy.exploration
+        if not share:
+            return None
+        seed = key_of(f"{marked.user} {marked.row.revision}")
+        return draw(self.explorable(marked.row), share, self._size, seed)
+
+    def explorable(self, row: UserRow) -> Indices:
+        """Catalogue rows of the new items that places of a user's list may be given to."""
+        if not self.policy.exploration:
+            return NO_ROWS
+        return arrange.pool(self._catalogue.items(), self._excluded(row))
+
+    def score(self, row: UserRow, learned: Fusion, others: Indices = NO_ROWS) -> Scored:
+        """Score the candidates of a user's list, and other items on the scale of these."""
+        user = self._user(row)
+        asked = asking.Asked(user, self._catalogue.items(), self._numbering)
+        excluded = self._excluded(row)
+        candidates = gather(asked, excluded)
+        ranked = len(candidates)
+        if len(others):
+            candidates = np.concatenate([candidates, np.setdiff1d(others, candidates)])
+        features = fusion.features(scorers.score(asked, candidates), ranked)
+        gap = user.ages[1] if len(user.ages) > 1 else np.nan
+        (situation,) = fusion.context(np.array([user.taken]), np.array([gap]))
+        return Scored(candidates, ranked, features, situation, learned, excluded)
+
+    def _user(self, row: UserRow) -> asking.User:
+        history = self._catalogue.rows_of(users.history_of(row))
+        return asking.User(history, users.ages_of(row), row.taken, self._catalogue.now)
+
+    def _excluded(self, row: UserRow) -> Indices:
+        """Catalogue rows of the items to leave out, by the rule of each one's domain."""
+        return np.concatenate([self._left_out(row, rule) for rule in sorted(self.policy.rules)])
+
+    def _left_out(self, row: UserRow, rule: LeaveOut) -> Indices:
+        halves = users.left_out_of(row, rule)
+        rows = np.array(self._catalogue.rows_of_halves(halves.tolist()), np.int32)
+        if len(self.policy.rules) == 1:
+            return rows
+        ruled = [self.policy.rule(domain) == rule for domain in self._catalogue.domains_of(rows)]
+        return rows[np.array(ruled, np.bool_)]
+
+    def _popular(self, excluded: Indices) -> Indices:
+        """What a list of the most popular items would be."""
+        head = self._head()
+        return np.asarray(head[self._numbering.outside(head, excluded)][:LIST_LENGTH])
+
+    def _head(self) -> Indices:
+        items = self._catalogue.items()
+        head = items.heads[0]
+        return np.asarray(head[items.available[head]])
+
+    def _items(self, scored: Scored, listed: Indices, propensities: Sequence[float | None]) -> list[ListItem]:
+        parts = np.round(fusion.parts(scored.weights, scored.features[listed]).astype(np.float64), DIGITS)
+        scores = np.round(parts.sum(axis=1), DIGITS).tolist()
+        return [
+            ListItem(self._catalogue.ids[row], score, dict(zip(scorers.NAMES, part, strict=True)), propensity)
+            for row, score, part, propensity in zip(
+                scored.candidates[listed].tolist(),
+                scores,
+                parts.tolist(),
+                propensities,
+                strict=True,
+            )
+        ]
+
+    def _list(self, marked: Marked, items: list[ListItem]) -> UserList:
+        row = marked.row
+        return UserList(
+            row.since, row.revision, timestamp(self._now()), marked.user, row.last_event, MODEL, items
+        )
+
+    def popular(self, learned: Fusion) -> list[tuple[PopularList, Served]]:
+        """Make the popular list of every domain: what the weights say to somebody of whom nothing is known."""
+        return self.serve_nobody(self.for_nobody(learned))
+
+    def serve_nobody(self, scored: Scored) -> list[tuple[PopularList, Served]]:
+        """Make the popular list of every domain of what was scored for it."""
+        made_at, head = timestamp(self._now()), self._head()
+        scores = scored.fused()
+        made = []
+        for domain, rows in self._catalogue.domains().items():
+            of_domain = np.where(np.isin(scored.candidates, rows), scores, -np.inf)
+            best = rank.best(of_domain, max(fusion.CANDIDATES, self._size))
+            chosen = scored.candidates[best]
+            items = [
+                PopularItem(self._catalogue.ids[row], round(score, DIGITS))
+                for row, score in zip(chosen[: self._size].tolist(), scores[best].tolist(), strict=False)
+            ]
+            served = Served(
+                chosen,
+                scored.features[best],
+                scored.situation,
+                chosen[: self._size],
+                head[np.isin(head, rows)][:LIST_LENGTH],
+                scored.learned.examples,
+            )
+            made.append((PopularList(0, 0, made_at, domain, items), served))
+        return made
+
+    def for_nobody(self, learned: Fusion) -> Scored:
+        """Choose and score what the popular lists may hold.
+
+        Returns
+        -------
+        The candidates of somebody of whom nothing is known, and the items most taken in each domain, so that no list
+        is short, all of them in the order of their keys.
+        """
+        counts, keys = self._catalogue.popularity(), self._catalogue.items().keys
+        heads = [NO_ROWS]
+        for rows in self._catalogue.domains().values():
+            if self._size < len(rows):
+                # Not all are sorted: this is done anew every second, however large the catalogue is.
+                rows = rows[counts[rows] >= np.partition(counts[rows], -self._size)[-self._size]]
+            rows = rows[np.argsort(keys[rows])]
+            heads.append(rows[rank.best(counts[rows], self._size)].astype(np.int32))
+        scored = self.score(UserRow(), learned, np.concatenate(heads))
+        order = np.argsort(keys[scored.candidates])
+        return replace(
+            scored, candidates=scored.candidates[order], ranked=len(order), features=scored.features[order]
+        )

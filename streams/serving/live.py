@@ -1,0 +1,43 @@
+"""live: how the lists served are received, as metrics."""
+
+from __future__ import annotations
+
+from afresh.state.judged import verdicts
+from afresh.streams import metrics
+from afresh.streams.serving.judge import Kept
+
+
+class Live:
+    """What the judges of this worker's partitions keep."""
+
+    def __init__(self) -> None:
+        self._kept: dict[int, Kept] = {}
+
+    def note(self, partition: int, kept: Kept) -> None:
+        """Take in what a judge keeps from now on; what it saw happen since the last time is counted."""
+        before = self._kept.get(partition)
+        self._kept[partition] = kept
+        if before is None:
+            # Whoever owned the partition before has counted what happened there.
+            return
+        past = dict(zip(before.verdicts.slices, before.verdicts.drifts.tolist(), strict=True))
+        for name, drifts in zip(kept.verdicts.slices, kept.verdicts.drifts.tolist(), strict=True):
+            metrics.DRIFT.labels(name).inc(drifts - past.get(name, 0))
+        happened = kept.guard.rollbacks - before.guard.rollbacks
+        if happened and kept.guard.last is not None:
+            metrics.ROLLBACKS.labels(kept.guard.last.cause).inc(happened)
+
+    def forget(self, partitions: set[int]) -> None:
+        """Keep only what belongs to these partitions."""
+        self._kept = {p: each for p, each in self._kept.items() if p in partitions}
+
+    def report(self) -> None:
+        """Show how lists are received."""
+        judged = [each.verdicts for each in self._kept.values()]
+        for name, by_ranking in verdicts.rates(judged).items():
+            for ranking, rate in by_ranking.items():
+                metrics.HIT_RATE.labels(name, ranking).set(rate.hit_rate)
+                metrics.NDCG.labels(name, ranking).set(rate.ndcg)
+        for name, (count, _) in verdicts.totals(judged).items():
+            metrics.JUDGED.labels(name).set(count)
+        metrics.UNJUDGED.set(sum(each.unjudged for each in judged))

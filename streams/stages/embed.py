@@ -1,0 +1,109 @@
+"""embed: texts in, vectors out; a Faust app of its own, run where a GPU is.
+
+The consumer group is named after the encoder, so that a new encoder reads every text again and re-embeds the
+whole catalogue, while the old vectors serve until the new ones have the majority.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Sequence
+
+import faust
+import numpy as np
+
+from afresh.models.encoder import Encoder
+from afresh.state.errors import AfreshError
+from afresh.streams import metrics
+from afresh.streams.kafka.app import create_app, source
+from afresh.streams.kafka.lag import Lag
+from afresh.streams.kafka.sender import Outgoing, Sender
+from afresh.streams.messages import Embedding, TextRequest, encode, text_request_decoder
+from afresh.streams.runs.runner import Run, Runner
+from afresh.streams.settings import NO_ENCODER, Settings
+from afresh.streams.topics import Topics
+
+
+class Embed:
+    """The agent of ``afresh.texts``, and its app.
+
+    Parameters
+    ----------
+    settings
+        The encoder, and where Kafka is.
+
+    Raises
+    ------
+    AfreshError
+        When the encoder can not be loaded.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._topics = Topics(settings)
+        self._encoder = load_encoder(settings)
+        self.app = create_app(settings, f"{settings.namespace}-embed-{self._encoder.version}")
+        self._runner = Runner(self.app, "embed")
+        self.app.unfinished = self._runner.unfinished
+        self._sender: Sender | None = None
+        # Runs of several partitions overlap, but the encoder takes one batch at a time.
+        self._encoding = asyncio.Lock()
+        self.app.agent(source(self.app, self._topics.texts), name="embed", concurrency=1)(self.agent)
+        self.app.task(Lag(self.app).run)
+
+    async def agent(self, stream: faust.StreamT[object]) -> None:
+        """Take in runs for ever."""
+        await self._runner.drive(stream, self.process)
+
+    async def process(self, run: Run) -> None:
+        """Encode a run of texts, the newest of each item, a batch at a time."""
+        newest = {record.key: record.value for record in run.records if record.value is not None}
+        requests = [text_request_decoder.decode(value) for value in newest.values()]
+        # Sorted here as well as in the encoder: its batches are then alike over the whole run.
+        requests.sort(key=lambda request: len(request.text))
+        size = self._settings.encoder_batch
+        metrics.EMBEDDING_QUEUE.inc(len(requests))
+        for start in range(0, len(requests), size):
+            batch = requests[start : start + size]
+            async with self._encoding:
+                await self._encode(batch)
+            metrics.EMBEDDING_QUEUE.dec(len(batch))
+        run.done()
+
+    async def _encode(self, requests: Sequence[TextRequest]) -> None:
+        started = time.perf_counter()
+        # In a thread, so that heartbeats go on while a batch is encoded.
+        vectors = await asyncio.to_thread(self._encoder.encode, [request.text for request in requests])
+        metrics.EMBEDDING_SECONDS.observe(time.perf_counter() - started)
+        outgoing = Outgoing(self._settings.partitions)
+        for request, vector in zip(requests, vectors.astype(np.float16), strict=True):
+            embedding = Embedding(
+                request.item, request.content, self._encoder.name, self._encoder.version, vector.tobytes()
+            )
+            outgoing.add(self._topics.embeddings.name, request.item.encode(), encode(embedding))
+        if self._sender is None:
+            self._sender = Sender(await self.app.producers.start())
+        await self._sender.send(outgoing)
+
+    def not_ready(self) -> str:
+        """What is not ready yet, in a few words."""
+        return "" if self.app.started and self.app.assigned() else "no partitions assigned"
+
+
+def load_encoder(settings: Settings) -> Encoder:
+    """Load the encoder that the settings name.
+
+    Raises
+    ------
+    AfreshError
+        When there is none.
+    """
+    if settings.encoder == NO_ENCODER:
+        raise AfreshError(
+            "AFRESH_ENCODER is 'none': there is nothing for an embed worker to do; name an encoder."
+        )
+    try:
+        return Encoder.load(settings.encoder, batch=settings.encoder_batch)
+    except ValueError as error:
+        raise AfreshError(str(error)) from error

@@ -1,0 +1,73 @@
+"""The pages of a process: /metrics for Prometheus, /health and /ready for whoever restarts and routes."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterable
+from socketserver import ThreadingMixIn
+from typing import Any, cast
+from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
+
+from prometheus_client import make_wsgi_app
+
+from afresh.state.errors import AfreshError
+
+NotReady = Callable[[], str]
+"""Says in a few words what is not ready yet; empty when all is."""
+
+
+class _Server(ThreadingMixIn, WSGIServer):
+    daemon_threads = True
+
+
+class _Quiet(WSGIRequestHandler):
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002
+        """Nothing: a line for every scrape would bury the log."""
+
+
+def serve(host: str, port: int, not_ready: NotReady) -> WSGIServer:
+    """Serve the pages from a thread of their own.
+
+    Parameters
+    ----------
+    host, port
+        Where; port 0 takes any that is free.
+    not_ready
+        Asked for /ready.
+
+    Returns
+    -------
+    The server; ``server_port`` tells the port.
+
+    Raises
+    ------
+    AfreshError
+        When the port is taken.
+    """
+    metrics = make_wsgi_app()
+
+    def application(environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
+        path = environ["PATH_INFO"]
+        if path == "/health":
+            return _text(start_response, "200 OK", "alive")
+        if path == "/ready":
+            missing = not_ready()
+            return _text(
+                start_response, "503 Service Unavailable" if missing else "200 OK", missing or "ready"
+            )
+        return cast(Iterable[bytes], metrics(environ, start_response))
+
+    try:
+        server = make_server(host, port, application, server_class=_Server, handler_class=_Quiet)
+    except OSError as error:
+        raise AfreshError(
+            f"The metrics page can not listen on {host}:{port} ({error.strerror}); set AFRESH_METRICS_PORT, "
+            "or AFRESH_EMBED_METRICS_PORT for the embed worker, to a free port."
+        ) from error
+    threading.Thread(target=server.serve_forever, name="pages", daemon=True).start()
+    return server
+
+
+def _text(start_response: Any, status: str, body: str) -> Iterable[bytes]:
+    start_response(status, [("Content-Type", "text/plain; charset=utf-8")])
+    return [f"{body}\n".encode()]

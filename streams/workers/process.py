@@ -1,0 +1,70 @@
+"""A process of ours: its log, its page, and how it ends."""
+
+from __future__ import annotations
+
+import gc
+import logging
+import platform
+from collections.abc import Callable
+from importlib.metadata import version
+from typing import NoReturn
+
+import faust
+from threadpoolctl import threadpool_limits
+
+from afresh.state.errors import AfreshError
+from afresh.streams import metrics
+from afresh.streams.kafka.app import MENDABLE, App
+from afresh.streams.settings import Settings
+from afresh.streams.workers import pages
+from afresh.streams.workers.quiet import Seldom
+
+logger = logging.getLogger(__name__)
+
+NOISY_LOGGERS = ("aiokafka", "kafka", "faust.transport", "faust.tables.recovery", "mode")
+
+REPEATING_LOGGERS = ("aiokafka", "afresh.streams.kafka.lag")
+"""Loggers that say the same again and again while Kafka is silent."""
+
+
+def execute(app: App, settings: Settings, port: int, not_ready: Callable[[], str]) -> NoReturn:
+    """Run an app, with a page on a port, until it is told to stop.
+
+    Raises
+    ------
+    AfreshError
+        When the port is taken, or the app ended for something that a person can mend.
+    SystemExit
+        At every other end, with the process's exit status.
+    """
+    metrics.BUILD.info(
+        {"version": version("afresh"), "python": platform.python_version(), "faust": faust.__version__}
+    )
+    server = pages.serve(settings.metrics_host, port, not_ready)
+    logging.basicConfig(level=settings.log_level, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    for handler in logging.getLogger().handlers:
+        for name in REPEATING_LOGGERS:
+            handler.addFilter(Seldom(name))
+    for name in NOISY_LOGGERS:
+        logging.getLogger(name).setLevel(logging.WARNING)
+    logger.info("metrics at http://%s:%d/metrics", settings.metrics_host, server.server_port)
+    # One thread for the maths: lists are made in small batches, for which threads cost more than they bring.
+    collect_garbage_seldom()
+    with threadpool_limits(1):
+        worker = faust.Worker(
+            app, loglevel=settings.log_level, redirect_stdouts=False, override_logging=False
+        )
+        # What it prints would end the process at its start where the disk of its output is full; the log goes on then.
+        worker.spinner = None
+        try:
+            worker.execute_from_commandline()
+        except SystemExit:
+            if isinstance(worker.crash_reason, MENDABLE):
+                raise AfreshError(str(worker.crash_reason)) from worker.crash_reason
+            raise
+
+
+def collect_garbage_seldom() -> None:
+    """Spare the collector what lives for ever; by default it costs a fifth of the profile stage."""
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 50)

@@ -1,0 +1,92 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from afresh.deploy.evaluate import baseline, baselines
+from afresh.deploy.evaluate.baseline import Baseline, Taken
+from afresh.deploy.evaluate.baselines.isgd import ISGD
+from afresh.deploy.evaluate.baselines.item_knn import ItemKNN
+from afresh.deploy.evaluate.baselines.popularity_decayed import DecayedPopularity
+from afresh.deploy.evaluate.baselines.sasrec import SASRec
+
+NAMES = sorted(
+    file.stem
+    for file in Path(str(baselines.__file__)).parent.glob("*.py")
+    if file.stem not in ("__init__", "river_factors")
+)
+
+
+def learn(model: Baseline, *taken: tuple[int, int]) -> None:
+    for number, (user, item) in enumerate(taken):
+        model.learn(Taken(user, item, number))
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_ranker_scores_any_user_and_prefers_what_people_take(name: str) -> None:
+    model = baseline.find(name)(800)
+    assert model.scores(0, 5, 0).shape == (5,)
+    for number in range(800):
+        # items 0 to 3 go round, each user from one to the next; 4 is never taken
+        model.learn(Taken(number % 40, number // 40 % 4, number))
+    scores = model.scores(3, 5, 800)
+    assert not np.isnan(scores).any()
+    assert scores[:4].max() > scores[4]
+    assert model.scores(99, 6, 800).shape == (6,)
+
+
+def test_a_count_is_halved_by_so_many_later_events() -> None:
+    model = DecayedPopularity(half_life=10)
+    learn(model, (0, 0), *[(0, 1)] * 10)
+    first, second = model.scores(0, 2, 0)
+    assert first == pytest.approx(2.0**-10 * 2**10)
+    assert second / first == pytest.approx(sum(2 ** (n / 10) for n in range(1, 11)))
+
+
+def test_one_step_of_isgd_is_that_of_the_paper() -> None:
+    model = ISGD(factors=3, learning_rate=0.1, regularisation=0.01)
+    user, item = model._users.of(1)[0].copy(), model._items.of(1)[0].copy()
+    learn(model, (0, 0))
+    error = 1 - user @ item
+    user = user + 0.1 * (error * item - 0.01 * user)
+    item = item + 0.1 * (error * user - 0.01 * item)
+    assert model.scores(0, 1, 0)[0] == pytest.approx(-abs(1 - user @ item))
+
+
+def test_item_knn_scores_by_cosine_and_by_how_long_ago() -> None:
+    model = ItemKNN(window=10, asked=10, decay=0.5)
+    learn(model, (0, 0), (0, 1), (1, 0), (1, 2), (2, 0))
+    # 0 was taken three times, 1 and 2 once each, each once together with 0
+    assert model.scores(2, 3, 0).tolist() == pytest.approx([0, 1 / 3**0.5, 1 / 3**0.5])
+    learn(model, (2, 1))
+    assert model.scores(2, 3, 0)[2] == pytest.approx(0.5 / 3**0.5)
+
+
+def test_sasrec_learns_what_follows_what_and_reads_fresh_histories() -> None:
+    model = SASRec(events=1000, first_epochs=30, epochs=5)
+    for user in range(40):
+        learn(model, *[(user, (user + step) % 8) for step in range(10)])
+    learn(model, (50, 2))
+    assert model.scores(50, 8, 0).argmax() == 3
+    learn(model, (50, 6))
+    assert model.scores(50, 8, 0).argmax() == 7
+
+
+def test_sasrec_puts_last_what_it_was_not_trained_on() -> None:
+    model = SASRec(events=1000, first_epochs=1, epochs=1)
+    for user in range(10):
+        learn(model, *[(user, step) for step in range(5)])
+    scores = model.scores(0, 7, 0)
+    assert np.isneginf(scores[5:]).all()
+    assert np.isfinite(scores[:5]).all()
+
+
+def test_sasrec_passes_over_items_of_a_history_that_came_after_its_training() -> None:
+    model = SASRec(events=1000, first_epochs=1, epochs=1)
+    for user in range(10):
+        learn(model, *[(user, step) for step in range(5)])
+    before = model.scores(0, 5, 0)
+    learn(model, (0, 6))
+    assert model.scores(0, 7, 0)[:5].tolist() == before.tolist()

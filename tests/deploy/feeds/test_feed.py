@@ -1,0 +1,174 @@
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from kafka.errors import KafkaTimeoutError, MessageSizeTooLargeError
+
+from afresh.deploy.feeds import feed as module
+from afresh.deploy.feeds.feed import Fed, Record, Sender, paced, sender
+from afresh.state.errors import AfreshError
+from afresh.streams.kafka.admin import create_topics
+from afresh.streams.settings import Settings
+from afresh.streams.topics import Topic, Topics
+
+TOPIC = Topic("events", 1, 1)
+RECORD = Record(None, b"{}")
+
+
+class Clock:
+    """A clock that only sleeping and working move."""
+
+    def __init__(self) -> None:
+        self.now = 100.0
+
+    def __call__(self) -> float:
+        return self.now
+
+    def sleep(self, seconds: float) -> None:
+        assert seconds > 0
+        self.now += seconds
+
+
+class Answer:
+    """Kafka's answer to a record, as kafka-python hands it out."""
+
+    def __init__(self, error: Exception | None = None) -> None:
+        self.error = error
+
+    def get(self) -> None:
+        if self.error is not None:
+            raise self.error
+
+
+class Producer:
+    """A producer whose answers are known beforehand."""
+
+    def __init__(self, answer: Callable[[int], Answer]) -> None:
+        self.sent = 0
+        self.answer = answer
+
+    def send(self, topic: str, value: bytes, key: bytes | None) -> Answer:
+        self.sent += 1
+        return self.answer(self.sent)
+
+    def flush(self) -> None:
+        pass
+
+
+def times(speed: float | None, work: list[float]) -> list[float]:
+    """When each of some records passes, if what is done with each takes so long."""
+    clock = Clock()
+    passed = []
+    for _, seconds in zip(paced([RECORD] * len(work), speed, clock, clock.sleep), work, strict=True):
+        passed.append(clock.now - 100.0)
+        clock.now += seconds
+    return passed
+
+
+def test_records_pass_at_the_speed_asked_for() -> None:
+    assert times(50.0, [0.001] * 5) == pytest.approx([0.0, 0.02, 0.04, 0.06, 0.08])
+
+
+def test_without_a_speed_records_pass_at_once() -> None:
+    assert times(None, [0.0] * 3) == [0.0, 0.0, 0.0]
+
+
+def test_a_late_record_does_not_slow_those_behind_it() -> None:
+    assert times(10.0, [0.25, 0.0, 0.0, 0.0]) == pytest.approx([0.0, 0.25, 0.25, 0.3])
+
+
+def test_after_a_long_pause_no_more_than_a_second_is_made_up_for() -> None:
+    passed = times(10.0, [3_600.0] + [0.0] * 30)
+    burst = [moment for moment in passed[1:] if moment == pytest.approx(3_600.0)]
+    assert len(burst) <= 11
+
+
+@given(st.floats(0.5, 1_000.0), st.lists(st.floats(0.0, 3.0), min_size=1, max_size=20))
+def test_no_record_passes_before_its_turn(speed: float, work: list[float]) -> None:
+    passed = times(speed, work)
+    assert all(moment >= place / speed - 1e-6 for place, moment in enumerate(passed))
+
+
+def test_only_records_that_kafka_acknowledged_are_counted() -> None:
+    fed = Fed()
+    out = Sender(Producer(lambda _: Answer()), TOPIC, fed)
+    for _ in range(3):
+        out.send(RECORD)
+    assert fed.sent == 0
+    out.finish()
+    assert fed.sent == 3
+
+
+def test_a_refused_record_ends_the_feed_and_says_how_far_it_came() -> None:
+    fed = Fed()
+    broken = Producer(lambda count: Answer(KafkaTimeoutError("gone") if count == 3 else None))
+    out = Sender(broken, TOPIC, fed)
+    for _ in range(5):
+        out.send(RECORD)
+    with pytest.raises(AfreshError, match=r"stopped taking events after 2 records .*gone"):
+        out.finish()
+
+
+def test_a_record_too_large_for_the_broker_is_counted_and_the_rest_sent() -> None:
+    fed = Fed()
+    out = Sender(Producer(lambda n: Answer(MessageSizeTooLargeError() if n == 1 else None)), TOPIC, fed)
+    for _ in range(3):
+        out.send(RECORD)
+    out.finish()
+    assert (fed.sent, fed.too_large) == (2, 1)
+
+
+def test_records_without_an_answer_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "IN_FLIGHT", 10)
+    fed = Fed()
+    out = Sender(Producer(lambda _: Answer()), TOPIC, fed)
+    for _ in range(25):
+        out.send(RECORD)
+    assert fed.sent == 15
+
+
+@pytest.mark.parametrize("broker", ["settings", "embedded_settings"])
+def test_a_record_too_large_to_send_is_counted_and_the_rest_sent(
+    broker: str, request: pytest.FixtureRequest
+) -> None:
+    settings: Settings = request.getfixturevalue(broker)
+    create_topics(settings)
+    fed = Fed()
+    with sender(settings, Topics(settings).events, fed) as out:
+        for value in (b"small", b"x" * 2_000_000, b"small"):
+            out.send(Record(b"key", value))
+        out.finish()
+    assert (fed.sent, fed.too_large) == (2, 1)
+
+
+def test_a_missing_topic_is_named_before_anything_is_sent(settings: Settings) -> None:
+    with (
+        pytest.raises(AfreshError, match=r"is missing.*afresh topics create"),
+        sender(settings, Topics(settings).events, Fed()),
+    ):
+        pass
+
+
+@pytest.mark.parametrize("idempotence", [True, False])
+def test_no_producer_may_change_the_order_of_records(
+    idempotence: bool, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    asked: dict[str, Any] = {}
+
+    class Recorded:
+        def __init__(self, **options: Any) -> None:
+            asked.update(options)
+
+        def close(self, timeout: float) -> None:
+            pass
+
+    monkeypatch.setattr(module, "require_topics", lambda settings, topics: None)
+    monkeypatch.setattr(module, "KafkaProducer", Recorded)
+    with sender(Settings(_env_file=None, idempotence=idempotence), TOPIC, Fed()):
+        pass
+    assert asked["enable_idempotence"] is idempotence
+    assert idempotence or asked["max_in_flight_requests_per_connection"] == 1
+    assert asked["acks"] == "all"

@@ -1,0 +1,51 @@
+import numpy as np
+import numpy.typing as npt
+from hypothesis import given
+from hypothesis import strategies as st
+
+from afresh.models.lists.diversity import maximal_marginal_relevance, similarity
+
+
+def candidates(seed: int, count: int = 20) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
+    rng = np.random.default_rng(seed)
+    texts = rng.normal(size=(count, 8)).astype(np.float32)
+    return rng.normal(size=count).astype(np.float32), similarity(texts, rng.random((count, 5), np.float32))
+
+
+@given(st.integers(0, 50), st.floats(0, 1), st.integers(0, 30))
+def test_every_item_is_chosen_once_and_the_best_comes_first(seed: int, diversity: float, k: int) -> None:
+    scores, alike = candidates(seed)
+    chosen = maximal_marginal_relevance(scores, alike, diversity, k)
+    assert len(set(chosen.tolist())) == len(chosen) == min(k, len(scores))
+    if len(chosen) and diversity < 1:
+        assert chosen[0] == scores.argmax()
+
+
+@given(st.integers(0, 50))
+def test_without_diversity_the_order_is_that_of_the_scores(seed: int) -> None:
+    scores, alike = candidates(seed)
+    assert maximal_marginal_relevance(scores, alike, 0.0, 20).tolist() == np.argsort(-scores).tolist()
+
+
+def test_the_more_diversity_is_asked_for_the_less_alike_the_items_are() -> None:
+    means = []
+    for diversity in (0.0, 0.3, 0.7, 1.0):
+        within = []
+        for seed in range(20):
+            scores, alike = candidates(seed, 50)
+            chosen = maximal_marginal_relevance(scores, alike, diversity, 10)
+            within.append(alike[np.ix_(chosen, chosen)].mean())
+        means.append(float(np.mean(within)))
+    assert means == sorted(means, reverse=True)
+
+
+def test_items_are_as_alike_as_in_whatever_they_are_most_alike() -> None:
+    texts = np.array([[1, 0], [1, 0], [0, 0]], np.float32)
+    vectors = np.array([[1, 0], [0, 1], [0, 2]], np.float32)
+    assert similarity(texts, vectors).tolist() == [[1, 1, 0], [1, 1, 1], [0, 1, 1]]
+
+
+def test_scores_that_are_all_the_same_give_the_least_alike_items() -> None:
+    alike = np.array([[1, 0.9, 0], [0.9, 1, 0], [0, 0, 1]], np.float32)
+    assert maximal_marginal_relevance(np.zeros(3, np.float32), alike, 0.5, 2).tolist() == [0, 2]
+    assert maximal_marginal_relevance(np.zeros(0, np.float32), alike[:0, :0], 0.5, 2).tolist() == []

@@ -1,0 +1,59 @@
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from afresh.models.relations import texts
+from afresh.models.relations.texts import nearest
+
+EMBEDDINGS = np.array([[1, 0], [0.8, 0.6], [0.6, 0.8], [-1, 0], [0, 0]], np.float32)
+
+
+def found(embeddings: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
+    size = len(embeddings)
+    none = np.full((size, count), -1, np.int32), np.zeros((size, count), np.float32)
+    return nearest(embeddings, *none, np.ones(size, bool))
+
+
+def test_the_nearest_come_first_and_none_is_near_without_a_text_or_where_nothing_is_alike() -> None:
+    akin, likeness = found(EMBEDDINGS, 3)
+    assert akin.tolist() == [[1, 2, -1], [2, 0, -1], [1, 0, -1], [-1, -1, -1], [-1, -1, -1]]
+    np.testing.assert_allclose(likeness[0], [0.8, 0.6, 0], rtol=1e-6)
+
+
+def test_of_equal_texts_those_of_lower_index_come_first() -> None:
+    akin, _ = found(np.repeat(EMBEDDINGS[:1], 6, axis=0), 2)
+    assert akin.tolist() == [[1, 2], [0, 2], [0, 1], [0, 1], [0, 1], [0, 1]]
+
+
+@given(st.integers(0, 10_000), st.lists(st.sets(st.integers(0, 11), min_size=1), max_size=6))
+@settings(deadline=None)
+def test_following_changes_is_the_same_as_finding_everything_anew(seed: int, changes: list[set[int]]) -> None:
+    rng = np.random.default_rng(seed)
+    embeddings = np.zeros((12, 2), np.float32)
+    akin, likeness = found(embeddings, 3)
+    for change in changes:
+        changed = np.zeros(12, bool)
+        changed[list(change)] = True
+        angles = rng.integers(0, 16, 12) * np.pi / 8  # few, so that there are ties
+        vectors = np.stack([np.cos(angles), np.sin(angles)], axis=1) * (rng.random(12) < 0.8)[:, None]
+        embeddings[changed] = vectors[changed]
+        akin, likeness = nearest(embeddings, akin, likeness, changed)
+    expected = found(embeddings, 3)
+    assert akin.tolist() == expected[0].tolist()
+    np.testing.assert_array_equal(likeness, expected[1])
+
+
+def test_the_size_of_the_blocks_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    rng = np.random.default_rng(1)
+    embeddings = rng.normal(size=(50, 8)).astype(np.float32)
+    embeddings /= np.linalg.norm(embeddings, axis=1, keepdims=True)
+    whole = found(embeddings, 5)
+    monkeypatch.setattr(texts, "BLOCK", 7)
+    for one, other in zip(found(embeddings, 5), whole, strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+def test_there_may_be_fewer_items_than_places() -> None:
+    assert found(EMBEDDINGS[:2], 4)[0].tolist() == [[1, -1, -1, -1], [0, -1, -1, -1]]
+    assert found(EMBEDDINGS[:0], 4)[0].shape == (0, 4)

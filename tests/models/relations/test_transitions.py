@@ -1,0 +1,35 @@
+import numpy as np
+import pytest
+
+from afresh.models.lists.rank import NONE
+from afresh.models.relations.transitions import SHRINKAGE, follow
+from tests.models.making import dense, random_pairs
+
+
+def test_followers_are_those_of_the_formula_in_the_docstring() -> None:
+    before = random_pairs(20, 6)
+    counts = dense(before).T
+    scale = [(counts.sum(axis=axis) + SHRINKAGE) ** -0.5 for axis in (1, 0)]
+    expected = scale[0][:, None] * counts * scale[1]
+    found = follow(before, 20)
+    np.testing.assert_allclose(dense(found), expected, rtol=1e-5, atol=1e-7)
+    assert (np.diff(found[1], axis=1) <= 0).all(), "strongest first"
+
+
+def test_what_came_before_does_not_follow() -> None:
+    followers, _ = follow((np.array([[NONE], [0]], np.int32), np.array([[0.0], [1.0]], np.float32)), 2)
+    assert followers.tolist() == [[1, NONE], [NONE, NONE]]
+
+
+def test_the_strongest_followers_are_kept() -> None:
+    before = random_pairs(20, 9)
+    part, whole = follow(before, 4), follow(before, 20)
+    np.testing.assert_array_equal(part[0], whole[0][:, :4])
+    np.testing.assert_array_equal(part[1], whole[1][:, :4])
+
+
+@pytest.mark.parametrize("items", [0, 1, 5])
+def test_where_nothing_followed_there_are_no_followers(items: int) -> None:
+    followers, strengths = follow((np.full((items, 3), NONE, np.int32), np.zeros((items, 3), np.float32)), 4)
+    assert followers.shape == strengths.shape == (items, 4)
+    assert (followers == NONE).all()

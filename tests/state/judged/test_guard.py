@@ -1,0 +1,140 @@
+import msgspec
+import numpy as np
+import pytest
+
+from afresh.models import scorers
+from afresh.models.fusion import guard
+from afresh.models.fusion.fusion import Fusion
+from afresh.state.judged.guard import LEAST_JUDGED, Guard, Rollback
+
+MINUTE = 60_000
+BLOCK = 50
+
+
+def learned(examples: int, weight: float = 0.0) -> Fusion:
+    """A fusion that has counted so many examples, told apart by a weight."""
+    fusion = scorers.new_fusion()
+    fusion.examples = examples
+    fusion.omega[1, 0] = weight
+    return fusion
+
+
+class Play:
+    """Blocks of examples, one a minute, as a judge would hand them to the guard."""
+
+    def __init__(self) -> None:
+        self.guard, self.fusion, self.now = Guard(), learned(0), 0
+
+    def blocks(
+        self, number: int, hits: int, popular: int, rate: float = 0.2, weight: float | None = None
+    ) -> None:
+        for _ in range(number):
+            for place in range(BLOCK):
+                made_at = self.fusion.examples
+                self.fusion.examples += 1
+                self.guard.add(place < hits, place >= BLOCK - popular, made_at)
+            if weight is not None:
+                self.fusion.omega[1, 0] = weight
+            self.now += MINUTE
+            self.fusion = self.guard.end_block(self.fusion, rate, self.now, 10 * MINUTE)
+            # What is kept goes through the changelog.
+            self.guard = msgspec.msgpack.decode(msgspec.msgpack.encode(self.guard), type=Guard)
+
+    @property
+    def weight(self) -> float:
+        return float(self.fusion.omega[1, 0])
+
+
+def good_past() -> Play:
+    play = Play()
+    play.blocks(30, hits=10, popular=4, weight=1.0)
+    play.blocks(30, hits=10, popular=4, weight=2.0)
+    return play
+
+
+def test_weights_go_back_to_the_snapshot_that_proved_good() -> None:
+    play = good_past()
+    play.blocks(40, hits=0, popular=4, weight=-9.0)
+    assert play.guard.rollbacks >= 1
+    assert play.guard.last is not None
+    assert play.guard.last.cause == "guard"
+
+
+def test_the_first_rollback_restores_weights_and_hyper_state_and_the_count_goes_on() -> None:
+    play = good_past()
+    while not play.guard.rollbacks:
+        play.blocks(1, hits=0, popular=4, weight=-9.0)
+    good = Fusion.from_bytes(play.guard.good.fusion)
+    assert play.weight in (1.0, 2.0)
+    examples, play.fusion.examples = play.fusion.examples, good.examples
+    assert play.fusion.to_bytes() == good.to_bytes()
+    assert examples > good.examples
+    assert play.guard.on_trial
+
+
+def test_lists_that_stay_broken_after_it_start_anew_from_popularity() -> None:
+    play = good_past()
+    while play.guard.rollbacks < 2:
+        play.blocks(1, hits=0, popular=4)
+    assert (play.fusion.omega == scorers.popularity_prior()).all()
+    assert play.guard.last is not None
+    assert play.guard.last.to == 0
+
+
+def test_weights_that_proved_good_after_a_rollback_are_no_longer_on_trial() -> None:
+    play = good_past()
+    while not play.guard.rollbacks:
+        play.blocks(1, hits=0, popular=4)
+    play.blocks(LEAST_JUDGED // BLOCK + 10, hits=10, popular=4)
+    assert (play.guard.rollbacks, play.guard.on_trial) == (1, False)
+
+
+def test_lists_made_before_a_rollback_do_not_count_against_the_weights_after_it() -> None:
+    play = good_past()
+    play.guard.roll_back(play.fusion, play.now, "command")
+    for _ in range(10 * BLOCK):
+        play.guard.add(served=False, popular=True, made_at=play.guard.since - 1)
+    assert play.guard.block == (0, 0, 0, 0)
+
+
+@pytest.mark.parametrize(("hits", "popular"), [(10, 4), (5, 4), (8, 20)])
+def test_lists_that_are_not_worse_than_both_keep_their_weights(hits: int, popular: int) -> None:
+    play = good_past()
+    play.blocks(100, hits=hits, popular=popular, weight=3.0)
+    assert (play.guard.rollbacks, play.weight) == (0, 3.0)
+
+
+def test_no_snapshot_is_taken_before_enough_was_judged_however_late_it_is() -> None:
+    play, found = Play(), []
+    for blocks in (LEAST_JUDGED // BLOCK - 1, 1):
+        play.blocks(blocks, hits=10, popular=4)
+        found.append((bool(play.guard.newest.fusion), bool(play.guard.good.fusion)))
+    assert found == [(False, False), (True, False)]
+
+
+def test_a_suspicious_fusion_makes_no_snapshot() -> None:
+    play, suspicious = good_past(), 0
+    while not play.guard.rollbacks:
+        before = play.guard.newest.time
+        play.blocks(1, hits=4, popular=8)
+        if guard.suspicious(np.frombuffer(play.guard.wealth).reshape(guard.start().shape)):
+            suspicious += 1
+            assert play.guard.newest.time == before
+    assert suspicious >= 5
+
+
+def test_a_person_can_go_back_at_any_time() -> None:
+    play = Play()
+    play.fusion = play.guard.roll_back(learned(7, 3.0), 99, "command")
+    assert (play.fusion.omega == scorers.popularity_prior()).all()
+    assert play.fusion.examples == 7
+    assert play.guard.last == Rollback(99, "command", 0)
+
+
+def test_snapshots_of_other_scorers_are_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
+    play = good_past()
+    with monkeypatch.context() as patch:
+        patch.setattr(scorers, "NAMES", (*scorers.NAMES, "another"))
+        play.blocks(1, hits=10, popular=4)
+    assert not play.guard.good.fusion
+    assert np.frombuffer(play.guard.wealth).max() == 0

@@ -1,0 +1,238 @@
+import msgspec
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from afresh.state.records import Interaction
+from afresh.state.rows import users
+from afresh.state.rows.users import (
+    DOMAIN_LIMIT,
+    HISTORY,
+    HOUR_MS,
+    HOURLY_VOTES,
+    RECENT_EVENTS,
+    SEEN_LIMIT,
+    USER_ROW_VERSION,
+    UserRow,
+    packed_key,
+)
+from afresh.state.versions import RowVersionError
+
+names = st.text(min_size=1, max_size=20)
+
+
+def note(row: UserRow, event: str, time: int = 1000, received: int = 5000, domain: str = "films") -> None:
+    row.note(event, packed_key(event), time, received, domain)
+
+
+rows = st.builds(
+    UserRow,
+    since=st.integers(-1, 2**62),
+    revision=st.integers(0, 2**40),
+    last_event=names,
+    last_time=st.integers(0, 2**62),
+    items=st.binary(max_size=64),
+    times=st.binary(max_size=64),
+    events=st.binary(max_size=64),
+    seen=st.binary(max_size=64),
+    refused=st.binary(max_size=64),
+    taken=st.integers(0, 2**40),
+    domains=st.dictionaries(names, st.integers(0, 2**40), max_size=3),
+)
+
+
+@given(rows)
+def test_a_row_is_the_same_after_packing(row: UserRow) -> None:
+    assert users.unpack(users.pack(row)) == row
+
+
+def test_nobody_has_a_new_row() -> None:
+    assert users.unpack(None) == UserRow()
+
+
+def test_new_rows_share_nothing() -> None:
+    first, second = users.unpack(None), users.unpack(None)
+    note(first, "e1")
+    assert second == UserRow()
+
+
+def test_a_row_of_a_newer_version_is_refused_by_name() -> None:
+    packed = users.pack(UserRow(version=USER_ROW_VERSION + 1))
+    with pytest.raises(RowVersionError, match=r"user's row has version 3; this program knows 2"):
+        users.unpack(packed)
+
+
+def test_fields_that_a_newer_program_appended_are_passed_over() -> None:
+    fields = msgspec.to_builtins(UserRow(revision=3), builtin_types=(bytes,))
+    assert users.unpack(msgspec.msgpack.encode([*fields, "new"])).revision == 3
+
+
+@given(st.lists(names, max_size=100, unique=True))
+def test_the_history_holds_the_newest_items_newest_first(items: list[str]) -> None:
+    row = UserRow()
+    for number, item in enumerate(items):
+        row.take(packed_key(item), number * 1000)
+    expected = [int.from_bytes(packed_key(item), "little") for item in reversed(items)][:HISTORY]
+    assert users.history_of(row).tolist() == expected
+    assert np.frombuffer(row.times, "<u4").tolist() == [*range(len(items))][::-1][:HISTORY]
+
+
+def test_an_item_taken_twice_stands_twice_in_the_history() -> None:
+    row = UserRow()
+    for _ in range(2):
+        row.take(packed_key("i"), 1000)
+    assert len(users.history_of(row)) == 2
+
+
+def half(item: str) -> int:
+    return int.from_bytes(packed_key(item)[:4], "little")
+
+
+@given(st.lists(st.integers(0, 400), max_size=300).map(lambda numbers: [f"i{n}" for n in numbers]))
+def test_all_items_taken_are_left_out_however_long_ago(items: list[str]) -> None:
+    row = UserRow()
+    for item in items:
+        row.take(packed_key(item), 0)
+    assert set(users.left_out_of(row, "taken").tolist()) == {half(item) for item in items}
+    assert row.taken == len(items)
+
+
+def test_items_taken_may_come_again_where_people_take_them_again_but_not_those_refused() -> None:
+    row = UserRow()
+    row.take(packed_key("taken"), 0)
+    for _ in range(2):
+        row.refuse(packed_key("refused"))
+    assert users.left_out_of(row, "nothing").tolist() == [half("refused")]
+    assert users.left_out_of(row, "taken").tolist() == [half("taken"), half("refused")]
+
+
+def test_of_more_items_than_the_limit_the_oldest_may_be_listed_again() -> None:
+    row = UserRow(refused=np.arange(SEEN_LIMIT, dtype="<u4").tobytes())
+    row.refuse(packed_key("new"))
+    refused = users.left_out_of(row, "taken")
+    assert len(refused) == SEEN_LIMIT
+    assert refused[0] == half("new")
+    assert SEEN_LIMIT - 1 not in refused
+
+
+def test_a_row_of_50_events_has_at_most_1_kib() -> None:
+    row = UserRow()
+    for number in range(50):
+        row.take(packed_key(f"i{number}"), 1_700_000_000_000)
+        note(row, f"event-{number}", time=1_700_000_000_000, received=1_700_000_000_000)
+    assert len(users.pack(row)) <= 1024
+
+
+def test_a_row_of_another_layout_is_refused() -> None:
+    fields = [1, 0, 1, "e1", 0, b"", b"", b"", b"", b"", {}]
+    with pytest.raises(RowVersionError, match="layout that this program does not know"):
+        users.unpack(msgspec.msgpack.encode(fields))
+
+
+@given(st.lists(st.integers(0, 40), max_size=120))
+def test_an_event_is_known_while_it_is_among_the_newest(numbers: list[int]) -> None:
+    row, folded = UserRow(), list[int]()
+    for number in numbers:
+        event = f"e{number}"
+        assert row.knows(packed_key(event)) == (number in folded[-RECENT_EVENTS:])
+        note(row, event)
+        folded.append(number)
+    assert len(row.events) == 8 * min(len(numbers), RECENT_EVENTS)
+
+
+@given(st.binary(min_size=32, max_size=32), st.integers(0, 24))
+def test_bytes_of_two_neighbouring_keys_are_not_taken_for_a_key(events: bytes, start: int) -> None:
+    key = events[start : start + 8]
+    expected = key in [events[place : place + 8] for place in range(0, len(events), 8)]
+    assert UserRow(events=events).knows(key) == expected
+
+
+def test_the_age_of_a_row_is_the_arrival_of_its_first_event() -> None:
+    row = UserRow()
+    note(row, "e1", received=7000)
+    note(row, "e2", received=6000)
+    assert (row.since, row.revision, row.last_event) == (7000, 2, "e2")
+
+
+def test_events_out_of_order_keep_the_newest_time_and_count_all_the_same() -> None:
+    row = UserRow()
+    for event, time in (("new", 9_000), ("old", 2_000)):
+        note(row, event, time=time)
+        row.take(packed_key(event), time)
+    assert (row.last_time, row.last_event, row.revision) == (9_000, "old", 2)
+    assert np.frombuffer(row.times, "<u4").tolist() == [2, 9]
+    assert users.ages_of(row).tolist() == [0.0, 0.0]
+
+
+def test_ages_are_seconds_before_the_newest_item() -> None:
+    row = UserRow()
+    for item, time in (("a", 1_000), ("b", 61_000), ("c", 61_999)):
+        row.take(packed_key(item), time)
+    assert users.ages_of(row).tolist() == [0.0, 0.0, 60.0]
+    assert users.ages_of(row).dtype == np.float32
+
+
+@pytest.mark.parametrize(("time", "seconds"), [(-5_000, 0), (2**63 - 1, 2**32 - 1)])
+def test_times_that_32_bits_do_not_hold_are_cut(time: int, seconds: int) -> None:
+    row = UserRow()
+    row.take(packed_key("i"), time)
+    assert np.frombuffer(row.times, "<u4").tolist() == [seconds]
+
+
+def test_interactions_are_counted_by_domain() -> None:
+    row = UserRow()
+    for number, domain in enumerate(["films", "books", "films"]):
+        note(row, f"e{number}", domain=domain)
+    assert row.domains == {"films": 2, "books": 1}
+
+
+def test_domains_beyond_the_limit_are_not_counted_so_that_a_row_has_a_largest_size() -> None:
+    row = UserRow()
+    for number in range(DOMAIN_LIMIT + 5):
+        note(row, f"e{number}", domain=f"d{number}")
+    note(row, "again", domain="d0")
+    assert len(row.domains) == DOMAIN_LIMIT
+    assert row.domains["d0"] == 2
+
+
+@given(st.lists(st.tuples(st.integers(0, 5), st.integers(-2, 2)), max_size=60))
+def test_others_learn_from_a_bounded_number_of_items_an_hour(drawn: list[tuple[int, int]]) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(users, "HOURLY_EXAMPLES", 4)
+        row, time, taught = UserRow(), 100 * HOUR_MS, dict[int, int]()
+        for number, (item, step) in enumerate(drawn):
+            time += step * HOUR_MS // 3
+            hour = max(*taught, time // HOUR_MS) if taught else time // HOUR_MS
+            learned = users.fold(row, interaction(f"e{number}", f"i{item}", time), 0, number) is not None
+            taught[hour] = taught.get(hour, 0) + learned
+            assert taught[hour] <= 4
+            assert row.revision == number + 1
+
+
+def test_a_burst_on_one_item_is_learned_a_few_times_an_hour_and_stands_in_the_users_row() -> None:
+    row = UserRow()
+    start = 100 * HOUR_MS
+    learned = [
+        users.fold(row, interaction(f"e{number}", "i1", start + number * 1000), 0, number) is not None
+        for number in range(100)
+    ]
+    assert learned == [True] * HOURLY_VOTES + [False] * 97
+    assert len(users.history_of(row)) == HISTORY
+    late = interaction("late", "i1", start + 100_000 + HOUR_MS)
+    assert users.fold(row, late, 0, 100) is not None
+
+
+def interaction(event: str, item: str, time: int, kind: str = "view") -> Interaction:
+    return Interaction(0, 0, 5, event, kind, time, "web:ann", item, "web", "films")
+
+
+def test_rules_leave_out_what_was_taken_bought_or_refused() -> None:
+    row = UserRow()
+    for number, (item, kind) in enumerate((("a", "view"), ("b", "purchase"), ("c", "dislike"))):
+        users.fold(row, interaction(f"e{number}", item, 1000, kind), 0, number)
+    found = {
+        rule: {name for name in "abc" if half(name) in users.left_out_of(row, rule)}
+        for rule in ("taken", "bought", "nothing")
+    }
+    assert found == {"taken": {"a", "b", "c"}, "bought": {"b", "c"}, "nothing": {"c"}}

@@ -1,0 +1,218 @@
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import msgspec
+import pytest
+from faust.types import TP
+from hypothesis import given
+from hypothesis import strategies as st
+
+from afresh.state.store.marks import PARTITION_ROW_KEY, PARTITION_ROW_VERSION, PartitionRow
+from afresh.state.store.rows import MemoryRows, Position
+from afresh.state.store.tables import Change, PerAssignment, RunTable
+from afresh.state.versions import RowVersionError
+from afresh.streams.kafka.app import create_app
+from afresh.streams.settings import Settings
+
+CHANGELOG = "test.rows.changelog"
+
+edits = st.lists(
+    st.tuples(st.sampled_from([b"a", b"b", b"c"]), st.none() | st.binary(max_size=3)), max_size=6
+)
+
+
+@pytest.fixture
+def table(tmp_path: Path) -> RunTable:
+    app = create_app(Settings(_env_file=None, data_dir=tmp_path), "test")
+    return RunTable(app, name="rows", changelog=CHANGELOG, partitions=4)
+
+
+def edit(change: Change, key: bytes, row: bytes | None) -> None:
+    if row is None:
+        change.delete(key)
+    else:
+        change.put(key, row)
+
+
+def rows_of(table: RunTable) -> dict[int, dict[bytes, bytes]]:
+    held = {partition: dict(table.rows[partition].items()) for partition in range(4)}
+    return {partition: rows for partition, rows in held.items() if rows}
+
+
+def changelog_run(partition: int, *records: tuple[bytes, bytes | None], first: int = 0) -> Any:
+    run = [
+        SimpleNamespace(key=key, value=row, offset=offset, timestamp=1000 + offset)
+        for offset, (key, row) in enumerate(records, first)
+    ]
+    return SimpleNamespace(message=SimpleNamespace(partition=partition, value=run))
+
+
+@given(st.lists(edits, max_size=5))
+def test_a_change_sees_its_own_edits_and_others_see_them_once_it_is_applied(changes: list[Any]) -> None:
+    rows, model = MemoryRows(), dict[bytes, bytes]()
+    for each in changes:
+        change, before = Change(rows, 1), dict(rows)
+        seen = dict(model)
+        for key, row in each:
+            edit(change, key, row)
+            seen[key] = row
+            assert change.get(key) == row
+        assert rows == before
+        change.apply(0)
+        model = {key: row for key, row in seen.items() if row is not None}
+        assert {key: row for key, row in rows.items() if key != PARTITION_ROW_KEY} == model
+
+
+@given(st.lists(edits, max_size=5))
+def test_rows_recovered_from_the_records_of_all_changes_are_the_rows(changes: list[Any]) -> None:
+    rows, log = MemoryRows(), list[tuple[bytes, bytes | None]]()
+    for number, each in enumerate(changes):
+        change = Change(rows, 1)
+        change.marks.count("events", 0, number)
+        for key, row in each:
+            edit(change, key, row)
+        log += change.records()
+        change.apply(0)
+    recovered = MemoryRows({key: row for key, row in dict(log).items() if row is not None})
+    assert recovered == rows
+
+
+def test_a_change_that_is_dropped_leaves_nothing() -> None:
+    rows = MemoryRows({b"a": b"1"})
+    change = Change(rows, 1)
+    change.put(b"a", b"2")
+    change.delete(b"a")
+    change.marks.count("events", 0, 7)
+    change.stage = b"weights"
+    del change
+    assert rows == {b"a": b"1"}
+    assert Change(rows, 1).marks.count("events", 0, 7)
+
+
+def test_marks_and_stage_stand_in_the_partitions_row() -> None:
+    rows = MemoryRows()
+    change = Change(rows, 2)
+    change.marks.count("events", 1, 7)
+    change.stage = b"weights"
+    assert [key for key, _ in change.records()] == [PARTITION_ROW_KEY]
+    change.apply(0)
+    again = Change(rows, 2)
+    assert not again.marks.count("events", 1, 7)
+    assert again.marks.count("events", 1, 8)
+    assert again.stage == b"weights"
+
+
+def test_a_row_edited_twice_is_written_once() -> None:
+    change = Change(MemoryRows(), 1)
+    change.put(b"a", b"1")
+    change.delete(b"a")
+    change.put(b"a", b"2")
+    assert change.records()[:-1] == [(b"a", b"2")]
+
+
+def test_a_partitions_row_of_a_newer_version_is_refused_by_name() -> None:
+    newer = msgspec.msgpack.encode(PartitionRow(version=PARTITION_ROW_VERSION + 1))
+    with pytest.raises(RowVersionError, match=r"partition's row has version 2; this program knows 1"):
+        Change(MemoryRows({PARTITION_ROW_KEY: newer}), 1)
+
+
+def test_fields_that_a_newer_program_appended_to_a_row_of_the_same_version_are_passed_over() -> None:
+    longer = msgspec.msgpack.encode([PARTITION_ROW_VERSION, {}, b"stage", "new"])
+    assert Change(MemoryRows({PARTITION_ROW_KEY: longer}), 1).stage == b"stage"
+
+
+def test_runs_of_the_changelog_are_applied_in_order_to_their_partition(table: RunTable) -> None:
+    table.apply_changelog_batch(
+        [
+            changelog_run(1, (b"a", b"1"), (b"b", b"1"), (b"a", b"2")),
+            changelog_run(2, (b"a", b"9")),
+            changelog_run(1, (b"b", None), (b"never there", None), first=3),
+        ]
+    )
+    assert rows_of(table) == {1: {b"a": b"2"}, 2: {b"a": b"9"}}
+
+
+def test_rows_are_counted_without_those_of_partitions(table: RunTable) -> None:
+    table.apply_changelog_batch(
+        [changelog_run(1, (b"a", b"1"), (PARTITION_ROW_KEY, b"")), changelog_run(2, (b"b", b"1"))]
+    )
+    assert table.count_rows() == 2
+
+
+async def test_a_rebalance_drops_the_rows_of_partitions_that_left_or_come_anew(table: RunTable) -> None:
+    for partition in range(4):
+        table.rows[partition].write([(b"a", b"1")], Position(7, 0))
+    stays, comes = TP(CHANGELOG, 0), TP(CHANGELOG, 1)
+    assigned = {stays, comes, TP("test.events", 2)}
+    await table.on_rebalance(assigned, revoked={TP(CHANGELOG, 3)}, newly_assigned={comes})
+    assert rows_of(table) == {0: {b"a": b"1"}}
+    offsets = [table.persisted_offset(TP(CHANGELOG, partition)) for partition in range(4)]
+    assert offsets == [7, None, None, None]
+
+
+async def test_every_rebalance_counts_as_a_generation(table: RunTable) -> None:
+    await table.on_rebalance(set(), set(), set())
+    await table.on_rebalance(set(), set(), set())
+    assert table.generation == 2
+
+
+def test_a_change_of_the_table_is_one_of_its_partition(table: RunTable) -> None:
+    change = table.change(3)
+    change.put(b"a", b"1")
+    change.apply(0)
+    assert table.rows[3].get(b"a") == b"1"
+    assert table.count_rows() == 1
+
+
+def test_recovery_goes_on_where_the_rows_end(table: RunTable) -> None:
+    place = TP(CHANGELOG, 1)
+    assert table.persisted_offset(place) is None
+    table.apply_changelog_batch([changelog_run(1, (b"a", b"1"), (b"b", b"1"))])
+    assert table.persisted_offset(place) == 1
+    assert table.rows[1].position == Position(offset=1, time=1001)
+
+
+def test_records_that_the_rows_reflect_already_are_passed_over_and_not_counted(table: RunTable) -> None:
+    """Faust reads again from the position itself, and a run may begin before it."""
+    table.apply_changelog_batch([changelog_run(1, (b"a", b"1"), (b"a", b"2"))])
+    counts: list[int] = []
+    table._recovered = counts.append
+    table.apply_changelog_batch([changelog_run(1, (b"a", b"1"))])
+    table.apply_changelog_batch([changelog_run(1, (b"a", b"2"), (b"b", b"3"), first=1)])
+    assert counts == [1]
+    assert rows_of(table) == {1: {b"a": b"2", b"b": b"3"}}
+
+
+def written(table: RunTable, first: int) -> int | None:
+    """Write a row and the partition's own as a batch that begins at an offset; return how far rows are whole."""
+    change = table.change(1)
+    change.put(b"a", b"1")
+    change.apply(first)
+    return table.persisted_offset(TP(CHANGELOG, 1))
+
+
+def test_the_position_moves_on_with_every_batch_that_follows_the_one_before(table: RunTable) -> None:
+    assert [written(table, first) for first in (0, 2, 4)] == [1, 3, 5]
+
+
+@pytest.mark.parametrize("first", [3, 0, -1])
+def test_the_position_stays_when_somebody_wrote_in_between_so_that_recovery_reads_what_that_was(
+    table: RunTable, first: int
+) -> None:
+    assert written(table, 0) == 1
+    assert written(table, first) == 1
+    assert written(table, first + 2 if first > 0 else 7) == 1
+    assert table.rows[1].get(b"a") == b"1"
+
+
+async def test_what_is_derived_from_rows_is_kept_until_a_rebalance(table: RunTable) -> None:
+    derived = PerAssignment(table, lambda rows: len(list(rows.items())))
+    assert derived[0] == 0
+    change = table.change(0)
+    change.put(b"k", b"row")
+    change.apply(0)
+    assert derived[0] == 0
+    await table.on_rebalance(set(), set(), set())
+    table.rows[0].write([(b"k", b"row")], None)
+    assert (derived[0], derived[1]) == (1, 0)

@@ -1,0 +1,131 @@
+import re
+import socket
+from collections.abc import Iterator
+
+import pytest
+from kafka import KafkaAdminClient
+from kafka.admin import NewTopic
+
+from afresh.state.errors import AfreshError
+from afresh.streams.kafka.admin import check_topics, create_topics, require_topics
+from afresh.streams.settings import Settings
+from afresh.streams.topics import Topics
+
+
+@pytest.fixture(params=["settings", "embedded_settings"])
+def either(request: pytest.FixtureRequest) -> Settings:
+    """Settings on the genuine Kafka and on the embedded broker."""
+    found = request.getfixturevalue(request.param)
+    assert isinstance(found, Settings)
+    return found
+
+
+@pytest.fixture
+def silent_port() -> Iterator[int]:
+    """A port whose server takes connections and says nothing."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        yield server.getsockname()[1]
+
+
+def changed(settings: Settings, **values: object) -> Settings:
+    return settings.model_copy(update=values)
+
+
+def create(settings: Settings, topic: NewTopic) -> None:
+    admin = KafkaAdminClient(bootstrap_servers=settings.brokers)
+    admin.create_topics([topic], wait_for_metadata=True)
+    admin.close()
+
+
+def topics_on(settings: Settings) -> list[str]:
+    admin = KafkaAdminClient(bootstrap_servers=settings.brokers)
+    try:
+        return [name for name in admin.list_topics() if name.startswith(f"{settings.namespace}.")]
+    finally:
+        admin.close()
+
+
+def test_topics_created_are_right(either: Settings) -> None:
+    created = create_topics(either)
+    assert created == [topic.name for topic in Topics(either).all()]
+    assert check_topics(either) == []
+    require_topics(either)
+
+
+def test_creating_twice_creates_nothing(either: Settings) -> None:
+    create_topics(either)
+    assert create_topics(either) == []
+
+
+def test_only_missing_topics_are_created_and_the_others_left_as_they_are(either: Settings) -> None:
+    events = Topics(either).events
+    create(either, NewTopic(events.name, 5, 1))
+    assert events.name not in create_topics(either)
+    assert f"{events.name} has 5 partitions instead of 2" in check_topics(either)
+
+
+def test_every_missing_topic_is_named(either: Settings) -> None:
+    assert check_topics(either) == [f"{topic.name} is missing" for topic in Topics(either).all()]
+
+
+def test_checking_creates_nothing(either: Settings) -> None:
+    check_topics(either)
+    with pytest.raises(AfreshError):
+        require_topics(either)
+    assert topics_on(either) == []
+
+
+def test_other_partitions_are_a_difference(either: Settings) -> None:
+    create_topics(either)
+    differences = check_topics(changed(either, partitions=3))
+    assert differences == [f"{t.name} has 2 partitions instead of 3" for t in Topics(either).all()]
+
+
+def test_other_replication_is_a_difference(either: Settings) -> None:
+    create_topics(either)
+    differences = check_topics(changed(either, replication=3))
+    assert differences == [f"{t.name} has 1 replicas instead of 3" for t in Topics(either).all()]
+
+
+def test_other_retention_is_a_difference_of_the_logs_only(either: Settings) -> None:
+    create_topics(either)
+    differences = check_topics(changed(either, retention_days=1.0))
+    logs = [topic.name for topic in Topics(either).all() if "retention.ms" in topic.config]
+    assert differences == [f"{name} has retention.ms 604800000 instead of 86400000" for name in logs]
+
+
+def test_a_topic_that_is_not_compacted_is_a_difference(settings: Settings) -> None:
+    items = Topics(settings).items
+    create(settings, NewTopic(items.name, 2, 1))
+    assert check_topics(settings, [items]) == [f"{items.name} has cleanup.policy delete instead of compact"]
+
+
+def test_a_worker_without_topics_is_told_the_command_that_makes_them(either: Settings) -> None:
+    name = Topics(either).events.name
+    with pytest.raises(AfreshError, match=rf"{re.escape(name)} is missing.*run: afresh topics create$"):
+        require_topics(either)
+
+
+def test_what_creating_cannot_mend_is_not_promised(either: Settings) -> None:
+    create_topics(either)
+    with pytest.raises(AfreshError, match="instead of 3") as raised:
+        require_topics(changed(either, replication=3))
+    assert "topics create" not in str(raised.value)
+
+
+def test_nobody_is_told_to_give_topics_more_partitions(either: Settings) -> None:
+    """Rows would stay where they were hashed."""
+    create_topics(either)
+    with pytest.raises(AfreshError, match="create topics under another AFRESH_NAMESPACE, and replay"):
+        require_topics(changed(either, partitions=3))
+
+
+def test_more_replicas_than_brokers_are_refused_with_the_reason_of_kafka(settings: Settings) -> None:
+    with pytest.raises(AfreshError, match=r"did not create the topic .*eplication factor"):
+        create_topics(changed(settings, replication=3))
+
+
+def test_a_server_that_says_nothing_is_given_up(silent_port: int) -> None:
+    settings = Settings(_env_file=None, kafka=f"127.0.0.1:{silent_port}", start_timeout_seconds=0.5)
+    with pytest.raises(AfreshError, match="did not answer within"):
+        check_topics(settings)

@@ -1,0 +1,125 @@
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from faust.types import TP
+
+from afresh.state.errors import AfreshError
+from afresh.state.store.rows import StoreError
+from afresh.streams.kafka import app as module
+from afresh.streams.kafka.app import App, create_app, source
+from afresh.streams.kafka.transport import RunTransport
+from afresh.streams.settings import Settings
+from afresh.streams.topics import Topics
+
+
+def settings_in(folder: Path) -> Settings:
+    return Settings(
+        _env_file=None,
+        kafka="a:9092,b:9093",
+        data_dir=folder,
+        session_timeout_seconds=12.0,
+        fetch_max_wait_seconds=0.5,
+    )
+
+
+def test_an_app_moves_runs_and_knows_all_brokers(tmp_path: Path) -> None:
+    app = create_app(settings_in(tmp_path), "test")
+    assert isinstance(app.transport, RunTransport)
+    assert app.transport.fetch_max_wait_seconds == 0.5
+    assert [str(url) for url in app.conf.broker] == ["kafka://a:9092", "kafka://b:9093"]
+
+
+def test_a_silent_worker_is_noticed_within_the_session_timeout(tmp_path: Path) -> None:
+    conf = create_app(settings_in(tmp_path), "test").conf
+    assert conf.broker_session_timeout == 12.0
+    assert conf.broker_heartbeat_interval < conf.broker_session_timeout / 3
+    assert conf.broker_request_timeout > conf.broker_session_timeout
+
+
+def test_the_data_folder_is_made(tmp_path: Path) -> None:
+    folder = tmp_path / "with a space" / "é"
+    create_app(settings_in(folder), "test")
+    assert folder.is_dir()
+
+
+def test_a_data_folder_that_can_not_be_made_is_named_with_its_variable(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    folder = tmp_path / "file" / "data"
+    with pytest.raises(AfreshError, match=rf"{folder} can not be made \(.+\); set AFRESH_DATA_DIR"):
+        create_app(settings_in(folder), "test")
+
+
+def test_a_source_gives_bytes_of_all_its_topics(tmp_path: Path) -> None:
+    settings = settings_in(tmp_path)
+    topics = Topics(settings)
+    channel: Any = source(create_app(settings, "test"), topics.items, topics.embeddings)
+    assert list(channel.topics) == [topics.items.name, topics.embeddings.name]
+    assert (channel.key_type, channel.value_type) == (bytes, bytes)
+    assert (channel.key_serializer, channel.value_serializer) == ("raw", "raw")
+
+
+async def test_asking_what_is_assigned_makes_no_second_consumer(tmp_path: Path) -> None:
+    app = create_app(settings_in(tmp_path), "test")
+    assert app.assigned() == set()
+    assert app._consumer is None
+    consumer = app.consumer
+    assert app.assigned() == set()
+    assert app.consumer is consumer
+
+
+async def test_an_app_that_stops_fetches_no_more_and_waits_for_runs_under_way(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    app = create_app(settings_in(tmp_path), "test")
+    stopped: list[str] = []
+    consumer = SimpleNamespace(stop_flow=lambda: stopped.append("flow"))
+    monkeypatch.setattr(App, "consumer", consumer)
+    monkeypatch.setattr(app, "assigned", lambda: {TP("test.events", 0)})
+    looks = iter([True, True, False, False])
+    app.unfinished = lambda: next(looks)
+    await app._finish()
+    assert stopped == ["flow"]
+    assert not app.flow_control.is_active()
+    assert list(looks) == []
+
+
+async def test_runs_that_do_not_finish_hold_up_the_end_only_so_long(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    app = create_app(settings_in(tmp_path), "test")
+    monkeypatch.setattr(module, "FINISH_SECONDS", 0.0)
+    app.unfinished = lambda: True
+    await app._finish()
+    assert "Runs under way did not finish within 0 s" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("reason", "left", "status"),
+    [
+        (None, False, 1),
+        (None, True, 0),
+        (KeyError(7), True, 1),
+        (StoreError("free some space"), False, 2),
+        (StoreError("free some space"), True, 2),
+    ],
+)
+async def test_an_end_that_takes_too_long_says_what_a_person_can_mend_and_whether_all_that_counts_was_done(
+    tmp_path: Path,
+    reason: BaseException | None,
+    left: bool,
+    status: int,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    app = create_app(settings_in(tmp_path), "test")
+    app.crash_reason = reason
+    if left:
+        await app._stop_children()
+    ended: list[int] = []
+    monkeypatch.setattr(module, "os", SimpleNamespace(_exit=ended.append))
+    monkeypatch.setattr("logging.shutdown", lambda: None)
+    app._end()
+    assert ended == [status]
+    assert ("free some space" in caplog.messages) == (status == 2)

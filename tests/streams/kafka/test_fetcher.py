@@ -1,0 +1,79 @@
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from faust.transport.drivers import aiokafka as driver
+from faust.types import TP
+
+from afresh.streams.kafka import fetcher
+from afresh.streams.kafka.fetcher import RunConsumerThread
+from tests.streams.making import record
+
+ONE, TWO = TP("test.events", 0), TP("test.events", 1)
+
+
+def test_records_of_a_partition_are_one_message_with_the_last_ones_offset() -> None:
+    records = [record(b"%d" % offset, offset=offset, timestamp=offset * 10) for offset in (4, 5, 9)]
+    run = fetcher._as_run(records)
+    assert (run.topic, run.partition, run.offset, run.timestamp) == ("test.events", 0, 9, 90)
+    assert run.value == records
+
+
+async def test_the_thread_hands_over_a_run_for_each_partition_that_has_records(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async def fetch(*_: Any) -> Any:
+        return {ONE: [record(b"1", offset=1), record(b"2", offset=2)], TWO: []}
+
+    monkeypatch.setattr(driver.AIOKafkaConsumerThread, "_fetch_records", fetch)
+    thread: Any = RunConsumerThread.__new__(RunConsumerThread)
+    fetched = await thread._fetch_records()
+    assert {tp: [run.offset for run in runs] for tp, runs in fetched.items()} == {ONE: [2]}
+
+
+async def test_only_heartbeats_that_the_group_answered_make_the_membership_fresh() -> None:
+    answers = [False, True]
+
+    async def heartbeat() -> bool:
+        return answers.pop(0)
+
+    coordinator = SimpleNamespace(_do_heartbeat=heartbeat)
+    thread: Any = RunConsumerThread.__new__(RunConsumerThread)
+    thread._note_heartbeats(coordinator)
+    assert not await coordinator._do_heartbeat()
+    assert thread.heartbeat_answered == float("-inf")
+    assert await coordinator._do_heartbeat()
+    assert thread.heartbeat_answered > float("-inf")
+
+
+class FakeClient:
+    """A Kafka client that knows committed offsets, and notes each call that rewinds."""
+
+    def __init__(self, committed: dict[TP, int | None]) -> None:
+        self.committed = committed
+        self.rewound: list[set[TP]] = []
+
+    async def seek_to_committed(self) -> dict[TP, int | None]:
+        return self.committed
+
+    async def seek_to_beginning(self, *tps: TP) -> None:
+        self.rewound.append(set(tps))
+
+
+async def seek(committed: dict[TP, int | None]) -> list[set[TP]]:
+    client = FakeClient(committed)
+    thread: Any = RunConsumerThread.__new__(RunConsumerThread)
+    thread._ensure_consumer = lambda: client
+    thread.app = SimpleNamespace(tables=SimpleNamespace(changelog_topics={"test.changelog"}))
+    assert await thread._seek_to_committed() == committed
+    return client.rewound
+
+
+async def test_a_partition_without_a_committed_offset_is_read_from_the_beginning() -> None:
+    three, changelog = TP("test.events", 2), TP("test.changelog", 0)
+    assert await seek({ONE: 7, TWO: None, three: 0, changelog: None}) == [{TWO, three}]
+
+
+async def test_no_partition_is_rewound_when_all_have_committed_offsets() -> None:
+    """Rewinding no partition in particular would rewind them all."""
+    assert await seek({ONE: 7, TP("test.changelog", 0): None}) == []

@@ -1,0 +1,112 @@
+import asyncio
+from collections.abc import Collection
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from aiokafka.errors import KafkaConnectionError
+from faust.types import TP
+from prometheus_client import REGISTRY
+
+from afresh.streams.kafka import lag as module
+from afresh.streams.kafka.lag import Lag
+
+EVENTS, MORE, OTHER, ROWS = TP("lag.events", 0), TP("lag.events", 1), TP("lag.items", 0), TP("lag.rows", 0)
+NOW = 1000.0
+
+
+class Kafka:
+    """Where partitions end, what a process has done of them, and a clock."""
+
+    def __init__(self) -> None:
+        self.now = NOW
+        self.ours = {EVENTS, MORE, OTHER, ROWS}
+        self.end = {EVENTS: 10, MORE: 10, OTHER: 10}
+        self.done: dict[TP, tuple[int | None, float | None]] = dict.fromkeys(self.end, (10, None))
+        self.fetched = 0
+        self.answers = True
+        self.failures: list[Exception] = []
+        app = SimpleNamespace(
+            assigned=lambda: self.ours,
+            topics=SimpleNamespace(acks_enabled_for=lambda topic: topic != ROWS.topic),
+            consumer=SimpleNamespace(
+                ends=self._ends, undone=lambda tp: self.done[tp], highwater=self._fetched
+            ),
+        )
+        self.lag = Lag(app, lambda: self.now)  # type: ignore[arg-type]
+
+    def _fetched(self, tp: TP) -> int:
+        return self.fetched
+
+    async def _ends(self, tps: Collection[TP]) -> dict[TP, int]:
+        assert tps, "Kafka is asked of nothing"
+        if self.failures:
+            raise self.failures.pop()
+        if not self.answers:
+            await asyncio.Event().wait()
+        return {tp: self.end[tp] for tp in tps}
+
+    async def shown(self, topic: str = EVENTS.topic) -> tuple[Any, Any]:
+        await self.lag.report()
+        labels = {"topic": topic}
+        records = REGISTRY.get_sample_value("afresh_lag_records", labels)
+        return records, REGISTRY.get_sample_value("afresh_lag_seconds", labels)
+
+
+@pytest.fixture
+def kafka(monkeypatch: pytest.MonkeyPatch) -> Kafka:
+    monkeypatch.setattr(module, "ANSWER_SECONDS", 0.01)
+    return Kafka()
+
+
+async def test_the_lag_is_the_records_not_done_with_and_the_age_of_the_oldest(kafka: Kafka) -> None:
+    kafka.done |= {EVENTS: (4, NOW - 7.5), MORE: (9, NOW - 3.0)}
+    assert await kafka.shown() == (7, 7.5)
+    assert await kafka.shown(OTHER.topic) == (0, 0)
+
+
+async def test_the_lag_grows_while_nothing_is_taken_in(kafka: Kafka) -> None:
+    kafka.done[EVENTS] = 4, NOW
+    for seconds in (1, 2, 3):
+        kafka.now, kafka.end[EVENTS] = NOW + seconds, 10 + seconds
+        assert await kafka.shown() == (6 + seconds, seconds)
+
+
+async def test_records_that_were_never_fetched_are_as_old_as_their_being_seen(kafka: Kafka) -> None:
+    kafka.done[EVENTS] = 4, None
+    assert await kafka.shown() == (6, 0)
+    kafka.now += 9
+    assert await kafka.shown() == (6, 9)
+    kafka.done[EVENTS] = 10, None
+    assert await kafka.shown() == (0, 0)
+    kafka.end[EVENTS] = 11
+    assert await kafka.shown() == (1, 0)
+
+
+async def test_nothing_lags_once_all_is_done_even_behind_the_end_known(kafka: Kafka) -> None:
+    kafka.done |= {EVENTS: (12, None), MORE: (None, None)}
+    assert await kafka.shown() == (0, 0)
+
+
+async def test_a_partition_that_left_is_anothers_lag(kafka: Kafka) -> None:
+    kafka.done |= {EVENTS: (4, NOW), MORE: (9, NOW)}
+    assert await kafka.shown() == (7, 0)
+    kafka.ours = {MORE}
+    assert await kafka.shown() == (1, 0)
+    kafka.ours = set()
+    assert await kafka.shown() == (0, 0)
+
+
+@pytest.mark.parametrize("failure", [KafkaConnectionError(), None])
+async def test_while_kafka_does_not_answer_what_is_known_grows_old_and_is_worked_off(
+    kafka: Kafka, failure: Exception | None
+) -> None:
+    kafka.done[EVENTS] = 4, NOW
+    assert await kafka.shown() == (6, 0)
+    kafka.answers, kafka.end[EVENTS] = False, 99
+    for done, seconds in ((5, 1), (6, 2)):
+        kafka.failures = [failure] if failure else []
+        kafka.done[EVENTS], kafka.now = (done, NOW), NOW + seconds
+        assert await kafka.shown() == (10 - done, seconds)
+    kafka.fetched = 12
+    assert await kafka.shown() == (12 - 6 + 2, 2), "what the client has fetched is known without asking"

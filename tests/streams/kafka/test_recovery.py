@@ -1,0 +1,129 @@
+from collections import Counter
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from faust.types import TP
+
+from afresh.state.errors import AfreshError
+from afresh.state.store.rows import MemoryPartitions, Position, StoreError
+from afresh.state.store.tables import RunTable
+from afresh.streams.kafka.app import App, create_app, rows_of
+from afresh.streams.kafka.recovery import RunRecovery, RunTables
+from afresh.streams.settings import Settings
+
+CHANGELOG = "test.rows.changelog"
+PLACE = TP(CHANGELOG, 1)
+
+
+@pytest.fixture
+def app(tmp_path: Path) -> App:
+    return create_app(Settings(_env_file=None, data_dir=tmp_path), "test")
+
+
+@pytest.fixture
+def table(app: App) -> RunTable:
+    made = RunTable(app, name="rows", changelog=CHANGELOG, partitions=2)
+    app.tables.add(made)
+    return made
+
+
+class FakeConsumer:
+    """A consumer that knows the bounds of every changelog's partition: its first offset and its end."""
+
+    def __init__(self, start: int, end: int) -> None:
+        self._start, self._end = start, end
+
+    async def earliest_offsets(self, *tps: TP) -> dict[TP, int]:
+        return dict.fromkeys(tps, self._start)
+
+    async def highwaters(self, *tps: TP) -> dict[TP, int]:
+        return dict.fromkeys(tps, self._end)
+
+
+def recovery_of(app: App) -> RunRecovery:
+    assert isinstance(app.tables, RunTables)
+    return app.tables.recovery
+
+
+async def begun_after(app: App, table: RunTable, consumer: FakeConsumer) -> int:
+    """Offset after which recovery reads."""
+    recovery, offsets = recovery_of(app), Counter[TP]()
+    recovery._add(table, PLACE, offsets)
+    await recovery._build_offsets(consumer, {PLACE}, offsets, "active")
+    return offsets[PLACE]
+
+
+@pytest.mark.parametrize(("start", "end", "offset"), [(0, 100, 41), (42, 100, 41), (0, 42, 41)])
+async def test_recovery_goes_on_where_the_rows_end(
+    app: App, table: RunTable, start: int, end: int, offset: int
+) -> None:
+    table.rows[1].write([(b"a", b"1")], Position(offset, 0))
+    assert await begun_after(app, table, FakeConsumer(start, end)) == 41
+    assert table.rows[1].get(b"a") == b"1"
+
+
+@pytest.mark.parametrize(("start", "end", "after"), [(0, 41, -1), (43, 100, 42), (0, 0, -1)])
+async def test_rows_that_reflect_what_the_changelog_does_not_have_are_read_anew(
+    app: App, table: RunTable, start: int, end: int, after: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The changelog was made anew, or lost its beginning; Faust would crash, or leave a hole."""
+    table.rows[1].write([(b"a", b"1")], Position(41, 0))
+    assert await begun_after(app, table, FakeConsumer(start, end)) == after
+    assert table.rows[1].get(b"a") is None
+    assert "they are read anew" in caplog.text
+
+
+async def test_rows_without_a_position_are_read_from_the_start_whatever_was_read_before(
+    app: App, table: RunTable
+) -> None:
+    recovery, offsets = recovery_of(app), Counter({PLACE: 41})
+    recovery._add(table, PLACE, offsets)
+    await recovery._build_offsets(FakeConsumer(5, 100), {PLACE}, offsets, "active")
+    assert offsets[PLACE] == 4
+
+
+async def test_rows_that_can_not_be_kept_end_the_worker_instead_of_leaving_a_hole(
+    app: App, table: RunTable, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reasons: list[BaseException] = []
+
+    async def crash(reason: BaseException) -> None:
+        reasons.append(reason)
+
+    monkeypatch.setattr(app, "crash", crash)
+    full = StoreError("the disk is full")
+
+    def write(*_: object) -> None:
+        raise full
+
+    monkeypatch.setattr(table.rows[1], "write", write)
+    record = SimpleNamespace(key=b"a", value=b"1", offset=0, timestamp=0)
+    event: Any = SimpleNamespace(message=SimpleNamespace(partition=1, value=[record]))
+    with pytest.raises(StoreError):
+        table.apply_changelog_batch([event])
+    await recovery_of(app).sleep(0)
+    assert reasons == [full]
+
+
+async def test_after_recovery_the_rows_of_active_partitions_are_whole_as_of_now(table: RunTable) -> None:
+    for partition in (0, 1):
+        table.rows[partition].write([(b"a", b"1")], Position(41, 7))
+    await table.on_recovery_completed({PLACE}, {TP(CHANGELOG, 0)})
+    positions = [table.rows[partition].position for partition in (0, 1)]
+    assert positions[0] == Position(41, 7)
+    assert positions[1] is not None
+    assert positions[1].offset == 41
+    assert positions[1].time > 7
+
+
+def test_rows_are_kept_where_the_settings_say(tmp_path: Path) -> None:
+    memory = Settings(_env_file=None, data_dir=tmp_path)
+    assert isinstance(rows_of(memory, ["users"])("users"), MemoryPartitions)
+    disk = memory.model_copy(update={"state": "rocksdb", "namespace": "shop"})
+    users = rows_of(disk, ["users"])("users")
+    users[0].write([(b"a", b"1")], Position(0, 0))
+    assert (tmp_path / "shop" / "rows" / "CURRENT").exists()
+    with pytest.raises(AfreshError, match=r"Another process uses .*; give every worker an AFRESH_DATA_DIR"):
+        rows_of(disk, ["users"])

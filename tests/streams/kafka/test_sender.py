@@ -1,0 +1,217 @@
+import asyncio
+import random
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from aiokafka.errors import (
+    KafkaTimeoutError,
+    MessageSizeTooLargeError,
+    NotLeaderForPartitionError,
+    TopicAuthorizationFailedError,
+)
+from hypothesis import given
+from hypothesis import strategies as st
+from kafka.partitioner import DefaultPartitioner
+
+from afresh.state.errors import AfreshError
+from afresh.streams.kafka import sender
+from afresh.streams.kafka.sender import BATCH_BYTES, GroupSender, Outgoing, Record, Sender, partition_of
+from tests.streams.making import FakeProducer
+
+
+@pytest.fixture(autouse=True)
+def _no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sender, "RETRY_SECONDS", (0.0,))
+
+
+def outgoing_of(*numbers: int, partitions: int = 1, size: int = 8) -> Outgoing:
+    outgoing = Outgoing(partitions)
+    for number in numbers:
+        outgoing.add("t", b"%d" % number, (b"%d" % number).ljust(size))
+    return outgoing
+
+
+def numbers(values: list[bytes | None]) -> list[int]:
+    return [int(value or b"") for value in values]
+
+
+@given(st.binary(max_size=40), st.integers(1, 64))
+def test_a_key_goes_to_the_partition_that_kafkas_own_clients_choose(key: bytes, partitions: int) -> None:
+    everything = set(range(partitions))
+    cluster = SimpleNamespace(
+        topics=lambda: {"t"},
+        partitions_for_topic=lambda _: everything,
+        available_partitions_for_topic=lambda _: everything,
+    )
+    chosen = DefaultPartitioner().partition("t", None, key, None, None, cluster)
+    assert partition_of(key, partitions) == chosen
+
+
+async def test_records_of_a_partition_keep_their_order() -> None:
+    producer = FakeProducer()
+    await Sender(producer).send(outgoing_of(*range(100), partitions=3))
+    sent = producer.values("t")
+    assert sorted(number for values in sent.values() for number in numbers(values)) == list(range(100))
+    for partition, values in sent.items():
+        assert numbers(values) == [n for n in range(100) if partition_of(b"%d" % n, 3) == partition]
+
+
+async def test_a_record_can_go_to_a_partition_of_the_callers_choice() -> None:
+    outgoing, producer = Outgoing(4), FakeProducer()
+    outgoing.add_to("t", 3, Record(None, b"v", [("reason", b"time")]))
+    await Sender(producer).send(outgoing)
+    assert producer.batches == [("t", 3, [(None, b"v")])]
+    assert producer.headers == [[("reason", b"time")]]
+
+
+async def test_what_does_not_fit_into_one_batch_goes_in_the_next() -> None:
+    producer = FakeProducer()
+    await Sender(producer).send(outgoing_of(*range(5), size=400_000))
+    assert [numbers([value for _, value in batch]) for _, _, batch in producer.batches] == [
+        [0, 1],
+        [2, 3],
+        [4],
+    ]
+
+
+@pytest.mark.parametrize("failure", [NotLeaderForPartitionError(), KafkaTimeoutError()])
+async def test_order_is_kept_when_kafka_does_not_take_a_batch_at_once(failure: Exception) -> None:
+    producer = FakeProducer(failure, failure, failure)
+    await Sender(producer).send(outgoing_of(*range(5), size=400_000))
+    assert numbers(producer.values("t")[0]) == list(range(5))
+    assert producer.tried == 6
+
+
+async def test_a_batch_leaves_only_when_the_one_before_is_acknowledged() -> None:
+    class Slow(FakeProducer):
+        waiting = 0
+
+        async def send_batch(self, batch: Any, topic: str, *, partition: int) -> Any:
+            assert self.waiting == 0
+            self.waiting += 1
+            acknowledged = await super().send_batch(batch, topic, partition=partition)
+
+            async def later() -> Any:
+                await asyncio.sleep(0.001)
+                self.waiting -= 1
+                return await acknowledged
+
+            return later()
+
+    producer = Slow(*[NotLeaderForPartitionError() for _ in range(random.Random(1).randrange(1, 4))])
+    await Sender(producer).send(outgoing_of(*range(6), size=400_000))
+    assert numbers(producer.values("t")[0]) == list(range(6))
+
+
+@pytest.mark.parametrize("failure", [TopicAuthorizationFailedError("t"), MessageSizeTooLargeError()])
+async def test_what_kafka_refuses_for_good_is_an_error_that_names_the_topic(failure: Exception) -> None:
+    producer = FakeProducer(failure)
+    with pytest.raises(AfreshError, match=f"Kafka refuses records for t: {type(failure).__name__}"):
+        await Sender(producer).send(outgoing_of(1))
+    assert producer.tried == 1
+
+
+async def test_records_that_must_stand_together_are_one_batch() -> None:
+    producer = FakeProducer()
+    rows = [Record(b"%d" % number, b"row") for number in range(50)]
+    await Sender(producer).send_whole("t", 2, rows)
+    assert producer.batches == [("t", 2, [(row.key, row.value) for row in rows])]
+
+
+async def test_nothing_of_what_does_not_fit_into_one_batch_is_sent() -> None:
+    """Half of a run's rows without their marks would be counted again after the next start."""
+    producer = FakeProducer()
+    rows = [Record(b"%d" % number, bytes(400_000)) for number in range(3)]
+    with pytest.raises(AfreshError, match=f"do not fit into one record batch of {BATCH_BYTES:,} bytes"):
+        await Sender(producer).send_whole("t", 0, rows)
+    assert producer.tried == 0
+
+
+async def test_rows_are_sent_again_as_one_batch() -> None:
+    producer = FakeProducer(NotLeaderForPartitionError(), KafkaTimeoutError())
+    await Sender(producer).send_whole("t", 0, [Record(b"a", b"1"), Record(b"", None)])
+    assert producer.batches == [("t", 0, [(b"a", b"1"), (b"", None)])]
+
+
+async def test_the_offset_of_the_first_record_is_that_which_kafka_gave_it() -> None:
+    sender = Sender(FakeProducer())
+    offsets = [await sender.send_whole("t", 0, [Record(b"a", b"1")] * count) for count in (3, 1, 2)]
+    assert offsets == [0, 3, 4]
+
+
+async def test_no_records_are_no_batch() -> None:
+    producer = FakeProducer()
+    await Sender(producer).send(Outgoing(1))
+    assert producer.tried == 0
+
+
+def lots(*names: bytes, partitions: int) -> list[Outgoing]:
+    """Three records for each of the partitions, from each of the runs named."""
+    made = []
+    for name in names:
+        outgoing = Outgoing(partitions)
+        for number in range(3):
+            for partition in range(partitions):
+                outgoing.add_to("t", partition, Record(name, b"%d" % number))
+        made.append(outgoing)
+    return made
+
+
+async def test_what_runs_send_at_the_same_time_leaves_in_one_batch_a_partition() -> None:
+    producer = FakeProducer()
+    group = GroupSender(Sender(producer))
+    await asyncio.gather(*map(group.send, lots(b"a", b"b", b"c", partitions=2)))
+    assert [(topic, partition) for topic, partition, _ in producer.batches] == [("t", 0), ("t", 1)]
+    for _, _, records in producer.batches:
+        assert len(records) == 9
+        for name in (b"a", b"b", b"c"):
+            assert [value for key, value in records if key == name] == [b"0", b"1", b"2"]
+
+
+async def test_what_comes_while_a_group_is_sent_is_the_next_group() -> None:
+    gate = asyncio.Event()
+
+    class Gated(FakeProducer):
+        async def send_batch(self, batch: Any, topic: str, *, partition: int) -> Any:
+            await gate.wait()
+            return await super().send_batch(batch, topic, partition=partition)
+
+    producer = Gated()
+    group = GroupSender(Sender(producer))
+    sending = []
+    for outgoing in lots(b"a", b"b", b"c", partitions=1):
+        sending.append(asyncio.create_task(group.send(outgoing)))
+        for _ in range(5):
+            await asyncio.sleep(0)
+    assert not any(each.done() for each in sending)
+    gate.set()
+    await asyncio.gather(*sending)
+    assert [{key for key, _ in records} for _, _, records in producer.batches] == [{b"a"}, {b"b", b"c"}]
+
+
+async def test_an_error_reaches_all_of_a_group_and_the_next_one_is_sent() -> None:
+    producer = FakeProducer(TopicAuthorizationFailedError("t"))
+    group = GroupSender(Sender(producer))
+    first, second, later = lots(b"a", b"b", b"c", partitions=1)
+    outcomes = await asyncio.gather(group.send(first), group.send(second), return_exceptions=True)
+    assert [type(outcome) for outcome in outcomes] == [AfreshError, AfreshError]
+    assert producer.batches == []
+    await group.send(later)
+    assert {key for key, _ in producer.batches[0][2]} == {b"c"}
+
+
+async def test_one_who_waits_no_longer_leaves_the_rest_of_the_group_alone() -> None:
+    producer = FakeProducer()
+    group = GroupSender(Sender(producer))
+    first, second = (asyncio.create_task(group.send(each)) for each in lots(b"a", b"b", partitions=1))
+    await asyncio.sleep(0)
+    first.cancel()
+    await second
+    assert {key for key, _ in producer.batches[0][2]} == {b"a", b"b"}
+
+
+async def test_no_records_wait_for_nobody() -> None:
+    producer = FakeProducer()
+    await GroupSender(Sender(producer)).send(Outgoing(1))
+    assert producer.tried == 0

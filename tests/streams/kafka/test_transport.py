@@ -1,0 +1,412 @@
+import asyncio
+import threading
+import time
+from collections import defaultdict, deque
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from faust.transport.consumer import Consumer, ThreadDelegateConsumer
+from faust.types import TP
+from faust.types.tuples import Message
+from hypothesis import given
+from hypothesis import strategies as st
+from mode.utils.queues import FlowControlEvent
+
+from afresh.streams.kafka import transport
+from afresh.streams.kafka.commits import CommitAges
+from afresh.streams.kafka.fetcher import RunConsumerThread
+from afresh.streams.kafka.transport import POLL_SECONDS, Delivered, RunConsumer
+from tests.streams.making import record
+
+ONE, TWO = TP("test.events", 0), TP("test.events", 1)
+SESSION_SECONDS = 10.0
+
+
+def message(offset: int, tp: TP = ONE) -> Message:
+    records: Any = [
+        record(b"", topic=tp.topic, partition=tp.partition, offset=offset, timestamp=offset * 1000)
+    ]
+    return Message(tp.topic, tp.partition, offset, 0.0, 0, None, None, records, None, tp=tp)
+
+
+def handed_over(message: Message) -> Delivered:
+    return Delivered(message, message.offset, float(message.offset))
+
+
+def bare_consumer(*delivered: Message) -> Any:
+    """A consumer without a broker behind it, which has delivered these runs."""
+    consumer: Any = RunConsumer.__new__(RunConsumer)
+    consumer._delivered = defaultdict(deque)
+    consumer._unacked_messages = set()
+    consumer.commit_ages = CommitAges()
+    consumer._thread = SimpleNamespace(heartbeat_answered=float("-inf"))
+    consumer.app = SimpleNamespace(conf=SimpleNamespace(broker_session_timeout=SESSION_SECONDS))
+    for each in delivered:
+        consumer._delivered[each.tp].append(handed_over(each))
+    return consumer
+
+
+def test_membership_is_fresh_within_the_session_timeout(monkeypatch: pytest.MonkeyPatch) -> None:
+    consumer = bare_consumer()
+    monkeypatch.setattr(time, "monotonic", lambda: 100.0)
+    for answered, fresh in ((float("-inf"), False), (90.0, False), (90.1, True), (100.0, True)):
+        consumer._thread.heartbeat_answered = answered
+        assert consumer.membership_is_fresh() is fresh
+
+
+@given(st.lists(st.integers(0, 5), unique=True, max_size=6))
+def test_the_offset_to_commit_is_behind_the_unbroken_row_of_acknowledged_runs(acked: list[int]) -> None:
+    runs = [message(offset) for offset in (9, 12, 13, 40, 41, 99)]
+    consumer, committed = bare_consumer(*runs), None
+    done: set[int] = set()
+    for place in acked:
+        consumer.ack(runs[place])
+        done.add(place)
+        before = next(place for place in range(7) if place not in done)
+        expected = runs[before - 1].offset + 1 if before else None
+        found = consumer._new_offset(ONE)
+        committed = found or committed
+        assert committed == expected
+    assert len(consumer._delivered[ONE]) == 6 - next(place for place in range(7) if place not in done)
+
+
+def test_an_offset_is_committed_once() -> None:
+    run = message(7)
+    consumer = bare_consumer(run)
+    consumer.ack(run)
+    assert consumer._new_offset(ONE) == 8
+    assert consumer._new_offset(ONE) is None
+    assert consumer._new_offset(TWO) is None
+
+
+def test_only_partitions_whose_first_run_is_done_have_something_to_commit() -> None:
+    first, second, other = message(1), message(2), message(1, TWO)
+    consumer = bare_consumer(first, second, other)
+    consumer.ack(second)
+    consumer.ack(other)
+    assert list(consumer._filter_tps_with_pending_acks()) == [TWO]
+    consumer.ack(first)
+    assert set(consumer._filter_tps_with_pending_acks()) == {ONE, TWO}
+    assert list(consumer._filter_tps_with_pending_acks({ONE})) == [ONE]
+    assert set(consumer._filter_tps_with_pending_acks({"test.events"})) == {ONE, TWO}
+    assert list(consumer._filter_tps_with_pending_acks({"others"})) == []
+
+
+@pytest.fixture
+def rebalances(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    told: list[str] = []
+
+    async def revoked(self: Any, tps: set[TP]) -> None:
+        told.append("revoked")
+
+    async def assigned(self: Any, tps: set[TP], generation_id: int = 0) -> None:
+        told.append(f"assigned {generation_id}")
+
+    monkeypatch.setattr(Consumer, "on_partitions_revoked", revoked)
+    monkeypatch.setattr(Consumer, "on_partitions_assigned", assigned)
+    return told
+
+
+async def test_a_run_of_a_partition_that_left_is_not_committed_when_it_is_done(rebalances: list[str]) -> None:
+    leaves, stays = message(1), message(5, TWO)
+    consumer = bare_consumer(leaves, stays)
+    await consumer.on_partitions_revoked({ONE})
+    consumer.ack(leaves)
+    consumer.ack(stays)
+    assert (consumer._new_offset(ONE), consumer._new_offset(TWO)) == (None, 6)
+    assert rebalances == ["revoked"]
+
+
+async def test_runs_from_before_an_assignment_are_not_committed_and_read_again(rebalances: list[str]) -> None:
+    before, after = message(1), message(1)
+    consumer = bare_consumer(before)
+    await consumer.on_partitions_assigned({ONE}, 4)
+    consumer.ack(before)
+    consumer._delivered[ONE].append(handed_over(after))
+    assert consumer._new_offset(ONE) is None
+    consumer.ack(after)
+    assert consumer._new_offset(ONE) == 2
+    assert rebalances == ["assigned 4"]
+    assert consumer._thread.heartbeat_answered > float("-inf")
+
+
+@pytest.mark.parametrize(("taken", "waiting"), [(True, {TWO}), (False, {ONE, TWO})])
+async def test_a_partition_ages_until_kafka_has_taken_the_commit_of_its_last_run(
+    taken: bool, waiting: set[TP], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def commit(self: Any, offsets: dict[TP, int]) -> bool:
+        return taken
+
+    monkeypatch.setattr(ThreadDelegateConsumer, "_commit", commit)
+    first, other, last = message(1), message(4, TWO), message(5, TWO)
+    consumer = bare_consumer(first, other, last)
+    for run in (first, other):
+        consumer.commit_ages.delivered(run.tp)
+        consumer.ack(run)
+    offsets = {tp: consumer._new_offset(tp) for tp in (ONE, TWO)}
+    assert await consumer._commit(offsets) is taken
+    assert set(consumer.commit_ages._since) == waiting
+
+
+async def test_gaps_of_offsets_need_no_bookkeeping() -> None:
+    first, second = message(1), message(1_000_000)
+    consumer = bare_consumer(first, second)
+    await consumer._add_gap(ONE, 2, 1_000_000)
+    consumer.ack(first)
+    consumer.ack(second)
+    assert consumer._new_offset(ONE) == 1_000_001
+
+
+async def test_while_every_partition_is_held_back_the_consumer_waits_a_moment_only(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    slept: list[float] = []
+
+    async def sleep(seconds: float) -> None:
+        slept.append(seconds)
+
+    monkeypatch.setattr(asyncio, "sleep", sleep)
+    consumer = bare_consumer()
+    consumer.flow_active = True
+    consumer._get_active_partitions = set
+    assert await consumer._wait_next_records(1.0) == ({}, set())
+    assert slept == [transport.HELD_BACK_SECONDS]
+
+
+async def test_during_a_rebalance_only_the_changelogs_of_active_partitions_are_read(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Faust empties all queues as its last step: records of sources and of standbys would be lost."""
+    asked: list[Any] = []
+
+    async def getmany(self: Any, active_partitions: Any, timeout: float) -> dict[TP, Any]:
+        asked.append(active_partitions)
+        return {}
+
+    monkeypatch.setattr(ThreadDelegateConsumer, "_getmany", getmany)
+    consumer = bare_consumer()
+    active, standby = TP("test.changelog", 0), TP("test.changelog", 1)
+    consumer.app.rebalancing = True
+    consumer.app.tables = SimpleNamespace(recovery=SimpleNamespace(active_tps={active}))
+    await consumer._getmany({ONE, active, standby}, 1.0)
+    await consumer._getmany({ONE, standby}, 1.0)
+    consumer.app.rebalancing = False
+    await consumer._getmany({ONE, active, standby}, 1.0)
+    assert asked == [{active}, {ONE, active, standby}]
+
+
+def suspended_consumer(callback: Any) -> Any:
+    consumer = bare_consumer()
+    consumer.app.flow_control = FlowControlEvent(initially_suspended=True)
+    consumer.suspend_flow = asyncio.Event()
+    consumer.callback = callback
+    return consumer
+
+
+async def test_a_delivery_is_given_up_when_the_flow_is_suspended() -> None:
+    outcomes: list[str] = []
+
+    async def callback(_: Message) -> None:
+        try:
+            await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            outcomes.append("given up")
+            raise
+
+    consumer = suspended_consumer(callback)
+    delivering = asyncio.create_task(consumer._deliver(message(1)))
+    for _ in range(5):
+        await asyncio.sleep(0)
+    assert not delivering.done()
+    consumer.suspend_flow.set()
+    await delivering
+    await asyncio.sleep(0)
+    assert outcomes == ["given up"]
+
+
+@pytest.mark.parametrize("active", [False, True])
+async def test_a_run_is_delivered_and_a_failure_of_it_is_seen(active: bool) -> None:
+    delivered: list[int] = []
+
+    async def callback(run: Message) -> None:
+        await asyncio.sleep(0)
+        delivered.append(run.offset)
+        if run.offset == 2:
+            raise ZeroDivisionError
+
+    consumer = suspended_consumer(callback)
+    if active:
+        consumer.app.flow_control.resume()
+    await consumer._deliver(message(1))
+    with pytest.raises(ZeroDivisionError):
+        await consumer._deliver(message(2))
+    assert delivered == [1, 2]
+
+
+def draining_consumer(*polls: Any, stopping: bool = False) -> Any:
+    """A consumer whose polls are written down beforehand; an exception among them is raised."""
+    left = list(polls)
+
+    async def getmany(timeout: float) -> Any:
+        consumer.waits.append(timeout)
+        poll = left.pop(0)
+        if isinstance(poll, BaseException):
+            raise poll
+        for each in poll:
+            yield each.tp, each
+
+    async def callback(run: Message) -> None:
+        consumer.delivered.append((run.partition, run.offset))
+
+    consumer = suspended_consumer(callback)
+    consumer.app.flow_control.resume()
+    consumer.getmany, consumer.delivered, consumer.waits = getmany, [], []
+    consumer.app.topics = SimpleNamespace(acks_enabled_for=lambda topic: topic == "test.events")
+    consumer._stopped = consumer._crashed = asyncio.Event()
+    consumer._read_offset = defaultdict(lambda: None)
+    consumer.transport = SimpleNamespace(app=SimpleNamespace(should_stop=stopping))
+    return consumer
+
+
+RUNNING = SimpleNamespace(should_stop=False)
+
+
+async def test_a_poll_waits_a_moment_only() -> None:
+    consumer = draining_consumer([message(3)], asyncio.CancelledError(), stopping=True)
+    await consumer._drain_messages(RUNNING)
+    assert consumer.delivered == [(0, 3)]
+    assert consumer.waits == [POLL_SECONDS, POLL_SECONDS]
+
+
+async def test_runs_behind_what_was_read_are_delivered_once() -> None:
+    polls = [message(3), message(1, TWO)], [message(2), message(5)]
+    consumer = draining_consumer(*polls, asyncio.CancelledError(), stopping=True)
+    await consumer._drain_messages(RUNNING)
+    assert consumer.delivered == [(0, 3), (1, 1), (0, 5)]
+    assert dict(consumer._read_offset) == {ONE: 5, TWO: 1}
+
+
+async def test_runs_handed_over_are_remembered_if_their_offsets_are_to_be_committed() -> None:
+    changelog = message(4, TP("test.changelog", 0))
+    polls = [message(3), changelog], [message(2), message(5)]
+    consumer = draining_consumer(*polls, asyncio.CancelledError(), stopping=True)
+    await consumer._drain_messages(RUNNING)
+    remembered = {tp: [run.message.offset for run in runs] for tp, runs in consumer._delivered.items()}
+    assert remembered == {ONE: [3, 5]}
+    for run in consumer._delivered[ONE]:
+        consumer.ack(run.message)
+    assert consumer._new_offset(ONE) == 6
+
+
+async def test_a_fetcher_that_stops_is_given_nothing_more() -> None:
+    consumer = draining_consumer([message(1)])
+    await consumer._drain_messages(SimpleNamespace(should_stop=True))
+    assert consumer.delivered == []
+
+
+@pytest.mark.parametrize("stopped", [asyncio.CancelledError, *RunConsumer.consumer_stopped_errors])
+async def test_a_client_that_stopped_is_an_error_unless_the_app_stops(stopped: type[BaseException]) -> None:
+    await draining_consumer(stopped(), stopping=True)._drain_messages(RUNNING)
+    with pytest.raises(stopped):
+        await draining_consumer(stopped())._drain_messages(RUNNING)
+
+
+async def test_any_other_failure_is_an_error_even_while_the_app_stops() -> None:
+    with pytest.raises(ZeroDivisionError):
+        await draining_consumer(ZeroDivisionError(), stopping=True)._drain_messages(RUNNING)
+
+
+@pytest.mark.parametrize("gone", [AssertionError("Partition is not assigned"), AttributeError("highwater")])
+def test_a_partition_that_a_rebalance_has_just_taken_away_has_no_highwater(gone: Exception) -> None:
+    """It ended the task of the run, and each run behind it awaited the one before and failed without a word."""
+
+    def highwater(tp: TP) -> int:
+        raise gone
+
+    consumer = bare_consumer()
+    consumer._thread.highwater = highwater
+    assert consumer.highwater(ONE) == 0
+    consumer._thread.highwater = {ONE: 7, TWO: None}.get
+    assert (consumer.highwater(ONE), consumer.highwater(TWO)) == (7, 0)
+
+
+@pytest.mark.parametrize("unknown", [AssertionError(), AttributeError("highwater")])
+def test_a_partition_that_a_rebalance_has_just_given_or_taken_is_not_looked_at(unknown: Exception) -> None:
+    looked: list[TP] = []
+
+    def look(now: float, tp: TP) -> None:
+        looked.append(tp)
+        raise unknown
+
+    consumer = bare_consumer()
+    consumer._thread.verify_event_path = look
+    consumer.verify_event_path(1.0, ONE)
+    assert looked == [ONE]
+
+
+def test_nothing_is_assigned_before_the_thread_that_fetches_has_started() -> None:
+    consumer = bare_consumer()
+    consumer._thread = RunConsumerThread.__new__(RunConsumerThread)
+    consumer._thread._consumer = None
+    assert consumer.assignment() == set()
+
+
+def standing_at(position: int | None) -> Any:
+    """The thread of a consumer whose client is about to read this offset of every partition."""
+
+    class State:
+        @property
+        def position(self) -> int:
+            assert position is not None
+            return position
+
+    assignment = SimpleNamespace(state_value=lambda tp: State())
+    client = SimpleNamespace(
+        _subscription=SimpleNamespace(subscription=SimpleNamespace(assignment=assignment))
+    )
+    return SimpleNamespace(_ensure_consumer=lambda: client)
+
+
+def test_what_is_not_done_with_begins_at_the_first_run_that_may_not_be_committed() -> None:
+    first, second = message(3), message(8)
+    consumer = bare_consumer(first, second)
+    consumer._thread = standing_at(9)
+    assert consumer.undone(ONE) == (3, 3.0)
+    consumer.ack(first)
+    assert consumer.undone(ONE) == (8, 8.0)
+    consumer.ack(second)
+    assert consumer.undone(ONE) == consumer.undone(TWO) == (9, None)
+
+
+@pytest.mark.parametrize("thread", [standing_at(None), SimpleNamespace(_ensure_consumer=lambda: None)])
+def test_of_a_partition_that_a_rebalance_has_just_given_or_taken_nothing_is_known(thread: Any) -> None:
+    consumer = bare_consumer()
+    consumer._thread = thread
+    assert consumer.undone(ONE) == (None, None)
+
+
+async def test_the_thread_that_fetches_asks_kafka_where_partitions_end_and_gives_up_when_told_to() -> None:
+    loop, given_up = asyncio.new_event_loop(), threading.Event()
+
+    async def end_offsets(tps: list[TP], timeout_ms: None) -> dict[TP, int]:
+        assert asyncio.get_running_loop() is loop
+        if tps == [TWO]:
+            try:
+                await asyncio.Event().wait()
+            finally:
+                given_up.set()
+        return dict.fromkeys(tps, 7)
+
+    client = SimpleNamespace(_fetcher=SimpleNamespace(end_offsets=end_offsets))
+    consumer = bare_consumer()
+    consumer._thread = SimpleNamespace(thread_loop=loop, _ensure_consumer=lambda: client)
+    thread = threading.Thread(target=loop.run_forever)
+    thread.start()
+    assert await consumer.ends({ONE}) == {ONE: 7}
+    with pytest.raises(TimeoutError):
+        await asyncio.wait_for(consumer.ends({TWO}), 0.01)
+    assert await asyncio.to_thread(given_up.wait, 10.0)
+    loop.call_soon_threadsafe(loop.stop)
+    await asyncio.to_thread(thread.join)
+    loop.close()

@@ -1,0 +1,88 @@
+"""Runs that follow one another: topics that change the same rows take turns, none fails silently, repeats are told."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from faust.types import TP
+from prometheus_client import REGISTRY
+
+from afresh.state.rows import content as rows
+from afresh.state.store.tables import RunTable
+from afresh.streams.kafka.app import create_app
+from afresh.streams.kafka.sender import Outgoing
+from afresh.streams.messages import Embedding, Item, encode
+from afresh.streams.runs.runner import Run, Runner
+from afresh.streams.settings import Settings
+from afresh.streams.stages.content import Content
+from afresh.streams.topics import Topics
+from tests.streams.making import FakeEvent, record
+from tests.streams.runs.test_runner import FakeApp, FakeStream, event_of
+
+
+async def test_items_and_embeddings_of_a_partition_do_not_overwrite_each_other(tmp_path: Path) -> None:
+    settings = Settings(_env_file=None, data_dir=tmp_path, partitions=1, namespace="test")
+    topics = Topics(settings)
+    table = RunTable(create_app(settings, "test"), name="content", changelog="test.c", partitions=1)
+    app: Any = FakeApp()
+
+    def item(offset: int, title: str, available: bool = True) -> FakeEvent:
+        value = msgspec.json.encode(Item(id="a", domain="films", title=title, available=available))
+        return FakeEvent([record(value, b"a", topic=topics.items.name, offset=offset)])
+
+    process: Any = Content(Runner(app, "content"), table, settings, topics).agent
+    await process(FakeStream(item(0, "t")))
+    before = rows.unpack(table.rows[0].get(b"a") or b"")
+    vector = FakeEvent(
+        [
+            record(
+                encode(Embedding("a", before.content, "e", "1", b"\0\0")), b"a", topic=topics.embeddings.name
+            )
+        ]
+    )
+    await process(FakeStream(item(1, "t", False), vector))
+    after = rows.unpack(table.rows[0].get(b"a") or b"")
+    assert (after.available, after.embedding) == (False, b"\0\0")
+
+
+async def test_a_run_that_fails_after_its_work_does_not_stop_the_ones_behind_it_without_a_word() -> None:
+    """The next run of the partition awaits it: it would fail too, and so would all others, for ever."""
+    app: Any = FakeApp()
+
+    def fail(tp: TP) -> int:
+        raise ZeroDivisionError
+
+    app.consumer.highwater = fail
+
+    async def process(run: Run) -> None:
+        run.done()
+
+    await Runner(app, "learn").drive(FakeStream(event_of(0, 0), event_of(0, 1)), process)
+    assert [type(error) for error in app.crashes] == [ZeroDivisionError]
+
+
+async def test_a_run_that_was_counted_before_is_told_as_repeated_once_whatever_its_parts(
+    tmp_path: Path,
+) -> None:
+    created = create_app(Settings(_env_file=None, data_dir=tmp_path), "test")
+    table = RunTable(created, name="rows", changelog="test.c", partitions=1)
+    app: Any = FakeApp()
+    runner = Runner(app, "learn")
+
+    async def process(run: Run) -> None:
+        for each in run.records:
+            change = table.change(run.partition)
+            change.marks.count(each.topic, each.partition, each.offset)
+            await runner.write(run, Outgoing(1), table, change)
+        run.done()
+
+    def repeated() -> float:
+        return REGISTRY.get_sample_value("afresh_runs_repeated_total", {"stage": "learn"}) or 0.0
+
+    before = repeated()
+    longer = FakeEvent([record(b"%d" % offset, offset=offset) for offset in range(3)])
+    await runner.drive(FakeStream(event_of(0, 0), event_of(0, 1), longer, event_of(0, 3)), process)
+    assert app.crashes == []
+    assert repeated() == before + 1

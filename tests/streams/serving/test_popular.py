@@ -1,0 +1,106 @@
+"""What users of whom nothing is known are shown, and what is learned from it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+
+from afresh.models.fusion import fusion
+from afresh.state.catalogue.catalogue import Catalogue
+from afresh.state.rows.users import pack
+from afresh.streams.serving import recommend
+from afresh.streams.serving.recommend import FIRST_PARTITION, Recommender
+from tests.streams.making import FakeStore, FakeUsers, catalogue_of, describe, let_others_run, took, user_row
+
+ITEMS = [f"i{number}" for number in range(20)]
+
+
+@pytest.fixture(autouse=True)
+def without_rests(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(recommend, "POPULAR_SECONDS", 0.0)
+
+
+@pytest.fixture
+def store() -> FakeStore:
+    return FakeStore()
+
+
+@pytest.fixture
+def catalogue() -> Catalogue:
+    catalogue = catalogue_of(*ITEMS)
+    describe(catalogue, "b1", domain="books")
+    return catalogue
+
+
+@pytest.fixture
+def recommender(catalogue: Catalogue, store: FakeStore) -> Recommender:
+    return Recommender(catalogue, store, 5, FakeUsers())  # type: ignore[arg-type]
+
+
+def own(recommender: Recommender, partition: int, packed: bytes = b"") -> None:
+    """Have a user of a partition, so that the recommender owns it."""
+    table: Any = recommender._users
+    table.rows.setdefault(partition, {})["ann"] = pack(user_row("i1"))
+    recommender.mark(partition, packed, {"ann": 5})
+
+
+async def loop(recommender: Recommender, *happening: Callable[[], object]) -> None:
+    """Let the loop go round after each thing that happens."""
+    looping = asyncio.create_task(recommender.popular_loop())
+    for happens in happening:
+        await let_others_run()
+        happens()
+        await let_others_run()
+    looping.cancel()
+
+
+async def test_popular_lists_are_pushed_when_items_or_weights_have_changed_and_the_first_partition_is_ours(
+    recommender: Recommender, store: FakeStore, catalogue: Catalogue
+) -> None:
+    pushed: list[int] = []
+
+    def note() -> None:
+        pushed.append(len(store.popular))
+
+    await loop(recommender, note, lambda: own(recommender, FIRST_PARTITION), note)
+    first, second, *_ = (item.id for item in store.popular[0][0].items)
+    moved = recommender.judge(b"")
+    moved.fusion.omega *= -1
+    await loop(
+        recommender,
+        lambda: catalogue.apply_content({first.encode(): None}),
+        note,
+        lambda: own(recommender, FIRST_PARTITION, moved.finish()),
+        note,
+    )
+    assert pushed == [0, 1, 2, 3]
+    assert [lists[0].items[0].id for lists in store.popular[:2]] == [first, second]
+
+
+async def test_what_a_user_of_whom_nothing_was_known_takes_is_judged_by_the_popular_list_of_its_domain(
+    recommender: Recommender,
+) -> None:
+    await loop(recommender, lambda: own(recommender, FIRST_PARTITION))
+    judge = recommender.judge(b"")
+    before = judge.fusion.omega.copy()
+    for number in range(fusion.BATCH):
+        judge.taken(took("i3", user=f"new {number}"), 0, unknown=True)
+    assert judge.verdicts.judged[0] == fusion.BATCH
+    assert not np.array_equal(judge.fusion.omega, before)
+    judge.taken(took("i3", user="seen before, list forgotten"), 0)
+    judge.taken(took("i3", user="in a domain of none", domain="music"), 0, unknown=True)
+    assert judge.verdicts.unjudged == 2
+
+
+async def test_who_does_not_own_the_first_partition_pushes_no_popular_list_and_judges_by_its_own(
+    recommender: Recommender, store: FakeStore
+) -> None:
+    await loop(recommender, lambda: own(recommender, 3))
+    judge = recommender.judge(b"")
+    judge.taken(took("i3", user="new"), 0, unknown=True)
+    assert judge.verdicts.judged[0] == 1
+    assert store.popular == []

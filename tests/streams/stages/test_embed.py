@@ -1,0 +1,111 @@
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from afresh.state.errors import AfreshError
+from afresh.streams.kafka.sender import partition_of
+from afresh.streams.messages import Embedding, TextRequest, embedding_decoder, encode
+from afresh.streams.settings import Settings
+from afresh.streams.stages import embed as module
+from afresh.streams.stages.embed import Embed, load_encoder
+from tests.streams.making import FakeProducer, record, run_of
+
+
+class FakeEncoder:
+    """Encodes a text as its length."""
+
+    name, version = "lengths", "7"
+
+    def __init__(self) -> None:
+        self.batches: list[list[str]] = []
+
+    def encode(self, texts: list[str]) -> Any:
+        self.batches.append(texts)
+        return np.array([[len(text), 1.0] for text in texts], np.float32)
+
+
+class Embedded:
+    """An embed agent without a broker and without a model."""
+
+    def __init__(self, settings: Settings, encoder: FakeEncoder) -> None:
+        self.encoder = encoder
+        self.agent = Embed(settings)
+        self.producer = FakeProducer()
+        self.producers_started = 0
+        producers = SimpleNamespace(start=self.start_producer)
+        self.agent.app = SimpleNamespace(producers=producers)  # type: ignore[assignment]
+
+    async def start_producer(self) -> FakeProducer:
+        self.producers_started += 1
+        return self.producer
+
+    async def process(self, *requests: TextRequest | None, key: bytes = b"deleted") -> bool:
+        records = [
+            record(encode(each), each.item.encode(), offset=n) if each else record(None, key, offset=n)
+            for n, each in enumerate(requests)
+        ]
+        run, event = run_of(*records)
+        await self.agent.process(run)
+        return event.acks == 1
+
+    def sent(self) -> dict[str, Embedding]:
+        values = [value for each in self.producer.values("afresh.embeddings").values() for value in each]
+        return {each.item: each for each in (embedding_decoder.decode(value or b"") for value in values)}
+
+
+@pytest.fixture
+def embedded(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Embedded:
+    encoder = FakeEncoder()
+    monkeypatch.setattr(module, "load_encoder", lambda _: encoder)
+    return Embedded(Settings(_env_file=None, data_dir=tmp_path, encoder_batch=2, partitions=3), encoder)
+
+
+async def test_a_text_comes_back_as_a_vector_with_its_hash_and_encoder(embedded: Embedded) -> None:
+    assert await embedded.process(TextRequest("é 🎬", 2**64 - 1, "four"))
+    vector = np.array([4.0, 1.0], "<f2").tobytes()
+    assert embedded.sent() == {"é 🎬": Embedding("é 🎬", 2**64 - 1, "lengths", "7", vector)}
+    ((_, partition, [(key, _)]),) = embedded.producer.batches
+    assert key == "é 🎬".encode()
+    assert partition == partition_of(key, 3)
+
+
+async def test_only_the_newest_text_of_an_item_is_encoded(embedded: Embedded) -> None:
+    await embedded.process(TextRequest("a", 1, "old"), TextRequest("b", 1, "b"), TextRequest("a", 2, "newer"))
+    assert sorted(text for batch in embedded.encoder.batches for text in batch) == ["b", "newer"]
+    assert embedded.sent()["a"].content == 2
+
+
+async def test_texts_are_encoded_in_batches_of_like_length(embedded: Embedded) -> None:
+    await embedded.process(*(TextRequest(f"i{n}", n, "x" * n) for n in (9, 1, 7, 2, 3)))
+    assert [[len(text) for text in batch] for batch in embedded.encoder.batches] == [[1, 2], [3, 7], [9]]
+    assert len(embedded.sent()) == 5
+    assert embedded.producers_started == 1
+
+
+async def test_a_request_without_a_value_is_passed_over(embedded: Embedded) -> None:
+    assert await embedded.process(None)
+    assert embedded.encoder.batches == []
+
+
+async def test_a_run_is_done_only_when_its_vectors_are_acknowledged(embedded: Embedded) -> None:
+    def refuse(texts: list[str]) -> Any:
+        raise MemoryError
+
+    embedded.encoder.encode = refuse  # type: ignore[method-assign]
+    run, event = run_of(record(encode(TextRequest("a", 1, "text")), b"a"))
+    with pytest.raises(MemoryError):
+        await embedded.agent.process(run)
+    assert event.acks == 0
+
+
+def test_an_embed_worker_without_an_encoder_has_nothing_to_do() -> None:
+    with pytest.raises(AfreshError, match="AFRESH_ENCODER is 'none'"):
+        load_encoder(Settings(_env_file=None, encoder="none"))
+
+
+def test_a_folder_without_a_model_is_named(tmp_path: Path) -> None:
+    with pytest.raises(AfreshError, match=str(tmp_path)):
+        load_encoder(Settings(_env_file=None, encoder=str(tmp_path)))

@@ -1,0 +1,369 @@
+import asyncio
+import json
+import random
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import settings as limits
+from hypothesis import strategies as st
+
+from afresh.state.identities import Identities
+from afresh.state.records import Interaction
+from afresh.streams.kafka.sender import Record
+from afresh.streams.messages import interaction_decoder
+from afresh.streams.runs.runner import KafkaRecord, RunDroppedError
+from afresh.streams.settings import Settings
+from afresh.streams.stages.ingest import KEPT_BYTES, RUN_RECORDS, Ingest, RefusedError, dead_letter
+from afresh.streams.topics import DEAD_LETTER_BYTES
+from tests.replay.memory import CLOCK, Pipeline
+from tests.streams.making import event_json, packed_size, record
+
+HOUR_MS = 3_600_000
+NOW_MS = int(CLOCK * 1000)
+NESTED = 20_000
+
+
+@pytest.fixture
+def plain(tmp_path: Path) -> Settings:
+    return Settings(_env_file=None, partitions=2, data_dir=tmp_path, list_size=5)
+
+
+@pytest.fixture
+def pipeline(plain: Settings) -> Pipeline:
+    return Pipeline(plain)
+
+
+def put(pipeline: Pipeline, value: bytes | None, key: bytes | None = b"key", partition: int = 0) -> None:
+    pipeline.log.append(pipeline.topics.events.name, partition, Record(key, value))
+
+
+def letters(pipeline: Pipeline) -> list[KafkaRecord]:
+    topic = pipeline.topics.dead_letters.name
+    return [
+        record
+        for (name, _), records in pipeline.log.partitions.items()
+        if name == topic
+        for record in records
+    ]
+
+
+def interactions(pipeline: Pipeline) -> list[Interaction]:
+    found = pipeline.log.values(pipeline.topics.interactions.name)
+    return [interaction_decoder.decode(value or b"") for records in found.values() for _, value in records]
+
+
+def headers(letter: KafkaRecord) -> dict[str, str]:
+    return {name: value.decode() for name, value in letter.headers}
+
+
+REFUSED: dict[str, tuple[str, bytes]] = {
+    "no JSON": ("malformed", b"{broken"),
+    "nothing": ("malformed", b""),
+    "bytes": ("malformed", b"\xff\x00\xfe"),
+    "two values": ("malformed", event_json() * 2),
+    "byte order mark": ("malformed", b"\xef\xbb\xbf" + event_json()),
+    "UTF-16": ("malformed", event_json().decode().encode("utf-16")),
+    "NaN": ("malformed", event_json(value=0).replace(b'"value":0', b'"value":NaN')),
+    "Infinity": ("malformed", event_json(value=0).replace(b'"value":0', b'"value":-Infinity')),
+    "lone surrogate escaped": ("malformed", event_json(user="ann").replace(b'"ann"', b'"\\ud800"')),
+    "lone surrogate reversed": ("malformed", event_json(user="ann").replace(b'"ann"', b'"\\udc00\\ud800"')),
+    "lone surrogate encoded": ("malformed", event_json(user="ann").replace(b'"ann"', b'"\xed\xa0\x80"')),
+    "deep lists": ("malformed", event_json()[:-1] + b',"x":' + b"[" * NESTED + b"]" * NESTED + b"}"),
+    "deep maps": ("malformed", event_json()[:-1] + b',"x":' + b'{"a":' * 5000 + b"1" + b"}" * 5000 + b"}"),
+    "1e999": ("invalid", event_json(value=0).replace(b'"value":0', b'"value":1e999')),
+    "1e999 in the context": ("invalid", event_json(context={"x": 0}).replace(b'"x":0', b'"x":1e999')),
+    "huge value": ("invalid", event_json(value=0).replace(b'"value":0', b'"value":' + b"9" * 400)),
+    "huge integer in the context": ("invalid", event_json(context={"x": 2**64 - 1})),
+    "null": ("invalid", b"null"),
+    "list": ("invalid", b"[]"),
+    "user of another type": ("invalid", event_json(user=7)),
+    "value of another type": ("invalid", event_json(value="7")),
+    "context with a map in it": ("invalid", event_json(context={"x": {}})),
+    "time of another type": ("invalid", event_json(time=True)),
+    "time without an offset": ("invalid", event_json(time="2023-11-14T00:00:00")),
+    "time of no calendar": ("invalid", event_json(time="2023-02-30T00:00:00Z")),
+    "time as a fraction": ("invalid", event_json(time=1.5)),
+    "time beyond 64 bits": ("invalid", event_json(time=0).replace(b'"time":0', b'"time":1' + b"0" * 30)),
+    "unknown type": ("invalid", event_json(type="teleport")),
+    "empty id": ("invalid", event_json(id="")),
+    "empty user": ("invalid", event_json(user="")),
+    "empty item": ("invalid", event_json(item="")),
+    "colon in the platform": ("invalid", event_json(platform="web:eu")),
+    "long id": ("invalid", event_json(id="x" * 513)),
+    "unknown version": ("version", event_json(version=2)),
+    "version 0": ("version", event_json(version=0)),
+    "before 1990": ("time", event_json(time=631_151_999_999)),
+    "year 1": ("time", event_json(time="0001-01-01T00:00:00+23:59")),
+    "seconds instead of ms": ("time", event_json(time=NOW_MS // 1000)),
+    "more than a day ahead": ("time", event_json(time=NOW_MS + 24 * HOUR_MS + 1)),
+    "year 9999": ("time", event_json(time="9999-12-31T23:59:59-23:59")),
+    "lowest integer": ("time", event_json(time=-(2**63))),
+    "highest integer": ("time", event_json(time=2**63 - 1)),
+    "text of 1 MiB": ("too_large", event_json(context={"text": "x" * 2**20})),
+    **{
+        f"no {name}": ("invalid", event_json(**{name: ...}))
+        for name in ("id", "type", "time", "user", "item")
+    },
+    **{f"without {name}": ("invalid", event_json(**{name: ...})) for name in ("platform", "domain")},
+}
+
+
+@pytest.mark.parametrize(("reason", "value"), REFUSED.values(), ids=REFUSED.keys())
+async def test_what_can_not_be_used_goes_to_the_dead_letters_and_nothing_else_is_lost(
+    pipeline: Pipeline, reason: str, value: bytes
+) -> None:
+    put(pipeline, event_json(id="before"), partition=1)
+    put(pipeline, value, key=b"\xffits own key\0", partition=1)
+    put(pipeline, event_json(id="after"), partition=1)
+    await pipeline.drain()
+    assert [each.event for each in interactions(pipeline)] == ["before", "after"]
+    (letter,) = letters(pipeline)
+    assert (letter.key, letter.value, letter.partition) == (b"\xffits own key\0", value, 1)
+    found = headers(letter)
+    assert found.pop("detail")
+    assert found == {
+        "reason": reason,
+        "topic": pipeline.topics.events.name,
+        "partition": "1",
+        "offset": "1",
+        "time": str(NOW_MS),
+    }
+
+
+@pytest.mark.parametrize("key", [b"key", None])
+async def test_an_event_without_a_value_goes_to_the_dead_letters(
+    pipeline: Pipeline, key: bytes | None
+) -> None:
+    """With an empty value: a client refuses a record that has neither key nor value."""
+    put(pipeline, None, key)
+    put(pipeline, event_json())
+    await pipeline.drain()
+    (letter,) = letters(pipeline)
+    assert (letter.key, letter.value) == (key, b"")
+    assert headers(letter)["reason"] == "malformed"
+    assert headers(letter)["detail"] == "An event has no value."
+    assert len(interactions(pipeline)) == 1
+
+
+def test_a_dead_letter_fits_its_topic_whatever_a_record_grows_to_when_unpacked() -> None:
+    value = bytes(range(256)) * 40_000
+    letter = dead_letter(record(value, key=value), RefusedError("too_large", "large" * 1000))
+    assert letter.key == letter.value == value[:KEPT_BYTES]
+    headers = [(name.encode(), each) for name, each in letter.headers]
+    size = packed_size([(letter.key or b"", letter.value), *headers])
+    assert size < DEAD_LETTER_BYTES * 0.99
+
+
+ODD = [
+    "with a space",
+    " ",
+    "🎬🍿",
+    "nul\0nul",
+    "e\u0301",
+    "\u202eright to left",
+    "a:b:c",
+    "../..",
+    '"\\',
+    "\n",
+    "\ufeff",
+]
+
+
+@pytest.mark.parametrize("name", ODD)
+async def test_ids_of_any_characters_are_taken_in_and_their_users_served(
+    pipeline: Pipeline, name: str
+) -> None:
+    pipeline.item(name)
+    pipeline.item("other")
+    await pipeline.drain()
+    put(pipeline, event_json(id=name, user=name, item="other", session=name, domain=name))
+    await pipeline.drain()
+    assert letters(pipeline) == []
+    served = pipeline.store.lists[f"web:{name}"]
+    assert served.last_event == name
+    assert [item.id for item in served.items] == [name]
+
+
+@pytest.mark.parametrize(
+    ("time", "milliseconds"),
+    [
+        (631_152_000_000, 631_152_000_000),
+        (NOW_MS + 24 * HOUR_MS, NOW_MS + 24 * HOUR_MS),
+        ("2023-11-14T22:13:20.123456+02:00", 1_699_992_800_123),
+        ("1990-01-01T00:00:00Z", 631_152_000_000),
+    ],
+)
+async def test_times_are_taken_in_as_ms(pipeline: Pipeline, time: Any, milliseconds: int) -> None:
+    put(pipeline, event_json(time=time))
+    await pipeline.drain()
+    assert [each.time for each in interactions(pipeline)] == [milliseconds]
+
+
+async def test_how_far_ahead_and_how_long_events_may_be_are_settings(tmp_path: Path) -> None:
+    settings = Settings(
+        _env_file=None,
+        partitions=1,
+        data_dir=tmp_path,
+        clock_ahead_hours=1,
+        text_limit_bytes=len(event_json()),
+    )
+    pipeline = Pipeline(settings)
+    put(pipeline, event_json())
+    put(pipeline, event_json(id="e2", time=NOW_MS + HOUR_MS + 1))
+    put(pipeline, event_json() + b" ")
+    await pipeline.drain()
+    assert [headers(letter)["reason"] for letter in letters(pipeline)] == ["time", "too_large"]
+
+
+async def test_an_interaction_says_all_that_the_event_said(pipeline: Pipeline) -> None:
+    put(pipeline, b"{}")
+    put(
+        pipeline,
+        event_json(
+            type="rating", value=4.5, session="s1", context={"device": "tv", "n": 2**63 - 1}, extra=[1]
+        ),
+    )
+    await pipeline.drain()
+    assert interactions(pipeline) == [
+        Interaction(
+            source=0,
+            offset=1,
+            received=NOW_MS,
+            event="e1",
+            type="rating",
+            time=1_699_990_000_000,
+            user="web:ann",
+            item="i1",
+            platform="web",
+            domain="films",
+            value=4.5,
+            session="s1",
+            context={"device": "tv", "n": 2**63 - 1},
+        )
+    ]
+
+
+async def test_a_linked_user_is_the_canonical_one(plain: Settings) -> None:
+    pipeline = Pipeline(plain)
+    identities = Identities()
+    identities.apply("tv:4711", "person-7")
+    ingest = Ingest(
+        pipeline._runner("ingest"),
+        pipeline.tables["received"],
+        identities,
+        plain,
+        pipeline.topics,
+    )
+    pipeline.agents[pipeline.topics.events.name] = ingest.process
+    put(pipeline, event_json(platform="tv", user="4711"))
+    await pipeline.drain()
+    assert [each.user for each in interactions(pipeline)] == ["person-7"]
+
+
+async def test_an_event_sent_again_after_a_restart_is_dropped(pipeline: Pipeline) -> None:
+    put(pipeline, event_json(id="e1"))
+    await pipeline.drain()
+    pipeline = Pipeline(pipeline.settings, log=pipeline.log, committed=pipeline.committed)
+    put(pipeline, event_json(id="e1"))
+    put(pipeline, event_json(id="e2"))
+    await pipeline.drain()
+    assert [each.event for each in interactions(pipeline)] == ["e1", "e2"]
+    assert letters(pipeline) == []
+
+
+async def test_a_run_longer_than_what_is_handled_at_a_time_loses_nothing(tmp_path: Path) -> None:
+    pipeline = Pipeline(Settings(_env_file=None, partitions=1, data_dir=tmp_path))
+    for number in range(RUN_RECORDS + 10):
+        put(pipeline, event_json(id=f"e{number}"))
+    ingest = pipeline.topics.events.name
+    await pipeline.step(ingest, 0, 100_000)
+    assert [each.event for each in interactions(pipeline)] == [f"e{n}" for n in range(RUN_RECORDS + 10)]
+
+
+async def test_ids_of_a_run_that_was_dropped_are_not_taken_for_duplicates(pipeline: Pipeline) -> None:
+    pipeline.event(id="e1")
+    topic = pipeline.topics.events.name
+    (partition,) = [partition for name, partition in pipeline.waiting() if name == topic]
+    runner: Any = pipeline.agents[topic].__self__._runner  # type: ignore[attr-defined]
+
+    def moved(_: str) -> bool:
+        raise RunDroppedError
+
+    runner.crash = moved
+    with pytest.raises(RunDroppedError):
+        await pipeline.step(topic, partition, 10)
+    pipeline.log.partitions.pop((pipeline.topics.interactions.name, partition), None)
+    runner.crash = lambda _: False
+    await pipeline.tables["received"].on_rebalance(set(), set(), set())
+    await pipeline.step(topic, partition, 10)
+    assert [each.event for each in interactions(pipeline)] == ["e1"]
+
+
+any_json = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text()
+    | st.integers(-(2**70), 2**70),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
+    max_leaves=5,
+)
+fields = st.sampled_from(
+    ["id", "type", "time", "user", "item", "platform", "domain", "value", "session", "context", "version"]
+)
+good = st.builds(
+    lambda number, user: event_json(id=f"e{number}", user=user),
+    st.integers(0, 5),
+    st.text(min_size=1, max_size=3),
+)
+bent = st.builds(lambda name, value: bent_event(name, value), fields, any_json)
+torn = st.builds(lambda value, at: value[:at], good, st.integers(0, 130))
+values = st.one_of(
+    st.none(), st.binary(max_size=40), any_json.map(lambda value: encoded(value)), good, bent, torn
+)
+
+
+def encoded(value: Any) -> bytes:
+    return json.dumps(value).encode()
+
+
+def bent_event(name: str, value: Any) -> bytes:
+    return encoded(msgspec.json.decode(event_json()) | {name: value})
+
+
+@given(
+    st.lists(st.tuples(values, st.none() | st.binary(max_size=5), st.integers(0, 1)), max_size=12),
+    st.randoms(use_true_random=False),
+)
+@limits(deadline=None, max_examples=100)
+def test_whatever_is_sent_is_an_interaction_a_duplicate_or_a_dead_letter(
+    tmp_path_factory: pytest.TempPathFactory,
+    sent: list[tuple[bytes | None, bytes | None, int]],
+    draw: random.Random,
+) -> None:
+    pipeline = Pipeline(
+        Settings(_env_file=None, partitions=2, data_dir=tmp_path_factory.getbasetemp(), list_size=5)
+    )
+    for value, key, partition in sent:
+        put(pipeline, value, key, partition)
+    asyncio.run(pipeline.drain(lambda: draw.choice([1, 2, 5])))
+
+    made = {(each.source, each.offset): each.event for each in interactions(pipeline)}
+    dead = {
+        (int(headers(each)["partition"]), int(headers(each)["offset"])): each for each in letters(pipeline)
+    }
+    assert len(made) + len(dead) == len(interactions(pipeline)) + len(letters(pipeline))
+    assert not made.keys() & dead.keys()
+    for partition in range(2):
+        known: set[str] = set()
+        for sent_record in pipeline.log.partitions[pipeline.topics.events.name, partition]:
+            place = (partition, sent_record.offset)
+            if place in dead:
+                assert (dead[place].key, dead[place].value) == (sent_record.key, sent_record.value or b"")
+            elif place in made:
+                known.add(made[place])
+            else:
+                assert msgspec.json.decode(sent_record.value or b"")["id"] in known

@@ -1,0 +1,35 @@
+import asyncio
+from contextlib import suppress
+
+from afresh.models.lists.rank import NONE
+from afresh.state.catalogue.catalogue import Catalogue
+from afresh.streams.workers.deriving import Deriver
+from tests.streams.making import catalogue_of, describe
+
+
+async def test_what_has_changed_is_derived_and_lists_know_of_it() -> None:
+    catalogue = catalogue_of("a", "b", "c")
+    before = catalogue.version
+    assert await Deriver(catalogue).turn() > 0
+    assert (catalogue.items().related[:, 0] != NONE).all()
+    assert catalogue.version > before
+    assert not catalogue.is_outdated()
+
+
+async def test_where_nothing_has_changed_nothing_is_derived() -> None:
+    catalogue = Catalogue()
+    assert await Deriver(catalogue).turn() == 0
+    assert catalogue.version == 0
+
+
+async def test_it_goes_on_for_ever() -> None:
+    catalogue = catalogue_of("a", "b")
+    running = asyncio.create_task(Deriver(catalogue).run())
+    for item in ("c", "d"):
+        describe(catalogue, item)
+        while catalogue.is_outdated():  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
+    running.cancel()
+    with suppress(asyncio.CancelledError):
+        await running
+    assert len(catalogue.items().heads[0]) == 4

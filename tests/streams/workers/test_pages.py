@@ -1,0 +1,63 @@
+import http.client
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import pytest
+
+from afresh.state.errors import AfreshError
+from afresh.streams.workers import pages
+
+
+@dataclass
+class Pages:
+    port: int = 0
+    missing: str = ""
+
+    def get(self, path: str) -> tuple[int, str]:
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=10)
+        try:
+            connection.request("GET", path)
+            response = connection.getresponse()
+            return response.status, response.read().decode()
+        finally:
+            connection.close()
+
+
+@pytest.fixture
+def served() -> Iterator[Pages]:
+    found = Pages()
+    server = pages.serve("127.0.0.1", 0, lambda: found.missing)
+    found.port = server.server_port
+    yield found
+    server.shutdown()
+    server.server_close()
+
+
+def test_a_process_that_answers_is_alive_even_if_not_ready(served: Pages) -> None:
+    served.missing = "tables not recovered"
+    assert served.get("/health") == (200, "alive\n")
+
+
+def test_a_process_that_is_not_ready_says_what_is_missing(served: Pages) -> None:
+    served.missing = "Redis does not answer"
+    assert served.get("/ready") == (503, "Redis does not answer\n")
+    served.missing = ""
+    assert served.get("/ready") == (200, "ready\n")
+
+
+def test_prometheus_finds_our_metrics(served: Pages) -> None:
+    status, text = served.get("/metrics")
+    assert status == 200
+    assert "# TYPE afresh_events_total counter" in text
+
+
+def test_a_port_that_is_taken_is_named_with_the_variables_that_change_it(served: Pages) -> None:
+    with pytest.raises(
+        AfreshError, match=rf"127\.0\.0\.1:{served.port} .*AFRESH_METRICS_PORT.*AFRESH_EMBED_METRICS_PORT"
+    ):
+        pages.serve("127.0.0.1", served.port, lambda: "")
+
+
+def test_an_address_that_is_not_ours_is_named() -> None:
+    with pytest.raises(AfreshError, match=r"192\.0\.2\.1"):
+        pages.serve("192.0.2.1", 0, lambda: "")

@@ -1,0 +1,104 @@
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from faust.types import TP
+from redis.asyncio import Redis
+
+from afresh.deploy.servers import Server
+from afresh.models import scorers
+from afresh.state.errors import AfreshError
+from afresh.streams.settings import Settings
+from afresh.streams.workers import stream as module
+from afresh.streams.workers.stream import Worker, answers, run, run_embed
+
+NOBODY = "redis://127.0.0.1:1/0"
+
+
+def settings_for(folder: Path, **fields: Any) -> Settings:
+    values: dict[str, Any] = {"redis": NOBODY, "data_dir": folder, "start_timeout_seconds": 0.3}
+    return Settings(_env_file=None, **(values | fields))
+
+
+@pytest.fixture
+def worker(tmp_path: Path) -> Worker:
+    return Worker(settings_for(tmp_path, partitions=2, namespace="test"))
+
+
+def test_every_agent_reads_its_topic_and_every_table_is_recovered(worker: Worker) -> None:
+    read = {agent.name.rpartition(".")[2]: list(agent.channel.topics) for agent in worker.app.agents.values()}
+    assert read == {
+        "ingest": ["test.events"],
+        "profile": ["test.interactions"],
+        "learn": ["test.examples"],
+        "content": ["test.items", "test.embeddings"],
+    }
+    assert {name: worker.app.tables[name] for name in worker.tables} == worker.tables
+    assert {agent.concurrency for agent in worker.app.agents.values()} == {1}
+
+
+def test_a_worker_says_what_is_missing_until_it_is_ready(worker: Worker) -> None:
+    app: Any = SimpleNamespace(
+        started=False,
+        assigned=set,
+        rebalancing=True,
+        tables=SimpleNamespace(actives_ready=False),
+    )
+    worker.app = app
+    assert worker.not_ready() == "no partitions assigned"
+    app.started = True
+    assert worker.not_ready() == "no partitions assigned"
+    app.assigned = lambda: {TP("test.events", 0)}
+    assert worker.not_ready() == "tables not recovered"
+    app.rebalancing = False
+    assert worker.not_ready() == "tables not recovered"
+    app.tables.actives_ready, app.rebalancing = True, True
+    assert worker.not_ready() == "tables not recovered"
+    app.rebalancing = False
+    assert worker.not_ready() == "catalogue not read"
+    worker.follower.caught_up.set()
+    assert worker.not_ready() == "Redis does not answer"
+    worker._redis_answers = True
+    assert worker.not_ready() == ""
+
+
+def test_links_between_users_are_followed(worker: Worker) -> None:
+    worker._apply_identities({b"tv:4711": "person-é".encode()})
+    assert worker.identities.resolve("tv", "4711") == "person-é"
+    worker._apply_identities({b"tv:4711": None})
+    assert worker.identities.resolve("tv", "4711") == "tv:4711"
+
+
+async def test_a_rebalance_forgets_what_was_learned_of_partitions_that_left(worker: Worker) -> None:
+    learned = scorers.new_fusion()
+    worker.recommender._fusion = {0: learned, 1: learned}
+    worker.app = SimpleNamespace(  # type: ignore[assignment]
+        assigned=lambda: {TP("test.interactions", 1)}
+    )
+    await worker._on_assigned()
+    assert worker.recommender._fusion == {1: learned}
+
+
+async def test_whether_redis_answers_is_known(redis_server: Server) -> None:
+    for url, expected in ((redis_server.address, True), (NOBODY, False)):
+        client = Redis.from_url(url)
+        assert await answers(client) is expected
+        await client.aclose()
+
+
+@pytest.mark.parametrize("start", [run, run_embed])
+def test_a_worker_without_a_broker_says_so_after_a_bounded_wait(tmp_path: Path, start: Any) -> None:
+    with pytest.raises(AfreshError, match=r"Kafka at 127\.0\.0\.1:1 did not answer"):
+        start(settings_for(tmp_path, kafka="127.0.0.1:1"))
+
+
+def test_a_worker_checks_kafka_the_topics_and_redis_before_it_starts(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    asked: list[str] = []
+    for name in ("require_topics", "wait_for_redis"):
+        monkeypatch.setattr(module, name, lambda _, name=name: asked.append(name))
+    monkeypatch.setattr(module, "execute", lambda *_: asked.append("execute"))
+    run(settings_for(tmp_path))
+    assert asked == ["require_topics", "wait_for_redis", "execute"]
