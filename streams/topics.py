@@ -81,6 +81,11 @@ class Topics:
         settings = self._settings
         return Topic(f"{settings.namespace}.{name}", settings.partitions, settings.replication, config)
 
+    def named(self, name: str) -> Topic:
+        """Topic of a name, as it is called here: without the namespace."""
+        topic: Topic = getattr(self, name)
+        return topic
+
     def all(self) -> list[Topic]:
         """Every topic, in the order in which an event meets them."""
         return [topic for topic in vars(self).values() if isinstance(topic, Topic)]

@@ -13,12 +13,14 @@ import numpy as np
 from afresh.models import scorers
 from afresh.models.fusion import fusion
 from afresh.state.catalogue.catalogue import Known
+from afresh.state.judged import kept
 from afresh.state.lists import UserList
 from afresh.state.records import Interaction
 from afresh.streams.serving.arrange import Scored
-from afresh.streams.serving.judge import Judge, Served, ServedLists
+from afresh.streams.serving.judge import Judge
 from afresh.streams.serving.lister import Lister, Marked
-from afresh.streams.serving.recommend import FIRST_PARTITION
+from afresh.streams.serving.popular import FIRST_PARTITION
+from afresh.streams.serving.served import Served, ServedLists
 
 
 class Asked(NamedTuple):
@@ -57,7 +59,9 @@ class Variant:
         silent = [name in without for name in scorers.NAMES]
         self._silent = np.repeat(silent, fusion.FEATURES_PER_SCORER)
         self._served = ServedLists()
-        self.judges: defaultdict[int, Judge] = defaultdict(lambda: Judge(b"", self._served, known))
+        self.judges: defaultdict[int, Judge] = defaultdict(
+            lambda: Judge(kept.unpack(b""), self._served, known)
+        )
 
     def receive(
         self, asked: Sequence[Asked], scored: Sequence[Scored], nobody: Scored | None
@@ -73,7 +77,7 @@ class Variant:
         """
         started = time.process_time()
         if nobody is not None:
-            self._served.put_popular(self._lister.serve_nobody(self._seen(nobody, FIRST_PARTITION)))
+            self._served.remember_popular(self._lister.serve_nobody(self._seen(nobody, FIRST_PARTITION)))
         made = [
             self._lister.serve(each.marked, self._seen(those, _weighing(each.marked)))
             for each, those in zip(asked, scored, strict=True)
@@ -92,7 +96,7 @@ class Variant:
         interaction, marked = asked.interaction, asked.marked
         unknown = not marked.row.revision
         if not unknown:
-            self._served.put(interaction.user, served)
+            self._served.remember(interaction.user, served)
         if asked.learned:
             self.judges[marked.partition].taken(interaction, marked.row.taken, unknown=unknown)
 

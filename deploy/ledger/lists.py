@@ -29,7 +29,7 @@ from afresh.state.lists import ListItem, PopularItem, PopularList, UserList
 from afresh.state.rows import content, users
 from afresh.streams.serving.lister import Lister, Marked
 from afresh.streams.serving.policy import Policy
-from afresh.streams.serving.recommend import FIRST_PARTITION
+from afresh.streams.serving.popular import FIRST_PARTITION
 
 LISTS = "lists"
 POPULAR = "popular lists"

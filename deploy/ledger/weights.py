@@ -11,8 +11,8 @@ from afresh.deploy.ledger.comparing import UNREADABLE
 from afresh.deploy.ledger.reading import Rows, stage_of
 from afresh.deploy.ledger.report import MOMENT, Report
 from afresh.models.fusion.fusion import Fusion
+from afresh.state.judged.kept import unpack
 from afresh.state.judged.verdicts import ALL, Verdicts
-from afresh.streams.serving import judge
 
 WEIGHTS = "weights"
 
@@ -34,10 +34,10 @@ def check_weights(found: Mapping[int, Rows], counts: Mapping[int, int], report: 
     for partition, rows in found.items():
         tally.expected += 1
         try:
-            kept = judge.unpack(stage_of(rows))
+            kept = unpack(stage_of(rows))
             faults = list(_faults(kept.fusion, kept.verdicts, counts[partition]))
         except UNREADABLE as error:
-            kept, faults = judge.unpack(b""), [f"has a row that can not be read ({error})"]
+            kept, faults = unpack(b""), [f"has a row that can not be read ({error})"]
         learned[partition] = kept.fusion
         for fault in faults:
             report.differ(WEIGHTS, f"partition {partition} {fault}")

@@ -13,9 +13,9 @@ from redis import Redis, RedisError
 from afresh.deploy.clients import Offsets, places, read_records, redis_client, uncommitted
 from afresh.deploy.ledger.reading import PARTITION_ROW, stage_of
 from afresh.deploy.status.status import Member, Status, judged_together
+from afresh.state.judged import kept as judged
 from afresh.streams.connections import kafka_options
 from afresh.streams.kafka.admin import require_topics
-from afresh.streams.serving import judge
 from afresh.streams.settings import Settings
 from afresh.streams.topics import Topic, Topics
 
@@ -47,7 +47,7 @@ def look(settings: Settings) -> Status:
         for place in places(topics.users):
             stage = newest_stage(consumer, place, begins[place], ends[place])
             if stage:
-                kept[place.partition] = judge.unpack(stage)
+                kept[place.partition] = judged.unpack(stage)
         return Status(
             waiting=waiting(admin, settings.namespace, begins, ends, read),
             workers=workers(admin, settings.namespace, topics.interactions.name),

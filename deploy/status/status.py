@@ -10,8 +10,8 @@ import numpy as np
 from afresh.models import scorers
 from afresh.state.judged import verdicts
 from afresh.state.judged.guard import Rollback
+from afresh.state.judged.kept import Kept
 from afresh.state.judged.verdicts import Rate
-from afresh.streams.serving.judge import Kept
 
 
 class Member(msgspec.Struct, frozen=True):

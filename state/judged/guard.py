@@ -88,7 +88,7 @@ class Guard(msgspec.Struct, array_like=True):
     rollbacks: int = 0
     last: Rollback | None = None
 
-    def add(self, served: bool, popular: bool, made_at: int) -> None:
+    def count_example(self, served: bool, popular: bool, made_at: int) -> None:
         """Count one example judged: whether each list held the item, and the fusion's examples when it was made."""
         if made_at >= self.since:
             judged, hits, lost, won = self.block

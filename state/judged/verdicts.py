@@ -105,7 +105,7 @@ class Verdicts:
         self.tests: Floats = _array(row.tests, "<f8", (size, drift.WIDTH))
         self._number = {name: number for number, name in enumerate(self.slices)}
 
-    def add(self, ranks: npt.NDArray[np.integer], slices: Sequence[int]) -> None:
+    def count_example(self, ranks: npt.NDArray[np.integer], slices: Sequence[int]) -> None:
         """Count one example.
 
         Parameters

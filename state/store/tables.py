@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, Protocol, TypeVar
 
 import faust
 import msgspec
@@ -158,6 +158,14 @@ class RunTable(faust.Table[bytes, bytes]):
         return self.rows.count()
 
 
+class Assigned(Protocol):
+    """What rows of partitions belong to one assignment of."""
+
+    @property
+    def generation(self) -> int:
+        """Counts rebalances."""
+
+
 class PerAssignment(Generic[T]):
     """What an agent derives from the rows of each partition, anew after every rebalance.
 
@@ -165,23 +173,27 @@ class PerAssignment(Generic[T]):
 
     Parameters
     ----------
-    table
-        The table.
+    assigned
+        Counts rebalances.
     derive
         Derives it from the rows of a partition.
     """
 
-    def __init__(self, table: RunTable, derive: Callable[[Rows], T]) -> None:
-        self._table = table
+    def __init__(self, assigned: Assigned, derive: Callable[[int], T]) -> None:
+        self._assigned = assigned
         self._derive = derive
         self._derived: dict[int, tuple[int, T]] = {}
 
     def __getitem__(self, partition: int) -> T:
         known = self._derived.get(partition)
-        if known is None or known[0] != self._table.generation:
-            known = self._table.generation, self._derive(self._table.rows[partition])
+        if known is None or known[0] != self._assigned.generation:
+            known = self._assigned.generation, self._derive(partition)
             self._derived[partition] = known
         return known[1]
+
+    def replace(self, partition: int, derived: T) -> None:
+        """Hold something else in place of what was derived, until the next rebalance."""
+        self._derived[partition] = self._assigned.generation, derived
 
 
 class Change:

@@ -1,1 +1,1 @@
-"""The loop of every stage: runs of records in, effects out in their order."""
+"""Runs: how every agent takes records in, and the order in which it gives effects out."""

@@ -19,12 +19,10 @@ import asyncio
 import logging
 import time
 from collections import Counter
-from collections.abc import Awaitable, Callable, Collection, Sequence
-from dataclasses import dataclass
-from typing import Any, TypeAlias, cast
+from collections.abc import Awaitable, Callable, Collection
+from typing import Any, cast
 
-from aiokafka.structs import ConsumerRecord
-from faust.types import TP, EventT
+from faust.types import TP
 from faust.types.tuples import Message
 
 from afresh.state.store.tables import Change, RunTable
@@ -32,6 +30,7 @@ from afresh.streams import metrics
 from afresh.streams.kafka.app import App
 from afresh.streams.kafka.sender import FencedError, GroupSender, Outgoing, Record, Sender
 from afresh.streams.kafka.transport import RunConsumer
+from afresh.streams.runs.run import Run, RunDroppedError
 
 logger = logging.getLogger(__name__)
 
@@ -42,34 +41,6 @@ FINISH_SECONDS = 3.0
 
 RUNS_HELD = 2
 """Runs of a partition that an agent holds that does not rest: one under way, one waiting."""
-
-KafkaRecord: TypeAlias = ConsumerRecord[bytes, bytes]
-
-
-class RunDroppedError(Exception):
-    """The run's partition is no longer ours; whoever owns it now reads the run again."""
-
-
-@dataclass(frozen=True)
-class Run:
-    """The records of one partition that one Faust message carries."""
-
-    event: EventT[Any]
-    records: Sequence[KafkaRecord]
-
-    @property
-    def topic(self) -> str:
-        """Topic of the records."""
-        return str(self.event.message.topic)
-
-    @property
-    def partition(self) -> int:
-        """Partition of the records."""
-        return int(self.event.message.partition)
-
-    def done(self) -> None:
-        """Allow Faust to commit the run's offset."""
-        self.event.ack()
 
 
 class Runner:
@@ -85,6 +56,11 @@ class Runner:
         What the agent waits for before its first run, if anything.
     rest_seconds
         Pause after each run of a partition, for an agent that nobody waits for: its runs are fewer and longer.
+
+    Attributes
+    ----------
+    stage
+        Name of the agent in metrics.
     """
 
     def __init__(
@@ -99,7 +75,7 @@ class Runner:
         self._sender: GroupSender | None = None
         self._starting = asyncio.Lock()
         self._app = app
-        self._stage = stage
+        self.stage = stage
         self._seconds = metrics.STAGE_SECONDS.labels(stage)
         self._records = metrics.STAGE_RECORDS.labels(stage)
         self._behind: dict[TP, int] = {}
@@ -165,18 +141,16 @@ class Runner:
             self._seconds.observe(time.perf_counter() - started)
             self._records.inc(len(run.records))
             if run.partition in self._repeated:
-                metrics.RUNS_REPEATED.labels(self._stage).inc()
+                metrics.RUNS_REPEATED.labels(self.stage).inc()
             self._note_waiting(run)
         except RunDroppedError:
-            metrics.RUNS_DROPPED.labels(self._stage).inc()
-            logger.info("%s drops a run of %s-%d: its partition moved", self._stage, run.topic, run.partition)
+            metrics.RUNS_DROPPED.labels(self.stage).inc()
+            logger.info("%s drops a run of %s-%d: its partition moved", self.stage, run.topic, run.partition)
         except Exception as error:
             if self._app.should_stop:
-                logger.info(
-                    "%s leaves a run of %s-%d to be read again", self._stage, run.topic, run.partition
-                )
+                logger.info("%s leaves a run of %s-%d to be read again", self.stage, run.topic, run.partition)
                 return
-            logger.exception("%s can not go on", self._stage)
+            logger.exception("%s can not go on", self.stage)
             await self._app.crash(error)
             raise
         # Faust keeps a message until its offset is committed; the records in it are needed no longer.

@@ -26,8 +26,8 @@ from afresh.state.rows import users
 from afresh.state.rows.users import UserRow
 from afresh.streams.serving import arrange
 from afresh.streams.serving.arrange import Indices, Scored
-from afresh.streams.serving.judge import Served
 from afresh.streams.serving.policy import DEFAULT_POLICY, Policy
+from afresh.streams.serving.served import Served
 
 MODEL = f"afresh-{version('afresh')}"
 

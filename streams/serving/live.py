@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 from afresh.state.judged import verdicts
+from afresh.state.judged.kept import Kept
 from afresh.streams import metrics
-from afresh.streams.serving.judge import Kept
 
 
 class Live:
@@ -13,7 +15,7 @@ class Live:
     def __init__(self) -> None:
         self._kept: dict[int, Kept] = {}
 
-    def note(self, partition: int, kept: Kept) -> None:
+    def see(self, partition: int, kept: Kept) -> None:
         """Take in what a judge keeps from now on; what it saw happen since the last time is counted."""
         before = self._kept.get(partition)
         self._kept[partition] = kept
@@ -27,8 +29,8 @@ class Live:
         if happened and kept.guard.last is not None:
             metrics.ROLLBACKS.labels(kept.guard.last.cause).inc(happened)
 
-    def forget(self, partitions: set[int]) -> None:
-        """Keep only what belongs to these partitions."""
+    def keep_only(self, partitions: Collection[int]) -> None:
+        """Forget all other partitions."""
         self._kept = {p: each for p, each in self._kept.items() if p in partitions}
 
     def report(self) -> None:

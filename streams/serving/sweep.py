@@ -4,59 +4,11 @@ from __future__ import annotations
 
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from itertools import islice, repeat
-from typing import Protocol
-
-from afresh.state.store.marks import PARTITION_ROW_KEY
-from afresh.state.store.tables import RunTable
 
 Stamp = tuple[int, int]
 """What a list was made from besides its user's row: versions of the Catalogue and of the partition's weights."""
-
-
-class Users(Protocol):
-    """The users whose lists are ours to make."""
-
-    def partitions(self) -> set[int]:
-        """Partitions that are ours and whole."""
-
-    def names(self, partition: int) -> Iterable[str]:
-        """Every user of a partition."""
-
-    def row(self, partition: int, user: str) -> bytes | None:
-        """Row of a user, packed."""
-
-    def stage(self, partition: int) -> bytes:
-        """What the judge keeps of a partition."""
-
-
-class TableUsers:
-    """The users of a table.
-
-    Parameters
-    ----------
-    table
-        The table of user rows.
-    ours
-        Tells which of its partitions are ours and whole; none while a rebalance or recovery is under way.
-    """
-
-    def __init__(self, table: RunTable, ours: Callable[[], set[int]]) -> None:
-        self._table = table
-        self.partitions = ours
-
-    def names(self, partition: int) -> Iterable[str]:
-        """Every user of a partition, as of now."""
-        return (key.decode() for key in self._table.rows[partition].keys_now() if key != PARTITION_ROW_KEY)
-
-    def row(self, partition: int, user: str) -> bytes | None:
-        """Row of a user, packed."""
-        return self._table.rows[partition].get(user.encode())
-
-    def stage(self, partition: int) -> bytes:
-        """What the judge keeps of a partition."""
-        return self._table.change(partition).stage
 
 
 class Sweep:
@@ -89,8 +41,8 @@ class Sweep:
         self._begun: dict[int, Stamp] = {}
         self._pass: Iterator[tuple[str, int]] = iter(())
 
-    def note(self, user: str, partition: int, stamp: Stamp) -> None:
-        """Note that a user's list was made."""
+    def note_made(self, user: str, partition: int, stamp: Stamp) -> None:
+        """Note that a user's list was made, and from what."""
         self._made[user] = (self._clock(), partition, stamp)
         self._made.move_to_end(user)
         if len(self._made) > self._limit:
@@ -132,8 +84,8 @@ class Sweep:
             self._begun[due] = stamps[due]
             self._pass = zip(self._names(due), repeat(due))
 
-    def forget(self, partitions: set[int]) -> None:
-        """Keep only what belongs to these partitions."""
+    def keep_only(self, partitions: Collection[int]) -> None:
+        """Forget the lists of all other partitions."""
         self._made = OrderedDict(item for item in self._made.items() if item[1][1] in partitions)
         self._begun = {each: stamp for each, stamp in self._begun.items() if each in partitions}
 

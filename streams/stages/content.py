@@ -2,68 +2,64 @@
 
 from __future__ import annotations
 
-import faust
 from msgspec.structs import replace
 
 from afresh.state.rows import content
 from afresh.state.rows.content import ContentRow
-from afresh.state.store.tables import CHANGE_BYTES, Change, RunTable
+from afresh.state.store.tables import CHANGE_BYTES, Change
 from afresh.streams import metrics
-from afresh.streams.kafka.sender import Outgoing
 from afresh.streams.messages import ITEM_VERSION, Item, TextRequest, embedding_decoder, encode, item_decoder
-from afresh.streams.runs.runner import KafkaRecord, Run, Runner
+from afresh.streams.runs.run import KafkaRecord, Run
 from afresh.streams.settings import Settings
 from afresh.streams.stages.ingest import RefusedError, dead_letter, decode_known
-from afresh.streams.topics import Topics
+from afresh.streams.stages.shared import Shared
+from afresh.streams.stages.stage import OwnPart, Stage
 
 
-class Content:
+class Content(Stage["ContentPart"]):
     """The agent of ``afresh.items`` and ``afresh.embeddings``.
 
     It is one agent for both topics, since both write the same rows.
     """
 
-    def __init__(self, runner: Runner, table: RunTable, settings: Settings, topics: Topics) -> None:
-        self._runner = runner
-        self._table = table
-        self._settings = settings
-        self._topics = topics
+    def begin(self, run: Run, change: Change) -> ContentPart:
+        """Begin a part of items, or of embeddings."""
+        return ContentPart(run, change, self._shared)
 
-    async def agent(self, stream: faust.StreamT[object]) -> None:
-        """Take in runs for ever."""
-        await self._runner.drive(stream, self.process)
 
-    async def process(self, run: Run) -> None:
-        """Take in a run of items or of embeddings, in parts whose rows fit into one record batch."""
-        take = self._take_item if run.topic == self._topics.items.name else self._take_embedding
-        position = 0
-        while position < len(run.records):
-            change = self._table.change(run.partition)
-            outgoing = Outgoing(self._settings.partitions)
-            size = 0
-            while position < len(run.records) and size < CHANGE_BYTES // 2:
-                record = run.records[position]
-                if change.marks.count(record.topic, record.partition, record.offset):
-                    size += take(record, change, outgoing)
-                else:
-                    metrics.SKIPPED.labels("content").inc()
-                position += 1
-            await self._runner.write(run, outgoing, self._table, change)
-        run.done()
+class ContentPart(OwnPart):
+    """Items, or embeddings, that are written together."""
 
-    def _take_item(self, record: KafkaRecord, change: Change, outgoing: Outgoing) -> int:
+    def __init__(self, run: Run, change: Change, shared: Shared) -> None:
+        super().__init__(run, change, shared)
+        self._size = 0
+
+    def fits(self, message: KafkaRecord) -> bool:
+        """Whether there is room for one more row, however long its texts are."""
+        return self._size < CHANGE_BYTES // 2
+
+    def take(self, message: KafkaRecord) -> None:
+        """Take in what an item is, or the embedding of its text."""
+        if message.topic == self._topics.items.name:
+            self._take_item(message)
+        else:
+            self._take_embedding(message)
+
+    def _take_item(self, record: KafkaRecord) -> None:
         try:
             item = self.check(record)
         except RefusedError as error:
-            outgoing.add_to(self._topics.dead_letters.name, record.partition, dead_letter(record, error))
+            letter = dead_letter(record, error)
+            self.outgoing.add_to(self._topics.dead_letters.name, self.partition, letter)
             metrics.DEAD_LETTERS.labels(error.reason).inc()
-            return 0
+            return
         if item is None:
             # A key that no item has may be anything: longer than a record batch, or no text.
-            if change.get(record.key) is not None:
-                change.delete(record.key)
-            return len(record.key)
-        return self._put_item(record.key, item, change, outgoing)
+            if self.change.get(record.key) is not None:
+                self.change.delete(record.key)
+            self._size += len(record.key)
+        else:
+            self._put_item(record.key, item)
 
     def check(self, record: KafkaRecord) -> Item | None:
         """Decode an item and check it; None deletes the item of the record's key.
@@ -82,37 +78,36 @@ class Content:
             raise RefusedError("key", f"The key of the item {item.id!r} is not its id.")
         return item
 
-    def _put_item(self, key: bytes, item: Item, change: Change, outgoing: Outgoing) -> int:
-        packed = change.get(key)
+    def _put_item(self, key: bytes, item: Item) -> None:
+        packed = self.change.get(key)
         before = content.unpack(packed) if packed else ContentRow()
         row, text = described(item, before)
         if not text:
             row = replace(row, embedding=b"", encoder="", encoder_version="")
         elif row.content != before.content:
-            outgoing.add(self._topics.texts.name, key, encode(TextRequest(item.id, row.content, text)))
-        return self._put(key, row, change)
+            request = TextRequest(item.id, row.content, text)
+            self.outgoing.add(self._topics.texts.name, key, encode(request))
+        self._put_row(key, row)
 
-    def _take_embedding(self, record: KafkaRecord, change: Change, outgoing: Outgoing) -> int:
-        del outgoing
-        packed = change.get(record.key)
+    def _take_embedding(self, record: KafkaRecord) -> None:
+        packed = self.change.get(record.key)
         embedding = embedding_decoder.decode(record.value)
         row = content.unpack(packed) if packed else None
         # The item was deleted, or its text changed again, while the encoder worked.
         if row is None or row.content != embedding.content:
-            return 0
+            return
         row = replace(
             row,
             embedding=embedding.vector,
             encoder=embedding.encoder,
             encoder_version=embedding.encoder_version,
         )
-        return self._put(record.key, row, change)
+        self._put_row(record.key, row)
 
-    @staticmethod
-    def _put(key: bytes, row: ContentRow, change: Change) -> int:
+    def _put_row(self, key: bytes, row: ContentRow) -> None:
         packed = content.pack(row)
-        change.put(key, packed)
-        return len(key) + len(packed)
+        self.change.put(key, packed)
+        self._size += len(key) + len(packed)
 
 
 def check(value: bytes, settings: Settings) -> Item:

@@ -20,7 +20,8 @@ from afresh.streams.kafka.app import create_app, source
 from afresh.streams.kafka.lag import Lag
 from afresh.streams.kafka.sender import Outgoing, Sender
 from afresh.streams.messages import Embedding, TextRequest, encode, text_request_decoder
-from afresh.streams.runs.runner import Run, Runner
+from afresh.streams.runs.run import Run
+from afresh.streams.runs.runner import Runner
 from afresh.streams.settings import NO_ENCODER, Settings
 from afresh.streams.topics import Topics
 

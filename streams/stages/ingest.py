@@ -3,24 +3,24 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
 from datetime import datetime
 from typing import TypeVar
 
-import faust
 import msgspec
 
 from afresh.state.identities import Identities
 from afresh.state.keys import key_of
 from afresh.state.records import Interaction
 from afresh.state.rows.received import ReceivedWindow
-from afresh.state.store.tables import PerAssignment, RunTable
+from afresh.state.store.tables import Change, PerAssignment, RunTable
 from afresh.streams import metrics
-from afresh.streams.kafka.sender import Outgoing, Record
+from afresh.streams.kafka.sender import Record
 from afresh.streams.messages import EVENT_VERSION, Event, Item, encode, event_decoder
-from afresh.streams.runs.runner import KafkaRecord, Run, Runner
+from afresh.streams.runs.run import KafkaRecord, Run
+from afresh.streams.runs.runner import Runner
 from afresh.streams.settings import Settings
-from afresh.streams.topics import Topics
+from afresh.streams.stages.shared import Shared
+from afresh.streams.stages.stage import OwnPart, Stage
 
 T = TypeVar("T")
 V = TypeVar("V", Event, Item)
@@ -28,7 +28,7 @@ V = TypeVar("V", Event, Item)
 EARLIEST_MS = 631_152_000_000
 """1990-01-01: an older time is a unit or a clock gone wrong."""
 
-RUN_RECORDS = 4096
+PART_RECORDS = 4096
 """Events handled at a time: their ids fit into the pages of one record batch."""
 
 
@@ -63,73 +63,67 @@ def milliseconds(when: datetime | int) -> int:
     return when if isinstance(when, int) else int(when.timestamp() * 1000)
 
 
-class Ingest:
-    """The agent of ``afresh.events``.
+class Ingest(Stage["IngestPart"]):
+    """The agent of ``afresh.events``."""
 
-    Parameters
+    def __init__(self, runner: Runner, table: RunTable, shared: Shared) -> None:
+        super().__init__(runner, table, shared)
+        size = shared.settings.deduplication_window
+        self._windows = PerAssignment(table, lambda partition: ReceivedWindow(table.rows[partition], size))
+
+    def begin(self, run: Run, change: Change) -> IngestPart:
+        """Begin a part with the ids received in its partition."""
+        return IngestPart(run, change, self._windows[run.partition], self._shared)
+
+    def written(self, part: IngestPart) -> None:
+        """Count what became of the events."""
+        for (kind, platform, outcome), count in part.outcomes.items():
+            metrics.EVENTS.labels(kind, metrics.platform_label(platform), outcome).inc(count)
+
+
+class IngestPart(OwnPart):
+    """Events that become interactions together.
+
+    Attributes
     ----------
-    runner, table
-        What feeds the agent, and the table of event ids received.
-    identities
-        Links between users of platforms.
-    settings, topics
-        Limits, and names of topics.
+    outcomes
+        How many there were of each type, platform and outcome.
     """
 
-    def __init__(
-        self,
-        runner: Runner,
-        table: RunTable,
-        identities: Identities,
-        settings: Settings,
-        topics: Topics,
-    ) -> None:
-        self._runner = runner
-        self._table = table
-        self._identities = identities
-        self._settings = settings
-        self._topics = topics
-        self._windows = PerAssignment(table, lambda rows: ReceivedWindow(rows, settings.deduplication_window))
+    def __init__(self, run: Run, change: Change, window: ReceivedWindow, shared: Shared) -> None:
+        super().__init__(run, change, shared)
+        self.outcomes: Counter[tuple[str, str, str]] = Counter()
+        self._window = window
+        self._before = window.count
+        self._identities = shared.identities
+        self._records = 0
 
-    async def agent(self, stream: faust.StreamT[object]) -> None:
-        """Take in runs for ever."""
-        await self._runner.drive(stream, self.process)
+    def fits(self, message: KafkaRecord) -> bool:
+        """Whether the ids of all events still fit into the pages of one record batch."""
+        self._records += 1
+        return self._records <= PART_RECORDS
 
-    async def process(self, run: Run) -> None:
-        """Turn a run of events into interactions."""
-        for start in range(0, len(run.records), RUN_RECORDS):
-            await self._process_part(run, run.records[start : start + RUN_RECORDS])
-        run.done()
+    def take(self, message: KafkaRecord) -> None:
+        """Make an interaction of an event, unless it can not be used or was received before."""
+        try:
+            event = check(message.value, message.timestamp, self._settings)
+        except RefusedError as error:
+            self.outgoing.add_to(self._topics.dead_letters.name, self.partition, dead_letter(message, error))
+            metrics.DEAD_LETTERS.labels(error.reason).inc()
+            self.outcomes["none", "none", "refused"] += 1
+            return
+        if not self._window.add(key_of(event.id)):
+            self.outcomes[event.type, event.platform, "duplicate"] += 1
+            return
+        interaction = interaction_of(
+            event, self._identities, message.partition, message.offset, message.timestamp
+        )
+        self.outgoing.add(self._topics.interactions.name, interaction.user.encode(), encode(interaction))
+        self.outcomes[event.type, event.platform, "accepted"] += 1
 
-    async def _process_part(self, run: Run, records: Sequence[KafkaRecord]) -> None:
-        change = self._table.change(run.partition)
-        window = self._windows[run.partition]
-        before = window.count
-        outgoing = Outgoing(self._settings.partitions)
-        outcomes: Counter[tuple[str, str, str]] = Counter()
-        for record in records:
-            if not change.marks.count(record.topic, record.partition, record.offset):
-                metrics.SKIPPED.labels("ingest").inc()
-                continue
-            try:
-                event = check(record.value, record.timestamp, self._settings)
-            except RefusedError as error:
-                outgoing.add_to(self._topics.dead_letters.name, run.partition, dead_letter(record, error))
-                metrics.DEAD_LETTERS.labels(error.reason).inc()
-                outcomes["none", "none", "refused"] += 1
-                continue
-            if not window.add(key_of(event.id)):
-                outcomes[event.type, event.platform, "duplicate"] += 1
-                continue
-            interaction = interaction_of(
-                event, self._identities, record.partition, record.offset, record.timestamp
-            )
-            outgoing.add(self._topics.interactions.name, interaction.user.encode(), encode(interaction))
-            outcomes[event.type, event.platform, "accepted"] += 1
-        window.write(change, before)
-        await self._runner.write(run, outgoing, self._table, change)
-        for (kind, platform, outcome), count in outcomes.items():
-            metrics.EVENTS.labels(kind, metrics.platform_label(platform), outcome).inc(count)
+    def close(self) -> None:
+        """Write the ids received."""
+        self._window.write(self.change, self._before)
 
 
 def check(value: bytes | None, received: int, settings: Settings) -> Event:

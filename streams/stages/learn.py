@@ -1,68 +1,60 @@
-"""learn: an example moves the rows of the items that it names; what it moves, and how, says ``state.rows.learning``."""
+"""learn: an example moves the row of the item taken; what it moves, and how, says ``state.rows.learning``."""
 
 from __future__ import annotations
-
-from collections.abc import Sequence
-
-import faust
 
 from afresh.state.records import Example
 from afresh.state.rows.behaviour import ROW, BehaviourRows
 from afresh.state.rows.learning import learn
 from afresh.state.store.tables import CHANGE_BYTES, Change, PerAssignment, RunTable
-from afresh.streams import metrics
-from afresh.streams.kafka.sender import Outgoing
 from afresh.streams.messages import example_decoder
-from afresh.streams.runs.runner import KafkaRecord, Run, Runner
-from afresh.streams.settings import Settings
-from afresh.streams.topics import Topics
+from afresh.streams.runs.run import KafkaRecord, Run
+from afresh.streams.runs.runner import Runner
+from afresh.streams.stages.shared import Shared
+from afresh.streams.stages.stage import Part, Source, Stage
 
 
-class Learn:
+class Learn(Stage["LearnPart"]):
     """The agent of ``afresh.examples``."""
 
-    def __init__(self, runner: Runner, table: RunTable, settings: Settings, topics: Topics) -> None:
-        self._runner = runner
-        self._table = table
-        self._settings = settings
-        self._topics = topics
-        self._behaviour = PerAssignment(table, BehaviourRows)
+    def __init__(self, runner: Runner, table: RunTable, shared: Shared) -> None:
+        super().__init__(runner, table, shared)
+        self._behaviour = PerAssignment(table, lambda partition: BehaviourRows(table.rows[partition]))
 
-    async def agent(self, stream: faust.StreamT[object]) -> None:
-        """Take in runs for ever."""
-        await self._runner.drive(stream, self.process)
+    def begin(self, run: Run, change: Change) -> LearnPart:
+        """Begin a part with the rows of its partition."""
+        return LearnPart(run, change, self._behaviour[run.partition], self._shared)
 
-    async def process(self, run: Run) -> None:
-        """Learn from a run, in parts whose rows fit into one record batch."""
-        position = 0
-        while position < len(run.records):
-            change = self._table.change(run.partition)
-            examples, position = self._next_part(change, run.partition, run.records, position)
-            if examples:
-                self._learn(change, examples, run.partition)
-            await self._runner.write(run, Outgoing(self._settings.partitions), self._table, change)
-        run.done()
 
-    def _learn(self, change: Change, examples: Sequence[Example], partition: int) -> None:
-        rows = self._behaviour[partition]
-        for number in learn(rows, examples):
-            change.put(rows.ids[number], rows.packed(number))
+class LearnPart(Part[Example]):
+    """Examples that are learned together."""
 
-    def _next_part(
-        self, change: Change, partition: int, records: Sequence[KafkaRecord], position: int
-    ) -> tuple[list[Example], int]:
-        examples: list[Example] = []
-        items: set[str] = set()
-        longest_id = self._behaviour[partition].longest_id
-        while position < len(records):
-            if (len(items) + 1) * (ROW.itemsize + longest_id) > CHANGE_BYTES:
-                break
-            example = example_decoder.decode(records[position].value)
-            if change.marks.count(self._topics.interactions.name, example.source, example.offset):
-                examples.append(example)
-                items.add(example.item)
-                longest_id = max(longest_id, len(example.item.encode()))
-            else:
-                metrics.SKIPPED.labels("learn").inc()
-            position += 1
-        return examples, position
+    def __init__(self, run: Run, change: Change, rows: BehaviourRows, shared: Shared) -> None:
+        super().__init__(run, change, shared)
+        self._rows = rows
+        self._examples: list[Example] = []
+        self._items: set[str] = set()
+        self._longest_id = rows.longest_id
+
+    def read(self, record: KafkaRecord) -> Example:
+        """Decode an example."""
+        return example_decoder.decode(record.value)
+
+    def fits(self, message: Example) -> bool:
+        """Whether the row of one more item fits, however many neighbours it has."""
+        return (len(self._items) + 1) * (ROW.itemsize + self._longest_id) <= CHANGE_BYTES
+
+    def source(self, message: Example) -> Source:
+        """Tell the interaction that the example was made from."""
+        return Source(self._topics.interactions.name, message.source, message.offset)
+
+    def take(self, message: Example) -> None:
+        """Put an example to those that are learned at the end: many at once cost far less than one by one."""
+        self._examples.append(message)
+        self._items.add(message.item)
+        self._longest_id = max(self._longest_id, len(message.item.encode()))
+
+    def close(self) -> None:
+        """Learn, and write the rows that have changed."""
+        if self._examples:
+            for number in learn(self._rows, self._examples):
+                self.change.put(self._rows.ids[number], self._rows.packed(number))

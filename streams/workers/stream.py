@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Sequence
 from typing import cast
 
 import redis
@@ -12,25 +13,23 @@ from redis.asyncio import Redis
 from afresh.state.catalogue.catalogue import Catalogue
 from afresh.state.identities import Identities
 from afresh.state.lists import ListStore
-from afresh.state.store.rows import Partitions
-from afresh.state.store.tables import RunTable
 from afresh.streams import metrics
 from afresh.streams.connections import redis_options
 from afresh.streams.kafka.admin import require_topics
-from afresh.streams.kafka.app import create_app, rows_of, source
+from afresh.streams.kafka.app import create_app, rows_of
 from afresh.streams.kafka.follow import Follower, Latest
 from afresh.streams.kafka.lag import Lag
 from afresh.streams.kafka.transport import RunConsumer
 from afresh.streams.runs.runner import Runner
+from afresh.streams.serving.lister import Lister
 from afresh.streams.serving.policy import Policy
 from afresh.streams.serving.recommend import Recommender
-from afresh.streams.serving.sweep import TableUsers
+from afresh.streams.serving.users import TableUsers
 from afresh.streams.settings import Settings
-from afresh.streams.stages.content import Content
+from afresh.streams.stages import STAGES
+from afresh.streams.stages.assembly import StageRow, add_agents, make_stages, make_tables
 from afresh.streams.stages.embed import Embed
-from afresh.streams.stages.ingest import Ingest
-from afresh.streams.stages.learn import Learn
-from afresh.streams.stages.profile import Profile
+from afresh.streams.stages.shared import Shared
 from afresh.streams.topics import Topics
 from afresh.streams.waiting import wait_for_redis
 from afresh.streams.workers.deriving import Deriver
@@ -40,9 +39,6 @@ logger = logging.getLogger(__name__)
 
 REPORT_SECONDS = 1.0
 
-LEARN_REST_SECONDS = 0.1
-"""Items change within a fraction of a second; users' lists must not wait for that, nor share the CPU evenly with it."""
-
 
 class Worker:
     """All parts of a worker, put together.
@@ -51,16 +47,21 @@ class Worker:
     ----------
     settings
         The deployment.
+    stages
+        What runs in it.
+    topics
+        The topics of the deployment; those of every deployment unless given.
     """
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(
+        self, settings: Settings, stages: Sequence[StageRow] = STAGES, topics: Topics | None = None
+    ) -> None:
         self.settings = settings
-        topics = Topics(settings)
+        self.topics = topics = topics or Topics(settings)
         self.app = create_app(settings, settings.namespace)
         self.catalogue = Catalogue()
         self.identities = Identities()
         self.redis = Redis.from_url(**redis_options(settings), socket_timeout=5.0)
-        store = ListStore(self.redis, settings.namespace, settings.list_ttl_seconds)
         self.follower = Follower(
             settings,
             {
@@ -69,68 +70,32 @@ class Worker:
                 topics.identities.name: self._apply_identities,
             },
         )
-        changelogs = {
-            "received": topics.received.name,
-            "users": topics.users.name,
-            "behaviour": topics.behaviour.name,
-            "content": topics.content.name,
-        }
-        rows = rows_of(settings, list(changelogs))
-        self.tables = {name: self._table(name, topic, rows(name)) for name, topic in changelogs.items()}
-        users = TableUsers(self.tables["users"], self._partitions_of_users)
-        self.recommender = Recommender(
-            self.catalogue,
-            store,
-            settings.list_size,
-            users,
-            self._waiting,
-            settings.snapshot_minutes,
-            Policy.of(settings),
-        )
-        self._add_agents(topics)
+        rows = rows_of(settings, [row.table for row in stages])
+        self.tables = make_tables(self.app, settings, topics, stages, rows)
+        self.recommender = self._make_recommender()
+        self.runners = {row.name: self._runner(row) for row in stages}
+        shared = Shared(settings, topics, self.identities, self.recommender)
+        made = make_stages(stages, self.tables, shared, lambda row: self.runners[row.name])
+        add_agents(self.app, topics, stages, made)
+        self._add_tasks()
         self._redis_answers = False
 
-    def _table(self, name: str, changelog: str, rows: Partitions) -> RunTable:
-        table = RunTable(
-            self.app,
-            name=name,
-            changelog=changelog,
-            partitions=self.settings.partitions,
-            rows=rows,
-            recovered=metrics.RECOVERED.labels(name).inc,
+    def _make_recommender(self) -> Recommender:
+        settings = self.settings
+        return Recommender(
+            self.catalogue,
+            ListStore(self.redis, settings.namespace, settings.list_ttl_seconds),
+            Lister(self.catalogue, settings.list_size, policy=Policy.of(settings)),
+            TableUsers(self.tables["users"], self._partitions_of_users),
+            self._waiting,
+            settings.snapshot_minutes,
         )
-        self.app.tables.add(table)
-        return table
 
-    def _add_agents(self, topics: Topics) -> None:
-        app, settings, tables = self.app, self.settings, self.tables
-        ready = self.follower.caught_up
-        self.runners = {
-            "ingest": Runner(app, "ingest", ready),
-            "profile": Runner(app, "profile", ready),
-            "learn": Runner(app, "learn", ready, LEARN_REST_SECONDS),
-            "content": Runner(app, "content", ready, LEARN_REST_SECONDS),
-        }
-        agents = {
-            "ingest": (
-                Ingest(self.runners["ingest"], tables["received"], self.identities, settings, topics).agent,
-                source(app, topics.events),
-            ),
-            "profile": (
-                Profile(self.runners["profile"], tables["users"], self.recommender, settings, topics).agent,
-                source(app, topics.interactions),
-            ),
-            "learn": (
-                Learn(self.runners["learn"], tables["behaviour"], settings, topics).agent,
-                source(app, topics.examples),
-            ),
-            "content": (
-                Content(self.runners["content"], tables["content"], settings, topics).agent,
-                source(app, topics.items, topics.embeddings),
-            ),
-        }
-        for name, (agent, channel) in agents.items():
-            app.agent(channel, name=name, concurrency=1)(agent)
+    def _runner(self, row: StageRow) -> Runner:
+        ready = self.follower.caught_up if row.waits_for_catalogue else None
+        return Runner(self.app, row.name, ready, row.rest_seconds)
+
+    def _add_tasks(self) -> None:
         for task in (
             self.follow,
             self.derive,
@@ -140,17 +105,17 @@ class Worker:
             self.push_popular,
             self.report,
             self.ask_redis,
-            Lag(app).run,
+            Lag(self.app).run,
         ):
-            app.task(task)
-        app.on_partitions_assigned.connect(self._on_assigned)
-        app.unfinished = lambda: any(runner.unfinished() for runner in self.runners.values())
+            self.app.task(task)
+        self.app.on_partitions_assigned.connect(self._on_assigned)
+        self.app.unfinished = lambda: any(runner.unfinished() for runner in self.runners.values())
 
     def _partitions_of_users(self) -> set[int]:
         """Partitions whose users are ours; none before their rows are recovered."""
         if self._tables_not_ready():
             return set()
-        topic = Topics(self.settings).interactions.name
+        topic = self.topics.interactions.name
         return {tp.partition for tp in self.app.assigned() if tp.topic == topic}
 
     def _tables_not_ready(self) -> bool:
@@ -170,7 +135,7 @@ class Worker:
 
     async def _on_assigned(self, *_: object, **__: object) -> None:
         metrics.REBALANCES.inc()
-        self.recommender.forget({tp.partition for tp in self.app.assigned()})
+        self.recommender.keep_only({tp.partition for tp in self.app.assigned()})
 
     async def follow(self) -> None:
         """Keep the Catalogue and the identities up to date."""
@@ -198,7 +163,7 @@ class Worker:
     async def push_popular(self) -> None:
         """Keep the popular lists up to date."""
         await self.follower.caught_up.wait()
-        await self.recommender.popular_loop()
+        await self.recommender.popular.loop()
 
     async def report(self) -> None:
         """Bring the gauges up to date every second."""

@@ -9,7 +9,6 @@ from __future__ import annotations
 import logging
 import sys
 from collections.abc import Mapping
-from typing import Any
 
 import faust
 from redis.asyncio import Redis
@@ -17,58 +16,52 @@ from redis.asyncio import Redis
 from afresh.state.catalogue.catalogue import Catalogue
 from afresh.state.identities import Identities
 from afresh.state.lists import ListStore
-from afresh.state.store.tables import RunTable
-from afresh.streams.kafka.app import create_app, source
-from afresh.streams.runs.runner import Run, Runner
+from afresh.state.store.rows import MemoryPartitions
+from afresh.streams.kafka.app import create_app
+from afresh.streams.runs.run import Run
+from afresh.streams.runs.runner import Runner
+from afresh.streams.serving.lister import Lister
 from afresh.streams.serving.recommend import Recommender
-from afresh.streams.serving.sweep import TableUsers
+from afresh.streams.serving.requests import Requests
+from afresh.streams.serving.users import TableUsers
 from afresh.streams.settings import Settings
-from afresh.streams.stages.ingest import Ingest
-from afresh.streams.stages.learn import Learn
-from afresh.streams.stages.profile import Profile
+from afresh.streams.stages import STAGES
+from afresh.streams.stages.assembly import add_agents, make_stages, make_tables
+from afresh.streams.stages.shared import Shared
 from afresh.streams.topics import Topics
 from afresh.streams.workers import process, stream
 
 
-class NoLists(Recommender):
+class NoRequests(Requests):
     """Lets go of a run at once: the lists are another stage."""
 
-    def mark(self, partition: int, packed: bytes, received: Mapping[str, int]) -> None:
+    def add_users(self, partition: int, received: Mapping[str, int]) -> None:
         pass
 
-    async def finish(self, run: Run) -> None:
+    async def commit_once_served(self, run: Run) -> None:
         run.done()
 
 
 def stage_app(settings: Settings, stage: str) -> faust.App:
     """Faust app of one agent."""
+    rows = [row for row in STAGES if row.name == stage]
+    if not rows:
+        sys.exit(f"no stage {stage!r}")
     topics = Topics(settings)
     app = create_app(settings, f"{settings.namespace}-{stage}")
     # Progress of an agent that sends nothing is seen by its commits.
     app.conf.broker_commit_interval = 0.1
-    runner = Runner(app, stage)
-    store = ListStore(Redis(), settings.namespace, settings.list_ttl_seconds)
-
-    def table(name: str, changelog: str) -> RunTable:
-        made = RunTable(app, name=name, changelog=changelog, partitions=settings.partitions)
-        app.tables.add(made)
-        return made
-
-    agent: Any
-    match stage:
-        case "ingest":
-            received = table("received", topics.received.name)
-            agent, topic = Ingest(runner, received, Identities(), settings, topics).agent, topics.events
-        case "profile":
-            users = table("users", topics.users.name)
-            recommender = NoLists(Catalogue(), store, settings.list_size, TableUsers(users, set))
-            agent, topic = Profile(runner, users, recommender, settings, topics).agent, topics.interactions
-        case "learn":
-            behaviour = table("behaviour", topics.behaviour.name)
-            agent, topic = Learn(runner, behaviour, settings, topics).agent, topics.examples
-        case _:
-            sys.exit(f"no stage {stage!r}")
-    app.agent(source(app, topic), name=stage, concurrency=1)(agent)
+    tables = make_tables(app, settings, topics, rows, lambda _: MemoryPartitions())
+    catalogue = Catalogue()
+    recommender = Recommender(
+        catalogue,
+        ListStore(Redis(), settings.namespace, settings.list_ttl_seconds),
+        Lister(catalogue, settings.list_size),
+        TableUsers(tables[rows[0].table], set),
+    )
+    recommender.requests = NoRequests()
+    shared = Shared(settings, topics, Identities(), recommender)
+    add_agents(app, topics, rows, make_stages(rows, tables, shared, lambda row: Runner(app, row.name)))
     return app
 
 

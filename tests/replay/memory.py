@@ -16,23 +16,21 @@ from afresh.state.catalogue.catalogue import Catalogue
 from afresh.state.identities import Identities
 from afresh.state.lists import PopularList, UserList
 from afresh.state.store.rocks import RocksStore
+from afresh.state.store.rows import MemoryPartitions
 from afresh.state.store.tables import Change, RunTable
 from afresh.streams.kafka.app import create_app
 from afresh.streams.kafka.sender import Outgoing, Record, partition_of
-from afresh.streams.runs.runner import KafkaRecord, Run
+from afresh.streams.runs.run import KafkaRecord, Run
 from afresh.streams.serving.lister import Lister
 from afresh.streams.serving.recommend import Recommender
-from afresh.streams.serving.sweep import TableUsers
+from afresh.streams.serving.users import TableUsers
 from afresh.streams.settings import Settings
-from afresh.streams.stages.content import Content
-from afresh.streams.stages.ingest import Ingest
-from afresh.streams.stages.learn import Learn
-from afresh.streams.stages.profile import Profile
+from afresh.streams.stages import STAGES
+from afresh.streams.stages.assembly import StageRow, make_stages, make_tables
+from afresh.streams.stages.shared import Shared
 from afresh.streams.topics import Topics
 
 CLOCK = 1_700_000_000.0
-
-TABLES = ("received", "users", "behaviour", "content")
 
 
 class CrashError(Exception):
@@ -120,61 +118,49 @@ class Pipeline:
     log: Log = field(default_factory=Log)
     committed: dict[tuple[str, int], int] = field(default_factory=dict)
     crash: Callable[[str], bool] = lambda _: False
+    rows_of_stages: Sequence[StageRow] = STAGES
+    own_topics: Topics | None = None
 
     def __post_init__(self) -> None:
-        self.topics = topics = Topics(self.settings)
-        app = create_app(self.settings, self.settings.namespace)
+        settings = self.settings
+        self.topics = topics = self.own_topics or Topics(settings)
+        app = create_app(settings, settings.namespace)
+        names = [row.table for row in self.rows_of_stages]
         self.store_of_rows = (
-            RocksStore(self.settings.data_dir / "rows", TABLES) if self.settings.state == "rocksdb" else None
+            RocksStore(settings.data_dir / "rows", names) if settings.state == "rocksdb" else None
         )
         self.recovered: Counter[str] = Counter()
         self.catalogue = Catalogue()
         self.store = Store()
-        self.tables = {
-            name: RunTable(
-                app,
-                name=name,
-                changelog=topic.name,
-                partitions=self.settings.partitions,
-                rows=self.store_of_rows.partitions(name) if self.store_of_rows else None,
-                recovered=partial(self._count_recovered, name),
-            )
-            for name, topic in vars(topics).items()
-            if name in TABLES
-        }
-        users = TableUsers(self.tables["users"], lambda: set(range(self.settings.partitions)))
+        rows = self.store_of_rows.partitions if self.store_of_rows else lambda _: MemoryPartitions()
+        self.tables = make_tables(
+            app,
+            settings,
+            topics,
+            self.rows_of_stages,
+            rows,
+            lambda name: partial(self._count_recovered, name),
+        )
         self.recommender = Recommender(
             self.catalogue,
             self.store,  # type: ignore[arg-type]
-            self.settings.list_size,
-            users,
-            snapshot_minutes=self.settings.snapshot_minutes,
+            Lister(self.catalogue, settings.list_size, now=lambda: CLOCK),
+            TableUsers(self.tables["users"], lambda: set(range(settings.partitions))),
+            snapshot_minutes=settings.snapshot_minutes,
         )
-        self.recommender._lister = Lister(self.catalogue, self.settings.list_size, now=lambda: CLOCK)
         self._applied: dict[tuple[str, int], int] = {}
         self._recover()
+        self.identities = Identities()
+        shared = Shared(settings, topics, self.identities, self.recommender)
+        self.stages = make_stages(self.rows_of_stages, self.tables, shared, self._runner)
         self.agents: dict[str, Callable[[Run], Any]] = {
-            topics.events.name: Ingest(
-                self._runner("ingest"),
-                self.tables["received"],
-                Identities(),
-                self.settings,
-                topics,
-            ).process,
-            topics.interactions.name: Profile(
-                self._runner("profile"), self.tables["users"], self.recommender, self.settings, topics
-            ).process,
-            topics.examples.name: Learn(
-                self._runner("learn"), self.tables["behaviour"], self.settings, topics
-            ).process,
-            topics.items.name: (
-                content := Content(self._runner("content"), self.tables["content"], self.settings, topics)
-            ).process,
-            topics.embeddings.name: content.process,
+            topics.named(source).name: self.stages[row.name].process
+            for row in self.rows_of_stages
+            for source in row.sources
         }
 
-    def _runner(self, stage: str) -> Any:
-        return MemoryRunner(self.log, self.crash, stage)
+    def _runner(self, row: StageRow) -> Any:
+        return MemoryRunner(self.log, self.crash, row.name)
 
     def _count_recovered(self, table: str, count: int) -> None:
         self.recovered[table] += count

@@ -13,7 +13,7 @@ import pytest
 from afresh.models import scorers
 from afresh.models.fusion import guard
 from afresh.models.retrieval import asking
-from afresh.streams.serving import judge
+from afresh.state.judged import kept as judged
 from afresh.streams.serving.judge import Judge
 from afresh.streams.settings import Settings
 from tests.replay.memory import CLOCK, Pipeline
@@ -58,7 +58,7 @@ class Story:
             self.pipeline.event(id=f"e{number}", user=user, item=item, time=time)
             if number % STEP == STEP - 1:
                 await self.pipeline.drain()
-                kept = judge.unpack(self.pipeline.tables["users"].change(0).stage)
+                kept = judged.unpack(self.pipeline.tables["users"].change(0).stage)
                 self.rollbacks.append(kept.guard.rollbacks)
 
     def rate(self, start: int, end: int) -> float:

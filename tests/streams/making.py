@@ -23,7 +23,7 @@ from afresh.state.rows.behaviour import BehaviourRows
 from afresh.state.rows.content import ContentRow
 from afresh.state.rows.users import UserRow, packed_key
 from afresh.streams.kafka.sender import BATCH_BYTES
-from afresh.streams.runs.runner import KafkaRecord, Run
+from afresh.streams.runs.run import KafkaRecord, Run
 
 GENERATION = 3
 
@@ -195,6 +195,7 @@ class FakeUsers:
 
     def __init__(self) -> None:
         self.rows: dict[int, dict[str, bytes]] = {}
+        self.generation = 0
 
     def partitions(self) -> set[int]:
         return set(self.rows)
@@ -205,7 +206,7 @@ class FakeUsers:
     def row(self, partition: int, user: str) -> bytes | None:
         return self.rows[partition].get(user)
 
-    def stage(self, partition: int) -> bytes:
+    def judged(self, partition: int) -> bytes:
         return b""
 
 

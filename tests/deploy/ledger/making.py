@@ -12,12 +12,12 @@ from afresh.deploy.ledger.events import Outcomes
 from afresh.deploy.ledger.reading import Record
 from afresh.deploy.ledger.report import Report
 from afresh.deploy.ledger.served import Served
+from afresh.state.judged import kept as judging
 from afresh.state.rows import users
 from afresh.state.store.marks import PARTITION_ROW_KEY
-from afresh.streams.serving import judge as judging
 from afresh.streams.serving.lister import Lister, Marked
 from afresh.streams.serving.policy import Policy
-from afresh.streams.serving.recommend import FIRST_PARTITION
+from afresh.streams.serving.popular import FIRST_PARTITION
 from afresh.streams.settings import Settings
 from afresh.streams.topics import Topic
 from tests.replay.memory import CLOCK, Log, Pipeline

@@ -18,13 +18,13 @@ from afresh.deploy.ledger.report import Report
 from afresh.deploy.ledger.served import Served
 from afresh.models import scorers
 from afresh.models.fusion.fusion import Fusion
+from afresh.state.judged.kept import JudgeRow
 from afresh.state.lists import PopularList, UserList
 from afresh.state.rows import content, users
 from afresh.state.rows.users import RECENT_EVENTS, UserRow
 from afresh.state.store.marks import PARTITION_ROW_KEY, PartitionRow
 from afresh.streams.kafka.sender import Record, partition_of
 from afresh.streams.messages import encode, example_decoder, interaction_decoder
-from afresh.streams.serving.judge import JudgeRow
 from afresh.streams.serving.lister import Lister
 from afresh.streams.settings import Settings
 from tests.deploy.ledger.making import EVENTS, MemoryLogs, judged, lists_of, played, settings_of, spoil

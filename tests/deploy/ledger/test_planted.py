@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from afresh.deploy.ledger.served import Served
 from afresh.state.store.marks import PARTITION_ROW_KEY
-from afresh.streams.runs.runner import KafkaRecord
+from afresh.streams.runs.run import KafkaRecord
 from afresh.streams.settings import Settings
 from tests.deploy.ledger.making import judged, lists_of, played, settings_of
 from tests.replay.memory import Log, Pipeline

@@ -7,8 +7,8 @@ from afresh.deploy.status.status import Judged, Member, Status, judged_together
 from afresh.deploy.status.view import tables
 from afresh.models import scorers
 from afresh.state.judged.guard import Guard, Rollback
+from afresh.state.judged.kept import Kept
 from afresh.state.judged.verdicts import LIST_LENGTH, RANKINGS, Verdicts
-from afresh.streams.serving.judge import Kept
 
 
 def kept(hits: int, misses: int) -> Kept:
@@ -16,7 +16,7 @@ def kept(hits: int, misses: int) -> Kept:
     for number in range(hits + misses):
         ranks = np.full(len(RANKINGS), LIST_LENGTH)
         ranks[0] = 0 if number < hits else LIST_LENGTH
-        judged.add(ranks, judged.slices_of(0, 0, "films", "web"))
+        judged.count_example(ranks, judged.slices_of(0, 0, "films", "web"))
     judged.unjudged = 3
     fusion = scorers.new_fusion()
     fusion.examples = hits + misses + 3

@@ -32,7 +32,7 @@ class Play:
             for place in range(BLOCK):
                 made_at = self.fusion.examples
                 self.fusion.examples += 1
-                self.guard.add(place < hits, place >= BLOCK - popular, made_at)
+                self.guard.count_example(place < hits, place >= BLOCK - popular, made_at)
             if weight is not None:
                 self.fusion.omega[1, 0] = weight
             self.now += MINUTE
@@ -93,7 +93,7 @@ def test_lists_made_before_a_rollback_do_not_count_against_the_weights_after_it(
     play = good_past()
     play.guard.roll_back(play.fusion, play.now, "command")
     for _ in range(10 * BLOCK):
-        play.guard.add(served=False, popular=True, made_at=play.guard.since - 1)
+        play.guard.count_example(served=False, popular=True, made_at=play.guard.since - 1)
     assert play.guard.block == (0, 0, 0, 0)
 
 

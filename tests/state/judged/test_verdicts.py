@@ -32,7 +32,7 @@ def copy(of: Verdicts) -> Verdicts:
 def add(
     to: Verdicts, each: npt.NDArray[np.int64], took: int = 0, taken: int = 0, domain: str = "films"
 ) -> None:
-    to.add(each, to.slices_of(took, taken, domain, "web"))
+    to.count_example(each, to.slices_of(took, taken, domain, "web"))
 
 
 @given(st.lists(st.lists(st.integers(0, 30), min_size=2, max_size=2), max_size=40))

@@ -207,7 +207,7 @@ def test_the_position_stays_when_somebody_wrote_in_between_so_that_recovery_read
 
 
 async def test_what_is_derived_from_rows_is_kept_until_a_rebalance(table: RunTable) -> None:
-    derived = PerAssignment(table, lambda rows: len(list(rows.items())))
+    derived = PerAssignment(table, lambda partition: len(list(table.rows[partition].items())))
     assert derived[0] == 0
     change = table.change(0)
     change.put(b"k", b"row")
@@ -216,3 +216,11 @@ async def test_what_is_derived_from_rows_is_kept_until_a_rebalance(table: RunTab
     await table.on_rebalance(set(), set(), set())
     table.rows[0].write([(b"k", b"row")], None)
     assert (derived[0], derived[1]) == (1, 0)
+
+
+async def test_what_stands_in_place_of_what_was_derived_is_kept_until_a_rebalance(table: RunTable) -> None:
+    derived = PerAssignment(table, lambda partition: f"derived {partition}")
+    derived.replace(1, "moved on")
+    assert [derived[0], derived[1]] == ["derived 0", "moved on"]
+    await table.on_rebalance(set(), set(), set())
+    assert derived[1] == "derived 1"

@@ -9,14 +9,17 @@ import msgspec
 from faust.types import TP
 from prometheus_client import REGISTRY
 
+from afresh.state.identities import Identities
 from afresh.state.rows import content as rows
 from afresh.state.store.tables import RunTable
 from afresh.streams.kafka.app import create_app
 from afresh.streams.kafka.sender import Outgoing
 from afresh.streams.messages import Embedding, Item, encode
-from afresh.streams.runs.runner import Run, Runner
+from afresh.streams.runs.run import Run
+from afresh.streams.runs.runner import Runner
 from afresh.streams.settings import Settings
 from afresh.streams.stages.content import Content
+from afresh.streams.stages.shared import Shared
 from afresh.streams.topics import Topics
 from tests.streams.making import FakeEvent, record
 from tests.streams.runs.test_runner import FakeApp, FakeStream, event_of
@@ -27,12 +30,13 @@ async def test_items_and_embeddings_of_a_partition_do_not_overwrite_each_other(t
     topics = Topics(settings)
     table = RunTable(create_app(settings, "test"), name="content", changelog="test.c", partitions=1)
     app: Any = FakeApp()
+    shared: Any = Shared(settings, topics, Identities(), recommender=None)  # type: ignore[arg-type]
 
     def item(offset: int, title: str, available: bool = True) -> FakeEvent:
         value = msgspec.json.encode(Item(id="a", domain="films", title=title, available=available))
         return FakeEvent([record(value, b"a", topic=topics.items.name, offset=offset)])
 
-    process: Any = Content(Runner(app, "content"), table, settings, topics).agent
+    process: Any = Content(Runner(app, "content"), table, shared).agent
     await process(FakeStream(item(0, "t")))
     before = rows.unpack(table.rows[0].get(b"a") or b"")
     vector = FakeEvent(

@@ -13,7 +13,8 @@ from afresh.state.store.tables import RunTable
 from afresh.streams.kafka.app import create_app
 from afresh.streams.kafka.sender import FencedError, Outgoing, Sender
 from afresh.streams.runs import runner as runs
-from afresh.streams.runs.runner import Run, RunDroppedError, Runner
+from afresh.streams.runs.run import Run, RunDroppedError
+from afresh.streams.runs.runner import Runner
 from afresh.streams.settings import Settings
 from tests.streams.making import GENERATION, FakeEvent, FakeProducer, record, run_of
 

@@ -1,19 +1,16 @@
-import msgspec
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from afresh.models import scorers
 from afresh.models.fusion import fusion
 from afresh.models.lists import rank
 from afresh.state.catalogue.catalogue import Known
+from afresh.state.judged import kept as judged_rows
 from afresh.state.judged import verdicts
 from afresh.state.judged.verdicts import BLOCK, LIST_LENGTH, RANKINGS
 from afresh.state.keys import key_of
-from afresh.state.versions import RowVersionError
-from afresh.streams.serving import judge
-from afresh.streams.serving.judge import Judge, JudgeRow, Served, ServedLists
+from afresh.streams.serving.judge import Judge
+from afresh.streams.serving.served import Served, ServedLists
 from tests.streams.making import took
 
 WIDTH = fusion.FEATURES_PER_SCORER * len(scorers.NAMES)
@@ -31,20 +28,8 @@ def served_list(*candidates: int, popular: tuple[int, ...] = (), size: int = LIS
 def judging(packed: bytes = b"", **lists: Served) -> Judge:
     served = ServedLists()
     for user, each in lists.items():
-        served.put(user, each)
-    return Judge(packed, served, known=lambda key: Known(NUMBERS.get(key, -1), 0, 1.0))
-
-
-@given(st.lists(st.sampled_from("abcd"), max_size=20), st.integers(1, 3))
-def test_the_lists_of_the_users_served_last_are_remembered(users: list[str], limit: int) -> None:
-    served, model = ServedLists(limit), dict[str, Served]()
-    for user in users:
-        made = served_list()
-        served.put(user, made)
-        model.pop(user, None)
-        model[user] = made
-        model = dict(list(model.items())[-limit:])
-        assert {each: served.get(each) for each in "abcd"} == {each: model.get(each) for each in "abcd"}
+        served.remember(user, each)
+    return Judge(judged_rows.unpack(packed), served, known=lambda key: Known(NUMBERS.get(key, -1), 0, 1.0))
 
 
 def test_an_item_taken_is_judged_by_its_places_in_both_lists() -> None:
@@ -110,33 +95,21 @@ def test_runs_can_end_anywhere() -> None:
         whole.taken(example, number % 30)
         part = judging(packed, ann=made)
         part.taken(example, number % 30)
-        packed = part.finish()
-    assert packed == whole.finish()
+        packed = part.kept.pack()
+    assert packed == whole.kept.pack()
 
 
 def test_weights_of_other_scorers_start_anew_and_the_count_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
     judged = judging(ann=served_list(*range(20)))
     for number in range(2 * fusion.BATCH):
         judged.taken(took(f"i{number % 20}"), 0)
-    packed = judged.finish()
+    packed = judged.kept.pack()
     with monkeypatch.context() as patch:
         patch.setattr(scorers, "NAMES", tuple(reversed(scorers.NAMES)))
-        kept = judge.unpack(packed)
+        kept = judged_rows.unpack(packed)
     assert (kept.fusion.omega == scorers.new_fusion().omega).all()
     assert kept.fusion.examples == 2 * fusion.BATCH
     assert verdicts.totals([kept.verdicts]) == verdicts.totals([judged.verdicts])
-
-
-def test_nothing_kept_is_a_new_learner() -> None:
-    kept = judge.unpack(b"")
-    assert kept.fusion.to_bytes() == scorers.new_fusion().to_bytes()
-    assert verdicts.totals([kept.verdicts])["all"] == (0, 0)
-
-
-def test_what_a_newer_version_kept_is_refused() -> None:
-    newer = msgspec.msgpack.encode(JudgeRow(version=judge.JUDGE_ROW_VERSION + 1))
-    with pytest.raises(RowVersionError, match="version 2"):
-        judge.unpack(newer)
 
 
 def test_an_example_moves_the_weights_as_far_as_its_item_is_believed() -> None:

@@ -16,9 +16,9 @@ from afresh.state.judged.verdicts import LIST_LENGTH
 from afresh.state.keys import key_of
 from afresh.state.lists import UserList
 from afresh.state.rows.users import UserRow, packed_key
-from afresh.streams.serving.judge import Served
 from afresh.streams.serving.lister import DIGITS, Lister, Marked
 from afresh.streams.serving.policy import Policy
+from afresh.streams.serving.served import Served
 from tests.streams.making import catalogue_of, count, describe, user_row
 
 ITEMS = [f"i{number}" for number in range(30)]

@@ -6,8 +6,8 @@ from prometheus_client import REGISTRY
 
 from afresh.models import scorers
 from afresh.state.judged.guard import Guard, Rollback
+from afresh.state.judged.kept import Kept
 from afresh.state.judged.verdicts import LIST_LENGTH, RANKINGS, Verdicts
-from afresh.streams.serving.judge import Kept
 from afresh.streams.serving.live import Live
 
 
@@ -15,7 +15,7 @@ def kept(served: list[int], popular: list[int], domain: str = "films") -> Kept:
     judged = Verdicts()
     for ranks in zip(served, popular, strict=True):
         padded = np.array([*ranks, *[LIST_LENGTH] * (len(RANKINGS) - 2)])
-        judged.add(padded, judged.slices_of(0, 0, domain, "web"))
+        judged.count_example(padded, judged.slices_of(0, 0, domain, "web"))
     return Kept(scorers.new_fusion(), judged, Guard())
 
 
@@ -25,8 +25,8 @@ def shown(name: str, **labels: str) -> Any:
 
 def test_verdicts_of_all_partitions_are_one_rate_in_every_slice() -> None:
     live = Live()
-    live.note(0, kept([0], [LIST_LENGTH]))
-    live.note(1, kept([LIST_LENGTH] * 3, [0, 0, 2], domain="books"))
+    live.see(0, kept([0], [LIST_LENGTH]))
+    live.see(1, kept([LIST_LENGTH] * 3, [0, 0, 2], domain="books"))
     live.report()
     assert shown("afresh_hit_rate_10", slice="all", ranking="served") == 0.25
     assert shown("afresh_ndcg_10", slice="all", ranking="popularity") == pytest.approx(2.5 / 4)
@@ -34,7 +34,7 @@ def test_verdicts_of_all_partitions_are_one_rate_in_every_slice() -> None:
     assert shown("afresh_hit_rate_10", slice="domain:films", ranking=scorers.NAMES[0]) == 0.0
     assert shown("afresh_judged_examples", slice="all") == 4
     assert shown("afresh_unjudged_examples") == 0
-    live.forget({0})
+    live.keep_only({0})
     live.report()
     assert shown("afresh_judged_examples", slice="all") == 1
 
@@ -49,10 +49,10 @@ def test_drift_and_rollbacks_are_counted_once_and_only_those_seen_here() -> None
     live, before = Live(), counted()
     first = kept([0], [0])
     first.verdicts.drifts[0], first.guard.rollbacks = 5, 2
-    live.note(0, first)
+    live.see(0, first)
     assert counted() == before
     second = kept([0], [0])
     second.verdicts.drifts[0], second.guard.rollbacks, second.guard.last = 7, 3, Rollback(1, "guard", 0)
     for _ in range(2):
-        live.note(0, second)
+        live.see(0, second)
     assert counted() == (before[0] + 2, before[1] + 1)

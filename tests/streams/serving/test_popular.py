@@ -11,9 +11,12 @@ import pytest
 
 from afresh.models.fusion import fusion
 from afresh.state.catalogue.catalogue import Catalogue
+from afresh.state.judged.kept import Kept, unpack
 from afresh.state.rows.users import pack
-from afresh.streams.serving import recommend
-from afresh.streams.serving.recommend import FIRST_PARTITION, Recommender
+from afresh.streams.serving import popular
+from afresh.streams.serving.lister import Lister
+from afresh.streams.serving.popular import FIRST_PARTITION
+from afresh.streams.serving.recommend import Recommender
 from tests.streams.making import FakeStore, FakeUsers, catalogue_of, describe, let_others_run, took, user_row
 
 ITEMS = [f"i{number}" for number in range(20)]
@@ -21,7 +24,7 @@ ITEMS = [f"i{number}" for number in range(20)]
 
 @pytest.fixture(autouse=True)
 def without_rests(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(recommend, "POPULAR_SECONDS", 0.0)
+    monkeypatch.setattr(popular, "POPULAR_SECONDS", 0.0)
 
 
 @pytest.fixture
@@ -38,19 +41,19 @@ def catalogue() -> Catalogue:
 
 @pytest.fixture
 def recommender(catalogue: Catalogue, store: FakeStore) -> Recommender:
-    return Recommender(catalogue, store, 5, FakeUsers())  # type: ignore[arg-type]
+    return Recommender(catalogue, store, Lister(catalogue, 5), FakeUsers())  # type: ignore[arg-type]
 
 
-def own(recommender: Recommender, partition: int, packed: bytes = b"") -> None:
+def own(recommender: Recommender, partition: int, kept: Kept | None = None) -> None:
     """Have a user of a partition, so that the recommender owns it."""
     table: Any = recommender._users
     table.rows.setdefault(partition, {})["ann"] = pack(user_row("i1"))
-    recommender.mark(partition, packed, {"ann": 5})
+    recommender.request(partition, kept or unpack(b""), {"ann": 5})
 
 
 async def loop(recommender: Recommender, *happening: Callable[[], object]) -> None:
     """Let the loop go round after each thing that happens."""
-    looping = asyncio.create_task(recommender.popular_loop())
+    looping = asyncio.create_task(recommender.popular.loop())
     for happens in happening:
         await let_others_run()
         happens()
@@ -68,13 +71,13 @@ async def test_popular_lists_are_pushed_when_items_or_weights_have_changed_and_t
 
     await loop(recommender, note, lambda: own(recommender, FIRST_PARTITION), note)
     first, second, *_ = (item.id for item in store.popular[0][0].items)
-    moved = recommender.judge(b"")
+    moved = recommender.judges.begin(FIRST_PARTITION)
     moved.fusion.omega *= -1
     await loop(
         recommender,
         lambda: catalogue.apply_content({first.encode(): None}),
         note,
-        lambda: own(recommender, FIRST_PARTITION, moved.finish()),
+        lambda: own(recommender, FIRST_PARTITION, moved.kept),
         note,
     )
     assert pushed == [0, 1, 2, 3]
@@ -85,7 +88,7 @@ async def test_what_a_user_of_whom_nothing_was_known_takes_is_judged_by_the_popu
     recommender: Recommender,
 ) -> None:
     await loop(recommender, lambda: own(recommender, FIRST_PARTITION))
-    judge = recommender.judge(b"")
+    judge = recommender.judges.begin(FIRST_PARTITION)
     before = judge.fusion.omega.copy()
     for number in range(fusion.BATCH):
         judge.taken(took("i3", user=f"new {number}"), 0, unknown=True)
@@ -100,7 +103,7 @@ async def test_who_does_not_own_the_first_partition_pushes_no_popular_list_and_j
     recommender: Recommender, store: FakeStore
 ) -> None:
     await loop(recommender, lambda: own(recommender, 3))
-    judge = recommender.judge(b"")
+    judge = recommender.judges.begin(FIRST_PARTITION)
     judge.taken(took("i3", user="new"), 0, unknown=True)
     assert judge.verdicts.judged[0] == 1
     assert store.popular == []

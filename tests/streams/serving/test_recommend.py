@@ -9,11 +9,14 @@ from redis.exceptions import ConnectionError as NoRedisError
 
 from afresh.models import scorers
 from afresh.state.catalogue.catalogue import Catalogue
+from afresh.state.judged.kept import unpack
 from afresh.state.rows import content
 from afresh.state.rows.content import ContentRow
 from afresh.state.rows.users import pack
-from afresh.streams.serving import marked, recommend
-from afresh.streams.serving.recommend import BACKLOG, BATCH_USERS, PATIENCE_SECONDS, RUNS_OPEN, Recommender
+from afresh.streams.serving import popular, push, recommend, requests
+from afresh.streams.serving.lister import Lister
+from afresh.streams.serving.recommend import BACKLOG, BATCH_USERS, PATIENCE_SECONDS, Recommender
+from afresh.streams.serving.requests import RUNS_WAITING
 from tests.streams.making import FakeEvent, FakeStore, FakeUsers, let_others_run, run_of, took, user_row
 
 ITEMS = [f"i{number}" for number in range(20)]
@@ -21,7 +24,7 @@ ITEMS = [f"i{number}" for number in range(20)]
 
 @pytest.fixture
 def store(monkeypatch: pytest.MonkeyPatch) -> FakeStore:
-    monkeypatch.setattr(recommend, "RETRY_SECONDS", (0.0,))
+    monkeypatch.setattr(push, "RETRY_SECONDS", (0.0,))
     return FakeStore()
 
 
@@ -35,19 +38,19 @@ def catalogue() -> Catalogue:
 
 @pytest.fixture
 def recommender(catalogue: Catalogue, store: FakeStore) -> Recommender:
-    return Recommender(catalogue, store, 5, FakeUsers())  # type: ignore[arg-type]
+    return Recommender(catalogue, store, Lister(catalogue, 5), FakeUsers())  # type: ignore[arg-type]
 
 
 def mark(recommender: Recommender, *names: str, revision: int = 1, partition: int = 0) -> None:
     row = user_row("i1", revision=revision)
     table: Any = recommender._users
     table.rows.setdefault(partition, {}).update(dict.fromkeys(names, pack(row)))
-    recommender.mark(partition, b"", dict.fromkeys(names, 5))
+    recommender.request(partition, unpack(b""), dict.fromkeys(names, 5))
 
 
 async def finished(recommender: Recommender) -> FakeEvent:
     run, event = run_of()
-    await recommender.finish(run)
+    await recommender.requests.commit_once_served(run)
     return event
 
 
@@ -57,7 +60,7 @@ USERS = BATCH_USERS + 8
 @pytest.fixture
 def few_marked(monkeypatch: pytest.MonkeyPatch) -> None:
     """Room for a few users only."""
-    monkeypatch.setattr(marked, "USERS_MARKED", USERS)
+    monkeypatch.setattr(requests, "USERS_WAITING", USERS)
 
 
 async def test_a_user_marked_again_and_again_gets_one_list_a_turn_of_the_newest_row(
@@ -147,7 +150,7 @@ async def test_when_redis_is_slow_the_runs_wait_instead_of_piling_up(
 ) -> None:
     store.up.clear()
     mark(recommender, "ann")
-    events = [await finished(recommender) for _ in range(RUNS_OPEN)]
+    events = [await finished(recommender) for _ in range(RUNS_WAITING)]
     one_more = asyncio.create_task(finished(recommender))
     turning = asyncio.create_task(recommender.turn())
     await let_others_run()
@@ -166,7 +169,7 @@ async def test_when_redis_is_slow_no_more_users_are_marked_than_there_is_room_fo
 ) -> None:
     store.up.clear()
     mark(recommender, *(f"u{number}" for number in range(USERS + BATCH_USERS)))
-    one_more = asyncio.create_task(recommender.wait_for_room())
+    one_more = asyncio.create_task(recommender.requests.wait_for_room())
     turning = asyncio.create_task(recommender.turn())
     await let_others_run()
     assert not one_more.done(), "a run that marks more users than there is room for lets the next one wait"
@@ -178,10 +181,10 @@ async def test_when_redis_is_slow_no_more_users_are_marked_than_there_is_room_fo
 
 async def test_users_whose_partition_moved_away_make_room(recommender: Recommender, few_marked: None) -> None:
     mark(recommender, *(f"u{number}" for number in range(USERS)), partition=1)
-    waiting = asyncio.create_task(recommender.wait_for_room())
+    waiting = asyncio.create_task(recommender.requests.wait_for_room())
     await let_others_run()
     assert not waiting.done()
-    recommender.forget({0})
+    recommender.keep_only({0})
     await waiting
 
 
@@ -226,14 +229,14 @@ def backlog(monkeypatch: pytest.MonkeyPatch) -> Backlog:
     clock = SimpleNamespace(monotonic=lambda: backlog.seconds, time=time.time, perf_counter=time.perf_counter)
     monkeypatch.setattr(recommend, "time", clock)
     monkeypatch.setattr(recommend, "BACKLOG_POLL_SECONDS", 0.0)
-    monkeypatch.setattr(recommend, "RUNS_OPEN", 2)
+    monkeypatch.setattr(requests, "RUNS_WAITING", 2)
     return backlog
 
 
 @pytest.fixture
 def behind(catalogue: Catalogue, store: FakeStore, backlog: Backlog) -> Recommender:
     """A recommender that asks what waits."""
-    return Recommender(catalogue, store, 5, FakeUsers(), lambda: backlog.records)  # type: ignore[arg-type]
+    return Recommender(catalogue, store, Lister(catalogue, 5), FakeUsers(), lambda: backlog.records)  # type: ignore[arg-type]
 
 
 async def test_a_backlog_comes_before_lists_until_it_is_worked_off(
@@ -318,12 +321,12 @@ async def test_users_of_a_partition_that_moved_away_are_for_its_new_owner(
     mark(recommender, "stays", partition=0)
     mark(recommender, "leaves", partition=1)
     event = await finished(recommender)
-    recommender.forget({0})
+    recommender.keep_only({0})
     await recommender.turn()
     assert [each.user for lists in store.pushes for each in lists] == ["stays"]
     assert event.acks == 1
     mark(recommender, "leaves", partition=1)
-    recommender.forget(set())
+    recommender.keep_only(set())
     await recommender.turn()
     assert len(store.pushes) == 1
 
@@ -331,7 +334,7 @@ async def test_users_of_a_partition_that_moved_away_are_for_its_new_owner(
 async def test_lists_that_were_served_are_judged(recommender: Recommender) -> None:
     mark(recommender, "ann")
     await recommender.turn()
-    judge = recommender.judge(b"")
+    judge = recommender.judges.begin(0)
     judge.taken(took("i1"), 0)
     judge.taken(took("i1", user="never served"), 0)
     assert (judge.verdicts.judged[0], judge.fusion.examples) == (1, 2)
@@ -401,7 +404,7 @@ async def test_lists_of_a_partition_that_moved_away_are_not_made_anew(
     await recommender.turn()
     table: Any = recommender._users
     del table.rows[0]
-    recommender.forget({1})
+    recommender.keep_only({1})
     taken_off(catalogue, "i3")
     await recommender.refresh(0.0)
     assert [each.user for each in store.pushes[1]] == ["bob"]
@@ -433,19 +436,19 @@ async def test_lists_are_made_anew_once_the_weights_have_moved(
 ) -> None:
     mark(recommender, "ann")
     await recommender.turn()
-    moved = recommender.judge(b"")
+    moved = recommender.judges.begin(0)
     moved.fusion.omega += 0.1
-    recommender.mark(0, moved.finish(), {})
+    recommender.request(0, moved.kept, {})
     assert await recommender.refresh(0.0) == 1
-    recommender.mark(0, moved.finish(), {})
+    recommender.request(0, moved.kept, {})
     assert await recommender.refresh(0.0) == 0
 
 
 async def test_lists_that_redis_has_lost_come_back(
     monkeypatch: pytest.MonkeyPatch, recommender: Recommender, store: FakeStore
 ) -> None:
-    monkeypatch.setattr(recommend, "POPULAR_SECONDS", 0.0)
-    looping = asyncio.create_task(recommender.popular_loop())
+    monkeypatch.setattr(popular, "POPULAR_SECONDS", 0.0)
+    looping = asyncio.create_task(recommender.popular.loop())
     mark(recommender, "ann", "bob")
     await recommender.turn()
     await recommender.watch()

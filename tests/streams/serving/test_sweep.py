@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from afresh.state.catalogue.catalogue import Catalogue
 from afresh.streams.serving import recommend
+from afresh.streams.serving.lister import Lister
 from afresh.streams.serving.recommend import REFRESH_REST, REFRESH_SECONDS, Recommender
 from afresh.streams.serving.sweep import Stamp, Sweep
 
@@ -29,7 +30,7 @@ class World:
 
     def make(self, chosen: dict[str, int], *versions: int) -> None:
         for user, partition in chosen.items():
-            self.sweep.note(user, partition, stamps(*versions)[partition])
+            self.sweep.note_made(user, partition, stamps(*versions)[partition])
 
 
 def stamps(*versions: int) -> dict[int, Stamp]:
@@ -69,7 +70,7 @@ def test_lists_of_a_partition_that_moved_away_are_left_alone_and_swept_when_it_c
     world: World,
 ) -> None:
     world.make(world.outdated(1, 1), 1, 1)
-    world.sweep.forget({1})
+    world.sweep.keep_only({1})
     assert world.sweep.outdated(10, 0.0, {1: (2, 0)}) == {"cid": 1}
     world.make({"cid": 1}, 2, 2)
     assert world.outdated(2, 2) == {"ann": 0, "bob": 0}
@@ -126,7 +127,7 @@ async def test_the_sweep_rests_no_longer_after_a_redis_that_was_down(
 ) -> None:
     """It rested for two minutes after a minute without Redis, while nobody's list was there."""
     users: Any = SimpleNamespace(names=lambda partition: ())
-    recommender = Recommender(Catalogue(), None, 5, users)  # type: ignore[arg-type]
+    recommender = Recommender(Catalogue(), None, Lister(Catalogue(), 5), users)  # type: ignore[arg-type]
     clock = iter([0.0, took_seconds])
 
     async def refresh(age_seconds: float) -> int:

@@ -9,7 +9,7 @@ from afresh.state.rows import content
 from afresh.state.rows.content import ContentRow
 from afresh.streams.kafka.sender import BATCH_BYTES, Record, partition_of
 from afresh.streams.messages import Embedding, TextRequest, encode, text_request_decoder
-from afresh.streams.runs.runner import KafkaRecord
+from afresh.streams.runs.run import KafkaRecord
 from afresh.streams.settings import Settings
 from tests.replay.memory import Pipeline
 from tests.streams.making import packed_size

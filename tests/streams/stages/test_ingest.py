@@ -10,13 +10,12 @@ from hypothesis import given
 from hypothesis import settings as limits
 from hypothesis import strategies as st
 
-from afresh.state.identities import Identities
 from afresh.state.records import Interaction
 from afresh.streams.kafka.sender import Record
 from afresh.streams.messages import interaction_decoder
-from afresh.streams.runs.runner import KafkaRecord, RunDroppedError
+from afresh.streams.runs.run import KafkaRecord, RunDroppedError
 from afresh.streams.settings import Settings
-from afresh.streams.stages.ingest import KEPT_BYTES, RUN_RECORDS, Ingest, RefusedError, dead_letter
+from afresh.streams.stages.ingest import KEPT_BYTES, PART_RECORDS, RefusedError, dead_letter
 from afresh.streams.topics import DEAD_LETTER_BYTES
 from tests.replay.memory import CLOCK, Pipeline
 from tests.streams.making import event_json, packed_size, record
@@ -248,16 +247,7 @@ async def test_an_interaction_says_all_that_the_event_said(pipeline: Pipeline) -
 
 async def test_a_linked_user_is_the_canonical_one(plain: Settings) -> None:
     pipeline = Pipeline(plain)
-    identities = Identities()
-    identities.apply("tv:4711", "person-7")
-    ingest = Ingest(
-        pipeline._runner("ingest"),
-        pipeline.tables["received"],
-        identities,
-        plain,
-        pipeline.topics,
-    )
-    pipeline.agents[pipeline.topics.events.name] = ingest.process
+    pipeline.identities.apply("tv:4711", "person-7")
     put(pipeline, event_json(platform="tv", user="4711"))
     await pipeline.drain()
     assert [each.user for each in interactions(pipeline)] == ["person-7"]
@@ -276,11 +266,11 @@ async def test_an_event_sent_again_after_a_restart_is_dropped(pipeline: Pipeline
 
 async def test_a_run_longer_than_what_is_handled_at_a_time_loses_nothing(tmp_path: Path) -> None:
     pipeline = Pipeline(Settings(_env_file=None, partitions=1, data_dir=tmp_path))
-    for number in range(RUN_RECORDS + 10):
+    for number in range(PART_RECORDS + 10):
         put(pipeline, event_json(id=f"e{number}"))
     ingest = pipeline.topics.events.name
     await pipeline.step(ingest, 0, 100_000)
-    assert [each.event for each in interactions(pipeline)] == [f"e{n}" for n in range(RUN_RECORDS + 10)]
+    assert [each.event for each in interactions(pipeline)] == [f"e{n}" for n in range(PART_RECORDS + 10)]
 
 
 async def test_ids_of_a_run_that_was_dropped_are_not_taken_for_duplicates(pipeline: Pipeline) -> None:

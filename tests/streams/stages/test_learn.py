@@ -7,7 +7,7 @@ from afresh.state.records import Example
 from afresh.state.rows import behaviour
 from afresh.streams.kafka.sender import BATCH_BYTES, Record
 from afresh.streams.messages import encode
-from afresh.streams.runs.runner import RunDroppedError
+from afresh.streams.runs.run import RunDroppedError
 from afresh.streams.settings import Settings
 from tests.replay.memory import Pipeline
 from tests.state.making import example

@@ -10,7 +10,7 @@ from afresh.state.records import Example
 from afresh.state.rows import users
 from afresh.streams.kafka.sender import BATCH_BYTES, Outgoing, Sender, partition_of
 from afresh.streams.messages import example_decoder
-from afresh.streams.serving import marked
+from afresh.streams.serving import requests
 from afresh.streams.settings import Settings
 from afresh.streams.stages import profile
 from tests.replay.memory import CLOCK, Pipeline
@@ -121,7 +121,7 @@ async def test_each_part_of_a_run_waits_until_there_is_room_to_mark_its_users(
     pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A run of more users than there is room for goes on as their lists are made, though it is not done."""
-    monkeypatch.setattr(marked, "USERS_MARKED", 1)
+    monkeypatch.setattr(requests, "USERS_WAITING", 1)
     monkeypatch.setattr(profile, "CHANGE_BYTES", 0)
     for number in range(3):
         pipeline.event(id=f"e{number}", user=f"u{number}")

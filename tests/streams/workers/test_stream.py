@@ -72,12 +72,13 @@ def test_links_between_users_are_followed(worker: Worker) -> None:
 
 async def test_a_rebalance_forgets_what_was_learned_of_partitions_that_left(worker: Worker) -> None:
     learned = scorers.new_fusion()
-    worker.recommender._fusion = {0: learned, 1: learned}
+    for partition in (0, 1):
+        worker.recommender._weights.learn(partition, learned)
     worker.app = SimpleNamespace(  # type: ignore[assignment]
         assigned=lambda: {TP("test.interactions", 1)}
     )
     await worker._on_assigned()
-    assert worker.recommender._fusion == {1: learned}
+    assert worker.recommender._weights._fusions == {1: learned}
 
 
 async def test_whether_redis_answers_is_known(redis_server: Server) -> None:

@@ -1,0 +1,91 @@
+"""What judges keep of a partition, beside the users' rows and marks, so that every example counts exactly once."""
+
+from __future__ import annotations
+
+import logging
+from typing import NamedTuple
+
+import msgspec
+
+from afresh.models import scorers
+from afresh.models.fusion.fusion import Fusion
+from afresh.state.judged.guard import Guard
+from afresh.state.judged.verdicts import Verdicts, VerdictsRow
+from afresh.state.versions import unpack_known
+
+logger = logging.getLogger(__name__)
+
+JUDGE_ROW_VERSION = 1
+
+
+class JudgeRow(msgspec.Struct, array_like=True):
+    """What is kept, as it is stored.
+
+    Attributes
+    ----------
+    version
+        Version of this layout.
+    scorers
+        Names of the scorers whose weights ``fusion`` holds: weights of others are of no use.
+    fusion
+        State of the learner.
+    verdicts, guard
+        How lists were received, and what the guard makes of it.
+    """
+
+    version: int = JUDGE_ROW_VERSION
+    scorers: list[str] = []
+    fusion: bytes = b""
+    verdicts: VerdictsRow = msgspec.field(default_factory=VerdictsRow)
+    guard: Guard = msgspec.field(default_factory=Guard)
+
+
+_decoder = msgspec.msgpack.Decoder(JudgeRow)
+_encode = msgspec.msgpack.Encoder().encode
+
+
+class Kept(NamedTuple):
+    """What is kept: the fusion, how its lists were received, and what the guard makes of it."""
+
+    fusion: Fusion
+    verdicts: Verdicts
+    guard: Guard
+
+    def copy(self) -> Kept:
+        """Copy all that a judge moves in place."""
+        return Kept(
+            Fusion.from_bytes(self.fusion.to_bytes()),
+            Verdicts(self.verdicts.row()),
+            msgspec.structs.replace(self.guard),
+        )
+
+    def pack(self) -> bytes:
+        """Pack it for a partition's row."""
+        return _encode(
+            JudgeRow(
+                scorers=list(scorers.NAMES),
+                fusion=self.fusion.to_bytes(),
+                verdicts=self.verdicts.row(),
+                guard=self.guard,
+            )
+        )
+
+
+def unpack(packed: bytes) -> Kept:
+    """Unpack what is kept; all new for nothing.
+
+    Raises
+    ------
+    RowVersionError
+        When a newer version of this program wrote it.
+    """
+    if not packed:
+        return Kept(scorers.new_fusion(), Verdicts(), Guard())
+    row = unpack_known(_decoder, packed, "What the judge kept", JUDGE_ROW_VERSION)
+    learned = Fusion.from_bytes(row.fusion)
+    if row.scorers != list(scorers.NAMES):
+        # The program was started with other scorers: their weights are learned anew, the count goes on.
+        logger.warning("The scorers have changed: the weights of the fusion start anew")
+        examples, learned = learned.examples, scorers.new_fusion()
+        learned.examples = examples
+    return Kept(learned, Verdicts(row.verdicts), row.guard)

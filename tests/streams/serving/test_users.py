@@ -1,0 +1,23 @@
+from pathlib import Path
+
+from afresh.state.store.tables import RunTable
+from afresh.streams.kafka.app import create_app
+from afresh.streams.serving.users import TableUsers
+from afresh.streams.settings import Settings
+
+
+async def test_users_are_the_rows_of_a_table_but_for_the_partitions_own(tmp_path: Path) -> None:
+    app = create_app(Settings(_env_file=None, data_dir=tmp_path), "test")
+    table = RunTable(app, name="users", changelog="test.users", partitions=2)
+    users = TableUsers(table, lambda: {1})
+    change = table.change(1)
+    change.put(b"web:ann", b"row")
+    change.stage = b"judged"
+    change.apply(0)
+    assert users.partitions() == {1}
+    assert list(users.names(1)) == ["web:ann"]
+    assert (users.row(1, "web:ann"), users.row(1, "web:bob")) == (b"row", None)
+    assert (users.judged(1), users.judged(0)) == (b"judged", b"")
+    before = users.generation
+    await table.on_rebalance(set(), set(), set())
+    assert users.generation == before + 1
