@@ -82,7 +82,7 @@ class _Items:
         self._arrays = Growing(available=((), np.bool_, False))
         self._seen: defaultdict[str, set[int]] = defaultdict(set)
 
-    def put(self, name: str, available: bool) -> None:
+    def put_item(self, name: str, available: bool) -> None:
         """Take in an item."""
         if name not in self._number:
             self._number[name] = len(self.names)
@@ -121,7 +121,7 @@ class Runner:
         """Go through the log; ``done`` is told how far it has come."""
         for block in blocks(log, 1):
             for each in block.announcements:
-                self._items.put(each.item.id, each.item.available)
+                self._items.put_item(each.item.id, each.item.available)
             (interaction,) = block.interactions
             self._take_in(block.start, interaction)
             done(block.start + 1)
@@ -132,7 +132,7 @@ class Runner:
         if interaction.type in POSITIVE and self._recorder.wants(place):
             self._judge(user, interaction)
         if self._items.number(interaction.item) is None:
-            self._items.put(interaction.item, True)
+            self._items.put_item(interaction.item, True)
         item = self._items.number(interaction.item)
         assert item is not None
         if interaction.type in POSITIVE:
@@ -147,4 +147,4 @@ class Runner:
         taken = self._items.number(interaction.item)
         place_of = None if taken is None else rank.rank_of(scores, taken, candidates)
         names = [self._items.names[number] for number in best.tolist()]
-        self._recorder.note(place_of, names, scores[best].tolist())
+        self._recorder.add_trial(place_of, names, scores[best].tolist())

@@ -136,7 +136,7 @@ def _read_events(
         partition = partition_of(f"{event.platform}:{event.user}".encode(), settings.partitions)
         interaction = interaction_of(event, identities, partition, offset, milliseconds(event.time))
         # What ingest drops, and what profile drops of a user who sends from several platforms.
-        if not windows[partition].add(key_of(event.id)) or event.id in recent[interaction.user]:
+        if not windows[partition].remember(key_of(event.id)) or event.id in recent[interaction.user]:
             log.duplicates += 1
             continue
         recent[interaction.user].append(event.id)

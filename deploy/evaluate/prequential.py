@@ -57,14 +57,14 @@ class Recorder:
         """Whether the interaction at this place of the log is a trial to be evaluated."""
         return self._places[place] >= self._first
 
-    def note(
+    def add_trial(
         self,
         rank: int | None,
         items: Sequence[str],
         scores: Sequence[float],
         propensities: Sequence[float] = (),
     ) -> None:
-        """Note the list served before the next trial, and the rank of the item taken; None for a miss."""
+        """Add the list served before the next trial, and the rank of the item taken; None for a miss."""
         self._ranks.append(evaluation.MISS if rank is None else rank)
         self._lists.append(items)
         self._scores.append(scores)
@@ -108,7 +108,7 @@ def run(
                 if recorder.wants(place):
                     items, scores, propensities = _columns(each)
                     rank = evaluation.rank_in_list(items, scores, interaction.item)
-                    recorder.note(rank, items, scores, propensities)
+                    recorder.add_trial(rank, items, scores, propensities)
         # An item that the feed does not know is known by the first event that names it.
         unknown = {each.item: each.domain for each in block.interactions if not engine.knows(each.item)}
         if unknown:

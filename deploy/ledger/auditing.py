@@ -71,7 +71,7 @@ def audit(
             other = settings.model_copy(update={"namespace": against})
             require_topics(other)
             check_against(stack.enter_context(kafka_logs(other)), Topics(other), state, report)
-    report.finish()
+    report.tell_the_rest()
     return report
 
 

@@ -120,7 +120,7 @@ class Report:
         if self._found[kind] <= NAMED:
             self.differences.append(f"{kind}: {sentence}")
 
-    def finish(self) -> None:
+    def tell_the_rest(self) -> None:
         """Tell the number of the differences that are not told one by one."""
         for kind, count in self._found.items():
             if count > NAMED:

@@ -124,7 +124,7 @@ class Catalogue:
     @property
     def embedded(self) -> int:
         """Available items that have an embedding."""
-        return self._embeddings.count(self.available)
+        return self._embeddings.count_embedded(self.available)
 
     def rows_of(self, keys: npt.NDArray[np.uint64]) -> npt.NDArray[np.int32]:
         """Rows of items by key, ``NONE`` where nobody has named the item; int32 of the same shape."""
@@ -303,6 +303,6 @@ class Catalogue:
         self._arrays["domain"][row] = self._domains.index(described.domain)
         if described.embedding:
             encoder = (described.encoder, described.encoder_version)
-            self._embeddings.put(row, encoder, np.frombuffer(described.embedding, "<f2"))
+            self._embeddings.put_vector(row, encoder, np.frombuffer(described.embedding, "<f2"))
         else:
             self._embeddings.drop(row)

@@ -29,7 +29,7 @@ class Embeddings:
         self._changed: set[int] = set()
         self._shown: Encoder | None = None
 
-    def put(self, row: int, encoder: Encoder, vector: npt.NDArray[np.floating]) -> None:
+    def put_vector(self, row: int, encoder: Encoder, vector: npt.NDArray[np.floating]) -> None:
         """Set the embedding of a row, in place of any other."""
         self.drop(row)
         if encoder not in self._matrices:
@@ -88,6 +88,6 @@ class Embeddings:
         self._changed = set(changed[limit:])
         return marks[0], marks[1]
 
-    def count(self, among: npt.NDArray[np.bool_]) -> int:
+    def count_embedded(self, among: npt.NDArray[np.bool_]) -> int:
         """Rows marked in ``among`` that have an embedding."""
         return sum(bool(among[row]) for row in self._encoder)

@@ -49,7 +49,7 @@ class ReceivedWindow:
                 self._count = max(self._count, numbers[0] * PAGE + len(numbers) - 1)
         self._known = {key for page in self._page.values() for key in page}
 
-    def add(self, key: int) -> bool:
+    def remember(self, key: int) -> bool:
         """Remember an event's key; return False if it is there already."""
         if not self._pages:
             return True
@@ -65,12 +65,12 @@ class ReceivedWindow:
         return True
 
     @property
-    def count(self) -> int:
-        """Keys ever added."""
+    def remembered(self) -> int:
+        """Keys ever remembered, those forgotten since included."""
         return self._count
 
     def write(self, change: Change, since: int) -> None:
-        """Write the pages that changed since the count was ``since``."""
+        """Write the pages that changed since so many keys had been remembered."""
         if self._count == since:
             return
         last = (self._count - 1) // PAGE

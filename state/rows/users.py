@@ -97,7 +97,7 @@ class UserRow(msgspec.Struct, array_like=True):
         """Whether an event of this key was folded in lately."""
         return _index(self.events, event_key) >= 0
 
-    def note(self, event: str, event_key: bytes, time: int, received: int, domain: str) -> None:
+    def fold_event(self, event: str, event_key: bytes, time: int, received: int, domain: str) -> None:
         """Fold in what every event brings.
 
         Parameters
@@ -206,7 +206,7 @@ def fold(row: UserRow, interaction: Interaction, source: int, offset: int) -> Ex
     if interaction.type in REFUSED:
         row.refuse(item_key)
     event_key = packed_key(interaction.event)
-    row.note(interaction.event, event_key, interaction.time, interaction.received, interaction.domain)
+    row.fold_event(interaction.event, event_key, interaction.time, interaction.received, interaction.domain)
     return example
 
 

@@ -94,7 +94,7 @@ class IngestPart(OwnPart):
         super().__init__(run, change, shared)
         self.outcomes: Counter[tuple[str, str, str]] = Counter()
         self._window = window
-        self._before = window.count
+        self._before = window.remembered
         self._identities = shared.identities
         self._records = 0
 
@@ -112,7 +112,7 @@ class IngestPart(OwnPart):
             metrics.DEAD_LETTERS.labels(error.reason).inc()
             self.outcomes["none", "none", "refused"] += 1
             return
-        if not self._window.add(key_of(event.id)):
+        if not self._window.remember(key_of(event.id)):
             self.outcomes[event.type, event.platform, "duplicate"] += 1
             return
         interaction = interaction_of(

@@ -99,8 +99,8 @@ def test_marks_and_pages_of_an_earlier_program_are_read() -> None:
     assert not change.marks.count("events", 0, 7)
     assert change.marks.count("events", 1, 0)
     window = ReceivedWindow(MemoryRows({(0).to_bytes(4, "little"): PAGE}), 256)
-    assert window.count == 1
-    assert not window.add(11)
+    assert window.remembered == 1
+    assert not window.remember(11)
 
 
 @pytest.mark.parametrize("version", [1, 2])

@@ -132,7 +132,7 @@ def user_row(*items: str, revision: int = 1, seconds: int = 60) -> UserRow:
     for number, item in enumerate(items):
         key = packed_key(item)
         row.take(key, number * seconds * 1000)
-    row.note(f"e{revision}", packed_key(f"e{revision}"), 0, 5, "films")
+    row.fold_event(f"e{revision}", packed_key(f"e{revision}"), 0, 5, "films")
     row.revision = revision
     return row
 

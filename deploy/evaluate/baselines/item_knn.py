@@ -29,7 +29,7 @@ class _Pairs:
         self.others, self.counts = array("q"), array("d")
         self._place: dict[int, int] = {}
 
-    def count(self, other: int) -> None:
+    def count_pair(self, other: int) -> None:
         """Count another item once."""
         place = self._place.setdefault(other, len(self._place))
         if place == len(self.others):
@@ -56,8 +56,8 @@ class ItemKNN:
         history = self._history[taken.user]
         for other in list(history)[: self._window]:
             if other != taken.item:
-                self._pairs[taken.item].count(other)
-                self._pairs[other].count(taken.item)
+                self._pairs[taken.item].count_pair(other)
+                self._pairs[other].count_pair(taken.item)
         history.appendleft(taken.item)
 
     def scores(self, user: int, items: int, now: int) -> Scores:

@@ -86,5 +86,5 @@ def judged(pipeline: Pipeline, served: Served | None = None, outcomes: Outcomes 
         report,
         {} if outcomes is None else outcomes,
     )
-    report.finish()
+    report.tell_the_rest()
     return report

@@ -28,7 +28,7 @@ def window_of(ids: list[str], size: int, cuts: set[int]) -> tuple[list[bool], di
     for place, event in enumerate(ids):
         if place in cuts:
             before = _write(window, rows, before)
-        taken.append(window.add(key_of(event)))
+        taken.append(window.remember(key_of(event)))
     _write(window, rows, before)
     return taken, rows
 
@@ -37,7 +37,7 @@ def _write(window: ReceivedWindow, rows: dict[bytes, bytes], since: int) -> int:
     change: Any = SimpleNamespace(put=rows.__setitem__)
     written: Change = change
     window.write(written, since)
-    return window.count
+    return window.remembered
 
 
 @given(

@@ -18,7 +18,7 @@ def test_the_first_differences_of_each_kind_are_named_and_the_others_counted() -
     for number in range(NAMED + 2000):
         report.differ("users", f"number {number}")
     report.differ("lists", "one")
-    report.finish()
+    report.tell_the_rest()
     assert report.differences == [
         *(f"users: number {number}" for number in range(NAMED)),
         "lists: one",

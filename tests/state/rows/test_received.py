@@ -38,13 +38,13 @@ def test_the_window_is_that_of_a_list_of_all_keys_also_when_rebuilt_from_its_row
         rows, accepted = MemoryRows(), list[int]()
         window = ReceivedWindow(rows, pages * SMALL_PAGE)
         for number, run in enumerate(keys):
-            since = window.count
+            since = window.remembered
             for key in run:
                 new = key not in reference(accepted, pages)
-                assert window.add(key) == new
+                assert window.remember(key) == new
                 accepted += [key] * new
             write(window, rows, since)
-            assert window.count == len(accepted)
+            assert window.remembered == len(accepted)
             if number in rebuilt_after:
                 window = ReceivedWindow(rows, pages * SMALL_PAGE)
 
@@ -58,9 +58,9 @@ def test_the_rows_are_the_same_wherever_the_runs_end(keys: list[int], ends: set[
             for number, key in enumerate([*keys, 0]):
                 if number in cuts:
                     write(window, rows, since)
-                    since = window.count
+                    since = window.remembered
                 if key:
-                    window.add(key)
+                    window.remember(key)
         assert cut == whole
 
 
@@ -68,31 +68,31 @@ def test_the_order_in_which_pages_are_recovered_does_not_matter() -> None:
     rows = MemoryRows()
     window = ReceivedWindow(rows, 3 * PAGE)
     for key in range(1, 5 * PAGE + 10):
-        window.add(key)
+        window.remember(key)
     write(window, rows, 0)
     turned = dict(reversed(rows.items()))
-    assert ReceivedWindow(turned, 3 * PAGE).count == window.count
+    assert ReceivedWindow(turned, 3 * PAGE).remembered == window.remembered
 
 
 def test_a_window_remembers_at_least_its_size_less_the_page_being_filled() -> None:
     window = ReceivedWindow({}, 2 * PAGE)
     for key in range(1, 2 * PAGE + 2):
-        assert window.add(key)
-    assert not window.add(PAGE + 1)
-    assert window.add(PAGE)
+        assert window.remember(key)
+    assert not window.remember(PAGE + 1)
+    assert window.remember(PAGE)
 
 
 def test_a_size_below_a_page_is_a_page() -> None:
     window = ReceivedWindow({}, 1)
     for key in range(1, PAGE + 1):
-        assert window.add(key)
-    assert not window.add(1)
+        assert window.remember(key)
+    assert not window.remember(1)
 
 
 def test_a_window_of_nothing_drops_nothing_and_writes_nothing() -> None:
     window, rows = ReceivedWindow({}, 0), MemoryRows()
-    assert window.add(7)
-    assert window.add(7)
+    assert window.remember(7)
+    assert window.remember(7)
     assert write(window, rows, 0) == []
 
 
@@ -100,16 +100,16 @@ def test_a_run_writes_only_the_pages_that_it_filled() -> None:
     rows = MemoryRows()
     window = ReceivedWindow(rows, 8 * PAGE)
     for key in range(1, 3 * PAGE):
-        window.add(key)
+        window.remember(key)
     assert len(write(window, rows, 0)) == 3
-    window.add(10**6)
-    assert len(write(window, rows, window.count - 1)) == 1
+    window.remember(10**6)
+    assert len(write(window, rows, window.remembered - 1)) == 1
 
 
 def test_a_run_longer_than_the_window_writes_every_page_once() -> None:
     window = ReceivedWindow({}, 2 * PAGE)
     for key in range(1, 7 * PAGE):
-        window.add(key)
+        window.remember(key)
     assert len(write(window, MemoryRows(), 0)) == 2
 
 
@@ -117,9 +117,9 @@ def test_a_run_longer_than_the_window_writes_every_page_once() -> None:
 def test_keys_of_64_bits_survive_the_rows(key: int) -> None:
     rows = MemoryRows()
     window = ReceivedWindow(rows, PAGE)
-    window.add(key)
+    window.remember(key)
     write(window, rows, 0)
-    assert not ReceivedWindow(rows, PAGE).add(key)
+    assert not ReceivedWindow(rows, PAGE).remember(key)
 
 
 def page(version: int) -> bytes:
@@ -127,7 +127,7 @@ def page(version: int) -> bytes:
 
 
 def test_a_page_of_this_version_is_read() -> None:
-    assert ReceivedWindow(MemoryRows({b"\3": page(PAGE_VERSION)}), 4 * PAGE).count == 3 * PAGE + 2
+    assert ReceivedWindow(MemoryRows({b"\3": page(PAGE_VERSION)}), 4 * PAGE).remembered == 3 * PAGE + 2
 
 
 @pytest.mark.parametrize(

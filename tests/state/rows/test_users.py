@@ -23,7 +23,7 @@ names = st.text(min_size=1, max_size=20)
 
 
 def note(row: UserRow, event: str, time: int = 1000, received: int = 5000, domain: str = "films") -> None:
-    row.note(event, packed_key(event), time, received, domain)
+    row.fold_event(event, packed_key(event), time, received, domain)
 
 
 rows = st.builds(
