@@ -15,11 +15,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from afresh.models.arrays import Doubles, Floats, Indices
 from afresh.models.fusion import fusion
 from afresh.models.learning import popularity
 from afresh.models.learning.horizons import HALF_LIVES_MS, HORIZONS
 from afresh.models.learning.neighbours import Kernel
-from afresh.models.retrieval.asking import Asked, Floats, Indices, Items
+from afresh.models.retrieval.asking import Asked, Items
 
 HISTORY = 50
 """Items of a history that an example carries, that its row learns from, and that a list is made from."""
@@ -215,7 +216,7 @@ def new_fusion() -> fusion.Fusion:
     return fusion.Fusion(prior)
 
 
-def popularity_prior() -> fusion.Weights:
+def popularity_prior() -> Doubles:
     """Weights that follow popularity alone, for when nothing that was learned can be trusted."""
     prior = np.zeros((len(fusion.CONTEXT), fusion.FEATURES_PER_SCORER * len(NAMES)))
     prior[0, fusion.FEATURES_PER_SCORER * NAMES.index("popular")] = 1

@@ -10,12 +10,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
+from afresh.models.arrays import Floats, Keys
 from afresh.models.lists.rank import strongest
-
-Keys = npt.NDArray[np.uint64]
-Floats = npt.NDArray[np.float32]
 
 WEIGHT_LIMIT = np.float32(1e6)
 """No single pair adds more: a row that overflows to infinity would own every list."""

@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
-import numpy.typing as npt
 
-Counts = npt.NDArray[np.floating[Any]]
-Times = npt.NDArray[np.int64]
+from afresh.models.arrays import Integers, Reals
 
 
 def add(
-    counts: Counts, times: Times, at: Times, amounts: Counts, half_lives_ms: Counts
-) -> tuple[Counts, Times]:
+    counts: Reals, times: Integers, at: Integers, amounts: Reals, half_lives_ms: Reals
+) -> tuple[Reals, Integers]:
     """Count one more event on each of R distinct items.
 
     The count at time t is the sum over events of amount * 2**(-(t - time of the event) / half-life); it is
@@ -52,7 +48,7 @@ def add(
     return decayed(counts, times, newest, half_lives_ms) + late, newest
 
 
-def decayed(counts: Counts, times: Times, now: Times | int, half_lives_ms: Counts) -> Counts:
+def decayed(counts: Reals, times: Integers, now: Integers | int, half_lives_ms: Reals) -> Reals:
     """Return counts as of ``now`` (ms), shape (R, H); an earlier time than theirs raises them accordingly.
 
     Examples

@@ -6,16 +6,11 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
-import numpy.typing as npt
 
+from afresh.models.arrays import NONE, Floats, Indices, Integers, Keys, Mask, Naturals
 from afresh.models.learning.horizons import HORIZONS, stage_of
 from afresh.models.learning.neighbours import Kernel
-from afresh.models.lists.rank import NONE
 from afresh.models.retrieval.places import Numbering
-
-Floats = npt.NDArray[np.float32]
-Indices = npt.NDArray[np.int32]
-Mask = npt.NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
@@ -71,11 +66,11 @@ class Items:
     """
 
     available: Mask
-    keys: npt.NDArray[np.uint64]
+    keys: Keys
     domain: Indices
-    examples: npt.NDArray[np.uint32]
+    examples: Naturals
     counts: Floats
-    count_times: npt.NDArray[np.int64]
+    count_times: Integers
     embeddings: Floats
     related: Indices
     strengths: Floats

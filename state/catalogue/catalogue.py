@@ -10,12 +10,13 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from afresh.models import scorers
+from afresh.models.arrays import NONE, Indices, Keys, Mask, Places, Reals
 from afresh.models.learning import horizons, popularity
 from afresh.models.relations import relations
 from afresh.models.retrieval import asking
@@ -28,8 +29,6 @@ from afresh.state.rows.content import ContentRow
 from afresh.state.store.marks import OWN_KEYS, PARTITION_ROW_KEY
 
 Latest = Mapping[bytes, bytes | None]
-
-NONE = -1
 
 TEXTS_AT_ONCE = 8192
 """Texts whose nearest are found at a time: on a large catalogue all of them would take minutes."""
@@ -117,7 +116,7 @@ class Catalogue:
         return len(self.ids)
 
     @property
-    def available(self) -> npt.NDArray[np.bool_]:
+    def available(self) -> Mask:
         """Whether a list may hold each item, shape (N,)."""
         return self._arrays["available"]
 
@@ -126,7 +125,7 @@ class Catalogue:
         """Available items that have an embedding."""
         return self._embeddings.count(self.available)
 
-    def rows_of(self, keys: npt.NDArray[np.uint64]) -> npt.NDArray[np.int32]:
+    def rows_of(self, keys: Keys) -> Indices:
         """Rows of items by key, ``NONE`` where nobody has named the item; int32 of the same shape."""
         get = self._row.get
         rows = [get(key, NONE) for key in keys.ravel().tolist()]
@@ -144,17 +143,17 @@ class Catalogue:
         get = self._by_half.get
         return [row for half in halves for row in get(half, ())]
 
-    def domains_of(self, rows: npt.NDArray[np.int32]) -> list[str]:
+    def domains_of(self, rows: Indices) -> list[str]:
         """Names of the domains of some rows; empty where nobody has told it."""
         names = [*self._domains, ""]
         return [names[number] for number in self._arrays["domain"][rows].tolist()]
 
-    def domains(self) -> dict[str, npt.NDArray[np.intp]]:
+    def domains(self) -> dict[str, Places]:
         """Rows of the available items of each domain."""
         domain = np.where(self.available, self._arrays["domain"], NONE)
         return {name: np.flatnonzero(domain == number) for number, name in enumerate(self._domains)}
 
-    def popularity(self) -> npt.NDArray[np.floating[Any]]:
+    def popularity(self) -> Reals:
         """Decayed counts as of ``now``, as far as they are believed, shape (N,)."""
         of, first = self._arrays, slice(0, 1)
         counts = popularity.decayed(
@@ -266,7 +265,7 @@ class Catalogue:
         self.now = max(self.now, int(packed["time"].max()))
         self._updated()
 
-    def _relate(self, rows: npt.NDArray[np.int32], pairs: npt.NDArray[np.void]) -> None:
+    def _relate(self, rows: Indices, pairs: npt.NDArray[np.void]) -> None:
         """Take in the neighbours of some rows."""
         keys = pairs["key"]
         new = keys != self._arrays["neighbour_keys"][rows]

@@ -10,17 +10,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
 from afresh.models import scorers
+from afresh.models.arrays import NONE, Floats, Halves, Indices, Integers, Keys, Mask
 from afresh.models.learning import horizons, popularity
-from afresh.models.lists.rank import NONE
 from afresh.models.relations import relations, texts, transitions, trust
 from afresh.models.relations.relations import Relations
 from afresh.models.retrieval import candidates
-
-Indices = npt.NDArray[np.int32]
-Floats = npt.NDArray[np.float32]
 
 
 @dataclass(frozen=True)
@@ -44,19 +40,19 @@ class Snapshot:
 
     updates: int
     now_ms: int
-    keys: npt.NDArray[np.uint64]
-    available: npt.NDArray[np.bool_]
+    keys: Keys
+    available: Mask
     neighbours: Indices
     weights: Floats
-    nexts: npt.NDArray[np.float16]
+    nexts: Halves
     mass: Floats
     counts: Floats
-    count_times: npt.NDArray[np.int64]
+    count_times: Integers
     embeddings: Floats
     akin: Indices
     likeness: Floats
-    changed: npt.NDArray[np.bool_]
-    waiting: npt.NDArray[np.bool_]
+    changed: Mask
+    waiting: Mask
 
 
 @dataclass(frozen=True)

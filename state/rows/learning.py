@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-import numpy.typing as npt
 
 from afresh.models import scorers
+from afresh.models.arrays import Floats, Integers, Keys
 from afresh.models.learning import horizons, neighbours, popularity
 from afresh.state.keys import NO_KEY, key_of
 from afresh.state.records import Example
@@ -37,7 +37,7 @@ def learn(rows: BehaviourRows, examples: Sequence[Example]) -> list[int]:
     return sorted(set(numbers.tolist()))
 
 
-def _count(rows: BehaviourRows, numbers: npt.NDArray[np.int64], examples: Sequence[Example]) -> None:
+def _count(rows: BehaviourRows, numbers: Integers, examples: Sequence[Example]) -> None:
     """Popularity and neighbours, in rounds: round n holds the n-th example of every item."""
     keys, ages = histories(examples)
     weights = np.stack([scorers.LEARN.weights(ages), scorers.NEXT.weights(ages)])
@@ -59,7 +59,7 @@ def _count(rows: BehaviourRows, numbers: npt.NDArray[np.int64], examples: Sequen
         rows.array[taken] = array
 
 
-def histories(examples: Sequence[Example]) -> tuple[npt.NDArray[np.uint64], npt.NDArray[np.float32]]:
+def histories(examples: Sequence[Example]) -> tuple[Keys, Floats]:
     """Histories of examples as arrays of one width: keys (0 for none) and ages (NaN for none), shape (n, L).
 
     The item taken is no neighbour of its own.
@@ -78,7 +78,7 @@ def histories(examples: Sequence[Example]) -> tuple[npt.NDArray[np.uint64], npt.
     return keys, np.where(keys != NO_KEY, ages, np.nan).astype(np.float32)
 
 
-def rounds(numbers: npt.NDArray[np.int64]) -> list[npt.NDArray[np.int64]]:
+def rounds(numbers: Integers) -> list[Integers]:
     """Split places into rounds of distinct numbers, the n-th time of each number in round n.
 
     Examples

@@ -12,18 +12,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 import numpy as np
-import numpy.typing as npt
 
 from afresh.models import scorers
+from afresh.models.arrays import NONE, Floats, Indices, Integers, Keys, Mask
 from afresh.models.learning import horizons
-from afresh.models.lists.rank import NONE
 from afresh.models.retrieval.asking import Items
 from afresh.state.catalogue.catalogue import Catalogue
 from afresh.state.catalogue.derived import Snapshot, derive
 from afresh.state.rows.users import UserRow
-
-Indices = npt.NDArray[np.int32]
-Floats = npt.NDArray[np.float32]
 
 THEME, TOPIC = 50, 1_000
 LEVELS = (0.5, 0.8)
@@ -66,7 +62,7 @@ class Made(Catalogue):
         self.now = NOW_MS
 
     @property
-    def available(self) -> npt.NDArray[np.bool_]:
+    def available(self) -> Mask:
         """Whether a list may hold each item, shape (N,)."""
         return self._items.available
 
@@ -74,7 +70,7 @@ class Made(Catalogue):
         """Everything that the scorers read."""
         return self._items
 
-    def rows_of(self, keys: npt.NDArray[np.uint64]) -> Indices:
+    def rows_of(self, keys: Keys) -> Indices:
         """Rows of items by key."""
         return (keys.astype(np.int64) - 1).astype(np.int32)
 
@@ -204,7 +200,7 @@ class World:
         return np.asarray(vectors / np.linalg.norm(vectors, axis=1, keepdims=True))
 
 
-def _by_rank(rank: npt.NDArray[np.int64], size: int) -> Indices:
+def _by_rank(rank: Integers, size: int) -> Indices:
     """Items of each group of so many, the most popular of it first."""
     return np.asarray(np.lexsort((rank, np.arange(len(rank)) // size)), np.int32)
 

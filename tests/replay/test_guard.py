@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from afresh.models import scorers
+from afresh.models.arrays import Floats, Indices
 from afresh.models.fusion import guard
 from afresh.models.retrieval import asking
 from afresh.streams.serving import judge
@@ -72,7 +73,7 @@ class Story:
 def broken(scorer: scorers.Scorer) -> scorers.Scorer:
     """Let a scorer say nothing, in numbers of all sizes."""
 
-    def garbage(asked: asking.Asked, chosen: asking.Indices) -> asking.Floats:
+    def garbage(asked: asking.Asked, chosen: Indices) -> Floats:
         shape = (len(scorer.priors), len(chosen))
         return np.exp(5 * np.random.default_rng(asked.user.taken).standard_normal(shape, np.float32))
 

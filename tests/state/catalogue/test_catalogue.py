@@ -6,8 +6,9 @@ from hypothesis import given
 from hypothesis import settings as limits
 from hypothesis import strategies as st
 
+from afresh.models.arrays import NONE
 from afresh.models.learning import horizons
-from afresh.state.catalogue.catalogue import NONE, Catalogue, Known
+from afresh.state.catalogue.catalogue import Catalogue, Known
 from afresh.state.catalogue.derived import derive
 from afresh.state.catalogue.growing import SMALLEST
 from afresh.state.keys import key_of
