@@ -7,7 +7,7 @@ import numpy as np
 from afresh.models.arrays import Integers, Reals
 
 
-def add(
+def count_event(
     counts: Reals, times: Integers, at: Integers, amounts: Reals, half_lives_ms: Reals
 ) -> tuple[Reals, Integers]:
     """Count one more event on each of R distinct items.
@@ -36,11 +36,11 @@ def add(
     Examples
     --------
     >>> hour, one = np.array([3_600_000.0]), np.ones((1, 1))
-    >>> counts, times = add(np.zeros((1, 1)), np.array([0]), np.array([3_600_000]), one, hour)
-    >>> counts, times = add(counts, times, np.array([7_200_000]), one, hour)
+    >>> counts, times = count_event(np.zeros((1, 1)), np.array([0]), np.array([3_600_000]), one, hour)
+    >>> counts, times = count_event(counts, times, np.array([7_200_000]), one, hour)
     >>> counts.tolist(), times.tolist()
     ([[1.5]], [7200000])
-    >>> add(counts, times, np.array([3_600_000]), one, hour)[0].tolist()
+    >>> count_event(counts, times, np.array([3_600_000]), one, hour)[0].tolist()
     [[2.0]]
     """
     newest = np.where(counts.any(axis=1), np.maximum(times, at), at)

@@ -47,7 +47,7 @@ def _count(rows: BehaviourRows, numbers: Integers, examples: Sequence[Example]) 
         taken = numbers[chosen]
         array = rows.array[taken]
         array["examples"] += 1
-        array["counts"], array["time"] = popularity.add(
+        array["counts"], array["time"] = popularity.count_event(
             array["counts"], array["time"], times[chosen], amounts[chosen], horizons.HALF_LIVES_MS
         )
         array["mass"] *= scorers.FADE
