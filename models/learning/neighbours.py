@@ -59,6 +59,16 @@ class Kernel:
         return np.asarray(np.where(np.isnan(ages), 0, by_lag * by_age), np.float32)
 
 
+LEARN = Kernel(0.95, 300.0, 0.2)
+"""Weight of an item of the history in the row of the item taken."""
+
+NEXT = Kernel(0.7, 100.0, 0.1)
+"""Weight of an item of the history as what came just before the item taken, and as what the next one is to follow."""
+
+FADE = np.float32(0.997)
+"""What is left of the neighbours of an item at each of its examples, so that new ones can come up."""
+
+
 def accumulate(keys: Keys, weights: Floats, new_keys: Keys, new_weights: Floats) -> None:
     """Add one example to each of R distinct rows, in place; a row keeps its C strongest neighbours.
 

@@ -5,8 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from afresh.models.arrays import NONE, Indices
-from afresh.models.retrieval.asking import Asked
-from afresh.models.scorers import ASK, ASKED_MASS, ASKED_TEXT, TAKEN_MASS
+from afresh.models.retrieval.asking import ASK, ASKED_MASS, ASKED_TEXT, TAKEN_MASS, Asked
 
 CANDIDATES = 300
 """Candidates that the relations of a history lead to."""

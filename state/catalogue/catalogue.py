@@ -15,9 +15,9 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from afresh.models import scorers
 from afresh.models.arrays import NONE, Indices, Keys, Mask, Places, Reals
-from afresh.models.learning import horizons, popularity
+from afresh.models.layout import HALF_LIVES_MS, NEIGHBOURS
+from afresh.models.learning import popularity
 from afresh.models.relations import relations
 from afresh.models.retrieval import asking
 from afresh.state.catalogue.derived import Derived, Snapshot, derive
@@ -83,7 +83,7 @@ class Catalogue:
         self.version = 0
         self._updates = 0
         self._derived_updates = 0
-        self._heads = np.zeros((len(horizons.HALF_LIVES_MS), 0), np.int32)
+        self._heads = np.zeros((len(HALF_LIVES_MS), 0), np.int32)
         self._views: asking.Items | None = None
         self._row: dict[int, int] = {}
         self._by_half: defaultdict[int, list[int]] = defaultdict(list)
@@ -93,22 +93,22 @@ class Catalogue:
             available=((), np.bool_, False),
             domain=((), np.int32, NONE),
             keys=((), np.uint64, 0),
-            neighbour_keys=((scorers.NEIGHBOURS,), np.uint64, 0),
-            neighbours=((scorers.NEIGHBOURS,), np.int32, NONE),
-            weights=((scorers.NEIGHBOURS,), np.float32, 0),
-            nexts=((scorers.NEIGHBOURS,), np.float16, 0),
+            neighbour_keys=((NEIGHBOURS,), np.uint64, 0),
+            neighbours=((NEIGHBOURS,), np.int32, NONE),
+            weights=((NEIGHBOURS,), np.float32, 0),
+            nexts=((NEIGHBOURS,), np.float16, 0),
             own_mass=((), np.float32, 0),
             examples=((), np.uint32, 0),
-            counts=((len(horizons.HALF_LIVES_MS),), np.float32, 0),
+            counts=((len(HALF_LIVES_MS),), np.float32, 0),
             count_times=((), np.int64, 0),
-            related=((scorers.RELATED,), np.int32, NONE),
-            strengths=((scorers.RELATED,), np.float32, 0),
-            followers=((scorers.FOLLOWERS,), np.int32, NONE),
-            following=((scorers.FOLLOWERS,), np.float32, 0),
+            related=((asking.RELATED,), np.int32, NONE),
+            strengths=((asking.RELATED,), np.float32, 0),
+            followers=((asking.FOLLOWERS,), np.int32, NONE),
+            following=((asking.FOLLOWERS,), np.float32, 0),
             vectors=((relations.RANK,), np.float32, 0),
             mass=((), np.float32, 0),
-            akin=((scorers.AKIN,), np.int32, NONE),
-            likeness=((scorers.AKIN,), np.float32, 0),
+            akin=((asking.AKIN,), np.int32, NONE),
+            likeness=((asking.AKIN,), np.float32, 0),
             trust=((), np.float32, 1),
         )
 
@@ -156,9 +156,7 @@ class Catalogue:
     def popularity(self) -> Reals:
         """Decayed counts as of ``now``, as far as they are believed, shape (N,)."""
         of, first = self._arrays, slice(0, 1)
-        counts = popularity.decayed(
-            of["counts"][:, first], of["count_times"], self.now, horizons.HALF_LIVES_MS[first]
-        )
+        counts = popularity.decayed(of["counts"][:, first], of["count_times"], self.now, HALF_LIVES_MS[first])
         return np.asarray(counts[:, 0] * of["trust"])
 
     def items(self) -> asking.Items:

@@ -10,8 +10,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from afresh.models import scorers
 from afresh.models.arrays import Floats, Integers, Keys
+from afresh.models.layout import HALF_LIVES_MS, HISTORY
 from afresh.models.learning import horizons, neighbours, popularity
 from afresh.state.keys import NO_KEY, key_of
 from afresh.state.records import Example
@@ -40,7 +40,7 @@ def learn(rows: BehaviourRows, examples: Sequence[Example]) -> list[int]:
 def _count(rows: BehaviourRows, numbers: Integers, examples: Sequence[Example]) -> None:
     """Popularity and neighbours, in rounds: round n holds the n-th example of every item."""
     keys, ages = histories(examples)
-    weights = np.stack([scorers.LEARN.weights(ages), scorers.NEXT.weights(ages)])
+    weights = np.stack([neighbours.LEARN.weights(ages), neighbours.NEXT.weights(ages)])
     amounts = horizons.counted(np.array([example.taken for example in examples], np.int64))
     times = np.array([example.time for example in examples], np.int64)
     for chosen in rounds(numbers):
@@ -48,12 +48,12 @@ def _count(rows: BehaviourRows, numbers: Integers, examples: Sequence[Example]) 
         array = rows.array[taken]
         array["examples"] += 1
         array["counts"], array["time"] = popularity.count_event(
-            array["counts"], array["time"], times[chosen], amounts[chosen], horizons.HALF_LIVES_MS
+            array["counts"], array["time"], times[chosen], amounts[chosen], HALF_LIVES_MS
         )
-        array["mass"] *= scorers.FADE
+        array["mass"] *= neighbours.FADE
         array["mass"] += neighbours.added_mass(keys[chosen], weights[:, chosen])
         pairs = array["pairs"]
-        kept = np.stack([pairs["weight"], pairs["next"].astype(np.float32)]) * scorers.FADE
+        kept = np.stack([pairs["weight"], pairs["next"].astype(np.float32)]) * neighbours.FADE
         neighbours.accumulate(pairs["key"], kept, keys[chosen], weights[:, chosen])
         pairs["weight"], pairs["next"] = kept
         rows.array[taken] = array
@@ -64,7 +64,7 @@ def histories(examples: Sequence[Example]) -> tuple[Keys, Floats]:
 
     The item taken is no neighbour of its own.
     """
-    width = scorers.HISTORY
+    width = HISTORY
     keys = np.frombuffer(b"".join(e.history.ljust(8 * width, b"\0") for e in examples), "<u8").reshape(
         -1, width
     )

@@ -8,8 +8,8 @@ from __future__ import annotations
 import msgspec
 import numpy as np
 
-from afresh.models import scorers
 from afresh.models.arrays import Floats, Keys, Naturals
+from afresh.models.layout import HISTORY
 from afresh.state.keys import key_of
 from afresh.state.records import BOUGHT, POSITIVE, REFUSED, Example, Interaction, LeaveOut
 from afresh.state.versions import unpack_known
@@ -18,9 +18,6 @@ USER_ROW_VERSION = 2
 
 OLDEST_USER_ROW_VERSION = 2
 """Rows of version 1 were of other models, before the first release."""
-
-HISTORY = scorers.HISTORY
-"""Items remembered in order, newest first."""
 
 RECENT_EVENTS = 24
 """Event ids remembered, so that an event that a producer sends twice under two offsets counts once.

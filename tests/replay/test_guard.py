@@ -14,6 +14,7 @@ from afresh.models import scorers
 from afresh.models.arrays import Floats, Indices
 from afresh.models.fusion import guard
 from afresh.models.retrieval import asking
+from afresh.models.scorers.base import Scorer
 from afresh.streams.serving import judge
 from afresh.streams.serving.judge import Judge
 from afresh.streams.settings import Settings
@@ -70,7 +71,7 @@ class Story:
         return STEP * self.rollbacks.index(1)
 
 
-def broken(scorer: scorers.Scorer) -> scorers.Scorer:
+def broken(scorer: Scorer) -> Scorer:
     """Let a scorer say nothing, in numbers of all sizes."""
 
     def garbage(asked: asking.Asked, chosen: Indices) -> Floats:
