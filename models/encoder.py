@@ -187,8 +187,7 @@ def _packaged() -> Path:
 
 
 def _local(name: str) -> Path | None:
-    # os.path, since pathlib's own expanduser raises where "~nobody" is no user.
-    folder = Path(os.path.expanduser(name))  # noqa: PTH111
+    folder = Path(os.path.expanduser(name))  # noqa: PTH111 - pathlib's own raises where "~nobody" is no user
     return folder if folder.is_dir() else None
 
 
