@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
-import numpy.typing as npt
+
+from afresh.models.arrays import Floats
 
 if TYPE_CHECKING:
     import torch
@@ -101,7 +102,7 @@ class Encoder:
             raise ValueError(f"the encoder {name!r} can't be used: {reason}") from error
         return encoder
 
-    def encode(self, texts: Sequence[str]) -> npt.NDArray[np.float32]:
+    def encode(self, texts: Sequence[str]) -> Floats:
         """Encode texts, cut at the model's maximum length.
 
         Returns
@@ -130,7 +131,7 @@ class Encoder:
             raise ValueError(f"the encoder {self.name!r} gave a vector that is not finite")
         return vectors
 
-    def _encode_batch(self, tokens: Mapping[str, list[list[int]]]) -> npt.NDArray[np.float32]:
+    def _encode_batch(self, tokens: Mapping[str, list[list[int]]]) -> Floats:
         """Encode texts already cut into tokens; float32, shape (b, e)."""
         import torch
 
@@ -140,7 +141,7 @@ class Encoder:
             hidden = self._model(**inputs).last_hidden_state.float()
             pooled = _pool(hidden, inputs["attention_mask"], self._pooling)
             unit = torch.nn.functional.normalize(pooled, dim=1)
-        vectors: npt.NDArray[np.float32] = unit.cpu().numpy()
+        vectors: Floats = unit.cpu().numpy()
         return vectors
 
 
@@ -186,8 +187,7 @@ def _packaged() -> Path:
 
 
 def _local(name: str) -> Path | None:
-    # os.path, since pathlib's own expanduser raises where "~nobody" is no user.
-    folder = Path(os.path.expanduser(name))  # noqa: PTH111
+    folder = Path(os.path.expanduser(name))  # noqa: PTH111 - pathlib's own raises where "~nobody" is no user
     return folder if folder.is_dir() else None
 
 

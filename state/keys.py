@@ -5,12 +5,7 @@ Two of n ids share a key with probability about n² / 2⁶⁵ (birthday bound): 
 
 from __future__ import annotations
 
-import numpy as np
-import numpy.typing as npt
 from xxhash import xxh3_64_intdigest
-
-Keys = npt.NDArray[np.uint64]
-"""Keys of items or events, little-endian, shape (n,)."""
 
 NO_KEY = 0
 """Marks an empty place in an array of keys; no id has it."""

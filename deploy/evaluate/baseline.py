@@ -8,21 +8,22 @@ from __future__ import annotations
 import importlib
 import pkgutil
 from collections import defaultdict
-from typing import Any, NamedTuple, Protocol
+from typing import NamedTuple, Protocol
 
 import numpy as np
-import numpy.typing as npt
 
 from afresh.deploy.evaluate import baselines
 from afresh.deploy.evaluate.log import Log
 from afresh.deploy.evaluate.prequential import Progress, Ranking, Recorder
 from afresh.deploy.evaluate.trials import Trials, blocks
+from afresh.models.arrays import Mask, Reals
 from afresh.models.lists import rank
 from afresh.state.catalogue.growing import Growing
 from afresh.state.errors import AfreshError
 from afresh.state.records import POSITIVE, SEEN, Interaction
 
-Scores = npt.NDArray[np.floating[Any]]
+Scores = Reals
+"""Scores of items by their numbers, shape (items,)."""
 
 
 class Taken(NamedTuple):
@@ -98,7 +99,7 @@ class _Items:
         """Note that a user has had an item."""
         self._seen[user].add(item)
 
-    def candidates(self, user: str, keep_seen: bool) -> npt.NDArray[np.bool_]:
+    def candidates(self, user: str, keep_seen: bool) -> Mask:
         """Items that a list of the user may hold."""
         mask = self._arrays["available"].copy()
         if not keep_seen:

@@ -9,14 +9,14 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 
+from afresh.models.arrays import Halves
 from afresh.models.encoder import Encoder, version_of
 from afresh.state.errors import AfreshError
 from afresh.state.rows.content import content_hash
 from afresh.streams.settings import NO_ENCODER
 
-Vectors = dict[int, npt.NDArray[np.float16]]
+Vectors = dict[int, Halves]
 """Embeddings by the hash of their text."""
 
 AT_ONCE = 256

@@ -6,7 +6,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
 from afresh.deploy.evaluate.embeddings import Vectors
 from afresh.deploy.evaluate.engine import Engine
@@ -36,7 +35,7 @@ class Ranking:
         Of their items; empty where nothing is explored.
     """
 
-    ranks: npt.NDArray[np.int64]
+    ranks: evaluation.Ranks
     lists: list[Sequence[str]]
     scores: list[Sequence[float]]
     propensities: list[Sequence[float]]

@@ -17,7 +17,7 @@ from afresh.deploy.evaluate.embeddings import Vectors
 from afresh.deploy.evaluate.log import Log
 from afresh.deploy.evaluate.prequential import Ranking
 from afresh.deploy.evaluate.trials import Trials
-from afresh.models.lists import rank
+from afresh.models.arrays import NONE, Doubles
 from afresh.models.metrics import evaluation, variety
 from afresh.models.metrics.evaluation import Bootstrap, Means
 from afresh.state.errors import AfreshError
@@ -96,7 +96,7 @@ class Reporter:
         }
 
     def _numbers(self, lists: Sequence[Sequence[str]]) -> variety.Lists:
-        numbers = np.full((len(lists), self._k), rank.NONE, np.int32)
+        numbers = np.full((len(lists), self._k), NONE, np.int32)
         for place, items in enumerate(lists):
             known = [self._number[item] for item in items[: self._k]]
             numbers[place, : len(known)] = known
@@ -113,7 +113,7 @@ def _means(means: Means) -> Figures:
     }
 
 
-def _mean(values: evaluation.Values) -> float | None:
+def _mean(values: Doubles) -> float | None:
     known = values[~np.isnan(values)]
     return _rounded(float(known.mean())) if len(known) else None
 
@@ -183,7 +183,7 @@ class Output:
         with _explained(file):
             # Closed by __exit__, so that what the disk refuses only then is a sentence, too.
             if file.name.endswith(".gz"):
-                self._text: IO[str] = gzip.open(file, "wt", encoding="utf-8")  # noqa: SIM115
+                self._text: IO[str] = gzip.open(file, "wt", encoding="utf-8")  # noqa: SIM115 - by __exit__
             else:
                 self._text = file.open("w", encoding="utf-8")
 

@@ -10,10 +10,8 @@ import numpy as np
 import numpy.typing as npt
 
 from afresh.deploy.evaluate.log import Announcement, Log
+from afresh.models.arrays import Integers, Mask
 from afresh.state.records import POSITIVE, Interaction
-
-Numbers = npt.NDArray[np.int64]
-Mask = npt.NDArray[np.bool_]
 
 COLD_EVENTS = 5
 COLD_USERS, COLD_ITEMS = (
@@ -73,13 +71,13 @@ class Trials:
     """
 
     first: int
-    places: Numbers
-    users: Numbers
-    items: Numbers
+    places: Integers
+    users: Integers
+    items: Integers
     user_names: list[str]
     item_names: list[str]
-    user_events: Numbers
-    item_events: Numbers
+    user_events: Integers
+    item_events: Integers
     domains: npt.NDArray[np.str_]
     platforms: npt.NDArray[np.str_]
     second_domain: Mask
@@ -106,7 +104,7 @@ class Trials:
         return groups
 
 
-def _bands(counts: Numbers, names: Sequence[str]) -> dict[str, Mask]:
+def _bands(counts: Integers, names: Sequence[str]) -> dict[str, Mask]:
     """Masks of bands named ``low-high`` or ``low+``."""
     masks: dict[str, Mask] = {}
     for name in names:
@@ -138,12 +136,12 @@ def trials_of(log: Log, start: float) -> Trials:
     )
 
 
-def _numbered(names: Sequence[str]) -> tuple[Numbers, list[str]]:
+def _numbered(names: Sequence[str]) -> tuple[Integers, list[str]]:
     numbers: dict[str, int] = {}
     return np.array([numbers.setdefault(name, len(numbers)) for name in names], np.int64), list(numbers)
 
 
-def _before(numbers: Numbers) -> Numbers:
+def _before(numbers: Integers) -> Integers:
     """How often each number came before.
 
     Examples
@@ -159,7 +157,7 @@ def _before(numbers: Numbers) -> Numbers:
     return before
 
 
-def _early_in_another(users: Numbers, places: Sequence[str]) -> Mask:
+def _early_in_another(users: Integers, places: Sequence[str]) -> Mask:
     """Mark the first events of users in places that are not their first."""
     counts: defaultdict[int, Counter[str]] = defaultdict(Counter)
     marked = np.zeros(len(users), np.bool_)

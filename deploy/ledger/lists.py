@@ -13,7 +13,6 @@ from functools import partial
 
 import msgspec
 import numpy as np
-import numpy.typing as npt
 from threadpoolctl import threadpool_limits
 
 from afresh.deploy.ledger.comparing import UNREADABLE, behaviour_fields
@@ -21,6 +20,7 @@ from afresh.deploy.ledger.reading import PARTITION_ROW, Rows
 from afresh.deploy.ledger.report import STATE, Report
 from afresh.deploy.ledger.served import Served
 from afresh.models import scorers
+from afresh.models.arrays import Places, Reals
 from afresh.models.fusion import fusion
 from afresh.models.fusion.fusion import Fusion
 from afresh.state.catalogue.catalogue import Catalogue
@@ -36,8 +36,6 @@ POPULAR = "popular lists"
 
 TOLERANCE = 5e-4
 """Of scores and their parts, which are rounded to 4 decimals before they are added."""
-
-Scores = npt.NDArray[np.floating]
 
 
 def catalogue_of(behaviour_rows: Mapping[int, Rows], content_rows: Mapping[int, Rows]) -> Catalogue:
@@ -105,12 +103,12 @@ class _Eligible:
     ) -> None:
         new = np.intersect1d(lister.explorable(marked.row), np.array(listed, np.int32))
         scored = lister.score(marked.row, learned, new)
-        self.scores: Scores = np.full(items, -np.inf)
+        self.scores: Reals = np.full(items, -np.inf)
         self.scores[scored.candidates] = scored.fused()
         parts = fusion.parts(scored.weights, scored.features)
         self._parts = dict(zip(scored.candidates.tolist(), parts, strict=True))
 
-    def parts_of(self, rows: Sequence[int]) -> Scores:
+    def parts_of(self, rows: Sequence[int]) -> Reals:
         """What each scorer gives to some items, shape (items, S)."""
         return np.stack([self._parts[row] for row in rows])
 
@@ -148,7 +146,7 @@ def _fault(
     return ""
 
 
-def _items_fault(ids: Sequence[str], rows: Sequence[int], scores: Scores, size: int) -> str:
+def _items_fault(ids: Sequence[str], rows: Sequence[int], scores: Reals, size: int) -> str:
     """Say what is wrong with the items of a list; scores are of all rows, -inf where not allowed."""
     allowed = int(np.isfinite(scores).sum())
     if len(set(ids)) != len(ids) or len(ids) != min(size, allowed):
@@ -159,7 +157,7 @@ def _items_fault(ids: Sequence[str], rows: Sequence[int], scores: Scores, size: 
     return ""
 
 
-def _order_fault(ids: Sequence[str], rows: Sequence[int], scores: Scores, tolerance: float) -> str:
+def _order_fault(ids: Sequence[str], rows: Sequence[int], scores: Reals, tolerance: float) -> str:
     """Say what is wrong with the order of a list of allowed items, and which it lacks."""
     if not rows:
         return ""
@@ -203,8 +201,8 @@ def check_popular(
 
 def _popular_fault(
     catalogue: Catalogue,
-    everywhere: Scores,
-    allowed: npt.NDArray[np.intp],
+    everywhere: Reals,
+    allowed: Places,
     size: int,
     packed: bytes,
 ) -> str:

@@ -7,9 +7,8 @@ changelog with every run, so that a bounded state that is plain numbers is worth
 from __future__ import annotations
 
 import numpy as np
-import numpy.typing as npt
 
-Floats = npt.NDArray[np.float64]
+from afresh.models.arrays import Doubles, Mask
 
 DELTA = 0.02
 """Change of a rate that is none, up or down."""
@@ -25,12 +24,12 @@ WIDTH = 6
 """Numbers of a test: values, their mean, sum and least sum of what came above it, sum and most of what came below."""
 
 
-def new(streams: int) -> Floats:
+def new(streams: int) -> Doubles:
     """Tests that have seen nothing, shape (streams, WIDTH)."""
     return np.zeros((streams, WIDTH))
 
 
-def update(tests: Floats, counts: Floats, sums: Floats) -> npt.NDArray[np.bool_]:
+def update(tests: Doubles, counts: Doubles, sums: Doubles) -> Mask:
     """Show each test some more values of its stream, and say which streams have drifted; those start anew.
 
     Page (1954), Continuous inspection schemes, as in river's ``drift.PageHinkley`` with both directions; for a block

@@ -9,14 +9,11 @@ the candidates at the head of the list that was served, of which the item taken 
 from __future__ import annotations
 
 import struct
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 from river import optim
 
-Floats = npt.NDArray[np.float32]
-Weights = npt.NDArray[np.float64]
+from afresh.models.arrays import Doubles, Floats, Integers, Reals
 
 FEATURES_PER_SCORER = 2
 CANDIDATES = 100
@@ -92,7 +89,7 @@ def _inverse(values: Floats) -> Floats:
     return np.asarray(1 / np.maximum(values, SCORE_LEAST), np.float32)
 
 
-def context(lengths: npt.NDArray[Any], gaps: npt.NDArray[Any]) -> Weights:
+def context(lengths: Integers, gaps: Reals) -> Doubles:
     """Situation of each user when a list is made.
 
     Parameters
@@ -121,7 +118,7 @@ def context(lengths: npt.NDArray[Any], gaps: npt.NDArray[Any]) -> Weights:
     return np.stack([np.ones(len(lengths)), length, gap, same_moment, newcomer], axis=1).astype(np.float64)
 
 
-def parts(weights: Weights, values: Floats) -> Floats:
+def parts(weights: Doubles, values: Floats) -> Floats:
     """Return what each scorer adds to the final score: (C, S), from weights (2 S,) and features (C, 2 S)."""
     products = (weights.astype(np.float32) * values).reshape(
         len(values), len(weights) // FEATURES_PER_SCORER, FEATURES_PER_SCORER
@@ -145,23 +142,23 @@ class Fusion:
         Examples not learned from because something in them was not finite.
     """
 
-    def __init__(self, prior: Weights) -> None:
-        self.omega: Weights = np.array(prior, np.float64)
+    def __init__(self, prior: Doubles) -> None:
+        self.omega: Doubles = np.array(prior, np.float64)
         self.examples = 0
         self.refused = 0
-        self._pending: Weights = np.zeros_like(self.omega)
+        self._pending: Doubles = np.zeros_like(self.omega)
         self._pending_count = 0
-        self._squares: Weights = np.zeros_like(self.omega)
+        self._squares: Doubles = np.zeros_like(self.omega)
 
-    def weights(self, contexts: Weights) -> Weights:
+    def weights(self, contexts: Doubles) -> Doubles:
         """Weights of the features in each context, shape (U, F), from contexts (U, ``len(CONTEXT)``)."""
         return contexts @ self.omega
 
-    def by_scorer(self) -> Weights:
+    def by_scorer(self) -> Doubles:
         """Return the weight of each scorer, its two features together, apart from any context: shape (S,)."""
         return np.asarray(self.omega[0].reshape(-1, FEATURES_PER_SCORER).sum(axis=1))
 
-    def restart(self, prior: Weights) -> None:
+    def restart(self, prior: Doubles) -> None:
         """Start anew from other weights, with steps no longer than they were: large ones would fit to garbage first."""
         self.omega[:] = prior
         self._pending[:] = 0
@@ -171,7 +168,7 @@ class Fusion:
         """Count one example that there is nothing to learn from."""
         self.examples += 1
 
-    def learn(self, values: Floats, situation: Weights, taken: int | None, weight: float = 1.0) -> None:
+    def learn(self, values: Floats, situation: Doubles, taken: int | None, weight: float = 1.0) -> None:
         """Count one example, and learn from it if the item taken was among the candidates served.
 
         Parameters
@@ -196,7 +193,7 @@ class Fusion:
         if self._pending_count == BATCH:
             self._step()
 
-    def _gradient(self, values: Weights, situation: Weights, taken: int) -> Weights:
+    def _gradient(self, values: Doubles, situation: Doubles, taken: int) -> Doubles:
         logits = values @ self.weights(situation)
         chances = np.exp(logits - logits.max())
         gradient = np.outer(situation, chances @ values / chances.sum() - values[taken])

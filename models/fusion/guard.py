@@ -18,9 +18,8 @@ of the two is near its limit.
 from __future__ import annotations
 
 import numpy as np
-import numpy.typing as npt
 
-Floats = npt.NDArray[np.float64]
+from afresh.models.arrays import Doubles
 
 BETS = np.array([0.1, 0.3, 0.9])
 """Fractions of wealth: the larger a fall, the larger the bet that finds it soonest. A detector is their mean."""
@@ -35,12 +34,12 @@ SUSPICION = 20.0
 """Wealth of both from which no snapshot counts as good."""
 
 
-def start() -> Floats:
+def start() -> Doubles:
     """Detectors that have seen nothing: logarithms of wealth, shape (2, len(BETS))."""
     return np.zeros((2, len(BETS)))
 
 
-def bet(wealth: Floats, judged: float, hits: float, lost: float, won: float, past_rate: float) -> Floats:
+def bet(wealth: Doubles, judged: float, hits: float, lost: float, won: float, past_rate: float) -> Doubles:
     """Return the detectors after a block of examples.
 
     Parameters
@@ -74,16 +73,16 @@ def bet(wealth: Floats, judged: float, hits: float, lost: float, won: float, pas
     return np.asarray(np.maximum(wealth, 0) + gains)
 
 
-def evidence(wealth: Floats) -> float:
+def evidence(wealth: Doubles) -> float:
     """Wealth of the poorer detector, its bets together."""
     return float(np.exp(np.minimum(wealth, 700.0)).mean(axis=1).min())
 
 
-def broken(wealth: Floats) -> bool:
+def broken(wealth: Doubles) -> bool:
     """Whether the lists are significantly worse than they were and than popularity's."""
     return evidence(wealth) >= ALARM
 
 
-def suspicious(wealth: Floats) -> bool:
+def suspicious(wealth: Doubles) -> bool:
     """Whether there is reason to doubt what is served."""
     return evidence(wealth) >= SUSPICION

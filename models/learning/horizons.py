@@ -3,23 +3,22 @@
 from __future__ import annotations
 
 import numpy as np
-import numpy.typing as npt
 
-Floats = npt.NDArray[np.float32]
-
-STAGES = 10
-"""Users are told apart by how many events they had: 0, 1, 2-3, 4-7, ..., 128-255, 256 and more."""
-
-HOUR_MS = 3_600_000.0
-DAY_MS = 24 * HOUR_MS
-HALF_LIVES_MS = np.array([30 * DAY_MS, DAY_MS, 2 * HOUR_MS, 7 * DAY_MS] + [30 * DAY_MS] * STAGES)
-"""Of the counts of an item: popular, trending, of this hour, of this week, and popular among users at each stage."""
-
-HORIZONS = len(HALF_LIVES_MS) - STAGES
+from afresh.models.arrays import Floats, Integers, Places
+from afresh.models.layout import HORIZONS, STAGES
 
 
-def counted(taken: npt.NDArray[np.int64]) -> Floats:
+def counted(taken: Integers) -> Floats:
     """Return what an event adds to the counts of its item, by how many items its user had taken before.
+
+    Parameters
+    ----------
+    taken
+        Shape (n,).
+
+    Returns
+    -------
+    Shape (n, H), a column for each of ``models.layout.HALF_LIVES_MS``.
 
     Examples
     --------
@@ -30,7 +29,7 @@ def counted(taken: npt.NDArray[np.int64]) -> Floats:
     return np.concatenate([np.ones((len(taken), HORIZONS), np.float32), stages], axis=1)
 
 
-def stage_of(taken: npt.NDArray[np.int64]) -> npt.NDArray[np.intp]:
-    """Stage of users by how many items they have taken."""
+def stage_of(taken: Integers) -> Places:
+    """Stage of users by how many items they have taken, 0 to ``STAGES`` - 1, shape (n,)."""
     bits = np.frexp(taken.astype(np.float64))[1]
     return np.minimum(bits, STAGES - 1).astype(np.intp)

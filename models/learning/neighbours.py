@@ -10,12 +10,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
+from afresh.models.arrays import Floats, Keys
 from afresh.models.lists.rank import strongest
-
-Keys = npt.NDArray[np.uint64]
-Floats = npt.NDArray[np.float32]
 
 WEIGHT_LIMIT = np.float32(1e6)
 """No single pair adds more: a row that overflows to infinity would own every list."""
@@ -60,6 +57,16 @@ class Kernel:
         by_lag = np.float32(self.decay) ** np.arange(ages.shape[-1], dtype=np.float32)
         by_age = np.exp(-np.maximum(ages, 0) / np.float32(self.timescale_seconds)) + np.float32(self.floor)
         return np.asarray(np.where(np.isnan(ages), 0, by_lag * by_age), np.float32)
+
+
+LEARN = Kernel(0.95, 300.0, 0.2)
+"""Weight of an item of the history in the row of the item taken."""
+
+NEXT = Kernel(0.7, 100.0, 0.1)
+"""Weight of an item of the history as what came just before the item taken, and as what the next one is to follow."""
+
+FADE = np.float32(0.997)
+"""What is left of the neighbours of an item at each of its examples, so that new ones can come up."""
 
 
 def accumulate(keys: Keys, weights: Floats, new_keys: Keys, new_weights: Floats) -> None:

@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
-import numpy.typing as npt
 
-Counts = npt.NDArray[np.floating[Any]]
-Times = npt.NDArray[np.int64]
+from afresh.models.arrays import Integers, Reals
 
 
-def add(
-    counts: Counts, times: Times, at: Times, amounts: Counts, half_lives_ms: Counts
-) -> tuple[Counts, Times]:
+def count_event(
+    counts: Reals, times: Integers, at: Integers, amounts: Reals, half_lives_ms: Reals
+) -> tuple[Reals, Integers]:
     """Count one more event on each of R distinct items.
 
     The count at time t is the sum over events of amount * 2**(-(t - time of the event) / half-life); it is
@@ -40,11 +36,11 @@ def add(
     Examples
     --------
     >>> hour, one = np.array([3_600_000.0]), np.ones((1, 1))
-    >>> counts, times = add(np.zeros((1, 1)), np.array([0]), np.array([3_600_000]), one, hour)
-    >>> counts, times = add(counts, times, np.array([7_200_000]), one, hour)
+    >>> counts, times = count_event(np.zeros((1, 1)), np.array([0]), np.array([3_600_000]), one, hour)
+    >>> counts, times = count_event(counts, times, np.array([7_200_000]), one, hour)
     >>> counts.tolist(), times.tolist()
     ([[1.5]], [7200000])
-    >>> add(counts, times, np.array([3_600_000]), one, hour)[0].tolist()
+    >>> count_event(counts, times, np.array([3_600_000]), one, hour)[0].tolist()
     [[2.0]]
     """
     newest = np.where(counts.any(axis=1), np.maximum(times, at), at)
@@ -52,7 +48,7 @@ def add(
     return decayed(counts, times, newest, half_lives_ms) + late, newest
 
 
-def decayed(counts: Counts, times: Times, now: Times | int, half_lives_ms: Counts) -> Counts:
+def decayed(counts: Reals, times: Integers, now: Integers | int, half_lives_ms: Reals) -> Reals:
     """Return counts as of ``now`` (ms), shape (R, H); an earlier time than theirs raises them accordingly.
 
     Examples

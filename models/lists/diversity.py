@@ -8,9 +8,8 @@ Repeat it by ``afresh evaluate --data ml-100k --refresh 100 --from 0.1 --cut 600
 from __future__ import annotations
 
 import numpy as np
-import numpy.typing as npt
 
-Floats = npt.NDArray[np.float32]
+from afresh.models.arrays import Floats, Places
 
 
 def similarity(*blocks: Floats) -> Floats:
@@ -33,9 +32,7 @@ def similarity(*blocks: Floats) -> Floats:
     return np.asarray(np.clip(np.max(cosines, axis=0), 0, 1), np.float32)
 
 
-def maximal_marginal_relevance(
-    scores: Floats, alike: Floats, diversity: float, k: int
-) -> npt.NDArray[np.intp]:
+def maximal_marginal_relevance(scores: Floats, alike: Floats, diversity: float, k: int) -> Places:
     """Choose items one after the other, each by its score less its likeness to those chosen before.
 
     Carbonell and Goldstein (1998), The use of MMR, diversity-based reranking: the next item is the one with the

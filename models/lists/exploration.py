@@ -13,9 +13,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
-Indices = npt.NDArray[np.int32]
+from afresh.models.arrays import Indices, Mask
 
 NEW_EXAMPLES = 20
 """Times that an item was taken from which on it is not new."""
@@ -41,7 +40,7 @@ class Draw:
     """
 
     share: float
-    given: npt.NDArray[np.bool_]
+    given: Mask
     new: Indices
     pool: int
 
@@ -62,7 +61,7 @@ def draw(pool: Indices, share: float, k: int, seed: int) -> Draw:
     return Draw(share, given, new, len(pool))
 
 
-def fill(ranked: Indices, is_new: npt.NDArray[np.bool_], drawn: Draw) -> tuple[Indices, list[float]]:
+def fill(ranked: Indices, is_new: Mask, drawn: Draw) -> tuple[Indices, list[float]]:
     """Fill the places of a list: those given to new items from the draw, the others with the best that are left.
 
     Parameters

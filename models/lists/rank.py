@@ -7,24 +7,16 @@ judged.
 from __future__ import annotations
 
 import math
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
-Floats = npt.NDArray[np.floating[Any]]
-Indices = npt.NDArray[np.int32]
-Mask = npt.NDArray[np.bool_]
-
-NONE = -1
-"""Marks an empty place in an array of indices."""
-
+from afresh.models.arrays import Indices, Mask, Reals
 
 LONG = 10
 """Lists' lengths from which on it takes longer to sort all scores than to find the strongest first."""
 
 
-def strongest(values: Floats, k: int) -> Mask:
+def strongest(values: Reals, k: int) -> Mask:
     """Mark the ``k`` largest values of every row, exactly ``k`` a row; of equal ones those of lower index.
 
     Parameters
@@ -52,13 +44,13 @@ def strongest(values: Floats, k: int) -> Mask:
     return marked
 
 
-def _first_of_ties(values: Floats, threshold: Floats, k: int) -> Mask:
+def _first_of_ties(values: Reals, threshold: Reals, k: int) -> Mask:
     above, equal = values > threshold, values == threshold
     places_left = k - np.count_nonzero(above, axis=1, keepdims=True)
     return np.asarray(above | (equal & (np.cumsum(equal, axis=1, dtype=np.int32) <= places_left)))
 
 
-def best(scores: Floats, k: int) -> Indices:
+def best(scores: Reals, k: int) -> Indices:
     """Make a list: the best ``k`` items, best first, of equal ones that of lower index first.
 
     Parameters
@@ -82,7 +74,7 @@ def best(scores: Floats, k: int) -> Indices:
     return places[order].astype(np.int32)
 
 
-def rank_of(scores: Floats, taken: int, candidates: Mask) -> int | None:
+def rank_of(scores: Reals, taken: int, candidates: Mask) -> int | None:
     """Rank of the item taken, from 0; every other candidate not scored strictly lower comes before it.
 
     Parameters

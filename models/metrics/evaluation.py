@@ -10,12 +10,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
-Ranks = npt.NDArray[np.int64]
+from afresh.models.arrays import Doubles, Integers, Mask
+
+Ranks = Integers
 """Rank of the item taken in each list, from 0; ``MISS`` where it was not in the list. Shape (E,)."""
 
-Values = npt.NDArray[np.float64]
 
 MISS = -1
 CONFIDENCE = 0.95
@@ -37,28 +37,28 @@ def rank_in_list(items: Sequence[str], scores: Sequence[float], taken: str) -> i
     return place + sum(not (score < own or score > own) for score in scores[place + 1 :])
 
 
-def hit_rate(ranks: Ranks, k: int) -> Values:
+def hit_rate(ranks: Ranks, k: int) -> Doubles:
     """HR@k: 1 if the item taken is among the first k, else 0."""
     return ((ranks >= 0) & (ranks < k)).astype(np.float64)
 
 
-def recall(ranks: Ranks, k: int) -> Values:
+def recall(ranks: Ranks, k: int) -> Doubles:
     """Recall@k: relevant items among the first k, divided by all relevant items (one)."""
     return hit_rate(ranks, k) / 1
 
 
-def precision(ranks: Ranks, k: int) -> Values:
+def precision(ranks: Ranks, k: int) -> Doubles:
     """Precision@k: relevant items among the first k, divided by k."""
     return hit_rate(ranks, k) / k
 
 
-def f1(ranks: Ranks, k: int) -> Values:
+def f1(ranks: Ranks, k: int) -> Doubles:
     """F1@k: 2 P R / (P + R), the harmonic mean of precision and recall of a list; 0 where both are."""
     p, r = precision(ranks, k), recall(ranks, k)
     return np.divide(2 * p * r, p + r, out=np.zeros_like(p), where=p + r > 0)
 
 
-def ndcg(ranks: Ranks, k: int) -> Values:
+def ndcg(ranks: Ranks, k: int) -> Doubles:
     """NDCG@k: 1 / log2(rank + 2) for a rank from 0 within the first k, else 0; the ideal list has gain 1.
 
     Järvelin and Kekäläinen (2002), Cumulated gain-based evaluation of IR techniques.
@@ -71,17 +71,17 @@ def ndcg(ranks: Ranks, k: int) -> Values:
     return np.asarray(hit_rate(ranks, k) / np.log2(np.maximum(ranks, 0) + 2))
 
 
-def reciprocal_rank(ranks: Ranks, k: int) -> Values:
+def reciprocal_rank(ranks: Ranks, k: int) -> Doubles:
     """MRR@k: 1 / (rank + 1) for a rank from 0 within the first k, else 0 (Voorhees 1999, TREC-8)."""
     return np.asarray(hit_rate(ranks, k) / (np.maximum(ranks, 0) + 1))
 
 
-def average_precision(ranks: Ranks, k: int) -> Values:
+def average_precision(ranks: Ranks, k: int) -> Doubles:
     """MAP@k: mean over relevant items of the precision at their rank; with one of them its reciprocal rank."""
     return reciprocal_rank(ranks, k)
 
 
-MEASURES: dict[str, Callable[[Ranks, int], Values]] = {
+MEASURES: dict[str, Callable[[Ranks, int], Doubles]] = {
     "hr": hit_rate,
     "ndcg": ndcg,
     "mrr": reciprocal_rank,
@@ -125,14 +125,14 @@ class Bootstrap:
         Of the draws.
     """
 
-    def __init__(self, users: npt.NDArray[np.int64], rounds: int, seed: int) -> None:
+    def __init__(self, users: Integers, rounds: int, seed: int) -> None:
         _, self._users = np.unique(users, return_inverse=True)
         self._count = int(self._users.max(initial=-1)) + 1
         random = np.random.default_rng(seed)
         draws = random.multinomial(self._count, np.full(self._count, 1 / max(self._count, 1)), rounds)
         self._draws = draws.astype(np.float32)
 
-    def means(self, values: Values, among: npt.NDArray[np.bool_] | None = None) -> Means:
+    def means(self, values: Doubles, among: Mask | None = None) -> Means:
         """Means over the events marked in ``among`` (all by default) of their values, shape (E,)."""
         chosen = slice(None) if among is None else among
         users = self._users[chosen]
@@ -142,7 +142,7 @@ class Bootstrap:
         present = (counts > 0).astype(np.float64)
         return Means(self._estimate(sums, counts), self._estimate(own, present))
 
-    def _estimate(self, sums: Values, counts: Values) -> Estimate:
+    def _estimate(self, sums: Doubles, counts: Doubles) -> Estimate:
         """Quotient of two sums over users, with its interval."""
         if not counts.any():
             return Estimate(float("nan"), float("nan"), float("nan"))

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import numpy as np
-import numpy.typing as npt
 
-from afresh.models.lists.rank import NONE
+from afresh.models.arrays import NONE, Doubles, Floats, Indices, Integers
 
-Lists = npt.NDArray[np.int32]
+Lists = Indices
 """Numbers of the items of lists, shape (E, k); -1 where a list is shorter."""
 
-Floats = npt.NDArray[np.float32]
-Values = npt.NDArray[np.float64]
 
 HEAD_SHARE = 0.01
 LISTS_AT_ONCE = 1024
@@ -29,7 +26,7 @@ def coverage(lists: Lists, items: int) -> float:
     return len(shown) / items if items else float("nan")
 
 
-def diversity(lists: Lists, embeddings: Floats) -> Values:
+def diversity(lists: Lists, embeddings: Floats) -> Doubles:
     """Distance of text within each list: the mean of 1 - cosine over its pairs of items.
 
     Intra-list distance of Smyth and McClave (2001), Similarity vs. diversity. Items without text are left out.
@@ -65,7 +62,7 @@ def diversity(lists: Lists, embeddings: Floats) -> Values:
     return distances
 
 
-def novelty(lists: Lists, counts: npt.NDArray[np.int64]) -> Values:
+def novelty(lists: Lists, counts: Integers) -> Doubles:
     """Mean over each list of -log2 of the share of events that its items had, each counted once more.
 
     Self-information of Zhou et al. (2010), Solving the apparent diversity-accuracy dilemma. NaN for an empty list.
@@ -74,7 +71,7 @@ def novelty(lists: Lists, counts: npt.NDArray[np.int64]) -> Values:
     return _mean(lists, surprise)
 
 
-def head(lists: Lists, counts: npt.NDArray[np.int64]) -> Values:
+def head(lists: Lists, counts: Integers) -> Doubles:
     """Share of each list that is of the ``HEAD_SHARE`` of the catalogue with most events; NaN for an empty list."""
     size = max(1, int(len(counts) * HEAD_SHARE))
     popular = np.zeros(len(counts))
@@ -82,10 +79,10 @@ def head(lists: Lists, counts: npt.NDArray[np.int64]) -> Values:
     return _mean(lists, popular)
 
 
-def _mean(lists: Lists, of_item: Values) -> Values:
+def _mean(lists: Lists, of_item: Doubles) -> Doubles:
     """Mean over the items of each list of a value that every item has."""
     present = lists != NONE
     sums = np.where(present, of_item[lists], 0).sum(axis=1)
     count = present.sum(axis=1)
-    means: Values = np.divide(sums, count, out=np.full(len(lists), np.nan), where=count > 0)
+    means: Doubles = np.divide(sums, count, out=np.full(len(lists), np.nan), where=count > 0)
     return means

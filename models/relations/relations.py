@@ -20,14 +20,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 from scipy import sparse
 
-from afresh.models.lists.rank import NONE
-
-Keys = npt.NDArray[np.uint64]
-Indices = npt.NDArray[np.int32]
-Floats = npt.NDArray[np.float32]
+from afresh.models.arrays import NONE, Floats, Indices, Keys
 
 EXPONENT = np.float32(0.45)
 """p. This and the next two were chosen on the first half of MovieLens 100K."""

@@ -3,13 +3,9 @@
 from __future__ import annotations
 
 import numpy as np
-import numpy.typing as npt
 
-from afresh.models.lists.rank import NONE, strongest
-
-Indices = npt.NDArray[np.int32]
-Floats = npt.NDArray[np.float32]
-Mask = npt.NDArray[np.bool_]
+from afresh.models.arrays import NONE, Floats, Indices, Mask, Places
+from afresh.models.lists.rank import strongest
 
 BLOCK = 512
 """Items compared with all others at a time."""
@@ -64,15 +60,15 @@ def _cosines(some: Floats, others: Floats) -> Floats:
     return np.asarray(np.round(some @ others.T, DECIMALS), np.float32)
 
 
-def _nearest_of(block: npt.NDArray[np.intp], embeddings: Floats, count: int) -> tuple[Indices, Floats]:
+def _nearest_of(block: Places, embeddings: Floats, count: int) -> tuple[Indices, Floats]:
     cosines = _cosines(embeddings[block], embeddings)
     cosines[np.arange(len(block)), block] = 0
     return _best(np.broadcast_to(np.arange(len(embeddings), dtype=np.int32), cosines.shape), cosines, count)
 
 
 def _enter(
-    came: npt.NDArray[np.intp],
-    others: npt.NDArray[np.intp],
+    came: Places,
+    others: Places,
     embeddings: Floats,
     akin: Indices,
     likeness: Floats,

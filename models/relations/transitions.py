@@ -12,12 +12,9 @@ says more than which belong together, and smoothing brought nothing (first half 
 from __future__ import annotations
 
 import numpy as np
-import numpy.typing as npt
 
+from afresh.models.arrays import Floats, Indices
 from afresh.models.relations.relations import largest, pairs_of, scaled
-
-Indices = npt.NDArray[np.int32]
-Floats = npt.NDArray[np.float32]
 
 SHRINKAGE = np.float32(1.0)
 """c: what followed once or twice is held back."""

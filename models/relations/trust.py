@@ -7,12 +7,9 @@ only as far as users with longer ones take the item too, in the proportion that 
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
-import numpy.typing as npt
 
-Counts = npt.NDArray[np.floating[Any]]
+from afresh.models.arrays import Reals
 
 BELIEVED = 10.0
 """Votes that are believed of anyone: an item that has just come must be able to rise."""
@@ -33,7 +30,7 @@ PASSES = 2
 """Times that shares are told, each by what is usual among the votes believed before: a farm is not to make it usual."""
 
 
-def shares(votes: Counts, lately: Counts, ever: Counts) -> Counts:
+def shares(votes: Reals, lately: Reals, ever: Reals) -> Reals:
     """Share of the votes for each item of a catalogue that are believed.
 
     Parameters
@@ -58,7 +55,7 @@ def shares(votes: Counts, lately: Counts, ever: Counts) -> Counts:
     return found
 
 
-def suddenness(lately: Counts, ever: Counts, usual: float) -> Counts:
+def suddenness(lately: Reals, ever: Reals, usual: float) -> Reals:
     """How many times its usual share of the votes for an item came lately, 1 to ``SUDDEN``.
 
     Parameters
@@ -77,7 +74,7 @@ def suddenness(lately: Counts, ever: Counts, usual: float) -> Counts:
     return np.asarray(np.clip(shares / max(usual, 1e-9), 1.0, SUDDEN))
 
 
-def trust(counts: Counts, totals: Counts, sudden: Counts | float = 1.0) -> Counts:
+def trust(counts: Reals, totals: Reals, sudden: Reals | float = 1.0) -> Reals:
     """Share of the votes for each item that are believed.
 
     At every length of history that divides users into newer and older ones, the votes o of the older are believed,

@@ -6,16 +6,34 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
-import numpy.typing as npt
 
-from afresh.models.learning.horizons import HORIZONS, stage_of
+from afresh.models.arrays import NONE, Floats, Indices, Integers, Keys, Mask, Naturals
+from afresh.models.layout import HORIZONS
+from afresh.models.learning.horizons import stage_of
 from afresh.models.learning.neighbours import Kernel
-from afresh.models.lists.rank import NONE
 from afresh.models.retrieval.places import Numbering
 
-Floats = npt.NDArray[np.float32]
-Indices = npt.NDArray[np.int32]
-Mask = npt.NDArray[np.bool_]
+RELATED = 100
+"""Of the strongest relations of an item those that lead to candidates, and that are not smoothed alone."""
+
+FOLLOWERS = 100
+"""Of what followed an item the strongest."""
+
+AKIN = 30
+"""Items of like text kept for an item."""
+
+ASK = Kernel(0.95, 100.0, 0.03)
+"""Weight of an item of the history when a list is made."""
+
+ASK_LONG = Kernel(0.9, 100_000.0, 0.5)
+"""The same, of what a user took before this visit as well."""
+
+ASKED_TEXT = 8
+"""Items of a history whose texts are compared."""
+
+ASKED_MASS = np.float32(0.06)
+TAKEN_MASS = np.float32(0.18)
+"""Powers of the mass of the item asked and of the item scored that a relation is multiplied with."""
 
 
 @dataclass(frozen=True)
@@ -25,7 +43,7 @@ class User:
     Attributes
     ----------
     history
-        Catalogue rows of the user's items, newest first, shape (L,), L <= ``HISTORY``; -1 where unknown.
+        Catalogue rows of the user's items, newest first, shape (L,), L <= ``models.layout.HISTORY``; -1 where unknown.
     ages
         Seconds from each of them to the newest, shape (L,).
     taken
@@ -55,7 +73,7 @@ class Items:
     examples
         How often each was taken, shape (N,).
     counts, count_times
-        Of ``models.learning.popularity``, a column for each of ``HALF_LIVES_MS``: shape (N, H) and (N,).
+        Of ``models.learning.popularity``, a column for each of ``models.layout.HALF_LIVES_MS``: shape (N, H) and (N,).
     embeddings
         Of the text, unit length or 0, shape (N, E).
     related, strengths, vectors, mass
@@ -71,11 +89,11 @@ class Items:
     """
 
     available: Mask
-    keys: npt.NDArray[np.uint64]
+    keys: Keys
     domain: Indices
-    examples: npt.NDArray[np.uint32]
+    examples: Naturals
     counts: Floats
-    count_times: npt.NDArray[np.int64]
+    count_times: Integers
     embeddings: Floats
     related: Indices
     strengths: Floats

@@ -3,13 +3,9 @@
 from __future__ import annotations
 
 import numpy as np
-import numpy.typing as npt
 
-from afresh.models.lists.rank import NONE
-from afresh.models.retrieval.asking import Asked
-from afresh.models.scorers import ASK, ASKED_MASS, ASKED_TEXT, TAKEN_MASS
-
-Indices = npt.NDArray[np.int32]
+from afresh.models.arrays import NONE, Indices
+from afresh.models.retrieval.asking import ASK, ASKED_MASS, ASKED_TEXT, TAKEN_MASS, Asked
 
 CANDIDATES = 300
 """Candidates that the relations of a history lead to."""

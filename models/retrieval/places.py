@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import numpy as np
-import numpy.typing as npt
 
-Indices = npt.NDArray[np.int32]
-Places = npt.NDArray[np.intp]
-Mask = npt.NDArray[np.bool_]
+from afresh.models.arrays import Indices, Mask, Places
 
 NOWHERE = np.iinfo(np.int32).max
 """Noted on every row that is not being asked about, and always in the last place, which is that of ``NONE``."""

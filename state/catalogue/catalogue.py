@@ -10,13 +10,14 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-from afresh.models import scorers
-from afresh.models.learning import horizons, popularity
+from afresh.models.arrays import NONE, Indices, Keys, Mask, Places, Reals
+from afresh.models.layout import HALF_LIVES_MS, NEIGHBOURS
+from afresh.models.learning import popularity
 from afresh.models.relations import relations
 from afresh.models.retrieval import asking
 from afresh.state.catalogue.derived import Derived, Snapshot, derive
@@ -28,8 +29,6 @@ from afresh.state.rows.content import ContentRow
 from afresh.state.store.marks import OWN_KEYS, PARTITION_ROW_KEY
 
 Latest = Mapping[bytes, bytes | None]
-
-NONE = -1
 
 TEXTS_AT_ONCE = 8192
 """Texts whose nearest are found at a time: on a large catalogue all of them would take minutes."""
@@ -84,7 +83,7 @@ class Catalogue:
         self.version = 0
         self._updates = 0
         self._derived_updates = 0
-        self._heads = np.zeros((len(horizons.HALF_LIVES_MS), 0), np.int32)
+        self._heads = np.zeros((len(HALF_LIVES_MS), 0), np.int32)
         self._views: asking.Items | None = None
         self._row: dict[int, int] = {}
         self._by_half: defaultdict[int, list[int]] = defaultdict(list)
@@ -94,22 +93,22 @@ class Catalogue:
             available=((), np.bool_, False),
             domain=((), np.int32, NONE),
             keys=((), np.uint64, 0),
-            neighbour_keys=((scorers.NEIGHBOURS,), np.uint64, 0),
-            neighbours=((scorers.NEIGHBOURS,), np.int32, NONE),
-            weights=((scorers.NEIGHBOURS,), np.float32, 0),
-            nexts=((scorers.NEIGHBOURS,), np.float16, 0),
+            neighbour_keys=((NEIGHBOURS,), np.uint64, 0),
+            neighbours=((NEIGHBOURS,), np.int32, NONE),
+            weights=((NEIGHBOURS,), np.float32, 0),
+            nexts=((NEIGHBOURS,), np.float16, 0),
             own_mass=((), np.float32, 0),
             examples=((), np.uint32, 0),
-            counts=((len(horizons.HALF_LIVES_MS),), np.float32, 0),
+            counts=((len(HALF_LIVES_MS),), np.float32, 0),
             count_times=((), np.int64, 0),
-            related=((scorers.RELATED,), np.int32, NONE),
-            strengths=((scorers.RELATED,), np.float32, 0),
-            followers=((scorers.FOLLOWERS,), np.int32, NONE),
-            following=((scorers.FOLLOWERS,), np.float32, 0),
+            related=((asking.RELATED,), np.int32, NONE),
+            strengths=((asking.RELATED,), np.float32, 0),
+            followers=((asking.FOLLOWERS,), np.int32, NONE),
+            following=((asking.FOLLOWERS,), np.float32, 0),
             vectors=((relations.RANK,), np.float32, 0),
             mass=((), np.float32, 0),
-            akin=((scorers.AKIN,), np.int32, NONE),
-            likeness=((scorers.AKIN,), np.float32, 0),
+            akin=((asking.AKIN,), np.int32, NONE),
+            likeness=((asking.AKIN,), np.float32, 0),
             trust=((), np.float32, 1),
         )
 
@@ -117,7 +116,7 @@ class Catalogue:
         return len(self.ids)
 
     @property
-    def available(self) -> npt.NDArray[np.bool_]:
+    def available(self) -> Mask:
         """Whether a list may hold each item, shape (N,)."""
         return self._arrays["available"]
 
@@ -126,7 +125,7 @@ class Catalogue:
         """Available items that have an embedding."""
         return self._embeddings.count_embedded(self.available)
 
-    def rows_of(self, keys: npt.NDArray[np.uint64]) -> npt.NDArray[np.int32]:
+    def rows_of(self, keys: Keys) -> Indices:
         """Rows of items by key, ``NONE`` where nobody has named the item; int32 of the same shape."""
         get = self._row.get
         rows = [get(key, NONE) for key in keys.ravel().tolist()]
@@ -144,22 +143,20 @@ class Catalogue:
         get = self._by_half.get
         return [row for half in halves for row in get(half, ())]
 
-    def domains_of(self, rows: npt.NDArray[np.int32]) -> list[str]:
+    def domains_of(self, rows: Indices) -> list[str]:
         """Names of the domains of some rows; empty where nobody has told it."""
         names = [*self._domains, ""]
         return [names[number] for number in self._arrays["domain"][rows].tolist()]
 
-    def domains(self) -> dict[str, npt.NDArray[np.intp]]:
+    def domains(self) -> dict[str, Places]:
         """Rows of the available items of each domain."""
         domain = np.where(self.available, self._arrays["domain"], NONE)
         return {name: np.flatnonzero(domain == number) for number, name in enumerate(self._domains)}
 
-    def popularity(self) -> npt.NDArray[np.floating[Any]]:
+    def popularity(self) -> Reals:
         """Decayed counts as of ``now``, as far as they are believed, shape (N,)."""
         of, first = self._arrays, slice(0, 1)
-        counts = popularity.decayed(
-            of["counts"][:, first], of["count_times"], self.now, horizons.HALF_LIVES_MS[first]
-        )
+        counts = popularity.decayed(of["counts"][:, first], of["count_times"], self.now, HALF_LIVES_MS[first])
         return np.asarray(counts[:, 0] * of["trust"])
 
     def items(self) -> asking.Items:
@@ -266,7 +263,7 @@ class Catalogue:
         self.now = max(self.now, int(packed["time"].max()))
         self._updated()
 
-    def _relate(self, rows: npt.NDArray[np.int32], pairs: npt.NDArray[np.void]) -> None:
+    def _relate(self, rows: Indices, pairs: npt.NDArray[np.void]) -> None:
         """Take in the neighbours of some rows."""
         keys = pairs["key"]
         new = keys != self._arrays["neighbour_keys"][rows]

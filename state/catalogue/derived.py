@@ -10,17 +10,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
-from afresh.models import scorers
-from afresh.models.learning import horizons, popularity
-from afresh.models.lists.rank import NONE
+from afresh.models.arrays import NONE, Floats, Halves, Indices, Integers, Keys, Mask
+from afresh.models.layout import HALF_LIVES_MS, HORIZONS
+from afresh.models.learning import popularity
 from afresh.models.relations import relations, texts, transitions, trust
 from afresh.models.relations.relations import Relations
-from afresh.models.retrieval import candidates
-
-Indices = npt.NDArray[np.int32]
-Floats = npt.NDArray[np.float32]
+from afresh.models.retrieval import asking, candidates
 
 
 @dataclass(frozen=True)
@@ -44,19 +40,19 @@ class Snapshot:
 
     updates: int
     now_ms: int
-    keys: npt.NDArray[np.uint64]
-    available: npt.NDArray[np.bool_]
+    keys: Keys
+    available: Mask
     neighbours: Indices
     weights: Floats
-    nexts: npt.NDArray[np.float16]
+    nexts: Halves
     mass: Floats
     counts: Floats
-    count_times: npt.NDArray[np.int64]
+    count_times: Integers
     embeddings: Floats
     akin: Indices
     likeness: Floats
-    changed: npt.NDArray[np.bool_]
-    waiting: npt.NDArray[np.bool_]
+    changed: Mask
+    waiting: Mask
 
 
 @dataclass(frozen=True)
@@ -100,10 +96,10 @@ def derive(snapshot: Snapshot) -> Derived:
         (placed, snapshot.weights[order]),
         snapshot.mass[order],
         (akin, likeness),
-        scorers.RELATED,
+        asking.RELATED,
     )
     nexts = snapshot.nexts[order].astype(np.float32)
-    followers, following = transitions.follow((placed, nexts), scorers.FOLLOWERS)
+    followers, following = transitions.follow((placed, nexts), asking.FOLLOWERS)
     row = np.append(order, np.int32(NONE))
     back = place[:-1]
     by_row = Relations(row[found.related[back]], found.strengths[back], found.vectors[back], found.mass[back])
@@ -125,7 +121,7 @@ def _trust(counts: Floats) -> Floats:
     """How far the votes for items are believed, shape (N,)."""
     # All stages fade alike, so that counts as of different times can be compared among themselves.
     exact = counts.astype(np.float64)
-    shares = trust.shares(exact[:, horizons.HORIZONS :], exact[:, 1], exact[:, 0])
+    shares = trust.shares(exact[:, HORIZONS:], exact[:, 1], exact[:, 0])
     return shares.astype(np.float32)
 
 
@@ -136,7 +132,7 @@ def _heads(snapshot: Snapshot, order: Indices, believed: Floats) -> Indices:
     """
     listed = order[snapshot.available[order]]
     counts = popularity.decayed(
-        snapshot.counts[listed], snapshot.count_times[listed], snapshot.now_ms, horizons.HALF_LIVES_MS
+        snapshot.counts[listed], snapshot.count_times[listed], snapshot.now_ms, HALF_LIVES_MS
     )
     counts = counts * believed[listed, None]
     best = np.argsort(-counts, axis=0, kind="stable")[: candidates.HEAD]

@@ -5,14 +5,12 @@ from __future__ import annotations
 from collections import Counter
 
 import numpy as np
-import numpy.typing as npt
 
+from afresh.models.arrays import Floats, Mask, Reals
 from afresh.state.catalogue.growing import Growing
 
 Encoder = tuple[str, str]
 """Name and version."""
-
-Floats = npt.NDArray[np.float32]
 
 
 class Embeddings:
@@ -29,7 +27,7 @@ class Embeddings:
         self._changed: set[int] = set()
         self._shown: Encoder | None = None
 
-    def put_vector(self, row: int, encoder: Encoder, vector: npt.NDArray[np.floating]) -> None:
+    def put_vector(self, row: int, encoder: Encoder, vector: Reals) -> None:
         """Set the embedding of a row, in place of any other."""
         self.drop(row)
         if encoder not in self._matrices:
@@ -70,7 +68,7 @@ class Embeddings:
         """Whether vectors have changed that ``take_changed`` has not given yet."""
         return bool(self._changed) or self._leading() != self._shown
 
-    def take_changed(self, rows: int, limit: int) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.bool_]]:
+    def take_changed(self, rows: int, limit: int) -> tuple[Mask, Mask]:
         """Mark, of the first ``rows`` rows, those whose vector in ``matrix`` changed since this was asked.
 
         Returns
@@ -88,6 +86,6 @@ class Embeddings:
         self._changed = set(changed[limit:])
         return marks[0], marks[1]
 
-    def count_embedded(self, among: npt.NDArray[np.bool_]) -> int:
+    def count_embedded(self, among: Mask) -> int:
         """Rows marked in ``among`` that have an embedding."""
         return sum(bool(among[row]) for row in self._encoder)

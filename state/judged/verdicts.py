@@ -15,10 +15,8 @@ import numpy as np
 import numpy.typing as npt
 
 from afresh.models import scorers
+from afresh.models.arrays import Doubles, Integers
 from afresh.models.fusion import drift
-
-Floats = npt.NDArray[np.float64]
-Integers = npt.NDArray[np.int64]
 
 LIST_LENGTH = 10
 """Places of a list that are judged."""
@@ -100,12 +98,12 @@ class Verdicts:
         self.drifts: Integers = _array(row.drifts, "<i8", (size,))
         # Rates of other scorers mean nothing to this program: they begin anew, the counts go on.
         same = tuple(row.rankings) == RANKINGS
-        self.block: Floats = _array(row.block if same else b"", "<f8", (size, width))
-        self.recent: Floats = _array(row.recent if same else b"", "<f8", (size, width))
-        self.tests: Floats = _array(row.tests, "<f8", (size, drift.WIDTH))
+        self.block: Doubles = _array(row.block if same else b"", "<f8", (size, width))
+        self.recent: Doubles = _array(row.recent if same else b"", "<f8", (size, width))
+        self.tests: Doubles = _array(row.tests, "<f8", (size, drift.WIDTH))
         self._number = {name: number for number, name in enumerate(self.slices)}
 
-    def count_example(self, ranks: npt.NDArray[np.integer], slices: Sequence[int]) -> None:
+    def count_example(self, ranks: Integers, slices: Sequence[int]) -> None:
         """Count one example.
 
         Parameters
@@ -186,14 +184,14 @@ def _array(packed: bytes, dtype: str, shape: tuple[int, ...]) -> npt.NDArray[Any
 
 def rates(verdicts: Iterable[Verdicts]) -> dict[str, dict[str, Rate]]:
     """Recent rates of every slice and ranking, over all partitions; slices where nothing was judged are left out."""
-    sums: dict[str, Floats] = {}
+    sums: dict[str, Doubles] = {}
     for each in verdicts:
         for name, row in zip(each.slices, each.recent + each.block, strict=True):
             sums[name] = sums.get(name, 0.0) + row
     return {name: _rates(row) for name, row in sums.items() if row[0] > 0}
 
 
-def _rates(row: Floats) -> dict[str, Rate]:
+def _rates(row: Doubles) -> dict[str, Rate]:
     hits, gains = (row[1:] / row[0]).reshape(2, -1).tolist()
     return {name: Rate(*pair) for name, *pair in zip(RANKINGS, hits, gains, strict=True)}
 

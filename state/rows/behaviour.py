@@ -11,8 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from afresh.models import scorers
-from afresh.models.learning import horizons
+from afresh.models.layout import HALF_LIVES_MS, NEIGHBOURS
 from afresh.state.store.marks import PARTITION_ROW_KEY
 from afresh.state.store.rows import Readable
 from afresh.state.versions import RowVersionError, require_known
@@ -26,10 +25,10 @@ _HEAD = [
     ("examples", "<u4"),
     ("mass", "<f4"),
     ("time", "<i8"),
-    ("counts", "<f4", (len(horizons.HALF_LIVES_MS),)),
+    ("counts", "<f4", (len(HALF_LIVES_MS),)),
 ]
 _PAIR = [("key", "<u8"), ("weight", "<f4"), ("next", "<f2")]
-ROW = np.dtype([*_HEAD, ("pairs", _PAIR, (scorers.NEIGHBOURS,))])
+ROW = np.dtype([*_HEAD, ("pairs", _PAIR, (NEIGHBOURS,))])
 """Layout of a row.
 
 ``number`` counts the items of a partition in the order in which they came; ``examples`` are the times that the item
@@ -39,10 +38,10 @@ Packed, a row ends with its last neighbour.
 """
 
 PAIR_BYTES = ROW["pairs"].base.itemsize
-LEAST_BYTES = ROW.itemsize - scorers.NEIGHBOURS * PAIR_BYTES
+LEAST_BYTES = ROW.itemsize - NEIGHBOURS * PAIR_BYTES
 """Length of a packed row without neighbours."""
 
-_ROW_2 = np.dtype([*_HEAD, ("pairs", _PAIR[:2], (scorers.NEIGHBOURS,))])
+_ROW_2 = np.dtype([*_HEAD, ("pairs", _PAIR[:2], (NEIGHBOURS,))])
 """Layout of version 2, which did not know what came just before."""
 
 

@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-import numpy.typing as npt
 
-from afresh.models import scorers
+from afresh.models.arrays import Floats, Integers, Keys
+from afresh.models.layout import HALF_LIVES_MS, HISTORY
 from afresh.models.learning import horizons, neighbours, popularity
 from afresh.state.keys import NO_KEY, key_of
 from afresh.state.records import Example
@@ -37,34 +37,34 @@ def learn(rows: BehaviourRows, examples: Sequence[Example]) -> list[int]:
     return sorted(set(numbers.tolist()))
 
 
-def _count(rows: BehaviourRows, numbers: npt.NDArray[np.int64], examples: Sequence[Example]) -> None:
+def _count(rows: BehaviourRows, numbers: Integers, examples: Sequence[Example]) -> None:
     """Popularity and neighbours, in rounds: round n holds the n-th example of every item."""
     keys, ages = histories(examples)
-    weights = np.stack([scorers.LEARN.weights(ages), scorers.NEXT.weights(ages)])
+    weights = np.stack([neighbours.LEARN.weights(ages), neighbours.NEXT.weights(ages)])
     amounts = horizons.counted(np.array([example.taken for example in examples], np.int64))
     times = np.array([example.time for example in examples], np.int64)
     for chosen in rounds(numbers):
         taken = numbers[chosen]
         array = rows.array[taken]
         array["examples"] += 1
-        array["counts"], array["time"] = popularity.add(
-            array["counts"], array["time"], times[chosen], amounts[chosen], horizons.HALF_LIVES_MS
+        array["counts"], array["time"] = popularity.count_event(
+            array["counts"], array["time"], times[chosen], amounts[chosen], HALF_LIVES_MS
         )
-        array["mass"] *= scorers.FADE
+        array["mass"] *= neighbours.FADE
         array["mass"] += neighbours.added_mass(keys[chosen], weights[:, chosen])
         pairs = array["pairs"]
-        kept = np.stack([pairs["weight"], pairs["next"].astype(np.float32)]) * scorers.FADE
+        kept = np.stack([pairs["weight"], pairs["next"].astype(np.float32)]) * neighbours.FADE
         neighbours.accumulate(pairs["key"], kept, keys[chosen], weights[:, chosen])
         pairs["weight"], pairs["next"] = kept
         rows.array[taken] = array
 
 
-def histories(examples: Sequence[Example]) -> tuple[npt.NDArray[np.uint64], npt.NDArray[np.float32]]:
+def histories(examples: Sequence[Example]) -> tuple[Keys, Floats]:
     """Histories of examples as arrays of one width: keys (0 for none) and ages (NaN for none), shape (n, L).
 
     The item taken is no neighbour of its own.
     """
-    width = scorers.HISTORY
+    width = HISTORY
     keys = np.frombuffer(b"".join(e.history.ljust(8 * width, b"\0") for e in examples), "<u8").reshape(
         -1, width
     )
@@ -78,7 +78,7 @@ def histories(examples: Sequence[Example]) -> tuple[npt.NDArray[np.uint64], npt.
     return keys, np.where(keys != NO_KEY, ages, np.nan).astype(np.float32)
 
 
-def rounds(numbers: npt.NDArray[np.int64]) -> list[npt.NDArray[np.int64]]:
+def rounds(numbers: Integers) -> list[Integers]:
     """Split places into rounds of distinct numbers, the n-th time of each number in round n.
 
     Examples

@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import msgspec
 import numpy as np
-import numpy.typing as npt
 
-from afresh.models import scorers
-from afresh.state.keys import Keys, key_of
+from afresh.models.arrays import Floats, Keys, Naturals
+from afresh.models.layout import HISTORY
+from afresh.state.keys import key_of
 from afresh.state.records import BOUGHT, POSITIVE, REFUSED, Example, Interaction, LeaveOut
 from afresh.state.versions import unpack_known
 
@@ -18,9 +18,6 @@ USER_ROW_VERSION = 2
 
 OLDEST_USER_ROW_VERSION = 2
 """Rows of version 1 were of other models, before the first release."""
-
-HISTORY = scorers.HISTORY
-"""Items remembered in order, newest first."""
 
 RECENT_EVENTS = 24
 """Event ids remembered, so that an event that a producer sends twice under two offsets counts once.
@@ -250,15 +247,15 @@ def history_of(row: UserRow) -> Keys:
     return np.frombuffer(row.items, "<u8")
 
 
-def ages_of(row: UserRow) -> npt.NDArray[np.float32]:
+def ages_of(row: UserRow) -> Floats:
     """Seconds from each item of the history to the newest, not below 0; float32, shape (n,)."""
     times = np.frombuffer(row.times, "<u4").astype(np.int64)
     return np.asarray(np.maximum(times[:1] - times, 0), np.float32)
 
 
-def left_out_of(row: UserRow, rule: LeaveOut) -> npt.NDArray[np.uint32]:
+def left_out_of(row: UserRow, rule: LeaveOut) -> Naturals:
     """Lower halves of the keys of items to leave out, by a rule: uint32, shape (n,)."""
-    refused: npt.NDArray[np.uint32] = np.frombuffer(row.refused, "<u4")
+    refused: Naturals = np.frombuffer(row.refused, "<u4")
     if rule == "nothing":
         return refused
     if rule == "bought":

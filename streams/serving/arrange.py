@@ -7,14 +7,12 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
-import numpy.typing as npt
 
+from afresh.models.arrays import Doubles, Floats, Indices
 from afresh.models.fusion.fusion import Fusion
 from afresh.models.lists import diversity
 from afresh.models.lists.exploration import NEW_EXAMPLES, Draw, fill
 from afresh.models.retrieval.asking import Items
-
-Indices = npt.NDArray[np.int32]
 
 
 @dataclass(frozen=True)
@@ -41,14 +39,14 @@ class Scored:
 
     candidates: Indices
     ranked: int
-    features: npt.NDArray[np.float32]
-    situation: npt.NDArray[np.float64]
+    features: Floats
+    situation: Doubles
     learned: Fusion
     excluded: Indices
     drawn: Draw | None = None
 
     @cached_property
-    def weights(self) -> npt.NDArray[np.float64]:
+    def weights(self) -> Doubles:
         """Weights of the features, shape (F,)."""
         (weights,) = self.learned.weights(self.situation[None])
         return np.asarray(weights)
@@ -58,7 +56,7 @@ class Scored:
         order = np.argsort(self.candidates)
         return order[np.searchsorted(self.candidates, rows, sorter=order)].astype(np.int32)
 
-    def fused(self) -> npt.NDArray[np.float32]:
+    def fused(self) -> Floats:
         """Return the final score of every candidate, shape (C,)."""
         return np.asarray(self.features @ self.weights.astype(np.float32))
 

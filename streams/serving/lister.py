@@ -10,6 +10,7 @@ from importlib.metadata import version
 import numpy as np
 
 from afresh.models import scorers
+from afresh.models.arrays import Indices
 from afresh.models.fusion import fusion
 from afresh.models.fusion.fusion import Fusion
 from afresh.models.lists import rank
@@ -25,7 +26,7 @@ from afresh.state.records import LeaveOut
 from afresh.state.rows import users
 from afresh.state.rows.users import UserRow
 from afresh.streams.serving import arrange
-from afresh.streams.serving.arrange import Indices, Scored
+from afresh.streams.serving.arrange import Scored
 from afresh.streams.serving.policy import DEFAULT_POLICY, Policy
 from afresh.streams.serving.served import Served
 

@@ -12,18 +12,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 import numpy as np
-import numpy.typing as npt
 
-from afresh.models import scorers
-from afresh.models.learning import horizons
-from afresh.models.lists.rank import NONE
-from afresh.models.retrieval.asking import Items
+from afresh.models.arrays import NONE, Floats, Indices, Integers, Keys, Mask
+from afresh.models.layout import HISTORY, NEIGHBOURS, STAGES
+from afresh.models.retrieval.asking import AKIN, Items
 from afresh.state.catalogue.catalogue import Catalogue
 from afresh.state.catalogue.derived import Snapshot, derive
 from afresh.state.rows.users import UserRow
-
-Indices = npt.NDArray[np.int32]
-Floats = npt.NDArray[np.float32]
 
 THEME, TOPIC = 50, 1_000
 LEVELS = (0.5, 0.8)
@@ -66,7 +61,7 @@ class Made(Catalogue):
         self.now = NOW_MS
 
     @property
-    def available(self) -> npt.NDArray[np.bool_]:
+    def available(self) -> Mask:
         """Whether a list may hold each item, shape (N,)."""
         return self._items.available
 
@@ -74,7 +69,7 @@ class Made(Catalogue):
         """Everything that the scorers read."""
         return self._items
 
-    def rows_of(self, keys: npt.NDArray[np.uint64]) -> Indices:
+    def rows_of(self, keys: Keys) -> Indices:
         """Rows of items by key."""
         return (keys.astype(np.int64) - 1).astype(np.int32)
 
@@ -150,9 +145,9 @@ class World:
         return Made(items)
 
     def users(self, number: int) -> Iterator[UserRow]:
-        """Make rows of users with histories of 1 to ``scorers.HISTORY`` items, of some tastes each."""
+        """Make rows of users with histories of 1 to ``HISTORY`` items, of some tastes each."""
         for _ in range(number):
-            length = int(self._random.integers(1, scorers.HISTORY + 1))
+            length = int(self._random.integers(1, HISTORY + 1))
             tastes = self._groups[-1][1][self._skewed((TASTES,), self._count)]
             took = self._with(tastes, length)[self._random.integers(TASTES, size=length), np.arange(length)]
             # minutes apart, and days after one in ten
@@ -179,7 +174,7 @@ class World:
         return np.asarray(self._random.random(shape) ** 2 * size, np.int32)
 
     def _neighbours(self) -> tuple[Indices, Floats]:
-        width = scorers.NEIGHBOURS
+        width = NEIGHBOURS
         drawn = self._with(np.arange(self._count, dtype=np.int32), MOST_NEIGHBOURS)
         kept = np.arange(MOST_NEIGHBOURS) < NEIGHBOURS_PER_EXAMPLE * self._examples[:, None]
         strength = self._random.exponential(size=drawn.shape) * np.sqrt(self._examples)[:, None]
@@ -190,7 +185,7 @@ class World:
         return rows, weights
 
     def _counts(self) -> Floats:
-        stages = np.full(horizons.STAGES, 1 / horizons.STAGES)
+        stages = np.full(STAGES, 1 / STAGES)
         shares = np.concatenate([HORIZONS, stages])
         return np.asarray(self._random.poisson(self._examples[:, None] * shares), np.float32)
 
@@ -204,18 +199,18 @@ class World:
         return np.asarray(vectors / np.linalg.norm(vectors, axis=1, keepdims=True))
 
 
-def _by_rank(rank: npt.NDArray[np.int64], size: int) -> Indices:
+def _by_rank(rank: Integers, size: int) -> Indices:
     """Items of each group of so many, the most popular of it first."""
     return np.asarray(np.lexsort((rank, np.arange(len(rank)) // size)), np.int32)
 
 
 def _akin(embeddings: Floats) -> tuple[Indices, Floats]:
-    """The nearest texts of a theme, nearest first, and their cosines, shape (N, ``scorers.AKIN``)."""
+    """The nearest texts of a theme, nearest first, and their cosines, shape (N, ``AKIN``)."""
     themes = embeddings.reshape(-1, THEME, TEXT)
     cosines = themes @ themes.transpose(0, 2, 1)
     cosines[:, np.arange(THEME), np.arange(THEME)] = -1
-    nearest = np.argsort(-cosines, axis=2)[:, :, : scorers.AKIN]
+    nearest = np.argsort(-cosines, axis=2)[:, :, :AKIN]
     likeness = np.take_along_axis(cosines, nearest, axis=2)
     rows = nearest + THEME * np.arange(len(themes))[:, None, None]
-    width = scorers.AKIN
+    width = AKIN
     return rows.reshape(-1, width).astype(np.int32), likeness.reshape(-1, width).astype(np.float32)

@@ -9,9 +9,10 @@ from itertools import count
 
 import msgspec
 import numpy as np
-import numpy.typing as npt
 from aiokafka import AIOKafkaProducer
 from aiokafka.partitioner import DefaultPartitioner
+
+from afresh.models.arrays import Integers
 
 USERS = 10_000
 ITEMS = 5_000
@@ -57,7 +58,7 @@ def items(number: int = ITEMS) -> Iterator[Keyed]:
         yield f"item-{place}".encode(), msgspec.json.encode(item)
 
 
-def _zipf(random: np.random.Generator, size: int, number: int) -> npt.NDArray[np.int64]:
+def _zipf(random: np.random.Generator, size: int, number: int) -> Integers:
     """Draw ranks below `size`, rank r with a probability in proportion to 1 / (r + 10)."""
     weights = 1.0 / (np.arange(size) + 10.0)
     return random.choice(size, number, p=weights / weights.sum())

@@ -13,10 +13,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 from threadpoolctl import threadpool_limits
 
 from afresh.models import scorers
+from afresh.models.arrays import Floats, Indices
 from afresh.models.fusion import fusion
 from afresh.models.lists import rank
 from afresh.models.retrieval.asking import Asked, User
@@ -27,9 +27,6 @@ from afresh.state.rows.users import UserRow
 from afresh.streams.serving.arrange import Scored
 from afresh.streams.serving.lister import Lister, Marked
 from tests.benchmarks.catalogues import BYTES_AN_ITEM, World
-
-Floats = npt.NDArray[np.float32]
-Indices = npt.NDArray[np.int32]
 
 SIZES = (1_000, 10_000, 100_000, 1_000_000)
 LISTS = 200

@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from afresh.models.lists.rank import NONE
+from afresh.models.arrays import NONE
 from afresh.models.retrieval.asking import Items
 from afresh.state.rows import users
 from tests.benchmarks.catalogues import THEME, Made, World

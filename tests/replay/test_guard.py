@@ -11,8 +11,10 @@ import numpy as np
 import pytest
 
 from afresh.models import scorers
+from afresh.models.arrays import Floats, Indices
 from afresh.models.fusion import guard
 from afresh.models.retrieval import asking
+from afresh.models.scorers.base import Scorer
 from afresh.state.judged import kept as judged
 from afresh.streams.serving.judge import Judge
 from afresh.streams.settings import Settings
@@ -69,10 +71,10 @@ class Story:
         return STEP * self.rollbacks.index(1)
 
 
-def broken(scorer: scorers.Scorer) -> scorers.Scorer:
+def broken(scorer: Scorer) -> Scorer:
     """Let a scorer say nothing, in numbers of all sizes."""
 
-    def garbage(asked: asking.Asked, chosen: asking.Indices) -> asking.Floats:
+    def garbage(asked: asking.Asked, chosen: Indices) -> Floats:
         shape = (len(scorer.priors), len(chosen))
         return np.exp(5 * np.random.default_rng(asked.user.taken).standard_normal(shape, np.float32))
 

@@ -8,9 +8,9 @@ how near to 1 theirs is.
 from __future__ import annotations
 
 import numpy as np
-import numpy.typing as npt
 
 from afresh.deploy.evaluate.baseline import Scores, Taken
+from afresh.models.arrays import Doubles
 
 FACTORS = 50
 LEARNING_RATE = 0.05
@@ -30,7 +30,7 @@ class Factors:
         self._rows = np.empty((0, width))
         self._count = 0
 
-    def of(self, count: int) -> npt.NDArray[np.float64]:
+    def of(self, count: int) -> Doubles:
         """Have at least so many rows, and return all."""
         if count > len(self._rows):
             more = self._random.normal(

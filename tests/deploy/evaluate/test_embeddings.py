@@ -5,11 +5,11 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
-import numpy.typing as npt
 import pytest
 
 from afresh.deploy.evaluate import embeddings
 from afresh.deploy.evaluate.embeddings import Texts
+from afresh.models.arrays import Floats
 from afresh.state.errors import AfreshError
 from afresh.state.rows.content import content_hash
 
@@ -23,7 +23,7 @@ class FakeEncoder:
     def load(cls, name: str, *, batch: int) -> FakeEncoder:
         return cls()
 
-    def encode(self, texts: Sequence[str]) -> npt.NDArray[np.float32]:
+    def encode(self, texts: Sequence[str]) -> Floats:
         self.asked.extend(texts)
         return np.array([[len(text), 1.0] for text in texts], np.float32)
 

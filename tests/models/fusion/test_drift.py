@@ -1,18 +1,18 @@
 import numpy as np
-import numpy.typing as npt
 from hypothesis import given
 from hypothesis import strategies as st
 from river.drift import PageHinkley
 
+from afresh.models.arrays import Doubles
 from afresh.models.fusion import drift
 
 
-def rates(*parts: tuple[float, int], seed: int = 0) -> npt.NDArray[np.float64]:
+def rates(*parts: tuple[float, int], seed: int = 0) -> Doubles:
     draw = np.random.default_rng(seed)
     return np.concatenate([draw.random(count) < rate for rate, count in parts]).astype(float)
 
 
-def drifts(values: npt.NDArray[np.float64], block: int = 1) -> list[int]:
+def drifts(values: Doubles, block: int = 1) -> list[int]:
     tests = drift.new(1)
     found = []
     for start in range(0, len(values), block):

@@ -1,7 +1,8 @@
 import numpy as np
 import pytest
 
-from afresh.models.learning.horizons import HALF_LIVES_MS, HORIZONS, counted
+from afresh.models.layout import HALF_LIVES_MS, HORIZONS
+from afresh.models.learning.horizons import counted
 
 
 @pytest.mark.parametrize(

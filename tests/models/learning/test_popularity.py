@@ -2,7 +2,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from afresh.models.learning.popularity import add, decayed
+from afresh.models.learning.popularity import count_event, decayed
 
 HALF_LIVES = np.array([1_000.0, 60_000.0])
 
@@ -11,7 +11,7 @@ def count(times: list[int]) -> tuple[np.ndarray, np.ndarray]:
     counts: np.ndarray = np.zeros((1, 2))
     as_of = np.zeros(1, np.int64)
     for time in times:
-        counts, as_of = add(counts, as_of, np.array([time]), np.ones((1, 2)), HALF_LIVES)
+        counts, as_of = count_event(counts, as_of, np.array([time]), np.ones((1, 2)), HALF_LIVES)
     return counts, as_of
 
 
@@ -53,7 +53,7 @@ def test_counts_of_items_far_apart_in_time_stay_finite() -> None:
 
 
 def test_an_event_adds_its_amount_to_each_count() -> None:
-    counts, _ = add(
+    counts, _ = count_event(
         np.zeros((1, 2)), np.zeros(1, np.int64), np.array([5]), np.array([[0.0, 2.0]]), HALF_LIVES
     )
     assert counts.tolist() == [[0.0, 2.0]]

@@ -1,12 +1,12 @@
 import numpy as np
-import numpy.typing as npt
 from hypothesis import given
 from hypothesis import strategies as st
 
+from afresh.models.arrays import Floats
 from afresh.models.lists.diversity import maximal_marginal_relevance, similarity
 
 
-def candidates(seed: int, count: int = 20) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
+def candidates(seed: int, count: int = 20) -> tuple[Floats, Floats]:
     rng = np.random.default_rng(seed)
     texts = rng.normal(size=(count, 8)).astype(np.float32)
     return rng.normal(size=count).astype(np.float32), similarity(texts, rng.random((count, 5), np.float32))

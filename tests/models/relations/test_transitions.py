@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from afresh.models.lists.rank import NONE
+from afresh.models.arrays import NONE
 from afresh.models.relations.transitions import SHRINKAGE, follow
 from tests.models.making import dense, random_pairs
 

@@ -2,9 +2,10 @@ from dataclasses import replace
 
 import numpy as np
 
+from afresh.models.layout import HISTORY
 from afresh.models.retrieval.candidates import CANDIDATES, LISTED_FOLLOWERS, LISTED_HEADS, gather
-from afresh.models.scorers import HISTORY
-from tests.models.making import asking, catalogue, user
+from afresh.models.scorers.cases import catalogue, user
+from tests.models.making import asking
 
 
 def test_a_small_catalogue_is_scored_whole_in_the_order_of_the_keys() -> None:

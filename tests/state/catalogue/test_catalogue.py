@@ -6,8 +6,9 @@ from hypothesis import given
 from hypothesis import settings as limits
 from hypothesis import strategies as st
 
-from afresh.models.learning import horizons
-from afresh.state.catalogue.catalogue import NONE, Catalogue, Known
+from afresh.models.arrays import NONE
+from afresh.models.layout import HORIZONS, STAGES
+from afresh.state.catalogue.catalogue import Catalogue, Known
 from afresh.state.catalogue.derived import derive
 from afresh.state.catalogue.growing import SMALLEST
 from afresh.state.keys import key_of
@@ -286,13 +287,13 @@ def test_an_item_that_new_users_alone_take_is_popular_only_as_far_as_that_is_usu
     for number in range(50):
         row = rows.array[rows.number_of(f"i{number}".encode())]
         row["counts"][:] = 10.0
-        row["counts"][0] = 10.0 * horizons.STAGES
+        row["counts"][0] = 10.0 * STAGES
     pushed = rows.array[rows.number_of(b"pushed")]
-    pushed["counts"][[0, horizons.HORIZONS]] = 1000.0
+    pushed["counts"][[0, HORIZONS]] = 1000.0
     catalogue.apply_behaviour({item: rows.packed(number) for item, number in rows.number.items()})
     catalogue.derive()
     popularity = catalogue.popularity()
-    assert popularity[:50].tolist() == [10.0 * horizons.STAGES] * 50
+    assert popularity[:50].tolist() == [10.0 * STAGES] * 50
     assert popularity[50] < 10.0
     assert catalogue.known(key_of("pushed")).trust < 0.01
     assert catalogue.known(key_of("i0")).trust == 1.0

@@ -1,9 +1,9 @@
 import numpy as np
-import numpy.typing as npt
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from afresh.models.arrays import Integers
 from afresh.models.fusion import drift
 from afresh.models.lists import rank
 from afresh.state.judged import verdicts
@@ -21,7 +21,7 @@ from afresh.state.judged.verdicts import (
 MISS = LIST_LENGTH
 
 
-def ranks(served: int, popular: int = MISS, others: int = MISS) -> npt.NDArray[np.int64]:
+def ranks(served: int, popular: int = MISS, others: int = MISS) -> Integers:
     return np.array([served, popular] + [others] * (len(RANKINGS) - 2))
 
 
@@ -29,9 +29,7 @@ def copy(of: Verdicts) -> Verdicts:
     return Verdicts(of.row())
 
 
-def add(
-    to: Verdicts, each: npt.NDArray[np.int64], took: int = 0, taken: int = 0, domain: str = "films"
-) -> None:
+def add(to: Verdicts, each: Integers, took: int = 0, taken: int = 0, domain: str = "films") -> None:
     to.count_example(each, to.slices_of(took, taken, domain, "web"))
 
 

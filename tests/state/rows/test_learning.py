@@ -7,8 +7,9 @@ from hypothesis import given
 from hypothesis import settings as limits
 from hypothesis import strategies as st
 
-from afresh.models import scorers
+from afresh.models.layout import HALF_LIVES_MS, HISTORY
 from afresh.models.learning import horizons
+from afresh.models.learning.neighbours import FADE, LEARN, NEXT
 from afresh.state.keys import key_of
 from afresh.state.records import Example
 from afresh.state.rows.behaviour import BehaviourRows
@@ -36,7 +37,7 @@ def test_rounds_hold_each_number_once_and_in_order(numbers: list[int]) -> None:
 
 def test_histories_are_arrays_of_one_width() -> None:
     keys, ages = histories([example("a"), example("b", "x", "y", ago=30)])
-    assert keys.shape == ages.shape == (2, scorers.HISTORY)
+    assert keys.shape == ages.shape == (2, HISTORY)
     assert keys[1, :3].tolist() == [key_of("x"), key_of("y"), 0]
     assert ages[1, :2].tolist() == [30, 60]
     assert np.isnan(ages[0]).all()
@@ -51,9 +52,7 @@ def test_an_item_of_the_history_that_is_newer_than_the_example_counts_as_one_of_
 def test_an_item_taken_again_is_no_neighbour_of_its_own() -> None:
     rows, _ = learned(example("a", "a", "b"))
     assert set(row_of(rows, "a")["pairs"]["key"].tolist()) == {0, key_of("b")}
-    assert float(row_of(rows, "a")["mass"]) == pytest.approx(
-        scorers.LEARN.weights(np.array([0, 120], "f4"))[1]
-    )
+    assert float(row_of(rows, "a")["mass"]) == pytest.approx(LEARN.weights(np.array([0, 120], "f4"))[1])
 
 
 def test_an_example_counts_for_the_item_taken_alone() -> None:
@@ -64,21 +63,21 @@ def test_an_example_counts_for_the_item_taken_alone() -> None:
     assert taken["counts"].tolist() == horizons.counted(np.array([1, 2])).sum(axis=0).tolist()
     pairs = {key: weights for key, *weights in taken["pairs"].tolist()}
     ages = np.array([60.0, 120.0], np.float32)
-    newest, before = scorers.LEARN.weights(ages).tolist()
-    last, last_but_one = scorers.NEXT.weights(ages).tolist()
+    newest, before = LEARN.weights(ages).tolist()
+    last, last_but_one = NEXT.weights(ages).tolist()
     (weight_a, next_a), (weight_c, next_c) = pairs[key_of("a")], pairs[key_of("c")]
-    assert weight_a == pytest.approx(newest * (1 + scorers.FADE))
+    assert weight_a == pytest.approx(newest * (1 + FADE))
     assert weight_c == pytest.approx(before)
     # float16
-    assert [next_a, next_c] == pytest.approx([last * (1 + scorers.FADE), last_but_one], rel=1e-3)
-    assert float(taken["mass"]) == pytest.approx(newest * (1 + scorers.FADE) + before)
+    assert [next_a, next_c] == pytest.approx([last * (1 + FADE), last_but_one], rel=1e-3)
+    assert float(taken["mass"]) == pytest.approx(newest * (1 + FADE) + before)
     assert not row_of(rows, "a")["pairs"]["key"].any()
 
 
 def test_counts_fade_by_half_lives() -> None:
     rows, _ = learned(example("a", time=100 * DAY_MS), example("a", time=130 * DAY_MS))
     (amounts,) = horizons.counted(np.array([0]))
-    left = 0.5 ** (30 * DAY_MS / horizons.HALF_LIVES_MS)
+    left = 0.5 ** (30 * DAY_MS / HALF_LIVES_MS)
     np.testing.assert_allclose(row_of(rows, "a")["counts"], amounts * (1 + left), rtol=1e-6)
     assert int(row_of(rows, "a")["time"]) == 130 * DAY_MS
 

@@ -4,11 +4,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from afresh.models.layout import HISTORY
 from afresh.state.records import Interaction
 from afresh.state.rows import users
 from afresh.state.rows.users import (
     DOMAIN_LIMIT,
-    HISTORY,
     HOUR_MS,
     HOURLY_VOTES,
     RECENT_EVENTS,

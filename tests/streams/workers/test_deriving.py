@@ -1,7 +1,7 @@
 import asyncio
 from contextlib import suppress
 
-from afresh.models.lists.rank import NONE
+from afresh.models.arrays import NONE
 from afresh.state.catalogue.catalogue import Catalogue
 from afresh.streams.workers.deriving import Deriver
 from tests.streams.making import catalogue_of, describe

@@ -1,0 +1,136 @@
+"""Users and items made up, to try scorers on: what is usual, and what is at the edge."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from afresh.models.arrays import NONE, Indices
+from afresh.models.layout import HALF_LIVES_MS, HISTORY
+from afresh.models.relations import relations
+from afresh.models.retrieval.asking import AKIN, FOLLOWERS, RELATED, Items, User
+from afresh.models.retrieval.candidates import HEAD
+
+NOW_MS = 1_700_000_000_000
+YEAR_MS = 31_557_600_000
+TEXT = 16
+"""Width of an embedding."""
+
+
+@dataclass(frozen=True)
+class Case:
+    """Something to be scored.
+
+    Attributes
+    ----------
+    name
+        What is special about it.
+    user, items
+        Who is asked for, and what is known of the items.
+    chosen
+        Candidates, rows of the items, each once, int32, shape (C,).
+    """
+
+    name: str
+    user: User
+    items: Items
+    chosen: Indices
+
+
+def cases(seed: int) -> Iterator[Case]:
+    """Make a case of every kind that a scorer meets; the same seed makes the same."""
+    items, who = catalogue(30, seed), user(30, seed=seed)
+    every = np.random.default_rng(seed).permutation(30).astype(np.int32)
+    yield Case("a user like others", who, items, every)
+    yield Case("few candidates of many items", user(200, HISTORY, seed), catalogue(200, seed), every)
+    yield Case("no history", user(30, 0, seed), items, every)
+    yield Case(
+        "a history that nobody knows", replace(who, history=np.full_like(who.history, NONE)), items, every
+    )
+    known_in_part = np.where(np.arange(len(who.history)) % 2, NONE, who.history).astype(np.int32)
+    yield Case("a history known in part", replace(who, history=known_in_part), items, every)
+    yield Case("an item taken again", replace(who, history=np.full_like(who.history, 3)), items, every)
+    yield Case("no candidates", who, items, every[:0])
+    yield Case("no history and no candidates", user(30, 0, seed), items, every[:0])
+    for length in (0, 1):
+        yield Case(
+            f"one item, {length} of it taken",
+            user(1, length, seed),
+            catalogue(1, seed),
+            np.zeros(1, np.int32),
+        )
+    yield Case("items without text", who, without_text(items), every)
+    yield Case("items that nobody has taken", who, without_counts(items), every)
+    yield Case("items of which nothing is known", who, without_text(without_counts(items)), every)
+    yield Case("years after the last event", replace(who, now_ms=NOW_MS + 50 * YEAR_MS), items, every)
+
+
+def catalogue(items: int = 30, seed: int = 0) -> Items:
+    """Make items with texts, counts, relations and followers, all at random."""
+    rng = np.random.default_rng(seed)
+    related, followers = (_some_of(items, width, rng) for width in (RELATED, FOLLOWERS))
+    akin = np.stack([rng.permutation(items)[:AKIN] for _ in range(items)]).astype(np.int32)
+    embeddings = rng.normal(size=(items, TEXT)).astype(np.float32)
+    counts = rng.random((items, len(HALF_LIVES_MS))).astype(np.float32)
+    return Items(
+        available=np.ones(items, bool),
+        keys=rng.permutation(items).astype(np.uint64),
+        domain=rng.integers(0, 3, items).astype(np.int32),
+        examples=rng.integers(0, 50, items).astype(np.uint32),
+        counts=counts,
+        count_times=np.full(items, NOW_MS - 1000),
+        embeddings=embeddings / np.linalg.norm(embeddings, axis=1, keepdims=True),
+        related=related,
+        strengths=np.where(related >= 0, rng.random(related.shape), 0).astype(np.float32),
+        vectors=rng.random((items, relations.RANK)).astype(np.float32),
+        mass=rng.random(items).astype(np.float32) * 10,
+        followers=followers,
+        following=np.where(followers >= 0, rng.random(followers.shape), 0).astype(np.float32),
+        akin=akin,
+        likeness=rng.random(akin.shape).astype(np.float32),
+        heads=np.argsort(-counts, axis=0)[:HEAD].T.astype(np.int32),
+        trust=np.ones(items, np.float32),
+    )
+
+
+def _some_of(items: int, width: int, rng: np.random.Generator) -> Indices:
+    """For each item others, or itself, in places of which half are empty."""
+    chosen = np.stack([rng.permutation(items)[: min(width, items)] for _ in range(items)]).astype(np.int32)
+    chosen[rng.random(chosen.shape) < 0.5] = NONE
+    return chosen
+
+
+def without_text(items: Items) -> Items:
+    """Items as they are where no encoder has read a text yet."""
+    return replace(
+        items,
+        embeddings=np.zeros((len(items.keys), 1), np.float32),
+        akin=np.full_like(items.akin, NONE),
+        likeness=np.zeros_like(items.likeness),
+    )
+
+
+def without_counts(items: Items) -> Items:
+    """Items as they are where nobody has taken one yet."""
+    return replace(
+        items,
+        examples=np.zeros_like(items.examples),
+        counts=np.zeros_like(items.counts),
+        count_times=np.zeros_like(items.count_times),
+        related=np.full_like(items.related, NONE),
+        strengths=np.zeros_like(items.strengths),
+        vectors=np.zeros_like(items.vectors),
+        mass=np.zeros_like(items.mass),
+        followers=np.full_like(items.followers, NONE),
+        following=np.zeros_like(items.following),
+    )
+
+
+def user(items: int = 30, length: int = 8, seed: int = 0) -> User:
+    """Make a user who took some of so many items, each once, within a minute."""
+    rng = np.random.default_rng(seed)
+    history = rng.permutation(items)[:length].astype(np.int32)
+    ages = np.cumsum(rng.random(length)).astype(np.float32)
+    return User(history, ages - ages[0] if length else ages, 3 * length, NOW_MS)

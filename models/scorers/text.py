@@ -1,0 +1,49 @@
+"""Text: how alike what is written about an item is to what is written about the items of the history.
+
+Embeddings of texts are unit vectors e (``models.encoder``), so that their product is the cosine of their angle. With
+w_a the weights of the last ``ASKED_TEXT`` items by ``ASK_LONG``, 0 for those without a text, and s = ``SHARPNESS``, the
+score of item j is
+
+* ``text``: exp(s * sum_a w_a e_a · e_j / sum_a w_a), alike on the whole;
+* ``nearest``: exp(s * max_a e_a · e_j), alike to one of them;
+* ``cold_text``: exp(s * cold_j * sum_a w_a e_a · e_j / sum_a w_a), ``text`` of new items, with cold_j of
+  ``models.scorers.base.coldness``;
+* ``akin``: sum_a w_a t_aj**s over the items a in whose list of the nearest texts j stands
+  (``models.relations.texts``), t being the cosine.
+
+They need texts, and an item of the history that has one; then they can score an item that nobody has taken yet, which
+is what they are for.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from afresh.models.arrays import Floats, Indices
+from afresh.models.retrieval.asking import ASK_LONG, ASKED_TEXT, Asked
+from afresh.models.scorers.base import Scorer, coldness
+
+SHARPNESS = np.float32(10.0)
+"""Cosines of texts lie close together: what is scored is exp(10 cos)."""
+
+
+def score(asked: Asked, chosen: Indices) -> Floats:
+    """How alike the texts of candidates are to those of the history, shape (4, C)."""
+    items, rows = asked.items, asked.rows[:ASKED_TEXT]
+    scores = np.zeros((4, len(chosen)), np.float32)
+    weights = asked.weights(ASK_LONG)[:ASKED_TEXT] * items.embeddings[rows].any(axis=1)
+    if not weights.any():
+        return scores
+    cosines = items.embeddings[chosen] @ items.embeddings[rows].T
+    mean = cosines @ (weights / weights.sum())
+    cold = coldness(items, chosen)
+    scores[:3] = np.exp(SHARPNESS * np.stack([mean, cosines.max(axis=1), mean * cold]))
+    places = asked.numbering.places(items.akin[rows], chosen)
+    near = weights[:, None] * items.likeness[rows] ** SHARPNESS
+    scores[3] = np.bincount(places.ravel(), near.ravel(), len(chosen) + 1)[:-1]
+    return scores
+
+
+SCORER = Scorer(
+    {"text": (0.1, 0.2), "nearest": (0.0, 0.2), "cold_text": (0.0, 0.1), "akin": (0.0, 0.2)}, score
+)

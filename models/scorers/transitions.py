@@ -1,0 +1,45 @@
+"""Transitions: what others took right after the items that this user took last.
+
+Relations say which items belong together; transitions have a direction: the second part of a series follows the
+first, and not the other way round. With F as in ``models.relations.transitions`` and w_a the weight of item a of the
+history by a kernel, the score of item j is
+
+    sum_a w_a F[a, j]**0.5
+
+over the last ``ASKED_NEXT`` items of the history. By roots many weak traces count beside a strong one.
+
+* ``next`` weighs the history by ``NEXT``, as rows were learned: the last item or two;
+* ``soon`` by ``ASK_SOON``: some more items, for people who go to and fro.
+
+They need a history, and followers of its items.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from afresh.models.arrays import Floats, Indices
+from afresh.models.learning.neighbours import NEXT, Kernel
+from afresh.models.retrieval.asking import Asked
+from afresh.models.scorers.base import Scorer
+
+ASK_SOON = Kernel(0.85, 100.0, 0.1)
+"""``NEXT``, of some more items."""
+
+ASKED_NEXT = 20
+"""Items of a history whose followers are looked at: those before them weigh next to nothing."""
+
+
+def score(asked: Asked, chosen: Indices) -> Floats:
+    """How strongly candidates followed the last items before, shape (2, C)."""
+    rows = asked.rows[:ASKED_NEXT]
+    places = asked.numbering.places(asked.items.followers[rows], chosen).ravel()
+    strengths = np.sqrt(asked.items.following[rows])
+    scores = [
+        np.bincount(places, (asked.weights(kernel)[:ASKED_NEXT, None] * strengths).ravel(), len(chosen) + 1)
+        for kernel in (NEXT, ASK_SOON)
+    ]
+    return np.asarray(np.stack(scores)[:, :-1], np.float32)
+
+
+SCORER = Scorer({"next": (0.1, 0.3), "soon": (0.1, 0.3)}, score, by_votes=True)

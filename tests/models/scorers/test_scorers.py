@@ -1,0 +1,57 @@
+from dataclasses import replace
+
+import numpy as np
+
+from afresh.models import scorers
+from afresh.models.fusion import fusion
+from afresh.models.retrieval.candidates import gather
+from afresh.models.scorers import NAMES, new_fusion, popularity_prior, score
+from afresh.models.scorers.cases import catalogue, user
+from tests.models.making import asking, scores
+
+
+def test_every_scorer_gives_a_finite_score_not_below_0_of_every_candidate() -> None:
+    asked = asking(user(), catalogue())
+    raw = score(asked, gather(asked, np.zeros(0, np.int32)))
+    assert raw.shape == (len(NAMES), 30)
+    assert raw.dtype == np.float32
+    assert np.isfinite(raw).all()
+    assert (raw >= 0).all()
+    assert (raw.max(axis=1) > 0).all()
+
+
+def test_no_name_stands_twice() -> None:
+    assert len(set(NAMES)) == len(NAMES)
+
+
+def test_a_user_without_any_event_is_scored_by_what_others_took() -> None:
+    raw = scores(user(length=0), catalogue())
+    for name in ("neighbours", "next", "soon", "text", "akin", "own"):
+        assert not raw[name].any()
+    assert raw["popular"].all()
+    assert raw["stage"].all()
+
+
+def test_a_new_learner_starts_from_the_priors_in_every_context() -> None:
+    fused = new_fusion()
+    weights = fused.weights(fusion.context(np.array([0, 500]), np.array([np.nan, 3.0])))
+    assert weights.shape == (2, 2 * len(NAMES))
+    assert (weights[0] == weights[1]).all()
+
+
+def test_the_prior_of_popularity_orders_by_popularity_alone() -> None:
+    raw = scores(user(), catalogue())
+    features = fusion.features(np.stack(list(raw.values())))
+    (weights,) = np.ones((1, 1)) @ popularity_prior()[:1]
+    assert (np.argsort(features @ weights) == np.argsort(raw["popular"])).all()
+
+
+def test_of_an_item_that_is_pushed_the_scores_by_votes_are_believed_in_part() -> None:
+    plain, who = catalogue(), user()
+    pushed = replace(plain, trust=np.where(np.arange(30) == 7, 0.1, 1).astype(np.float32))
+    chosen = np.arange(30, dtype=np.int32)
+    before, after = (score(asking(who, items), chosen) for items in (plain, pushed))
+    left = np.where(scorers.BY_VOTES, 0.1, 1.0)
+    np.testing.assert_allclose(after[:, 7], left * before[:, 7], rtol=1e-5)
+    np.testing.assert_array_equal(np.delete(after, 7, axis=1), np.delete(before, 7, axis=1))
+    assert not scorers.BY_VOTES[[NAMES.index(name) for name in ("text", "akin", "own", "new")]].any()

@@ -1,0 +1,41 @@
+from dataclasses import replace
+
+import numpy as np
+
+from afresh.models.retrieval.asking import ASK_LONG
+from afresh.models.scorers.cases import catalogue, user, without_text
+from afresh.models.scorers.text import SHARPNESS
+from tests.models.making import filled, scores
+
+
+def test_text_is_the_likeness_to_the_history_as_a_whole_and_to_the_nearest_of_it() -> None:
+    items, who = catalogue(), user()
+    cosines = items.embeddings @ items.embeddings[who.history].T
+    weights = ASK_LONG.weights(who.ages)
+    raw = scores(who, items)
+    mean = cosines @ weights / weights.sum()
+    np.testing.assert_allclose(raw["text"], np.exp(SHARPNESS * mean), rtol=1e-4)
+    np.testing.assert_allclose(raw["nearest"], np.exp(SHARPNESS * cosines.max(axis=1)), rtol=1e-4)
+    np.testing.assert_allclose(raw["cold_text"], np.exp(SHARPNESS * mean * raw["new"]), rtol=1e-4)
+
+
+def test_akin_are_the_items_in_the_lists_of_the_nearest_texts() -> None:
+    items, who = catalogue(), user()
+    likeness = filled(items.akin, items.likeness)
+    expected = ASK_LONG.weights(who.ages) @ likeness[who.history] ** SHARPNESS
+    np.testing.assert_allclose(scores(who, items)["akin"], expected, rtol=1e-4)
+
+
+def test_without_texts_nothing_is_said() -> None:
+    raw = scores(user(), without_text(catalogue()))
+    for name in ("text", "nearest", "cold_text", "akin"):
+        assert not raw[name].any()
+
+
+def test_an_item_of_the_history_without_a_text_is_passed_over() -> None:
+    items, who = catalogue(), user()
+    embeddings = items.embeddings.copy()
+    embeddings[who.history[1:]] = 0
+    alone = replace(who, history=who.history[:1], ages=who.ages[:1])
+    some, one = (scores(each, replace(items, embeddings=embeddings))["text"] for each in (who, alone))
+    np.testing.assert_allclose(some, one, rtol=1e-5)
