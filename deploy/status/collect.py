@@ -13,9 +13,11 @@ from redis import Redis, RedisError
 from afresh.deploy.clients import Offsets, places, read_records, redis_client, uncommitted
 from afresh.deploy.ledger.reading import PARTITION_ROW, stage_of
 from afresh.deploy.status.status import Member, Status, judged_together
+from afresh.state.versions import known_layout
 from afresh.streams.connections import kafka_options
 from afresh.streams.kafka.admin import require_topics
 from afresh.streams.serving import judge
+from afresh.streams.serving.judge import Kept
 from afresh.streams.settings import Settings
 from afresh.streams.topics import Topic, Topics
 
@@ -35,7 +37,7 @@ def look(settings: Settings) -> Status:
     Raises
     ------
     AfreshError
-        When Kafka does not answer, or its topics are not as they must be.
+        When Kafka does not answer, or its topics or rows are not as they must be.
     """
     require_topics(settings)
     topics = Topics(settings)
@@ -43,18 +45,13 @@ def look(settings: Settings) -> Status:
         every = places(*topics.all())
         begins, ends = consumer.beginning_offsets(every), consumer.end_offsets(every)
         read = (topics.events, topics.interactions, topics.examples, topics.items, topics.embeddings)
-        kept = {}
-        for place in places(topics.users):
-            stage = newest_stage(consumer, place, begins[place], ends[place])
-            if stage:
-                kept[place.partition] = judge.unpack(stage)
         return Status(
             waiting=waiting(admin, settings.namespace, begins, ends, read),
             workers=workers(admin, settings.namespace, topics.interactions.name),
             dead_letters=sum(ends[place] - begins[place] for place in places(topics.dead_letters)),
             lists=lists(settings),
             ready=ready(settings),
-            judged=judged_together(kept),
+            judged=judged_together(kept_by_judges(consumer, places(topics.users), begins, ends)),
         )
 
 
@@ -94,8 +91,27 @@ def _assigned(member: dict[str, Any], topic: str) -> list[int]:
     return sorted(number for each in found if each["topic"] == topic for number in each["partitions"])
 
 
+def kept_by_judges(
+    consumer: KafkaConsumer, users: Sequence[TopicPartition], begins: Offsets, ends: Offsets
+) -> dict[int, Kept]:
+    """What the judge of each partition has kept, if it has.
+
+    Raises
+    ------
+    RowVersionError
+        When another version of this program wrote it.
+    """
+    kept = {}
+    for place in users:
+        stage = newest_stage(consumer, place, begins[place], ends[place])
+        if stage:
+            with known_layout(f"What the judge of partition {place.partition} kept"):
+                kept[place.partition] = judge.unpack(stage)
+    return kept
+
+
 def newest_stage(consumer: KafkaConsumer, place: TopicPartition, begin: int, end: int) -> bytes:
-    """What the judge kept last in a partition of the users' changelog; empty if nothing was."""
+    """What the judge kept last in a partition of the users' changelog; empty if it kept nothing."""
     tail = TAIL
     while True:
         start = max(end - tail, begin)

@@ -36,7 +36,7 @@ TABLES = ("received", "users", "behaviour", "content")
 
 
 class CrashError(Exception):
-    """The process ended here."""
+    """The process ended here: a signal to the test, and no AfreshError."""
 
 
 class Log:
