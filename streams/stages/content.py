@@ -9,11 +9,12 @@ from afresh.state.rows import content
 from afresh.state.rows.content import ContentRow
 from afresh.state.store.tables import CHANGE_BYTES, Change, RunTable
 from afresh.streams import metrics
+from afresh.streams.checks import RefusedError, check_keyed_item
+from afresh.streams.dead_letters import dead_letter
 from afresh.streams.kafka.sender import Outgoing
-from afresh.streams.messages import ITEM_VERSION, Item, TextRequest, embedding_decoder, encode, item_decoder
+from afresh.streams.messages import Item, TextRequest, embedding_decoder, encode
 from afresh.streams.runs.runner import KafkaRecord, Run, Runner
 from afresh.streams.settings import Settings
-from afresh.streams.stages.ingest import RefusedError, dead_letter, decode_known
 from afresh.streams.topics import Topics
 
 
@@ -53,7 +54,7 @@ class Content:
 
     def _take_item(self, record: KafkaRecord, change: Change, outgoing: Outgoing) -> int:
         try:
-            item = self.check(record)
+            item = check_keyed_item(record.key, record.value, self._settings)
         except RefusedError as error:
             outgoing.add_to(self._topics.dead_letters.name, record.partition, dead_letter(record, error))
             metrics.DEAD_LETTERS.labels(error.reason).inc()
@@ -64,23 +65,6 @@ class Content:
                 change.delete(record.key)
             return len(record.key)
         return self._put_item(record.key, item, change, outgoing)
-
-    def check(self, record: KafkaRecord) -> Item | None:
-        """Decode an item and check it; None deletes the item of the record's key.
-
-        Raises
-        ------
-        RefusedError
-            When the item can not be used.
-        """
-        if not record.key:
-            raise RefusedError("key", "An item's record has no key; key it by the item's id.")
-        if record.value is None:
-            return None
-        item = check(record.value, self._settings)
-        if record.key != item.id.encode():
-            raise RefusedError("key", f"The key of the item {item.id!r} is not its id.")
-        return item
 
     def _put_item(self, key: bytes, item: Item, change: Change, outgoing: Outgoing) -> int:
         packed = change.get(key)
@@ -113,17 +97,6 @@ class Content:
         packed = content.pack(row)
         change.put(key, packed)
         return len(key) + len(packed)
-
-
-def check(value: bytes, settings: Settings) -> Item:
-    """Decode an item and check it.
-
-    Raises
-    ------
-    RefusedError
-        When the item can not be used.
-    """
-    return decode_known(item_decoder, value, "item", ITEM_VERSION, settings.text_limit_bytes)
 
 
 def described(item: Item, before: ContentRow) -> tuple[ContentRow, str]:

@@ -28,7 +28,7 @@ from afresh.streams.settings import Settings
 
 SIGNALS = {
     "afresh.deploy.demo.workers.WorkerDied": "the demo shows the log as it stands, and exits with status 1",
-    "afresh.streams.stages.ingest.RefusedError": "a record goes to the dead letters",
+    "afresh.streams.checks.RefusedError": "a record goes to the dead letters",
     "afresh.streams.kafka.sender.FencedError": "whoever writes drops the run, or claims again",
     "afresh.streams.runs.runner.RunDroppedError": "the partition's new owner reads the run again",
 }
@@ -105,7 +105,7 @@ ALL_PASS = (
 )
 """Functions of which every command calls one before it does anything."""
 
-NEEDED = {("evaluate",): ["--events", "f"]}
+NEEDED: dict[tuple[str, ...], list[str]] = {("evaluate",): ["--events", "f"]}
 """Options that a command can not do without."""
 
 
@@ -124,7 +124,7 @@ def test_an_error_that_no_module_of_ours_names_is_none_of_ours() -> None:
     """A class that is made in a function, or deleted again, would be missed above."""
     names = {name_of(each) for each in error_classes()}
 
-    def derived(kind: type) -> Iterator[type]:
+    def derived(kind: Any) -> Iterator[Any]:
         for each in type.__subclasses__(kind):
             yield each
             yield from derived(each)
