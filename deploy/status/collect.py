@@ -8,11 +8,12 @@ from http.client import HTTPConnection, HTTPException
 from typing import Any
 
 from kafka import KafkaAdminClient, KafkaConsumer, TopicPartition
-from redis import Redis, RedisError
+from redis import RedisError
 
 from afresh.deploy.clients import Offsets, places, read_records, redis_client, uncommitted
 from afresh.deploy.ledger.reading import PARTITION_ROW, stage_of
 from afresh.deploy.status.status import Member, Status, judged_together
+from afresh.state.lists import ListReader
 from afresh.state.versions import known_layout
 from afresh.streams.connections import kafka_options
 from afresh.streams.kafka.admin import require_topics
@@ -27,7 +28,6 @@ SILENT_SECONDS = 10.0
 TAIL = 2000
 """Records read first from the end of a changelog: the partition's own row comes with every run."""
 
-SCAN_AT_ONCE = 5000
 PAGE_SECONDS = 2.0
 
 
@@ -135,13 +135,9 @@ def lists(settings: Settings) -> int | None:
     """Users' lists in Redis; None if it does not answer."""
     try:
         with redis_client(settings) as redis:
-            return _count(redis, f"{settings.namespace}:recommendations:*")
+            return ListReader(redis, settings.namespace).count_users()
     except RedisError:
         return None
-
-
-def _count(redis: Redis, pattern: str) -> int:
-    return sum(1 for _ in redis.scan_iter(match=pattern, count=SCAN_AT_ONCE))
 
 
 def ready(settings: Settings) -> str | None:
