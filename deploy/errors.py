@@ -31,7 +31,10 @@ def explain(error: Exception) -> str | None:
         case BrokenPipeError():
             return None
         case OSError():
-            return f"{error.filename}: {error.strerror}" if error.filename else str(error)
+            if error.filename:
+                return f"{error.filename}: {error.strerror}"
+            # One that was raised without words, as for a time that is over, would be an empty sentence.
+            return str(error) or f"the system failed without a word ({type(error).__name__}); try again"
     return None
 
 

@@ -4,29 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import msgspec
 from rich.table import Table
 
 from afresh.deploy.clients import redis_client
 from afresh.deploy.terminal import plain
 from afresh.state.errors import AfreshError
+from afresh.state.lists import ListItem, ListReader, decode_popular_list, decode_user_list
 from afresh.streams.settings import Settings
-
-
-class Entry(msgspec.Struct, frozen=True):
-    """An item of a list, its score, and what each scorer gave to it."""
-
-    id: str
-    score: float
-    parts: dict[str, float] = {}
-
-
-class Ranking(msgspec.Struct, frozen=True):
-    """What this module reads of a list."""
-
-    generated_at: str
-    items: list[Entry]
-    model: str = ""
 
 
 @dataclass(frozen=True)
@@ -59,11 +43,12 @@ def find(settings: Settings, user: str, domain: str | None = None) -> Found:
         If Redis does not answer.
     """
     with redis_client(settings) as redis:
-        own = redis.get(f"{settings.namespace}:recommendations:{user}")
-        if isinstance(own, bytes):
+        lists = ListReader(redis, settings.namespace)
+        own = lists.of_user(user)
+        if own is not None:
             return Found(user, True, own)
-        popular = redis.get(f"{settings.namespace}:popular:{domain}") if domain is not None else None
-    if isinstance(popular, bytes) and domain is not None:
+        popular = lists.popular(domain) if domain is not None else None
+    if popular is not None and domain is not None:
         return Found(domain, False, popular)
     raise AfreshError(_nothing(user, domain))
 
@@ -76,19 +61,19 @@ def ranking_table(found: Found) -> Table:
     AfreshError
         If what stands in Redis is no list.
     """
-    try:
-        ranking = msgspec.json.decode(found.json, type=Ranking)
-    except (msgspec.MsgspecError, UnicodeError) as error:
-        raise AfreshError(
-            f"what Redis holds for {found.name} is no list ({error}); was it another program?"
-        ) from error
-    title = found.name if found.personal else f"popular in {found.name}"
-    table = Table(title=plain(title), caption=plain(f"{ranking.generated_at} {ranking.model}"))
+    if found.personal:
+        own = decode_user_list(found.json, found.name)
+        title, caption, items = found.name, f"{own.generated_at} {own.model}", own.items
+    else:
+        popular = decode_popular_list(found.json, found.name)
+        title, caption = f"popular in {found.name}", popular.generated_at
+        items = [ListItem(each.id, each.score, {}) for each in popular.items]
+    table = Table(title=plain(title), caption=plain(caption))
     table.add_column("rank", justify="right")
     table.add_column("item", overflow="fold")
     table.add_column("score", justify="right")
     table.add_column("parts", overflow="fold")
-    for rank, entry in enumerate(ranking.items, start=1):
+    for rank, entry in enumerate(items, start=1):
         parts = ", ".join(f"{scorer} {part:.3g}" for scorer, part in entry.parts.items())
         table.add_row(str(rank), plain(entry.id), f"{entry.score:.4g}", plain(parts))
     return table

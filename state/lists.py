@@ -1,18 +1,28 @@
-"""The lists in Redis, where any front end reads them with one GET."""
+"""The lists in Redis, where any front end reads them with one GET.
+
+The one module that knows Redis's keys, and how what stands under them is written and read.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from importlib.resources import files
+from typing import Any, TypeVar
 from uuid import uuid4
 
 import msgspec
-from redis.asyncio import Redis
+from redis import Redis
+from redis.asyncio import Redis as AsyncRedis
 from redis.exceptions import NoScriptError
+
+from afresh.state.errors import AfreshError
 
 MARK_SECONDS = 3600
 """Life of a writer's mark after its last call."""
+
+READ_AT_ONCE = 1000
+SCAN_AT_ONCE = 5000
 
 _SCRIPT = files("afresh.state").joinpath("replace_unless_newer.lua").read_text()
 _encode = msgspec.json.Encoder().encode
@@ -82,6 +92,158 @@ class PopularList(msgspec.Struct, frozen=True):
     items: list[PopularItem]
 
 
+_user_list_decoder = msgspec.json.Decoder(UserList)
+_popular_list_decoder = msgspec.json.Decoder(PopularList)
+
+T = TypeVar("T")
+
+
+def decode_user_list(packed: bytes, user: str) -> UserList:
+    """Decode a user's list.
+
+    Raises
+    ------
+    AfreshError
+        When it is none.
+    """
+    return _decoded(_user_list_decoder, packed, user)
+
+
+def decode_popular_list(packed: bytes, domain: str) -> PopularList:
+    """Decode the popular list of a domain.
+
+    Raises
+    ------
+    AfreshError
+        When it is none.
+    """
+    return _decoded(_popular_list_decoder, packed, domain)
+
+
+def _decoded(decoder: msgspec.json.Decoder[T], packed: bytes, whose: str) -> T:
+    try:
+        return decoder.decode(packed)
+    except (msgspec.MsgspecError, UnicodeError, RecursionError) as error:
+        raise AfreshError(
+            f"what Redis holds for {whose} is no list ({error}); was it another program?"
+        ) from error
+
+
+def recommendations_key(namespace: str, user: str) -> str:
+    """Key of a canonical user's list.
+
+    Examples
+    --------
+    >>> recommendations_key("afresh", "web:ann")
+    'afresh:recommendations:web:ann'
+    """
+    return f"{namespace}:recommendations:{user}"
+
+
+def popular_key(namespace: str, domain: str) -> str:
+    """Key of the popular list of a domain.
+
+    Examples
+    --------
+    >>> popular_key("afresh", "films")
+    'afresh:popular:films'
+    """
+    return f"{namespace}:popular:{domain}"
+
+
+def recommendations_pattern(namespace: str) -> str:
+    """Pattern of the keys of all users' lists; nothing in a namespace is a wildcard."""
+    return recommendations_key(namespace, "*")
+
+
+def popular_pattern(namespace: str) -> str:
+    """Pattern of the keys of all popular lists."""
+    return popular_key(namespace, "*")
+
+
+def everything_pattern(namespace: str) -> str:
+    """Pattern of all keys of a namespace, those of writers' marks too."""
+    return f"{namespace}:*"
+
+
+def user_of(namespace: str, key: bytes) -> str:
+    """User whose list stands under a key.
+
+    Examples
+    --------
+    >>> user_of("afresh", b"afresh:recommendations:web:ann")
+    'web:ann'
+    """
+    return key.decode(errors="replace").removeprefix(recommendations_key(namespace, ""))
+
+
+def domain_of(namespace: str, key: bytes) -> str:
+    """Domain whose popular list stands under a key."""
+    return key.decode(errors="replace").removeprefix(popular_key(namespace, ""))
+
+
+class ListReader:
+    """Reads lists as bytes, for tools that may wait for each answer.
+
+    Parameters
+    ----------
+    redis
+        A client that gives bytes; what it raises is not caught.
+    namespace
+        First part of every key.
+    """
+
+    def __init__(self, redis: Redis, namespace: str) -> None:
+        self._redis = redis
+        self._namespace = namespace
+
+    def of_user(self, user: str) -> bytes | None:
+        """Read the list of a canonical user, if there is one."""
+        return self._get(recommendations_key(self._namespace, user))
+
+    def popular(self, domain: str) -> bytes | None:
+        """Read the popular list of a domain, if there is one."""
+        return self._get(popular_key(self._namespace, domain))
+
+    def _get(self, key: str) -> bytes | None:
+        found = self._redis.get(key)
+        return found if isinstance(found, bytes) else None
+
+    def of_users(self) -> dict[str, bytes]:
+        """Read the lists of all users."""
+        found = self._all(recommendations_pattern(self._namespace))
+        return {user_of(self._namespace, key): packed for key, packed in found}
+
+    def of_domains(self) -> dict[str, bytes]:
+        """Read the popular lists of all domains."""
+        found = self._all(popular_pattern(self._namespace))
+        return {domain_of(self._namespace, key): packed for key, packed in found}
+
+    def _all(self, pattern: str) -> Iterator[tuple[bytes, bytes]]:
+        for keys in self._keys(pattern):
+            values: Any = self._redis.mget(keys)
+            yield from ((key, value) for key, value in zip(keys, values, strict=True) if value is not None)
+
+    def beginnings(self, size: int) -> Iterator[tuple[bytes, bytes]]:
+        """Read the first bytes of every list, users' and popular ones, with its key."""
+        for pattern in (recommendations_pattern(self._namespace), popular_pattern(self._namespace)):
+            for keys in self._keys(pattern):
+                pipeline = self._redis.pipeline(transaction=False)
+                for key in keys:
+                    pipeline.getrange(key, 0, size)
+                yield from ((key, head) for key, head in zip(keys, pipeline.execute(), strict=True) if head)
+
+    def _keys(self, pattern: str) -> Iterator[list[bytes]]:
+        """Keys of a pattern, some at a time."""
+        keys = list(self._redis.scan_iter(match=pattern, count=SCAN_AT_ONCE))
+        return (keys[start : start + READ_AT_ONCE] for start in range(0, len(keys), READ_AT_ONCE))
+
+    def count_users(self) -> int:
+        """Count users' lists."""
+        pattern = recommendations_pattern(self._namespace)
+        return sum(1 for _ in self._redis.scan_iter(match=pattern, count=SCAN_AT_ONCE))
+
+
 class ListStore:
     """Writes lists under a guard that never lets an older list replace a newer one.
 
@@ -95,7 +257,7 @@ class ListStore:
         Life of a list.
     """
 
-    def __init__(self, redis: Redis, namespace: str, ttl_seconds: int) -> None:
+    def __init__(self, redis: AsyncRedis, namespace: str, ttl_seconds: int) -> None:
         self._redis = redis
         self._namespace = namespace
         self._ttl = ttl_seconds
@@ -112,13 +274,13 @@ class ListStore:
             When Redis does not answer or refuses.
         """
         return await self._write(
-            [(f"{self._namespace}:recommendations:{each.user}", _encode(each)) for each in lists]
+            [(recommendations_key(self._namespace, each.user), _encode(each)) for each in lists]
         )
 
     async def push_popular(self, lists: Sequence[PopularList]) -> int:
         """Write the popular lists of domains."""
         return await self._write(
-            [(f"{self._namespace}:popular:{each.domain}", _encode(each)) for each in lists]
+            [(popular_key(self._namespace, each.domain), _encode(each)) for each in lists]
         )
 
     async def _write(self, values: Sequence[tuple[str, bytes]]) -> int:

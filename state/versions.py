@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Protocol, TypeVar
 
 import msgspec
+
+from afresh.state.errors import AfreshError
 
 
 class Versioned(Protocol):
@@ -20,7 +24,7 @@ V = TypeVar("V", bound=Versioned)
 ADVICE = "start the afresh that wrote it, or replay the events under another AFRESH_NAMESPACE; it was not written over"
 
 
-class RowVersionError(RuntimeError):
+class RowVersionError(AfreshError):
     """A row was written by a version of this program that this one does not know; says so, and what to do."""
 
     def __init__(self, problem: str) -> None:
@@ -60,3 +64,18 @@ def require_known(version: int, what: str, known: int, oldest: int) -> None:
     """Return if a row's version is one that is read; for parameters and errors see ``unpack_known``."""
     if not oldest <= version <= known:
         raise RowVersionError(f"{what} has version {version}; this program knows {known}")
+
+
+@contextmanager
+def known_layout(what: str) -> Iterator[None]:
+    """Make a RowVersionError of the ValueError that the models raise for bytes that are none of theirs.
+
+    Parameters
+    ----------
+    what
+        What the bytes are, for the error.
+    """
+    try:
+        yield
+    except ValueError as error:
+        raise RowVersionError(f"{what} has a layout that this program does not know ({error})") from error

@@ -18,6 +18,7 @@ from afresh.deploy.demo.stopping import Stop
 from afresh.deploy.demo.workers import Worker, running_workers
 from afresh.deploy.servers import Servers, broker_and_redis
 from afresh.deploy.servers.process import free_ports
+from afresh.state.lists import everything_pattern
 from afresh.streams.connections import redis_options
 from afresh.streams.kafka.admin import create_topics
 from afresh.streams.settings import Settings
@@ -114,5 +115,5 @@ def _shared(servers: Servers) -> bool:
 
 def _clean(settings: Settings, redis: Redis) -> None:
     delete_topics(settings)
-    for key in redis.scan_iter(f"{settings.namespace}:*", count=1000):
+    for key in redis.scan_iter(everything_pattern(settings.namespace), count=1000):
         redis.delete(key)

@@ -1,4 +1,8 @@
-"""Reading lists from Redis, as an application does."""
+"""Reading lists from Redis, as an application does.
+
+Only the keys are ours to name. What stands under them is decoded here, apart from ``state/lists.py``: the player takes
+of a list what an application shows, and judges what any reader would have seen.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +11,8 @@ from typing import Any
 
 import msgspec
 from redis import Redis
+
+from afresh.state.lists import popular_key, recommendations_key
 
 
 class Entry(msgspec.Struct, frozen=True):
@@ -57,11 +63,11 @@ class Lists:
 
     def of_users(self, users: Sequence[str]) -> list[Served | None]:
         """Read the lists of canonical users in one round trip, ``None`` for whoever has none."""
-        return self._read([f"{self._namespace}:recommendations:{user}" for user in users])
+        return self._read([recommendations_key(self._namespace, user) for user in users])
 
     def popular(self, domain: str) -> Served:
         """Read the list for whoever has none; empty until there is one."""
-        (found,) = self._read([f"{self._namespace}:popular:{domain}"])
+        (found,) = self._read([popular_key(self._namespace, domain)])
         return found or NOTHING
 
     def _read(self, keys: list[str]) -> list[Served | None]:

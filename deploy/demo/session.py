@@ -28,6 +28,7 @@ from afresh.deploy.demo.stopping import Stop
 from afresh.deploy.demo.summary import Summary, summarise
 from afresh.deploy.demo.window import Window, person
 from afresh.deploy.settings_table import masked
+from afresh.state.lists import recommendations_key
 from afresh.streams.settings import NO_ENCODER
 
 CATALOGUE_SECONDS = 60.0
@@ -183,5 +184,5 @@ class Session:
             "Redis": redis,
             "Metrics": self._running.page.url,
             "A list": f"{variables} {afresh} recommend {user}",
-            "the same": f"redis-cli -u {redis} GET {settings.namespace}:recommendations:{user}",
+            "the same": f"redis-cli -u {redis} GET {recommendations_key(settings.namespace, user)}",
         }

@@ -28,7 +28,10 @@ COMMAND = (sys.executable, "-m", "afresh.deploy.cli")
 
 
 class WorkerDied(Exception):  # noqa: N818 - named for what happened
-    """A worker ended by itself; the message holds the part of its log that says why."""
+    """A worker ended by itself; the message holds the part of its log that says why.
+
+    A signal to the command, which shows the log as it stands and exits with status 1: it may be a fault of ours.
+    """
 
 
 class Worker:

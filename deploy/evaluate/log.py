@@ -15,11 +15,11 @@ from afresh.state.keys import key_of
 from afresh.state.records import POSITIVE, Interaction
 from afresh.state.rows.received import ReceivedWindow
 from afresh.state.rows.users import RECENT_EVENTS
+from afresh.streams.checks import RefusedError, check_event, check_item, decode, milliseconds
 from afresh.streams.kafka.sender import partition_of
 from afresh.streams.messages import AwareTime, Integer, Item
 from afresh.streams.settings import Settings
-from afresh.streams.stages.content import check as check_item
-from afresh.streams.stages.ingest import RefusedError, check, decode, interaction_of, milliseconds
+from afresh.streams.stages.ingest import interaction_of
 
 
 class _Timed(msgspec.Struct):
@@ -129,7 +129,7 @@ def _read_events(
         if cut is not None and len(log.interactions) == cut:
             break
         try:
-            event = check(line, now, settings)
+            event = check_event(line, now, settings)
         except RefusedError as error:
             log.refused[error.reason] += 1
             continue

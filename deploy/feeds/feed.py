@@ -92,7 +92,7 @@ class Sender:
         if len(self._unanswered) > IN_FLIGHT:
             self._settle()
 
-    def finish(self) -> None:
+    def wait_for_answers(self) -> None:
         """Wait until Kafka has answered for every record."""
         self._producer.flush()
         while self._unanswered:

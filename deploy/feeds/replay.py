@@ -149,7 +149,7 @@ def _feed(
         start = time.monotonic()
         for record in _shown(paced(records, speed), lines):
             out.send(record)
-        out.finish()
+        out.wait_for_answers()
         fed.seconds = time.monotonic() - start
     return fed
 

@@ -13,10 +13,10 @@ from afresh.deploy.ledger.reading import Logs, Record, Rows, decoded, newest
 from afresh.deploy.ledger.report import Report
 from afresh.state.rows import content
 from afresh.state.rows.content import ContentRow
+from afresh.streams.checks import RefusedError, check_item
 from afresh.streams.messages import Embedding, Item, embedding_decoder, text_request_decoder
 from afresh.streams.settings import NO_ENCODER, Settings
-from afresh.streams.stages.content import check, described
-from afresh.streams.stages.ingest import RefusedError
+from afresh.streams.stages.content import described
 from afresh.streams.topics import Topics
 
 TABLE = "content"
@@ -25,7 +25,7 @@ TABLE = "content"
 def usable(record: Record, settings: Settings) -> Item | None:
     """Item of a record with a value, or None if it must be refused."""
     try:
-        item = check(record.value or b"", settings)
+        item = check_item(record.value or b"", settings)
     except RefusedError:
         return None
     return item if record.key == item.id.encode() else None

@@ -14,9 +14,10 @@ from afresh.deploy.ledger.report import Report
 from afresh.state.identities import Identities
 from afresh.state.keys import key_of
 from afresh.state.records import Interaction
+from afresh.streams.checks import RefusedError, check_event
 from afresh.streams.messages import Event, encode, event_decoder, interaction_decoder
 from afresh.streams.settings import Settings
-from afresh.streams.stages.ingest import RefusedError, check, interaction_of
+from afresh.streams.stages.ingest import interaction_of
 from afresh.streams.topics import Topics
 
 PAGE = 256
@@ -36,7 +37,7 @@ class Place(NamedTuple):
 def usable(record: Record, settings: Settings) -> Event | None:
     """Event of a record, or None if it must be refused."""
     try:
-        return check(record.value, record.timestamp, settings)
+        return check_event(record.value, record.timestamp, settings)
     except RefusedError:
         return None
 

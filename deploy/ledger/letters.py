@@ -5,7 +5,7 @@ from __future__ import annotations
 from afresh.deploy.ledger.events import Place, digest
 from afresh.deploy.ledger.reading import Logs, Record
 from afresh.deploy.ledger.report import Report
-from afresh.streams.stages.ingest import KEPT_BYTES
+from afresh.streams.dead_letters import KEPT_BYTES
 from afresh.streams.topics import Topics
 
 Source = tuple[str, Place]

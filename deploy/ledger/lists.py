@@ -11,7 +11,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 
-import msgspec
 import numpy as np
 from threadpoolctl import threadpool_limits
 
@@ -24,8 +23,9 @@ from afresh.models.arrays import Places, Reals
 from afresh.models.fusion import fusion
 from afresh.models.fusion.fusion import Fusion
 from afresh.state.catalogue.catalogue import Catalogue
+from afresh.state.errors import AfreshError
 from afresh.state.keys import key_of
-from afresh.state.lists import ListItem, PopularItem, PopularList, UserList
+from afresh.state.lists import ListItem, PopularItem, decode_popular_list, decode_user_list
 from afresh.state.rows import content, users
 from afresh.streams.serving.lister import Lister, Marked
 from afresh.streams.serving.policy import Policy
@@ -118,9 +118,9 @@ def _fault(
 ) -> str:
     """Say what is wrong with a list; nothing if it is right."""
     try:
-        made = msgspec.json.decode(packed, type=UserList)
-    except (msgspec.MsgspecError, UnicodeError) as error:
-        return f"is no list ({error})"
+        made = decode_user_list(packed, marked.user)
+    except AfreshError as error:
+        return f"is no list ({error.__cause__})"
     row = marked.row
     if (made.since, made.revision, made.last_event) != (row.since, row.revision, row.last_event):
         return (
@@ -191,15 +191,16 @@ def check_popular(
     scores[scored.candidates] = scored.fused()
     domains = {name: rows for name, rows in catalogue.domains().items() if len(rows)}
     for name, rows in domains.items():
-        fault = partial(_popular_fault, catalogue, scores, rows, size)
+        fault = partial(_popular_fault, name, catalogue, scores, rows, size)
         report.check_list(POPULAR, f"domain {name!r}", served.domains.get(name), fault)
     for name in served.domains.keys() - domains.keys():
-        if _holds_items(served.domains[name]):
+        if _holds_items(name, served.domains[name]):
             tally.surplus += 1
             report.differ(POPULAR, f"there is one of domain {name!r}, which has no items")
 
 
 def _popular_fault(
+    domain: str,
     catalogue: Catalogue,
     everywhere: Reals,
     allowed: Places,
@@ -207,9 +208,9 @@ def _popular_fault(
     packed: bytes,
 ) -> str:
     try:
-        made = msgspec.json.decode(packed, type=PopularList)
-    except (msgspec.MsgspecError, UnicodeError) as error:
-        return f"is no list ({error})"
+        made = decode_popular_list(packed, domain)
+    except AfreshError as error:
+        return f"is no list ({error.__cause__})"
     scores = np.full(len(catalogue), -np.inf)
     scores[allowed] = everywhere[allowed]
     rows = _rows(catalogue, made.items)
@@ -223,8 +224,8 @@ def _popular_fault(
     return ""
 
 
-def _holds_items(packed: bytes) -> bool:
+def _holds_items(domain: str, packed: bytes) -> bool:
     try:
-        return bool(msgspec.json.decode(packed, type=PopularList).items)
-    except (msgspec.MsgspecError, UnicodeError):
+        return bool(decode_popular_list(packed, domain).items)
+    except AfreshError:
         return True

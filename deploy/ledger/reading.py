@@ -12,6 +12,8 @@ from kafka import KafkaConsumer, TopicPartition
 from afresh.deploy.clients import Offsets, places, read_records
 from afresh.deploy.ledger.report import Report
 from afresh.state.errors import AfreshError
+from afresh.state.store.marks import PARTITION_ROW_VERSION
+from afresh.state.versions import unpack_known
 from afresh.streams.connections import kafka_options
 from afresh.streams.messages import COMMAND_KEY
 from afresh.streams.settings import Settings
@@ -149,11 +151,13 @@ def stage_of(rows: Rows) -> bytes:
 
     Raises
     ------
-    msgspec.MsgspecError
-        When the partition's row can not be read.
+    RowVersionError
+        When another version of this program wrote the partition's row.
     """
     packed = rows.get(PARTITION_ROW)
-    return b"" if packed is None else _partition_row_decoder.decode(packed).stage
+    if packed is None:
+        return b""
+    return unpack_known(_partition_row_decoder, packed, "A partition's row", PARTITION_ROW_VERSION).stage
 
 
 def decoded(

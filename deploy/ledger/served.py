@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from redis import Redis
 
-READ_AT_ONCE = 1000
+from afresh.state.lists import ListReader
 
 AGE_BYTES = 160
 """The age stands at the beginning of a list."""
@@ -25,28 +24,8 @@ class Served:
 
 def read_served(redis: Redis, namespace: str) -> Served:
     """Read all lists of a namespace."""
-    return Served(
-        _read(redis, f"{namespace}:recommendations:"),
-        _read(redis, f"{namespace}:popular:"),
-    )
-
-
-def _read(redis: Redis, prefix: str) -> dict[str, bytes]:
-    found: dict[str, bytes] = {}
-    for some in _keys(redis, prefix):
-        values: Any = redis.mget(some)
-        found |= {
-            key.decode(errors="replace")[len(prefix) :]: value
-            for key, value in zip(some, values, strict=True)
-            if value is not None
-        }
-    return found
-
-
-def _keys(redis: Redis, prefix: str) -> Iterator[list[bytes]]:
-    """Keys of a prefix, some at a time."""
-    keys = list(redis.scan_iter(match=f"{prefix}*", count=READ_AT_ONCE))
-    return (keys[start : start + READ_AT_ONCE] for start in range(0, len(keys), READ_AT_ONCE))
+    lists = ListReader(redis, namespace)
+    return Served(lists.of_users(), lists.of_domains())
 
 
 class Age(NamedTuple):
@@ -74,11 +53,5 @@ def age_of(packed: bytes) -> Age | None:
 
 def read_ages(redis: Redis, namespace: str) -> dict[bytes, Age | None]:
     """Read the age of every list of a namespace, users' and popular ones, by the key in Redis."""
-    ages: dict[bytes, Age | None] = {}
-    for kind in ("recommendations", "popular"):
-        for some in _keys(redis, f"{namespace}:{kind}:"):
-            pipeline = redis.pipeline(transaction=False)
-            for key in some:
-                pipeline.getrange(key, 0, AGE_BYTES)
-            ages |= {key: age_of(head) for key, head in zip(some, pipeline.execute(), strict=True) if head}
-    return ages
+    lists = ListReader(redis, namespace)
+    return {key: age_of(beginning) for key, beginning in lists.beginnings(AGE_BYTES)}

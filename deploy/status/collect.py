@@ -8,12 +8,15 @@ from http.client import HTTPConnection, HTTPException
 from typing import Any
 
 from kafka import KafkaAdminClient, KafkaConsumer, TopicPartition
-from redis import Redis, RedisError
+from redis import RedisError
 
 from afresh.deploy.clients import Offsets, places, read_records, redis_client, uncommitted
 from afresh.deploy.ledger.reading import PARTITION_ROW, stage_of
 from afresh.deploy.status.status import Member, Status, judged_together
 from afresh.state.judged import kept as judged
+from afresh.state.judged.kept import Kept
+from afresh.state.lists import ListReader
+from afresh.state.versions import known_layout
 from afresh.streams.connections import kafka_options
 from afresh.streams.kafka.admin import require_topics
 from afresh.streams.settings import Settings
@@ -25,7 +28,6 @@ SILENT_SECONDS = 10.0
 TAIL = 2000
 """Records read first from the end of a changelog: the partition's own row comes with every run."""
 
-SCAN_AT_ONCE = 5000
 PAGE_SECONDS = 2.0
 
 
@@ -35,7 +37,7 @@ def look(settings: Settings) -> Status:
     Raises
     ------
     AfreshError
-        When Kafka does not answer, or its topics are not as they must be.
+        When Kafka does not answer, or its topics or rows are not as they must be.
     """
     require_topics(settings)
     topics = Topics(settings)
@@ -43,18 +45,13 @@ def look(settings: Settings) -> Status:
         every = places(*topics.all())
         begins, ends = consumer.beginning_offsets(every), consumer.end_offsets(every)
         read = (topics.events, topics.interactions, topics.examples, topics.items, topics.embeddings)
-        kept = {}
-        for place in places(topics.users):
-            stage = newest_stage(consumer, place, begins[place], ends[place])
-            if stage:
-                kept[place.partition] = judged.unpack(stage)
         return Status(
             waiting=waiting(admin, settings.namespace, begins, ends, read),
             workers=workers(admin, settings.namespace, topics.interactions.name),
             dead_letters=sum(ends[place] - begins[place] for place in places(topics.dead_letters)),
             lists=lists(settings),
             ready=ready(settings),
-            judged=judged_together(kept),
+            judged=judged_together(kept_by_judges(consumer, places(topics.users), begins, ends)),
         )
 
 
@@ -94,8 +91,27 @@ def _assigned(member: dict[str, Any], topic: str) -> list[int]:
     return sorted(number for each in found if each["topic"] == topic for number in each["partitions"])
 
 
+def kept_by_judges(
+    consumer: KafkaConsumer, users: Sequence[TopicPartition], begins: Offsets, ends: Offsets
+) -> dict[int, Kept]:
+    """What the judge of each partition has kept, if it has.
+
+    Raises
+    ------
+    RowVersionError
+        When another version of this program wrote it.
+    """
+    kept = {}
+    for place in users:
+        stage = newest_stage(consumer, place, begins[place], ends[place])
+        if stage:
+            with known_layout(f"What the judge of partition {place.partition} kept"):
+                kept[place.partition] = judged.unpack(stage)
+    return kept
+
+
 def newest_stage(consumer: KafkaConsumer, place: TopicPartition, begin: int, end: int) -> bytes:
-    """What the judge kept last in a partition of the users' changelog; empty if nothing was."""
+    """What the judge kept last in a partition of the users' changelog; empty if it kept nothing."""
     tail = TAIL
     while True:
         start = max(end - tail, begin)
@@ -119,13 +135,9 @@ def lists(settings: Settings) -> int | None:
     """Users' lists in Redis; None if it does not answer."""
     try:
         with redis_client(settings) as redis:
-            return _count(redis, f"{settings.namespace}:recommendations:*")
+            return ListReader(redis, settings.namespace).count_users()
     except RedisError:
         return None
-
-
-def _count(redis: Redis, pattern: str) -> int:
-    return sum(1 for _ in redis.scan_iter(match=pattern, count=SCAN_AT_ONCE))
 
 
 def ready(settings: Settings) -> str | None:

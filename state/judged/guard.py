@@ -13,6 +13,7 @@ import numpy as np
 from afresh.models import scorers
 from afresh.models.fusion import guard
 from afresh.models.fusion.fusion import Fusion
+from afresh.state.versions import known_layout
 
 LEAST_JUDGED = 1000
 """Examples judged before a snapshot can count as good, however quiet the hours are."""
@@ -141,9 +142,16 @@ class Guard(msgspec.Struct, array_like=True):
         self.judged, self.on_trial = 0, False
 
     def roll_back(self, fusion: Fusion, now: int, cause: str) -> Fusion:
-        """Return the fusion of the last good snapshot, or that of popularity alone if it is on trial already."""
+        """Return the fusion of the last good snapshot, or that of popularity alone if it is on trial already.
+
+        Raises
+        ------
+        RowVersionError
+            When the snapshot can not be read.
+        """
         if self.good.fusion and not self.on_trial:
-            to, restored = self.good.time, Fusion.from_bytes(self.good.fusion)
+            with known_layout("A snapshot of the weights"):
+                to, restored = self.good.time, Fusion.from_bytes(self.good.fusion)
         else:
             to, restored = 0, Fusion.from_bytes(fusion.to_bytes())
             restored.restart(scorers.popularity_prior())

@@ -11,7 +11,7 @@ from afresh.models import scorers
 from afresh.models.fusion.fusion import Fusion
 from afresh.state.judged.guard import Guard
 from afresh.state.judged.verdicts import Verdicts, VerdictsRow
-from afresh.state.versions import unpack_known
+from afresh.state.versions import known_layout, unpack_known
 
 logger = logging.getLogger(__name__)
 
@@ -77,12 +77,13 @@ def unpack(packed: bytes) -> Kept:
     Raises
     ------
     RowVersionError
-        When a newer version of this program wrote it.
+        When a newer version of this program wrote it, or its layout is not known.
     """
     if not packed:
         return Kept(scorers.new_fusion(), Verdicts(), Guard())
     row = unpack_known(_decoder, packed, "What the judge kept", JUDGE_ROW_VERSION)
-    learned = Fusion.from_bytes(row.fusion)
+    with known_layout("What the judge kept"):
+        learned = Fusion.from_bytes(row.fusion)
     if row.scorers != list(scorers.NAMES):
         # The program was started with other scorers: their weights are learned anew, the count goes on.
         logger.warning("The scorers have changed: the weights of the fusion start anew")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Iterator
 from typing import NamedTuple, Protocol
 
+from afresh.state.errors import AfreshError
 from afresh.state.store.marks import PARTITION_ROW_KEY
 
 TOMBSTONES_MS = 24 * 3_600_000
@@ -14,7 +15,7 @@ Written = tuple[bytes, bytes | None]
 """A key and its new row; None deletes the row."""
 
 
-class StoreError(RuntimeError):
+class StoreError(AfreshError):
     """Rows can not be kept; the message says why, and what to do."""
 
 

@@ -19,8 +19,7 @@ from faust.types.auth import CredentialsT
 
 from afresh.state.errors import AfreshError
 from afresh.state.store.rocks import RocksStore
-from afresh.state.store.rows import MemoryPartitions, Partitions, StoreError
-from afresh.state.versions import RowVersionError
+from afresh.state.store.rows import MemoryPartitions, Partitions
 from afresh.streams.connections import kafka_options
 from afresh.streams.kafka.alignment import require_alignment
 from afresh.streams.kafka.fence import Claims
@@ -48,10 +47,8 @@ FINISH_SECONDS = 5.0
 
 FINISH_POLL_SECONDS = 0.01
 
-MENDABLE = (AfreshError, StoreError, RowVersionError)
-"""What a person can mend: a process that ends for it says so in one sentence."""
-
 MENDABLE_STATUS = 2
+"""Exit status of a process that ends for what a person can mend."""
 
 logger = logging.getLogger(__name__)
 
@@ -146,7 +143,7 @@ class App(faust.App):
         os._exit(status)
 
     def _status(self) -> int:
-        if isinstance(self.crash_reason, MENDABLE):
+        if isinstance(self.crash_reason, AfreshError):
             return MENDABLE_STATUS
         # Once the group is left, all that counts is done: it is only a task or a thread that does not end.
         return 0 if self._group_left and self.crash_reason is None else 1
@@ -216,16 +213,12 @@ def rows_of(settings: Settings, tables: Sequence[str]) -> Callable[[str], Partit
 
     Raises
     ------
-    AfreshError
+    StoreError
         When the database can not be used, as while another process does.
     """
     if settings.state == "memory":
         return lambda _: MemoryPartitions()
-    try:
-        store = RocksStore(settings.data_dir.expanduser() / settings.namespace / "rows", tables)
-    except StoreError as error:
-        raise AfreshError(str(error)) from error
-    return store.partitions
+    return RocksStore(settings.data_dir.expanduser() / settings.namespace / "rows", tables).partitions
 
 
 def source(app: App, *topics: Topic) -> TopicT:

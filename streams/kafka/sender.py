@@ -28,7 +28,10 @@ RETRY_SECONDS = (0.1, 0.5, 1.0, 2.0, 5.0)
 
 
 class FencedError(Exception):
-    """The partition was claimed anew since, by this process or another: an earlier claim may not write there."""
+    """The partition was claimed anew since, by this process or another: an earlier claim may not write there.
+
+    A signal to whoever writes, who drops the run or claims again: no AfreshError, since there is nothing to mend.
+    """
 
     def __init__(self, topic: str, partition: int) -> None:
         super().__init__(f"{topic}-{partition} was claimed anew")

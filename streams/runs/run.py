@@ -13,7 +13,10 @@ KafkaRecord: TypeAlias = ConsumerRecord[bytes, bytes]
 
 
 class RunDroppedError(Exception):
-    """The run's partition is no longer ours; whoever owns it now reads the run again."""
+    """The run's partition is no longer ours; whoever owns it now reads the run again.
+
+    A signal to the runner, and no AfreshError: nobody has to mend it.
+    """
 
 
 @dataclass(frozen=True)

@@ -8,10 +8,10 @@ from afresh.state.rows import content
 from afresh.state.rows.content import ContentRow
 from afresh.state.store.tables import CHANGE_BYTES, Change
 from afresh.streams import metrics
-from afresh.streams.messages import ITEM_VERSION, Item, TextRequest, embedding_decoder, encode, item_decoder
+from afresh.streams.checks import RefusedError, check_keyed_item
+from afresh.streams.dead_letters import dead_letter
+from afresh.streams.messages import Item, TextRequest, embedding_decoder, encode
 from afresh.streams.runs.run import KafkaRecord, Run
-from afresh.streams.settings import Settings
-from afresh.streams.stages.ingest import RefusedError, dead_letter, decode_known
 from afresh.streams.stages.shared import Shared
 from afresh.streams.stages.stage import OwnPart, Stage
 
@@ -47,7 +47,7 @@ class ContentPart(OwnPart):
 
     def _take_item(self, record: KafkaRecord) -> None:
         try:
-            item = self.check(record)
+            item = check_keyed_item(record.key, record.value, self._settings)
         except RefusedError as error:
             letter = dead_letter(record, error)
             self.outgoing.add_to(self._topics.dead_letters.name, self.partition, letter)
@@ -60,23 +60,6 @@ class ContentPart(OwnPart):
             self._size += len(record.key)
         else:
             self._put_item(record.key, item)
-
-    def check(self, record: KafkaRecord) -> Item | None:
-        """Decode an item and check it; None deletes the item of the record's key.
-
-        Raises
-        ------
-        RefusedError
-            When the item can not be used.
-        """
-        if not record.key:
-            raise RefusedError("key", "An item's record has no key; key it by the item's id.")
-        if record.value is None:
-            return None
-        item = check(record.value, self._settings)
-        if record.key != item.id.encode():
-            raise RefusedError("key", f"The key of the item {item.id!r} is not its id.")
-        return item
 
     def _put_item(self, key: bytes, item: Item) -> None:
         packed = self.change.get(key)
@@ -108,17 +91,6 @@ class ContentPart(OwnPart):
         packed = content.pack(row)
         self.change.put(key, packed)
         self._size += len(key) + len(packed)
-
-
-def check(value: bytes, settings: Settings) -> Item:
-    """Decode an item and check it.
-
-    Raises
-    ------
-    RefusedError
-        When the item can not be used.
-    """
-    return decode_known(item_decoder, value, "item", ITEM_VERSION, settings.text_limit_bytes)
 
 
 def described(item: Item, before: ContentRow) -> tuple[ContentRow, str]:

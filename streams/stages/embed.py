@@ -14,7 +14,7 @@ import faust
 import numpy as np
 
 from afresh.models.encoder import Encoder
-from afresh.state.errors import AfreshError
+from afresh.state.errors import AfreshError, mendable
 from afresh.streams import metrics
 from afresh.streams.kafka.app import create_app, source
 from afresh.streams.kafka.lag import Lag
@@ -75,7 +75,8 @@ class Embed:
     async def _encode(self, requests: Sequence[TextRequest]) -> None:
         started = time.perf_counter()
         # In a thread, so that heartbeats go on while a batch is encoded.
-        vectors = await asyncio.to_thread(self._encoder.encode, [request.text for request in requests])
+        with mendable(ValueError):
+            vectors = await asyncio.to_thread(self._encoder.encode, [request.text for request in requests])
         metrics.EMBEDDING_SECONDS.observe(time.perf_counter() - started)
         outgoing = Outgoing(self._settings.partitions)
         for request, vector in zip(requests, vectors.astype(np.float16), strict=True):
@@ -104,7 +105,5 @@ def load_encoder(settings: Settings) -> Encoder:
         raise AfreshError(
             "AFRESH_ENCODER is 'none': there is nothing for an embed worker to do; name an encoder."
         )
-    try:
+    with mendable(ValueError):
         return Encoder.load(settings.encoder, batch=settings.encoder_batch)
-    except ValueError as error:
-        raise AfreshError(str(error)) from error

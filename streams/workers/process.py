@@ -14,7 +14,7 @@ from threadpoolctl import threadpool_limits
 
 from afresh.state.errors import AfreshError
 from afresh.streams import metrics
-from afresh.streams.kafka.app import MENDABLE, App
+from afresh.streams.kafka.app import App
 from afresh.streams.settings import Settings
 from afresh.streams.workers import pages
 from afresh.streams.workers.quiet import Seldom
@@ -59,7 +59,7 @@ def execute(app: App, settings: Settings, port: int, not_ready: Callable[[], str
         try:
             worker.execute_from_commandline()
         except SystemExit:
-            if isinstance(worker.crash_reason, MENDABLE):
+            if isinstance(worker.crash_reason, AfreshError):
                 raise AfreshError(str(worker.crash_reason)) from worker.crash_reason
             raise
 

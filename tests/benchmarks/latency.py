@@ -19,6 +19,7 @@ import numpy as np
 import redis.asyncio
 from aiokafka import AIOKafkaProducer
 
+from afresh.state.lists import recommendations_key
 from afresh.streams.settings import Settings
 from afresh.streams.topics import Topics
 
@@ -63,7 +64,7 @@ class OpenLoop:
     def __init__(self, settings: Settings, name: str, *, items: int = ITEMS, seed: int = 0) -> None:
         self._items = items
         self._topic = Topics(settings).events.name
-        self._list_key = f"{settings.namespace}:recommendations:web:{{}}"
+        self._list_key = recommendations_key(settings.namespace, "web:{}")
         self._settings = settings
         self._name = name
         self._random = np.random.default_rng(seed)

@@ -14,6 +14,7 @@ from pydantic import SecretStr
 
 from afresh.deploy.servers import genuine_kafka, local_kafka, local_redis
 from afresh.state.errors import AfreshError
+from afresh.state.lists import recommendations_key
 from afresh.streams.kafka.admin import create_topics
 from afresh.streams.settings import Settings
 from afresh.streams.topics import Topics
@@ -50,7 +51,7 @@ def _recommender(settings: Settings, answers: Callable[[int], bool]) -> Iterator
                 for event in (msgspec.json.decode(record.value) for record in records):
                     if answers(int(event["id"].rpartition("-")[2])):
                         made = msgspec.json.encode({"last_event": event["id"], "items": []})
-                        store.set(f"{settings.namespace}:recommendations:web:{event['user']}", made)
+                        store.set(recommendations_key(settings.namespace, f"web:{event['user']}"), made)
 
     thread = threading.Thread(target=answer)
     thread.start()

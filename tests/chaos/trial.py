@@ -6,15 +6,13 @@ import random
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from typing import Any
 
-import msgspec
 from redis.exceptions import RedisError
 
 from afresh.deploy.ledger import Report as Ledger
 from afresh.deploy.ledger import audit
 from afresh.deploy.ledger.lists import LISTS, POPULAR
-from afresh.state.lists import UserList
+from afresh.state.lists import ListReader, decode_user_list
 from tests.chaos.faults import FAULTS, Fault, Scene
 from tests.chaos.load import Load
 from tests.chaos.pipeline import PATIENCE_SECONDS, Pipeline
@@ -157,12 +155,10 @@ class Trial:
 
     def _answers(self, user: str, event: str) -> bool:
         try:
-            found: Any = self._pipeline.redis.get(
-                f"{self._pipeline.settings.namespace}:recommendations:web:{user}"
-            )
+            found = ListReader(self._pipeline.redis, self._pipeline.settings.namespace).of_user(f"web:{user}")
         except RedisError:
             return False
-        return bool(found) and msgspec.json.decode(found, type=UserList).last_event == event
+        return found is not None and decode_user_list(found, user).last_event == event
 
     def _settle(self) -> None:
         """Wait until nothing is left to do, and count."""

@@ -10,6 +10,8 @@ from typing import Any
 from redis import Redis
 from redis.exceptions import RedisError
 
+from afresh.state.lists import recommendations_pattern
+
 LOOK_SECONDS = 0.1
 
 _AGE = re.compile(rb'^{"since":(-?\d+),"revision":(\d+),"generated_at":"([^"]*)"')
@@ -32,7 +34,7 @@ class Watcher:
         self.wrong: list[str] = []
         self.looks = 0
         self._redis = Redis.from_url(redis, socket_timeout=1.0)
-        self._pattern = f"{namespace}:recommendations:*"
+        self._pattern = recommendations_pattern(namespace)
         self._seen: dict[bytes, Age] = {}
         self._away = 0
         self._looking = threading.Lock()

@@ -7,6 +7,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+import msgspec
 import pytest
 from kafka import KafkaConsumer, TopicPartition
 from redis import Redis
@@ -14,6 +15,14 @@ from typer.testing import CliRunner, Result
 
 from afresh.deploy.cli import app
 from afresh.deploy.servers.kafka import REPOSITORY
+from afresh.state.lists import (
+    ListItem,
+    PopularItem,
+    PopularList,
+    UserList,
+    popular_key,
+    recommendations_key,
+)
 from afresh.streams.kafka.admin import create_topics
 from afresh.streams.settings import Settings
 from afresh.streams.topics import Topics
@@ -99,15 +108,11 @@ def ready(settings: Settings) -> Settings:
 @pytest.fixture
 def listed(settings: Settings) -> Iterator[Settings]:
     """A deployment whose Redis holds a list."""
-    entry = {"id": "film-1", "score": 1.0, "parts": {"text": 1.0}}
+    own = UserList(1, 1, "now", "web:ann", "e1", "m", [ListItem("film-1", 1.0, {"text": 1.0})])
+    popular = PopularList(0, 0, "now", "films", [PopularItem("film-1", 1.0)])
     with Redis.from_url(settings.redis.get_secret_value()) as redis:
-        redis.set(
-            f"{settings.namespace}:recommendations:web:ann",
-            json.dumps({"generated_at": "now", "model": "m", "user": "web:ann", "items": [entry]}),
-        )
-        redis.set(
-            f"{settings.namespace}:popular:films", json.dumps({"generated_at": "now", "items": [entry]})
-        )
+        redis.set(recommendations_key(settings.namespace, own.user), msgspec.json.encode(own))
+        redis.set(popular_key(settings.namespace, popular.domain), msgspec.json.encode(popular))
         yield settings
 
 

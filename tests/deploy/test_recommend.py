@@ -9,9 +9,11 @@ from rich.console import Console
 from afresh.deploy.recommend import Found, find, ranking_table
 from afresh.deploy.servers import Server
 from afresh.state.errors import AfreshError
+from afresh.state.lists import popular_key, recommendations_key
 from afresh.streams.settings import Settings
 
 LIST = {
+    "since": 1,
     "revision": 12,
     "generated_at": "2026-11-23T16:40:00.123456Z",
     "user": "web:ann",
@@ -23,6 +25,8 @@ LIST = {
     ],
 }
 POPULAR = {
+    "since": 0,
+    "revision": 0,
     "generated_at": "2026-11-23T16:40:00Z",
     "domain": "films",
     "items": [{"id": "film-9", "score": 42.0}],
@@ -34,10 +38,13 @@ def served(redis_server: Server) -> Iterator[Settings]:
     """Settings of a Redis that holds a list of web:ann and what is popular in films."""
     settings = Settings(_env_file=None, redis=SecretStr(redis_server.address), namespace="recommend-test")
     with Redis.from_url(redis_server.address) as redis:
-        redis.set("recommend-test:recommendations:web:ann", json.dumps(LIST))
-        redis.set("recommend-test:popular:films", json.dumps(POPULAR))
+        lists = {
+            recommendations_key(settings.namespace, "web:ann"): json.dumps(LIST),
+            popular_key(settings.namespace, "films"): json.dumps(POPULAR),
+        }
+        redis.mset(lists)
         yield settings
-        redis.delete("recommend-test:recommendations:web:ann", "recommend-test:popular:films")
+        redis.delete(*lists)
 
 
 def shown(found: Found) -> str:
@@ -105,7 +112,7 @@ def test_an_id_cannot_command_the_terminal() -> None:
     assert "[red]film" in text
 
 
-@pytest.mark.parametrize("stored", [b"", b"no JSON", b"[]", b'{"items": 3}', b"\xff"])
-def test_what_is_no_list_is_refused(stored: bytes) -> None:
+@pytest.mark.parametrize("personal", [True, False])
+def test_what_is_no_list_is_refused(personal: bool) -> None:
     with pytest.raises(AfreshError, match="what Redis holds for web:ann is no list"):
-        ranking_table(Found("web:ann", True, stored))
+        ranking_table(Found("web:ann", personal, b"no JSON"))

@@ -18,7 +18,7 @@ from afresh.deploy.clients import places
 from afresh.deploy.demo.scrape import Page, Readings
 from afresh.deploy.demo.workers import COMMAND, Worker, environment, variables
 from afresh.deploy.servers.process import ServerProcess, free_ports, running
-from afresh.state.lists import PopularList, UserList
+from afresh.state.lists import ListReader, PopularList, UserList, decode_popular_list, decode_user_list
 from afresh.streams.connections import kafka_options, redis_options
 from afresh.streams.kafka.admin import create_topics
 from afresh.streams.settings import Settings
@@ -42,6 +42,7 @@ class Deployment:
         self.topics = Topics(settings)
         self.folder = folder
         self.redis = Redis.from_url(**redis_options(settings))
+        self.lists = ListReader(self.redis, settings.namespace)
         self.producer = KafkaProducer(
             **kafka_options(settings), enable_idempotence=settings.idempotence, metrics_enabled=False
         )
@@ -85,13 +86,13 @@ class Deployment:
 
     def list_of(self, user: str) -> UserList | None:
         """Read the list of a user of the platform ``web``."""
-        found: Any = self.redis.get(f"{self.settings.namespace}:recommendations:web:{user}")
-        return found and msgspec.json.decode(found, type=UserList)
+        found = self.lists.of_user(f"web:{user}")
+        return None if found is None else decode_user_list(found, user)
 
     def popular(self, domain: str = "films") -> PopularList | None:
         """Read the popular list of a domain."""
-        found: Any = self.redis.get(f"{self.settings.namespace}:popular:{domain}")
-        return found and msgspec.json.decode(found, type=PopularList)
+        found = self.lists.popular(domain)
+        return None if found is None else decode_popular_list(found, domain)
 
     def answer(self, user: str, event: str) -> UserList:
         """Wait for the list of a user that takes in an event."""

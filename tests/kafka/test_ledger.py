@@ -21,7 +21,7 @@ from afresh.deploy.demo.workers import variables
 from afresh.deploy.ledger import Report, audit
 from afresh.deploy.servers.kafka import REPOSITORY
 from afresh.state.errors import AfreshError
-from afresh.state.lists import UserList
+from afresh.state.lists import UserList, recommendations_key
 from afresh.state.rows import users
 from afresh.streams.connections import kafka_options
 from afresh.streams.kafka.sender import partition_of
@@ -125,7 +125,7 @@ def lost_before_kafka(made: Deployment, file: Path) -> None:
 
 
 def stale_list(made: Deployment) -> None:
-    key = f"{made.settings.namespace}:recommendations:web:u3"
+    key = recommendations_key(made.settings.namespace, "web:u3")
     kept: Any = made.redis.get(key)
     older = msgspec.json.decode(kept, type=UserList)
     made.redis.set(key, msgspec.json.encode(msgspec.structs.replace(older, revision=older.revision - 1)))

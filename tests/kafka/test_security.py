@@ -21,6 +21,7 @@ from afresh.deploy.demo.workers import COMMAND, variables
 from afresh.deploy.feeds.replay import feed_items, replay
 from afresh.deploy.recommend import find
 from afresh.deploy.servers.kafka import REPOSITORY, Installation
+from afresh.state.lists import recommendations_key
 from afresh.streams.connections import redis_options
 from afresh.streams.kafka.admin import check_topics, create_topics
 from afresh.streams.kafka.follow import Follower, Latest
@@ -94,7 +95,7 @@ def test_every_tool_logs_in_over_tls(secured: Secured, tmp_path: Path) -> None:
     assert replay(settings, str(lines)).sent == 1
     assert dead_letters(settings) == 0
     with Redis.from_url(**redis_options(settings)) as redis:
-        redis.set(f"{settings.namespace}:recommendations:web:ann", b"[]")
+        redis.set(recommendations_key(settings.namespace, "web:ann"), b"[]")
     assert find(settings, "web:ann").json == b"[]"
     delete_topics(settings)
 

@@ -10,10 +10,14 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from afresh.deploy.demo.workers import variables
 from afresh.deploy.servers.kafka import REPOSITORY
+from afresh.state.judged.kept import JUDGE_ROW_VERSION, JudgeRow
+from afresh.state.store.marks import PARTITION_ROW_KEY, PARTITION_ROW_VERSION, PartitionRow
+from afresh.state.versions import ADVICE
 from afresh.streams.settings import Settings
 from tests.kafka.deployment import Deployment, deployment, wait
 
@@ -72,6 +76,19 @@ def _settled(found: dict[str, Any]) -> dict[str, Any] | None:
 
 def _went_back(found: dict[str, Any], partitions: int) -> dict[str, Any] | None:
     return found if found["judged"]["rollbacks"] == partitions else None
+
+
+@pytest.mark.parametrize("whose", ["A partition's row", "What the judge kept"])
+def test_a_row_of_a_newer_program_is_told_in_a_sentence(made: Deployment, whose: str) -> None:
+    judged = JudgeRow(version=JUDGE_ROW_VERSION + (whose == "What the judge kept"))
+    row = PartitionRow(
+        version=PARTITION_ROW_VERSION + (whose == "A partition's row"), stage=msgspec.msgpack.encode(judged)
+    )
+    users = made.topics.users.name
+    made.producer.send(users, msgspec.msgpack.encode(row), PARTITION_ROW_KEY, partition=1).get(timeout=20)
+    done = run(made.settings, "status")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == f"afresh: {whose} has version 2; this program knows 1: {ADVICE}.\n"
 
 
 def test_a_broker_that_is_not_there_is_told_in_a_sentence(settings: Settings) -> None:

@@ -34,7 +34,7 @@ CLOCK = 1_700_000_000.0
 
 
 class CrashError(Exception):
-    """The process ended here."""
+    """The process ended here: a signal to the test, and no AfreshError."""
 
 
 class Log:

@@ -1,18 +1,40 @@
 import asyncio
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable
+import re
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from typing import Any
 from uuid import uuid4
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import settings as limits
 from hypothesis import strategies as st
+from redis import Redis as SyncRedis
 from redis.asyncio import Redis
 from redis.exceptions import ConnectionError as NoRedisError
 
 from afresh.deploy.servers import Server
-from afresh.state.lists import ListItem, ListStore, PopularItem, PopularList, UserList, timestamp
+from afresh.deploy.servers.kafka import REPOSITORY
+from afresh.state.errors import AfreshError
+from afresh.state.lists import (
+    ListItem,
+    ListReader,
+    ListStore,
+    PopularItem,
+    PopularList,
+    UserList,
+    decode_popular_list,
+    decode_user_list,
+    domain_of,
+    everything_pattern,
+    popular_key,
+    popular_pattern,
+    recommendations_key,
+    recommendations_pattern,
+    timestamp,
+    user_of,
+)
 
 TTL = 1000
 Age = tuple[int, int, str]
@@ -206,3 +228,87 @@ async def test_two_writers_do_not_take_each_other_for_a_loss(served: Served) -> 
     for _ in range(3):
         assert not await served.store.has_lost()
         assert not await other.has_lost()
+
+
+SPELLED = re.compile(r"""[}:"'](recommendations|popular|writer):|f"\{[\w.]*namespace\}:""")
+"""A key of Redis, or the beginning of one, as code spells it."""
+
+
+def test_no_other_module_of_the_product_spells_a_key() -> None:
+    """Topics and consumer groups begin with the namespace, too, and go on with a dot or a dash."""
+    spelling = {
+        str(path.relative_to(REPOSITORY))
+        for package in ("models", "state", "streams", "deploy")
+        for path in (REPOSITORY / package).rglob("*.py")
+        if SPELLED.search(path.read_text(encoding="utf-8"))
+    }
+    assert spelling == {"state/lists.py"}
+
+
+def test_the_keys_are_those_that_applications_know() -> None:
+    assert recommendations_key("shop", "web:ann") == "shop:recommendations:web:ann"
+    assert popular_key("shop", "films") == "shop:popular:films"
+
+
+@given(st.text())
+def test_a_key_gives_its_user_or_domain_back(name: str) -> None:
+    encodable = name.encode(errors="replace").decode()
+    assert user_of("shop", recommendations_key("shop", encodable).encode()) == encodable
+    assert domain_of("shop", popular_key("shop", encodable).encode()) == encodable
+
+
+USER_LIST = user_list(FIRST)
+POPULAR_LIST = PopularList(0, 0, timestamp(0), "films", [PopularItem("i1", 2.0)])
+
+
+def test_what_was_written_is_decoded() -> None:
+    assert decode_user_list(msgspec.json.encode(USER_LIST), "web:ann") == USER_LIST
+    assert decode_popular_list(msgspec.json.encode(POPULAR_LIST), "films") == POPULAR_LIST
+
+
+@pytest.mark.parametrize(
+    "stored", [b"", b"no JSON", b"[]", b"{}", b'{"items": 3}', b"\xff", b"[" * 20_000 + b"]" * 20_000]
+)
+def test_what_is_no_list_is_told_in_a_sentence(stored: bytes) -> None:
+    with pytest.raises(
+        AfreshError, match=r"what Redis holds for web:ann is no list .*; was it another program"
+    ):
+        decode_user_list(stored, "web:ann")
+    with pytest.raises(AfreshError, match="what Redis holds for films is no list"):
+        decode_popular_list(stored, "films")
+
+
+@pytest.fixture
+def shop(redis_server: Server) -> Iterator[tuple[SyncRedis, str]]:
+    namespace = f"test-{uuid4().hex[:12]}"
+    with SyncRedis.from_url(redis_server.address) as redis:
+        yield redis, namespace
+
+
+def test_tools_read_the_lists_of_one_namespace(shop: tuple[SyncRedis, str]) -> None:
+    redis, namespace = shop
+    lists = ListReader(redis, namespace)
+    assert (lists.of_user("web:ann"), lists.popular("films"), lists.count_users()) == (None, None, 0)
+    redis.set(recommendations_key(namespace, "web:ann"), b"own")
+    redis.set(recommendations_key(namespace, "tv:a:*[?]"), b"odd")
+    redis.set(popular_key(namespace, "films"), b"popular")
+    redis.set(f"{namespace}:writer:x", b"1")
+    redis.set(recommendations_key(f"{namespace}-2", "web:ann"), b"other")
+    assert (lists.of_user("web:ann"), lists.popular("films")) == (b"own", b"popular")
+    assert lists.of_users() == {"web:ann": b"own", "tv:a:*[?]": b"odd"}
+    assert lists.of_domains() == {"films": b"popular"}
+    assert lists.count_users() == 2
+    assert sorted(head for _, head in lists.beginnings(1)) == [b"od", b"ow", b"po"]
+
+
+def test_patterns_name_the_keys_that_they_say(shop: tuple[SyncRedis, str]) -> None:
+    redis, namespace = shop
+    keys = [
+        recommendations_key(namespace, "web:ann"),
+        popular_key(namespace, "films"),
+        f"{namespace}:writer:x",
+    ]
+    redis.mset(dict.fromkeys(keys, b"1"))
+    patterns = (recommendations_pattern(namespace), popular_pattern(namespace), everything_pattern(namespace))
+    found = [sorted(key.decode() for key in redis.scan_iter(match=each)) for each in patterns]
+    assert found == [[keys[0]], [keys[1]], sorted(keys)]

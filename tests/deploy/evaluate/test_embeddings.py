@@ -86,3 +86,14 @@ def test_an_encoder_that_is_missing_is_named(monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setattr(embeddings, "version_of", missing)
     with pytest.raises(AfreshError, match="'mini' is no folder"):
         Texts("mini", 8)
+
+
+def test_an_encoder_that_fails_at_a_text_is_named(
+    encoder: type[FakeEncoder], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails(_: FakeEncoder, texts: Sequence[str]) -> Any:
+        raise ValueError("the encoder 'mini' gave a vector that is not finite")
+
+    monkeypatch.setattr(encoder, "encode", fails)
+    with pytest.raises(AfreshError, match="'mini' gave a vector"):
+        Texts("mini", 8).vectors(["a"])

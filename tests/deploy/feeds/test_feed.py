@@ -98,7 +98,7 @@ def test_only_records_that_kafka_acknowledged_are_counted() -> None:
     for _ in range(3):
         out.send(RECORD)
     assert fed.sent == 0
-    out.finish()
+    out.wait_for_answers()
     assert fed.sent == 3
 
 
@@ -109,7 +109,7 @@ def test_a_refused_record_ends_the_feed_and_says_how_far_it_came() -> None:
     for _ in range(5):
         out.send(RECORD)
     with pytest.raises(AfreshError, match=r"stopped taking events after 2 records .*gone"):
-        out.finish()
+        out.wait_for_answers()
 
 
 def test_a_record_too_large_for_the_broker_is_counted_and_the_rest_sent() -> None:
@@ -117,7 +117,7 @@ def test_a_record_too_large_for_the_broker_is_counted_and_the_rest_sent() -> Non
     out = Sender(Producer(lambda n: Answer(MessageSizeTooLargeError() if n == 1 else None)), TOPIC, fed)
     for _ in range(3):
         out.send(RECORD)
-    out.finish()
+    out.wait_for_answers()
     assert (fed.sent, fed.too_large) == (2, 1)
 
 
@@ -140,7 +140,7 @@ def test_a_record_too_large_to_send_is_counted_and_the_rest_sent(
     with sender(settings, Topics(settings).events, fed) as out:
         for value in (b"small", b"x" * 2_000_000, b"small"):
             out.send(Record(b"key", value))
-        out.finish()
+        out.wait_for_answers()
     assert (fed.sent, fed.too_large) == (2, 1)
 
 

@@ -5,7 +5,8 @@ import pytest
 from afresh.models import scorers
 from afresh.models.fusion import guard
 from afresh.models.fusion.fusion import Fusion
-from afresh.state.judged.guard import LEAST_JUDGED, Guard, Rollback
+from afresh.state.judged.guard import LEAST_JUDGED, Guard, Rollback, Snapshot
+from afresh.state.versions import RowVersionError
 
 MINUTE = 60_000
 BLOCK = 50
@@ -70,6 +71,13 @@ def test_the_first_rollback_restores_weights_and_hyper_state_and_the_count_goes_
     assert play.fusion.to_bytes() == good.to_bytes()
     assert examples > good.examples
     assert play.guard.on_trial
+
+
+def test_a_snapshot_that_can_not_be_read_is_told_in_a_sentence() -> None:
+    play = good_past()
+    play.guard.good = Snapshot(1, b"short", 0.2)
+    with pytest.raises(RowVersionError, match=r"A snapshot of the weights has a layout .*: start the afresh"):
+        play.guard.roll_back(play.fusion, play.now, "command")
 
 
 def test_lists_that_stay_broken_after_it_start_anew_from_popularity() -> None:

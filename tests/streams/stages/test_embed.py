@@ -90,6 +90,15 @@ async def test_a_request_without_a_value_is_passed_over(embedded: Embedded) -> N
     assert embedded.encoder.batches == []
 
 
+async def test_an_encoder_that_fails_at_a_text_ends_the_worker_in_its_sentence(embedded: Embedded) -> None:
+    def fails(texts: list[str]) -> Any:
+        raise ValueError("the encoder gave a vector that is not finite")
+
+    embedded.encoder.encode = fails  # type: ignore[method-assign]
+    with pytest.raises(AfreshError, match="not finite"):
+        await embedded.process(TextRequest("a", 1, "text"))
+
+
 async def test_a_run_is_done_only_when_its_vectors_are_acknowledged(embedded: Embedded) -> None:
     def refuse(texts: list[str]) -> Any:
         raise MemoryError

@@ -1,0 +1,25 @@
+"""Dead letters: records that can not be used, kept with the reason."""
+
+from __future__ import annotations
+
+from aiokafka.structs import ConsumerRecord
+
+from afresh.streams.checks import RefusedError
+from afresh.streams.kafka.sender import Record
+
+KEPT_BYTES = 2_000_000
+"""Of the key and of the value of a dead letter: what came compressed may be larger than any topic takes."""
+
+
+def dead_letter(record: ConsumerRecord[bytes, bytes], error: RefusedError) -> Record:
+    """Copy of a record for the dead letters: its bytes untouched, the reason in headers."""
+    headers = [
+        ("reason", error.reason.encode()),
+        ("detail", str(error)[:1024].encode("utf-8", "replace")),
+        ("topic", record.topic.encode()),
+        ("partition", str(record.partition).encode()),
+        ("offset", str(record.offset).encode()),
+        ("time", str(record.timestamp).encode()),
+    ]
+    key, value = record.key, record.value or b""
+    return Record(key and key[:KEPT_BYTES], value[:KEPT_BYTES], headers)

@@ -1,0 +1,181 @@
+"""Whatever a person can mend ends every command with one sentence and exit status 2, whichever error it is."""
+
+from __future__ import annotations
+
+import ast
+import errno
+import inspect
+import pkgutil
+from collections.abc import Iterator
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import kafka.errors
+import pytest
+import redis.exceptions
+import typer
+from pydantic import ValidationError
+from pydantic_settings import SettingsError
+from typer.testing import CliRunner
+
+import afresh
+from afresh.deploy import errors
+from afresh.deploy.cli import app
+from afresh.deploy.servers.kafka import REPOSITORY
+from afresh.state.errors import AfreshError
+from afresh.streams.settings import Settings
+
+SIGNALS = {
+    "afresh.deploy.demo.workers.WorkerDied": "the demo shows the log as it stands, and exits with status 1",
+    "afresh.streams.checks.RefusedError": "a record goes to the dead letters",
+    "afresh.streams.kafka.sender.FencedError": "whoever writes drops the run, or claims again",
+    "afresh.streams.runs.runner.RunDroppedError": "the partition's new owner reads the run again",
+}
+"""Errors of ours that reach nobody, and what becomes of them."""
+
+LET_THROUGH = {"BrokenPipeError"}
+"""What is told apart only to be left alone: a reader that goes away ends the command quietly."""
+
+
+def refused_settings() -> ValidationError:
+    with pytest.raises(ValidationError) as refused:
+        Settings(_env_file=None, partitions=0)
+    return refused.value
+
+
+FOREIGN: dict[str, list[Exception]] = {
+    "ValidationError": [refused_settings()],
+    "SettingsError": [SettingsError("error parsing value for field 'leave_out'")],
+    "KafkaError": [kafka.errors.KafkaConnectionError("refused"), kafka.errors.KafkaTimeoutError()],
+    "RedisError": [redis.exceptions.ConnectionError("refused"), redis.exceptions.RedisError()],
+    "UnicodeDecodeError": [UnicodeDecodeError("utf-8", b"\xff", 0, 1, "invalid start byte")],
+    "OSError": [
+        FileNotFoundError(errno.ENOENT, "No such file or directory", "f"),
+        OSError("no"),
+        TimeoutError(),
+    ],
+}
+"""Examples of each class of others that ``deploy/errors.py`` explains."""
+
+
+def modules() -> Iterator[str]:
+    for found in pkgutil.walk_packages(afresh.__path__, "afresh."):
+        yield found.name
+
+
+def error_classes() -> list[type[BaseException]]:
+    """All errors that our packages define."""
+    return sorted(
+        {
+            each
+            for name in modules()
+            for each in vars(import_module(name)).values()
+            if inspect.isclass(each) and issubclass(each, BaseException) and each.__module__ == name
+        },
+        key=name_of,
+    )
+
+
+def name_of(kind: type) -> str:
+    return f"{kind.__module__}.{kind.__qualname__}"
+
+
+def ours() -> list[type[BaseException]]:
+    return [each for each in error_classes() if issubclass(each, AfreshError)]
+
+
+def commands(command: Any, name: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Any]]:
+    """Every command of the program, and what a person types for it."""
+    # Typer's own classes of commands are another library's from one version to the next.
+    parts = getattr(command, "commands", None)
+    if parts is None:
+        yield name, command
+    else:
+        for word, each in parts.items():
+            yield from commands(each, (*name, word))
+
+
+COMMANDS = dict(commands(typer.main.get_command(app)))
+
+ALL_PASS = (
+    "afresh.deploy.cli._settings",
+    "afresh.deploy.demo.session.run",
+    "afresh.deploy.evaluate.session.run",
+)
+"""Functions of which every command calls one before it does anything."""
+
+NEEDED: dict[tuple[str, ...], list[str]] = {("evaluate",): ["--events", "f"]}
+"""Options that a command can not do without."""
+
+
+def arguments(name: tuple[str, ...]) -> list[str]:
+    needed = [each for each in COMMANDS[name].params if each.required]
+    assert all(each.param_type_name == "argument" for each in needed)
+    return [*name, *("word" for _ in needed), *NEEDED.get(name, [])]
+
+
+def test_an_error_of_ours_is_a_sentence_or_a_signal() -> None:
+    others = {name_of(each) for each in error_classes()} - {name_of(each) for each in ours()}
+    assert others == set(SIGNALS), "derive it from AfreshError, or say here what becomes of it"
+
+
+def test_an_error_that_no_module_of_ours_names_is_none_of_ours() -> None:
+    """A class that is made in a function, or deleted again, would be missed above."""
+    names = {name_of(each) for each in error_classes()}
+
+    def derived(kind: Any) -> Iterator[Any]:
+        for each in type.__subclasses__(kind):
+            yield each
+            yield from derived(each)
+
+    found = {name_of(each) for each in derived(BaseException) if each.__module__.startswith("afresh.")}
+    assert found <= names
+
+
+def test_what_has_no_name_is_raised_only_where_it_becomes_a_sentence() -> None:
+    """pydantic makes sentences of the ValueErrors of settings, ``mendable`` and ``known_layout`` of the models'."""
+    places = {
+        str(path.relative_to(REPOSITORY))
+        for package in ("state", "streams", "deploy")
+        for path in (REPOSITORY / package).rglob("*.py")
+        if raises_unnamed(path)
+    }
+    assert places == {"streams/settings.py"}
+
+
+def raises_unnamed(path: Path) -> bool:
+    return any(
+        isinstance(node, ast.Raise)
+        and isinstance(node.exc, ast.Call)
+        and isinstance(node.exc.func, ast.Name)
+        and node.exc.func.id in {"Exception", "RuntimeError", "ValueError"}
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+    )
+
+
+def test_every_class_that_is_explained_has_an_example() -> None:
+    tree = ast.parse(inspect.getsource(errors.explain))
+    told = {ast.unparse(node.cls) for node in ast.walk(tree) if isinstance(node, ast.MatchClass)}
+    assert told == {"AfreshError", *FOREIGN, *LET_THROUGH}
+
+
+@pytest.mark.parametrize("name", COMMANDS, ids="-".join)
+def test_whatever_a_person_can_mend_ends_every_command_with_a_sentence(
+    name: tuple[str, ...], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    raised = [kind("mend it") for kind in ours()] + [each for some in FOREIGN.values() for each in some]
+    for error in raised:
+
+        def fails(*_: object, error: BaseException = error, **__: object) -> None:
+            raise error
+
+        for place in ALL_PASS:
+            monkeypatch.setattr(place, fails)
+        done = CliRunner().invoke(app, arguments(name))
+        assert done.exit_code == 2, error
+        assert done.stderr.startswith("afresh: "), error
+        assert done.stderr.removeprefix("afresh: ").strip(), error
+        assert done.stderr.count("\n") == 1, error
+        assert done.stdout == "", error

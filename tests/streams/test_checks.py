@@ -1,0 +1,180 @@
+import os
+import subprocess
+import sys
+from datetime import UTC, datetime
+from typing import Any
+
+import msgspec
+import pytest
+
+from afresh.deploy.servers.kafka import REPOSITORY
+from afresh.streams.checks import (
+    EARLIEST_MS,
+    RefusedError,
+    check_event,
+    check_item,
+    check_keyed_item,
+    decode,
+    milliseconds,
+)
+from afresh.streams.settings import Settings
+from tests.streams.making import event_json
+
+HOUR_MS = 3_600_000
+NOW_MS = 1_700_000_000_000
+NESTED = 20_000
+
+SETTINGS = Settings(_env_file=None)
+GOOD = b'{"id":"i1","domain":"films","title":"Babe"}'
+
+EVENTS: dict[str, tuple[str, bytes]] = {
+    "no JSON": ("malformed", b"{broken"),
+    "nothing": ("malformed", b""),
+    "bytes": ("malformed", b"\xff\x00\xfe"),
+    "two values": ("malformed", event_json() * 2),
+    "byte order mark": ("malformed", b"\xef\xbb\xbf" + event_json()),
+    "UTF-16": ("malformed", event_json().decode().encode("utf-16")),
+    "NaN": ("malformed", event_json(value=0).replace(b'"value":0', b'"value":NaN')),
+    "Infinity": ("malformed", event_json(value=0).replace(b'"value":0', b'"value":-Infinity')),
+    "lone surrogate escaped": ("malformed", event_json(user="ann").replace(b'"ann"', b'"\\ud800"')),
+    "lone surrogate reversed": ("malformed", event_json(user="ann").replace(b'"ann"', b'"\\udc00\\ud800"')),
+    "lone surrogate encoded": ("malformed", event_json(user="ann").replace(b'"ann"', b'"\xed\xa0\x80"')),
+    "deep lists": ("malformed", event_json()[:-1] + b',"x":' + b"[" * NESTED + b"]" * NESTED + b"}"),
+    "deep maps": ("malformed", event_json()[:-1] + b',"x":' + b'{"a":' * 5000 + b"1" + b"}" * 5000 + b"}"),
+    "1e999": ("invalid", event_json(value=0).replace(b'"value":0', b'"value":1e999')),
+    "1e999 in the context": ("invalid", event_json(context={"x": 0}).replace(b'"x":0', b'"x":1e999')),
+    "huge value": ("invalid", event_json(value=0).replace(b'"value":0', b'"value":' + b"9" * 400)),
+    "huge integer in the context": ("invalid", event_json(context={"x": 2**64 - 1})),
+    "null": ("invalid", b"null"),
+    "list": ("invalid", b"[]"),
+    "user of another type": ("invalid", event_json(user=7)),
+    "value of another type": ("invalid", event_json(value="7")),
+    "context with a map in it": ("invalid", event_json(context={"x": {}})),
+    "time of another type": ("invalid", event_json(time=True)),
+    "time without an offset": ("invalid", event_json(time="2023-11-14T00:00:00")),
+    "time of no calendar": ("invalid", event_json(time="2023-02-30T00:00:00Z")),
+    "time as a fraction": ("invalid", event_json(time=1.5)),
+    "time beyond 64 bits": ("invalid", event_json(time=0).replace(b'"time":0', b'"time":1' + b"0" * 30)),
+    "unknown type": ("invalid", event_json(type="teleport")),
+    "empty id": ("invalid", event_json(id="")),
+    "empty user": ("invalid", event_json(user="")),
+    "empty item": ("invalid", event_json(item="")),
+    "colon in the platform": ("invalid", event_json(platform="web:eu")),
+    "long id": ("invalid", event_json(id="x" * 513)),
+    "unknown version": ("version", event_json(version=2)),
+    "version 0": ("version", event_json(version=0)),
+    "before 1990": ("time", event_json(time=631_151_999_999)),
+    "year 1": ("time", event_json(time="0001-01-01T00:00:00+23:59")),
+    "seconds instead of ms": ("time", event_json(time=NOW_MS // 1000)),
+    "more than a day ahead": ("time", event_json(time=NOW_MS + 24 * HOUR_MS + 1)),
+    "year 9999": ("time", event_json(time="9999-12-31T23:59:59-23:59")),
+    "lowest integer": ("time", event_json(time=-(2**63))),
+    "highest integer": ("time", event_json(time=2**63 - 1)),
+    "text of 1 MiB": ("too_large", event_json(context={"text": "x" * 2**20})),
+    **{
+        f"no {name}": ("invalid", event_json(**{name: ...}))
+        for name in ("id", "type", "time", "user", "item")
+    },
+    **{f"without {name}": ("invalid", event_json(**{name: ...})) for name in ("platform", "domain")},
+}
+
+ITEMS: dict[str, tuple[str, bytes, bytes | None]] = {
+    "no JSON": ("malformed", b"{broken", b"i1"),
+    "lone surrogate": ("malformed", b'{"id":"i1","domain":"films","text":"\\ud800"}', b"i1"),
+    "NaN": ("malformed", b'{"id":"i1","domain":"films","attributes":{"year":NaN}}', b"i1"),
+    "deep": ("malformed", b'{"id":"i1","domain":"films","x":' + b"[" * 20_000 + b"]" * 20_000 + b"}", b"i1"),
+    "no domain": ("invalid", b'{"id":"i1"}', b"i1"),
+    "empty id": ("invalid", b'{"id":"","domain":"films"}', b"i1"),
+    "text of another type": ("invalid", b'{"id":"i1","domain":"films","text":7}', b"i1"),
+    "attributes in attributes": (
+        "invalid",
+        b'{"id":"i1","domain":"films","attributes":{"a":{"b":1}}}',
+        b"i1",
+    ),
+    "huge integer": (
+        "invalid",
+        b'{"id":"i1","domain":"films","attributes":{"a":99999999999999999999}}',
+        b"i1",
+    ),
+    "version": ("version", b'{"id":"i1","domain":"films","version":2}', b"i1"),
+    "1 MiB": ("too_large", b'{"id":"i1","domain":"films","text":"' + b"x" * 2**20 + b'"}', b"i1"),
+    "key of another item": ("key", GOOD, b"i2"),
+    "key that is no text": ("key", GOOD, b"\xff"),
+    "no key": ("key", GOOD, None),
+    "empty key": ("key", GOOD, b""),
+}
+
+
+def test_checks_need_neither_faust_nor_a_client_nor_torch() -> None:
+    code = (
+        "import sys, afresh.streams.checks; "
+        "print({'faust', 'mode', 'aiokafka', 'kafka', 'torch', 'transformers', 'river'} & set(sys.modules))"
+    )
+    environment = os.environ | {"PYTHONPATH": str(REPOSITORY / ".src")}
+    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, check=True)
+    assert done.stdout == b"set()\n"
+
+
+@pytest.mark.parametrize(("reason", "value"), EVENTS.values(), ids=EVENTS.keys())
+def test_an_event_that_can_not_be_used_is_refused_with_the_reason(reason: str, value: bytes) -> None:
+    with pytest.raises(RefusedError) as refused:
+        check_event(value, NOW_MS, SETTINGS)
+    assert refused.value.reason == reason
+    assert str(refused.value)
+
+
+def test_an_event_without_a_value_is_refused() -> None:
+    with pytest.raises(RefusedError, match=r"An event has no value\.") as refused:
+        check_event(None, NOW_MS, SETTINGS)
+    assert refused.value.reason == "malformed"
+
+
+@pytest.mark.parametrize("time", [EARLIEST_MS, NOW_MS + 24 * HOUR_MS, "1990-01-01T00:00:00Z"])
+def test_an_event_from_1990_on_until_a_day_ahead_of_kafka_is_taken_in(time: Any) -> None:
+    assert check_event(event_json(time=time), NOW_MS, SETTINGS).id == "e1"
+
+
+def test_how_far_ahead_and_how_long_events_may_be_are_settings() -> None:
+    strict = SETTINGS.model_copy(update={"clock_ahead_hours": 1, "text_limit_bytes": len(event_json())})
+    assert check_event(event_json(), NOW_MS, strict).user == "ann"
+    for value in (event_json(id="e2", time=NOW_MS + HOUR_MS + 1), event_json() + b" "):
+        with pytest.raises(RefusedError):
+            check_event(value, NOW_MS, strict)
+
+
+@pytest.mark.parametrize(("reason", "value", "key"), ITEMS.values(), ids=ITEMS.keys())
+def test_an_item_that_can_not_be_used_is_refused_with_the_reason(
+    reason: str, value: bytes, key: bytes | None
+) -> None:
+    with pytest.raises(RefusedError) as refused:
+        check_keyed_item(key, value, SETTINGS)
+    assert refused.value.reason == reason
+    assert str(refused.value)
+
+
+def test_an_item_is_what_stands_under_its_own_key_and_without_a_value_it_goes() -> None:
+    item = check_keyed_item(b"i1", GOOD, SETTINGS)
+    assert item is not None
+    assert item == check_item(GOOD, SETTINGS)
+    assert item.title == "Babe"
+    assert check_keyed_item(b"i1", None, SETTINGS) is None
+
+
+@pytest.mark.parametrize("key", [None, b""])
+def test_without_a_key_nothing_can_go(key: bytes | None) -> None:
+    with pytest.raises(RefusedError, match="no key"):
+        check_keyed_item(key, None, SETTINGS)
+
+
+def test_json_of_any_schema_is_decoded_with_the_same_reasons() -> None:
+    decoder = msgspec.json.Decoder(list[int])
+    assert decode(decoder, b"[1]") == [1]
+    for value, reason in ((b"[1", "malformed"), (b'["1"]', "invalid")):
+        with pytest.raises(RefusedError) as refused:
+            decode(decoder, value)
+        assert refused.value.reason == reason
+
+
+def test_times_are_ms_since_1970() -> None:
+    assert milliseconds(5) == 5
+    assert milliseconds(datetime(1970, 1, 1, 0, 0, 1, 5999, UTC)) == 1005
