@@ -1,4 +1,5 @@
 import json
+from io import StringIO
 
 import numpy as np
 from rich.console import Console
@@ -24,7 +25,7 @@ def kept(hits: int, misses: int) -> Kept:
 
 
 def words(status: Status) -> str:
-    console = Console(width=150, record=True, file=open("/dev/null", "w"))  # noqa: SIM115, PTH123
+    console = Console(width=150, record=True, file=StringIO())
     for each in tables(status):
         console.print(each)
     return console.export_text()
