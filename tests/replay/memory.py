@@ -129,6 +129,7 @@ class Pipeline:
         )
         self.recovered: Counter[str] = Counter()
         self.catalogue = Catalogue()
+        self.identities = Identities()
         self.store = Store()
         self.tables = {
             name: RunTable(
@@ -157,7 +158,7 @@ class Pipeline:
             topics.events.name: Ingest(
                 self._runner("ingest"),
                 self.tables["received"],
-                Identities(),
+                self.identities,
                 self.settings,
                 topics,
             ).process,
@@ -194,7 +195,7 @@ class Pipeline:
         self.follow()
 
     def follow(self) -> None:
-        """Bring the Catalogue up to date with the changelogs."""
+        """Bring the Catalogue up to date with the changelogs, and the identities with their topic."""
         for table, apply in (
             ("behaviour", self.catalogue.apply_behaviour),
             ("content", self.catalogue.apply_content),
@@ -208,6 +209,9 @@ class Pipeline:
                 if latest:
                     apply(latest)
         self.catalogue.derive()
+        for links in self.log.values(self.topics.identities.name).values():
+            for name, canonical in links:
+                self.identities.apply((name or b"").decode(), canonical and canonical.decode())
 
     def feed(self, topic: str, key: str, value: Any) -> None:
         """Append a record as a producer would; a value that is not bytes is sent as JSON."""
