@@ -210,8 +210,8 @@ class Pipeline:
                     apply(latest)
         self.catalogue.derive()
         for links in self.log.values(self.topics.identities.name).values():
-            for name, canonical in links:
-                self.identities.apply((name or b"").decode(), canonical and canonical.decode())
+            for user, link in links:
+                self.identities.apply((user or b"").decode(), None if link is None else link.decode())
 
     def feed(self, topic: str, key: str, value: Any) -> None:
         """Append a record as a producer would; a value that is not bytes is sent as JSON."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from pathlib import Path
+from typing import Any
 from uuid import uuid4
 
 import msgspec
@@ -201,7 +202,8 @@ async def test_a_list_in_redis_gives_way_to_one_that_is_not_older(
     key = f"{namespace}:recommendations:web:ann"
     await redis.set(key, held)
     assert await ListStore(redis, namespace, 1000).push([after]) == (not replaced)
-    assert json.loads(await redis.get(key))["last_event"] == ("today" if replaced else before.last_event)
+    found: Any = await redis.get(key)
+    assert json.loads(found)["last_event"] == ("today" if replaced else before.last_event)
     await redis.aclose()
 
 
