@@ -58,7 +58,7 @@ def test_items_are_keyed_by_their_id_and_there_once_they_were_sent(settings: Set
 def test_dead_letters_are_counted_over_all_partitions(settings: Settings) -> None:
     create_topics(settings)
     assert dead_letters(settings) == 0
-    producer = KafkaProducer(**kafka_options(settings), enable_idempotence=False)
+    producer = KafkaProducer(**kafka_options(settings), enable_idempotence=settings.idempotence)
     for partition in (0, 1, 1):
         producer.send(Topics(settings).dead_letters.name, b"{broken", partition=partition)
     producer.close()

@@ -56,7 +56,7 @@ def test_a_record_that_can_not_be_read_is_a_difference_and_the_others_are_read()
 def test_topics_are_read_as_they_were_when_they_were_opened(settings: Settings, more: int) -> None:
     create_topics(settings)
     topic = Topics(settings).events
-    producer = KafkaProducer(**kafka_options(settings), enable_idempotence=False)
+    producer = KafkaProducer(**kafka_options(settings), enable_idempotence=settings.idempotence)
     for number in range(5):
         producer.send(topic.name, f"{number}".encode(), b"web:ann", partition=1)
     producer.flush()
