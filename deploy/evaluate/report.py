@@ -183,7 +183,7 @@ class Output:
         with _explained(file):
             # Closed by __exit__, so that what the disk refuses only then is a sentence, too.
             if file.name.endswith(".gz"):
-                self._text: IO[str] = gzip.open(file, "wt", encoding="utf-8")  # noqa: SIM115 - by __exit__
+                self._text: IO[str] = gzip.open(file, "wt", encoding="utf-8")  # noqa: SIM115 - see above
             else:
                 self._text = file.open("w", encoding="utf-8")
 

@@ -16,7 +16,6 @@ from afresh.deploy.status.status import Member, Status, judged_together
 from afresh.state.judged import kept as judged
 from afresh.state.judged.kept import Kept
 from afresh.state.lists import ListReader
-from afresh.state.versions import known_layout
 from afresh.streams.connections import kafka_options
 from afresh.streams.kafka.admin import require_topics
 from afresh.streams.settings import Settings
@@ -105,8 +104,7 @@ def kept_by_judges(
     for place in users:
         stage = newest_stage(consumer, place, begins[place], ends[place])
         if stage:
-            with known_layout(f"What the judge of partition {place.partition} kept"):
-                kept[place.partition] = judged.unpack(stage)
+            kept[place.partition] = judged.unpack(stage)
     return kept
 
 

@@ -1,4 +1,4 @@
-"""popular: what users are shown of whom nothing is known."""
+"""The popular lists: what users are shown of whom nothing is known."""
 
 from __future__ import annotations
 

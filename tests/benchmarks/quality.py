@@ -2,14 +2,15 @@
 
 Every ranker goes through every set in a process of its own, in the loop of ``afresh evaluate``, but for what is left of
 ours without a family of its scorers, which goes through with the whole; the last half of a set is reported. Each row is
-written as soon as it is measured, and what was measured before is kept in ``results/quality.json``, so that one set, or
-one ranker, can be measured anew, and an end halfway loses nothing but the row at hand. ``results/quality.md`` is made
-of it and of ``results/method.md``, which is written by hand.
+written as soon as it is measured, and what was measured before is kept in ``results/quality.json.gz``, so that one set,
+or one ranker, can be measured anew, and an end halfway loses nothing but the row at hand. Kept are the figures of the
+page and their intervals. ``results/quality.md`` is made of them and of ``results/method.md``, written by hand.
 """
 
 from __future__ import annotations
 
 import argparse
+import gzip
 import json
 import os
 import platform
@@ -34,9 +35,10 @@ from afresh.deploy.evaluate.session import OURS, Evaluation, Options
 from afresh.models import scorers
 from afresh.state.errors import AfreshError
 from afresh.streams.settings import Settings
-from tests.benchmarks.quality_report import NO_TEXT, WITHOUT, page
+from tests.benchmarks.quality_report import NO_TEXT, WITHOUT, needed, page
 
 RESULTS = Path(__file__).parent / "results"
+FIGURES, PAGE = "quality.json.gz", "quality.md"
 METHOD = RESULTS / "method.md"
 """How each ranker was tuned, and what was tried."""
 
@@ -96,15 +98,29 @@ def keep(results: dict[str, Any], job: Job, figures: dict[str, Any]) -> None:
     of_set = results.setdefault("sets", {}).setdefault(job.set, {"rankers": {}})
     of_set["input"], of_set["protocol"] = figures["input"], figures["protocol"] | {"text": True}
     when = {"date": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"), "commit": commit()}
-    of_set["rankers"] |= {name: each | when for name, each in figures["rankers"].items()}
+    of_set["rankers"] |= {name: needed(each | when) for name, each in figures["rankers"].items()}
 
 
 def write(results: dict[str, Any], folder: Path) -> None:
     """Write the figures, and the page made of them."""
     folder.mkdir(parents=True, exist_ok=True)
     results["machine"] = machine()
-    (folder / "quality.json").write_text(json.dumps(results, indent=1) + "\n")
-    (folder / "quality.md").write_text(page(results, METHOD.read_text()))
+    (folder / FIGURES).write_bytes(pack(results))
+    (folder / PAGE).write_text(page(results, METHOD.read_text()))
+
+
+def pack(results: dict[str, Any]) -> bytes:
+    """Pack the figures; the same figures give the same bytes.
+
+    Sets and the machine's parts are pairs: the page shows them in their order, all other keys are sorted.
+    """
+    pairs = {name: list(results[name].items()) for name in ("machine", "sets")}
+    return gzip.compress(json.dumps(pairs, sort_keys=True, separators=(",", ":")).encode(), mtime=0)
+
+
+def unpack(packed: bytes) -> dict[str, Any]:
+    """Unpack the figures."""
+    return {name: dict(pairs) for name, pairs in json.loads(gzip.decompress(packed)).items()}
 
 
 def commit() -> str:
@@ -142,8 +158,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     )
     chosen = parser.parse_args(arguments)
     console = Console()
-    file = chosen.results / "quality.json"
-    results: dict[str, Any] = json.loads(file.read_text()) if file.exists() else {}
+    file = chosen.results / FIGURES
+    results = unpack(file.read_bytes()) if file.exists() else {}
     wanted = jobs(chosen.set or list(datasets.SETS), chosen.only or [])
     if not wanted:
         parser.error(f"no ranker is called {' or '.join(chosen.only)} on these sets")
@@ -162,7 +178,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
                 console.print(f"{job.set}: {ranker} {rate:.4f}")
     if failed:
         raise AfreshError(f"not measured: {'; '.join(failed)}; everything else is in {file}")
-    console.print(f"written to {file.with_suffix('.md')}")
+    console.print(f"written to {chosen.results / PAGE}")
 
 
 if __name__ == "__main__":

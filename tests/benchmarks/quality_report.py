@@ -18,6 +18,25 @@ COMMAND = "make bench-quality"
 Rankers = dict[str, Any]
 
 
+def needed(measured: dict[str, Any]) -> dict[str, Any]:
+    """Of all that was measured of a ranker, what the page shows, and the intervals to check it against."""
+
+    def means(of: dict[str, Any], *metrics: str) -> dict[str, Any]:
+        return {metric: {name: of[metric][name] for name in ("mean", "low", "high")} for metric in metrics}
+
+    cold = measured["slices"]["cold"]
+    return {
+        "seconds": measured["seconds"],
+        "all": means(measured["all"], "hr", "ndcg", "mrr"),
+        "slices": {
+            "cold": {name: of and {"events": of["events"]} | means(of, "hr") for name, of in cold.items()}
+        },
+        "variety": {"coverage": measured["variety"]["coverage"]},
+        "date": measured["date"],
+        "commit": measured["commit"],
+    }
+
+
 class Goal(NamedTuple):
     """A goal: what is compared on which set, and how large it is to be."""
 

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-import json
+import gzip
 from collections.abc import Callable
 from concurrent.futures import Executor, Future
 from pathlib import Path
@@ -107,6 +107,18 @@ def test_a_ranker_that_fails_loses_no_row_of_another(monkeypatch: pytest.MonkeyP
     chosen = [part for name in ("item_knn", "popularity") for part in ("--only", name)]
     with pytest.raises(AfreshError, match=r"not measured: ml-100k, item_knn \(out of memory\)"):
         quality.main(["--set", "ml-100k", "--results", str(tmp_path), *chosen])
-    kept = json.loads((tmp_path / "quality.json").read_text())["sets"]["ml-100k"]["rankers"]
-    assert list(kept) == ["popularity"]
-    assert "| popularity | " in (tmp_path / "quality.md").read_text()
+    packed = (tmp_path / quality.FIGURES).read_bytes()
+    results = quality.unpack(packed)
+    assert list(results["sets"]["ml-100k"]["rankers"]) == ["popularity"]
+    assert (tmp_path / quality.PAGE).read_text() == page(results, quality.METHOD.read_text())
+    assert quality.pack(results) == packed
+
+
+def test_the_committed_page_is_that_of_the_committed_figures() -> None:
+    results = quality.unpack((quality.RESULTS / quality.FIGURES).read_bytes())
+    assert (quality.RESULTS / quality.PAGE).read_text() == page(results, quality.METHOD.read_text())
+
+
+def test_the_committed_figures_are_packed_as_a_new_row_would_pack_them() -> None:
+    packed = (quality.RESULTS / quality.FIGURES).read_bytes()
+    assert gzip.decompress(quality.pack(quality.unpack(packed))) == gzip.decompress(packed)

@@ -30,7 +30,7 @@ SIGNALS = {
     "afresh.deploy.demo.workers.WorkerDied": "the demo shows the log as it stands, and exits with status 1",
     "afresh.streams.checks.RefusedError": "a record goes to the dead letters",
     "afresh.streams.kafka.sender.FencedError": "whoever writes drops the run, or claims again",
-    "afresh.streams.runs.runner.RunDroppedError": "the partition's new owner reads the run again",
+    "afresh.streams.runs.run.RunDroppedError": "the partition's new owner reads the run again",
 }
 """Errors of ours that reach nobody, and what becomes of them."""
 

@@ -131,6 +131,7 @@ class Pipeline:
         )
         self.recovered: Counter[str] = Counter()
         self.catalogue = Catalogue()
+        self.identities = Identities()
         self.store = Store()
         rows = self.store_of_rows.partitions if self.store_of_rows else lambda _: MemoryPartitions()
         self.tables = make_tables(
@@ -150,7 +151,6 @@ class Pipeline:
         )
         self._applied: dict[tuple[str, int], int] = {}
         self._recover()
-        self.identities = Identities()
         shared = Shared(settings, topics, self.identities, self.recommender)
         self.stages = make_stages(self.rows_of_stages, self.tables, shared, self._runner)
         self.agents: dict[str, Callable[[Run], Any]] = {
@@ -180,7 +180,7 @@ class Pipeline:
         self.follow()
 
     def follow(self) -> None:
-        """Bring the Catalogue up to date with the changelogs."""
+        """Bring the Catalogue up to date with the changelogs, and the identities with their topic."""
         for table, apply in (
             ("behaviour", self.catalogue.apply_behaviour),
             ("content", self.catalogue.apply_content),
@@ -194,6 +194,9 @@ class Pipeline:
                 if latest:
                     apply(latest)
         self.catalogue.derive()
+        for links in self.log.values(self.topics.identities.name).values():
+            for user, link in links:
+                self.identities.apply((user or b"").decode(), None if link is None else link.decode())
 
     def feed(self, topic: str, key: str, value: Any) -> None:
         """Append a record as a producer would; a value that is not bytes is sent as JSON."""

@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
+from afresh.deploy.demo.judge import Judge
+from afresh.deploy.demo.notes import Notes
+from afresh.deploy.demo.progress import Progress
+from afresh.deploy.demo.spotlight import Spotlight
 from afresh.streams.messages import Event, Item
+
+TITLES = {"a": "Fargo", "b": "Alien [1979]", "c": "Heat"}
 
 
 def event(number: int, user: str, item: str = "a", platform: str = "web") -> Event:
@@ -18,3 +24,15 @@ def events(users: str) -> list[Event]:
 
 def item(name: str) -> Item:
     return Item(id=name, domain="films", title=f"Film {name}")
+
+
+def notes_of_a_run() -> Notes:
+    """What was written down of four events of 2,000."""
+    notes = Notes(Progress(2_000), Judge(list(TITLES), 2_000), Spotlight())
+    notes.progress.start()
+    for number in range(4):
+        place = notes.judge.judge(f"u{number}", "b", ["a", "b"] if number else [])
+        notes.spotlight.saw(event(number, "ann", "b"), ["a", "b"], place)
+        notes.progress.sent += 1
+        notes.progress.answer(0.02, late=False)
+    return notes

@@ -8,15 +8,13 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from afresh.deploy.demo.display import Display
 from afresh.deploy.demo.judge import Judge
 from afresh.deploy.demo.notes import Notes
 from afresh.deploy.demo.panel import View, line, panel, picture
 from afresh.deploy.demo.progress import Progress
-from afresh.deploy.demo.scrape import Page, Readings
+from afresh.deploy.demo.scrape import Readings
 from afresh.deploy.demo.spotlight import Spotlight
-from afresh.deploy.servers.process import free_ports
-from tests.deploy.demo.making import event
+from tests.deploy.demo.making import TITLES, notes_of_a_run
 
 METRICS = """afresh_rows{table="users"} 1943
 afresh_rows{table="content"} 5
@@ -25,18 +23,6 @@ afresh_catalogue_embedded_items 150
 afresh_lag_records{topic="afresh.events"} 31
 afresh_lag_records{topic="afresh.examples"} 4
 """
-TITLES = {"a": "Fargo", "b": "Alien [1979]", "c": "Heat"}
-
-
-def notes_of_a_run() -> Notes:
-    notes = Notes(Progress(2_000), Judge(list(TITLES), 2_000), Spotlight())
-    notes.progress.start()
-    for number in range(4):
-        place = notes.judge.judge(f"u{number}", "b", ["a", "b"] if number else [])
-        notes.spotlight.saw(event(number, "ann", "b"), ["a", "b"], place)
-        notes.progress.sent += 1
-        notes.progress.answer(0.02, late=False)
-    return notes
 
 
 @pytest.fixture
@@ -85,15 +71,3 @@ def test_the_picture_is_an_svg_that_fetches_nothing(view: View, tmp_path: Path) 
     assert ET.fromstring(text).tag.endswith("svg")
     assert "Fargo" in text
     assert re.findall(r"url\((?!#)|@import|@font-face", text) == []
-
-
-@pytest.mark.parametrize("terminal", [True, False])
-def test_lines_take_the_panels_place_where_there_is_no_terminal(terminal: bool) -> None:
-    console = Console(file=io.StringIO(), force_terminal=terminal, width=108, _environ={})
-    with Display(console, "Kafka 4 · Valkey 9", TITLES, notes_of_a_run(), Page(free_ports(1)[0])):
-        pass
-    assert isinstance(console.file, io.StringIO)
-    text = console.file.getvalue()
-    assert "4 of 2,000 events" in text
-    assert ("╭" in text) == terminal
-    assert ("\x1b" in text) == terminal

@@ -212,16 +212,3 @@ def test_a_recommender_that_knows_the_next_item_is_right_on_all_but_first_events
     on_time = 1.0 - 4 / 400
     assert on_time - notes.progress.late / 400 <= served.hit_rate <= on_time
     assert popular.hit_rate < served.hit_rate
-
-
-def test_lists_are_read_from_redis_as_an_application_reads_them(redis: Redis) -> None:
-    redis.flushall()
-    lists = Lists(redis, "shop")
-    assert lists.of_users([]) == []
-    assert lists.popular("films") == NOTHING
-    redis.set("shop:recommendations:web:ann", '{"last_event": "e7", "items": [{"id": "b"}, {"id": "a"}]}')
-    redis.set("shop:popular:films", '{"domain": "films", "items": [{"id": "p", "score": 2.5}]}')
-    found, missing = lists.of_users(["web:ann", "web:bob"])
-    assert found is not None
-    assert (found.ids, found.last_event, missing) == (["b", "a"], "e7", None)
-    assert lists.popular("films").ids == ["p"]

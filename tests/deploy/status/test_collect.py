@@ -1,84 +1,217 @@
-from types import SimpleNamespace
-from typing import Any
+"""What is collected of a deployment, from real servers: the embedded broker does not describe groups."""
 
-import msgspec
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import pytest
-from kafka import TopicPartition
+from kafka import KafkaAdminClient, KafkaConsumer, KafkaProducer, TopicPartition
+from kafka.structs import OffsetAndMetadata
+from redis import Redis
 
-from afresh.deploy.status.collect import kept_by_judges
-from afresh.models import scorers
-from afresh.state.judged.kept import JUDGE_ROW_VERSION, JudgeRow
-from afresh.state.store.marks import CLAIM_KEY, PARTITION_ROW_KEY, PARTITION_ROW_VERSION, PartitionRow
-from afresh.state.versions import ADVICE, RowVersionError
-
-USERS = TopicPartition("afresh.users", 0)
-
-
-class Changelog:
-    """A consumer of one partition that holds these records."""
-
-    def __init__(self, *records: tuple[bytes, bytes]) -> None:
-        self.end = len(records)
-        self._records = [
-            SimpleNamespace(offset=offset, key=key, value=value)
-            for offset, (key, value) in enumerate(records)
-        ]
-        self._at = 0
-
-    def assign(self, places: list[TopicPartition]) -> None:
-        assert places == [USERS]
-
-    def seek(self, _: TopicPartition, offset: int) -> None:
-        self._at = offset
-
-    def position(self, _: TopicPartition) -> int:
-        return self._at
-
-    def poll(self, timeout_ms: int) -> dict[TopicPartition, list[Any]]:
-        left, self._at = self._records[self._at :], self.end
-        return {USERS: left}
+from afresh.deploy.clients import places
+from afresh.deploy.ledger.reading import stage_of
+from afresh.deploy.servers import Server
+from afresh.deploy.servers.process import free_ports
+from afresh.deploy.status import collect
+from afresh.state.errors import AfreshError
+from afresh.state.store.marks import CLAIM_KEY, PARTITION_ROW_KEY
+from afresh.streams.connections import kafka_options
+from afresh.streams.kafka.admin import create_topics
+from afresh.streams.settings import Settings
+from afresh.streams.topics import Topic, Topics
+from afresh.streams.workers import pages
+from tests.upgrade.recorded import v0_1_0
 
 
-def partition_row(judged: JudgeRow, version: int = PARTITION_ROW_VERSION) -> bytes:
-    return msgspec.msgpack.encode(PartitionRow(version=version, stage=msgspec.msgpack.encode(judged)))
+class Deployment:
+    """Topics of a deployment, and clients to fill and to look at them."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.topics = Topics(settings)
+        create_topics(settings)
+        options = kafka_options(settings)
+        self.admin = KafkaAdminClient(**options)
+        self.consumer = KafkaConsumer(**options, enable_auto_commit=False, metrics_enabled=False)
+        self._producer = KafkaProducer(
+            **options, enable_idempotence=settings.idempotence, metrics_enabled=False
+        )
+
+    def send(self, topic: Topic, key: bytes, value: bytes | None, partition: int = 0) -> None:
+        self._producer.send(topic.name, value, key, partition=partition)
+
+    def flush(self) -> None:
+        self._producer.flush()
+
+    def stage(self, partition: int = 0) -> bytes:
+        """What is found of the judge in a partition."""
+        self.flush()
+        place = TopicPartition(self.topics.users.name, partition)
+        begin, end = (
+            ends[place]
+            for ends in (self.consumer.beginning_offsets([place]), self.consumer.end_offsets([place]))
+        )
+        return collect.newest_stage(self.consumer, place, begin, end)
+
+    def close(self) -> None:
+        self._producer.close()
+        self.consumer.close()
+        self.admin.close()
 
 
-def judge_row(version: int = JUDGE_ROW_VERSION, fusion: bytes = scorers.new_fusion().to_bytes()) -> JudgeRow:
-    return JudgeRow(version=version, scorers=list(scorers.NAMES), fusion=fusion)
+@pytest.fixture
+def made(settings: Settings) -> Iterator[Deployment]:
+    deployment = Deployment(settings)
+    yield deployment
+    deployment.close()
 
 
-def kept(*records: tuple[bytes, bytes]) -> dict[int, Any]:
-    changelog: Any = Changelog(*records)
-    return dict(kept_by_judges(changelog, [USERS], {USERS: 0}, {USERS: changelog.end}))
+def own_rows() -> list[bytes]:
+    """Partition rows as the users' changelog of a deployment held them, one after the other."""
+    records = v0_1_0().partitions_of["afresh.users.changelog", 0]
+    return [each.value for each in records if each.key == PARTITION_ROW_KEY]
 
 
-def test_the_newest_row_of_a_partition_is_read() -> None:
-    newer = judge_row(version=JUDGE_ROW_VERSION + 1)
-    found = kept(
-        (PARTITION_ROW_KEY, partition_row(newer)),
-        (PARTITION_ROW_KEY, partition_row(judge_row())),
-        (b"web:ann", b"a user's row"),
-        (CLAIM_KEY, b""),
+def test_what_the_judge_kept_is_that_of_the_newest_row_of_the_partition(made: Deployment) -> None:
+    rows = own_rows()
+    for row in rows:
+        made.send(made.topics.users, PARTITION_ROW_KEY, row)
+        made.send(made.topics.users, b"web:ann", b"a user's row")
+    made.send(made.topics.users, CLAIM_KEY, None)
+    assert made.stage() == stage_of({b"": rows[-1]})
+
+
+def test_a_row_of_the_partition_is_found_however_far_from_the_end(
+    made: Deployment, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(collect, "TAIL", 2)
+    (first, *_) = own_rows()
+    made.send(made.topics.users, PARTITION_ROW_KEY, first)
+    for number in range(40):
+        made.send(made.topics.users, f"web:u{number}".encode(), b"a user's row")
+    assert made.stage() == stage_of({b"": first})
+
+
+def test_where_no_row_of_the_partition_was_written_the_judge_kept_nothing(made: Deployment) -> None:
+    made.send(made.topics.users, b"web:ann", b"a user's row")
+    made.send(made.topics.users, PARTITION_ROW_KEY, own_rows()[0], partition=1)
+    assert made.stage() == b""
+
+
+def test_what_waits_is_what_the_group_has_not_committed(made: Deployment) -> None:
+    events, items = made.topics.events, made.topics.items
+    for number in range(7):
+        made.send(events, b"web:ann", b"{}", partition=number % 2)
+    made.send(items, b"i1", b"{}")
+    made.flush()
+    group = made.settings.namespace
+    worker = KafkaConsumer(
+        **kafka_options(made.settings), group_id=group, enable_auto_commit=False, metrics_enabled=False
     )
-    assert found[0].fusion.to_bytes() == scorers.new_fusion().to_bytes()
+    worker.assign([TopicPartition(events.name, 0)])
+    worker.commit({TopicPartition(events.name, 0): OffsetAndMetadata(3, "", -1)})
+    worker.close()
+    every = places(events, items)
+    begins, ends = made.consumer.beginning_offsets(every), made.consumer.end_offsets(every)
+    found = collect.waiting(made.admin, group, begins, ends, [events, items])
+    assert found == {events.name: 4, items.name: 1}
 
 
-def test_a_partition_without_a_row_has_no_judge() -> None:
-    assert kept((b"web:ann", b"a user's row")) == {}
-    assert kept() == {}
+@contextmanager
+def member(settings: Settings, topic: Topic) -> Iterator[None]:
+    """A member of the workers' group that holds all partitions of a topic."""
+    worker = KafkaConsumer(
+        topic.name,
+        **kafka_options(settings),
+        group_id=settings.namespace,
+        enable_auto_commit=False,
+        metrics_enabled=False,
+    )
+    try:
+        while not worker.assignment():
+            worker.poll(timeout_ms=100)
+        yield
+    finally:
+        worker.close()
+
+
+def test_workers_are_told_with_the_partitions_that_they_hold(made: Deployment) -> None:
+    topic = made.topics.interactions
+    with member(made.settings, topic):
+        (found,) = collect.workers(made.admin, made.settings.namespace, topic.name)
+        assert found.partitions == [0, 1]
+        assert found.name
+        (other,) = collect.workers(made.admin, made.settings.namespace, made.topics.events.name)
+        assert other.partitions == []
+
+
+def test_where_nobody_works_there_are_no_workers(made: Deployment) -> None:
+    topic = made.topics.interactions.name
+    assert collect.workers(made.admin, made.settings.namespace, topic) == []
+
+
+def test_lists_are_counted_without_popular_ones_and_those_of_others(
+    settings: Settings,
+) -> None:
+    redis = Redis.from_url(settings.redis.get_secret_value())
+    namespace = settings.namespace
+    for key in ("recommendations:web:ann", "recommendations:web:bob", "popular:films"):
+        redis.set(f"{namespace}:{key}", "{}")
+    redis.set(f"{namespace}-other:recommendations:web:ann", "{}")
+    assert collect.lists(settings) == 2
+    redis.close()
+
+
+def nobody_at(settings: Settings, **ports: str) -> Settings:
+    return settings.model_copy(update={"start_timeout_seconds": 1.0} | ports)
+
+
+def test_of_a_redis_that_does_not_answer_the_lists_are_not_known(settings: Settings) -> None:
+    (port,) = free_ports(1)
+    address = type(settings.redis)(f"redis://127.0.0.1:{port}/0")
+    assert collect.lists(settings.model_copy(update={"redis": address})) is None
 
 
 @pytest.mark.parametrize(
-    ("row", "problem"),
-    [
-        (partition_row(judge_row(), PARTITION_ROW_VERSION + 1), "A partition's row has version 2"),
-        (partition_row(judge_row(version=JUDGE_ROW_VERSION + 1)), "What the judge kept has version 2"),
-        (partition_row(judge_row(fusion=b"short")), "judge of partition 0 kept has a layout"),
-        (b"no row", "A partition's row has a layout"),
-    ],
-    ids=["partition", "judge", "fusion", "bytes"],
+    ("missing", "said"), [("", "ready"), ("tables are recovered", "tables are recovered")]
 )
-def test_rows_of_another_program_are_refused_in_a_sentence(row: bytes, problem: str) -> None:
-    with pytest.raises(RowVersionError, match=problem) as refused:
-        kept((PARTITION_ROW_KEY, row))
-    assert str(refused.value).endswith(f"{ADVICE}.")
+def test_the_worker_on_this_machine_is_asked_whether_it_is_ready(
+    missing: str, said: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")
+    server = pages.serve("127.0.0.1", 0, lambda: missing)
+    settings = Settings(_env_file=None, metrics_port=server.server_port)
+    assert collect.ready(settings) == said
+    server.shutdown()
+    server.server_close()
+    assert collect.ready(settings) is None
+
+
+def test_a_look_finds_what_a_deployment_of_0_1_0_left(settings: Settings, redis_server: Server) -> None:
+    recorded, deployment = v0_1_0(), Deployment(settings)
+    names = {
+        f"afresh.{topic.name.removeprefix(settings.namespace + '.')}": topic
+        for topic in deployment.topics.all()
+    }
+    for (name, partition), records in recorded.partitions_of.items():
+        for each in records:
+            deployment.send(names[name], each.key, each.value, partition)
+    deployment.flush()
+    redis = Redis.from_url(redis_server.address)
+    for key, value in recorded.redis.items():
+        redis.set(key.replace("afresh", settings.namespace, 1), value)
+    redis.close()
+    (port,) = free_ports(1)
+    found = collect.look(settings.model_copy(update={"metrics_port": port}))
+    deployment.close()
+    assert found.waiting[deployment.topics.events.name] == len(list(recorded.records("events")))
+    assert (found.dead_letters, found.lists, found.ready, found.workers) == (4, 5, None, [])
+    assert (found.judged.examples, found.judged.unjudged, found.judged.rollbacks) == (129, 12, 2)
+    assert found.judged.judged["all"] == 117
+
+
+def test_a_look_at_a_broker_without_the_topics_says_what_to_do(settings: Settings) -> None:
+    with pytest.raises(AfreshError, match="afresh topics create"):
+        collect.look(settings)

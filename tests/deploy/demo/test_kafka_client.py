@@ -1,0 +1,81 @@
+from __future__ import annotations
+
+import pytest
+from kafka import KafkaAdminClient, KafkaConsumer, KafkaProducer
+
+from afresh.deploy.clients import places, read_records
+from afresh.deploy.demo.kafka_client import Feed, dead_letters, delete_topics
+from afresh.streams.connections import kafka_options
+from afresh.streams.kafka.admin import create_topics
+from afresh.streams.kafka.sender import partition_of
+from afresh.streams.messages import event_decoder, item_decoder
+from afresh.streams.settings import Settings
+from afresh.streams.topics import Topic, Topics
+from tests.deploy.demo.making import events, item
+from tests.kafka.deployment import wait
+
+
+def read(settings: Settings, topic: Topic) -> list[tuple[int, bytes, bytes]]:
+    """Partition, key and value of all records of a topic."""
+    consumer = KafkaConsumer(**kafka_options(settings), enable_auto_commit=False, metrics_enabled=False)
+    found = []
+    for place in places(topic):
+        end = consumer.end_offsets([place])[place]
+        found += [
+            (place.partition, each.key, each.value) for each in read_records(consumer, place, 0, end, 10.0)
+        ]
+    consumer.close()
+    return found
+
+
+@pytest.mark.parametrize("hurry", [True, False])
+def test_a_users_events_stay_in_order_where_the_workers_look_for_them(
+    settings: Settings, hurry: bool
+) -> None:
+    create_topics(settings)
+    script = events("abcabcaab")
+    with Feed(settings, hurry=hurry) as feed:
+        for each in script:
+            feed.event(each)
+        feed.flush()
+    found = read(settings, Topics(settings).events)
+    assert all(partition_of(key, 2) == partition for partition, key, _ in found)
+    for user in "abc":
+        sent = [each.id for each in script if each.user == user]
+        assert [
+            event_decoder.decode(each).id for _, key, each in found if key == f"web:{user}".encode()
+        ] == sent
+
+
+def test_items_are_keyed_by_their_id_and_there_once_they_were_sent(settings: Settings) -> None:
+    create_topics(settings)
+    with Feed(settings, hurry=False) as feed:
+        feed.items([item("a"), item("b")])
+        found = read(settings, Topics(settings).items)
+    assert {key: item_decoder.decode(value) for _, key, value in found} == {b"a": item("a"), b"b": item("b")}
+
+
+def test_dead_letters_are_counted_over_all_partitions(settings: Settings) -> None:
+    create_topics(settings)
+    assert dead_letters(settings) == 0
+    producer = KafkaProducer(**kafka_options(settings), enable_idempotence=settings.idempotence)
+    for partition in (0, 1, 1):
+        producer.send(Topics(settings).dead_letters.name, b"{broken", partition=partition)
+    producer.close()
+    assert dead_letters(settings) == 3
+
+
+def test_deleted_topics_are_gone_and_those_of_others_stay(settings: Settings) -> None:
+    others = settings.model_copy(update={"namespace": f"{settings.namespace}-other"})
+    for each in (settings, others):
+        create_topics(each)
+    delete_topics(settings)
+    admin = KafkaAdminClient(**kafka_options(settings))
+    left = {topic.name for topic in Topics(others).all()}
+
+    def gone() -> bool:
+        names = {name for name in admin.list_topics() if name.startswith(settings.namespace)}
+        return names == left
+
+    wait(gone, "the topics to be gone")
+    admin.close()

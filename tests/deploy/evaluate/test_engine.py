@@ -1,0 +1,107 @@
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from afresh.deploy.evaluate.engine import Engine
+from afresh.state.lists import UserList
+from afresh.state.records import Interaction
+from afresh.state.rows.content import content_hash, text_for_encoder
+from afresh.streams.messages import Item
+from afresh.streams.settings import Settings
+
+SETTINGS = Settings(_env_file=None, partitions=3)
+ITEMS = [Item(id=f"i{number}", domain="films", title=f"Film {number}") for number in range(6)]
+
+
+def engine(**options: Any) -> Engine:
+    made = Engine(SETTINGS, 20, **options)
+    made.announce(ITEMS, {})
+    return made
+
+
+def took(item: str, user: str = "web:ann", kind: str = "view", number: int = 0) -> Interaction:
+    time = 1_700_000_000_000 + 60_000 * number
+    return Interaction(0, number, time, f"e{number}", kind, time, user, item, "web", "films")
+
+
+def ids(lists: list[UserList] | Any) -> list[str]:
+    (made,) = lists
+    return [item.id for item in made.items]
+
+
+def test_an_item_is_known_once_it_was_announced() -> None:
+    made = engine()
+    assert made.knows("i1")
+    assert not made.knows("i7")
+    made.announce([Item(id="i7", domain="films")], {})
+    assert made.knows("i7")
+
+
+def test_an_item_announced_again_is_what_was_told_last() -> None:
+    made = engine()
+    made.announce([Item(id="i1", domain="films", available=False)], {})
+    (lists,) = made.take_in([took("i2")])
+    assert set(ids(lists)) == {"i0", "i2", "i3", "i4", "i5"}
+
+
+def test_a_text_has_its_embedding_and_loses_it_with_another_text() -> None:
+    text = text_for_encoder("Film 1", "", {})
+    vectors = {content_hash(text): np.array([1, 0], np.float16)}
+    made = engine(encoder=("minilm", "1"))
+    made.announce(ITEMS, vectors)
+    assert made.catalogue.embedded == 1
+    made.announce([Item(id="i1", domain="films", title="Another")], vectors)
+    assert made.catalogue.embedded == 0
+
+
+def test_a_list_is_made_of_what_was_before_its_interaction() -> None:
+    made = engine()
+    first, second = (ids(made.take_in([took(item, number=number)])[0]) for number, item in enumerate("ab"))
+    assert set(first) == set(second) == {item.id for item in ITEMS}
+    (third,) = made.take_in([took("i3", number=2)])
+    assert "i3" in ids(third)
+    (fourth,) = made.take_in([took("i4", number=3)])
+    assert "i3" not in ids(fourth)
+
+
+@pytest.mark.parametrize(("kind", "lists"), [("view", 1), ("purchase", 1), ("dislike", 0), ("impression", 0)])
+def test_only_items_taken_ask_for_a_list(kind: str, lists: int) -> None:
+    assert len(engine().take_in([took("i1", kind=kind)])[0]) == lists
+
+
+def test_what_was_refused_stands_in_no_list_from_then_on() -> None:
+    made = engine()
+    (_, lists) = made.take_in([took("i1", kind="dislike"), took("i2", number=1)])
+    assert "i1" not in ids(lists)
+
+
+def test_there_is_a_list_of_each_variant_in_their_order() -> None:
+    made = engine(without=[[], ["popular"]])
+    made.take_in([took("i1", user="web:bob")])
+    (lists,) = made.take_in([took("i2", number=1)])
+    whole, without = lists
+    assert len(lists) == len(made.variants) == 2
+    assert any(item.parts["popular"] for item in whole.items)
+    assert not any(item.parts["popular"] for item in without.items)
+
+
+def test_items_taken_in_together_do_not_know_of_each_other_and_those_after_them_do() -> None:
+    together = engine().take_in([took("i1", user="web:bob"), took("i2", number=1)])
+    alone = engine().take_in([took("i2", number=1)])
+    assert ids(together[1]) == ids(alone[0])
+    later = engine()
+    later.take_in([took("i1", user="web:bob")])
+    assert ids(later.take_in([took("i2", number=1)])[0])[0] == "i1"
+
+
+def test_a_user_of_each_partition_is_judged_in_its_own() -> None:
+    made = engine()
+    for number in range(12):
+        made.take_in([took(f"i{number % 6}", user=f"web:u{number}", number=number)])
+    (variant,) = made.variants
+    examples = {partition: judge.fusion.examples for partition, judge in variant.judges.items()}
+    assert sum(examples.values()) == 12
+    assert set(examples) == {0, 1, 2}

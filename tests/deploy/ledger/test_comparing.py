@@ -1,0 +1,75 @@
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from afresh.deploy.ledger.comparing import behaviour_fields, compare, differing, page_fields, shown
+from afresh.deploy.ledger.reading import PARTITION_ROW
+from afresh.deploy.ledger.report import Report
+from afresh.state.rows.behaviour import BehaviourRows
+
+
+def fields(packed: bytes) -> dict[str, Any]:
+    if packed == b"?":
+        raise ValueError("a question")
+    return {"value": int(packed)}
+
+
+def compared(due: dict[bytes, bytes], found: dict[bytes, bytes], **more: Any) -> Report:
+    report = Report()
+    compare(report, "users", "user", due, found, fields, **more)
+    return report
+
+
+def test_rows_that_are_equal_differ_in_nothing() -> None:
+    report = compared({b"a": b"1", b"b": b"2"}, {b"b": b"2", b"a": b"1", PARTITION_ROW: b"own"})
+    assert report.differences == []
+    tally = report.tallies["users"]
+    assert (tally.expected, tally.equal, tally.surplus) == (2, 2, 0)
+
+
+@pytest.mark.parametrize(
+    ("due", "found", "said"),
+    [
+        ({b"a": b"1"}, {}, "the row of user 'a' is missing"),
+        ({b"a": b"1"}, {b"a": b"2"}, "the row of user 'a' is wrong: value 2 instead of 1"),
+        ({b"a": b"1"}, {b"a": b"01"}, "the row of user 'a' is wrong: its bytes differ"),
+        ({b"a": b"1"}, {b"a": b"?"}, "the row of user 'a' is wrong: it can not be read (a question)"),
+        ({}, {b"\xff": b"1"}, "nothing in the input makes the row of user '\N{REPLACEMENT CHARACTER}'"),
+    ],
+)
+def test_whatever_differs_is_named(due: dict[bytes, bytes], found: dict[bytes, bytes], said: str) -> None:
+    (difference,) = compared(due, found).differences
+    assert said in difference
+
+
+def test_a_row_that_another_program_packed_is_no_other() -> None:
+    report = compared({b"a": b"1"}, {b"a": b"01"}, anew=lambda row: str(int(row)).encode())
+    assert report.differences == []
+
+
+def test_a_row_that_can_not_be_packed_anew_is_wrong() -> None:
+    report = compared({b"a": b"1"}, {b"a": b"?"}, anew=lambda row: str(int(row)).encode())
+    assert report.tallies["users"].wrong == 1
+
+
+def test_values_that_are_short_are_told_and_others_only_by_name() -> None:
+    due = {"count": 3, "name": "x" * 100, "keys": np.arange(3), "same": 1}
+    found = {"count": 4, "name": "y" * 100, "keys": np.arange(4), "same": 1}
+    assert differing(due, found) == "count 4 instead of 3, name … instead of …, keys … instead of …"
+    assert differing(due, found, leave_out=["name", "keys"]) == "count 4 instead of 3"
+
+
+def test_a_key_that_is_no_text_is_shown_all_the_same() -> None:
+    assert shown("zoë".encode()) == "'zoë'"
+    assert shown(b"\xff") == "'\N{REPLACEMENT CHARACTER}'"
+
+
+def test_fields_of_packed_rows_have_their_names() -> None:
+    rows = BehaviourRows({})
+    rows.array[rows.number_of(b"i1")]["examples"] = 7
+    assert behaviour_fields(rows.packed(0))["examples"] == 7
+    page = page_fields(np.array([3, 11, 12], "<u8").tobytes())
+    assert (page["number"].tolist(), page["keys"].tolist()) == ([3], [11, 12])

@@ -1,0 +1,84 @@
+from types import SimpleNamespace
+from typing import Any
+
+import msgspec
+import pytest
+from kafka import TopicPartition
+
+from afresh.deploy.status.collect import kept_by_judges
+from afresh.models import scorers
+from afresh.state.judged.kept import JUDGE_ROW_VERSION, JudgeRow
+from afresh.state.store.marks import CLAIM_KEY, PARTITION_ROW_KEY, PARTITION_ROW_VERSION, PartitionRow
+from afresh.state.versions import ADVICE, RowVersionError
+
+USERS = TopicPartition("afresh.users", 0)
+
+
+class Changelog:
+    """A consumer of one partition that holds these records."""
+
+    def __init__(self, *records: tuple[bytes, bytes]) -> None:
+        self.end = len(records)
+        self._records = [
+            SimpleNamespace(offset=offset, key=key, value=value)
+            for offset, (key, value) in enumerate(records)
+        ]
+        self._at = 0
+
+    def assign(self, places: list[TopicPartition]) -> None:
+        assert places == [USERS]
+
+    def seek(self, _: TopicPartition, offset: int) -> None:
+        self._at = offset
+
+    def position(self, _: TopicPartition) -> int:
+        return self._at
+
+    def poll(self, timeout_ms: int) -> dict[TopicPartition, list[Any]]:
+        left, self._at = self._records[self._at :], self.end
+        return {USERS: left}
+
+
+def partition_row(judged: JudgeRow, version: int = PARTITION_ROW_VERSION) -> bytes:
+    return msgspec.msgpack.encode(PartitionRow(version=version, stage=msgspec.msgpack.encode(judged)))
+
+
+def judge_row(version: int = JUDGE_ROW_VERSION, fusion: bytes = scorers.new_fusion().to_bytes()) -> JudgeRow:
+    return JudgeRow(version=version, scorers=list(scorers.NAMES), fusion=fusion)
+
+
+def kept(*records: tuple[bytes, bytes]) -> dict[int, Any]:
+    changelog: Any = Changelog(*records)
+    return dict(kept_by_judges(changelog, [USERS], {USERS: 0}, {USERS: changelog.end}))
+
+
+def test_the_newest_row_of_a_partition_is_read() -> None:
+    newer = judge_row(version=JUDGE_ROW_VERSION + 1)
+    found = kept(
+        (PARTITION_ROW_KEY, partition_row(newer)),
+        (PARTITION_ROW_KEY, partition_row(judge_row())),
+        (b"web:ann", b"a user's row"),
+        (CLAIM_KEY, b""),
+    )
+    assert found[0].fusion.to_bytes() == scorers.new_fusion().to_bytes()
+
+
+def test_a_partition_without_a_row_has_no_judge() -> None:
+    assert kept((b"web:ann", b"a user's row")) == {}
+    assert kept() == {}
+
+
+@pytest.mark.parametrize(
+    ("row", "problem"),
+    [
+        (partition_row(judge_row(), PARTITION_ROW_VERSION + 1), "A partition's row has version 2"),
+        (partition_row(judge_row(version=JUDGE_ROW_VERSION + 1)), "What the judge kept has version 2"),
+        (partition_row(judge_row(fusion=b"short")), "What the judge kept has a layout"),
+        (b"no row", "A partition's row has a layout"),
+    ],
+    ids=["partition", "judge", "fusion", "bytes"],
+)
+def test_rows_of_another_program_are_refused_in_a_sentence(row: bytes, problem: str) -> None:
+    with pytest.raises(RowVersionError, match=problem) as refused:
+        kept((PARTITION_ROW_KEY, row))
+    assert str(refused.value).endswith(f"{ADVICE}.")

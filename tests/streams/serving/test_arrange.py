@@ -1,0 +1,131 @@
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from afresh.models import scorers
+from afresh.models.arrays import Indices
+from afresh.models.lists.exploration import NEW_EXAMPLES, draw
+from afresh.models.retrieval.asking import Items
+from afresh.state.catalogue.catalogue import Catalogue
+from afresh.state.rows.users import UserRow
+from afresh.streams.serving.arrange import Scored, arrange, pool
+from afresh.streams.serving.lister import Lister
+from tests.streams.making import catalogue_of, describe, user_row
+
+ITEMS = [f"i{number}" for number in range(30)]
+NOTHING = np.empty(0, np.int32)
+
+
+def films() -> Catalogue:
+    """A catalogue whose items have one of three texts."""
+    catalogue = catalogue_of(*ITEMS)
+    for number, item in enumerate(ITEMS):
+        text = np.eye(3, dtype="<f2")[number % 3].tobytes()
+        describe(catalogue, item, embedding=text, encoder="e", encoder_version="1")
+    catalogue.derive()
+    return catalogue
+
+
+def items_of(catalogue: Catalogue) -> Items:
+    """Items of which all but the first fifteen are new."""
+    examples = np.where(np.arange(len(catalogue)) < 15, NEW_EXAMPLES, NEW_EXAMPLES - 1)
+    return replace(catalogue.items(), examples=examples.astype(np.uint32))
+
+
+def scored(catalogue: Catalogue, row: UserRow | None = None, others: Indices = NOTHING) -> Scored:
+    return Lister(catalogue, 5).score(row or user_row("i1", "i2"), scorers.new_fusion(), others)
+
+
+def best_of(each: Scored) -> Indices:
+    ranked = each.fused()[: each.ranked]
+    return np.argsort(-ranked, kind="stable").astype(np.int32)
+
+
+def arranged(each: Scored, items: Items, diverse: float = 0.0, size: int = 5) -> tuple[list[int], Any]:
+    places, propensities = arrange(each, best_of(each), items, diverse, size)
+    rows: list[int] = each.candidates[places].tolist()
+    return rows, propensities
+
+
+def test_a_list_that_is_neither_diverse_nor_explored_is_the_best_in_their_order() -> None:
+    catalogue = films()
+    each = scored(catalogue)
+    rows, propensities = arranged(each, items_of(catalogue))
+    assert rows == each.candidates[best_of(each)[:5]].tolist()
+    assert list(propensities) == [None] * 5
+
+
+def test_a_list_is_no_longer_than_there_are_candidates() -> None:
+    catalogue = catalogue_of("a", "b")
+    catalogue.derive()
+    rows, propensities = arranged(scored(catalogue, user_row("a")), items_of(catalogue))
+    assert [catalogue.ids[row] for row in rows] == ["b"]
+    assert len(propensities) == 1
+
+
+def test_a_diverse_list_begins_with_the_best_and_goes_on_with_what_is_unlike_it() -> None:
+    catalogue = films()
+    each = scored(catalogue)
+    plain, _ = arranged(each, items_of(catalogue))
+    diverse, _ = arranged(each, items_of(catalogue), diverse=0.9)
+    assert diverse[0] == plain[0]
+    texts = catalogue.items().embeddings.argmax(axis=1)
+    assert len(set(texts[diverse[:3]].tolist())) == 3
+
+
+def test_what_is_not_chosen_for_diversity_follows_in_the_order_of_its_scores() -> None:
+    catalogue = films()
+    each = scored(catalogue)
+    best = best_of(each)
+    places, _ = arrange(each, best, items_of(catalogue), 0.9, 5)
+    rest = [place for place in best.tolist() if place not in set(places.tolist())]
+    whole, _ = arrange(each, best, items_of(catalogue), 0.9, len(best))
+    assert set(whole.tolist()) == set(best.tolist())
+    drawn = draw(pool(items_of(catalogue), each.excluded), 1e-9, len(best), seed=1)
+    explored = replace(each, drawn=drawn)
+    longer, _ = arrange(explored, best, items_of(catalogue), 0.9, 5)
+    assert longer.tolist() == [*places.tolist(), *rest]
+
+
+def test_new_items_are_those_available_and_seldom_taken_that_are_not_left_out_in_the_order_of_keys() -> None:
+    catalogue = films()
+    describe(catalogue, "i29", available=False)
+    items, excluded = items_of(catalogue), np.array([20, 3], np.int32)
+    found = pool(items, excluded)
+    assert sorted(found.tolist()) == [row for row in range(15, 29) if row != 20]
+    assert (np.diff(items.keys[found].astype(object)) > 0).all()
+
+
+def test_places_given_to_new_items_hold_those_drawn_and_every_place_tells_its_chance() -> None:
+    catalogue = films()
+    new = pool(items_of(catalogue), NOTHING)
+    drawn = draw(new, 1.0, 5, seed=3)
+    each = replace(scored(catalogue, others=drawn.new), drawn=drawn)
+    rows, propensities = arranged(each, items_of(catalogue))
+    assert rows == drawn.new[:5].tolist()
+    assert propensities == pytest.approx([1 / (len(new) - given) for given in range(5)])
+
+
+def test_where_no_place_is_given_to_a_new_item_the_best_stand_and_their_chance_is_told() -> None:
+    catalogue = films()
+    drawn = draw(pool(items_of(catalogue), NOTHING), 1e-9, 5, seed=3)
+    each = replace(scored(catalogue, others=drawn.new), drawn=drawn)
+    rows, propensities = arranged(each, items_of(catalogue))
+    assert rows == each.candidates[best_of(each)[:5]].tolist()
+    assert propensities == pytest.approx([1.0] * 5)
+
+
+def test_places_of_rows_are_where_these_stand_among_the_candidates() -> None:
+    each = scored(films())
+    rows = each.candidates[[4, 0, 9]]
+    assert each.places_of(rows).tolist() == [4, 0, 9]
+
+
+def test_the_final_score_is_what_the_weights_of_the_users_situation_say() -> None:
+    each = scored(films())
+    expected = each.features @ (each.situation @ each.learned.omega)
+    np.testing.assert_allclose(each.fused(), expected, rtol=1e-5, atol=1e-5)

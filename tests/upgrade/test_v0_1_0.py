@@ -1,0 +1,287 @@
+"""What 0.1.0 left in Kafka and Redis is read, and gone on from."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import msgspec
+import numpy as np
+import pytest
+from redis.asyncio import Redis
+
+from afresh.deploy.ledger.reading import PARTITION_ROW, newest, stage_of
+from afresh.deploy.servers import Server
+from afresh.state.judged import kept as judged_rows
+from afresh.state.judged.kept import Kept
+from afresh.state.lists import ListStore, PopularList, UserList
+from afresh.state.records import Example, Interaction
+from afresh.state.rows import behaviour, content, users
+from afresh.state.rows.behaviour import BehaviourRows
+from afresh.state.rows.learning import learn
+from afresh.state.rows.received import ReceivedWindow
+from afresh.state.rows.users import UserRow
+from afresh.state.store.marks import OWN_KEYS, PARTITION_ROW_KEY
+from afresh.streams.kafka.sender import partition_of
+from afresh.streams.messages import (
+    COMMAND_KEY,
+    ROLL_BACK,
+    command_decoder,
+    embedding_decoder,
+    event_decoder,
+    example_decoder,
+    interaction_decoder,
+    item_decoder,
+    text_request_decoder,
+)
+from afresh.streams.runs.run import KafkaRecord
+from afresh.streams.settings import Settings
+from tests.deploy.ledger.making import judged
+from tests.replay.memory import Pipeline
+from tests.upgrade.recorded import Recorded, v0_1_0
+
+PARTITIONS = range(2)
+EVENTS = [f"e{number}" for number in range(180)]
+REFUSED = {"malformed", "time", "version", "invalid"}
+
+
+@pytest.fixture(scope="module")
+def recorded() -> Recorded:
+    return v0_1_0()
+
+
+@pytest.fixture
+def settings(recorded: Recorded, tmp_path: Path) -> Settings:
+    return recorded.settings(tmp_path)
+
+
+def written(recorded: Recorded, table: str) -> list[KafkaRecord]:
+    """All rows of a table that were ever written, but for those of partitions."""
+    records = recorded.records(f"{table}.changelog")
+    return [each for each in records if each.key not in OWN_KEYS and each.value is not None]
+
+
+def stages(recorded: Recorded) -> list[Kept]:
+    """Everything that the judges ever kept."""
+    own = [each for each in recorded.records("users.changelog") if each.key == PARTITION_ROW_KEY]
+    return [judged_rows.unpack(stage_of({PARTITION_ROW: each.value})) for each in own]
+
+
+def at_the_end(recorded: Recorded, table: str, partition: int) -> dict[bytes, bytes]:
+    """Rows of a partition as they stood at the end, but for the partition's own."""
+    rows = newest(recorded.partitions_of[f"afresh.{table}.changelog", partition])
+    return {key: row for key, row in rows.items() if key != PARTITION_ROW_KEY}
+
+
+def interactions(recorded: Recorded, partition: int) -> list[tuple[int, Interaction]]:
+    """Interactions of a partition and their offsets, those that came twice once."""
+    records = recorded.partitions_of["afresh.interactions", partition]
+    made = [(each.offset, interaction_decoder.decode(each.value)) for each in records if each.key]
+    return list({(each.source, each.offset): (offset, each) for offset, each in reversed(made)}.values())[
+        ::-1
+    ]
+
+
+def examples(recorded: Recorded, partition: int) -> list[Example]:
+    """Examples of a partition, those that came twice once."""
+    made = [
+        example_decoder.decode(each.value) for each in recorded.partitions_of["afresh.examples", partition]
+    ]
+    return list({(each.source, each.offset): each for each in made}.values())
+
+
+def test_the_rows_of_users_are_read(recorded: Recorded) -> None:
+    rows = {each.key: users.unpack(each.value) for each in written(recorded, "users")}
+    assert {each.decode() for each in rows} == {"web:ann", "app:cleo", "web:eve", "app:zoë", "person-11"}
+    assert sum(row.revision for row in rows.values()) == len(EVENTS)
+    assert all(row.refused and row.domains for row in rows.values())
+    assert any(row.bought for row in rows.values())
+    assert rows[b"person-11"].seen
+
+
+def test_the_rows_of_items_are_read(recorded: Recorded) -> None:
+    rows = {each.key: behaviour.unpack([each.value])[0] for each in written(recorded, "behaviour")}
+    total = sum(len(examples(recorded, partition)) for partition in PARTITIONS)
+    assert sum(row["examples"] for row in rows.values()) == total > 100
+    assert all(row["pairs"]["weight"].any() for row in rows.values())
+    assert any(row["pairs"]["next"].any() for row in rows.values())
+
+
+def test_what_items_are_is_read(recorded: Recorded) -> None:
+    rows = {each.key: content.unpack(each.value) for each in written(recorded, "content")}
+    assert rows["amélie".encode()].attributes == {"language": "français"}
+    assert not rows[b"kept from lists"].available
+    assert len([row for row in rows.values() if row.embedding and row.encoder == "minilm"]) == 17
+    deleted = {each.key for each in recorded.records("content.changelog") if each.value is None} - OWN_KEYS
+    assert deleted == {b"gone"}
+
+
+def test_the_pages_of_event_ids_are_read(recorded: Recorded) -> None:
+    windows = [ReceivedWindow(at_the_end(recorded, "received", each), 1024) for each in PARTITIONS]
+    assert sum(each.remembered for each in windows) == len(EVENTS)
+    for each in written(recorded, "received"):
+        assert ReceivedWindow({each.key: each.value}, 1024).remembered
+
+
+def test_what_the_judges_kept_is_read(recorded: Recorded) -> None:
+    kept = stages(recorded)
+    assert all(each.fusion.examples == each.verdicts.judged[0] + each.verdicts.unjudged for each in kept)
+    last = [
+        judged_rows.unpack(stage_of(newest(recorded.partitions_of["afresh.users.changelog", each])))
+        for each in PARTITIONS
+    ]
+    assert sum(each.fusion.examples for each in last) == sum(
+        len(examples(recorded, each)) for each in PARTITIONS
+    )
+    assert all(each.verdicts.judged[0] > 20 and each.verdicts.hit_rate() > 0 for each in last)
+    assert [each.guard.rollbacks for each in last] == [1, 1]
+    assert any(each.verdicts.recent.any() for each in last)
+
+
+def test_the_records_between_agents_are_read(recorded: Recorded) -> None:
+    events = [each.event for partition in PARTITIONS for _, each in interactions(recorded, partition)]
+    assert sorted(events) == sorted(EVENTS)
+    commands = [each for each in recorded.records("interactions") if each.key == COMMAND_KEY]
+    assert [command_decoder.decode(each.value).name for each in commands] == [ROLL_BACK, ROLL_BACK]
+    asked = [text_request_decoder.decode(each.value) for each in recorded.records("texts")]
+    answered = [embedding_decoder.decode(each.value) for each in recorded.records("embeddings")]
+    assert {(each.item, each.content) for each in answered} < {(each.item, each.content) for each in asked}
+    assert {len(each.vector) for each in answered} == {16}
+
+
+def test_the_events_hold_all_that_an_event_can_say(recorded: Recorded) -> None:
+    refused = {(each.headers[2][1], each.value) for each in recorded.records("events.dlq")}
+    usable = [each for each in recorded.records("events") if (b"afresh.events", each.value) not in refused]
+    events = [event_decoder.decode(each.value) for each in usable]
+    assert Counter(each.id for each in events) == Counter([*EVENTS, "e7"])
+    assert {each.type for each in events} == {
+        "view", "click", "add_to_cart", "purchase", "rating", "like", "dislike", "impression"
+    }  # fmt: skip
+    assert all(any(getattr(each, name) for each in events) for name in ("value", "session", "context"))
+
+
+def test_the_dead_letters_say_why(recorded: Recorded) -> None:
+    letters = [dict(each.headers) for each in recorded.records("events.dlq")]
+    assert {each["reason"].decode() for each in letters} == REFUSED
+    assert {each["topic"] for each in letters} == {b"afresh.events", b"afresh.items"}
+
+
+def test_the_items_are_read(recorded: Recorded) -> None:
+    items = [each for each in recorded.records("items") if each.value and each.key != b"broken"]
+    assert len({item_decoder.decode(each.value).id for each in items}) == len(items) - 1 == 26
+
+
+def test_the_lists_in_redis_are_read(recorded: Recorded) -> None:
+    lists = [
+        msgspec.json.decode(value, type=UserList)
+        for key, value in recorded.redis.items()
+        if key.startswith("afresh:recommendations:")
+    ]
+    assert {len(each.items) for each in lists} == {recorded.list_size}
+    assert {each.model for each in lists} == {"afresh-0.1.0"}
+    assert all(item.parts for each in lists for item in each.items)
+    popular = [
+        msgspec.json.decode(value, type=PopularList)
+        for key, value in recorded.redis.items()
+        if key.startswith("afresh:popular:")
+    ]
+    assert {each.domain for each in popular} == {"films", "books"}
+
+
+@pytest.mark.parametrize(("newer", "replaced"), [(0, True), (1, True), (-1, False)])
+async def test_a_list_in_redis_gives_way_to_one_that_is_not_older(
+    recorded: Recorded, redis_server: Server, newer: int, replaced: bool
+) -> None:
+    held = recorded.redis["afresh:recommendations:web:ann"]
+    before = msgspec.json.decode(held, type=UserList)
+    after = msgspec.structs.replace(before, revision=before.revision + newer, last_event="today")
+    redis, namespace = Redis.from_url(redis_server.address), f"test-{uuid4().hex[:12]}"
+    key = f"{namespace}:recommendations:web:ann"
+    await redis.set(key, held)
+    assert await ListStore(redis, namespace, 1000).push([after]) == (not replaced)
+    found: Any = await redis.get(key)
+    assert json.loads(found)["last_event"] == ("today" if replaced else before.last_event)
+    await redis.aclose()
+
+
+@pytest.mark.parametrize("partition", PARTITIONS)
+def test_the_rows_of_users_are_those_folded_from_the_interactions(recorded: Recorded, partition: int) -> None:
+    rows: dict[str, UserRow] = {}
+    for offset, each in interactions(recorded, partition):
+        users.fold(rows.setdefault(each.user, UserRow()), each, partition, offset)
+    folded = {user.encode(): users.pack(row) for user, row in rows.items()}
+    assert folded == at_the_end(recorded, "users", partition)
+
+
+@pytest.mark.parametrize("partition", PARTITIONS)
+def test_the_rows_of_items_are_those_learned_from_the_examples(recorded: Recorded, partition: int) -> None:
+    rows = BehaviourRows({})
+    learn(rows, examples(recorded, partition))
+    learned = {item: rows.packed(number) for item, number in rows.number.items()}
+    assert learned == at_the_end(recorded, "behaviour", partition)
+
+
+def test_an_audit_finds_every_row_to_be_that_of_its_input(recorded: Recorded, settings: Settings) -> None:
+    report = judged(Pipeline(settings, recorded.log()))
+    assert report.differences == []
+    assert report.events.once == report.events.accepted == len(EVENTS)
+    assert report.events.repeated > 0
+    assert report.events.dead_letters == report.events.refused == len(REFUSED)
+    for table in ("received", "users", "behaviour", "content"):
+        tally = report.tallies[table]
+        assert tally.equal == tally.expected > 0, table
+
+
+async def gone_on(recorded: Recorded, settings: Settings) -> Pipeline:
+    """Take over from the worker that died, and take in what came afterwards as 0.1.0 did."""
+    pipeline = Pipeline(settings, recorded.log_at_cut(), dict(recorded.committed))
+    topic = pipeline.topics.events.name
+    for ends in recorded.bursts:
+        for partition, end in enumerate(ends):
+            there = pipeline.log.partitions[topic, partition]
+            there += recorded.partitions_of[topic, partition][len(there) : end]
+        await pipeline.drain(lambda: recorded.run)
+    return pipeline
+
+
+async def test_what_0_1_0_began_is_gone_on_with_to_the_same_rows_and_records(
+    recorded: Recorded, settings: Settings
+) -> None:
+    pipeline = await gone_on(recorded, settings)
+    topics = pipeline.topics
+    for topic in (topics.interactions, topics.examples, topics.texts, topics.dead_letters):
+        expected = recorded.log().values(topic.name)
+        assert pipeline.log.values(topic.name) == expected, topic.name
+    rows = pipeline.rows()
+    for table in ("received", "behaviour", "content", "users"):
+        for partition in PARTITIONS:
+            found = {key: row for key, row in rows[table][partition].items() if key != PARTITION_ROW_KEY}
+            assert found == at_the_end(recorded, table, partition), table
+
+
+async def test_the_fusion_and_the_verdicts_go_on_from_where_0_1_0_left_them(
+    recorded: Recorded, settings: Settings
+) -> None:
+    pipeline = await gone_on(recorded, settings)
+    for partition in PARTITIONS:
+        before = judged_rows.unpack(
+            stage_of(newest(recorded.partitions_of["afresh.users.changelog", partition]))
+        )
+        after = judged_rows.unpack(pipeline.tables["users"].change(partition).stage)
+        assert after.fusion.examples == before.fusion.examples
+        assert after.verdicts.unjudged == before.verdicts.unjudged
+        assert after.verdicts.slices == before.verdicts.slices
+        assert after.verdicts.judged.tolist() == before.verdicts.judged.tolist()
+        assert after.guard.last == before.guard.last
+        # Not bit by bit: what is scored comes from products of matrices, which machines round differently.
+        np.testing.assert_allclose(after.fusion.omega, before.fusion.omega, rtol=1e-3, atol=1e-4)
+
+
+def test_the_partition_of_every_key_is_the_same(recorded: Recorded) -> None:
+    for topic in ("events", "interactions", "items", "texts", "embeddings", "identities"):
+        for each in recorded.records(topic):
+            if each.key != COMMAND_KEY:
+                assert partition_of(each.key, recorded.partitions) == each.partition
