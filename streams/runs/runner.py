@@ -27,10 +27,11 @@ from aiokafka.structs import ConsumerRecord
 from faust.types import TP, EventT
 from faust.types.tuples import Message
 
-from afresh.state.store.tables import Change, RunTable
+from afresh.state.store.changes import Change
 from afresh.streams import metrics
 from afresh.streams.kafka.app import App
 from afresh.streams.kafka.sender import FencedError, GroupSender, Outgoing, Record, Sender
+from afresh.streams.kafka.tables import RunTable
 from afresh.streams.kafka.transport import RunConsumer
 
 logger = logging.getLogger(__name__)

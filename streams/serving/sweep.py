@@ -9,7 +9,7 @@ from itertools import islice, repeat
 from typing import Protocol
 
 from afresh.state.store.marks import PARTITION_ROW_KEY
-from afresh.state.store.tables import RunTable
+from afresh.streams.kafka.tables import RunTable
 
 Stamp = tuple[int, int]
 """What a list was made from besides its user's row: versions of the Catalogue and of the partition's weights."""

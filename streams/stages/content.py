@@ -7,9 +7,10 @@ from msgspec.structs import replace
 
 from afresh.state.rows import content
 from afresh.state.rows.content import ContentRow
-from afresh.state.store.tables import CHANGE_BYTES, Change, RunTable
+from afresh.state.store.changes import CHANGE_BYTES, Change
 from afresh.streams import metrics
 from afresh.streams.kafka.sender import Outgoing
+from afresh.streams.kafka.tables import RunTable
 from afresh.streams.messages import ITEM_VERSION, Item, TextRequest, embedding_decoder, encode, item_decoder
 from afresh.streams.runs.runner import KafkaRecord, Run, Runner
 from afresh.streams.settings import Settings
@@ -43,7 +44,7 @@ class Content:
             size = 0
             while position < len(run.records) and size < CHANGE_BYTES // 2:
                 record = run.records[position]
-                if change.marks.count(record.topic, record.partition, record.offset):
+                if change.marks.count_offset(record.topic, record.partition, record.offset):
                     size += take(record, change, outgoing)
                 else:
                     metrics.SKIPPED.labels("content").inc()
@@ -55,13 +56,15 @@ class Content:
         try:
             item = self.check(record)
         except RefusedError as error:
-            outgoing.add_to(self._topics.dead_letters.name, record.partition, dead_letter(record, error))
+            outgoing.add_to_partition(
+                self._topics.dead_letters.name, record.partition, dead_letter(record, error)
+            )
             metrics.DEAD_LETTERS.labels(error.reason).inc()
             return 0
         if item is None:
             # A key that no item has may be anything: longer than a record batch, or no text.
             if change.get(record.key) is not None:
-                change.delete(record.key)
+                change.delete_row(record.key)
             return len(record.key)
         return self._put_item(record.key, item, change, outgoing)
 
@@ -89,7 +92,7 @@ class Content:
         if not text:
             row = replace(row, embedding=b"", encoder="", encoder_version="")
         elif row.content != before.content:
-            outgoing.add(self._topics.texts.name, key, encode(TextRequest(item.id, row.content, text)))
+            outgoing.add_keyed(self._topics.texts.name, key, encode(TextRequest(item.id, row.content, text)))
         return self._put(key, row, change)
 
     def _take_embedding(self, record: KafkaRecord, change: Change, outgoing: Outgoing) -> int:
@@ -111,7 +114,7 @@ class Content:
     @staticmethod
     def _put(key: bytes, row: ContentRow, change: Change) -> int:
         packed = content.pack(row)
-        change.put(key, packed)
+        change.put_row(key, packed)
         return len(key) + len(packed)
 
 

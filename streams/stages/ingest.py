@@ -14,9 +14,10 @@ from afresh.state.identities import Identities
 from afresh.state.keys import key_of
 from afresh.state.records import Interaction
 from afresh.state.rows.received import ReceivedWindow
-from afresh.state.store.tables import PerAssignment, RunTable
+from afresh.state.store.changes import PerAssignment
 from afresh.streams import metrics
 from afresh.streams.kafka.sender import Outgoing, Record
+from afresh.streams.kafka.tables import RunTable
 from afresh.streams.messages import EVENT_VERSION, Event, Item, encode, event_decoder
 from afresh.streams.runs.runner import KafkaRecord, Run, Runner
 from afresh.streams.settings import Settings
@@ -108,13 +109,15 @@ class Ingest:
         outgoing = Outgoing(self._settings.partitions)
         outcomes: Counter[tuple[str, str, str]] = Counter()
         for record in records:
-            if not change.marks.count(record.topic, record.partition, record.offset):
+            if not change.marks.count_offset(record.topic, record.partition, record.offset):
                 metrics.SKIPPED.labels("ingest").inc()
                 continue
             try:
                 event = check(record.value, record.timestamp, self._settings)
             except RefusedError as error:
-                outgoing.add_to(self._topics.dead_letters.name, run.partition, dead_letter(record, error))
+                outgoing.add_to_partition(
+                    self._topics.dead_letters.name, run.partition, dead_letter(record, error)
+                )
                 metrics.DEAD_LETTERS.labels(error.reason).inc()
                 outcomes["none", "none", "refused"] += 1
                 continue
@@ -124,7 +127,7 @@ class Ingest:
             interaction = interaction_of(
                 event, self._identities, record.partition, record.offset, record.timestamp
             )
-            outgoing.add(self._topics.interactions.name, interaction.user.encode(), encode(interaction))
+            outgoing.add_keyed(self._topics.interactions.name, interaction.user.encode(), encode(interaction))
             outcomes[event.type, event.platform, "accepted"] += 1
         window.write(change, before)
         await self._runner.write(run, outgoing, self._table, change)

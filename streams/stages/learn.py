@@ -9,9 +9,10 @@ import faust
 from afresh.state.records import Example
 from afresh.state.rows.behaviour import ROW, BehaviourRows
 from afresh.state.rows.learning import learn
-from afresh.state.store.tables import CHANGE_BYTES, Change, PerAssignment, RunTable
+from afresh.state.store.changes import CHANGE_BYTES, Change, PerAssignment
 from afresh.streams import metrics
 from afresh.streams.kafka.sender import Outgoing
+from afresh.streams.kafka.tables import RunTable
 from afresh.streams.messages import example_decoder
 from afresh.streams.runs.runner import KafkaRecord, Run, Runner
 from afresh.streams.settings import Settings
@@ -46,7 +47,7 @@ class Learn:
     def _learn(self, change: Change, examples: Sequence[Example], partition: int) -> None:
         rows = self._behaviour[partition]
         for number in learn(rows, examples):
-            change.put(rows.ids[number], rows.packed(number))
+            change.put_row(rows.ids[number], rows.packed(number))
 
     def _next_part(
         self, change: Change, partition: int, records: Sequence[KafkaRecord], position: int
@@ -58,7 +59,7 @@ class Learn:
             if (len(items) + 1) * (ROW.itemsize + longest_id) > CHANGE_BYTES:
                 break
             example = example_decoder.decode(records[position].value)
-            if change.marks.count(self._topics.interactions.name, example.source, example.offset):
+            if change.marks.count_offset(self._topics.interactions.name, example.source, example.offset):
                 examples.append(example)
                 items.add(example.item)
                 longest_id = max(longest_id, len(example.item.encode()))

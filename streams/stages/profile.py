@@ -10,9 +10,10 @@ import faust
 from afresh.state.records import POSITIVE, Interaction
 from afresh.state.rows import users
 from afresh.state.rows.users import UserRow
-from afresh.state.store.tables import CHANGE_BYTES, Change, RunTable
+from afresh.state.store.changes import CHANGE_BYTES, Change
 from afresh.streams import metrics
 from afresh.streams.kafka.sender import Outgoing
+from afresh.streams.kafka.tables import RunTable
 from afresh.streams.messages import COMMAND_KEY, ROLL_BACK, command_decoder, encode, interaction_decoder
 from afresh.streams.runs.runner import KafkaRecord, Run, Runner
 from afresh.streams.serving.recommend import Recommender
@@ -92,7 +93,7 @@ class Part:
             row = self._row(interaction.user, EVENT_GROWTH_BYTES + len(record.value))
             if row is None:
                 return place
-            if self._change.marks.count(events, interaction.source, interaction.offset):
+            if self._change.marks.count_offset(events, interaction.source, interaction.offset):
                 self._take(row, interaction, record.offset)
             else:
                 metrics.SKIPPED.labels("profile").inc()
@@ -100,7 +101,9 @@ class Part:
 
     def _obey(self, record: KafkaRecord) -> None:
         """Obey a command; it is counted by its own place, for it was made from no other record."""
-        if not self._change.marks.count(self._topics.interactions.name, self._partition, record.offset):
+        if not self._change.marks.count_offset(
+            self._topics.interactions.name, self._partition, record.offset
+        ):
             metrics.SKIPPED.labels("profile").inc()
             return
         command = command_decoder.decode(record.value)
@@ -130,7 +133,7 @@ class Part:
         example = users.fold(row, interaction, self._partition, offset)
         if example is not None:
             self._judge.taken(interaction, user_took, unknown=unknown)
-            self.outgoing.add(self._topics.examples.name, interaction.item.encode(), encode(example))
+            self.outgoing.add_keyed(self._topics.examples.name, interaction.item.encode(), encode(example))
         elif interaction.type in POSITIVE:
             metrics.NOT_LEARNED.inc()
         self.received[interaction.user] = interaction.received
@@ -138,5 +141,5 @@ class Part:
     def finish(self) -> None:
         """Put the rows, and what the judge has learned, into the change."""
         for user in self.received:
-            self._change.put(user.encode(), users.pack(self._rows[user]))
+            self._change.put_row(user.encode(), users.pack(self._rows[user]))
         self._change.stage = self._judge.finish()

@@ -13,13 +13,13 @@ from afresh.state.catalogue.catalogue import Catalogue
 from afresh.state.identities import Identities
 from afresh.state.lists import ListStore
 from afresh.state.store.rows import Partitions
-from afresh.state.store.tables import RunTable
 from afresh.streams import metrics
 from afresh.streams.connections import redis_options
 from afresh.streams.kafka.admin import require_topics
 from afresh.streams.kafka.app import create_app, rows_of, source
 from afresh.streams.kafka.follow import Follower, Latest
 from afresh.streams.kafka.lag import Lag
+from afresh.streams.kafka.tables import RunTable
 from afresh.streams.kafka.transport import RunConsumer
 from afresh.streams.runs.runner import Runner
 from afresh.streams.serving.policy import Policy

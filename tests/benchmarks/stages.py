@@ -17,8 +17,8 @@ from redis.asyncio import Redis
 from afresh.state.catalogue.catalogue import Catalogue
 from afresh.state.identities import Identities
 from afresh.state.lists import ListStore
-from afresh.state.store.tables import RunTable
 from afresh.streams.kafka.app import create_app, source
+from afresh.streams.kafka.tables import RunTable
 from afresh.streams.runs.runner import Run, Runner
 from afresh.streams.serving.recommend import Recommender
 from afresh.streams.serving.sweep import TableUsers

@@ -8,9 +8,9 @@ from faust.types import TP
 
 from afresh.state.errors import AfreshError
 from afresh.state.store.rows import MemoryPartitions, Position, StoreError
-from afresh.state.store.tables import RunTable
 from afresh.streams.kafka.app import App, create_app, rows_of
 from afresh.streams.kafka.recovery import RunRecovery, RunTables
+from afresh.streams.kafka.tables import RunTable
 from afresh.streams.settings import Settings
 
 CHANGELOG = "test.rows.changelog"

@@ -10,9 +10,9 @@ from faust.types import TP
 from prometheus_client import REGISTRY
 
 from afresh.state.rows import content as rows
-from afresh.state.store.tables import RunTable
 from afresh.streams.kafka.app import create_app
 from afresh.streams.kafka.sender import Outgoing
+from afresh.streams.kafka.tables import RunTable
 from afresh.streams.messages import Embedding, Item, encode
 from afresh.streams.runs.runner import Run, Runner
 from afresh.streams.settings import Settings
@@ -74,7 +74,7 @@ async def test_a_run_that_was_counted_before_is_told_as_repeated_once_whatever_i
     async def process(run: Run) -> None:
         for each in run.records:
             change = table.change(run.partition)
-            change.marks.count(each.topic, each.partition, each.offset)
+            change.marks.count_offset(each.topic, each.partition, each.offset)
             await runner.write(run, Outgoing(1), table, change)
         run.done()
 
