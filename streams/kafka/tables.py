@@ -58,6 +58,7 @@ class RunTable(faust.Table[bytes, bytes]):
         recovered: Callable[[int], object] = lambda _: None,
     ) -> None:
         self.apply_seconds = 0.0
+        self._endings: set[asyncio.Future[None]] = set()
         self._recovered = recovered
         self.rows: Partitions = MemoryPartitions() if rows is None else rows
         self.generation = 0
@@ -104,9 +105,15 @@ class RunTable(faust.Table[bytes, bytes]):
                 self._apply(event.message.partition, event.message.value)  # type: ignore[arg-type]
         except StoreError as error:
             # Faust would log the error, and go on without these rows.
-            asyncio.ensure_future(self.app.crash(error))  # noqa: RUF006
+            self._end_worker(error)
             raise
         self.apply_seconds += time.perf_counter() - started
+
+    def _end_worker(self, error: StoreError) -> None:
+        # asyncio itself keeps no task alive: one that nobody refers to can be collected before the app has crashed.
+        ending = asyncio.ensure_future(self.app.crash(error))
+        self._endings.add(ending)
+        ending.add_done_callback(self._endings.discard)
 
     def _apply(self, partition: int, records: Sequence[Any]) -> None:
         rows = self.rows[partition]

@@ -1,3 +1,4 @@
+import asyncio
 from collections import Counter
 from pathlib import Path
 from types import SimpleNamespace
@@ -103,8 +104,10 @@ async def test_rows_that_can_not_be_kept_end_the_worker_instead_of_leaving_a_hol
     event: Any = SimpleNamespace(message=SimpleNamespace(partition=1, value=[record]))
     with pytest.raises(StoreError):
         table.apply_changelog_batch([event])
-    await recovery_of(app).sleep(0)
+    assert table._endings, "the task could be collected before it has run"
+    await asyncio.gather(*table._endings)
     assert reasons == [full]
+    assert not table._endings
 
 
 async def test_after_recovery_the_rows_of_active_partitions_are_whole_as_of_now(table: RunTable) -> None:
