@@ -27,7 +27,7 @@ from afresh.streams.kafka.fence import Claims
 from afresh.streams.kafka.producers import Producers
 from afresh.streams.kafka.recovery import RunTables
 from afresh.streams.kafka.sender import BATCH_BYTES
-from afresh.streams.kafka.transport import RunTransport
+from afresh.streams.kafka.transport import RunConsumer, RunTransport
 from afresh.streams.settings import Settings
 from afresh.streams.topics import Topic
 
@@ -64,11 +64,15 @@ class App(faust.App):
 
     Attributes
     ----------
+    consumer
+        The consumer that ``RunTransport`` makes.
     producers
         Producers beside Faust's own.
     unfinished
         Tells whether runs are under way, or written and not allowed to be committed yet.
     """
+
+    consumer: RunConsumer
 
     def __init__(self, name: str, *, fenced: bool, partitions: int, **kwargs: Any) -> None:
         self._partitions = partitions

@@ -21,7 +21,7 @@ import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, Collection, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeAlias, cast
+from typing import Any, TypeAlias
 
 from aiokafka.structs import ConsumerRecord
 from faust.types import TP, EventT
@@ -32,7 +32,6 @@ from afresh.streams import metrics
 from afresh.streams.kafka.app import App
 from afresh.streams.kafka.sender import FencedError, GroupSender, Outgoing, Record, Sender
 from afresh.streams.kafka.tables import RunTable
-from afresh.streams.kafka.transport import RunConsumer
 
 logger = logging.getLogger(__name__)
 
@@ -197,7 +196,7 @@ class Runner:
 
     def _note_waiting(self, run: Run) -> None:
         tp = TP(*run.event.message.tp)
-        highwater = cast(RunConsumer, self._app.consumer).highwater(tp)
+        highwater = self._app.consumer.highwater(tp)
         self._behind[tp] = max(highwater - run.event.message.offset - 1, 0)
 
     async def write(self, run: Run, outgoing: Outgoing, table: RunTable, change: Change) -> None:
@@ -239,7 +238,7 @@ class Runner:
 
     async def _check_owner(self, run: Run) -> None:
         """Raise RunDroppedError if the run's partition was assigned anew since the run was fetched."""
-        consumer = cast(RunConsumer, self._app.consumer)
+        consumer = self._app.consumer
         while run.event.message.generation_id == self._app.consumer_generation_id:
             # A worker that slept through its session timeout believes that it still owns its partitions: it
             # must hear from the group before it writes.

@@ -9,7 +9,7 @@ from afresh.state.errors import AfreshError
 from afresh.state.store.rows import StoreError
 from afresh.streams.kafka import app as module
 from afresh.streams.kafka.app import App, create_app, source
-from afresh.streams.kafka.transport import RunTransport
+from afresh.streams.kafka.transport import RunConsumer, RunTransport
 from afresh.streams.settings import Settings
 from afresh.streams.topics import Topics
 
@@ -24,9 +24,10 @@ def settings_in(folder: Path) -> Settings:
     )
 
 
-def test_an_app_moves_runs_and_knows_all_brokers(tmp_path: Path) -> None:
+async def test_an_app_moves_runs_and_knows_all_brokers(tmp_path: Path) -> None:
     app = create_app(settings_in(tmp_path), "test")
     assert isinstance(app.transport, RunTransport)
+    assert isinstance(app.consumer, RunConsumer)
     assert app.transport.fetch_max_wait_seconds == 0.5
     assert [str(url) for url in app.conf.broker] == ["kafka://a:9092", "kafka://b:9093"]
 
