@@ -105,7 +105,7 @@ class App(faust.App):
             self.consumer.stop_flow()
             self.flow_control.suspend()
         deadline = time.monotonic() + FINISH_SECONDS
-        while self.unfinished() and time.monotonic() < deadline:  # noqa: ASYNC110
+        while self.unfinished() and time.monotonic() < deadline:  # noqa: ASYNC110 - no event tells
             await asyncio.sleep(FINISH_POLL_SECONDS)
         if self.unfinished():
             logger.warning(

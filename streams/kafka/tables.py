@@ -92,7 +92,7 @@ class RunTable(faust.Table[bytes, bytes]):
         position = self.rows[tp.partition].position
         return None if position is None else position.offset
 
-    async def need_active_standby_for(self, tp: TP) -> bool:  # noqa: ARG002
+    async def need_active_standby_for(self, tp: TP) -> bool:  # noqa: ARG002 - Faust passes it
         """Whether a standby must be read before it becomes active: always."""
         return True
 
@@ -126,16 +126,16 @@ class RunTable(faust.Table[bytes, bytes]):
     async def on_rebalance(
         self,
         assigned: set[TP],
-        revoked: set[TP],  # noqa: ARG002
+        revoked: set[TP],  # noqa: ARG002 - Faust passes it
         newly_assigned: set[TP],
-        generation_id: int = 0,  # noqa: ARG002
+        generation_id: int = 0,  # noqa: ARG002 - Faust passes it
     ) -> None:
         """Let go of partitions that left or come anew: what is not kept on disk is read from the changelog again."""
         self.generation += 1
         changelog = self.changelog_topic.get_topic_name()
         self.rows.keep_only({tp.partition for tp in assigned - newly_assigned if tp.topic == changelog})
 
-    async def on_recovery_completed(self, active_tps: set[TP], standby_tps: set[TP]) -> None:  # noqa: ARG002
+    async def on_recovery_completed(self, active_tps: set[TP], standby_tps: set[TP]) -> None:  # noqa: ARG002 - Faust passes it
         """Note that the rows of active partitions are whole as of now: nobody but us writes them from here on."""
         for tp in active_tps:
             self.confirm(tp.partition)

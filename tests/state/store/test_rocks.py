@@ -236,7 +236,7 @@ def test_a_folder_that_can_not_be_written_is_an_error_and_nothing_is_deleted(
     store.close()
 
     def full(self: RocksStore) -> None:
-        raise Exception("IO error: No space left on device: While appending to file")  # noqa: TRY002
+        raise Exception("IO error: No space left on device: While appending to file")  # noqa: TRY002 - rocksdict's own
 
     with monkeypatch.context() as patched:
         patched.setattr(RocksStore, "_connect", full)

@@ -70,6 +70,14 @@ async def test_asking_what_is_assigned_makes_no_second_consumer(tmp_path: Path) 
     assert app.consumer is consumer
 
 
+async def test_one_more_producer_has_the_settings_of_fausts_own(tmp_path: Path) -> None:
+    app = create_app(settings_in(tmp_path), "test")
+    assert app._one_more_producer("test-1")._txn_manager.transactional_id == "test-1"
+    ordinary = app._one_more_producer(None)
+    assert ordinary._txn_manager is None
+    assert ordinary.client._bootstrap_servers == ["a:9092", "b:9093"]
+
+
 async def test_an_app_that_stops_fetches_no_more_and_waits_for_runs_under_way(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

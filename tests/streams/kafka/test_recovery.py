@@ -5,7 +5,9 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from faust.tables.recovery import Recovery
 from faust.types import TP
+from prometheus_client import REGISTRY
 
 from afresh.state.errors import AfreshError
 from afresh.state.store.rows import MemoryPartitions, Position, StoreError
@@ -119,6 +121,27 @@ async def test_after_recovery_the_rows_of_active_partitions_are_whole_as_of_now(
     assert positions[1] is not None
     assert positions[1].offset == 41
     assert positions[1].time > 7
+
+
+async def test_a_recovery_is_timed_from_its_rebalance(
+    app: App, table: RunTable, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def nothing(*_: object, **__: object) -> None:
+        pass
+
+    clock = iter([100.0, 107.5])
+    monkeypatch.setattr(Recovery, "on_rebalance", nothing)
+    monkeypatch.setattr(Recovery, "on_recovery_completed", nothing)
+    monkeypatch.setattr("time.monotonic", lambda: next(clock))
+    recovery, table.apply_seconds = recovery_of(app), 3.0
+    await recovery.on_rebalance(set(), set(), set(), 1)
+    table.apply_seconds += 0.5
+    await recovery.on_recovery_completed(1)
+    monkeypatch.undo()
+    seconds = [
+        REGISTRY.get_sample_value("afresh_recovery_seconds", {"part": part}) for part in ("whole", "apply")
+    ]
+    assert seconds == [7.5, 0.5]
 
 
 def test_rows_are_kept_where_the_settings_say(tmp_path: Path) -> None:

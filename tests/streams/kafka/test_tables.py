@@ -69,6 +69,18 @@ async def test_every_rebalance_counts_as_a_generation(table: RunTable) -> None:
     assert table.generation == 2
 
 
+async def test_a_table_starts_without_a_store_of_fausts(table: RunTable) -> None:
+    """Nor is the changelog declared, for which Faust would ask Kafka."""
+    await table.maybe_start()
+    assert table.started
+    assert table._data is None
+    await table.stop()
+
+
+async def test_a_standby_is_read_before_it_becomes_active(table: RunTable) -> None:
+    assert await table.need_active_standby_for(TP(CHANGELOG, 0))
+
+
 def test_a_change_of_the_table_is_one_of_its_partition(table: RunTable) -> None:
     change = table.change(3)
     change.put_row(b"a", b"1")
