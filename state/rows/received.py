@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from afresh.state.store.changes import Change
 from afresh.state.store.rows import Readable
-from afresh.state.store.tables import Change
 from afresh.state.versions import RowVersionError, require_known
 
 PAGE = 256
@@ -78,7 +78,7 @@ class ReceivedWindow:
         for number in range(first, last + 1):
             slot = number % self._pages
             page = np.array([number, *self._page[slot]], _COUNT)
-            change.put(slot.to_bytes(4, "little"), page.tobytes())
+            change.put_row(slot.to_bytes(4, "little"), page.tobytes())
 
 
 def _unpack(packed: bytes) -> list[int]:

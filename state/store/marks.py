@@ -55,7 +55,7 @@ class Marks:
     Examples
     --------
     >>> marks = Marks({}, partitions=2)
-    >>> marks.count("events", 1, 40), marks.count("events", 1, 40), marks.count("events", 0, 3)
+    >>> marks.count_offset("events", 1, 40), marks.count_offset("events", 1, 40), marks.count_offset("events", 0, 3)
     (True, False, True)
     """
 
@@ -64,7 +64,7 @@ class Marks:
         self._partitions = partitions
         self._offsets = {topic: np.frombuffer(offsets, "<i8").tolist() for topic, offsets in packed.items()}
 
-    def count(self, topic: str, partition: int, offset: int) -> bool:
+    def count_offset(self, topic: str, partition: int, offset: int) -> bool:
         """Mark an offset as counted; return whether it is counted for the first time."""
         offsets = self._offsets.get(topic)
         if offsets is None:

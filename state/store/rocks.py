@@ -217,7 +217,7 @@ class RocksPartitions(dict[int, "RocksRows"]):
         for partition in self.keys() - set(partitions):
             del self[partition]
 
-    def count(self) -> int:
+    def count_rows(self) -> int:
         """Rows of the table on disk, as RocksDB estimates them: to count them is to read them all."""
         return self._store.families[self._table].property_int_value("rocksdb.estimate-num-keys") or 0
 

@@ -71,7 +71,7 @@ class Partitions(Protocol):
     def keep_only(self, partitions: Collection[int]) -> None:
         """Let go of all other partitions."""
 
-    def count(self) -> int:
+    def count_rows(self) -> int:
         """Rows in all partitions, without those of the partitions themselves; may be an estimate."""
 
 
@@ -111,6 +111,6 @@ class MemoryPartitions(dict[int, MemoryRows]):
         for partition in self.keys() - set(partitions):
             del self[partition]
 
-    def count(self) -> int:
+    def count_rows(self) -> int:
         """Rows in all partitions, without those of the partitions themselves."""
         return sum(len(rows) - (PARTITION_ROW_KEY in rows) for rows in self.values())

@@ -26,7 +26,7 @@ from afresh.streams.kafka.fence import Claims
 from afresh.streams.kafka.producers import Producers
 from afresh.streams.kafka.recovery import RunTables
 from afresh.streams.kafka.sender import BATCH_BYTES
-from afresh.streams.kafka.transport import RunTransport
+from afresh.streams.kafka.transport import RunConsumer, RunTransport
 from afresh.streams.settings import Settings
 from afresh.streams.topics import Topic
 
@@ -61,11 +61,15 @@ class App(faust.App):
 
     Attributes
     ----------
+    consumer
+        The consumer that ``RunTransport`` makes.
     producers
         Producers beside Faust's own.
     unfinished
         Tells whether runs are under way, or written and not allowed to be committed yet.
     """
+
+    consumer: RunConsumer
 
     def __init__(self, name: str, *, fenced: bool, partitions: int, **kwargs: Any) -> None:
         self._partitions = partitions
@@ -98,7 +102,7 @@ class App(faust.App):
             self.consumer.stop_flow()
             self.flow_control.suspend()
         deadline = time.monotonic() + FINISH_SECONDS
-        while self.unfinished() and time.monotonic() < deadline:  # noqa: ASYNC110
+        while self.unfinished() and time.monotonic() < deadline:  # noqa: ASYNC110 - no event tells
             await asyncio.sleep(FINISH_POLL_SECONDS)
         if self.unfinished():
             logger.warning(

@@ -6,14 +6,12 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable
-from typing import cast
 
 from aiokafka.errors import KafkaError
 from faust.types import TP
 
 from afresh.streams import metrics
 from afresh.streams.kafka.app import App
-from afresh.streams.kafka.transport import RunConsumer
 
 ANSWER_SECONDS = 1.0
 """Longest wait for Kafka: while it does not answer, the lag known already must be seen to grow old."""
@@ -64,7 +62,7 @@ class Lag:
             metrics.LAG_SECONDS.labels(topic).set(max((seconds for _, seconds in behind), default=0.0))
 
     async def _ask(self, ours: set[TP]) -> None:
-        consumer = cast(RunConsumer, self._app.consumer)
+        consumer = self._app.consumer
         try:
             self._ends |= await asyncio.wait_for(consumer.ends(ours), ANSWER_SECONDS)
         except (KafkaError, TimeoutError) as error:
@@ -74,7 +72,7 @@ class Lag:
 
     def _behind(self, tp: TP) -> tuple[int, float]:
         """How many records of a partition are not done with, and how old the first of them is, in seconds."""
-        consumer = cast(RunConsumer, self._app.consumer)
+        consumer = self._app.consumer
         end = max(self._ends.get(tp, 0), consumer.highwater(tp))
         offset, taken_at = consumer.undone(tp)
         if offset is None or offset >= end:

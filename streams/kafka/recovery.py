@@ -15,8 +15,8 @@ from faust.tables.manager import TableManager
 from faust.tables.recovery import Recovery
 from faust.types import TP
 
-from afresh.state.store.tables import RunTable
 from afresh.streams import metrics
+from afresh.streams.kafka.tables import RunTable
 
 logger = logging.getLogger(__name__)
 

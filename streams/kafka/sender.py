@@ -63,11 +63,11 @@ class Outgoing:
                 merged.batches[place] += records
         return merged
 
-    def add(self, topic: str, key: bytes, value: bytes | None) -> None:
+    def add_keyed(self, topic: str, key: bytes, value: bytes | None) -> None:
         """Add a record to the partition that its key hashes to."""
         self.batches[topic, partition_of(key, self._partitions)].append(Record(key, value))
 
-    def add_to(self, topic: str, partition: int, record: Record) -> None:
+    def add_to_partition(self, topic: str, partition: int, record: Record) -> None:
         """Add a record to a partition of the caller's choice."""
         self.batches[topic, partition].append(record)
 

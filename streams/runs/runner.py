@@ -20,16 +20,16 @@ import logging
 import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, Collection
-from typing import Any, cast
+from typing import Any
 
 from faust.types import TP
 from faust.types.tuples import Message
 
-from afresh.state.store.tables import Change, RunTable
+from afresh.state.store.changes import Change
 from afresh.streams import metrics
 from afresh.streams.kafka.app import App
 from afresh.streams.kafka.sender import FencedError, GroupSender, Outgoing, Record, Sender
-from afresh.streams.kafka.transport import RunConsumer
+from afresh.streams.kafka.tables import RunTable
 from afresh.streams.runs.run import Run, RunDroppedError
 
 logger = logging.getLogger(__name__)
@@ -170,7 +170,7 @@ class Runner:
 
     def _note_waiting(self, run: Run) -> None:
         tp = TP(*run.event.message.tp)
-        highwater = cast(RunConsumer, self._app.consumer).highwater(tp)
+        highwater = self._app.consumer.highwater(tp)
         self._behind[tp] = max(highwater - run.event.message.offset - 1, 0)
 
     async def write(self, run: Run, outgoing: Outgoing, table: RunTable, change: Change) -> None:
@@ -212,7 +212,7 @@ class Runner:
 
     async def _check_owner(self, run: Run) -> None:
         """Raise RunDroppedError if the run's partition was assigned anew since the run was fetched."""
-        consumer = cast(RunConsumer, self._app.consumer)
+        consumer = self._app.consumer
         while run.event.message.generation_id == self._app.consumer_generation_id:
             # A worker that slept through its session timeout believes that it still owns its partitions: it
             # must hear from the group before it writes.

@@ -7,7 +7,7 @@ from collections.abc import Callable, Collection
 from afresh.state.catalogue.catalogue import Known
 from afresh.state.judged import kept
 from afresh.state.judged.kept import Kept
-from afresh.state.store.tables import PerAssignment
+from afresh.state.store.changes import PerAssignment
 from afresh.streams.serving.judge import SNAPSHOT_MINUTES, Judge
 from afresh.streams.serving.live import Live
 from afresh.streams.serving.served import ServedLists

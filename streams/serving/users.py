@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 from typing import Protocol
 
 from afresh.state.store.marks import PARTITION_ROW_KEY
-from afresh.state.store.tables import RunTable
+from afresh.streams.kafka.tables import RunTable
 
 
 class Users(Protocol):

@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from afresh.state.store.rows import Partitions
-from afresh.state.store.tables import RunTable
 from afresh.streams import metrics
 from afresh.streams.kafka.app import App, source
+from afresh.streams.kafka.tables import RunTable
 from afresh.streams.runs.runner import Runner
 from afresh.streams.settings import Settings
 from afresh.streams.stages.shared import Shared

@@ -6,7 +6,7 @@ from msgspec.structs import replace
 
 from afresh.state.rows import content
 from afresh.state.rows.content import ContentRow
-from afresh.state.store.tables import CHANGE_BYTES, Change
+from afresh.state.store.changes import CHANGE_BYTES, Change
 from afresh.streams import metrics
 from afresh.streams.checks import RefusedError, check_keyed_item
 from afresh.streams.dead_letters import dead_letter
@@ -50,13 +50,13 @@ class ContentPart(OwnPart):
             item = check_keyed_item(record.key, record.value, self._settings)
         except RefusedError as error:
             letter = dead_letter(record, error)
-            self.outgoing.add_to(self._topics.dead_letters.name, self.partition, letter)
+            self.outgoing.add_to_partition(self._topics.dead_letters.name, self.partition, letter)
             metrics.DEAD_LETTERS.labels(error.reason).inc()
             return
         if item is None:
             # A key that no item has may be anything: longer than a record batch, or no text.
             if self.change.get(record.key) is not None:
-                self.change.delete(record.key)
+                self.change.delete_row(record.key)
             self._size += len(record.key)
         else:
             self._put_item(record.key, item)
@@ -69,7 +69,7 @@ class ContentPart(OwnPart):
             row = replace(row, embedding=b"", encoder="", encoder_version="")
         elif row.content != before.content:
             request = TextRequest(item.id, row.content, text)
-            self.outgoing.add(self._topics.texts.name, key, encode(request))
+            self.outgoing.add_keyed(self._topics.texts.name, key, encode(request))
         self._put_row(key, row)
 
     def _take_embedding(self, record: KafkaRecord) -> None:
@@ -89,7 +89,7 @@ class ContentPart(OwnPart):
 
     def _put_row(self, key: bytes, row: ContentRow) -> None:
         packed = content.pack(row)
-        self.change.put(key, packed)
+        self.change.put_row(key, packed)
         self._size += len(key) + len(packed)
 
 

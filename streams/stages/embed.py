@@ -83,7 +83,7 @@ class Embed:
             embedding = Embedding(
                 request.item, request.content, self._encoder.name, self._encoder.version, vector.tobytes()
             )
-            outgoing.add(self._topics.embeddings.name, request.item.encode(), encode(embedding))
+            outgoing.add_keyed(self._topics.embeddings.name, request.item.encode(), encode(embedding))
         if self._sender is None:
             self._sender = Sender(await self.app.producers.start())
         await self._sender.send(outgoing)

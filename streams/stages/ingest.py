@@ -8,10 +8,11 @@ from afresh.state.identities import Identities
 from afresh.state.keys import key_of
 from afresh.state.records import Interaction
 from afresh.state.rows.received import ReceivedWindow
-from afresh.state.store.tables import Change, PerAssignment, RunTable
+from afresh.state.store.changes import Change, PerAssignment
 from afresh.streams import metrics
 from afresh.streams.checks import RefusedError, check_event, milliseconds
 from afresh.streams.dead_letters import dead_letter
+from afresh.streams.kafka.tables import RunTable
 from afresh.streams.messages import Event, encode
 from afresh.streams.runs.run import KafkaRecord, Run
 from afresh.streams.runs.runner import Runner
@@ -67,7 +68,9 @@ class IngestPart(OwnPart):
         try:
             event = check_event(message.value, message.timestamp, self._settings)
         except RefusedError as error:
-            self.outgoing.add_to(self._topics.dead_letters.name, self.partition, dead_letter(message, error))
+            self.outgoing.add_to_partition(
+                self._topics.dead_letters.name, self.partition, dead_letter(message, error)
+            )
             metrics.DEAD_LETTERS.labels(error.reason).inc()
             self.outcomes["none", "none", "refused"] += 1
             return
@@ -77,7 +80,9 @@ class IngestPart(OwnPart):
         interaction = interaction_of(
             event, self._identities, message.partition, message.offset, message.timestamp
         )
-        self.outgoing.add(self._topics.interactions.name, interaction.user.encode(), encode(interaction))
+        self.outgoing.add_keyed(
+            self._topics.interactions.name, interaction.user.encode(), encode(interaction)
+        )
         self.outcomes[event.type, event.platform, "accepted"] += 1
 
     def close(self) -> None:

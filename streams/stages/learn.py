@@ -5,7 +5,8 @@ from __future__ import annotations
 from afresh.state.records import Example
 from afresh.state.rows.behaviour import ROW, BehaviourRows
 from afresh.state.rows.learning import learn
-from afresh.state.store.tables import CHANGE_BYTES, Change, PerAssignment, RunTable
+from afresh.state.store.changes import CHANGE_BYTES, Change, PerAssignment
+from afresh.streams.kafka.tables import RunTable
 from afresh.streams.messages import example_decoder
 from afresh.streams.runs.run import KafkaRecord, Run
 from afresh.streams.runs.runner import Runner
@@ -57,4 +58,4 @@ class LearnPart(Part[Example]):
         """Learn, and write the rows that have changed."""
         if self._examples:
             for number in learn(self._rows, self._examples):
-                self.change.put(self._rows.ids[number], self._rows.packed(number))
+                self.change.put_row(self._rows.ids[number], self._rows.packed(number))

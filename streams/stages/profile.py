@@ -8,8 +8,9 @@ from typing import NamedTuple
 from afresh.state.records import POSITIVE, Interaction
 from afresh.state.rows import users
 from afresh.state.rows.users import UserRow
-from afresh.state.store.tables import CHANGE_BYTES, Change, RunTable
+from afresh.state.store.changes import CHANGE_BYTES, Change
 from afresh.streams import metrics
+from afresh.streams.kafka.tables import RunTable
 from afresh.streams.messages import COMMAND_KEY, ROLL_BACK, command_decoder, encode, interaction_decoder
 from afresh.streams.runs.run import KafkaRecord, Run
 from afresh.streams.runs.runner import Runner
@@ -118,7 +119,7 @@ class ProfilePart(Part[Told]):
         example = users.fold(row, interaction, self.partition, offset)
         if example is not None:
             self.judge.taken(interaction, user_took, unknown=unknown)
-            self.outgoing.add(self._topics.examples.name, interaction.item.encode(), encode(example))
+            self.outgoing.add_keyed(self._topics.examples.name, interaction.item.encode(), encode(example))
         elif interaction.type in POSITIVE:
             metrics.NOT_LEARNED.inc()
         self.received[interaction.user] = interaction.received
@@ -126,5 +127,5 @@ class ProfilePart(Part[Told]):
     def close(self) -> None:
         """Put the rows, and what the judge keeps, into the change."""
         for user in self.received:
-            self.change.put(user.encode(), users.pack(self._rows[user]))
+            self.change.put_row(user.encode(), users.pack(self._rows[user]))
         self.change.stage = self.judge.kept.pack()

@@ -12,9 +12,10 @@ from typing import Any, Generic, NamedTuple, TypeVar
 
 import faust
 
-from afresh.state.store.tables import Change, RunTable
+from afresh.state.store.changes import Change
 from afresh.streams import metrics
 from afresh.streams.kafka.sender import Outgoing
+from afresh.streams.kafka.tables import RunTable
 from afresh.streams.runs.run import KafkaRecord, Run
 from afresh.streams.runs.runner import Runner
 from afresh.streams.stages.shared import Shared
@@ -83,7 +84,7 @@ class Part(ABC, Generic[M]):
             message = self.read(records[place])
             if not self.fits(message) and place > position:
                 return place
-            if self.change.marks.count(*self.source(message)):
+            if self.change.marks.count_offset(*self.source(message)):
                 self.take(message)
         return len(records)
 

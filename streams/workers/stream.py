@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Sequence
-from typing import cast
 
 import redis
 from redis.asyncio import Redis
@@ -19,7 +18,6 @@ from afresh.streams.kafka.admin import require_topics
 from afresh.streams.kafka.app import create_app, rows_of
 from afresh.streams.kafka.follow import Follower, Latest
 from afresh.streams.kafka.lag import Lag
-from afresh.streams.kafka.transport import RunConsumer
 from afresh.streams.runs.runner import Runner
 from afresh.streams.serving.lister import Lister
 from afresh.streams.serving.policy import Policy
@@ -172,7 +170,7 @@ class Worker:
                 metrics.ROWS.labels(name).set(table.count_rows())
             self._confirm_rows()
             self.recommender.report()
-            cast(RunConsumer, self.app.consumer).commit_ages.report()
+            self.app.consumer.commit_ages.report()
             await asyncio.sleep(REPORT_SECONDS)
 
     async def ask_redis(self) -> None:
@@ -184,7 +182,7 @@ class Worker:
     def _confirm_rows(self) -> None:
         """Note of rows that nothing has changed for long that they are whole, unless we may have slept."""
         ours = self._partitions_of_users()
-        if ours and cast(RunConsumer, self.app.consumer).membership_is_fresh():
+        if ours and self.app.consumer.membership_is_fresh():
             for table in self.tables.values():
                 for partition in ours:
                     table.confirm(partition)

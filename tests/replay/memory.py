@@ -15,11 +15,12 @@ from aiokafka.structs import ConsumerRecord
 from afresh.state.catalogue.catalogue import Catalogue
 from afresh.state.identities import Identities
 from afresh.state.lists import PopularList, UserList
+from afresh.state.store.changes import Change
 from afresh.state.store.rocks import RocksStore
 from afresh.state.store.rows import MemoryPartitions
-from afresh.state.store.tables import Change, RunTable
 from afresh.streams.kafka.app import create_app
 from afresh.streams.kafka.sender import Outgoing, Record, partition_of
+from afresh.streams.kafka.tables import RunTable
 from afresh.streams.runs.run import KafkaRecord, Run
 from afresh.streams.serving.lister import Lister
 from afresh.streams.serving.recommend import Recommender

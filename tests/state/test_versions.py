@@ -11,9 +11,9 @@ from afresh.state.rows import behaviour, content, users
 from afresh.state.rows.content import ContentRow
 from afresh.state.rows.received import ReceivedWindow
 from afresh.state.rows.users import RECENT_EVENTS, UserRow, packed_key
+from afresh.state.store.changes import Change
 from afresh.state.store.marks import PARTITION_ROW_KEY, PartitionRow
 from afresh.state.store.rows import MemoryRows
-from afresh.state.store.tables import Change
 from afresh.state.versions import RowVersionError, unpack_known
 
 USER = bytes.fromhex(
@@ -96,8 +96,8 @@ def test_a_behaviour_row_of_an_earlier_program_is_read() -> None:
 def test_marks_and_pages_of_an_earlier_program_are_read() -> None:
     change = Change(MemoryRows({PARTITION_ROW_KEY: PARTITION}), 2)
     assert change.stage == b"kept"
-    assert not change.marks.count("events", 0, 7)
-    assert change.marks.count("events", 1, 0)
+    assert not change.marks.count_offset("events", 0, 7)
+    assert change.marks.count_offset("events", 1, 0)
     window = ReceivedWindow(MemoryRows({(0).to_bytes(4, "little"): PAGE}), 256)
     assert window.remembered == 1
     assert not window.remember(11)

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from afresh.deploy.ledger.events import PAGE, Received, name_of, usable
 from afresh.state.keys import key_of
 from afresh.state.rows.received import ReceivedWindow
-from afresh.state.store.tables import Change
+from afresh.state.store.changes import Change
 from afresh.streams.settings import Settings
 from tests.streams.making import event_json
 

@@ -7,8 +7,8 @@ import numpy as np
 from afresh.deploy.status.status import Judged, Member, Status
 from afresh.models import scorers
 from afresh.state.judged.guard import Guard
-from afresh.state.judged.verdicts import LIST_LENGTH, RANKINGS, Verdicts
 from afresh.state.judged.kept import Kept
+from afresh.state.judged.verdicts import LIST_LENGTH, RANKINGS, Verdicts
 
 
 def kept(hits: int, misses: int) -> Kept:

@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 
 from afresh.state.rows import received
 from afresh.state.rows.received import PAGE, PAGE_VERSION, ReceivedWindow
+from afresh.state.store.changes import Change
 from afresh.state.store.rows import MemoryRows
-from afresh.state.store.tables import Change
 from afresh.state.versions import RowVersionError
 
 SMALL_PAGE = 4

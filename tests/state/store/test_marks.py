@@ -14,33 +14,33 @@ def test_an_offset_counts_if_it_is_above_all_that_counted_before(
     for number, (topic, partition, offset) in enumerate(offsets):
         if number == packed_after:
             marks = Marks(marks.pack(), partitions=3)
-        assert marks.count(topic, partition, offset) == (offset > highest.get((topic, partition), -1))
+        assert marks.count_offset(topic, partition, offset) == (offset > highest.get((topic, partition), -1))
         highest[topic, partition] = max(offset, highest.get((topic, partition), -1))
 
 
 def test_the_very_first_offset_counts_once() -> None:
     marks = Marks({}, partitions=1)
-    assert marks.count("events", 0, 0)
-    assert not marks.count("events", 0, 0)
+    assert marks.count_offset("events", 0, 0)
+    assert not marks.count_offset("events", 0, 0)
 
 
 def test_what_was_counted_before_is_skipped_and_told() -> None:
     marks = Marks({}, partitions=1)
     for offset in (0, 1, 1, 0, 2):
-        marks.count("events", 0, offset)
+        marks.count_offset("events", 0, offset)
     assert marks.skipped == 2
 
 
 def test_offsets_of_the_size_that_kafka_allows_survive_packing() -> None:
     marks = Marks({}, partitions=2)
-    marks.count("events", 1, 2**62)
-    assert not Marks(marks.pack(), 2).count("events", 1, 2**62)
-    assert Marks(marks.pack(), 2).count("events", 1, 2**62 + 1)
+    marks.count_offset("events", 1, 2**62)
+    assert not Marks(marks.pack(), 2).count_offset("events", 1, 2**62)
+    assert Marks(marks.pack(), 2).count_offset("events", 1, 2**62 + 1)
 
 
 def test_packed_marks_do_not_change_with_those_that_they_came_from() -> None:
     marks = Marks({}, partitions=1)
-    marks.count("events", 0, 1)
+    marks.count_offset("events", 0, 1)
     packed = marks.pack()
-    marks.count("events", 0, 2)
-    assert Marks(packed, 1).count("events", 0, 2)
+    marks.count_offset("events", 0, 2)
+    assert Marks(packed, 1).count_offset("events", 0, 2)

@@ -114,10 +114,10 @@ def test_memory_drops_the_rows_of_a_partition_that_leaves() -> None:
 
 def test_rows_are_counted_without_those_of_partitions(store: RocksStore) -> None:
     memory = MemoryPartitions({0: MemoryRows({b"": b"own", b"a": b"1"}), 1: MemoryRows({b"b": b"1"})})
-    assert memory.count() == 2
+    assert memory.count_rows() == 2
     users = store.partitions("users")
     users[0].write([(b"%d" % number, b"row") for number in range(100)], HERE)
-    assert 90 <= users.count() <= 110
+    assert 90 <= users.count_rows() <= 110
 
 
 def test_rows_written_without_a_position_are_gone_at_the_next_start(store: RocksStore) -> None:
@@ -236,7 +236,7 @@ def test_a_folder_that_can_not_be_written_is_an_error_and_nothing_is_deleted(
     store.close()
 
     def full(self: RocksStore) -> None:
-        raise Exception("IO error: No space left on device: While appending to file")  # noqa: TRY002 - as rocksdict does
+        raise Exception("IO error: No space left on device: While appending to file")  # noqa: TRY002 - rocksdict's own
 
     with monkeypatch.context() as patched:
         patched.setattr(RocksStore, "_connect", full)

@@ -44,4 +44,4 @@ def test_rows_are_counted_without_those_of_partitions() -> None:
     partitions = MemoryPartitions()
     partitions[0].write([(b"a", b"1"), (PARTITION_ROW_KEY, b"own")], None)
     partitions[1].write([(b"b", b"1")], None)
-    assert partitions.count() == 2
+    assert partitions.count_rows() == 2

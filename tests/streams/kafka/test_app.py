@@ -9,7 +9,7 @@ from afresh.state.errors import AfreshError
 from afresh.state.store.rows import StoreError
 from afresh.streams.kafka import app as module
 from afresh.streams.kafka.app import App, create_app, source
-from afresh.streams.kafka.transport import RunTransport
+from afresh.streams.kafka.transport import RunConsumer, RunTransport
 from afresh.streams.settings import Settings
 from afresh.streams.topics import Topics
 
@@ -24,9 +24,10 @@ def settings_in(folder: Path) -> Settings:
     )
 
 
-def test_an_app_moves_runs_and_knows_all_brokers(tmp_path: Path) -> None:
+async def test_an_app_moves_runs_and_knows_all_brokers(tmp_path: Path) -> None:
     app = create_app(settings_in(tmp_path), "test")
     assert isinstance(app.transport, RunTransport)
+    assert isinstance(app.consumer, RunConsumer)
     assert app.transport.fetch_max_wait_seconds == 0.5
     assert [str(url) for url in app.conf.broker] == ["kafka://a:9092", "kafka://b:9093"]
 
@@ -67,6 +68,14 @@ async def test_asking_what_is_assigned_makes_no_second_consumer(tmp_path: Path) 
     consumer = app.consumer
     assert app.assigned() == set()
     assert app.consumer is consumer
+
+
+async def test_one_more_producer_has_the_settings_of_fausts_own(tmp_path: Path) -> None:
+    app = create_app(settings_in(tmp_path), "test")
+    assert app._one_more_producer("test-1")._txn_manager.transactional_id == "test-1"
+    ordinary = app._one_more_producer(None)
+    assert ordinary._txn_manager is None
+    assert ordinary.client._bootstrap_servers == ["a:9092", "b:9093"]
 
 
 async def test_an_app_that_stops_fetches_no_more_and_waits_for_runs_under_way(

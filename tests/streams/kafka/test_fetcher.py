@@ -1,3 +1,4 @@
+import inspect
 from types import SimpleNamespace
 from typing import Any
 
@@ -7,6 +8,7 @@ from faust.types import TP
 
 from afresh.streams.kafka import fetcher
 from afresh.streams.kafka.fetcher import RunConsumerThread
+from tests.streams.kafka.conftest import FETCH_MAX_WAIT_SECONDS
 from tests.streams.making import record
 
 ONE, TWO = TP("test.events", 0), TP("test.events", 1)
@@ -44,6 +46,27 @@ async def test_only_heartbeats_that_the_group_answered_make_the_membership_fresh
     assert thread.heartbeat_answered == float("-inf")
     assert await coordinator._do_heartbeat()
     assert thread.heartbeat_answered > float("-inf")
+
+
+async def test_the_waits_of_a_client_are_shortened(started_thread: RunConsumerThread) -> None:
+    client = started_thread._ensure_consumer()
+    assert client._fetcher._prefetch_backoff == fetcher.PREFETCH_BACKOFF_SECONDS
+    assert client._fetcher._fetch_max_wait_ms == client._fetch_max_wait_ms == FETCH_MAX_WAIT_SECONDS * 1000
+
+
+async def test_a_heartbeat_of_a_client_is_noted(
+    started_thread: RunConsumerThread, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """aiokafka calls it by the name under which we put ours."""
+    coordinator = started_thread._ensure_consumer()._coordinator
+
+    async def answered(*_: object, **__: object) -> object:
+        return SimpleNamespace(error_code=0)
+
+    monkeypatch.setattr(coordinator, "_send_req", answered)
+    assert await coordinator._do_heartbeat()
+    assert started_thread.heartbeat_answered > float("-inf")
+    assert "await self._do_heartbeat()" in inspect.getsource(type(coordinator))
 
 
 class FakeClient:

@@ -1,16 +1,19 @@
+import asyncio
 from collections import Counter
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from faust.tables.recovery import Recovery
 from faust.types import TP
+from prometheus_client import REGISTRY
 
 from afresh.state.errors import AfreshError
 from afresh.state.store.rows import MemoryPartitions, Position, StoreError
-from afresh.state.store.tables import RunTable
 from afresh.streams.kafka.app import App, create_app, rows_of
 from afresh.streams.kafka.recovery import RunRecovery, RunTables
+from afresh.streams.kafka.tables import RunTable
 from afresh.streams.settings import Settings
 
 CHANGELOG = "test.rows.changelog"
@@ -103,8 +106,10 @@ async def test_rows_that_can_not_be_kept_end_the_worker_instead_of_leaving_a_hol
     event: Any = SimpleNamespace(message=SimpleNamespace(partition=1, value=[record]))
     with pytest.raises(StoreError):
         table.apply_changelog_batch([event])
-    await recovery_of(app).sleep(0)
+    assert table._endings, "the task could be collected before it has run"
+    await asyncio.gather(*table._endings)
     assert reasons == [full]
+    assert not table._endings
 
 
 async def test_after_recovery_the_rows_of_active_partitions_are_whole_as_of_now(table: RunTable) -> None:
@@ -116,6 +121,27 @@ async def test_after_recovery_the_rows_of_active_partitions_are_whole_as_of_now(
     assert positions[1] is not None
     assert positions[1].offset == 41
     assert positions[1].time > 7
+
+
+async def test_a_recovery_is_timed_from_its_rebalance(
+    app: App, table: RunTable, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def nothing(*_: object, **__: object) -> None:
+        pass
+
+    clock = iter([100.0, 107.5])
+    monkeypatch.setattr(Recovery, "on_rebalance", nothing)
+    monkeypatch.setattr(Recovery, "on_recovery_completed", nothing)
+    monkeypatch.setattr("time.monotonic", lambda: next(clock))
+    recovery, table.apply_seconds = recovery_of(app), 3.0
+    await recovery.on_rebalance(set(), set(), set(), 1)
+    table.apply_seconds += 0.5
+    await recovery.on_recovery_completed(1)
+    monkeypatch.undo()
+    seconds = [
+        REGISTRY.get_sample_value("afresh_recovery_seconds", {"part": part}) for part in ("whole", "apply")
+    ]
+    assert seconds == [7.5, 0.5]
 
 
 def test_rows_are_kept_where_the_settings_say(tmp_path: Path) -> None:

@@ -28,7 +28,7 @@ def _no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
 def outgoing_of(*numbers: int, partitions: int = 1, size: int = 8) -> Outgoing:
     outgoing = Outgoing(partitions)
     for number in numbers:
-        outgoing.add("t", b"%d" % number, (b"%d" % number).ljust(size))
+        outgoing.add_keyed("t", b"%d" % number, (b"%d" % number).ljust(size))
     return outgoing
 
 
@@ -59,7 +59,7 @@ async def test_records_of_a_partition_keep_their_order() -> None:
 
 async def test_a_record_can_go_to_a_partition_of_the_callers_choice() -> None:
     outgoing, producer = Outgoing(4), FakeProducer()
-    outgoing.add_to("t", 3, Record(None, b"v", [("reason", b"time")]))
+    outgoing.add_to_partition("t", 3, Record(None, b"v", [("reason", b"time")]))
     await Sender(producer).send(outgoing)
     assert producer.batches == [("t", 3, [(None, b"v")])]
     assert producer.headers == [[("reason", b"time")]]
@@ -153,7 +153,7 @@ def lots(*names: bytes, partitions: int) -> list[Outgoing]:
         outgoing = Outgoing(partitions)
         for number in range(3):
             for partition in range(partitions):
-                outgoing.add_to("t", partition, Record(name, b"%d" % number))
+                outgoing.add_to_partition("t", partition, Record(name, b"%d" % number))
         made.append(outgoing)
     return made
 

@@ -11,11 +11,11 @@ from prometheus_client import REGISTRY
 
 from afresh.state.identities import Identities
 from afresh.state.rows import content as rows
-from afresh.state.store.tables import RunTable
 from afresh.streams.kafka.app import create_app
 from afresh.streams.kafka.sender import Outgoing
+from afresh.streams.kafka.tables import RunTable
 from afresh.streams.messages import Embedding, Item, encode
-from afresh.streams.runs.run import Run
+from afresh.streams.runs.run import Run, RunDroppedError
 from afresh.streams.runs.runner import Runner
 from afresh.streams.settings import Settings
 from afresh.streams.stages.content import Content
@@ -67,6 +67,20 @@ async def test_a_run_that_fails_after_its_work_does_not_stop_the_ones_behind_it_
     assert [type(error) for error in app.crashes] == [ZeroDivisionError]
 
 
+async def test_a_run_that_was_worked_on_or_dropped_lets_its_records_go() -> None:
+    """Faust keeps a message until its offset is committed, and each has thousands of records."""
+    app: Any = FakeApp()
+    events = [event_of(0, 0), event_of(0, 1)]
+
+    async def process(run: Run) -> None:
+        if run.records[0].offset == 1:
+            raise RunDroppedError
+
+    await Runner(app, "learn").drive(FakeStream(*events), process)
+    held: list[Any] = [each for event in events for each in (event.value, event.message.value)]
+    assert held == [None] * 4
+
+
 async def test_a_run_that_was_counted_before_is_told_as_repeated_once_whatever_its_parts(
     tmp_path: Path,
 ) -> None:
@@ -78,7 +92,7 @@ async def test_a_run_that_was_counted_before_is_told_as_repeated_once_whatever_i
     async def process(run: Run) -> None:
         for each in run.records:
             change = table.change(run.partition)
-            change.marks.count(each.topic, each.partition, each.offset)
+            change.marks.count_offset(each.topic, each.partition, each.offset)
             await runner.write(run, Outgoing(1), table, change)
         run.done()
 

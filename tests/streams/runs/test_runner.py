@@ -9,9 +9,9 @@ from faust.types import TP
 from prometheus_client import REGISTRY
 
 from afresh.state.errors import AfreshError
-from afresh.state.store.tables import RunTable
 from afresh.streams.kafka.app import create_app
 from afresh.streams.kafka.sender import FencedError, Outgoing, Sender
+from afresh.streams.kafka.tables import RunTable
 from afresh.streams.runs import runner as runs
 from afresh.streams.runs.run import Run, RunDroppedError
 from afresh.streams.runs.runner import Runner
@@ -140,13 +140,13 @@ def runner_of(
 
 def outgoing_of(value: bytes) -> Outgoing:
     outgoing = Outgoing(1)
-    outgoing.add("test.out", b"k", value)
+    outgoing.add_keyed("test.out", b"k", value)
     return outgoing
 
 
 async def write(app: FakeApp, table: RunTable, run: Run) -> None:
     change = table.change(run.partition)
-    change.put(b"a", b"1")
+    change.put_row(b"a", b"1")
     await runner_of(app).write(run, outgoing_of(b"out"), table, change)
 
 

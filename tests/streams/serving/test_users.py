@@ -1,7 +1,7 @@
 from pathlib import Path
 
-from afresh.state.store.tables import RunTable
 from afresh.streams.kafka.app import create_app
+from afresh.streams.kafka.tables import RunTable
 from afresh.streams.serving.users import TableUsers
 from afresh.streams.settings import Settings
 
@@ -11,7 +11,7 @@ async def test_users_are_the_rows_of_a_table_but_for_the_partitions_own(tmp_path
     table = RunTable(app, name="users", changelog="test.users", partitions=2)
     users = TableUsers(table, lambda: {1})
     change = table.change(1)
-    change.put(b"web:ann", b"row")
+    change.put_row(b"web:ann", b"row")
     change.stage = b"judged"
     change.apply(0)
     assert users.partitions() == {1}

@@ -186,6 +186,6 @@ async def test_outgoing_records_of_a_long_run_are_sent_in_order() -> None:
     """What the memory runner stands for: batches of one partition, one after the other."""
     outgoing, producer = Outgoing(1), FakeProducer()
     for number in range(10):
-        outgoing.add("examples", b"i", b"%d" % number + bytes(300_000))
+        outgoing.add_keyed("examples", b"i", b"%d" % number + bytes(300_000))
     await Sender(producer).send(outgoing)
     assert [int(value[:1]) for value in producer.values("examples")[0] if value] == list(range(10))

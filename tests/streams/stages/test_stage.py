@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 from prometheus_client import REGISTRY
 
 from afresh.state.identities import Identities
-from afresh.state.store.tables import Change, RunTable
+from afresh.state.store.changes import Change
 from afresh.streams.kafka.app import create_app
+from afresh.streams.kafka.tables import RunTable
 from afresh.streams.runs.run import KafkaRecord, Run
 from afresh.streams.settings import Settings
 from afresh.streams.stages.shared import Shared
@@ -37,7 +38,7 @@ class SumPart(OwnPart):
         self.sum += int(message.value)
 
     def close(self) -> None:
-        self.change.put(b"sum", b"%d" % self.sum)
+        self.change.put_row(b"sum", b"%d" % self.sum)
 
 
 class WritingRunner:

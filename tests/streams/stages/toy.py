@@ -5,7 +5,7 @@ Its own file would be the two classes, its topic the line in ``ToyTopics``, and 
 
 from __future__ import annotations
 
-from afresh.state.store.tables import Change
+from afresh.state.store.changes import Change
 from afresh.streams.runs.run import KafkaRecord, Run
 from afresh.streams.settings import Settings
 from afresh.streams.stages.assembly import StageRow
@@ -28,7 +28,7 @@ class TallyPart(OwnPart):
 
     def take(self, message: KafkaRecord) -> None:
         reason = dict(message.headers)["reason"]
-        self.change.put(reason, b"%d" % (int(self.change.get(reason) or 0) + 1))
+        self.change.put_row(reason, b"%d" % (int(self.change.get(reason) or 0) + 1))
 
 
 class ToyTopics(Topics):

@@ -2,37 +2,23 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-import msgspec
 import pytest
 from faust.types import TP
-from hypothesis import given
-from hypothesis import strategies as st
 
-from afresh.state.store.marks import PARTITION_ROW_KEY, PARTITION_ROW_VERSION, PartitionRow
-from afresh.state.store.rows import MemoryRows, Position
-from afresh.state.store.tables import Change, PerAssignment, RunTable
-from afresh.state.versions import RowVersionError
+from afresh.state.store.changes import PerAssignment
+from afresh.state.store.marks import PARTITION_ROW_KEY
+from afresh.state.store.rows import Position
 from afresh.streams.kafka.app import create_app
+from afresh.streams.kafka.tables import RunTable
 from afresh.streams.settings import Settings
 
 CHANGELOG = "test.rows.changelog"
-
-edits = st.lists(
-    st.tuples(st.sampled_from([b"a", b"b", b"c"]), st.none() | st.binary(max_size=3)), max_size=6
-)
 
 
 @pytest.fixture
 def table(tmp_path: Path) -> RunTable:
     app = create_app(Settings(_env_file=None, data_dir=tmp_path), "test")
     return RunTable(app, name="rows", changelog=CHANGELOG, partitions=4)
-
-
-def edit(change: Change, key: bytes, row: bytes | None) -> None:
-    if row is None:
-        change.delete(key)
-    else:
-        change.put(key, row)
 
 
 def rows_of(table: RunTable) -> dict[int, dict[bytes, bytes]]:
@@ -46,80 +32,6 @@ def changelog_run(partition: int, *records: tuple[bytes, bytes | None], first: i
         for offset, (key, row) in enumerate(records, first)
     ]
     return SimpleNamespace(message=SimpleNamespace(partition=partition, value=run))
-
-
-@given(st.lists(edits, max_size=5))
-def test_a_change_sees_its_own_edits_and_others_see_them_once_it_is_applied(changes: list[Any]) -> None:
-    rows, model = MemoryRows(), dict[bytes, bytes]()
-    for each in changes:
-        change, before = Change(rows, 1), dict(rows)
-        seen = dict(model)
-        for key, row in each:
-            edit(change, key, row)
-            seen[key] = row
-            assert change.get(key) == row
-        assert rows == before
-        change.apply(0)
-        model = {key: row for key, row in seen.items() if row is not None}
-        assert {key: row for key, row in rows.items() if key != PARTITION_ROW_KEY} == model
-
-
-@given(st.lists(edits, max_size=5))
-def test_rows_recovered_from_the_records_of_all_changes_are_the_rows(changes: list[Any]) -> None:
-    rows, log = MemoryRows(), list[tuple[bytes, bytes | None]]()
-    for number, each in enumerate(changes):
-        change = Change(rows, 1)
-        change.marks.count("events", 0, number)
-        for key, row in each:
-            edit(change, key, row)
-        log += change.records()
-        change.apply(0)
-    recovered = MemoryRows({key: row for key, row in dict(log).items() if row is not None})
-    assert recovered == rows
-
-
-def test_a_change_that_is_dropped_leaves_nothing() -> None:
-    rows = MemoryRows({b"a": b"1"})
-    change = Change(rows, 1)
-    change.put(b"a", b"2")
-    change.delete(b"a")
-    change.marks.count("events", 0, 7)
-    change.stage = b"weights"
-    del change
-    assert rows == {b"a": b"1"}
-    assert Change(rows, 1).marks.count("events", 0, 7)
-
-
-def test_marks_and_stage_stand_in_the_partitions_row() -> None:
-    rows = MemoryRows()
-    change = Change(rows, 2)
-    change.marks.count("events", 1, 7)
-    change.stage = b"weights"
-    assert [key for key, _ in change.records()] == [PARTITION_ROW_KEY]
-    change.apply(0)
-    again = Change(rows, 2)
-    assert not again.marks.count("events", 1, 7)
-    assert again.marks.count("events", 1, 8)
-    assert again.stage == b"weights"
-
-
-def test_a_row_edited_twice_is_written_once() -> None:
-    change = Change(MemoryRows(), 1)
-    change.put(b"a", b"1")
-    change.delete(b"a")
-    change.put(b"a", b"2")
-    assert change.records()[:-1] == [(b"a", b"2")]
-
-
-def test_a_partitions_row_of_a_newer_version_is_refused_by_name() -> None:
-    newer = msgspec.msgpack.encode(PartitionRow(version=PARTITION_ROW_VERSION + 1))
-    with pytest.raises(RowVersionError, match=r"partition's row has version 2; this program knows 1"):
-        Change(MemoryRows({PARTITION_ROW_KEY: newer}), 1)
-
-
-def test_fields_that_a_newer_program_appended_to_a_row_of_the_same_version_are_passed_over() -> None:
-    longer = msgspec.msgpack.encode([PARTITION_ROW_VERSION, {}, b"stage", "new"])
-    assert Change(MemoryRows({PARTITION_ROW_KEY: longer}), 1).stage == b"stage"
 
 
 def test_runs_of_the_changelog_are_applied_in_order_to_their_partition(table: RunTable) -> None:
@@ -157,9 +69,21 @@ async def test_every_rebalance_counts_as_a_generation(table: RunTable) -> None:
     assert table.generation == 2
 
 
+async def test_a_table_starts_without_a_store_of_fausts(table: RunTable) -> None:
+    """Nor is the changelog declared, for which Faust would ask Kafka."""
+    await table.maybe_start()
+    assert table.started
+    assert table._data is None
+    await table.stop()
+
+
+async def test_a_standby_is_read_before_it_becomes_active(table: RunTable) -> None:
+    assert await table.need_active_standby_for(TP(CHANGELOG, 0))
+
+
 def test_a_change_of_the_table_is_one_of_its_partition(table: RunTable) -> None:
     change = table.change(3)
-    change.put(b"a", b"1")
+    change.put_row(b"a", b"1")
     change.apply(0)
     assert table.rows[3].get(b"a") == b"1"
     assert table.count_rows() == 1
@@ -187,7 +111,7 @@ def test_records_that_the_rows_reflect_already_are_passed_over_and_not_counted(t
 def written(table: RunTable, first: int) -> int | None:
     """Write a row and the partition's own as a batch that begins at an offset; return how far rows are whole."""
     change = table.change(1)
-    change.put(b"a", b"1")
+    change.put_row(b"a", b"1")
     change.apply(first)
     return table.persisted_offset(TP(CHANGELOG, 1))
 
@@ -210,7 +134,7 @@ async def test_what_is_derived_from_rows_is_kept_until_a_rebalance(table: RunTab
     derived = PerAssignment(table, lambda partition: len(list(table.rows[partition].items())))
     assert derived[0] == 0
     change = table.change(0)
-    change.put(b"k", b"row")
+    change.put_row(b"k", b"row")
     change.apply(0)
     assert derived[0] == 0
     await table.on_rebalance(set(), set(), set())

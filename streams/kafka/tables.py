@@ -1,7 +1,7 @@
-"""Tables whose rows are packed bytes, written to their changelog by the run.
+"""Faust's tables, of rows that are packed bytes and are written to their changelog by the run.
 
 Recovery, standby and rebalancing are Faust's. Rows are kept per partition, in memory or on disk (see
-``state.store.rows``), and are written together with the marks of what they have taken in (see ``state.store.marks``).
+``state.store.rows``), and are changed with the marks of what they have taken in (see ``state.store.changes``).
 """
 
 from __future__ import annotations
@@ -9,17 +9,13 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Any
 
 import faust
-import msgspec
 from faust.types import TP, EventT
 
-from afresh.state.store.marks import PARTITION_ROW_KEY, PARTITION_ROW_VERSION, Marks, PartitionRow
-from afresh.state.store.rows import MemoryPartitions, Partitions, Position, Rows, StoreError, Written
-from afresh.state.versions import unpack_known
-
-T = TypeVar("T")
+from afresh.state.store.changes import Change
+from afresh.state.store.rows import MemoryPartitions, Partitions, Position, StoreError
 
 BUFFERED_RUNS = 2
 """Runs that recovery holds before it applies them, of thousands of records each; with 1 Faust would read the changelogs
@@ -27,12 +23,6 @@ of active partitions for ever."""
 
 CONFIRM_MS = 3_600_000
 """Age from which it is noted anew that rows are whole: those on disk must not look old only because nothing changes."""
-
-CHANGE_BYTES = 750_000
-"""Rows of one change, at most: with keys and framing they fit into one record batch of 1 MB."""
-
-_partition_row_decoder = msgspec.msgpack.Decoder(PartitionRow)
-_encode = msgspec.msgpack.Encoder().encode
 
 
 class RunTable(faust.Table[bytes, bytes]):
@@ -68,6 +58,7 @@ class RunTable(faust.Table[bytes, bytes]):
         recovered: Callable[[int], object] = lambda _: None,
     ) -> None:
         self.apply_seconds = 0.0
+        self._endings: set[asyncio.Future[None]] = set()
         self._recovered = recovered
         self.rows: Partitions = MemoryPartitions() if rows is None else rows
         self.generation = 0
@@ -101,7 +92,7 @@ class RunTable(faust.Table[bytes, bytes]):
         position = self.rows[tp.partition].position
         return None if position is None else position.offset
 
-    async def need_active_standby_for(self, tp: TP) -> bool:  # noqa: ARG002
+    async def need_active_standby_for(self, tp: TP) -> bool:  # noqa: ARG002 - Faust passes it
         """Whether a standby must be read before it becomes active: always."""
         return True
 
@@ -114,9 +105,15 @@ class RunTable(faust.Table[bytes, bytes]):
                 self._apply(event.message.partition, event.message.value)  # type: ignore[arg-type]
         except StoreError as error:
             # Faust would log the error, and go on without these rows.
-            asyncio.ensure_future(self.app.crash(error))  # noqa: RUF006
+            self._end_worker(error)
             raise
         self.apply_seconds += time.perf_counter() - started
+
+    def _end_worker(self, error: StoreError) -> None:
+        # asyncio itself keeps no task alive: one that nobody refers to can be collected before the app has crashed.
+        ending = asyncio.ensure_future(self.app.crash(error))
+        self._endings.add(ending)
+        ending.add_done_callback(self._endings.discard)
 
     def _apply(self, partition: int, records: Sequence[Any]) -> None:
         rows = self.rows[partition]
@@ -129,16 +126,16 @@ class RunTable(faust.Table[bytes, bytes]):
     async def on_rebalance(
         self,
         assigned: set[TP],
-        revoked: set[TP],  # noqa: ARG002
+        revoked: set[TP],  # noqa: ARG002 - Faust passes it
         newly_assigned: set[TP],
-        generation_id: int = 0,  # noqa: ARG002
+        generation_id: int = 0,  # noqa: ARG002 - Faust passes it
     ) -> None:
         """Let go of partitions that left or come anew: what is not kept on disk is read from the changelog again."""
         self.generation += 1
         changelog = self.changelog_topic.get_topic_name()
         self.rows.keep_only({tp.partition for tp in assigned - newly_assigned if tp.topic == changelog})
 
-    async def on_recovery_completed(self, active_tps: set[TP], standby_tps: set[TP]) -> None:  # noqa: ARG002
+    async def on_recovery_completed(self, active_tps: set[TP], standby_tps: set[TP]) -> None:  # noqa: ARG002 - Faust passes it
         """Note that the rows of active partitions are whole as of now: nobody but us writes them from here on."""
         for tp in active_tps:
             self.confirm(tp.partition)
@@ -155,91 +152,4 @@ class RunTable(faust.Table[bytes, bytes]):
 
     def count_rows(self) -> int:
         """Rows held here; an estimate when they are kept on disk."""
-        return self.rows.count()
-
-
-class Assigned(Protocol):
-    """What rows of partitions belong to one assignment of."""
-
-    @property
-    def generation(self) -> int:
-        """Counts rebalances."""
-
-
-class PerAssignment(Generic[T]):
-    """What an agent derives from the rows of each partition, anew after every rebalance.
-
-    A run dropped by a rebalance leaves its traces in what was derived, though it will be read again.
-
-    Parameters
-    ----------
-    assigned
-        Counts rebalances.
-    derive
-        Derives it from the rows of a partition.
-    """
-
-    def __init__(self, assigned: Assigned, derive: Callable[[int], T]) -> None:
-        self._assigned = assigned
-        self._derive = derive
-        self._derived: dict[int, tuple[int, T]] = {}
-
-    def __getitem__(self, partition: int) -> T:
-        known = self._derived.get(partition)
-        if known is None or known[0] != self._assigned.generation:
-            known = self._assigned.generation, self._derive(partition)
-            self._derived[partition] = known
-        return known[1]
-
-    def replace(self, partition: int, derived: T) -> None:
-        """Hold something else in place of what was derived, until the next rebalance."""
-        self._derived[partition] = self._assigned.generation, derived
-
-
-class Change:
-    """Rows about to be written together: seen by the run that makes them, by others only once they are applied."""
-
-    def __init__(self, rows: Rows, partitions: int) -> None:
-        self._rows = rows
-        self._changed: dict[bytes, bytes | None] = {}
-        own = rows.get(PARTITION_ROW_KEY)
-        row = PartitionRow()
-        if own:
-            row = unpack_known(_partition_row_decoder, own, "A partition's row", PARTITION_ROW_VERSION)
-        self.marks = Marks(row.marks, partitions)
-        self.stage = row.stage
-
-    def get(self, key: bytes) -> bytes | None:
-        """Row of a key as this change sees it."""
-        if key in self._changed:
-            return self._changed[key]
-        return self._rows.get(key)
-
-    def put(self, key: bytes, row: bytes) -> None:
-        """Write a row."""
-        self._changed[key] = row
-
-    def delete(self, key: bytes) -> None:
-        """Delete a row."""
-        self._changed[key] = None
-
-    def records(self) -> list[Written]:
-        """The changed rows and the partition's own, for one record batch."""
-        own = _encode(PartitionRow(marks=self.marks.pack(), stage=self.stage))
-        return [*self._changed.items(), (PARTITION_ROW_KEY, own)]
-
-    def apply(self, first: int) -> None:
-        """Let everybody see the change; call it once the record batch is acknowledged.
-
-        Parameters
-        ----------
-        first
-            Offset that Kafka gave to the first record of the batch, below 0 if it is not known.
-        """
-        records = self.records()
-        position = self._rows.position
-        # Where a batch does not follow the one before, somebody else has written in between (a worker that slept),
-        # or Kafka took a batch twice. The position stays: the next recovery reads all that came after it.
-        if first == (0 if position is None else position.offset + 1):
-            position = Position(first + len(records) - 1, int(time.time() * 1000))
-        self._rows.write(records, position)
+        return self.rows.count_rows()

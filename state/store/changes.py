@@ -1,0 +1,113 @@
+"""Changes of rows: made by a run apart from the rows, and seen by others only once Kafka has them.
+
+A change carries the rows together with the marks of what they have taken in (see ``state.store.marks``).
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Generic, Protocol, TypeVar
+
+import msgspec
+
+from afresh.state.store.marks import PARTITION_ROW_KEY, PARTITION_ROW_VERSION, Marks, PartitionRow
+from afresh.state.store.rows import Position, Rows, Written
+from afresh.state.versions import unpack_known
+
+T = TypeVar("T")
+
+CHANGE_BYTES = 750_000
+"""Rows of one change, at most: with keys and framing they fit into one record batch of 1 MB."""
+
+_partition_row_decoder = msgspec.msgpack.Decoder(PartitionRow)
+_encode = msgspec.msgpack.Encoder().encode
+
+
+class Assigned(Protocol):
+    """Partitions that are ours, until the next rebalance."""
+
+    @property
+    def generation(self) -> int:
+        """Counts rebalances: what is derived from rows must be derived anew after one."""
+
+
+class PerAssignment(Generic[T]):
+    """What an agent derives from the rows of each partition, anew after every rebalance.
+
+    A run dropped by a rebalance leaves its traces in what was derived, though it will be read again.
+
+    Parameters
+    ----------
+    assigned
+        Counts rebalances, as a table does.
+    derive
+        Derives it from the rows of a partition.
+    """
+
+    def __init__(self, assigned: Assigned, derive: Callable[[int], T]) -> None:
+        self._assigned = assigned
+        self._derive = derive
+        self._derived: dict[int, tuple[int, T]] = {}
+
+    def __getitem__(self, partition: int) -> T:
+        generation = self._assigned.generation
+        known = self._derived.get(partition)
+        if known is None or known[0] != generation:
+            # Of partitions that have left, nothing is to stay in memory.
+            self._derived = {p: each for p, each in self._derived.items() if each[0] == generation}
+            known = self._derived[partition] = generation, self._derive(partition)
+        return known[1]
+
+    def replace(self, partition: int, value: T) -> None:
+        """Put a new value in place of what was derived, until the next rebalance."""
+        self._derived[partition] = self._assigned.generation, value
+
+
+class Change:
+    """Rows about to be written together: seen by the run that makes them, by others only once they are applied."""
+
+    def __init__(self, rows: Rows, partitions: int) -> None:
+        self._rows = rows
+        self._changed: dict[bytes, bytes | None] = {}
+        own = rows.get(PARTITION_ROW_KEY)
+        row = PartitionRow()
+        if own:
+            row = unpack_known(_partition_row_decoder, own, "A partition's row", PARTITION_ROW_VERSION)
+        self.marks = Marks(row.marks, partitions)
+        self.stage = row.stage
+
+    def get(self, key: bytes) -> bytes | None:
+        """Row of a key as this change sees it."""
+        if key in self._changed:
+            return self._changed[key]
+        return self._rows.get(key)
+
+    def put_row(self, key: bytes, row: bytes) -> None:
+        """Write a row."""
+        self._changed[key] = row
+
+    def delete_row(self, key: bytes) -> None:
+        """Delete a row."""
+        self._changed[key] = None
+
+    def records(self) -> list[Written]:
+        """The changed rows and the partition's own, for one record batch."""
+        own = _encode(PartitionRow(marks=self.marks.pack(), stage=self.stage))
+        return [*self._changed.items(), (PARTITION_ROW_KEY, own)]
+
+    def apply(self, first: int) -> None:
+        """Let everybody see the change; call it once the record batch is acknowledged.
+
+        Parameters
+        ----------
+        first
+            Offset that Kafka gave to the first record of the batch, below 0 if it is not known.
+        """
+        records = self.records()
+        position = self._rows.position
+        # Where a batch does not follow the one before, somebody else has written in between (a worker that slept),
+        # or Kafka took a batch twice. The position stays: the next recovery reads all that came after it.
+        if first == (0 if position is None else position.offset + 1):
+            position = Position(first + len(records) - 1, int(time.time() * 1000))
+        self._rows.write(records, position)

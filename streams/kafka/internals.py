@@ -1,0 +1,438 @@
+"""Everything of Faust, mode and aiokafka that we override, replace or reach into, in one table.
+
+None of it is promised by who makes them, so a new version may change it without a word. A test compares every name and
+signature here with what is installed, and looks through our code for anything that the table does not have. Whoever
+raises a version reads here what depends on it. Of kafka-python nothing private is used.
+
+To print the table: ``python -m afresh.streams.kafka.internals``.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+NONE_FOUND = "none found"
+
+Names = Mapping[str, str]
+"""Whole name of something of theirs, and what it is: a function's signature, without types, or the type of a value."""
+
+
+@dataclass(frozen=True)
+class Reach:
+    """One reason to reach into a library, and what is reached into for it.
+
+    Attributes
+    ----------
+    where
+        File of ours.
+    why
+        What would go wrong otherwise.
+    test
+        What shows that: a file of the tests, and the name of one.
+    overrides
+        What a class of ours puts its own in place of.
+    sets
+        Attributes of theirs that we assign to.
+    uses
+        What we call or read though it is not documented.
+    issue
+        Theirs, where one tells of it.
+    """
+
+    where: str
+    why: str
+    test: str
+    overrides: Names = field(default_factory=dict)
+    sets: Names = field(default_factory=dict)
+    uses: Names = field(default_factory=dict)
+    issue: str = NONE_FOUND
+
+    @property
+    def names(self) -> Names:
+        """Whatever is reached into."""
+        return {**self.overrides, **self.sets, **self.uses}
+
+
+def of(owner: str, **members: str) -> Names:
+    """Members of a class or a module by their whole names.
+
+    Examples
+    --------
+    >>> of("a.B", c="(self)")
+    {'a.B.c': '(self)'}
+    """
+    return {f"{owner}.{name}": what for name, what in members.items()}
+
+
+APP = "faust.app.base.App"
+SERVICE = "mode.services.Service"
+DRIVER = "faust.transport.drivers.aiokafka"
+THREAD = f"{DRIVER}.AIOKafkaConsumerThread"
+CONSUMER = "faust.transport.consumer.Consumer"
+DELEGATE = "faust.transport.consumer.ThreadDelegateConsumer"
+MESSAGE = "faust.types.tuples.Message"
+TABLE = "faust.tables.base.Collection"
+RECOVERY = "faust.tables.recovery.Recovery"
+MANAGER = "faust.tables.manager.TableManager"
+CLIENT = "aiokafka.consumer.consumer.AIOKafkaConsumer"
+FETCHER = "aiokafka.consumer.fetcher.Fetcher"
+SUBSCRIPTIONS = "aiokafka.consumer.subscription_state"
+
+APP_TESTS = "tests/streams/kafka/test_app.py"
+FETCHER_TESTS = "tests/streams/kafka/test_fetcher.py"
+TRANSPORT_TESTS = "tests/streams/kafka/test_transport.py"
+RECOVERY_TESTS = "tests/streams/kafka/test_recovery.py"
+TABLE_TESTS = "tests/streams/kafka/test_tables.py"
+RUNNER_TESTS = "tests/streams/runs/test_runner.py"
+
+REACHES = (
+    Reach(
+        where="streams/kafka/app.py",
+        why="Faust can wait for ever for its consumer's thread while it stops, above all after a crash. A worker "
+        "that neither works nor ends holds its partitions and is started again by nobody.",
+        test=f"{APP_TESTS}::test_an_end_that_takes_too_long_says_what_a_person_can_mend_and_whether_all_that_counts_was_done",
+        overrides={
+            **of(SERVICE, crash="async (self, reason)", _stop_children="async (self)"),
+            **of(APP, on_stop="async (self)"),
+        },
+        issue="robinhood/faust#484",
+    ),
+    Reach(
+        where="streams/kafka/app.py",
+        why="An agent would meet a table without its rows where somebody has added partitions to a topic, and a "
+        "batch of an earlier owner would land on top of what recovery has read: what was assigned is checked, and "
+        "claimed, before Faust asks where changelogs end.",
+        test="tests/kafka/test_partitions.py::"
+        "test_workers_end_when_a_topic_gets_a_partition_and_count_nothing_wrong_meanwhile",
+        overrides=of(APP, _on_partitions_assigned="async (self, assigned, generation_id=0)"),
+        issue="robinhood/faust#137",
+    ),
+    Reach(
+        where="streams/kafka/app.py",
+        why="Claims and outgoing records need producers beside Faust's own, with the settings of that one.",
+        test=f"{APP_TESTS}::test_one_more_producer_has_the_settings_of_fausts_own",
+        overrides=of(
+            APP, __init__="(self, id, *, monitor=None, config_source=None, loop=None, beacon=None, **options)"
+        ),
+        uses=of(f"{DRIVER}.Producer", _new_producer="(self, transactional_id=None)"),
+    ),
+    Reach(
+        where="streams/kafka/app.py",
+        why="Faust makes its consumer when somebody first asks for it. The thread of the page asks while the app "
+        "starts: each made one, and the app waited for ever for the one that was not started.",
+        test=f"{APP_TESTS}::test_asking_what_is_assigned_makes_no_second_consumer",
+        uses=of(APP, consumer="property", _consumer="RunConsumer"),
+    ),
+    Reach(
+        where="streams/kafka/app.py",
+        why="A URL of Faust's names a transport of its own only; ours moves runs.",
+        test=f"{APP_TESTS}::test_an_app_moves_runs_and_knows_all_brokers",
+        sets=of(APP, transport="property"),
+    ),
+    Reach(
+        where="streams/kafka/transport.py",
+        why="Faust spends about 150 µs on every message, whatever the agent does with it; a run is one message.",
+        test=f"{APP_TESTS}::test_an_app_moves_runs_and_knows_all_brokers",
+        overrides={
+            **of(f"{DRIVER}.Transport", Consumer="class"),
+            **of(f"{DRIVER}.Consumer", _new_consumer_thread="(self)"),
+        },
+        issue="robinhood/faust#563",
+    ),
+    Reach(
+        where="streams/kafka/transport.py",
+        why="Faust waits for each delivery with five tasks. Every task costs turns of the event loop, so that at a few "
+        "hundred runs a second each waited for 30 ms; and its poll of a second does not wake up for a partition "
+        "that is released.",
+        test=f"{TRANSPORT_TESTS}::test_a_poll_waits_a_moment_only",
+        overrides=of(CONSUMER, _drain_messages="async (self, fetcher)"),
+        uses=of(CONSUMER, _read_offset="defaultdict"),
+        issue="robinhood/faust#563",
+    ),
+    Reach(
+        where="streams/kafka/transport.py",
+        why="Faust sleeps a whole second while every partition is held back.",
+        test=f"{TRANSPORT_TESTS}::test_while_every_partition_is_held_back_the_consumer_waits_a_moment_only",
+        overrides=of(CONSUMER, _wait_next_records="async (self, timeout)"),
+        uses=of(CONSUMER, _get_active_partitions="(self)"),
+    ),
+    Reach(
+        where="streams/kafka/transport.py",
+        why="Faust empties the agents' queues as the last step of a rebalance, after it has sought the committed "
+        "offsets: source records delivered in between would be lost.",
+        test=f"{TRANSPORT_TESTS}::test_during_a_rebalance_only_the_changelogs_of_active_partitions_are_read",
+        overrides=of(DELEGATE, _getmany="async (self, active_partitions, timeout)"),
+        issue="faust-streaming/faust#596",
+    ),
+    Reach(
+        where="streams/kafka/transport.py",
+        why="Faust finds the offset to commit by sorting all offsets acknowledged, and can pass one that is still "
+        "worked on. Runs wait in their order; the last of the unbroken row of acknowledged ones is committed.",
+        test=f"{TRANSPORT_TESTS}::test_the_offset_to_commit_is_behind_the_unbroken_row_of_acknowledged_runs",
+        overrides={
+            **of(DELEGATE, __init__="(self, *args, **kwargs)"),
+            **of(CONSUMER, ack="(self, message)", _new_offset="(self, tp)"),
+            **of(CONSUMER, _filter_tps_with_pending_acks="(self, topics=None)"),
+        },
+        sets=of(MESSAGE, acked="bool"),
+        uses=of(CONSUMER, _unacked_messages="WeakSet"),
+        issue="faust-streaming/faust#606",
+    ),
+    Reach(
+        where="streams/kafka/transport.py",
+        why="Faust keeps every gap in the offsets, and expands it into a list; a run jumps over a thousand.",
+        test=f"{TRANSPORT_TESTS}::test_gaps_of_offsets_need_no_bookkeeping",
+        overrides=of(CONSUMER, _add_gap="async (self, tp, offset_from, offset_to)"),
+        issue="faust-streaming/faust#282",
+    ),
+    Reach(
+        where="streams/kafka/transport.py",
+        why="A late acknowledgement from before a rebalance would be committed: such runs are read again.",
+        test=f"{TRANSPORT_TESTS}::test_runs_from_before_an_assignment_are_not_committed_and_read_again",
+        overrides=of(
+            CONSUMER,
+            on_partitions_revoked="async (self, revoked)",
+            on_partitions_assigned="async (self, assigned, generation_id=0)",
+        ),
+    ),
+    Reach(
+        where="streams/kafka/transport.py",
+        why="Nothing else shows that a partition is stuck, whatever the cause, than how long it was not committed.",
+        test=f"{TRANSPORT_TESTS}::test_a_partition_ages_until_kafka_has_taken_the_commit_of_its_last_run",
+        overrides=of(DELEGATE, _commit="async (self, offsets)"),
+    ),
+    Reach(
+        where="streams/kafka/transport.py",
+        why="Faust raises while its thread has not started, and lists may be asked for before: one start in some "
+        "hundreds ended.",
+        test=f"{TRANSPORT_TESTS}::test_nothing_is_assigned_before_the_thread_that_fetches_has_started",
+        overrides=of(DELEGATE, assignment="(self)"),
+        issue="faust-streaming/faust#446",
+    ),
+    Reach(
+        where="streams/kafka/transport.py",
+        why="The thread that fetches may take a partition away between the check and the look. It ended the task of "
+        "the run, and each run behind it failed without a word.",
+        test=f"{TRANSPORT_TESTS}::test_a_partition_that_a_rebalance_has_just_taken_away_has_no_highwater",
+        overrides=of(DELEGATE, highwater="(self, tp)"),
+    ),
+    Reach(
+        where="streams/kafka/transport.py",
+        why="A partition that a rebalance has just given has no position yet; Faust takes that for a crash.",
+        test=f"{TRANSPORT_TESTS}::test_a_partition_that_a_rebalance_has_just_given_or_taken_is_not_looked_at",
+        overrides=of(f"{DRIVER}.Consumer", verify_event_path="(self, now, tp)"),
+    ),
+    Reach(
+        where="streams/kafka/transport.py",
+        why="Faust asks for ends by a queue of its thread: behind a broker that hangs, fetches from others would wait.",
+        test=f"{TRANSPORT_TESTS}::"
+        "test_the_thread_that_fetches_asks_kafka_where_partitions_end_and_gives_up_when_told_to",
+        uses={
+            **of(DELEGATE, _thread="RunConsumerThread"),
+            **of(THREAD, _ensure_consumer="(self)"),
+            **of("mode.threads.ServiceThread", thread_loop="AbstractEventLoop"),
+            **of(CLIENT, _fetcher="Fetcher"),
+            **of(FETCHER, end_offsets="async (self, partitions, timeout_ms)"),
+        },
+    ),
+    Reach(
+        where="streams/kafka/transport.py",
+        why="A committed offset stays in front of control records, so that the lag would never be 0; and the "
+        "documented position waits for one while there is none.",
+        test=f"{TRANSPORT_TESTS}::"
+        "test_what_is_not_done_with_begins_at_the_first_run_that_may_not_be_committed",
+        uses={
+            **of(CLIENT, _subscription="SubscriptionState"),
+            **of(f"{SUBSCRIPTIONS}.SubscriptionState", subscription="property"),
+            **of(f"{SUBSCRIPTIONS}.Subscription", assignment="property"),
+            **of(f"{SUBSCRIPTIONS}.Assignment", state_value="(self, tp)"),
+            **of(f"{SUBSCRIPTIONS}.TopicPartitionState", position="property"),
+        },
+    ),
+    Reach(
+        where="streams/kafka/fetcher.py",
+        why="The records that the client holds of a partition go to their agent as one run.",
+        test=f"{FETCHER_TESTS}::test_the_thread_hands_over_a_run_for_each_partition_that_has_records",
+        overrides=of(
+            THREAD,
+            _fetch_records="async (self, consumer, active_partitions, timeout=None, max_records=None)",
+        ),
+        issue="robinhood/faust#563",
+    ),
+    Reach(
+        where="streams/kafka/fetcher.py",
+        why="aiokafka waits 0.1 s for a node while one of its partitions has unread records.",
+        test=f"{FETCHER_TESTS}::test_the_waits_of_a_client_are_shortened",
+        overrides=of(THREAD, on_start="async (self)"),
+        sets=of(FETCHER, _prefetch_backoff="float"),
+        uses={**of(CLIENT, _fetcher="Fetcher"), **of(THREAD, _ensure_consumer="(self)")},
+    ),
+    Reach(
+        where="streams/kafka/fetcher.py",
+        why="Faust fixes 1.5 s: the long poll of an idle partition would hold up a partition just released.",
+        test=f"{FETCHER_TESTS}::test_the_waits_of_a_client_are_shortened",
+        overrides=of(THREAD, _create_worker_consumer="(self, transport)"),
+        sets=of(CLIENT, _fetch_max_wait_ms="int"),
+    ),
+    Reach(
+        where="streams/kafka/fetcher.py",
+        why="A worker that slept believes that it still owns its partitions; only an answer of the group tells.",
+        test=f"{FETCHER_TESTS}::test_a_heartbeat_of_a_client_is_noted",
+        sets=of("aiokafka.consumer.group_coordinator.GroupCoordinator", _do_heartbeat="async (self)"),
+        uses=of(CLIENT, _coordinator="GroupCoordinator"),
+    ),
+    Reach(
+        where="streams/kafka/fetcher.py",
+        why="aiokafka leaves a partition without a committed offset where it stands. Records fetched before recovery "
+        "was complete are thrown away, so that after a crash before the first commit they would be lost.",
+        test=f"{FETCHER_TESTS}::test_a_partition_without_a_committed_offset_is_read_from_the_beginning",
+        overrides=of(THREAD, seek_to_committed="async (self)"),
+    ),
+    Reach(
+        where="streams/kafka/recovery.py",
+        why="Faust takes positions kept on disk on trust, and crashes for ever when one is beyond the changelog's end; "
+        "where rows have none, it goes on from an older recovery.",
+        test=f"{RECOVERY_TESTS}::test_rows_that_reflect_what_the_changelog_does_not_have_are_read_anew",
+        overrides=of(
+            RECOVERY,
+            _add="(self, table, tp, offsets)",
+            _build_offsets="async (self, consumer, tps, destination, title)",
+        ),
+        issue="faust-streaming/faust#158",
+    ),
+    Reach(
+        where="streams/kafka/recovery.py",
+        why="How long a recovery takes is to be seen in a metric.",
+        test=f"{RECOVERY_TESTS}::test_a_recovery_is_timed_from_its_rebalance",
+        overrides=of(
+            RECOVERY,
+            on_rebalance="async (self, assigned, revoked, newly_assigned, generation_id=0)",
+            on_recovery_completed="async (self, generation_id=0)",
+        ),
+    ),
+    Reach(
+        where="streams/kafka/recovery.py",
+        why="No setting of Faust's names the class that recovers.",
+        test=f"{RECOVERY_TESTS}::test_recovery_goes_on_where_the_rows_end",
+        overrides=of(MANAGER, recovery="property"),
+        sets=of(MANAGER, _recovery="RunRecovery"),
+    ),
+    Reach(
+        where="streams/kafka/tables.py",
+        why="Rows lie in stores of ours, apart for each partition, and are written by the run; Faust's tables send "
+        "one record for every row that is set.",
+        test=f"{TABLE_TESTS}::test_a_rebalance_drops_the_rows_of_partitions_that_left_or_come_anew",
+        overrides=of(
+            TABLE,
+            __init__="(self, app, *, name=None, default=None, store=None, schema=None, key_type=None, value_type=None, "
+            "partitions=None, window=None, changelog_topic=None, help=None, on_recover=None, on_changelog_event=None, "
+            "recovery_buffer_size=1000, standby_buffer_size=None, extra_topic_configs=None, recover_callbacks=None, "
+            "options=None, use_partitioner=False, on_window_close=None, is_global=False, "
+            "synchronize_all_active_partitions=False, **kwargs)",
+            persisted_offset="(self, tp)",
+            on_rebalance="async (self, assigned, revoked, newly_assigned, generation_id=0)",
+            on_recovery_completed="async (self, active_tps, standby_tps)",
+        ),
+        issue="robinhood/faust#718",
+    ),
+    Reach(
+        where="streams/kafka/tables.py",
+        why="Faust would open a store of its own, and declare the changelog with its defaults.",
+        test=f"{TABLE_TESTS}::test_a_table_starts_without_a_store_of_fausts",
+        overrides=of(TABLE, on_start="async (self)"),
+    ),
+    Reach(
+        where="streams/kafka/tables.py",
+        why="Faust would ask its own store, which has nothing: copies that lag behind would become active.",
+        test=f"{TABLE_TESTS}::test_a_standby_is_read_before_it_becomes_active",
+        overrides=of(TABLE, need_active_standby_for="async (self, tp)"),
+    ),
+    Reach(
+        where="streams/kafka/tables.py",
+        why="A message of a changelog is a run of records; and what fails while rows are applied is a line in the log "
+        "to Faust, after which it goes on without them.",
+        test=f"{RECOVERY_TESTS}::test_rows_that_can_not_be_kept_end_the_worker_instead_of_leaving_a_hole",
+        overrides=of(TABLE, apply_changelog_batch="(self, batch)"),
+    ),
+    Reach(
+        where="streams/kafka/fence.py",
+        why="With a transactional id a producer refuses to send outside of a transaction. It is taken away once Kafka "
+        "has given the epoch, by which alone Kafka refuses whoever wrote there before.",
+        test="tests/streams/kafka/test_fence.py::test_a_claim_writes_a_record_of_its_own_before_anything_else",
+        sets=of("aiokafka.producer.transaction_manager.TransactionManager", transactional_id="str"),
+        uses=of("aiokafka.producer.producer.AIOKafkaProducer", _txn_manager="TransactionManager"),
+    ),
+    Reach(
+        where="streams/kafka/sender.py",
+        why="The partition of a key must be that which any producer would choose.",
+        test="tests/streams/kafka/test_sender.py::test_a_key_goes_to_the_partition_that_kafkas_own_clients_choose",
+        uses=of("aiokafka.partitioner", murmur2="(data)"),
+    ),
+    Reach(
+        where="streams/runs/runner.py",
+        why="Left to Faust, runs of one partition would fill the agent's queue, and all others would wait behind them.",
+        test=f"{RUNNER_TESTS}::test_a_partition_is_held_back_while_a_run_of_it_waits",
+        uses=of(CONSUMER, on_buffer_full="(self, tp)", on_buffer_drop="(self, tp)"),
+        issue="faust-streaming/faust#53",
+    ),
+    Reach(
+        where="streams/runs/runner.py",
+        why="A run fetched under an earlier assignment must not be worked on: it is read again.",
+        test=f"{RUNNER_TESTS}::test_a_run_fetched_under_an_earlier_assignment_is_not_worked_on",
+        uses={
+            **of(MESSAGE, acked="bool", generation_id="int"),
+            **of("faust.types.app.AppT", consumer_generation_id="int"),
+        },
+    ),
+    Reach(
+        where="streams/runs/runner.py",
+        why="Faust keeps a message until its offset is committed, and with it thousands of records.",
+        test="tests/streams/runs/test_overlap.py::test_a_run_that_was_worked_on_or_dropped_lets_its_records_go",
+        sets={**of(MESSAGE, value="NoneType"), **of("faust.events.Event", value="NoneType")},
+    ),
+    Reach(
+        where="streams/workers/process.py",
+        why="What Faust's spinner prints would end the process at its start where the disk of its output is full.",
+        test="tests/kafka/test_disk.py::test_a_worker_whose_log_finds_no_space_works_as_ever",
+        sets=of("faust.worker.Worker", spinner="Spinner"),
+    ),
+    Reach(
+        where="streams/waiting.py",
+        why="The documented clients try a wrong password again until their time is over, and do not say why.",
+        test="tests/kafka/test_security.py::test_a_process_that_is_not_let_in_says_nothing_else",
+        uses={
+            **of("aiokafka.conn", collect_hosts="(hosts, randomize=True)"),
+            **of(
+                "aiokafka.conn",
+                create_conn="async (host, port, *, client_id='aiokafka', request_timeout_ms=40000, ssl_context=None, "
+                "security_protocol='PLAINTEXT', max_idle_ms=None, on_close=None, sasl_mechanism=None, "
+                "sasl_plain_username=None, sasl_plain_password=None, sasl_kerberos_service_name='kafka', "
+                "sasl_kerberos_domain_name=None, sasl_oauth_token_provider=None)",
+            ),
+            **of(
+                "aiokafka.conn.AIOKafkaConnection",
+                send="(self, request, expect_response=True)",
+                close="(self, reason=None, exc=None)",
+            ),
+            **of("aiokafka.protocol.metadata", MetadataRequest="class"),
+        },
+    ),
+)
+
+
+def as_markdown() -> str:
+    """Write the table for people."""
+    lines = ["| where | what | why | issue | test |", "|---|---|---|---|---|"]
+    for reach in REACHES:
+        kinds = {"overrides": reach.overrides, "sets": reach.sets, "uses": reach.uses}
+        what = "; ".join(
+            f"{kind} {', '.join(f'`{name}`' for name in names)}" for kind, names in kinds.items() if names
+        )
+        lines.append(f"| `{reach.where}` | {what} | {reach.why} | {reach.issue} | `{reach.test}` |")
+    return "\n".join(lines) + "\n"
+
+
+if __name__ == "__main__":
+    sys.stdout.write(as_markdown())

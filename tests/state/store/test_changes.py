@@ -1,0 +1,142 @@
+from dataclasses import dataclass, field
+from typing import Any
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from afresh.state.store.changes import Change, PerAssignment
+from afresh.state.store.marks import PARTITION_ROW_KEY, PARTITION_ROW_VERSION, PartitionRow
+from afresh.state.store.rows import MemoryPartitions, MemoryRows, Partitions
+from afresh.state.versions import RowVersionError
+
+edits = st.lists(
+    st.tuples(st.sampled_from([b"a", b"b", b"c"]), st.none() | st.binary(max_size=3)), max_size=6
+)
+
+
+def edit(change: Change, key: bytes, row: bytes | None) -> None:
+    if row is None:
+        change.delete_row(key)
+    else:
+        change.put_row(key, row)
+
+
+@given(st.lists(edits, max_size=5))
+def test_a_change_sees_its_own_edits_and_others_see_them_once_it_is_applied(changes: list[Any]) -> None:
+    rows, model = MemoryRows(), dict[bytes, bytes]()
+    for each in changes:
+        change, before = Change(rows, 1), dict(rows)
+        seen = dict(model)
+        for key, row in each:
+            edit(change, key, row)
+            seen[key] = row
+            assert change.get(key) == row
+        assert rows == before
+        change.apply(0)
+        model = {key: row for key, row in seen.items() if row is not None}
+        assert {key: row for key, row in rows.items() if key != PARTITION_ROW_KEY} == model
+
+
+@given(st.lists(edits, max_size=5))
+def test_rows_recovered_from_the_records_of_all_changes_are_the_rows(changes: list[Any]) -> None:
+    rows, log = MemoryRows(), list[tuple[bytes, bytes | None]]()
+    for number, each in enumerate(changes):
+        change = Change(rows, 1)
+        change.marks.count_offset("events", 0, number)
+        for key, row in each:
+            edit(change, key, row)
+        log += change.records()
+        change.apply(0)
+    recovered = MemoryRows({key: row for key, row in dict(log).items() if row is not None})
+    assert recovered == rows
+
+
+def test_a_change_that_is_dropped_leaves_nothing() -> None:
+    rows = MemoryRows({b"a": b"1"})
+    change = Change(rows, 1)
+    change.put_row(b"a", b"2")
+    change.delete_row(b"a")
+    change.marks.count_offset("events", 0, 7)
+    change.stage = b"weights"
+    del change
+    assert rows == {b"a": b"1"}
+    assert Change(rows, 1).marks.count_offset("events", 0, 7)
+
+
+def test_marks_and_stage_stand_in_the_partitions_row() -> None:
+    rows = MemoryRows()
+    change = Change(rows, 2)
+    change.marks.count_offset("events", 1, 7)
+    change.stage = b"weights"
+    assert [key for key, _ in change.records()] == [PARTITION_ROW_KEY]
+    change.apply(0)
+    again = Change(rows, 2)
+    assert not again.marks.count_offset("events", 1, 7)
+    assert again.marks.count_offset("events", 1, 8)
+    assert again.stage == b"weights"
+
+
+def test_a_row_edited_twice_is_written_once() -> None:
+    change = Change(MemoryRows(), 1)
+    change.put_row(b"a", b"1")
+    change.delete_row(b"a")
+    change.put_row(b"a", b"2")
+    assert change.records()[:-1] == [(b"a", b"2")]
+
+
+def test_a_partitions_row_of_a_newer_version_is_refused_by_name() -> None:
+    newer = msgspec.msgpack.encode(PartitionRow(version=PARTITION_ROW_VERSION + 1))
+    with pytest.raises(RowVersionError, match=r"partition's row has version 2; this program knows 1"):
+        Change(MemoryRows({PARTITION_ROW_KEY: newer}), 1)
+
+
+def test_fields_that_a_newer_program_appended_to_a_row_of_the_same_version_are_passed_over() -> None:
+    longer = msgspec.msgpack.encode([PARTITION_ROW_VERSION, {}, b"stage", "new"])
+    assert Change(MemoryRows({PARTITION_ROW_KEY: longer}), 1).stage == b"stage"
+
+
+@dataclass
+class Held:
+    """Rows of the partitions that are ours, without a table of Faust's."""
+
+    generation: int = 0
+    rows: Partitions = field(default_factory=MemoryPartitions)
+
+
+def test_what_is_derived_from_rows_is_derived_once_an_assignment() -> None:
+    held, derived_from = Held(), list[int]()
+
+    def derive(partition: int) -> int:
+        rows: Any = held.rows[partition]
+        derived_from.append(len(rows))
+        return len(rows)
+
+    derived = PerAssignment(held, derive)
+    assert (derived[0], derived[0], derived[1]) == (0, 0, 0)
+    held.rows[0].write([(b"k", b"row")], None)
+    assert derived[0] == 0
+    held.generation += 1
+    assert (derived[0], derived[1], derived[0]) == (1, 0, 1)
+    assert derived_from == [0, 0, 1, 0]
+
+
+def test_a_value_put_in_place_of_what_is_derived_stays_until_the_next_assignment() -> None:
+    held = Held()
+    derived = PerAssignment(held, lambda partition: len(list(held.rows[partition].items())))
+    derived.replace(0, 7)
+    assert (derived[0], derived[1]) == (7, 0)
+    derived.replace(0, 8)
+    assert derived[0] == 8
+    held.generation += 1
+    assert derived[0] == 0
+
+
+def test_of_partitions_that_have_left_nothing_stays_in_memory() -> None:
+    held = Held()
+    derived = PerAssignment(held, str)
+    assert [derived[0], derived[1]] == ["0", "1"]
+    held.generation += 1
+    assert derived[1] == "1"
+    assert derived._derived.keys() == {1}
