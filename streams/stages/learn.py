@@ -32,6 +32,7 @@ class LearnPart(Part[Example]):
     def __init__(self, run: Run, change: Change, rows: BehaviourRows, shared: Shared) -> None:
         super().__init__(run, change, shared)
         self._rows = rows
+        self._interactions = shared.topics.interactions.name
         self._examples: list[Example] = []
         self._items: set[str] = set()
         self._longest_id = rows.longest_id
@@ -46,7 +47,7 @@ class LearnPart(Part[Example]):
 
     def source(self, message: Example) -> Source:
         """Tell the interaction that the example was made from."""
-        return Source(self._topics.interactions.name, message.source, message.offset)
+        return self._interactions, message.source, message.offset
 
     def take(self, message: Example) -> None:
         """Put an example to those that are learned at the end: many at once cost far less than one by one."""

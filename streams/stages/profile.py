@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-from typing import NamedTuple
 
 from afresh.state.records import POSITIVE, Interaction
 from afresh.state.rows import users
@@ -49,11 +48,8 @@ class Profile(Stage["ProfilePart"]):
         await self._recommender.requests.commit_once_served(run)
 
 
-class Told(NamedTuple):
-    """A record, and the interaction that it tells of; None for a command."""
-
-    record: KafkaRecord
-    interaction: Interaction | None
+Told = tuple[KafkaRecord, Interaction | None]
+"""A record, and the interaction that it tells of; None for a command."""
 
 
 class ProfilePart(Part[Told]):
@@ -71,12 +67,14 @@ class ProfilePart(Part[Told]):
         super().__init__(run, change, shared)
         self.judge = judge
         self.received: dict[str, int] = {}
+        self._events = shared.topics.events.name
+        self._interactions = shared.topics.interactions.name
         self._rows: dict[str, UserRow] = {}
         self._size = 0
 
     def read(self, record: KafkaRecord) -> Told:
         """Decode an interaction; what a command says matters only if it comes for the first time."""
-        return Told(record, None if record.key == COMMAND_KEY else interaction_decoder.decode(record.value))
+        return record, (None if record.key == COMMAND_KEY else interaction_decoder.decode(record.value))
 
     def fits(self, message: Told) -> bool:
         """Whether the rows of all users still fit, grown by what the events can add to them."""
@@ -93,8 +91,8 @@ class ProfilePart(Part[Told]):
         """Tell the event that an interaction was made from; a command was made from no other record."""
         record, interaction = message
         if interaction is None:
-            return Source(self._topics.interactions.name, self.partition, record.offset)
-        return Source(self._topics.events.name, interaction.source, interaction.offset)
+            return self._interactions, self.partition, record.offset
+        return self._events, interaction.source, interaction.offset
 
     def take(self, message: Told) -> None:
         """Fold an interaction into its user's row, or obey a command."""
