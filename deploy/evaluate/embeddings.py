@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from afresh.models.encoder import Encoder, version_of
+from afresh.models.encoder import Encoder, NotInstalled, version_of
 from afresh.state.errors import AfreshError
 from afresh.state.rows.content import content_hash
 from afresh.streams.settings import NO_ENCODER
@@ -90,6 +90,8 @@ class Texts:
 def _explained() -> Iterator[None]:
     try:
         yield
+    except NotInstalled as error:
+        raise AfreshError(f"{error}, or evaluate with --no-text") from error
     except ValueError as error:
         raise AfreshError(str(error)) from error
 

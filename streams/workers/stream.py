@@ -27,7 +27,7 @@ from afresh.streams.serving.recommend import Recommender
 from afresh.streams.serving.sweep import TableUsers
 from afresh.streams.settings import Settings
 from afresh.streams.stages.content import Content
-from afresh.streams.stages.embed import Embed
+from afresh.streams.stages.embed import Embed, require_encoder
 from afresh.streams.stages.ingest import Ingest
 from afresh.streams.stages.learn import Learn
 from afresh.streams.stages.profile import Profile
@@ -270,6 +270,8 @@ def run_embed(settings: Settings) -> None:
     SystemExit
         At the end, with the process's exit status.
     """
+    # Before Kafka is waited for: whoever has forgotten the packages is told at once.
+    require_encoder(settings)
     require_topics(settings)
     embed = Embed(settings)
     execute(embed.app, settings, settings.embed_metrics_port, embed.not_ready)

@@ -7,7 +7,7 @@ from kafka import KafkaConsumer, KafkaProducer, TopicPartition
 
 from afresh.deploy.servers import Server, local_kafka
 from afresh.deploy.servers import kafka as module
-from afresh.deploy.servers.kafka import Installation, find_java
+from afresh.deploy.servers.kafka import Installation, find_java, genuine_kafka
 from afresh.state.errors import AfreshError
 from afresh.streams.kafka.admin import check_topics, create_topics
 from afresh.streams.settings import Settings
@@ -85,6 +85,16 @@ def test_without_a_genuine_kafka_the_embedded_broker_runs(
     monkeypatch.setattr(module, "SHARED", tmp_path / "none")
     with local_kafka(tmp_path / "broker") as server:
         assert server.embedded
+
+
+def test_an_installed_package_looks_for_no_kafka_beside_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("KAFKA_HOME", raising=False)
+    monkeypatch.setattr(module, "REPOSITORY", tmp_path / "site-packages")
+    fake_kafka(tmp_path / "site-packages" / module.SHARED)
+    with pytest.raises(AfreshError, match=r"^no Kafka; set KAFKA_HOME"):
+        genuine_kafka()
 
 
 def test_a_kafka_home_without_kafka_is_an_error_and_no_reason_for_another_broker(
