@@ -13,6 +13,8 @@ from hypothesis import strategies as st
 
 from afresh.models.encoder import Encoder, NotInstalled, version_of
 
+pytestmark = pytest.mark.slow
+
 WORDS = ["toy", "story", "babe", "war", "film", "children", "##s", "a", "b", "c"]
 TEXTS = ["toy story", "", "war film", "a b c " * 20, "babe", "😀", "children film war toy", " \t\n"]
 

@@ -202,6 +202,7 @@ def play_on(shop: Shop, script: list[Event], send: Callable[[Event], None], user
     return notes
 
 
+@pytest.mark.servers
 def test_a_recommender_that_knows_the_next_item_is_right_on_all_but_first_events(
     redis: Redis, recommender: Recommender
 ) -> None:
@@ -214,6 +215,7 @@ def test_a_recommender_that_knows_the_next_item_is_right_on_all_but_first_events
     assert popular.hit_rate < served.hit_rate
 
 
+@pytest.mark.servers
 def test_lists_are_read_from_redis_as_an_application_reads_them(redis: Redis) -> None:
     redis.flushall()
     lists = Lists(redis, "shop")

@@ -55,6 +55,7 @@ def test_what_a_genuine_kafka_took_is_there_after_a_kill(own_kafka: Server) -> N
     assert [record.value for record in records[TopicPartition(topic, 0)]] == [b"an event"]
 
 
+@pytest.mark.servers
 def test_the_embedded_broker_says_that_it_keeps_nothing_and_does_not(tmp_path: Path) -> None:
     with local_kafka(tmp_path / "with a space", kind="embedded") as server:
         assert server.embedded
@@ -78,6 +79,7 @@ def test_a_broker_listens_on_the_loopback_interface_only(
         assert probe.connect_ex(("127.0.0.2", port)) != 0
 
 
+@pytest.mark.servers
 def test_without_a_genuine_kafka_the_embedded_broker_runs(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -88,6 +88,7 @@ contents = st.tuples(
 )
 
 
+@pytest.mark.slow
 @given(
     st.lists(
         st.tuples(
