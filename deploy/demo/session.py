@@ -29,7 +29,8 @@ from afresh.deploy.demo.summary import Summary, summarise
 from afresh.deploy.demo.window import Window, person
 from afresh.deploy.settings_table import masked
 from afresh.state.lists import recommendations_key
-from afresh.streams.settings import NO_ENCODER
+from afresh.streams.settings import NO_ENCODER, Settings
+from afresh.streams.stages.embed import require_encoder
 
 CATALOGUE_SECONDS = 60.0
 EMBEDDINGS_SECONDS = 180.0
@@ -56,10 +57,11 @@ def run(options: Options, console: Console, stop: Stop) -> None:
     Raises
     ------
     AfreshError
-        If the data, a server or a worker is not to be had.
+        If the data, a server, a worker or what its encoder needs is not to be had.
     WorkerDied
         If a worker ends by itself.
     """
+    require_encoder(Settings())
     with TemporaryDirectory(prefix="afresh-demo-") as folder:
         data = movielens.load()
         console.print(f"MovieLens 100K: {len(data.items):,} items, {len(data.events):,} ratings.")

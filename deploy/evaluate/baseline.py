@@ -60,12 +60,14 @@ def find(name: str) -> Making:
     Raises
     ------
     AfreshError
-        If there is none of this name.
+        If there is none of this name, or it needs what is not installed.
     """
     module = name if "." in name else f"{baselines.__name__}.{name}"
     try:
         made: Making = importlib.import_module(module).make
     except (ModuleNotFoundError, AttributeError) as error:
+        if isinstance(error, ModuleNotFoundError) and error.name == "torch":
+            raise AfreshError(f"the baseline {name!r} needs torch; install afresh[encoder]") from error
         ours = ", ".join(sorted(each.name for each in pkgutil.iter_modules(baselines.__path__)))
         raise AfreshError(
             f"there is no baseline {name!r} ({error}); there are {ours}; or name a module that has a function "

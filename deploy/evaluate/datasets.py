@@ -1,7 +1,7 @@
 """The named sets, given as lines of events and items like any other input.
 
 MovieLens is fetched with pip and kept in the user's cache folder; ``films`` and ``arts-office`` are read from a
-folder that is not part of the project (``AFRESH_DATA``, or ``../shared/data`` beside the repository).
+folder that is not part of the project (``AFRESH_DATA``, or ``../shared/data`` as seen from a checkout).
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from pathlib import Path
 import msgspec
 
 from afresh.deploy.demo import movielens
-from afresh.deploy.servers.kafka import REPOSITORY
+from afresh.deploy.servers.kafka import beside
 from afresh.state.errors import AfreshError
 from afresh.streams.messages import Event, Item
 
@@ -121,9 +121,18 @@ def _folder(name: str, what: Callable[[Row], dict[str, object]]) -> Lines:
 
 
 def data_folder() -> Path:
-    """Folder of the sets that are not fetched."""
+    """Folder of the sets that are not fetched.
+
+    Raises
+    ------
+    AfreshError
+        If none is named, and there is no checkout beside which to look.
+    """
     named = os.environ.get(VARIABLE)
-    return Path(named).expanduser() if named else REPOSITORY / BESIDE
+    folder = Path(named).expanduser() if named else beside(BESIDE)
+    if folder is None:
+        raise AfreshError(f"this set is not fetched; set {VARIABLE} to the folder that holds the sets")
+    return folder
 
 
 def _table(file: Path) -> Iterator[Row]:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 import zipfile
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
 
 from afresh.models.arrays import Halves
-from afresh.models.encoder import Encoder, version_of
+from afresh.models.encoder import Encoder, NotInstalled, version_of
 from afresh.state.errors import AfreshError, mendable
 from afresh.state.rows.content import content_hash
 from afresh.streams.settings import NO_ENCODER
@@ -48,7 +49,7 @@ class Texts:
     def __init__(self, encoder: str, batch: int) -> None:
         self.name = "" if encoder == NO_ENCODER else encoder
         self._batch = batch
-        with mendable(ValueError):
+        with _explained():
             self.version = version_of(self.name) if self.name else ""
 
     def vectors(self, texts: Iterable[str], say: Say = lambda _done, _total: None) -> Vectors:
@@ -66,7 +67,7 @@ class Texts:
         known = _read(file)
         missing = sorted(wanted.keys() - known.keys(), key=lambda key: len(wanted[key]))
         if missing:
-            with mendable(ValueError):
+            with _explained():
                 encoder = Encoder.load(self.name, batch=self._batch)
             made = self._encode(encoder, missing, wanted, say)
             # Read again: another evaluation may have kept texts of its own meanwhile.
@@ -80,10 +81,19 @@ class Texts:
         for start in range(0, len(missing), AT_ONCE):
             say(start, len(missing))
             keys = missing[start : start + AT_ONCE]
-            with mendable(ValueError):
+            with _explained():
                 vectors = encoder.encode([texts[key] for key in keys])
             made.update(zip(keys, vectors.astype(np.float16), strict=True))
         return made
+
+
+@contextmanager
+def _explained() -> Iterator[None]:
+    with mendable(ValueError):
+        try:
+            yield
+        except NotInstalled as error:
+            raise AfreshError(f"{error}, or evaluate with --no-text") from error
 
 
 def cache_folder() -> Path:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import time
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from importlib.metadata import version
@@ -30,7 +30,7 @@ from afresh.state.records import LeaveOut
 from afresh.state.rows.content import text_for_encoder
 from afresh.streams.messages import Item
 from afresh.streams.serving.policy import Policy
-from afresh.streams.settings import EVERYWHERE, Settings
+from afresh.streams.settings import EVERYWHERE, NO_ENCODER, Settings
 
 OURS = "afresh"
 WHOLE = {OURS: ()}
@@ -143,15 +143,14 @@ class Evaluation:
             log = _read(options, settings)
         if options.no_text:
             log = replace(log, announcements=[_silent(each) for each in log.announcements])
-        texts = Texts("" if options.no_text else settings.encoder, settings.encoder_batch)
+        # Without a text there is nothing to encode, and no encoder needs to be installed.
+        texts = Texts(settings.encoder if any(_words(log)) else NO_ENCODER, settings.encoder_batch)
         return cls(log, options, settings, texts, progress)
 
     def _embed(self, texts: Texts) -> Vectors:
-        items = (each.item for each in self.log.announcements)
-        words = [text_for_encoder(item.title, item.text, item.attributes) for item in items]
         task = self._progress.add_task("texts", total=None)
         vectors = texts.vectors(
-            words, lambda done, total: self._progress.update(task, completed=done, total=total)
+            _words(self.log), lambda done, total: self._progress.update(task, completed=done, total=total)
         )
         self._progress.remove_task(task)
         return vectors
@@ -231,6 +230,12 @@ def _read(options: Options, settings: Settings) -> Log:
         items = stack.enter_context(open_lines(options.items)) if options.items else ()
         events = stack.enter_context(open_lines(str(options.events)))
         return read_log(settings, events, items, cut=options.cut)
+
+
+def _words(log: Log) -> Iterator[str]:
+    """Texts of all items as the encoder reads them, empty where there is none."""
+    for each in log.announcements:
+        yield text_for_encoder(each.item.title, each.item.text, each.item.attributes)
 
 
 def _silent(announcement: Announcement) -> Announcement:

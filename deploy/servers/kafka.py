@@ -24,6 +24,7 @@ CLUSTER_ID = "YWZyZXNoLWxvY2FsLWthZg"
 JVM = ("-Xmx512m", "-XX:+UseSerialGC", "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn")
 
 REPOSITORY = Path(__file__).resolve().parents[2]
+"""The checkout, where this runs from one; see `beside`."""
 
 
 @dataclass(frozen=True)
@@ -88,6 +89,11 @@ def local_kafka(
             yield server
 
 
+def beside(place: str | Path) -> Path | None:
+    """Path of something as seen from the checkout; None if this was installed, when nothing of ours lies beside it."""
+    return REPOSITORY / place if (REPOSITORY / "pyproject.toml").is_file() else None
+
+
 def genuine_kafka() -> Installation:
     """Find a genuine Kafka and a Java for it.
 
@@ -97,13 +103,12 @@ def genuine_kafka() -> Installation:
         If one of them is missing; the message says what to do.
     """
     named = os.environ.get("KAFKA_HOME")
-    home = Path(named).expanduser() if named else REPOSITORY / SHARED
-    jars = sorted((home / "libs").glob("kafka_*.jar"))
+    home = Path(named).expanduser() if named else beside(SHARED)
+    jars = sorted((home / "libs").glob("kafka_*.jar")) if home else []
     version = re.search(r"kafka_[\d.]+-([\w.-]+)\.jar", jars[0].name) if jars else None
-    if version is None:
-        raise AfreshError(
-            f"no Kafka in {named or SHARED}; set KAFKA_HOME to a folder with its libs/kafka_*.jar"
-        )
+    if home is None or version is None:
+        where = f" in {named or SHARED}" if home else ""
+        raise AfreshError(f"no Kafka{where}; set KAFKA_HOME to a folder with its libs/kafka_*.jar")
     return Installation(home.resolve(), version[1], named or str(SHARED), find_java())
 
 

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 import faust
 import numpy as np
 
-from afresh.models.encoder import Encoder
+from afresh.models.encoder import Encoder, NotInstalled, require
 from afresh.state.errors import AfreshError, mendable
 from afresh.streams import metrics
 from afresh.streams.kafka.app import create_app, source
@@ -93,17 +93,34 @@ class Embed:
         return "" if self.app.started and self.app.assigned() else "no partitions assigned"
 
 
+def require_encoder(settings: Settings) -> None:
+    """Make sure, without loading it, that the encoder that the settings name has the packages it needs.
+
+    Raises
+    ------
+    AfreshError
+        When some are not installed.
+    """
+    if settings.encoder == NO_ENCODER:
+        return
+    try:
+        require(settings.encoder)
+    except NotInstalled as error:
+        raise AfreshError(f"{error}, or set AFRESH_ENCODER={NO_ENCODER}") from error
+
+
 def load_encoder(settings: Settings) -> Encoder:
     """Load the encoder that the settings name.
 
     Raises
     ------
     AfreshError
-        When there is none.
+        When there is none, or it can not be loaded.
     """
     if settings.encoder == NO_ENCODER:
         raise AfreshError(
             "AFRESH_ENCODER is 'none': there is nothing for an embed worker to do; name an encoder."
         )
+    require_encoder(settings)
     with mendable(ValueError):
         return Encoder.load(settings.encoder, batch=settings.encoder_batch)

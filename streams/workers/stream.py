@@ -26,7 +26,7 @@ from afresh.streams.serving.users import TableUsers
 from afresh.streams.settings import Settings
 from afresh.streams.stages import STAGES
 from afresh.streams.stages.assembly import StageRow, add_agents, make_stages, make_tables
-from afresh.streams.stages.embed import Embed
+from afresh.streams.stages.embed import Embed, require_encoder
 from afresh.streams.stages.shared import Shared
 from afresh.streams.topics import Topics
 from afresh.streams.waiting import wait_for_redis
@@ -233,6 +233,8 @@ def run_embed(settings: Settings) -> None:
     SystemExit
         At the end, with the process's exit status.
     """
+    # Before Kafka is waited for: whoever has forgotten the packages is told at once.
+    require_encoder(settings)
     require_topics(settings)
     embed = Embed(settings)
     execute(embed.app, settings, settings.embed_metrics_port, embed.not_ready)

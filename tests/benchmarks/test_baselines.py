@@ -80,6 +80,7 @@ def _expected() -> tuple[Counter[tuple[str, str, tuple[str, ...]]], dict[str, Ro
     }
 
 
+@pytest.mark.servers
 @pytest.mark.parametrize("contender", CHANGELOGS)
 def test_a_baseline_does_the_whole_job(broker: str, contender: str, tmp_path: Path) -> None:
     if contender == "quix":
@@ -109,6 +110,7 @@ def test_a_baseline_does_the_whole_job(broker: str, contender: str, tmp_path: Pa
         assert [found for key, found in latest.items() if key.split(b"|")[0] == user.encode()] == [row]
 
 
+@pytest.mark.servers
 def test_events_are_written_where_kafkas_own_clients_put_them(broker: str) -> None:
     _create_topics(broker, "ours", "theirs")
     events.write(broker, "ours", iter(SENT))

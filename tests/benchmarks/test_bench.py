@@ -10,6 +10,7 @@ from afresh.state.errors import AfreshError
 from tests.benchmarks import bench, lists
 
 
+@pytest.mark.servers
 @pytest.mark.parametrize(
     ("only", "events", "expected"),
     [

@@ -70,6 +70,7 @@ def _settings(servers: tuple[str, str], namespace: str) -> Settings:
     return settings
 
 
+@pytest.mark.servers
 async def test_a_latency_holds_the_time_that_the_answer_took(servers: tuple[str, str]) -> None:
     settings = await asyncio.to_thread(_settings, servers, "answered")
     with _recommender(settings, lambda number: True):
@@ -78,6 +79,7 @@ async def test_a_latency_holds_the_time_that_the_answer_took(servers: tuple[str,
     assert DELAY_SECONDS <= measured.p50_seconds <= measured.p99_seconds
 
 
+@pytest.mark.servers
 async def test_an_event_without_an_answer_counts_as_long_as_it_waited(
     servers: tuple[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -90,6 +92,7 @@ async def test_an_event_without_an_answer_counts_as_long_as_it_waited(
     assert measured.p99_seconds >= 1.0
 
 
+@pytest.mark.servers
 async def test_a_list_answers_all_earlier_events_of_its_user(
     servers: tuple[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

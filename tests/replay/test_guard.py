@@ -21,6 +21,8 @@ from afresh.streams.settings import Settings
 from tests.replay.memory import CLOCK, Pipeline
 from tests.replay.people import ITEMS, people
 
+pytestmark = pytest.mark.slow
+
 BREAKS_AT = 4000
 REPAIRED_AT = 5500
 STEP = 40

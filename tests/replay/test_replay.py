@@ -119,6 +119,7 @@ async def caught_up_after_each(settings: Settings, restart_at: int | None = None
     return pipeline
 
 
+@pytest.mark.slow
 async def test_events_played_one_at_a_time_give_the_same_lists_every_time(plain: Settings) -> None:
     first, second = await caught_up_after_each(plain), await caught_up_after_each(plain)
     assert first.store.lists == second.store.lists
@@ -126,6 +127,7 @@ async def test_events_played_one_at_a_time_give_the_same_lists_every_time(plain:
     assert all(len(each.items) == 5 for each in first.store.lists.values())
 
 
+@pytest.mark.slow
 async def test_a_restart_in_the_middle_gives_the_same_tables_and_records_as_none(plain: Settings) -> None:
     straight, restarted = await caught_up_after_each(plain), await caught_up_after_each(plain, restart_at=75)
     assert outgoing(restarted.log, restarted) == outgoing(straight.log, straight)

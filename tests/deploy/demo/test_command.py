@@ -19,6 +19,8 @@ from redis import Redis
 from afresh.deploy.servers import local_kafka, local_redis
 from tests.deploy.demo.fake_demo import CATALOGUE, EVENTS, USERS
 
+pytestmark = pytest.mark.servers
+
 ROOT = Path(__file__).parents[3]
 FAKE_DEMO = Path(__file__).with_name("fake_demo.py")
 

@@ -202,6 +202,7 @@ def play_on(shop: Shop, script: list[Event], send: Callable[[Event], None], user
     return notes
 
 
+@pytest.mark.servers
 def test_a_recommender_that_knows_the_next_item_is_right_on_all_but_first_events(
     redis: Redis, recommender: Recommender
 ) -> None:

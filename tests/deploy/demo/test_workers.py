@@ -10,6 +10,8 @@ from afresh.deploy.demo.scrape import Page
 from afresh.deploy.servers.process import ServerProcess, free_ports, running
 from afresh.state.errors import AfreshError
 
+pytestmark = pytest.mark.servers
+
 PAGE = """
 import http.server, sys, threading
 class Page(http.server.BaseHTTPRequestHandler):

@@ -82,6 +82,7 @@ def test_anyone_can_recompute_the_figures_from_the_lists(log: list[str], tmp_pat
     assert ours["hr"]["by_user"]["mean"] == pytest.approx(again["hr by user"], abs=1e-6)
 
 
+@pytest.mark.slow
 def test_diversity_and_exploration_are_asked_for_and_told(log: list[str], tmp_path: Path) -> None:
     file = tmp_path / "lists.jsonl"
     plain = evaluate(*log, "--lists", str(file), "--json", str(tmp_path / "figures.json"))
@@ -191,6 +192,7 @@ def test_a_full_disk_is_said_in_a_sentence(log: list[str]) -> None:
     assert "/dev/full cannot be written (No space left on device)" in result.stderr
 
 
+@pytest.mark.slow
 def test_events_come_from_standard_input_too(tmp_path: Path) -> None:
     text = gzip.compress(Path(write(tmp_path / "events.jsonl", shop(60))).read_bytes())
     command = [sys.executable, "-m", "afresh.deploy.cli", "evaluate", "--events", "-", "--from", "0"]

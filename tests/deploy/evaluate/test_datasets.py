@@ -8,6 +8,7 @@ import pytest
 from afresh.deploy.demo import movielens
 from afresh.deploy.evaluate import datasets
 from afresh.deploy.evaluate.log import read_log
+from afresh.deploy.servers import kafka
 from afresh.state.errors import AfreshError
 from afresh.streams.messages import Event, Item
 from afresh.streams.settings import Settings
@@ -51,6 +52,14 @@ def test_ranks_become_minutes_where_a_set_knows_only_the_order(folder: Path) -> 
 
 def test_a_missing_folder_is_named_with_the_variable_that_names_another(folder: Path) -> None:
     with pytest.raises(AfreshError, match=r"films.*set AFRESH_DATA to the folder"):
+        datasets.load("films")
+
+
+def test_an_installed_package_looks_for_no_sets_beside_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(kafka, "REPOSITORY", tmp_path)
+    with pytest.raises(AfreshError, match="set AFRESH_DATA to the folder"):
         datasets.load("films")
 
 

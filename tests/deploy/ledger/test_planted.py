@@ -17,6 +17,8 @@ from afresh.streams.settings import Settings
 from tests.deploy.ledger.making import judged, lists_of, played, settings_of
 from tests.replay.memory import Log, Pipeline
 
+pytestmark = pytest.mark.slow
+
 LOGS = ("interactions", "examples", "dead_letters")
 TABLES = ("received", "users", "behaviour", "content")
 

@@ -40,6 +40,7 @@ def test_a_server_of_somebody_else_is_not_killed(tmp_path: Path, monkeypatch: py
         servers.kafka.kill()
 
 
+@pytest.mark.servers
 def test_where_none_is_named_servers_are_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("KAFKA_HOME", raising=False)

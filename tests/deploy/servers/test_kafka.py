@@ -7,7 +7,7 @@ from kafka import KafkaConsumer, KafkaProducer, TopicPartition
 
 from afresh.deploy.servers import Server, local_kafka
 from afresh.deploy.servers import kafka as module
-from afresh.deploy.servers.kafka import Installation, find_java
+from afresh.deploy.servers.kafka import Installation, find_java, genuine_kafka
 from afresh.state.errors import AfreshError
 from afresh.streams.kafka.admin import check_topics, create_topics
 from afresh.streams.settings import Settings
@@ -55,6 +55,7 @@ def test_what_a_genuine_kafka_took_is_there_after_a_kill(own_kafka: Server) -> N
     assert [record.value for record in records[TopicPartition(topic, 0)]] == [b"an event"]
 
 
+@pytest.mark.servers
 def test_the_embedded_broker_says_that_it_keeps_nothing_and_does_not(tmp_path: Path) -> None:
     with local_kafka(tmp_path / "with a space", kind="embedded") as server:
         assert server.embedded
@@ -78,6 +79,7 @@ def test_a_broker_listens_on_the_loopback_interface_only(
         assert probe.connect_ex(("127.0.0.2", port)) != 0
 
 
+@pytest.mark.servers
 def test_without_a_genuine_kafka_the_embedded_broker_runs(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -85,6 +87,16 @@ def test_without_a_genuine_kafka_the_embedded_broker_runs(
     monkeypatch.setattr(module, "SHARED", tmp_path / "none")
     with local_kafka(tmp_path / "broker") as server:
         assert server.embedded
+
+
+def test_an_installed_package_looks_for_no_kafka_beside_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("KAFKA_HOME", raising=False)
+    monkeypatch.setattr(module, "REPOSITORY", tmp_path / "site-packages")
+    fake_kafka(tmp_path / "site-packages" / module.SHARED)
+    with pytest.raises(AfreshError, match=r"^no Kafka; set KAFKA_HOME"):
+        genuine_kafka()
 
 
 def test_a_kafka_home_without_kafka_is_an_error_and_no_reason_for_another_broker(

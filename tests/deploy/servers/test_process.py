@@ -15,6 +15,8 @@ from afresh.deploy.servers.kafka import REPOSITORY
 from afresh.deploy.servers.process import HOST, ServerProcess, free_ports, is_free, running
 from afresh.state.errors import AfreshError
 
+pytestmark = pytest.mark.servers
+
 LISTEN = "import signal, socket, sys; s = socket.create_server(('127.0.0.1', int(sys.argv[1])))"
 SERVE = f"{LISTEN}; signal.pause()"
 STUBBORN = f"{LISTEN}; signal.signal(signal.SIGTERM, signal.SIG_IGN)\nwhile True: signal.pause()"

@@ -9,6 +9,8 @@ from afresh.deploy.servers import Server, local_redis
 from afresh.deploy.servers import redis as module
 from afresh.state.errors import AfreshError
 
+pytestmark = pytest.mark.servers
+
 
 def fake_program(folder: Path, name: str) -> Path:
     """A program of this name that runs the server of the wheel."""

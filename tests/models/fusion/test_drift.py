@@ -1,4 +1,5 @@
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from river.drift import PageHinkley
@@ -22,6 +23,7 @@ def drifts(values: Doubles, block: int = 1) -> list[int]:
     return found
 
 
+@pytest.mark.slow
 @given(st.integers(0, 1000))
 def test_one_value_at_a_time_it_is_the_test_of_river(seed: int) -> None:
     draw = np.random.default_rng(seed)

@@ -36,6 +36,7 @@ def test_the_same_seed_gives_the_same_list() -> None:
     assert len({tuple(listed(0.5, 6, seed)[0]) for seed in range(20)}) > 5
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("share", [0.1, 0.5])
 def test_propensities_are_the_frequencies_with_which_items_stand_at_the_first_place(share: float) -> None:
     draws = 20_000
@@ -49,6 +50,7 @@ def test_propensities_are_the_frequencies_with_which_items_stand_at_the_first_pl
         assert first[item] / draws == pytest.approx(chance, abs=0.01)
 
 
+@pytest.mark.slow
 def test_lists_weighed_by_their_propensities_tell_of_another_way_of_choosing() -> None:
     """How often a list by score alone would be served, told from lists with exploration (Horvitz and Thompson)."""
     weighed = []

@@ -89,6 +89,7 @@ contents = st.tuples(
 )
 
 
+@pytest.mark.slow
 @given(
     st.lists(
         st.tuples(

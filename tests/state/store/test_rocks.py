@@ -74,6 +74,7 @@ def again(store: RocksStore) -> RocksStore:
     return RocksStore(store.folder, TABLES)
 
 
+@pytest.mark.slow
 @given(steps)
 @limits(max_examples=25)
 def test_rows_on_disk_are_those_in_memory_whatever_is_written_and_whenever_the_process_starts(

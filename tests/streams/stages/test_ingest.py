@@ -273,6 +273,7 @@ def bent_event(name: str, value: Any) -> bytes:
     return encoded(msgspec.json.decode(event_json()) | {name: value})
 
 
+@pytest.mark.slow
 @given(
     st.lists(st.tuples(values, st.none() | st.binary(max_size=5), st.integers(0, 1)), max_size=12),
     st.randoms(use_true_random=False),

@@ -136,6 +136,7 @@ async def test_each_part_of_a_run_waits_until_there_is_room_to_mark_its_users(
     assert len(pipeline.store.lists) == 3
 
 
+@pytest.mark.slow
 async def test_a_run_of_new_users_is_written_in_parts_that_fit_a_record_batch(pipeline: Pipeline) -> None:
     for number in range(4000):
         pipeline.event(id=f"e{number}", user=f"u{number}")

@@ -1,3 +1,6 @@
+import os
+import subprocess
+import sys
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -7,6 +10,7 @@ from faust.types import TP
 from redis.asyncio import Redis
 
 from afresh.deploy.servers import Server
+from afresh.deploy.servers.kafka import REPOSITORY
 from afresh.models import scorers
 from afresh.state.errors import AfreshError
 from afresh.streams.settings import Settings
@@ -36,6 +40,21 @@ def test_every_agent_reads_its_topic_and_every_table_is_recovered(worker: Worker
     }
     assert {name: worker.app.tables[name] for name in worker.tables} == worker.tables
     assert {agent.concurrency for agent in worker.app.agents.values()} == {1}
+
+
+def test_a_worker_needs_neither_torch_nor_transformers(tmp_path: Path) -> None:
+    code = """
+import sys
+from afresh.streams.settings import Settings
+from afresh.streams.workers.stream import Worker
+Worker(Settings(_env_file=None))
+print({"torch", "transformers", "huggingface_hub"} & set(sys.modules))
+"""
+    variables = os.environ | {"PYTHONPATH": str(REPOSITORY / ".src")}
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=tmp_path, env=variables, capture_output=True, check=True
+    )
+    assert done.stdout == b"set()\n"
 
 
 def test_a_worker_says_what_is_missing_until_it_is_ready(worker: Worker) -> None:

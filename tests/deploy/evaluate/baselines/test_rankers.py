@@ -10,7 +10,6 @@ from afresh.deploy.evaluate.baseline import Baseline, Taken
 from afresh.deploy.evaluate.baselines.isgd import ISGD
 from afresh.deploy.evaluate.baselines.item_knn import ItemKNN
 from afresh.deploy.evaluate.baselines.popularity_decayed import DecayedPopularity
-from afresh.deploy.evaluate.baselines.sasrec import SASRec
 
 NAMES = sorted(
     file.stem
@@ -24,7 +23,9 @@ def learn(model: Baseline, *taken: tuple[int, int]) -> None:
         model.learn(Taken(user, item, number))
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=pytest.mark.slow) if name == "sasrec" else name for name in NAMES]
+)
 def test_every_ranker_scores_any_user_and_prefers_what_people_take(name: str) -> None:
     model = baseline.find(name)(800)
     assert model.scores(0, 5, 0).shape == (5,)
@@ -62,31 +63,3 @@ def test_item_knn_scores_by_cosine_and_by_how_long_ago() -> None:
     assert model.scores(2, 3, 0).tolist() == pytest.approx([0, 1 / 3**0.5, 1 / 3**0.5])
     learn(model, (2, 1))
     assert model.scores(2, 3, 0)[2] == pytest.approx(0.5 / 3**0.5)
-
-
-def test_sasrec_learns_what_follows_what_and_reads_fresh_histories() -> None:
-    model = SASRec(events=1000, first_epochs=30, epochs=5)
-    for user in range(40):
-        learn(model, *[(user, (user + step) % 8) for step in range(10)])
-    learn(model, (50, 2))
-    assert model.scores(50, 8, 0).argmax() == 3
-    learn(model, (50, 6))
-    assert model.scores(50, 8, 0).argmax() == 7
-
-
-def test_sasrec_puts_last_what_it_was_not_trained_on() -> None:
-    model = SASRec(events=1000, first_epochs=1, epochs=1)
-    for user in range(10):
-        learn(model, *[(user, step) for step in range(5)])
-    scores = model.scores(0, 7, 0)
-    assert np.isneginf(scores[5:]).all()
-    assert np.isfinite(scores[:5]).all()
-
-
-def test_sasrec_passes_over_items_of_a_history_that_came_after_its_training() -> None:
-    model = SASRec(events=1000, first_epochs=1, epochs=1)
-    for user in range(10):
-        learn(model, *[(user, step) for step in range(5)])
-    before = model.scores(0, 5, 0)
-    learn(model, (0, 6))
-    assert model.scores(0, 7, 0)[:5].tolist() == before.tolist()
