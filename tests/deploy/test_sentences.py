@@ -28,6 +28,7 @@ from afresh.streams.settings import Settings
 
 SIGNALS = {
     "afresh.deploy.demo.workers.WorkerDied": "the demo shows the log as it stands, and exits with status 1",
+    "afresh.models.encoder.NotInstalled": "whoever asks the models for an encoder makes a sentence of it",
     "afresh.streams.checks.RefusedError": "a record goes to the dead letters",
     "afresh.streams.kafka.sender.FencedError": "whoever writes drops the run, or claims again",
     "afresh.streams.runs.run.RunDroppedError": "the partition's new owner reads the run again",

@@ -34,7 +34,7 @@ def window_of(ids: list[str], size: int, cuts: set[int]) -> tuple[list[bool], di
 
 
 def _write(window: ReceivedWindow, rows: dict[bytes, bytes], since: int) -> int:
-    change: Any = SimpleNamespace(put=rows.__setitem__)
+    change: Any = SimpleNamespace(put_row=rows.__setitem__)
     written: Change = change
     window.write(written, since)
     return window.remembered
