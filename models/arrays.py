@@ -27,7 +27,7 @@ Reals = npt.NDArray[np.floating[Any]]
 """Floating point of any width."""
 
 Indices = npt.NDArray[np.int32]
-"""int32: rows of the Catalogue, or other numbers of items; ``NONE`` for none."""
+"""int32: indices of the Catalogue, or other numbers of items; ``NONE`` for none."""
 
 Places = npt.NDArray[np.intp]
 """intp: places in another array, as numpy gives them."""

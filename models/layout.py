@@ -22,18 +22,18 @@ a list is made from them."""
 NEIGHBOURS = 96
 """Neighbours of a row. With 64 the hit rate of the neighbours alone is .003 lower, without a limit .001 higher."""
 
-STAGES = 10
+TENURES = 10
 """Users are told apart by how many events they had: 0, 1, 2-3, 4-7, ..., 128-255, 256 and more."""
 
 _HOUR_MS = 3_600_000.0
 _DAY_MS = 24 * _HOUR_MS
 
-HALF_LIVES_MS = np.array([30 * _DAY_MS, _DAY_MS, 2 * _HOUR_MS, 7 * _DAY_MS] + [30 * _DAY_MS] * STAGES)
-"""Of the counts of an item: popular, trending, of this hour, of this week, and popular among users at each stage.
+HALF_LIVES_MS = np.array([30 * _DAY_MS, _DAY_MS, 2 * _HOUR_MS, 7 * _DAY_MS] + [30 * _DAY_MS] * TENURES)
+"""Of the counts of an item: popular, trending, of this hour, of this week, and popular among users of each tenure.
 
 Their number is that of the counts in a row. Counts are kept as of a time: under another half-life those of old rows
 fade otherwise than they grew.
 """
 
-HORIZONS = len(HALF_LIVES_MS) - STAGES
-"""Counts that go over all users; those of the stages stand behind them."""
+HORIZONS = len(HALF_LIVES_MS) - TENURES
+"""Counts that go over all users; those of the tenures stand behind them."""

@@ -18,8 +18,8 @@ from redis.exceptions import NoScriptError
 
 from afresh.state.errors import AfreshError
 
-MARK_SECONDS = 3600
-"""Life of a writer's mark after its last call."""
+HEARTBEAT_SECONDS = 3600
+"""Life of a writer's heartbeat after its last call."""
 
 READ_AT_ONCE = 1000
 SCAN_AT_ONCE = 5000
@@ -48,7 +48,7 @@ class ListItem(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class UserList(msgspec.Struct, frozen=True):
-    """A list as it stands in Redis. The first three fields are its age, and the guard reads them by their order.
+    """A list as it stands in Redis. The first three fields are its age, and the script reads them by their order.
 
     Attributes
     ----------
@@ -162,7 +162,7 @@ def popular_pattern(namespace: str) -> str:
 
 
 def everything_pattern(namespace: str) -> str:
-    """Pattern of all keys of a namespace, those of writers' marks too."""
+    """Pattern of all keys of a namespace, those of writers' heartbeats too."""
     return f"{namespace}:*"
 
 
@@ -245,7 +245,7 @@ class ListReader:
 
 
 class ListStore:
-    """Writes lists under a guard that never lets an older list replace a newer one.
+    """Writes lists so that an older one never replaces a newer one.
 
     Parameters
     ----------
@@ -262,11 +262,11 @@ class ListStore:
         self._namespace = namespace
         self._ttl = ttl_seconds
         self._sha = ""
-        self._mark_key = f"{namespace}:writer:{uuid4().hex}"
-        self._marked = 0
+        self._heartbeat_key = f"{namespace}:writer:{uuid4().hex}"
+        self._heartbeats = 0
 
     async def push(self, lists: Sequence[UserList]) -> int:
-        """Write users' lists in one round trip; return how many were withheld by the guard.
+        """Write users' lists in one round trip; return how many were withheld, because a newer one stood there.
 
         Raises
         ------
@@ -307,10 +307,12 @@ class ListStore:
         redis.exceptions.RedisError
             When Redis does not answer or refuses.
         """
-        held = await self._redis.set(self._mark_key, self._marked + 1, ex=MARK_SECONDS, get=True)
+        held = await self._redis.set(
+            self._heartbeat_key, self._heartbeats + 1, ex=HEARTBEAT_SECONDS, get=True
+        )
         # More than was acknowledged is no loss: an answer may have been lost on its way.
-        lost = int(held or 0) < self._marked
-        self._marked += 1
+        lost = int(held or 0) < self._heartbeats
+        self._heartbeats += 1
         return lost
 
     async def ping(self) -> bool:

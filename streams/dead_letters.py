@@ -5,13 +5,13 @@ from __future__ import annotations
 from aiokafka.structs import ConsumerRecord
 
 from afresh.streams.checks import RefusedError
-from afresh.streams.kafka.sender import Record
+from afresh.streams.kafka.sender import OutgoingRecord
 
 KEPT_BYTES = 2_000_000
 """Of the key and of the value of a dead letter: what came compressed may be larger than any topic takes."""
 
 
-def dead_letter(record: ConsumerRecord[bytes, bytes], error: RefusedError) -> Record:
+def dead_letter(record: ConsumerRecord[bytes, bytes], error: RefusedError) -> OutgoingRecord:
     """Copy of a record for the dead letters: its bytes untouched, the reason in headers."""
     headers = [
         ("reason", error.reason.encode()),
@@ -22,4 +22,4 @@ def dead_letter(record: ConsumerRecord[bytes, bytes], error: RefusedError) -> Re
         ("time", str(record.timestamp).encode()),
     ]
     key, value = record.key, record.value or b""
-    return Record(key and key[:KEPT_BYTES], value[:KEPT_BYTES], headers)
+    return OutgoingRecord(key and key[:KEPT_BYTES], value[:KEPT_BYTES], headers)

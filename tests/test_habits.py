@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import re
 import tokenize
+from collections import defaultdict
 from collections.abc import Iterator
 from fnmatch import fnmatch
 from pathlib import Path
@@ -145,3 +146,13 @@ def test_only_functions_that_do_something_are_code(text: str, code: bool, tmp_pa
     module = tmp_path / "module.py"
     module.write_text(text)
     assert has_code(module) == code
+
+
+def test_no_class_name_stands_for_two_things() -> None:
+    places: defaultdict[str, list[str]] = defaultdict(list)
+    for path in MODULES:
+        tree = ast.parse(path.read_text(encoding="utf-8"))
+        for each in ast.walk(tree):
+            if isinstance(each, ast.ClassDef):
+                places[each.name].append(name_of(path))
+    assert {name: found for name, found in places.items() if len(found) > 1} == {}, "one word, one idea"

@@ -31,7 +31,7 @@ def demo(
     # Imported here: `afresh --help` must not wait for the clients of Kafka and Redis.
     from rich.console import Console
 
-    from afresh.deploy.demo.session import Options, run
+    from afresh.deploy.demo.session import DemoOptions, run
     from afresh.deploy.demo.stopping import Stop
     from afresh.deploy.demo.summary import require_writable
     from afresh.deploy.demo.workers import WorkerDied
@@ -39,7 +39,7 @@ def demo(
     for file in (summary, picture):
         if file:
             require_writable(file)
-    options = Options(events, speed, summary, keep, users_at_once, open_loop, picture)
+    options = DemoOptions(events, speed, summary, keep, users_at_once, open_loop, picture)
     try:
         with Stop() as stop:
             run(options, Console(), stop)

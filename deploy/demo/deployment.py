@@ -15,7 +15,7 @@ from afresh.deploy.demo.kafka_client import dead_letters, delete_topics
 from afresh.deploy.demo.lists import Lists
 from afresh.deploy.demo.scrape import Page, Readings
 from afresh.deploy.demo.stopping import Stop
-from afresh.deploy.demo.workers import Worker, running_workers
+from afresh.deploy.demo.workers import WorkerProcess, running_workers
 from afresh.deploy.servers import Servers, broker_and_redis
 from afresh.deploy.servers.process import free_ports
 from afresh.state.lists import everything_pattern
@@ -40,7 +40,7 @@ class Deployment:
 
     servers: Servers
     settings: Settings
-    workers: list[Worker]
+    workers: list[WorkerProcess]
     redis: Redis
 
     @property

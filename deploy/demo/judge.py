@@ -62,7 +62,7 @@ def place_in(items: Sequence[str], item: str) -> int:
     return head.index(item) + 1 if item in head else 0
 
 
-class Popularity:
+class MostTaken:
     """Items by how many events named them, those that the user took left out.
 
     Parameters
@@ -95,7 +95,7 @@ class Popularity:
         return self._unseen[user]
 
 
-class Judge:
+class PlayerJudge:
     """Judges served lists and popularity on the same events.
 
     Parameters
@@ -107,13 +107,13 @@ class Judge:
     """
 
     def __init__(self, items: Sequence[str], events: int) -> None:
-        self._popularity = Popularity(items)
+        self._popularity = MostTaken(items)
         self._served = np.zeros(events, dtype=np.uint8)
         self._popular = np.zeros(events, dtype=np.uint8)
         self.judged = 0
 
     def judge(self, user: str, item: str, served: Sequence[str]) -> int:
-        """Judge one event, then count it for popularity; returns the item's place in the list served."""
+        """PlayerJudge one event, then count it for popularity; returns the item's place in the list served."""
         place = place_in(served, item)
         self._served[self.judged] = place
         self._popular[self.judged] = self._popularity.place(user, item)

@@ -25,7 +25,7 @@ LINGER_MS = 5
 _json = msgspec.json.Encoder().encode
 
 
-class Feed:
+class DemoFeed:
     """Sends to the topics of a deployment, keyed so that a user's events stay in order.
 
     Parameters

@@ -21,7 +21,7 @@ class Entry(msgspec.Struct, frozen=True):
     id: str
 
 
-class Served(msgspec.Struct, frozen=True):
+class ReadList(msgspec.Struct, frozen=True):
     """A list as it stands in Redis, of which only what an application shows is read.
 
     Attributes
@@ -41,9 +41,9 @@ class Served(msgspec.Struct, frozen=True):
         return [entry.id for entry in self.items]
 
 
-NOTHING = Served([])
+NOTHING = ReadList([])
 
-_decode = msgspec.json.Decoder(Served).decode
+_decode = msgspec.json.Decoder(ReadList).decode
 
 
 class Lists:
@@ -61,15 +61,15 @@ class Lists:
         self._redis = redis
         self._namespace = namespace
 
-    def of_users(self, users: Sequence[str]) -> list[Served | None]:
+    def of_users(self, users: Sequence[str]) -> list[ReadList | None]:
         """Read the lists of canonical users in one round trip, ``None`` for whoever has none."""
         return self._read([recommendations_key(self._namespace, user) for user in users])
 
-    def popular(self, domain: str) -> Served:
+    def popular(self, domain: str) -> ReadList:
         """Read the list for whoever has none; empty until there is one."""
         (found,) = self._read([popular_key(self._namespace, domain)])
         return found or NOTHING
 
-    def _read(self, keys: list[str]) -> list[Served | None]:
+    def _read(self, keys: list[str]) -> list[ReadList | None]:
         values: Any = self._redis.mget(keys) if keys else []
         return [None if value is None else _decode(value) for value in values]

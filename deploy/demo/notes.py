@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from afresh.deploy.demo.judge import Judge
+from afresh.deploy.demo.judge import PlayerJudge
 from afresh.deploy.demo.progress import Progress
 from afresh.deploy.demo.spotlight import Spotlight
 
@@ -14,5 +14,5 @@ class Notes:
     """How far a run has come, how good its lists were, and one user's list."""
 
     progress: Progress
-    judge: Judge
+    judge: PlayerJudge
     spotlight: Spotlight

@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Protocol
 
-from afresh.deploy.demo.lists import Served
+from afresh.deploy.demo.lists import ReadList
 from afresh.deploy.demo.notes import Notes
 from afresh.deploy.demo.progress import Progress
 from afresh.deploy.demo.window import Window, person
@@ -29,10 +29,10 @@ Send = Callable[[Event], None]
 class Shop(Protocol):
     """Where users see their lists; see ``deploy.demo.lists.Lists``."""
 
-    def of_users(self, users: Sequence[str]) -> list[Served | None]:
+    def of_users(self, users: Sequence[str]) -> list[ReadList | None]:
         """Read the lists of canonical users, ``None`` for whoever has none."""
 
-    def popular(self, domain: str) -> Served:
+    def popular(self, domain: str) -> ReadList:
         """Read the list for whoever has none."""
 
 

@@ -17,8 +17,8 @@ from rich.console import Console
 from afresh.deploy.demo import movielens
 from afresh.deploy.demo.deployment import Deployment, deployment
 from afresh.deploy.demo.display import Display
-from afresh.deploy.demo.judge import Judge
-from afresh.deploy.demo.kafka_client import Feed
+from afresh.deploy.demo.judge import PlayerJudge
+from afresh.deploy.demo.kafka_client import DemoFeed
 from afresh.deploy.demo.notes import Notes
 from afresh.deploy.demo.panel import picture, scene
 from afresh.deploy.demo.player import ClosedLoop, Pace, catch_up, open_loop
@@ -39,7 +39,7 @@ CATCH_UP_EVENTS_PER_SECOND = 500.0
 
 
 @dataclass(frozen=True)
-class Options:
+class DemoOptions:
     """What the person asked for; see ``deploy.demo.command.demo``."""
 
     events: int | None = None
@@ -51,7 +51,7 @@ class Options:
     picture: Path | None = None
 
 
-def run(options: Options, console: Console, stop: Stop) -> None:
+def run(options: DemoOptions, console: Console, stop: Stop) -> None:
     """Run the demo and, if it is to be kept, go on serving until interrupted.
 
     Raises
@@ -89,7 +89,7 @@ class Session:
     """
 
     def __init__(
-        self, options: Options, console: Console, stop: Stop, running: Deployment, data: movielens.Data
+        self, options: DemoOptions, console: Console, stop: Stop, running: Deployment, data: movielens.Data
     ) -> None:
         self._options = options
         self._console = console
@@ -99,11 +99,11 @@ class Session:
         self._events = data.events[: options.events]
         self._titles = {item.id: item.title for item in data.items}
         total = len(self._events)
-        self._notes = Notes(Progress(total), Judge(list(self._titles), total), Spotlight())
+        self._notes = Notes(Progress(total), PlayerJudge(list(self._titles), total), Spotlight())
 
     def run(self) -> None:
         """Play everything, tell how it went, and keep serving if asked to."""
-        with Feed(self._running.settings, hurry=not self._options.open_loop) as feed:
+        with DemoFeed(self._running.settings, hurry=not self._options.open_loop) as feed:
             feed.items(self._items)
             self._wait_for("afresh_catalogue_items", CATALOGUE_SECONDS)
             with self._display() as display:
@@ -120,7 +120,7 @@ class Session:
         running = self._running
         return Display(self._console, running.description, self._titles, self._notes, running.page)
 
-    def _play(self, feed: Feed) -> None:
+    def _play(self, feed: DemoFeed) -> None:
         check, lists, pace = self._checks(feed), self._running.lists, Pace(self._options.speed)
         if not self._options.open_loop:
             window = Window(self._events, self._options.users_at_once)
@@ -134,7 +134,7 @@ class Session:
         progress.late = catch_up(last, lists, patience, check)
         progress.end()
 
-    def _checks(self, feed: Feed) -> Callable[[], None]:
+    def _checks(self, feed: DemoFeed) -> Callable[[], None]:
         def check() -> None:
             feed.check()
             self._check()

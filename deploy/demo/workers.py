@@ -34,7 +34,7 @@ class WorkerDied(Exception):  # noqa: N818 - named for what happened
     """
 
 
-class Worker:
+class WorkerProcess:
     """One of the workers.
 
     Parameters
@@ -80,7 +80,7 @@ class Worker:
 
 
 @contextmanager
-def running_workers(settings: Settings, folder: Path) -> Iterator[list[Worker]]:
+def running_workers(settings: Settings, folder: Path) -> Iterator[list[WorkerProcess]]:
     """Run a worker and, if there is an encoder, an embed worker; both are at work, and stopped at the end.
 
     Parameters
@@ -100,7 +100,7 @@ def running_workers(settings: Settings, folder: Path) -> Iterator[list[Worker]]:
             place = writable(folder / name)
             process = ServerProcess(f"afresh {name}", [*COMMAND, name], port=port, folder=place)
             stack.enter_context(running(process))
-            workers.append(Worker(process))
+            workers.append(WorkerProcess(process))
         for worker in workers:
             worker.wait_until_ready()
         yield workers

@@ -109,7 +109,7 @@ class _Items:
         return mask
 
 
-class Runner:
+class BaselineRun:
     """Goes through a log with a baseline, event by event."""
 
     def __init__(self, baseline: Baseline, trials: Trials, size: int, *, keep_seen: bool) -> None:

@@ -75,7 +75,7 @@ def evaluate(
     # Imported here: `afresh --help` must not wait for torch.
     from rich.console import Console
 
-    from afresh.deploy.evaluate.session import Options, run
+    from afresh.deploy.evaluate.session import EvaluateOptions, run
 
     if not 0 <= start < 1:
         raise typer.BadParameter(f"{start:g} is not in the range 0 <= x < 1", param_hint="--from")
@@ -86,7 +86,7 @@ def evaluate(
     if data is not None and items is not None:
         raise typer.BadParameter("a named set has its own items", param_hint="--items")
     names = tuple(name.strip() for name in baselines.split(",") if name.strip())
-    options = Options(
+    options = EvaluateOptions(
         events=events,
         items=items,
         data=data,

@@ -35,8 +35,8 @@ _encode = msgspec.json.Encoder().encode
 
 
 @dataclass(frozen=True)
-class Lines:
-    """Lines of JSON of a set.
+class SetLines:
+    """SetLines of JSON of a set.
 
     Attributes
     ----------
@@ -48,7 +48,7 @@ class Lines:
     items: list[bytes]
 
 
-def load(name: str) -> Lines:
+def load(name: str) -> SetLines:
     """Load a named set.
 
     Raises
@@ -61,35 +61,35 @@ def load(name: str) -> Lines:
     return SETS[name]()
 
 
-def _lines(events: list[Event], items: list[Item]) -> Lines:
-    return Lines([_encode(event) for event in events], [_encode(item) for item in items])
+def _lines(events: list[Event], items: list[Item]) -> SetLines:
+    return SetLines([_encode(event) for event in events], [_encode(item) for item in items])
 
 
-def _ml_100k() -> Lines:
+def _ml_100k() -> SetLines:
     data = movielens.load()
     return _lines(data.events, data.items)
 
 
-def _ml_1m() -> Lines:
+def _ml_1m() -> SetLines:
     data = movielens.load(movielens.ML_1M, ML_1M_EVENTS)
     return _lines(data.events, data.items)
 
 
-def _films() -> Lines:
+def _films() -> SetLines:
     def what(row: Row) -> dict[str, object]:
         return {"type": "rating", "value": float(row["rating"]), "time": int(row["timestamp"]) * 1000}
 
     return _folder("films", what)
 
 
-def _arts_office() -> Lines:
+def _arts_office() -> SetLines:
     def what(row: Row) -> dict[str, object]:
         return {"type": "purchase", "time": ORDER_EPOCH_MS + int(row["timestamp"]) * ORDER_STEP_MS}
 
     return _folder("arts-office", what)
 
 
-SETS: dict[str, Callable[[], Lines]] = {
+SETS: dict[str, Callable[[], SetLines]] = {
     "ml-100k": _ml_100k,
     "ml-1m": _ml_1m,
     "films": _films,
@@ -97,7 +97,7 @@ SETS: dict[str, Callable[[], Lines]] = {
 }
 
 
-def _folder(name: str, what: Callable[[Row], dict[str, object]]) -> Lines:
+def _folder(name: str, what: Callable[[Row], dict[str, object]]) -> SetLines:
     """Read a set of tab-separated tables; see the folder's own README."""
     folder = data_folder() / name
     items = [
@@ -117,7 +117,7 @@ def _folder(name: str, what: Callable[[Row], dict[str, object]]) -> Lines:
         )
         for number, row in enumerate(_table(folder / "events.tsv.gz"), start=1)
     ]
-    return Lines(events, [_encode(item) for item in items])
+    return SetLines(events, [_encode(item) for item in items])
 
 
 def data_folder() -> Path:

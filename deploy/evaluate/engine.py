@@ -8,7 +8,7 @@ from collections.abc import Collection, Iterator, Sequence
 from msgspec.structs import replace
 
 from afresh.deploy.evaluate.embeddings import Vectors
-from afresh.deploy.evaluate.variants import Asked, Variant
+from afresh.deploy.evaluate.variants import TakenItem, Variant
 from afresh.models import scorers
 from afresh.state.catalogue.catalogue import Catalogue
 from afresh.state.lists import UserList
@@ -20,7 +20,7 @@ from afresh.state.rows.learning import learn
 from afresh.state.rows.users import UserRow
 from afresh.streams.kafka.sender import partition_of
 from afresh.streams.messages import Item
-from afresh.streams.serving.lister import Lister, Marked
+from afresh.streams.serving.lister import Lister, Recipient
 from afresh.streams.serving.policy import DEFAULT_POLICY, Policy
 from afresh.streams.settings import Settings
 from afresh.streams.stages.content import described
@@ -106,17 +106,17 @@ class Engine:
         """
         self._derive()
         examples: defaultdict[int, list[Example]] = defaultdict(list)
-        asked: list[Asked] = []
+        asked: list[TakenItem] = []
         places: list[int] = []
         for place, interaction in enumerate(interactions):
             row = self._users[interaction.user]
-            before = self._marked(interaction.user, row)
+            before = self._recipient(interaction.user, row)
             partition = partition_of(interaction.user.encode(), self._partitions)
             example = users.fold(row, interaction, partition, self._offset)
             self._offset += 1
             if interaction.type in POSITIVE:
                 places.append(place)
-                asked.append(Asked(interaction, before, learned=example is not None))
+                asked.append(TakenItem(interaction, before, learned=example is not None))
             if example is not None:
                 examples[partition_of(example.item.encode(), self._partitions)].append(example)
         lists: list[Sequence[UserList]] = [()] * len(interactions)
@@ -126,15 +126,15 @@ class Engine:
             self._learn(partition, each)
         return lists
 
-    def _marked(self, user: str, row: UserRow) -> Marked:
+    def _recipient(self, user: str, row: UserRow) -> Recipient:
         snapshot = users.unpack(users.pack(row))
-        return Marked(user, partition_of(user.encode(), self._partitions), snapshot, 0)
+        return Recipient(user, partition_of(user.encode(), self._partitions), snapshot, 0)
 
-    def _make(self, asked: Sequence[Asked]) -> Iterator[Sequence[UserList]]:
+    def _make(self, asked: Sequence[TakenItem]) -> Iterator[Sequence[UserList]]:
         """Make the lists of all variants, and let them learn how they were received."""
-        known = all(each.marked.row.revision for each in asked)
+        known = all(each.recipient.row.revision for each in asked)
         nobody = None if known else self._lister.for_nobody(self._unweighed)
-        scored = [self._lister.candidates(each.marked, self._unweighed) for each in asked]
+        scored = [self._lister.candidates(each.recipient, self._unweighed) for each in asked]
         return zip(*(variant.receive(asked, scored, nobody) for variant in self.variants), strict=True)
 
     def _derive(self) -> None:

@@ -17,7 +17,7 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, T
 from threadpoolctl import threadpool_limits
 
 from afresh.deploy.evaluate import baseline, datasets, prequential
-from afresh.deploy.evaluate.baseline import Making, Runner
+from afresh.deploy.evaluate.baseline import BaselineRun, Making
 from afresh.deploy.evaluate.embeddings import Texts, Vectors
 from afresh.deploy.evaluate.engine import Engine
 from afresh.deploy.evaluate.log import Announcement, Log, read_log
@@ -40,7 +40,7 @@ T = TypeVar("T")
 
 
 @dataclass(frozen=True)
-class Options:
+class EvaluateOptions:
     """What a person asked for; see the options of ``afresh evaluate``."""
 
     events: str | None
@@ -64,7 +64,7 @@ class Options:
         return Policy(leave_out, self.diversity, self.exploration)
 
 
-def run(options: Options, console: Console, errors: Console) -> Figures:
+def run(options: EvaluateOptions, console: Console, errors: Console) -> Figures:
     """Evaluate, print tables, and write what was asked for.
 
     Parameters
@@ -118,7 +118,7 @@ class Evaluation:
     """
 
     def __init__(
-        self, log: Log, options: Options, settings: Settings, texts: Texts, progress: Progress
+        self, log: Log, options: EvaluateOptions, settings: Settings, texts: Texts, progress: Progress
     ) -> None:
         self.log = log
         self.trials = trials_of(log, options.start)
@@ -134,7 +134,7 @@ class Evaluation:
         logging.getLogger("afresh.streams.serving.judge").setLevel(logging.ERROR)
 
     @classmethod
-    def load(cls, options: Options, settings: Settings, progress: Progress) -> Evaluation:
+    def load(cls, options: EvaluateOptions, settings: Settings, progress: Progress) -> Evaluation:
         """Read what the options name."""
         if options.data is not None:
             named = datasets.load(options.data)
@@ -174,7 +174,7 @@ class Evaluation:
     def run_baseline(self, name: str, making: Making) -> None:
         """Run a baseline."""
         made = making(len(self.trials))
-        runner = Runner(made, self.trials, self._size, keep_seen=self._options.keep_seen)
+        runner = BaselineRun(made, self.trials, self._size, keep_seen=self._options.keep_seen)
         ranking, seconds = self._timed(name, lambda done: runner.run(self.log, done))
         self._rankers[name] = self._reporter.figures(ranking, seconds)
 
@@ -225,7 +225,7 @@ class Evaluation:
         )
 
 
-def _read(options: Options, settings: Settings) -> Log:
+def _read(options: EvaluateOptions, settings: Settings) -> Log:
     with ExitStack() as stack:
         items = stack.enter_context(open_lines(options.items)) if options.items else ()
         events = stack.enter_context(open_lines(str(options.events)))

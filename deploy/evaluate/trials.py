@@ -24,7 +24,7 @@ FIRST_EVENTS = 5
 
 
 @dataclass(frozen=True)
-class Block:
+class LogBlock:
     """Interactions taken in together, and the items that become known just before them."""
 
     announcements: Sequence[Announcement]
@@ -32,7 +32,7 @@ class Block:
     interactions: Sequence[Interaction]
 
 
-def blocks(log: Log, size: int) -> Iterator[Block]:
+def blocks(log: Log, size: int) -> Iterator[LogBlock]:
     """Divide a log into blocks of so many interactions."""
     due = 0
     for start in range(0, len(log.interactions), size):
@@ -40,7 +40,7 @@ def blocks(log: Log, size: int) -> Iterator[Block]:
         first = due
         while due < len(log.announcements) and _is_due(log.announcements[due], interactions[0].time):
             due += 1
-        yield Block(log.announcements[first:due], start, interactions)
+        yield LogBlock(log.announcements[first:due], start, interactions)
 
 
 def _is_due(announcement: Announcement, now: int) -> bool:

@@ -18,16 +18,16 @@ from afresh.state.lists import UserList
 from afresh.state.records import Interaction
 from afresh.streams.serving.arrange import Scored
 from afresh.streams.serving.judge import Judge
-from afresh.streams.serving.lister import Lister, Marked
+from afresh.streams.serving.lister import Lister, Recipient
 from afresh.streams.serving.popular import FIRST_PARTITION
-from afresh.streams.serving.served import Served, ServedLists
+from afresh.streams.serving.served import ServedList, ServedLists
 
 
-class Asked(NamedTuple):
+class TakenItem(NamedTuple):
     """An item taken, the user just before, and whether others learn from it."""
 
     interaction: Interaction
-    marked: Marked
+    recipient: Recipient
     learned: bool
 
 
@@ -64,7 +64,7 @@ class Variant:
         )
 
     def receive(
-        self, asked: Sequence[Asked], scored: Sequence[Scored], nobody: Scored | None
+        self, asked: Sequence[TakenItem], scored: Sequence[Scored], nobody: Scored | None
     ) -> list[UserList]:
         """Make the lists, and let the fusion learn how they were received.
 
@@ -79,7 +79,7 @@ class Variant:
         if nobody is not None:
             self._served.remember_popular(self._lister.serve_nobody(self._seen(nobody, FIRST_PARTITION)))
         made = [
-            self._lister.serve(each.marked, self._seen(those, _weighing(each.marked)))
+            self._lister.serve(each.recipient, self._seen(those, _weighing(each.recipient)))
             for each, those in zip(asked, scored, strict=True)
         ]
         for each, (_, served) in zip(asked, made, strict=True):
@@ -92,15 +92,15 @@ class Variant:
         features = np.where(self._silent, np.float32(0), scored.features)
         return replace(scored, features=features, learned=self.judges[partition].fusion)
 
-    def _judge(self, asked: Asked, served: Served) -> None:
-        interaction, marked = asked.interaction, asked.marked
-        unknown = not marked.row.revision
+    def _judge(self, asked: TakenItem, served: ServedList) -> None:
+        interaction, recipient = asked.interaction, asked.recipient
+        unknown = not recipient.row.revision
         if not unknown:
             self._served.remember(interaction.user, served)
         if asked.learned:
-            self.judges[marked.partition].taken(interaction, marked.row.taken, unknown=unknown)
+            self.judges[recipient.partition].taken(interaction, recipient.row.taken, unknown=unknown)
 
 
-def _weighing(marked: Marked) -> int:
+def _weighing(recipient: Recipient) -> int:
     """Partition by whose weights a user's list is made; one worker makes what is shown to all that nobody knows."""
-    return marked.partition if marked.row.revision else FIRST_PARTITION
+    return recipient.partition if recipient.row.revision else FIRST_PARTITION

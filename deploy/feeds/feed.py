@@ -25,7 +25,7 @@ CLOSE_SECONDS = 5.0
 CATCH_UP_SECONDS = 1.0
 
 
-class Record(NamedTuple):
+class FeedRecord(NamedTuple):
     """Key and value as Kafka gets them."""
 
     key: bytes | None
@@ -74,7 +74,7 @@ class Fed:
         return "; ".join([f"sent {self.sent:,} {noun} in {self.seconds:.1f} s ({self.rate:,.0f}/s)", *counts])
 
 
-class Sender:
+class FeedSender:
     """Sends records to one topic; an error of Kafka ends the feed at the record that met it."""
 
     def __init__(self, producer: KafkaProducer, topic: Topic, fed: Fed) -> None:
@@ -83,7 +83,7 @@ class Sender:
         self._fed = fed
         self._unanswered: deque[Any] = deque()
 
-    def send(self, record: Record) -> None:
+    def send(self, record: FeedRecord) -> None:
         """Hand a record over; waits while too many are unanswered."""
         try:
             self._unanswered.append(self._producer.send(self._topic, record.value, key=record.key))
@@ -114,7 +114,7 @@ class Sender:
 
 
 @contextmanager
-def sender(settings: Settings, topic: Topic, fed: Fed) -> Iterator[Sender]:
+def sender(settings: Settings, topic: Topic, fed: Fed) -> Iterator[FeedSender]:
     """Open a sender to a topic that stands as it must.
 
     Raises
@@ -123,7 +123,7 @@ def sender(settings: Settings, topic: Topic, fed: Fed) -> Iterator[Sender]:
         If Kafka does not answer or the topic is missing or wrong.
     """
     with producer(settings, topic) as opened:
-        yield Sender(opened, topic, fed)
+        yield FeedSender(opened, topic, fed)
 
 
 @contextmanager
@@ -154,11 +154,11 @@ def producer(settings: Settings, topic: Topic) -> Iterator[KafkaProducer]:
 
 
 def paced(
-    records: Iterable[Record],
+    records: Iterable[FeedRecord],
     speed: float | None,
     clock: Callable[[], float] = time.monotonic,
     sleep: Callable[[float], None] = time.sleep,
-) -> Iterator[Record]:
+) -> Iterator[FeedRecord]:
     """Pass records on at ``speed`` a second; None: at once.
 
     A late record does not slow those behind it, but no more than one second is made up for.

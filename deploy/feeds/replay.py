@@ -13,7 +13,7 @@ import msgspec
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
-from afresh.deploy.feeds.feed import Fed, Record, paced, sender
+from afresh.deploy.feeds.feed import Fed, FeedRecord, paced, sender
 from afresh.deploy.feeds.lines import Lines, open_lines
 from afresh.state.errors import AfreshError
 from afresh.streams.messages import Event, event_decoder, item_decoder
@@ -75,16 +75,16 @@ def feed_items(settings: Settings, source: str) -> Fed:
 
 def event_records(
     lines: Iterable[bytes], fed: Fed, since: int | None = None, until: int | None = None
-) -> Iterator[Record]:
+) -> Iterator[FeedRecord]:
     """Make records of the events of a time; a malformed line has no key."""
     ranged = since is not None or until is not None
     for line in lines:
         try:
             event = event_decoder.decode(line)
-            record = Record(f"{event.platform}:{event.user}".encode(), line)
+            record = FeedRecord(f"{event.platform}:{event.user}".encode(), line)
         except MALFORMED:
             fed.malformed += 1
-            wanted, record = not ranged, Record(None, line)
+            wanted, record = not ranged, FeedRecord(None, line)
         else:
             wanted = not ranged or _within(event, since, until)
         if wanted:
@@ -93,7 +93,7 @@ def event_records(
             fed.left_out += 1
 
 
-def item_records(lines: Iterable[bytes], fed: Fed) -> Iterator[Record]:
+def item_records(lines: Iterable[bytes], fed: Fed) -> Iterator[FeedRecord]:
     """Make records of the items."""
     for line in lines:
         try:
@@ -102,7 +102,7 @@ def item_records(lines: Iterable[bytes], fed: Fed) -> Iterator[Record]:
             fed.malformed += 1
             fed.left_out += 1
         else:
-            yield Record(key, line)
+            yield FeedRecord(key, line)
 
 
 def parse_time(text: str) -> int:
@@ -143,7 +143,12 @@ def _milliseconds(moment: datetime) -> int:
 
 
 def _feed(
-    settings: Settings, topic: Topic, lines: Lines, records: Iterator[Record], fed: Fed, speed: float | None
+    settings: Settings,
+    topic: Topic,
+    lines: Lines,
+    records: Iterator[FeedRecord],
+    fed: Fed,
+    speed: float | None,
 ) -> Fed:
     with sender(settings, topic, fed) as out:
         start = time.monotonic()
@@ -154,7 +159,7 @@ def _feed(
     return fed
 
 
-def _shown(records: Iterator[Record], lines: Lines) -> Iterator[Record]:
+def _shown(records: Iterator[FeedRecord], lines: Lines) -> Iterator[FeedRecord]:
     """Pass records on under a progress bar, if somebody looks on; it goes away at the end."""
     console = Console(stderr=True)
     columns = (

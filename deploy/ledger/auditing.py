@@ -21,7 +21,7 @@ from afresh.deploy.ledger.lines import check_lines
 from afresh.deploy.ledger.lists import catalogue_of, check_lists, check_popular
 from afresh.deploy.ledger.reading import Logs, kafka_logs, newest
 from afresh.deploy.ledger.report import Report
-from afresh.deploy.ledger.served import Served, read_served
+from afresh.deploy.ledger.served import ListsInRedis, read_served
 from afresh.deploy.ledger.settling import wait_until_settled
 from afresh.deploy.ledger.users import check_users
 from afresh.deploy.ledger.weights import check_weights
@@ -75,7 +75,7 @@ def audit(
     return report
 
 
-def judge(settings: Settings, logs: Logs, served: Served, report: Report, outcomes: Outcomes) -> State:
+def judge(settings: Settings, logs: Logs, served: ListsInRedis, report: Report, outcomes: Outcomes) -> State:
     """Judge topics and lists, wherever they were read.
 
     Parameters

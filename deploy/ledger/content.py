@@ -9,7 +9,7 @@ from msgspec.structs import replace
 from afresh.deploy.ledger.comparing import UNREADABLE, compare, shown, struct_fields
 from afresh.deploy.ledger.events import Place, digest
 from afresh.deploy.ledger.letters import Source
-from afresh.deploy.ledger.reading import Logs, Record, Rows, decoded, newest
+from afresh.deploy.ledger.reading import Logs, ReadRecord, Rows, decoded, newest
 from afresh.deploy.ledger.report import Report
 from afresh.state.rows import content
 from afresh.state.rows.content import ContentRow
@@ -22,7 +22,7 @@ from afresh.streams.topics import Topics
 TABLE = "content"
 
 
-def usable(record: Record, settings: Settings) -> Item | None:
+def usable(record: ReadRecord, settings: Settings) -> Item | None:
     """Item of a record with a value, or None if it must be refused."""
     try:
         item = check_item(record.value or b"", settings)
@@ -32,7 +32,7 @@ def usable(record: Record, settings: Settings) -> Item | None:
 
 
 @dataclass
-class Feed:
+class FedContent:
     """What stands of the catalogue feed in one partition.
 
     Attributes
@@ -72,7 +72,7 @@ def check_content(
     """
     found: dict[int, Rows] = {}
     for partition in range(topics.items.partitions):
-        feed = Feed()
+        feed = FedContent()
         for record in logs.records(topics.items, partition):
             _take(record, partition, feed, topics, settings, refused)
         for _, embedding in decoded(logs, topics.embeddings, partition, embedding_decoder, report):
@@ -87,7 +87,12 @@ def check_content(
 
 
 def _take(
-    record: Record, partition: int, feed: Feed, topics: Topics, settings: Settings, refused: dict[Source, int]
+    record: ReadRecord,
+    partition: int,
+    feed: FedContent,
+    topics: Topics,
+    settings: Settings,
+    refused: dict[Source, int],
 ) -> None:
     key = record.key or b""
     if key and record.value is None:
@@ -116,7 +121,7 @@ def _due(row: ContentRow, found: bytes | None) -> bytes:
     return content.pack(row)
 
 
-def _check_texts(feed: Feed, due: Rows, settings: Settings, report: Report) -> None:
+def _check_texts(feed: FedContent, due: Rows, settings: Settings, report: Report) -> None:
     for key, packed in due.items():
         row = content.unpack(packed)
         text = (key, row.content)

@@ -9,7 +9,7 @@ import numpy as np
 from msgspec.structs import replace
 from xxhash import xxh3_64_intdigest
 
-from afresh.deploy.ledger.reading import UNREADABLE, Logs, Record, Rows
+from afresh.deploy.ledger.reading import UNREADABLE, Logs, ReadRecord, Rows
 from afresh.deploy.ledger.report import Report
 from afresh.state.identities import Identities
 from afresh.state.keys import key_of
@@ -34,7 +34,7 @@ class Place(NamedTuple):
     offset: int
 
 
-def usable(record: Record, settings: Settings) -> Event | None:
+def usable(record: ReadRecord, settings: Settings) -> Event | None:
     """Event of a record, or None if it must be refused."""
     try:
         return check_event(record.value, record.timestamp, settings)

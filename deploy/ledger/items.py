@@ -6,7 +6,7 @@ from threadpoolctl import threadpool_limits
 
 from afresh.deploy.ledger.comparing import behaviour_fields, compare
 from afresh.deploy.ledger.events import Place, digest
-from afresh.deploy.ledger.reading import Logs, Record, Rows, decoded, newest
+from afresh.deploy.ledger.reading import Logs, ReadRecord, Rows, decoded, newest
 from afresh.deploy.ledger.report import Report
 from afresh.deploy.ledger.users import DueExample
 from afresh.state.records import Example
@@ -43,7 +43,7 @@ class Learning:
         self._met: dict[Place, int] = {}
         self._batch: list[Example] = []
 
-    def take(self, record: Record, example: Example) -> None:
+    def take(self, record: ReadRecord, example: Example) -> None:
         """Take a record in, unless it is a repeated one."""
         place, found = Place(example.source, example.offset), digest(record.value or b"")
         if place not in self._met:

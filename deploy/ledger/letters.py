@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from afresh.deploy.ledger.events import Place, digest
-from afresh.deploy.ledger.reading import Logs, Record
+from afresh.deploy.ledger.reading import Logs, ReadRecord
 from afresh.deploy.ledger.report import Report
 from afresh.streams.dead_letters import KEPT_BYTES
 from afresh.streams.topics import Topics
@@ -31,7 +31,7 @@ def check_letters(logs: Logs, topics: Topics, refused: dict[Source, int], report
 
 
 def _check(
-    source: Source, record: Record, refused: dict[Source, int], topics: Topics, report: Report
+    source: Source, record: ReadRecord, refused: dict[Source, int], topics: Topics, report: Report
 ) -> None:
     if source in refused:
         value = record.value or b""
@@ -42,7 +42,7 @@ def _check(
         report.differ("dead letters", f"the record {_told(source)} was not to be refused")
 
 
-def _source(record: Record) -> Source | None:
+def _source(record: ReadRecord) -> Source | None:
     headers = dict(record.headers)
     try:
         topic = headers["topic"].decode()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 from afresh.deploy.ledger.events import name_of
-from afresh.deploy.ledger.report import Lines, Report
+from afresh.deploy.ledger.report import LineTally, Report
 
 
 def check_lines(lines: Iterable[bytes], outcomes: Mapping[str, str], report: Report) -> None:
@@ -20,7 +20,7 @@ def check_lines(lines: Iterable[bytes], outcomes: Mapping[str, str], report: Rep
     report
         Where counts and differences go.
     """
-    told = report.file = Lines()
+    told = report.file = LineTally()
     seen: set[str] = set()
     for number, line in enumerate(lines, start=1):
         name = name_of(line)

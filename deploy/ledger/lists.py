@@ -17,7 +17,7 @@ from threadpoolctl import threadpool_limits
 from afresh.deploy.ledger.comparing import UNREADABLE, behaviour_fields
 from afresh.deploy.ledger.reading import PARTITION_ROW, Rows
 from afresh.deploy.ledger.report import STATE, Report
-from afresh.deploy.ledger.served import Served
+from afresh.deploy.ledger.served import ListsInRedis
 from afresh.models import scorers
 from afresh.models.arrays import Places, Reals
 from afresh.models.fusion import fusion
@@ -27,7 +27,7 @@ from afresh.state.errors import AfreshError
 from afresh.state.keys import key_of
 from afresh.state.lists import ListItem, PopularItem, decode_popular_list, decode_user_list
 from afresh.state.rows import content, users
-from afresh.streams.serving.lister import Lister, Marked
+from afresh.streams.serving.lister import Lister, Recipient
 from afresh.streams.serving.policy import Policy
 from afresh.streams.serving.popular import FIRST_PARTITION
 
@@ -64,7 +64,7 @@ def check_lists(
     catalogue: Catalogue,
     found: Mapping[int, Rows],
     learned: Mapping[int, Fusion],
-    served: Served,
+    served: ListsInRedis,
     size: int,
     policy: Policy,
     report: Report,
@@ -74,7 +74,7 @@ def check_lists(
     lister = Lister(catalogue, size, policy=policy)
     everybody: set[str] = set()
     with threadpool_limits(1):
-        for each in _marked(found):
+        for each in _recipients(found):
             everybody.add(each.user)
             fault = partial(_fault, each, catalogue, lister, learned[each.partition], size)
             report.check_list(LISTS, f"user {each.user!r}", served.users.get(each.user), fault)
@@ -83,7 +83,7 @@ def check_lists(
         report.differ(LISTS, f"there is one of user {user!r}, who has no row")
 
 
-def _marked(found: Mapping[int, Rows]) -> Iterator[Marked]:
+def _recipients(found: Mapping[int, Rows]) -> Iterator[Recipient]:
     for partition, rows in found.items():
         for key, packed in rows.items():
             if key == PARTITION_ROW:
@@ -92,17 +92,17 @@ def _marked(found: Mapping[int, Rows]) -> Iterator[Marked]:
                 row = users.unpack(packed)
             except UNREADABLE:
                 continue
-            yield Marked(key.decode(errors="replace"), partition, row, 0)
+            yield Recipient(key.decode(errors="replace"), partition, row, 0)
 
 
 class _Eligible:
     """What one user's list may hold, and how it scores: of new items those that it does hold."""
 
     def __init__(
-        self, lister: Lister, marked: Marked, learned: Fusion, items: int, listed: Sequence[int]
+        self, lister: Lister, recipient: Recipient, learned: Fusion, items: int, listed: Sequence[int]
     ) -> None:
-        new = np.intersect1d(lister.explorable(marked.row), np.array(listed, np.int32))
-        scored = lister.score(marked.row, learned, new)
+        new = np.intersect1d(lister.explorable(recipient.row), np.array(listed, np.int32))
+        scored = lister.score(recipient.row, learned, new)
         self.scores: Reals = np.full(items, -np.inf)
         self.scores[scored.candidates] = scored.fused()
         parts = fusion.parts(scored.weights, scored.features)
@@ -114,21 +114,21 @@ class _Eligible:
 
 
 def _fault(
-    marked: Marked, catalogue: Catalogue, lister: Lister, learned: Fusion, size: int, packed: bytes
+    recipient: Recipient, catalogue: Catalogue, lister: Lister, learned: Fusion, size: int, packed: bytes
 ) -> str:
     """Say what is wrong with a list; nothing if it is right."""
     try:
-        made = decode_user_list(packed, marked.user)
+        made = decode_user_list(packed, recipient.user)
     except AfreshError as error:
         return f"is no list ({error.__cause__})"
-    row = marked.row
+    row = recipient.row
     if (made.since, made.revision, made.last_event) != (row.since, row.revision, row.last_event):
         return (
             f"takes in {made.revision:,} events up to {made.last_event!r} (since {made.since}), and the row "
             f"{row.revision:,} up to {row.last_event!r} (since {row.since}): stale"
         )
     rows = _rows(catalogue, made.items)
-    eligible = _Eligible(lister, marked, learned, len(catalogue), rows)
+    eligible = _Eligible(lister, recipient, learned, len(catalogue), rows)
     ids = [item.id for item in made.items]
     fault = _items_fault(ids, rows, eligible.scores, size)
     if not fault and lister.policy.by_score:
@@ -174,14 +174,14 @@ def _order_fault(ids: Sequence[str], rows: Sequence[int], scores: Reals, toleran
 
 
 def _rows(catalogue: Catalogue, items: Sequence[ListItem | PopularItem]) -> list[int]:
-    """Catalogue rows of the items of a list."""
+    """Catalogue indices of the items of a list."""
     keys = np.array([key_of(item.id) for item in items], np.uint64)
-    rows: list[int] = catalogue.rows_of(keys).tolist()
+    rows: list[int] = catalogue.indices_of(keys).tolist()
     return rows
 
 
 def check_popular(
-    catalogue: Catalogue, learned: Mapping[int, Fusion], served: Served, size: int, report: Report
+    catalogue: Catalogue, learned: Mapping[int, Fusion], served: ListsInRedis, size: int, report: Report
 ) -> None:
     """Compare the popular list of every domain with the one that the final state gives."""
     tally = report.tally(POPULAR, STATE)

@@ -33,18 +33,18 @@ PARTITION_ROW = b""
 Rows = dict[bytes, bytes]
 
 
-class PartitionRow(msgspec.Struct, array_like=True):
+class AuditedPartitionRow(msgspec.Struct, array_like=True):
     """What an audit reads of that row: not the marks, which are the bookkeeping that it audits."""
 
     version: int
     marks: msgspec.Raw
-    stage: bytes
+    agent_state: bytes
 
 
-_partition_row_decoder = msgspec.msgpack.Decoder(PartitionRow)
+_partition_row_decoder = msgspec.msgpack.Decoder(AuditedPartitionRow)
 
 
-class Record(Protocol):
+class ReadRecord(Protocol):
     """A record as Kafka's clients give it."""
 
     @property
@@ -71,7 +71,7 @@ class Record(Protocol):
 class Logs(Protocol):
     """Topics to read."""
 
-    def records(self, topic: Topic, partition: int) -> Iterator[Record]:
+    def records(self, topic: Topic, partition: int) -> Iterator[ReadRecord]:
         """Records of a partition in their order."""
         ...
 
@@ -108,7 +108,7 @@ class KafkaLogs:
                     "rows are to be compared with; audit before retention (AFRESH_RETENTION_DAYS) takes them"
                 )
 
-    def records(self, topic: Topic, partition: int) -> Iterator[Record]:
+    def records(self, topic: Topic, partition: int) -> Iterator[ReadRecord]:
         """Records of a partition in their order.
 
         Raises
@@ -143,7 +143,7 @@ def kafka_logs(settings: Settings) -> Iterator[KafkaLogs]:
         consumer.close()
 
 
-def newest(records: Iterable[Record]) -> Rows:
+def newest(records: Iterable[ReadRecord]) -> Rows:
     """Newest row of each key of a changelog, of the keys that are not deleted."""
     rows: Rows = {}
     for record in records:
@@ -155,7 +155,7 @@ def newest(records: Iterable[Record]) -> Rows:
     return rows
 
 
-def stage_of(rows: Rows) -> bytes:
+def agent_state_of(rows: Rows) -> bytes:
     """What the agent that owns a table keeps for a partition, beside rows and marks.
 
     Raises
@@ -166,12 +166,14 @@ def stage_of(rows: Rows) -> bytes:
     packed = rows.get(PARTITION_ROW)
     if packed is None:
         return b""
-    return unpack_known(_partition_row_decoder, packed, "A partition's row", PARTITION_ROW_VERSION).stage
+    return unpack_known(
+        _partition_row_decoder, packed, "A partition's row", PARTITION_ROW_VERSION
+    ).agent_state
 
 
 def decoded(
     logs: Logs, topic: Topic, partition: int, decoder: msgspec.msgpack.Decoder[T], report: Report
-) -> Iterator[tuple[Record, T]]:
+) -> Iterator[tuple[ReadRecord, T]]:
     """Records between agents that have a value and are no commands, and what they say.
 
     One that can not be read is a difference.

@@ -55,7 +55,7 @@ class Events:
 
 
 @dataclass
-class Lines:
+class LineTally:
     """What became of the lines of a file of events."""
 
     total: int = 0
@@ -108,7 +108,7 @@ class Report:
     """
 
     events: Events = field(default_factory=Events)
-    file: Lines | None = None
+    file: LineTally | None = None
     tallies: dict[str, Tally] = field(default_factory=dict)
     differences: list[str] = field(default_factory=list)
     settled_seconds: float | None = None

@@ -15,17 +15,17 @@ AGE_BYTES = 160
 
 
 @dataclass(frozen=True)
-class Served:
+class ListsInRedis:
     """The lists as they stand in Redis: JSON, by user and by domain."""
 
     users: dict[str, bytes]
     domains: dict[str, bytes]
 
 
-def read_served(redis: Redis, namespace: str) -> Served:
+def read_served(redis: Redis, namespace: str) -> ListsInRedis:
     """Read all lists of a namespace."""
     lists = ListReader(redis, namespace)
-    return Served(lists.of_users(), lists.of_domains())
+    return ListsInRedis(lists.of_users(), lists.of_domains())
 
 
 class Age(NamedTuple):

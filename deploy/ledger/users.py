@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from afresh.deploy.ledger.comparing import UNREADABLE, compare, struct_fields
 from afresh.deploy.ledger.events import Account, Place, digest, told
-from afresh.deploy.ledger.reading import Logs, Record, Rows, decoded, newest
+from afresh.deploy.ledger.reading import Logs, ReadRecord, Rows, decoded, newest
 from afresh.deploy.ledger.report import Report
 from afresh.state.records import Example, Interaction
 from afresh.state.rows import users
@@ -29,7 +29,7 @@ class DueExample(NamedTuple):
 
 
 @dataclass
-class Users:
+class RecomputedUsers:
     """What the interactions make, by partition.
 
     Attributes
@@ -51,7 +51,7 @@ class Users:
 class Folding:
     """Folds the interactions of one partition."""
 
-    def __init__(self, partition: int, account: Account, report: Report, made: Users) -> None:
+    def __init__(self, partition: int, account: Account, report: Report, made: RecomputedUsers) -> None:
         self.rows: dict[str, UserRow] = {}
         self.count = 0
         self._partition = partition
@@ -61,7 +61,7 @@ class Folding:
         self._taken: dict[Place, int] = {}
         self._recent: dict[str, deque[str]] = {}
 
-    def take(self, record: Record, interaction: Interaction) -> None:
+    def take(self, record: ReadRecord, interaction: Interaction) -> None:
         """Take a record in, unless it is a repeated one."""
         value = record.value or b""
         place, found = Place(interaction.source, interaction.offset), digest(value)
@@ -100,9 +100,9 @@ def _anew(packed: bytes) -> bytes:
     return users.pack(users.unpack(packed))
 
 
-def check_users(logs: Logs, topics: Topics, account: Account, report: Report) -> Users:
+def check_users(logs: Logs, topics: Topics, account: Account, report: Report) -> RecomputedUsers:
     """Recompute the users' rows and compare them with their changelog."""
-    made = Users()
+    made = RecomputedUsers()
     for partition in range(topics.interactions.partitions):
         folding = Folding(partition, account, report, made)
         for record, interaction in decoded(logs, topics.interactions, partition, interaction_decoder, report):

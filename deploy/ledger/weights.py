@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from afresh.deploy.ledger.comparing import UNREADABLE
-from afresh.deploy.ledger.reading import Rows, stage_of
+from afresh.deploy.ledger.reading import Rows, agent_state_of
 from afresh.deploy.ledger.report import MOMENT, Report
 from afresh.models.fusion.fusion import Fusion
 from afresh.state.judged.kept import unpack
@@ -34,7 +34,7 @@ def check_weights(found: Mapping[int, Rows], counts: Mapping[int, int], report: 
     for partition, rows in found.items():
         tally.expected += 1
         try:
-            kept = unpack(stage_of(rows))
+            kept = unpack(agent_state_of(rows))
             faults = list(_faults(kept.fusion, kept.verdicts, counts[partition]))
         except UNREADABLE as error:
             kept, faults = unpack(b""), [f"has a row that can not be read ({error})"]

@@ -11,7 +11,7 @@ from kafka import KafkaAdminClient, KafkaConsumer, TopicPartition
 from redis import RedisError
 
 from afresh.deploy.clients import Offsets, places, read_records, redis_client, uncommitted
-from afresh.deploy.ledger.reading import PARTITION_ROW, stage_of
+from afresh.deploy.ledger.reading import PARTITION_ROW, agent_state_of
 from afresh.deploy.status.status import Member, Status, judged_together
 from afresh.state.judged import kept as judged
 from afresh.state.judged.kept import Kept
@@ -102,20 +102,20 @@ def kept_by_judges(
     """
     kept = {}
     for place in users:
-        stage = newest_stage(consumer, place, begins[place], ends[place])
+        stage = newest_agent_state(consumer, place, begins[place], ends[place])
         if stage:
             kept[place.partition] = judged.unpack(stage)
     return kept
 
 
-def newest_stage(consumer: KafkaConsumer, place: TopicPartition, begin: int, end: int) -> bytes:
+def newest_agent_state(consumer: KafkaConsumer, place: TopicPartition, begin: int, end: int) -> bytes:
     """What the judge kept last in a partition of the users' changelog; empty if it kept nothing."""
     tail = TAIL
     while True:
         start = max(end - tail, begin)
         row = _newest_row(consumer, place, start, end)
         if row is not None:
-            return stage_of({PARTITION_ROW: row})
+            return agent_state_of({PARTITION_ROW: row})
         if start <= begin:
             return b""
         tail *= 8

@@ -16,7 +16,7 @@ from river import optim
 from afresh.models.arrays import Doubles, Floats, Integers, Reals
 
 FEATURES_PER_SCORER = 2
-CANDIDATES = 100
+LEARNED_CANDIDATES = 100
 """Candidates of a list that its example is learned over. Over the whole catalogue the weights would learn to
 tell good from hopeless; what decides a list is the order among the good."""
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from afresh.models.arrays import Floats, Integers, Places
-from afresh.models.layout import HORIZONS, STAGES
+from afresh.models.layout import HORIZONS, TENURES
 
 
 def counted(taken: Integers) -> Floats:
@@ -25,11 +25,11 @@ def counted(taken: Integers) -> Floats:
     >>> counted(np.array([0, 5])).astype(int).tolist()
     [[1, 1, 1, 1, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0], [1, 1, 1, 1, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0]]
     """
-    stages = np.eye(STAGES, dtype=np.float32)[stage_of(taken)]
-    return np.concatenate([np.ones((len(taken), HORIZONS), np.float32), stages], axis=1)
+    tenures = np.eye(TENURES, dtype=np.float32)[tenure_of(taken)]
+    return np.concatenate([np.ones((len(taken), HORIZONS), np.float32), tenures], axis=1)
 
 
-def stage_of(taken: Integers) -> Places:
-    """Stage of users by how many items they have taken, 0 to ``STAGES`` - 1, shape (n,)."""
+def tenure_of(taken: Integers) -> Places:
+    """Tenure of users by how many items they have taken, 0 to ``TENURES`` - 1, shape (n,)."""
     bits = np.frexp(taken.astype(np.float64))[1]
-    return np.minimum(bits, STAGES - 1).astype(np.intp)
+    return np.minimum(bits, TENURES - 1).astype(np.intp)

@@ -36,7 +36,7 @@ def shares(votes: Reals, lately: Reals, ever: Reals) -> Reals:
     Parameters
     ----------
     votes
-        By users at each stage, newest users first, shape (N, S).
+        By users of each tenure, newest users first, shape (N, S).
     lately, ever
         Votes with a short and with a long half-life, shape (N,).
 
@@ -86,7 +86,7 @@ def trust(counts: Reals, totals: Reals, sudden: Reals | float = 1.0) -> Reals:
     Parameters
     ----------
     counts
-        Votes for the items by users at each stage, newest users first, not below 0, shape (N, S).
+        Votes for the items by users of each tenure, newest users first, not below 0, shape (N, S).
     totals
         Votes for all items, shape (S,).
     sudden
@@ -105,11 +105,11 @@ def trust(counts: Reals, totals: Reals, sudden: Reals | float = 1.0) -> Reals:
     least = np.ones(len(counts))
     all_votes = counts.sum(axis=1)
     newer, newer_total = np.zeros(len(counts)), 0.0
-    for stage in range(counts.shape[1] - 1):
-        newer = newer + counts[:, stage]
-        newer_total += float(totals[stage])
+    for tenure in range(counts.shape[1] - 1):
+        newer = newer + counts[:, tenure]
+        newer_total += float(totals[tenure])
         older = all_votes - newer
-        older_total = max(float(totals[stage + 1 :].sum()), 1e-9)
+        older_total = max(float(totals[tenure + 1 :].sum()), 1e-9)
         chance = CONFIDENCE * np.sqrt(np.maximum(older, 0) + 1)
         limit = BELIEVED + TOLERANCE / sudden * newer_total / older_total * (older + chance)
         believed = np.where(newer <= limit, newer, limit * (limit / np.maximum(newer, limit)) ** 2)

@@ -9,7 +9,7 @@ import numpy as np
 
 from afresh.models.arrays import NONE, Floats, Indices, Integers, Keys, Mask, Naturals
 from afresh.models.layout import HORIZONS
-from afresh.models.learning.horizons import stage_of
+from afresh.models.learning.horizons import tenure_of
 from afresh.models.learning.neighbours import Kernel
 from afresh.models.retrieval.places import Numbering
 
@@ -43,7 +43,8 @@ class User:
     Attributes
     ----------
     history
-        Catalogue rows of the user's items, newest first, shape (L,), L <= ``models.layout.HISTORY``; -1 where unknown.
+        Catalogue indices of the user's items, newest first, shape (L,), L <= ``models.layout.HISTORY``; -1 where
+        unknown.
     ages
         Seconds from each of them to the newest, shape (L,).
     taken
@@ -113,7 +114,7 @@ class Asked:
     Attributes
     ----------
     rows
-        Catalogue rows, newest first, shape (l,).
+        Catalogue indices, newest first, shape (l,).
     """
 
     def __init__(self, user: User, items: Items, numbering: Numbering) -> None:
@@ -122,7 +123,7 @@ class Asked:
         self.numbering = numbering
         numbering.reach(len(items.keys))
         known = user.history != NONE
-        self.rows = user.history[known]
+        self.indices = user.history[known]
         self._known = known
         self._weights: dict[Kernel, Floats] = {}
 
@@ -135,14 +136,14 @@ class Asked:
     @cached_property
     def related(self) -> Indices:
         """Items related to those asked, shape (l, ``RELATED``)."""
-        return np.asarray(self.items.related[self.rows])
+        return np.asarray(self.items.related[self.indices])
 
     @cached_property
     def strengths(self) -> Floats:
         """How strongly, shape (l, ``RELATED``)."""
-        return np.asarray(self.items.strengths[self.rows])
+        return np.asarray(self.items.strengths[self.indices])
 
     @property
-    def stage(self) -> int:
-        """Column of the counts of the user's stage."""
-        return HORIZONS + int(stage_of(np.array([self.user.taken]))[0])
+    def tenure(self) -> int:
+        """Column of the counts of the user's tenure."""
+        return HORIZONS + int(tenure_of(np.array([self.user.taken]))[0])

@@ -25,7 +25,7 @@ class Scorer:
     priors
         By name of the scorer: the weights of its two features (logarithm, root) before anything is learned.
     score
-        Raw scores of candidates, given as rows of the Catalogue, each once: finite, not below 0, float32, shape
+        Raw scores of candidates, given as indices of the Catalogue, each once: finite, not below 0, float32, shape
         (len(priors), C) in the order of ``priors``. Only what they are in proportion to one another counts
         (``models.fusion.fusion.features``).
     by_votes

@@ -122,7 +122,7 @@ def _inputs(asked: Asked, chosen: Indices) -> dict[str, bytes]:
     """Everything that a scorer is given, by name, what is made once for all scorers included."""
     arrays = {
         "chosen": chosen,
-        "rows": asked.rows,
+        "indices": asked.indices,
         "related": asked.related,
         "strengths": asked.strengths,
         "weights(ASK)": asked.weights(ASK),

@@ -21,10 +21,10 @@ from afresh.models.scorers.base import Scorer, coldness
 
 def score(asked: Asked, chosen: Indices) -> Floats:
     """How new candidates are, of how familiar a domain, and how lately they were taken, shape (3, C)."""
-    items, rows = asked.items, asked.rows
+    items, indices = asked.items, asked.indices
     weights = asked.weights(ASK_LONG)
-    domain = weights @ (items.domain[rows][:, None] == items.domain[chosen])
-    own = np.bincount(asked.numbering.places(rows, chosen), weights, len(chosen) + 1)[:-1]
+    domain = weights @ (items.domain[indices][:, None] == items.domain[chosen])
+    own = np.bincount(asked.numbering.places(indices, chosen), weights, len(chosen) + 1)[:-1]
     scores = np.stack([coldness(items, chosen), domain, own])
     return scores.astype(np.float32)
 

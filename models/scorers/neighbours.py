@@ -39,16 +39,16 @@ POWER = np.float32(0.6)
 
 def score(asked: Asked, chosen: Indices) -> Floats:
     """How closely candidates are related to the history, shape (4, C)."""
-    items, rows = asked.items, asked.rows
+    items, indices = asked.items, asked.indices
     kernels = np.stack([asked.weights(kernel) for kernel in (ASK, ASK_SESSION, ASK_LONG)])
-    kernels *= (items.mass[rows] + 1) ** ASKED_MASS
-    exact = np.zeros((len(chosen) + 1, len(rows)), np.float32)  # a row more for what is no candidate
+    kernels *= (items.mass[indices] + 1) ** ASKED_MASS
+    exact = np.zeros((len(chosen) + 1, len(indices)), np.float32)  # a row more for what is no candidate
     places = asked.numbering.places(asked.related, chosen)
-    exact[places, np.arange(len(rows))[:, None]] = asked.strengths
+    exact[places, np.arange(len(indices))[:, None]] = asked.strengths
     exact = exact[:-1]
-    smooth = items.vectors[chosen] @ items.vectors[rows].T + UNSMOOTHED * exact
+    smooth = items.vectors[chosen] @ items.vectors[indices].T + UNSMOOTHED * exact
     # an item is related to itself by nothing but the smoothing
-    smooth[chosen[:, None] == rows] = 0
+    smooth[chosen[:, None] == indices] = 0
     # by exponential and logarithm, which take half as long as a power
     with np.errstate(divide="ignore"):
         powers = np.exp(POWER * np.log(np.maximum(smooth, 0)))

@@ -7,7 +7,7 @@ the sum over the events of j of
 
 * ``popular`` has a half-life of 30 days, ``trending`` of one, ``hour`` of two hours, ``week`` of seven days;
 * ``stage`` counts over 30 days the events of users who had taken about as many items as this one has now, and adds
-  ``STAGE_FLOOR`` of ``popular``: newcomers take other things than people who have seen it all;
+  ``TENURE_FLOOR`` of ``popular``: newcomers take other things than people who have seen it all;
 * ``ever`` is how often the item was taken, without fading.
 
 They need nothing of the user, and so carry the lists of new ones. Of an item that nobody has taken they say nothing.
@@ -23,17 +23,17 @@ from afresh.models.learning.popularity import decayed
 from afresh.models.retrieval.asking import Asked
 from afresh.models.scorers.base import Scorer
 
-STAGE_FLOOR = 1e-3
-"""Part of the popular count in every stage: what nobody took at a stage is still ordered."""
+TENURE_FLOOR = 1e-3
+"""Part of the popular count of every tenure: what nobody of a tenure took is still ordered."""
 
 
 def score(asked: Asked, chosen: Indices) -> Floats:
     """Counts of candidates as of the time of the list, shape (6, C)."""
     items = asked.items
-    columns = [*range(HORIZONS), asked.stage]
+    columns = [*range(HORIZONS), asked.tenure]
     now, half_lives = asked.user.now_ms, HALF_LIVES_MS[columns]
     counts = decayed(items.counts[chosen][:, columns], items.count_times[chosen], now, half_lives)
-    counts[:, -1] += STAGE_FLOOR * counts[:, 0]
+    counts[:, -1] += TENURE_FLOOR * counts[:, 0]
     return np.concatenate([counts, items.examples[chosen, None]], axis=1).T.astype(np.float32)
 
 

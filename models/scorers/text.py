@@ -29,17 +29,17 @@ SHARPNESS = np.float32(10.0)
 
 def score(asked: Asked, chosen: Indices) -> Floats:
     """How alike the texts of candidates are to those of the history, shape (4, C)."""
-    items, rows = asked.items, asked.rows[:ASKED_TEXT]
+    items, indices = asked.items, asked.indices[:ASKED_TEXT]
     scores = np.zeros((4, len(chosen)), np.float32)
-    weights = asked.weights(ASK_LONG)[:ASKED_TEXT] * items.embeddings[rows].any(axis=1)
+    weights = asked.weights(ASK_LONG)[:ASKED_TEXT] * items.embeddings[indices].any(axis=1)
     if not weights.any():
         return scores
-    cosines = items.embeddings[chosen] @ items.embeddings[rows].T
+    cosines = items.embeddings[chosen] @ items.embeddings[indices].T
     mean = cosines @ (weights / weights.sum())
     cold = coldness(items, chosen)
     scores[:3] = np.exp(SHARPNESS * np.stack([mean, cosines.max(axis=1), mean * cold]))
-    places = asked.numbering.places(items.akin[rows], chosen)
-    near = weights[:, None] * items.likeness[rows] ** SHARPNESS
+    places = asked.numbering.places(items.akin[indices], chosen)
+    near = weights[:, None] * items.likeness[indices] ** SHARPNESS
     scores[3] = np.bincount(places.ravel(), near.ravel(), len(chosen) + 1)[:-1]
     return scores
 

@@ -32,9 +32,9 @@ ASKED_NEXT = 20
 
 def score(asked: Asked, chosen: Indices) -> Floats:
     """How strongly candidates followed the last items before, shape (2, C)."""
-    rows = asked.rows[:ASKED_NEXT]
-    places = asked.numbering.places(asked.items.followers[rows], chosen).ravel()
-    strengths = np.sqrt(asked.items.following[rows])
+    indices = asked.indices[:ASKED_NEXT]
+    places = asked.numbering.places(asked.items.followers[indices], chosen).ravel()
+    strengths = np.sqrt(asked.items.following[indices])
     scores = [
         np.bincount(places, (asked.weights(kernel)[:ASKED_NEXT, None] * strengths).ravel(), len(chosen) + 1)
         for kernel in (NEXT, ASK_SOON)

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
-from typing import NamedTuple
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -20,7 +20,7 @@ from afresh.models.layout import HALF_LIVES_MS, NEIGHBOURS
 from afresh.models.learning import popularity
 from afresh.models.relations import relations
 from afresh.models.retrieval import asking
-from afresh.state.catalogue.derived import Derived, Snapshot, derive
+from afresh.state.catalogue.derived import CatalogueSnapshot, Derived, derive
 from afresh.state.catalogue.embeddings import Embeddings
 from afresh.state.catalogue.growing import Growing
 from afresh.state.keys import NO_KEY, key_of
@@ -46,31 +46,32 @@ _SNAPSHOT = (
 )
 
 
-class Known(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Known:
     """What is known of an item.
 
     Attributes
     ----------
-    row
-        Its row, ``NONE`` if nobody has named it.
+    index
+        Its index, ``NONE`` if nobody has named it.
     examples
         How often it was taken.
     trust
         How far its votes are believed; see ``models.relations.trust``.
     """
 
-    row: int
+    index: int
     examples: int
     trust: float
 
 
 class Catalogue:
-    """Every item that anybody has named, by a row number that it keeps for the life of the process.
+    """Every item that anybody has named, by an index that it keeps for the life of the process.
 
     Attributes
     ----------
     ids
-        Id of each row; empty for an item that so far only stood in the history of others.
+        Id of each item, by its index; empty for an item that so far only stood in the history of others.
     now
         Newest time of an event, in ms.
     version
@@ -85,7 +86,7 @@ class Catalogue:
         self._derived_updates = 0
         self._heads = np.zeros((len(HALF_LIVES_MS), 0), np.int32)
         self._views: asking.Items | None = None
-        self._row: dict[int, int] = {}
+        self._index: dict[int, int] = {}
         self._by_half: defaultdict[int, list[int]] = defaultdict(list)
         self._domains: list[str] = []
         self._embeddings = Embeddings()
@@ -125,31 +126,31 @@ class Catalogue:
         """Available items that have an embedding."""
         return self._embeddings.count_embedded(self.available)
 
-    def rows_of(self, keys: Keys) -> Indices:
-        """Rows of items by key, ``NONE`` where nobody has named the item; int32 of the same shape."""
-        get = self._row.get
-        rows = [get(key, NONE) for key in keys.ravel().tolist()]
-        return np.array(rows, np.int32).reshape(keys.shape)
+    def indices_of(self, keys: Keys) -> Indices:
+        """Indices of items by key, ``NONE`` where nobody has named the item; int32 of the same shape."""
+        get = self._index.get
+        indices = [get(key, NONE) for key in keys.ravel().tolist()]
+        return np.array(indices, np.int32).reshape(keys.shape)
 
     def known(self, key: int) -> Known:
         """What is known of an item, by key."""
-        row = self._row.get(key, NONE)
-        if row == NONE:
+        index = self._index.get(key, NONE)
+        if index == NONE:
             return Known(NONE, 0, 1.0)
-        return Known(row, int(self._arrays["examples"][row]), float(self._arrays["trust"][row]))
+        return Known(index, int(self._arrays["examples"][index]), float(self._arrays["trust"][index]))
 
-    def rows_of_halves(self, halves: Iterable[int]) -> list[int]:
-        """Rows of all items whose keys have one of these lower halves."""
+    def indices_of_halves(self, halves: Iterable[int]) -> list[int]:
+        """Indices of all items whose keys have one of these lower halves."""
         get = self._by_half.get
-        return [row for half in halves for row in get(half, ())]
+        return [index for half in halves for index in get(half, ())]
 
-    def domains_of(self, rows: Indices) -> list[str]:
-        """Names of the domains of some rows; empty where nobody has told it."""
+    def domains_of(self, indices: Indices) -> list[str]:
+        """Names of the domains of some items; empty where nobody has told it."""
         names = [*self._domains, ""]
-        return [names[number] for number in self._arrays["domain"][rows].tolist()]
+        return [names[number] for number in self._arrays["domain"][indices].tolist()]
 
     def domains(self) -> dict[str, Places]:
-        """Rows of the available items of each domain."""
+        """Indices of the available items of each domain."""
         domain = np.where(self.available, self._arrays["domain"], NONE)
         return {name: np.flatnonzero(domain == number) for number, name in enumerate(self._domains)}
 
@@ -187,10 +188,10 @@ class Catalogue:
             trust=of["trust"],
         )
 
-    def snapshot(self) -> Snapshot:
+    def snapshot(self) -> CatalogueSnapshot:
         """Everything that the rest is derived from, as views of the rows in use."""
         changed, waiting = self._embeddings.take_changed(len(self), TEXTS_AT_ONCE)
-        return Snapshot(
+        return CatalogueSnapshot(
             updates=self._updates,
             now_ms=self.now,
             mass=self._arrays["own_mass"],
@@ -202,16 +203,16 @@ class Catalogue:
 
     def install(self, derived: Derived) -> None:
         """Take in what was derived from a snapshot; items that came since wait for the next."""
-        of, rows = self._arrays, slice(0, len(derived.akin))
-        of["related"][rows] = derived.relations.related
-        of["strengths"][rows] = derived.relations.strengths
-        of["followers"][rows] = derived.followers
-        of["following"][rows] = derived.following
-        of["vectors"][rows] = derived.relations.vectors
-        of["mass"][rows] = derived.relations.mass
-        of["akin"][rows] = derived.akin
-        of["likeness"][rows] = derived.likeness
-        of["trust"][rows] = derived.trust
+        of, indices = self._arrays, slice(0, len(derived.akin))
+        of["related"][indices] = derived.relations.related
+        of["strengths"][indices] = derived.relations.strengths
+        of["followers"][indices] = derived.followers
+        of["following"][indices] = derived.following
+        of["vectors"][indices] = derived.relations.vectors
+        of["mass"][indices] = derived.relations.mass
+        of["akin"][indices] = derived.akin
+        of["likeness"][indices] = derived.likeness
+        of["trust"][indices] = derived.trust
         self._heads = derived.heads
         self._derived_updates = derived.updates
         self._changed()
@@ -226,17 +227,17 @@ class Catalogue:
             self.install(derive(self.snapshot()))
 
     def _place(self, key: int, name: str = "") -> int:
-        """Row of an item; a new one if nobody has named it yet."""
-        row = self._row.get(key)
-        if row is None:
-            row = self._row[key] = len(self.ids)
+        """Index of an item; a new one if nobody has named it yet."""
+        index = self._index.get(key)
+        if index is None:
+            index = self._index[key] = len(self.ids)
             self.ids.append(name)
-            self._by_half[key & 0xFFFFFFFF].append(row)
+            self._by_half[key & 0xFFFFFFFF].append(index)
             self._arrays.reach(len(self.ids))
-            self._arrays["keys"][row] = key
-        elif name and not self.ids[row]:
-            self.ids[row] = name
-        return row
+            self._arrays["keys"][index] = key
+        elif name and not self.ids[index]:
+            self.ids[index] = name
+        return index
 
     def _changed(self) -> None:
         self.version += 1
@@ -253,31 +254,31 @@ class Catalogue:
             return
         packed = behaviour.unpack(changed.values())
         names = [key.decode() for key in changed]
-        rows = np.array([self._place(key_of(name), name) for name in names], np.int32)
-        self._relate(rows, packed["pairs"])
+        indices = np.array([self._place(key_of(name), name) for name in names], np.int32)
+        self._relate(indices, packed["pairs"])
         arrays = self._arrays
-        arrays["own_mass"][rows] = packed["mass"]
-        arrays["examples"][rows] = packed["examples"]
-        arrays["counts"][rows] = packed["counts"]
-        arrays["count_times"][rows] = packed["time"]
+        arrays["own_mass"][indices] = packed["mass"]
+        arrays["examples"][indices] = packed["examples"]
+        arrays["counts"][indices] = packed["counts"]
+        arrays["count_times"][indices] = packed["time"]
         self.now = max(self.now, int(packed["time"].max()))
         self._updated()
 
-    def _relate(self, rows: Indices, pairs: npt.NDArray[np.void]) -> None:
-        """Take in the neighbours of some rows."""
+    def _relate(self, indices: Indices, pairs: npt.NDArray[np.void]) -> None:
+        """Take in the neighbours of some items."""
         keys = pairs["key"]
-        new = keys != self._arrays["neighbour_keys"][rows]
+        new = keys != self._arrays["neighbour_keys"][indices]
         wanted = keys[new]
-        placed = self.rows_of(wanted)
+        placed = self.indices_of(wanted)
         for each in np.flatnonzero((placed == NONE) & (wanted != NO_KEY)):
             placed[each] = self._place(int(wanted[each]))
         arrays = self._arrays
-        after = arrays["neighbours"][rows]
+        after = arrays["neighbours"][indices]
         after[new] = placed
-        arrays["neighbour_keys"][rows] = keys
-        arrays["neighbours"][rows] = after
-        arrays["weights"][rows] = pairs["weight"]
-        arrays["nexts"][rows] = pairs["next"]
+        arrays["neighbour_keys"][indices] = keys
+        arrays["neighbours"][indices] = after
+        arrays["weights"][indices] = pairs["weight"]
+        arrays["nexts"][indices] = pairs["next"]
 
     def apply_content(self, latest: Latest) -> None:
         """Take in content rows, by item id; None makes an item unavailable."""
@@ -285,21 +286,21 @@ class Catalogue:
             if key in OWN_KEYS:
                 continue
             name = key.decode()
-            row = self._place(key_of(name), name)
+            index = self._place(key_of(name), name)
             if packed is None:
-                self._arrays["available"][row] = False
-                self._embeddings.drop(row)
+                self._arrays["available"][index] = False
+                self._embeddings.drop(index)
             else:
-                self._describe(row, content.unpack(packed))
+                self._describe(index, content.unpack(packed))
         self._updated()
 
-    def _describe(self, row: int, described: ContentRow) -> None:
+    def _describe(self, index: int, described: ContentRow) -> None:
         if described.domain not in self._domains:
             self._domains.append(described.domain)
-        self._arrays["available"][row] = described.available
-        self._arrays["domain"][row] = self._domains.index(described.domain)
+        self._arrays["available"][index] = described.available
+        self._arrays["domain"][index] = self._domains.index(described.domain)
         if described.embedding:
             encoder = (described.encoder, described.encoder_version)
-            self._embeddings.put_vector(row, encoder, np.frombuffer(described.embedding, "<f2"))
+            self._embeddings.put_vector(index, encoder, np.frombuffer(described.embedding, "<f2"))
         else:
-            self._embeddings.drop(row)
+            self._embeddings.drop(index)

@@ -20,7 +20,7 @@ from afresh.models.retrieval import asking, candidates
 
 
 @dataclass(frozen=True)
-class Snapshot:
+class CatalogueSnapshot:
     """What everything else is derived from, shape (N, ...); see ``models.retrieval.asking.Items``.
 
     Attributes
@@ -30,7 +30,7 @@ class Snapshot:
     now_ms
         Newest time of an event.
     neighbours, weights, nexts
-        Neighbours of the rows, by Catalogue row, ``NONE`` for none, and their two weights, shape (N, C).
+        Neighbours of the rows, by Catalogue index, ``NONE`` for none, and their two weights, shape (N, C).
     mass
         Of the rows, shape (N,).
     changed, waiting
@@ -57,7 +57,7 @@ class Snapshot:
 
 @dataclass(frozen=True)
 class Derived:
-    """What follows from a snapshot, by Catalogue row; see ``models.retrieval.asking.Items``."""
+    """What follows from a snapshot, by Catalogue index; see ``models.retrieval.asking.Items``."""
 
     updates: int
     relations: Relations
@@ -69,7 +69,7 @@ class Derived:
     trust: Floats
 
 
-def derive(snapshot: Snapshot) -> Derived:
+def derive(snapshot: CatalogueSnapshot) -> Derived:
     """Derive everything anew.
 
     Examples
@@ -119,13 +119,13 @@ def derive(snapshot: Snapshot) -> Derived:
 
 def _trust(counts: Floats) -> Floats:
     """How far the votes for items are believed, shape (N,)."""
-    # All stages fade alike, so that counts as of different times can be compared among themselves.
+    # All tenures fade alike, so that counts as of different times can be compared among themselves.
     exact = counts.astype(np.float64)
     shares = trust.shares(exact[:, HORIZONS:], exact[:, 1], exact[:, 0])
     return shares.astype(np.float32)
 
 
-def _heads(snapshot: Snapshot, order: Indices, believed: Floats) -> Indices:
+def _heads(snapshot: CatalogueSnapshot, order: Indices, believed: Floats) -> Indices:
     """Available items with the largest counts, as far as they are believed, largest first.
 
     Shape (H, at most ``candidates.HEAD``).

@@ -19,7 +19,7 @@ LEAST_JUDGED = 1000
 """Examples judged before a snapshot can count as good, however quiet the hours are."""
 
 
-class Snapshot(msgspec.Struct, array_like=True):
+class WeightsSnapshot(msgspec.Struct, array_like=True):
     """The fusion at a moment.
 
     Attributes
@@ -78,8 +78,8 @@ class Guard(msgspec.Struct, array_like=True):
         Number of rollbacks, and the last.
     """
 
-    newest: Snapshot = msgspec.field(default_factory=Snapshot)
-    good: Snapshot = msgspec.field(default_factory=Snapshot)
+    newest: WeightsSnapshot = msgspec.field(default_factory=WeightsSnapshot)
+    good: WeightsSnapshot = msgspec.field(default_factory=WeightsSnapshot)
     scorers: list[str] = []
     wealth: bytes = b""
     judged: int = 0
@@ -131,14 +131,14 @@ class Guard(msgspec.Struct, array_like=True):
 
     def _begin(self) -> None:
         """Forget snapshots of other scorers."""
-        self.newest, self.good = Snapshot(), Snapshot()
+        self.newest, self.good = WeightsSnapshot(), WeightsSnapshot()
         self.scorers, self.wealth = list(scorers.NAMES), guard.start().tobytes()
         self.judged, self.on_trial = 0, False
 
     def _snapshot(self, fusion: Fusion, rate: float, now: int) -> None:
         if self.newest.fusion:
             self.good = self.newest
-        self.newest = Snapshot(now, fusion.to_bytes(), rate)
+        self.newest = WeightsSnapshot(now, fusion.to_bytes(), rate)
         self.judged, self.on_trial = 0, False
 
     def roll_back(self, fusion: Fusion, now: int, cause: str) -> Fusion:

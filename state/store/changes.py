@@ -75,7 +75,7 @@ class Change:
         if own:
             row = unpack_known(_partition_row_decoder, own, "A partition's row", PARTITION_ROW_VERSION)
         self.marks = Marks(row.marks, partitions)
-        self.stage = row.stage
+        self.agent_state = row.agent_state
 
     def get(self, key: bytes) -> bytes | None:
         """Row of a key as this change sees it."""
@@ -93,7 +93,7 @@ class Change:
 
     def records(self) -> list[Written]:
         """The changed rows and the partition's own, for one record batch."""
-        own = _encode(PartitionRow(marks=self.marks.pack(), stage=self.stage))
+        own = _encode(PartitionRow(marks=self.marks.pack(), agent_state=self.agent_state))
         return [*self._changed.items(), (PARTITION_ROW_KEY, own)]
 
     def apply(self, first: int) -> None:

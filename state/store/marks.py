@@ -35,13 +35,13 @@ class PartitionRow(msgspec.Struct, array_like=True):
         Version of this layout.
     marks
         For each source topic the highest offset counted, by source partition; int64, -1 for none.
-    stage
+    agent_state
         What the agent that owns the table keeps there besides, such as the weights of the fusion.
     """
 
     version: int = PARTITION_ROW_VERSION
     marks: dict[str, bytes] = {}
-    stage: bytes = b""
+    agent_state: bytes = b""
 
 
 class Marks:

@@ -154,7 +154,7 @@ class RocksStore:
         StoreError
             When a newer version of this program wrote it.
         """
-        packed = self.guard(lambda: self._db.get(place))
+        packed = self.explained(lambda: self._db.get(place))
         if packed is None:
             return None
         kept = _decoder.decode(packed)
@@ -177,9 +177,9 @@ class RocksStore:
 
     def write(self, batch: WriteBatch) -> None:
         """Write all of a batch or nothing."""
-        self.guard(lambda: self._db.write(batch))
+        self.explained(lambda: self._db.write(batch))
 
-    def guard(self, act: Callable[[], T]) -> T:
+    def explained(self, act: Callable[[], T]) -> T:
         """Do something with the database; its errors, which have no type of their own, become ours."""
         try:
             return act()
@@ -259,7 +259,7 @@ class RocksRows:
         while at.valid():
             yield at
             at.next()
-        self._store.guard(at.status)
+        self._store.explained(at.status)
 
     def _first(self) -> RdictIter:
         """Iterator at the first key, of a moment.

@@ -30,7 +30,7 @@ from faust.types import TP
 
 from afresh.state.errors import AfreshError
 from afresh.state.store.marks import CLAIM_KEY
-from afresh.streams.kafka.sender import FencedError, Record, Sender
+from afresh.streams.kafka.sender import FencedError, OutgoingRecord, Sender
 
 logger = logging.getLogger(__name__)
 
@@ -102,7 +102,7 @@ class Claims:
         if self._fenced:
             # With the epoch given, it goes on as an idempotent producer: see the module for why.
             producer._txn_manager.transactional_id = None
-            claim = [Record(CLAIM_KEY, None)]
+            claim = [OutgoingRecord(CLAIM_KEY, None)]
             try:
                 await asyncio.gather(*(sender.send_whole(topic, partition, claim) for topic in topics))
             except FencedError:

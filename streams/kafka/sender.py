@@ -37,7 +37,7 @@ class FencedError(Exception):
         super().__init__(f"{topic}-{partition} was claimed anew")
 
 
-class Record(NamedTuple):
+class OutgoingRecord(NamedTuple):
     """A record to send; a value of None deletes the key in a compacted topic."""
 
     key: bytes | None
@@ -50,7 +50,7 @@ class Outgoing:
 
     def __init__(self, partitions: int) -> None:
         self._partitions = partitions
-        self.batches: defaultdict[tuple[str, int], list[Record]] = defaultdict(list)
+        self.batches: defaultdict[tuple[str, int], list[OutgoingRecord]] = defaultdict(list)
 
     @classmethod
     def together(cls, group: Sequence[Outgoing]) -> Outgoing:
@@ -65,9 +65,9 @@ class Outgoing:
 
     def add_keyed(self, topic: str, key: bytes, value: bytes | None) -> None:
         """Add a record to the partition that its key hashes to."""
-        self.batches[topic, partition_of(key, self._partitions)].append(Record(key, value))
+        self.batches[topic, partition_of(key, self._partitions)].append(OutgoingRecord(key, value))
 
-    def add_to_partition(self, topic: str, partition: int, record: Record) -> None:
+    def add_to_partition(self, topic: str, partition: int, record: OutgoingRecord) -> None:
         """Add a record to a partition of the caller's choice."""
         self.batches[topic, partition].append(record)
 
@@ -109,13 +109,13 @@ class Sender:
             )
         )
 
-    async def _send_in_order(self, topic: str, partition: int, records: Sequence[Record]) -> None:
+    async def _send_in_order(self, topic: str, partition: int, records: Sequence[OutgoingRecord]) -> None:
         sent = 0
         while sent < len(records):
             count, _ = await self._retry(topic, partition, records, sent)
             sent += count
 
-    async def send_whole(self, topic: str, partition: int, records: Sequence[Record]) -> int:
+    async def send_whole(self, topic: str, partition: int, records: Sequence[OutgoingRecord]) -> int:
         """Send records as exactly one record batch, which Kafka appends whole or not at all.
 
         Returns
@@ -133,7 +133,7 @@ class Sender:
         return first
 
     async def _retry(
-        self, topic: str, partition: int, records: Sequence[Record], start: int, least: int = 1
+        self, topic: str, partition: int, records: Sequence[OutgoingRecord], start: int, least: int = 1
     ) -> tuple[int, int]:
         """Send one batch until Kafka takes it; return how many records it holds, and the offset of its first."""
         attempt = 0
@@ -157,7 +157,7 @@ class Sender:
             else:
                 return count, acknowledged.offset
 
-    def _fill(self, topic: str, records: Sequence[Record], start: int, least: int) -> tuple[Any, int]:
+    def _fill(self, topic: str, records: Sequence[OutgoingRecord], start: int, least: int) -> tuple[Any, int]:
         batch = self._producer.create_batch()
         count = 0
         for record in records[start:]:

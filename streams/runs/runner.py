@@ -28,7 +28,7 @@ from faust.types.tuples import Message
 from afresh.state.store.changes import Change
 from afresh.streams import metrics
 from afresh.streams.kafka.app import App
-from afresh.streams.kafka.sender import FencedError, GroupSender, Outgoing, Record, Sender
+from afresh.streams.kafka.sender import FencedError, GroupSender, Outgoing, OutgoingRecord, Sender
 from afresh.streams.kafka.tables import RunTable
 from afresh.streams.runs.run import Run, RunDroppedError
 
@@ -193,7 +193,7 @@ class Runner:
 
     async def _write_rows(self, run: Run, table: RunTable, change: Change) -> int:
         topic = table.changelog_topic.get_topic_name()
-        records = [Record(key, row) for key, row in change.records()]
+        records = [OutgoingRecord(key, row) for key, row in change.records()]
         try:
             return await self._app.claims.sender(topic, run.partition).send_whole(
                 topic, run.partition, records

@@ -22,7 +22,7 @@ class Scored:
     Attributes
     ----------
     candidates
-        Catalogue rows, shape (C,): those that are ranked in the order of the items' keys, then others.
+        Catalogue indices, shape (C,): those that are ranked in the order of the items' keys, then others.
     ranked
         How many are ranked; the others scored stand in a list only if they were drawn.
     features
@@ -32,7 +32,7 @@ class Scored:
     learned
         What weighs the features.
     excluded
-        Catalogue rows that the list may not hold, whatever they score.
+        Catalogue indices that the list may not hold, whatever they score.
     drawn
         New items drawn for the list, all of them scored, if any places are given to them.
     """
@@ -51,10 +51,10 @@ class Scored:
         (weights,) = self.learned.weights(self.situation[None])
         return np.asarray(weights)
 
-    def places_of(self, rows: Indices) -> Indices:
-        """Places of Catalogue rows among the candidates, all of which must be there; int32, shape (n,)."""
+    def places_of(self, indices: Indices) -> Indices:
+        """Places of Catalogue indices among the candidates, all of which must be there; int32, shape (n,)."""
         order = np.argsort(self.candidates)
-        return order[np.searchsorted(self.candidates, rows, sorter=order)].astype(np.int32)
+        return order[np.searchsorted(self.candidates, indices, sorter=order)].astype(np.int32)
 
     def fused(self) -> Floats:
         """Return the final score of every candidate, shape (C,)."""
@@ -62,11 +62,11 @@ class Scored:
 
 
 def pool(items: Items, excluded: Indices) -> Indices:
-    """Catalogue rows of the new items that a list may hold, in the order of their keys."""
+    """Catalogue indices of the new items that a list may hold, in the order of their keys."""
     new = items.available & (items.examples < NEW_EXAMPLES)
     new[excluded] = False
-    rows = np.flatnonzero(new).astype(np.int32)
-    return rows[np.argsort(items.keys[rows])]
+    indices = np.flatnonzero(new).astype(np.int32)
+    return indices[np.argsort(items.keys[indices])]
 
 
 def arrange(
@@ -96,13 +96,13 @@ def arrange(
     if scored.drawn is None:
         best = best[:size]
         return best, [None] * len(best)
-    rows = scored.candidates[best]
-    listed, propensities = fill(rows, items.examples[rows] < NEW_EXAMPLES, scored.drawn)
+    indices = scored.candidates[best]
+    listed, propensities = fill(indices, items.examples[indices] < NEW_EXAMPLES, scored.drawn)
     return scored.places_of(listed), propensities
 
 
 def _diversified(scored: Scored, best: Indices, items: Items, diverse: float, size: int) -> Indices:
-    rows = scored.candidates[best]
-    alike = diversity.similarity(items.embeddings[rows], items.vectors[rows])
+    indices = scored.candidates[best]
+    alike = diversity.similarity(items.embeddings[indices], items.vectors[indices])
     chosen = diversity.maximal_marginal_relevance(scored.fused()[best], alike, diverse, size)
     return np.concatenate([best[chosen], np.delete(best, chosen)])

@@ -6,15 +6,15 @@ import logging
 from collections.abc import Callable
 
 import numpy as np
-import numpy.typing as npt
 
+from afresh.models.arrays import Indices, Integers
 from afresh.models.fusion import fusion
 from afresh.state.catalogue.catalogue import Known
 from afresh.state.judged.kept import Kept
 from afresh.state.judged.verdicts import BLOCK, LIST_LENGTH, RANKINGS
 from afresh.state.keys import key_of
 from afresh.state.records import Interaction
-from afresh.streams.serving.served import Served, ServedLists
+from afresh.streams.serving.served import ServedList, ServedLists
 
 logger = logging.getLogger(__name__)
 
@@ -61,10 +61,10 @@ class Judge:
         if self.fusion.examples % BLOCK == 0:
             self._end_block(interaction.received)
 
-    def _judge(self, served: Served, interaction: Interaction, user_took: int) -> None:
+    def _judge(self, served: ServedList, interaction: Interaction, user_took: int) -> None:
         item = self._known(key_of(interaction.item))
-        place = _place(served.candidates, item.row)
-        ranks = _ranks(served, place, _place(served.listed, item.row), _place(served.popular, item.row))
+        place = _place(served.candidates, item.index)
+        ranks = _ranks(served, place, _place(served.listed, item.index), _place(served.popular, item.index))
         self.fusion.learn(served.features, served.situation, place, item.trust)
         hit, popular = (ranks[:2] < LIST_LENGTH).tolist()
         self.guard.count_example(hit, popular, served.made_at)
@@ -91,14 +91,12 @@ class Judge:
         logger.warning("The weights go back: afresh rollback was called")
 
 
-def _place(rows: npt.NDArray[np.int32], row: int) -> int | None:
-    found = np.flatnonzero(rows == row)
-    return int(found[0]) if row >= 0 and len(found) else None
+def _place(indices: Indices, index: int) -> int | None:
+    found = np.flatnonzero(indices == index)
+    return int(found[0]) if index >= 0 and len(found) else None
 
 
-def _ranks(
-    served: Served, place: int | None, listed: int | None, popular: int | None
-) -> npt.NDArray[np.int64]:
+def _ranks(served: ServedList, place: int | None, listed: int | None, popular: int | None) -> Integers:
     """Rank of the item taken by each of ``RANKINGS``; ``LIST_LENGTH`` and more for a miss.
 
     A scorer alone ranks the candidates by its first feature, and one that scores as high as the item taken comes

@@ -28,7 +28,7 @@ from afresh.state.rows.users import UserRow
 from afresh.streams.serving import arrange
 from afresh.streams.serving.arrange import Scored
 from afresh.streams.serving.policy import DEFAULT_POLICY, Policy
-from afresh.streams.serving.served import Served
+from afresh.streams.serving.served import ServedList
 
 MODEL = f"afresh-{version('afresh')}"
 
@@ -40,7 +40,7 @@ NO_ROWS = np.empty(0, np.int32)
 
 
 @dataclass(frozen=True)
-class Marked:
+class Recipient:
     """A user to make a list for.
 
     Attributes
@@ -88,27 +88,29 @@ class Lister:
         self._now = now
         self._numbering = Numbering()
 
-    def make(self, marked: Sequence[Marked], learned: Sequence[Fusion]) -> list[tuple[UserList, Served]]:
+    def make(
+        self, recipients: Sequence[Recipient], learned: Sequence[Fusion]
+    ) -> list[tuple[UserList, ServedList]]:
         """Make the lists of some users, each with the fusion of the user's partition."""
         return [
             self.serve(each, self.candidates(each, fused))
-            for each, fused in zip(marked, learned, strict=True)
+            for each, fused in zip(recipients, learned, strict=True)
         ]
 
-    def candidates(self, marked: Marked, learned: Fusion) -> Scored:
+    def candidates(self, recipient: Recipient, learned: Fusion) -> Scored:
         """Score all that a user's list is made of."""
-        drawn = self._draw(marked)
-        scored = self.score(marked.row, learned, NO_ROWS if drawn is None else drawn.new)
+        drawn = self._draw(recipient)
+        scored = self.score(recipient.row, learned, NO_ROWS if drawn is None else drawn.new)
         return replace(scored, drawn=drawn)
 
-    def serve(self, marked: Marked, scored: Scored) -> tuple[UserList, Served]:
+    def serve(self, recipient: Recipient, scored: Scored) -> tuple[UserList, ServedList]:
         """Make a user's list of what was scored for it."""
-        depth = max(fusion.CANDIDATES, self._size)
+        depth = max(fusion.LEARNED_CANDIDATES, self._size)
         best = rank.best(scored.fused()[: scored.ranked], depth)
         listed, propensities = arrange.arrange(
             scored, best, self._catalogue.items(), self.policy.diversity, self._size
         )
-        served = Served(
+        served = ServedList(
             scored.candidates[best],
             scored.features[best],
             scored.situation,
@@ -116,18 +118,18 @@ class Lister:
             self._popular(scored.excluded),
             scored.learned.examples,
         )
-        return self._list(marked, self._items(scored, listed, propensities)), served
+        return self._list(recipient, self._items(scored, listed, propensities)), served
 
-    def _draw(self, marked: Marked) -> Draw | None:
+    def _draw(self, recipient: Recipient) -> Draw | None:
         """Draw the new items of a user's list, the same for the same events; None where no place is given to them."""
         share = self.policy.exploration
         if not share:
             return None
-        seed = key_of(f"{marked.user} {marked.row.revision}")
-        return draw(self.explorable(marked.row), share, self._size, seed)
+        seed = key_of(f"{recipient.user} {recipient.row.revision}")
+        return draw(self.explorable(recipient.row), share, self._size, seed)
 
     def explorable(self, row: UserRow) -> Indices:
-        """Catalogue rows of the new items that places of a user's list may be given to."""
+        """Catalogue indices of the new items that places of a user's list may be given to."""
         if not self.policy.exploration:
             return NO_ROWS
         return arrange.pool(self._catalogue.items(), self._excluded(row))
@@ -147,20 +149,20 @@ class Lister:
         return Scored(candidates, ranked, features, situation, learned, excluded)
 
     def _user(self, row: UserRow) -> asking.User:
-        history = self._catalogue.rows_of(users.history_of(row))
+        history = self._catalogue.indices_of(users.history_of(row))
         return asking.User(history, users.ages_of(row), row.taken, self._catalogue.now)
 
     def _excluded(self, row: UserRow) -> Indices:
-        """Catalogue rows of the items to leave out, by the rule of each one's domain."""
+        """Catalogue indices of the items to leave out, by the rule of each one's domain."""
         return np.concatenate([self._left_out(row, rule) for rule in sorted(self.policy.rules)])
 
     def _left_out(self, row: UserRow, rule: LeaveOut) -> Indices:
         halves = users.left_out_of(row, rule)
-        rows = np.array(self._catalogue.rows_of_halves(halves.tolist()), np.int32)
+        indices = np.array(self._catalogue.indices_of_halves(halves.tolist()), np.int32)
         if len(self.policy.rules) == 1:
-            return rows
-        ruled = [self.policy.rule(domain) == rule for domain in self._catalogue.domains_of(rows)]
-        return rows[np.array(ruled, np.bool_)]
+            return indices
+        ruled = [self.policy.rule(domain) == rule for domain in self._catalogue.domains_of(indices)]
+        return indices[np.array(ruled, np.bool_)]
 
     def _popular(self, excluded: Indices) -> Indices:
         """What a list of the most popular items would be."""
@@ -176,8 +178,10 @@ class Lister:
         parts = np.round(fusion.parts(scored.weights, scored.features[listed]).astype(np.float64), DIGITS)
         scores = np.round(parts.sum(axis=1), DIGITS).tolist()
         return [
-            ListItem(self._catalogue.ids[row], score, dict(zip(scorers.NAMES, part, strict=True)), propensity)
-            for row, score, part, propensity in zip(
+            ListItem(
+                self._catalogue.ids[index], score, dict(zip(scorers.NAMES, part, strict=True)), propensity
+            )
+            for index, score, part, propensity in zip(
                 scored.candidates[listed].tolist(),
                 scores,
                 parts.tolist(),
@@ -186,35 +190,35 @@ class Lister:
             )
         ]
 
-    def _list(self, marked: Marked, items: list[ListItem]) -> UserList:
-        row = marked.row
+    def _list(self, recipient: Recipient, items: list[ListItem]) -> UserList:
+        row = recipient.row
         return UserList(
-            row.since, row.revision, timestamp(self._now()), marked.user, row.last_event, MODEL, items
+            row.since, row.revision, timestamp(self._now()), recipient.user, row.last_event, MODEL, items
         )
 
-    def popular(self, learned: Fusion) -> list[tuple[PopularList, Served]]:
+    def popular(self, learned: Fusion) -> list[tuple[PopularList, ServedList]]:
         """Make the popular list of every domain: what the weights say to somebody of whom nothing is known."""
         return self.serve_nobody(self.for_nobody(learned))
 
-    def serve_nobody(self, scored: Scored) -> list[tuple[PopularList, Served]]:
+    def serve_nobody(self, scored: Scored) -> list[tuple[PopularList, ServedList]]:
         """Make the popular list of every domain of what was scored for it."""
         made_at, head = timestamp(self._now()), self._head()
         scores = scored.fused()
         made = []
-        for domain, rows in self._catalogue.domains().items():
-            of_domain = np.where(np.isin(scored.candidates, rows), scores, -np.inf)
-            best = rank.best(of_domain, max(fusion.CANDIDATES, self._size))
+        for domain, indices in self._catalogue.domains().items():
+            of_domain = np.where(np.isin(scored.candidates, indices), scores, -np.inf)
+            best = rank.best(of_domain, max(fusion.LEARNED_CANDIDATES, self._size))
             chosen = scored.candidates[best]
             items = [
-                PopularItem(self._catalogue.ids[row], round(score, DIGITS))
-                for row, score in zip(chosen[: self._size].tolist(), scores[best].tolist(), strict=False)
+                PopularItem(self._catalogue.ids[index], round(score, DIGITS))
+                for index, score in zip(chosen[: self._size].tolist(), scores[best].tolist(), strict=False)
             ]
-            served = Served(
+            served = ServedList(
                 chosen,
                 scored.features[best],
                 scored.situation,
                 chosen[: self._size],
-                head[np.isin(head, rows)][:LIST_LENGTH],
+                head[np.isin(head, indices)][:LIST_LENGTH],
                 scored.learned.examples,
             )
             made.append((PopularList(0, 0, made_at, domain, items), served))
@@ -230,12 +234,12 @@ class Lister:
         """
         counts, keys = self._catalogue.popularity(), self._catalogue.items().keys
         heads = [NO_ROWS]
-        for rows in self._catalogue.domains().values():
-            if self._size < len(rows):
+        for indices in self._catalogue.domains().values():
+            if self._size < len(indices):
                 # Not all are sorted: this is done anew every second, however large the catalogue is.
-                rows = rows[counts[rows] >= np.partition(counts[rows], -self._size)[-self._size]]
-            rows = rows[np.argsort(keys[rows])]
-            heads.append(rows[rank.best(counts[rows], self._size)].astype(np.int32))
+                indices = indices[counts[indices] >= np.partition(counts[indices], -self._size)[-self._size]]
+            indices = indices[np.argsort(keys[indices])]
+            heads.append(indices[rank.best(counts[indices], self._size)].astype(np.int32))
         scored = self.score(UserRow(), learned, np.concatenate(heads))
         order = np.argsort(keys[scored.candidates])
         return replace(

@@ -17,7 +17,7 @@ from afresh.state.rows import users as user_rows
 from afresh.streams import metrics
 from afresh.streams.serving.judge import SNAPSHOT_MINUTES
 from afresh.streams.serving.judges import Judges
-from afresh.streams.serving.lister import Lister, Marked
+from afresh.streams.serving.lister import Lister, Recipient
 from afresh.streams.serving.popular import PopularLists
 from afresh.streams.serving.push import until_taken
 from afresh.streams.serving.requests import Requests, WaitingUser
@@ -151,9 +151,9 @@ class Recommender:
             left -= BATCH_USERS
         self.requests.let_go(runs)
 
-    def _as_of_now(self, users: Iterable[WaitingUser]) -> list[Marked]:
+    def _as_of_now(self, users: Iterable[WaitingUser]) -> list[Recipient]:
         return [
-            Marked(each.user, each.partition, user_rows.unpack(packed), each.received)
+            Recipient(each.user, each.partition, user_rows.unpack(packed), each.received)
             for each in users
             if (packed := self._users.row(each.partition, each.user))
         ]
@@ -173,8 +173,10 @@ class Recommender:
             if self.requests or self._waiting() > BACKLOG:
                 return 0
             outdated = self._sweep.outdated(REFRESH_USERS, age_seconds, self._stamps())
-            marked = self._as_of_now(WaitingUser(user, partition, 0) for user, partition in outdated.items())
-            await self._serve(marked, refreshed=True)
+            recipients = self._as_of_now(
+                WaitingUser(user, partition, 0) for user, partition in outdated.items()
+            )
+            await self._serve(recipients, refreshed=True)
             return len(outdated)
 
     def _stamps(self) -> dict[int, Stamp]:
@@ -207,18 +209,18 @@ class Recommender:
                 self._sweep.start_over()
                 self.popular.start_over()
 
-    async def _serve(self, marked: Sequence[Marked], *, refreshed: bool = False) -> None:
+    async def _serve(self, recipients: Sequence[Recipient], *, refreshed: bool = False) -> None:
         started = time.perf_counter()
         # A partition may move away while its users wait: their lists are for its new owner to make.
-        marked = [each for each in marked if each.partition in self._weights]
-        if not marked:
+        recipients = [each for each in recipients if each.partition in self._weights]
+        if not recipients:
             return
-        learned = [self._weights.of(each.partition) for each in marked]
-        stamps = [self._stamp(each.partition) for each in marked]
-        made = self._lister.make(marked, learned)
+        learned = [self._weights.of(each.partition) for each in recipients]
+        stamps = [self._stamp(each.partition) for each in recipients]
+        made = self._lister.make(recipients, learned)
         lists = [each for each, _ in made]
         withheld = await until_taken(partial(self._store.push, lists))
-        for (made_list, served), each, stamp in zip(made, marked, stamps, strict=True):
+        for (made_list, served), each, stamp in zip(made, recipients, stamps, strict=True):
             self._served.remember(made_list.user, served)
             self._sweep.note_made(each.user, each.partition, stamp)
             if not refreshed:

@@ -1,4 +1,4 @@
-"""Served: the lists shown lately, with all that a judge needs of them."""
+"""ServedList: the lists shown lately, with all that a judge needs of them."""
 
 from __future__ import annotations
 
@@ -16,21 +16,21 @@ SERVED_LIMIT = 20_000
 
 
 @dataclass(frozen=True)
-class Served:
+class ServedList:
     """A list as it was served, and what it was chosen from.
 
     Attributes
     ----------
     candidates
-        Catalogue rows of the best candidates, best first, int32, shape (C,).
+        Catalogue indices of the best candidates, best first, int32, shape (C,).
     features
         Their features at that moment, float32, shape (C, F).
     situation
         Context of the user, of ``models.fusion.fusion``.
     listed
-        Catalogue rows of the list as it went to Redis, best first, int32, shape (k,).
+        Catalogue indices of the list as it went to Redis, best first, int32, shape (k,).
     popular
-        Catalogue rows of the list that popularity would have served, int32, shape (10,).
+        Catalogue indices of the list that popularity would have served, int32, shape (10,).
     made_at
         Examples that the fusion had counted when it weighed the candidates.
     """
@@ -53,21 +53,21 @@ class ServedLists:
     """
 
     def __init__(self, limit: int = SERVED_LIMIT) -> None:
-        self.nobody: dict[str, Served] = {}
+        self.nobody: dict[str, ServedList] = {}
         self._limit = limit
-        self._lists: OrderedDict[str, Served] = OrderedDict()
+        self._lists: OrderedDict[str, ServedList] = OrderedDict()
 
-    def remember(self, user: str, served: Served) -> None:
+    def remember(self, user: str, served: ServedList) -> None:
         """Remember a user's newest list, at the cost of the user served longest ago."""
         self._lists[user] = served
         self._lists.move_to_end(user)
         if len(self._lists) > self._limit:
             self._lists.popitem(last=False)
 
-    def remember_popular(self, made: Iterable[tuple[PopularList, Served]]) -> None:
+    def remember_popular(self, made: Iterable[tuple[PopularList, ServedList]]) -> None:
         """Remember the popular lists in place of those before."""
         self.nobody = {popular.domain: served for popular, served in made}
 
-    def of(self, user: str) -> Served | None:
+    def of(self, user: str) -> ServedList | None:
         """Newest list of a user, if it is remembered."""
         return self._lists.get(user)

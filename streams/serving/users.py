@@ -59,4 +59,4 @@ class TableUsers:
 
     def judged(self, partition: int) -> bytes:
         """What the judge keeps of a partition, packed."""
-        return self._table.change(partition).stage
+        return self._table.change(partition).agent_state

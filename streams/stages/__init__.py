@@ -6,7 +6,7 @@ topics in ``streams.topics``, and its row here; ``embed`` has no table and is an
 
 from __future__ import annotations
 
-from afresh.streams.stages.assembly import StageRow
+from afresh.streams.stages.assembly import StageSpec
 from afresh.streams.stages.content import Content
 from afresh.streams.stages.ingest import Ingest
 from afresh.streams.stages.learn import Learn
@@ -16,10 +16,10 @@ REST_SECONDS = 0.1
 """Items change within a fraction of a second; users' lists must not wait for that, nor share the CPU evenly with it."""
 
 STAGES = (
-    StageRow("ingest", sources=("events",), table="received", agent=Ingest),
-    StageRow("profile", sources=("interactions",), table="users", agent=Profile),
-    StageRow("learn", sources=("examples",), table="behaviour", agent=Learn, rest_seconds=REST_SECONDS),
-    StageRow(
+    StageSpec("ingest", sources=("events",), table="received", agent=Ingest),
+    StageSpec("profile", sources=("interactions",), table="users", agent=Profile),
+    StageSpec("learn", sources=("examples",), table="behaviour", agent=Learn, rest_seconds=REST_SECONDS),
+    StageSpec(
         "content", sources=("items", "embeddings"), table="content", agent=Content, rest_seconds=REST_SECONDS
     ),
 )

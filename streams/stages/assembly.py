@@ -28,7 +28,7 @@ class Agent(Protocol):
 
 
 @dataclass(frozen=True)
-class StageRow:
+class StageSpec:
     """What a stage is.
 
     Attributes
@@ -59,7 +59,7 @@ def make_tables(
     app: App,
     settings: Settings,
     topics: Topics,
-    stages: Sequence[StageRow],
+    stages: Sequence[StageSpec],
     rows: Callable[[str], Partitions],
     recovered: Callable[[str], Callable[[int], object]] = lambda table: metrics.RECOVERED.labels(table).inc,
 ) -> dict[str, RunTable]:
@@ -93,16 +93,16 @@ def make_tables(
 
 
 def make_stages(
-    stages: Sequence[StageRow],
+    stages: Sequence[StageSpec],
     tables: Mapping[str, RunTable],
     shared: Shared,
-    runner: Callable[[StageRow], Runner],
+    runner: Callable[[StageSpec], Runner],
 ) -> dict[str, Stage[Any]]:
     """Make stages, by name, each with a runner of its own."""
     return {row.name: row.agent(runner(row), tables[row.table], shared) for row in stages}
 
 
-def add_agents(app: App, topics: Topics, stages: Sequence[StageRow], made: Mapping[str, Stage[Any]]) -> None:
+def add_agents(app: App, topics: Topics, stages: Sequence[StageSpec], made: Mapping[str, Stage[Any]]) -> None:
     """Let an app feed stages from their topics."""
     for row in stages:
         channel = source(app, *map(topics.named, row.sources))

@@ -126,4 +126,4 @@ class ProfilePart(Part[Told]):
         """Put the rows, and what the judge keeps, into the change."""
         for user in self.received:
             self.change.put_row(user.encode(), users.pack(self._rows[user]))
-        self.change.stage = self.judge.kept.pack()
+        self.change.agent_state = self.judge.kept.pack()

@@ -25,7 +25,7 @@ from afresh.streams.serving.recommend import Recommender
 from afresh.streams.serving.users import TableUsers
 from afresh.streams.settings import Settings
 from afresh.streams.stages import STAGES
-from afresh.streams.stages.assembly import StageRow, add_agents, make_stages, make_tables
+from afresh.streams.stages.assembly import StageSpec, add_agents, make_stages, make_tables
 from afresh.streams.stages.embed import Embed, require_encoder
 from afresh.streams.stages.shared import Shared
 from afresh.streams.topics import Topics
@@ -52,7 +52,7 @@ class Worker:
     """
 
     def __init__(
-        self, settings: Settings, stages: Sequence[StageRow] = STAGES, topics: Topics | None = None
+        self, settings: Settings, stages: Sequence[StageSpec] = STAGES, topics: Topics | None = None
     ) -> None:
         self.settings = settings
         self.topics = topics = topics or Topics(settings)
@@ -89,7 +89,7 @@ class Worker:
             settings.snapshot_minutes,
         )
 
-    def _runner(self, row: StageRow) -> Runner:
+    def _runner(self, row: StageSpec) -> Runner:
         ready = self.follower.caught_up if row.waits_for_catalogue else None
         return Runner(self.app, row.name, ready, row.rest_seconds)
 
@@ -140,7 +140,7 @@ class Worker:
         await self.follower.run()
 
     async def derive(self) -> None:
-        """Keep up to date what follows from all rows of the Catalogue."""
+        """Keep up to date what follows from all indices of the Catalogue."""
         await self.follower.caught_up.wait()
         await Deriver(self.catalogue).run()
 

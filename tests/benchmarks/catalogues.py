@@ -14,10 +14,10 @@ from collections.abc import Iterable, Iterator
 import numpy as np
 
 from afresh.models.arrays import NONE, Floats, Indices, Integers, Keys, Mask
-from afresh.models.layout import HISTORY, NEIGHBOURS, STAGES
+from afresh.models.layout import HISTORY, NEIGHBOURS, TENURES
 from afresh.models.retrieval.asking import AKIN, Items
 from afresh.state.catalogue.catalogue import Catalogue
-from afresh.state.catalogue.derived import Snapshot, derive
+from afresh.state.catalogue.derived import CatalogueSnapshot, derive
 from afresh.state.rows.users import UserRow
 
 THEME, TOPIC = 50, 1_000
@@ -69,12 +69,12 @@ class Made(Catalogue):
         """Everything that the scorers read."""
         return self._items
 
-    def rows_of(self, keys: Keys) -> Indices:
-        """Rows of items by key."""
+    def indices_of(self, keys: Keys) -> Indices:
+        """Indices of items by key."""
         return (keys.astype(np.int64) - 1).astype(np.int32)
 
-    def rows_of_halves(self, halves: Iterable[int]) -> list[int]:
-        """Rows of items by the lower half of their key."""
+    def indices_of_halves(self, halves: Iterable[int]) -> list[int]:
+        """Indices of items by the lower half of their key."""
         return [half - 1 for half in halves]
 
 
@@ -104,7 +104,7 @@ class World:
         embeddings = self._embeddings()
         akin, likeness = _akin(embeddings)
         nothing = np.zeros(self._count, np.bool_)
-        snapshot = Snapshot(
+        snapshot = CatalogueSnapshot(
             updates=1,
             now_ms=NOW_MS,
             keys=np.arange(1, self._count + 1, dtype=np.uint64),
@@ -185,7 +185,7 @@ class World:
         return rows, weights
 
     def _counts(self) -> Floats:
-        stages = np.full(STAGES, 1 / STAGES)
+        stages = np.full(TENURES, 1 / TENURES)
         shares = np.concatenate([HORIZONS, stages])
         return np.asarray(self._random.poisson(self._examples[:, None] * shares), np.float32)
 

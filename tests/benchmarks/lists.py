@@ -25,7 +25,7 @@ from afresh.state.catalogue.catalogue import Catalogue
 from afresh.state.rows import users
 from afresh.state.rows.users import UserRow
 from afresh.streams.serving.arrange import Scored
-from afresh.streams.serving.lister import Lister, Marked
+from afresh.streams.serving.lister import Lister, Recipient
 from tests.benchmarks.catalogues import BYTES_AN_ITEM, World
 
 SIZES = (1_000, 10_000, 100_000, 1_000_000)
@@ -88,10 +88,10 @@ def _free_memory() -> int:
 def measure(catalogue: Catalogue, rows: list[UserRow]) -> ListCost:
     """Make a list of every row, and of some of them the exact list too."""
     lister, learned = Lister(catalogue, K), scorers.new_fusion()
-    marked = [Marked(f"user-{number}", 0, row, 0) for number, row in enumerate(rows)]
-    lister.make(marked[:1], [learned])
+    recipients = [Recipient(f"user-{number}", 0, row, 0) for number, row in enumerate(rows)]
+    lister.make(recipients[:1], [learned])
     started = time.process_time()
-    made = lister.make(marked, [learned] * len(marked))
+    made = lister.make(recipients, [learned] * len(recipients))
     spent = time.process_time() - started
     again = rows[: max(FEWEST, SCORED // len(catalogue))]
     found, exact_spent = 0, 0.0
@@ -110,7 +110,7 @@ def measure(catalogue: Catalogue, rows: list[UserRow]) -> ListCost:
 def exact_list(catalogue: Catalogue, row: UserRow, scored: Scored) -> Indices:
     """The best ``K`` of all items, best first, scored as the candidates were."""
     items = catalogue.items()
-    user = User(catalogue.rows_of(users.history_of(row)), users.ages_of(row), row.taken, catalogue.now)
+    user = User(catalogue.indices_of(users.history_of(row)), users.ages_of(row), row.taken, catalogue.now)
     asked = Asked(user, items, Numbering())
     allowed = items.available.copy()
     allowed[scored.excluded] = False

@@ -31,7 +31,7 @@ from rich.progress import Progress
 from threadpoolctl import threadpool_limits
 
 from afresh.deploy.evaluate import baseline, datasets
-from afresh.deploy.evaluate.session import OURS, Evaluation, Options
+from afresh.deploy.evaluate.session import OURS, EvaluateOptions, Evaluation
 from afresh.models import scorers
 from afresh.state.errors import AfreshError
 from afresh.streams.settings import Settings
@@ -77,7 +77,7 @@ def jobs(sets: Sequence[str], only: Sequence[str]) -> list[Job]:
 
 def measure(job: Job) -> dict[str, Any]:
     """Measure rankers on a set; return the figures that ``afresh evaluate`` writes."""
-    options = Options(None, None, job.set, refresh=REFRESH, no_text=NO_TEXT in job.rankers)
+    options = EvaluateOptions(None, None, job.set, refresh=REFRESH, no_text=NO_TEXT in job.rankers)
     # As a worker has it, and so that two rankers at once do not wait for each other's threads.
     with threadpool_limits(1):
         evaluation = Evaluation.load(options, Settings(), Progress(disable=True))

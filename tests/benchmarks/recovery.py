@@ -20,7 +20,7 @@ from pydantic import SecretStr
 from rich.console import Console
 
 from afresh.deploy.demo.scrape import Readings
-from afresh.deploy.demo.workers import Worker
+from afresh.deploy.demo.workers import WorkerProcess
 from afresh.deploy.servers import local_kafka, local_redis
 from afresh.state.errors import AfreshError
 from afresh.streams.kafka.admin import create_topics
@@ -103,7 +103,7 @@ def measure(way: Way, settings: Settings, folder: Path, held: int) -> Recovery:
     )
 
 
-def wait(worker: Worker, look: Callable[[], object], what: str) -> None:
+def wait(worker: WorkerProcess, look: Callable[[], object], what: str) -> None:
     """Look until it is so.
 
     Raises

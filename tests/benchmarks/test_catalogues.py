@@ -39,10 +39,10 @@ def test_the_history_of_a_user_is_of_items_of_the_catalogue_newest_first() -> No
     world = World(ITEMS)
     catalogue = world.catalogue()
     for row in world.users(20):
-        rows = catalogue.rows_of(users.history_of(row))
+        rows = catalogue.indices_of(users.history_of(row))
         assert ((rows >= 0) & (rows < ITEMS)).all()
         assert (np.diff(users.ages_of(row)) >= 0).all()
-        assert sorted(catalogue.rows_of_halves(users.left_out_of(row, "taken").tolist())) == sorted(rows)
+        assert sorted(catalogue.indices_of_halves(users.left_out_of(row, "taken").tolist())) == sorted(rows)
 
 
 def test_the_same_seed_makes_the_same_catalogue(items: Items) -> None:

@@ -26,7 +26,7 @@ def catalogue(world: World) -> Made:
 def test_where_all_items_are_candidates_the_list_is_the_exact_one(
     monkeypatch: pytest.MonkeyPatch, world: World, catalogue: Made
 ) -> None:
-    monkeypatch.setattr(candidates, "CANDIDATES", ITEMS)
+    monkeypatch.setattr(candidates, "RELATED_CANDIDATES", ITEMS)
     cost = lists.measure(catalogue, list(world.users(5)))
     assert cost.recall == 1
     assert (cost.items, cost.lists, cost.exact_lists) == (ITEMS, 5, 5)
@@ -35,7 +35,7 @@ def test_where_all_items_are_candidates_the_list_is_the_exact_one(
 def test_candidates_that_miss_what_is_best_cost_recall(
     monkeypatch: pytest.MonkeyPatch, world: World, catalogue: Made
 ) -> None:
-    monkeypatch.setattr(candidates, "CANDIDATES", 5)
+    monkeypatch.setattr(candidates, "RELATED_CANDIDATES", 5)
     monkeypatch.setattr(candidates, "LISTED_FOLLOWERS", 0)
     assert lists.measure(catalogue, list(world.users(20))).recall < 0.9
 

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from afresh.deploy.evaluate import datasets
-from afresh.deploy.evaluate.baseline import Baseline, Runner
+from afresh.deploy.evaluate.baseline import Baseline, BaselineRun
 from afresh.deploy.evaluate.baselines.biased_mf import model as biased_mf
 from afresh.deploy.evaluate.baselines.funk_mf import model as funk_mf
 from afresh.deploy.evaluate.baselines.isgd import ISGD
@@ -58,7 +58,7 @@ def main(names: Sequence[str]) -> None:
         making, grid = GRIDS[name]
         for choice in choices(grid):
             started = time.process_time()
-            ranking = Runner(making(**choice), trials, K, keep_seen=False).run(log, lambda _: None)
+            ranking = BaselineRun(making(**choice), trials, K, keep_seen=False).run(log, lambda _: None)
             rate = evaluation.hit_rate(ranking.ranks, K).mean()
             print(f"{rate:.4f}  {time.process_time() - started:5.0f} s  {name} {choice}", flush=True)
 

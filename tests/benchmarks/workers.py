@@ -1,16 +1,16 @@
-"""Worker processes of a deployment that is measured."""
+"""WorkerProcess processes of a deployment that is measured."""
 
 from __future__ import annotations
 
 from contextlib import ExitStack
 from pathlib import Path
 
-from afresh.deploy.demo.workers import COMMAND, Worker, environment, variables
+from afresh.deploy.demo.workers import COMMAND, WorkerProcess, environment, variables
 from afresh.deploy.servers.process import ServerProcess, free_ports, running
 from afresh.streams.settings import Settings
 
 
-def start_worker(settings: Settings, folder: Path, stack: ExitStack) -> tuple[ServerProcess, Worker]:
+def start_worker(settings: Settings, folder: Path, stack: ExitStack) -> tuple[ServerProcess, WorkerProcess]:
     """Start a worker whose files lie in a folder that is new; it ends with the stack."""
     (port,) = free_ports(1)
     folder.mkdir(parents=True)
@@ -18,4 +18,4 @@ def start_worker(settings: Settings, folder: Path, stack: ExitStack) -> tuple[Se
     process = ServerProcess(f"worker ({folder.name})", [*COMMAND, "worker"], port=port, folder=folder)
     stack.enter_context(environment(variables(own)))
     stack.enter_context(running(process))
-    return process, Worker(process)
+    return process, WorkerProcess(process)

@@ -16,7 +16,7 @@ from redis import Redis
 
 from afresh.deploy.clients import places
 from afresh.deploy.demo.scrape import Page, Readings
-from afresh.deploy.demo.workers import COMMAND, Worker, environment, variables
+from afresh.deploy.demo.workers import COMMAND, WorkerProcess, environment, variables
 from afresh.deploy.servers.process import ServerProcess, free_ports, running
 from afresh.state.lists import ListReader, PopularList, UserList, decode_popular_list, decode_user_list
 from afresh.streams.connections import kafka_options, redis_options
@@ -131,7 +131,7 @@ class Deployment:
                 yield self.ready(process)
             except AssertionError:
                 # Its page says nothing of why it has ended, if it has: its last words are worth more.
-                Worker(process).check()
+                WorkerProcess(process).check()
                 raise
 
     def variables(self, process: ServerProcess) -> dict[str, str]:
@@ -146,7 +146,7 @@ class Deployment:
 
     def ready(self, process: ServerProcess) -> Page:
         """Wait until a process is ready."""
-        worker = Worker(process)
+        worker = WorkerProcess(process)
         worker.wait_until_ready()
         return worker.page
 

@@ -18,7 +18,7 @@ from afresh.state.store.marks import CLAIM_KEY
 from afresh.state.store.rows import TOMBSTONES_MS
 from afresh.streams.connections import kafka_options
 from afresh.streams.kafka.fence import Claims
-from afresh.streams.kafka.sender import FencedError, Record
+from afresh.streams.kafka.sender import FencedError, OutgoingRecord
 from afresh.streams.settings import Settings
 from tests.kafka.deployment import Deployment, deployment
 
@@ -58,14 +58,16 @@ async def test_kafka_refuses_rows_of_a_worker_whose_partition_was_claimed_by_ano
         Claims(made.settings.namespace, producers.start, lambda _: None, fenced=True) for _ in range(2)
     )
     await sleeper.renew([TP(topic, 0), TP(topic, 1)])
-    await sleeper.sender(topic, 0).send_whole(topic, 0, [Record(b"ann", b"old")])
+    await sleeper.sender(topic, 0).send_whole(topic, 0, [OutgoingRecord(b"ann", b"old")])
     await owner.renew([TP(topic, 0)])
     with pytest.raises(FencedError):
-        await sleeper.sender(topic, 0).send_whole(topic, 0, [Record(b"ann", b"stale")])
-    await owner.sender(topic, 0).send_whole(topic, 0, [Record(b"ann", b"new"), Record(b"bob", b"new")])
+        await sleeper.sender(topic, 0).send_whole(topic, 0, [OutgoingRecord(b"ann", b"stale")])
+    await owner.sender(topic, 0).send_whole(
+        topic, 0, [OutgoingRecord(b"ann", b"new"), OutgoingRecord(b"bob", b"new")]
+    )
     with pytest.raises(FencedError):
-        await sleeper.sender(topic, 0).send_whole(topic, 0, [Record(b"bob", b"stale")])
-    await sleeper.sender(topic, 1).send_whole(topic, 1, [Record(b"cid", b"kept")])
+        await sleeper.sender(topic, 0).send_whole(topic, 0, [OutgoingRecord(b"bob", b"stale")])
+    await sleeper.sender(topic, 1).send_whole(topic, 1, [OutgoingRecord(b"cid", b"kept")])
     await producers.stop()
     found = {(each.partition, each.key, each.value) for each in made.records(made.topics.users)}
     assert found == {
@@ -97,7 +99,7 @@ async def test_a_worker_recovers_a_changelog_whose_claims_kafka_has_compacted_aw
     place, producers = TP(made.topics.users.name, 0), Producers(made)
     claims = Claims(made.settings.namespace, producers.start, lambda _: None, fenced=True)
     await claims.renew([place])
-    await claims.sender(*place).send_whole(*place, [Record(b"web:ann", users.pack(UserRow()))])
+    await claims.sender(*place).send_whole(*place, [OutgoingRecord(b"web:ann", users.pack(UserRow()))])
     claimed = 1
 
     async def offsets() -> list[int]:

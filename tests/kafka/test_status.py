@@ -82,7 +82,8 @@ def _went_back(found: dict[str, Any], partitions: int) -> dict[str, Any] | None:
 def test_a_row_of_a_newer_program_is_told_in_a_sentence(made: Deployment, whose: str) -> None:
     judged = JudgeRow(version=JUDGE_ROW_VERSION + (whose == "What the judge kept"))
     row = PartitionRow(
-        version=PARTITION_ROW_VERSION + (whose == "A partition's row"), stage=msgspec.msgpack.encode(judged)
+        version=PARTITION_ROW_VERSION + (whose == "A partition's row"),
+        agent_state=msgspec.msgpack.encode(judged),
     )
     users = made.topics.users.name
     made.producer.send(users, msgspec.msgpack.encode(row), PARTITION_ROW_KEY, partition=1).get(timeout=20)

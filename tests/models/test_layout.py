@@ -8,11 +8,11 @@ DAY_MS = 24 * HOUR_MS
 
 def test_rows_of_items_have_a_new_version_when_their_layout_changes() -> None:
     assert (BEHAVIOUR_ROW_VERSION, ROW.itemsize) == (3, 1421)
-    assert (layout.NEIGHBOURS, layout.HORIZONS, layout.STAGES) == (96, 4, 10)
+    assert (layout.NEIGHBOURS, layout.HORIZONS, layout.TENURES) == (96, 4, 10)
 
 
 def test_counts_of_rows_of_version_3_fade_by_these_half_lives() -> None:
-    half_lives = [30 * DAY_MS, DAY_MS, 2 * HOUR_MS, 7 * DAY_MS, *[30 * DAY_MS] * layout.STAGES]
+    half_lives = [30 * DAY_MS, DAY_MS, 2 * HOUR_MS, 7 * DAY_MS, *[30 * DAY_MS] * layout.TENURES]
     assert (BEHAVIOUR_ROW_VERSION, layout.HALF_LIVES_MS.tolist()) == (3, half_lives)
 
 

@@ -19,7 +19,7 @@ from afresh.state.store.changes import Change
 from afresh.state.store.rocks import RocksStore
 from afresh.state.store.rows import MemoryPartitions
 from afresh.streams.kafka.app import create_app
-from afresh.streams.kafka.sender import Outgoing, Record, partition_of
+from afresh.streams.kafka.sender import Outgoing, OutgoingRecord, partition_of
 from afresh.streams.kafka.tables import RunTable
 from afresh.streams.runs.run import KafkaRecord, Run
 from afresh.streams.serving.lister import Lister
@@ -27,7 +27,7 @@ from afresh.streams.serving.recommend import Recommender
 from afresh.streams.serving.users import TableUsers
 from afresh.streams.settings import Settings
 from afresh.streams.stages import STAGES
-from afresh.streams.stages.assembly import StageRow, make_stages, make_tables
+from afresh.streams.stages.assembly import StageSpec, make_stages, make_tables
 from afresh.streams.stages.shared import Shared
 from afresh.streams.topics import Topics
 
@@ -44,7 +44,7 @@ class Log:
     def __init__(self) -> None:
         self.partitions: defaultdict[tuple[str, int], list[KafkaRecord]] = defaultdict(list)
 
-    def append(self, topic: str, partition: int, record: Record) -> None:
+    def append(self, topic: str, partition: int, record: OutgoingRecord) -> None:
         """Append a record as a broker would."""
         log = self.partitions[topic, partition]
         log.append(
@@ -103,7 +103,7 @@ class MemoryRunner:
         changelog = table.changelog_topic.get_topic_name()
         first = len(self.log.partitions[changelog, run.partition])
         for key, row in change.records():
-            self.log.append(changelog, run.partition, Record(key, row))
+            self.log.append(changelog, run.partition, OutgoingRecord(key, row))
         if self.crash(f"{self.stage}: acknowledged"):
             raise CrashError
         change.apply(first)
@@ -119,7 +119,7 @@ class Pipeline:
     log: Log = field(default_factory=Log)
     committed: dict[tuple[str, int], int] = field(default_factory=dict)
     crash: Callable[[str], bool] = lambda _: False
-    rows_of_stages: Sequence[StageRow] = STAGES
+    rows_of_stages: Sequence[StageSpec] = STAGES
     own_topics: Topics | None = None
 
     def __post_init__(self) -> None:
@@ -160,7 +160,7 @@ class Pipeline:
             for source in row.sources
         }
 
-    def _runner(self, row: StageRow) -> Any:
+    def _runner(self, row: StageSpec) -> Any:
         return MemoryRunner(self.log, self.crash, row.name)
 
     def _count_recovered(self, table: str, count: int) -> None:
@@ -203,7 +203,7 @@ class Pipeline:
         """Append a record as a producer would; a value that is not bytes is sent as JSON."""
         encoded = value if isinstance(value, bytes | None) else msgspec.json.encode(value)
         partition = partition_of(key.encode(), self.settings.partitions)
-        self.log.append(topic, partition, Record(key.encode(), encoded))
+        self.log.append(topic, partition, OutgoingRecord(key.encode(), encoded))
 
     def event(self, **fields: Any) -> None:
         """Append an event, with defaults for what is not given."""

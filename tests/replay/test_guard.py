@@ -62,7 +62,7 @@ class Story:
             self.pipeline.event(id=f"e{number}", user=user, item=item, time=time)
             if number % STEP == STEP - 1:
                 await self.pipeline.drain()
-                kept = judged.unpack(self.pipeline.tables["users"].change(0).stage)
+                kept = judged.unpack(self.pipeline.tables["users"].change(0).agent_state)
                 self.rollbacks.append(kept.guard.rollbacks)
 
     def rate(self, start: int, end: int) -> float:

@@ -15,7 +15,7 @@ from afresh.state.judged import verdicts
 from afresh.state.judged.guard import Rollback
 from afresh.state.rows import behaviour, users
 from afresh.state.store.marks import PARTITION_ROW_KEY
-from afresh.streams.kafka.sender import Record
+from afresh.streams.kafka.sender import OutgoingRecord
 from afresh.streams.messages import COMMAND_KEY, ROLL_BACK, Command, encode, interaction_decoder
 from afresh.streams.settings import Settings
 from tests.replay.memory import CLOCK, CrashError, Log, Pipeline
@@ -183,7 +183,7 @@ def steps(pipeline: Pipeline) -> int:
 
 
 def fusion_of(pipeline: Pipeline, partition: int) -> Fusion:
-    return judged.unpack(pipeline.tables["users"].change(partition).stage)[0]
+    return judged.unpack(pipeline.tables["users"].change(partition).agent_state)[0]
 
 
 async def test_the_fusion_counts_every_example_once(plain: Settings) -> None:
@@ -229,7 +229,7 @@ async def test_every_example_is_judged_or_known_not_to_be_and_slices_add_up(plai
     pipeline = Pipeline(plain)
     fill(pipeline, 300)
     await pipeline.drain(lambda: 5)
-    kept = [judged.unpack(pipeline.tables["users"].change(p).stage) for p in pipeline.rows()["users"]]
+    kept = [judged.unpack(pipeline.tables["users"].change(p).agent_state) for p in pipeline.rows()["users"]]
     counts = {name: count for name, (count, _) in verdicts.totals(each.verdicts for each in kept).items()}
     unjudged = sum(each.verdicts.unjudged for each in kept)
     assert counts["all"] + unjudged == steps(pipeline) == sum(examples_by_item(pipeline).values())
@@ -239,7 +239,7 @@ async def test_every_example_is_judged_or_known_not_to_be_and_slices_add_up(plai
 
 
 def command(pipeline: Pipeline, partition: int, name: str = ROLL_BACK) -> None:
-    record = Record(COMMAND_KEY, encode(Command(name, 5)))
+    record = OutgoingRecord(COMMAND_KEY, encode(Command(name, 5)))
     pipeline.log.append(pipeline.topics.interactions.name, partition, record)
 
 
@@ -255,7 +255,7 @@ async def test_a_command_is_obeyed_once_in_its_partition_however_often_it_is_del
     again = Pipeline(plain, pipeline.log)
     await again.drain(lambda: 11)
     for each in (pipeline, again):
-        kept = [judged.unpack(each.tables["users"].change(partition).stage) for partition in range(2)]
+        kept = [judged.unpack(each.tables["users"].change(partition).agent_state) for partition in range(2)]
         assert [each.guard.rollbacks for each in kept] == [0, 1]
         assert kept[1].guard.last == Rollback(5, "command", 0)
 

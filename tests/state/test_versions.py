@@ -95,7 +95,7 @@ def test_a_behaviour_row_of_an_earlier_program_is_read() -> None:
 
 def test_marks_and_pages_of_an_earlier_program_are_read() -> None:
     change = Change(MemoryRows({PARTITION_ROW_KEY: PARTITION}), 2)
-    assert change.stage == b"kept"
+    assert change.agent_state == b"kept"
     assert not change.marks.count_offset("events", 0, 7)
     assert change.marks.count_offset("events", 1, 0)
     window = ReceivedWindow(MemoryRows({(0).to_bytes(4, "little"): PAGE}), 256)
@@ -106,7 +106,7 @@ def test_marks_and_pages_of_an_earlier_program_are_read() -> None:
 @pytest.mark.parametrize("version", [1, 2])
 def test_versions_that_are_known_are_read(version: int) -> None:
     packed = msgspec.msgpack.encode([version, {}, b"kept"])
-    assert unpack_known(decoder, packed, "A row", known=2).stage == b"kept"
+    assert unpack_known(decoder, packed, "A row", known=2).agent_state == b"kept"
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from redis.asyncio import Redis
 
-from afresh.deploy.ledger.reading import PARTITION_ROW, newest, stage_of
+from afresh.deploy.ledger.reading import PARTITION_ROW, agent_state_of, newest
 from afresh.deploy.servers import Server
 from afresh.state.judged import kept as judged_rows
 from afresh.state.judged.kept import Kept
@@ -67,7 +67,7 @@ def written(recorded: Recorded, table: str) -> list[KafkaRecord]:
 def stages(recorded: Recorded) -> list[Kept]:
     """Everything that the judges ever kept."""
     own = [each for each in recorded.records("users.changelog") if each.key == PARTITION_ROW_KEY]
-    return [judged_rows.unpack(stage_of({PARTITION_ROW: each.value})) for each in own]
+    return [judged_rows.unpack(agent_state_of({PARTITION_ROW: each.value})) for each in own]
 
 
 def at_the_end(recorded: Recorded, table: str, partition: int) -> dict[bytes, bytes]:
@@ -130,7 +130,7 @@ def test_what_the_judges_kept_is_read(recorded: Recorded) -> None:
     kept = stages(recorded)
     assert all(each.fusion.examples == each.verdicts.judged[0] + each.verdicts.unjudged for each in kept)
     last = [
-        judged_rows.unpack(stage_of(newest(recorded.partitions_of["afresh.users.changelog", each])))
+        judged_rows.unpack(agent_state_of(newest(recorded.partitions_of["afresh.users.changelog", each])))
         for each in PARTITIONS
     ]
     assert sum(each.fusion.examples for each in last) == sum(
@@ -268,9 +268,9 @@ async def test_the_fusion_and_the_verdicts_go_on_from_where_0_1_0_left_them(
     pipeline = await gone_on(recorded, settings)
     for partition in PARTITIONS:
         before = judged_rows.unpack(
-            stage_of(newest(recorded.partitions_of["afresh.users.changelog", partition]))
+            agent_state_of(newest(recorded.partitions_of["afresh.users.changelog", partition]))
         )
-        after = judged_rows.unpack(pipeline.tables["users"].change(partition).stage)
+        after = judged_rows.unpack(pipeline.tables["users"].change(partition).agent_state)
         assert after.fusion.examples == before.fusion.examples
         assert after.verdicts.unjudged == before.verdicts.unjudged
         assert after.verdicts.slices == before.verdicts.slices

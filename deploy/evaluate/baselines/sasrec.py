@@ -33,7 +33,7 @@ PARTS = 10
 PADDING = 0
 
 
-class Block(nn.Module):
+class AttentionBlock(nn.Module):
     """Causal self-attention, then a feed-forward net, each with a residual."""
 
     def __init__(self, width: int, heads: int, dropout: float) -> None:
@@ -67,7 +67,7 @@ class Network(nn.Module):
         nn.init.normal_(self.items.weight, 0, 0.02)
         nn.init.normal_(self.places.weight, 0, 0.02)
         self.dropout = nn.Dropout(DROPOUT)
-        self.blocks = nn.ModuleList([Block(WIDTH, HEADS, DROPOUT) for _ in range(BLOCKS)])
+        self.blocks = nn.ModuleList([AttentionBlock(WIDTH, HEADS, DROPOUT) for _ in range(BLOCKS)])
         self.last = nn.LayerNorm(WIDTH)
         self.mask = torch.triu(torch.ones(LENGTH, LENGTH, dtype=torch.bool), 1)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from afresh.deploy.demo.judge import Judge
+from afresh.deploy.demo.judge import PlayerJudge
 from afresh.deploy.demo.notes import Notes
 from afresh.deploy.demo.progress import Progress
 from afresh.deploy.demo.spotlight import Spotlight
@@ -28,7 +28,7 @@ def item(name: str) -> Item:
 
 def notes_of_a_run() -> Notes:
     """What was written down of four events of 2,000."""
-    notes = Notes(Progress(2_000), Judge(list(TITLES), 2_000), Spotlight())
+    notes = Notes(Progress(2_000), PlayerJudge(list(TITLES), 2_000), Spotlight())
     notes.progress.start()
     for number in range(4):
         place = notes.judge.judge(f"u{number}", "b", ["a", "b"] if number else [])

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from afresh.deploy.demo.judge import DEPTH, Judge, Popularity, place_in, quality
+from afresh.deploy.demo.judge import DEPTH, MostTaken, PlayerJudge, place_in, quality
 
 CATALOGUE = [f"i{number}" for number in range(14)]
 takes = st.lists(st.tuples(st.sampled_from("uvw"), st.sampled_from(CATALOGUE)), max_size=60)
@@ -26,15 +26,15 @@ def reference_place(taken: list[tuple[str, str]], user: str, item: str) -> int:
 
 @given(takes)
 def test_popularity_ranks_as_sorting_does(taken: list[tuple[str, str]]) -> None:
-    popularity = Popularity(CATALOGUE)
+    popularity = MostTaken(CATALOGUE)
     for number, (user, item) in enumerate(taken):
         assert popularity.place(user, item) == reference_place(taken[:number], user, item)
         popularity.take(user, item)
 
 
 def test_an_item_tied_with_all_others_counts_against_popularity() -> None:
-    assert Popularity(CATALOGUE).place("u", "i0") == 0
-    assert Popularity(CATALOGUE[:10]).place("u", "i0") == 10
+    assert MostTaken(CATALOGUE).place("u", "i0") == 0
+    assert MostTaken(CATALOGUE[:10]).place("u", "i0") == 10
 
 
 @given(st.lists(st.integers(0, DEPTH), min_size=1))
@@ -53,7 +53,7 @@ def test_only_the_first_ten_count(items: list[str], item: str) -> None:
 
 @given(st.lists(st.tuples(st.sampled_from("uv"), st.sampled_from(CATALOGUE), lists), min_size=1, max_size=30))
 def test_the_judge_puts_both_rankings_together(seen: list[tuple[str, str, list[str]]]) -> None:
-    judge = Judge(CATALOGUE, len(seen))
+    judge = PlayerJudge(CATALOGUE, len(seen))
     for user, item, served in seen:
         assert judge.judge(user, item, served) == place_in(served, item)
     places = [place_in(served, item) for _, item, served in seen]
@@ -65,7 +65,7 @@ def test_the_judge_puts_both_rankings_together(seen: list[tuple[str, str, list[s
 
 
 def test_halves_and_recent_look_at_their_own_events() -> None:
-    judge = Judge(["a", "b"], 5_004)
+    judge = PlayerJudge(["a", "b"], 5_004)
     for number in range(5_004):
         judge.judge(f"u{number}", "a", ["a"] if number >= 2_502 else [])
     (first, _), (last, _) = judge.halves()
@@ -74,7 +74,7 @@ def test_halves_and_recent_look_at_their_own_events() -> None:
 
 
 def test_the_course_cuts_all_events_into_stretches() -> None:
-    judge = Judge(["a", "b"], 8)
+    judge = PlayerJudge(["a", "b"], 8)
     for number in range(8):
         judge.judge(f"u{number}", "a", ["a"] if number >= 6 else [])
     served, _ = judge.course(4)
@@ -83,6 +83,6 @@ def test_the_course_cuts_all_events_into_stretches() -> None:
 
 
 def test_nothing_judged_is_not_a_number() -> None:
-    judge = Judge(["a"], 1)
+    judge = PlayerJudge(["a"], 1)
     assert math.isnan(judge.over()[0].hit_rate)
     assert judge.course(5) == ([], [])

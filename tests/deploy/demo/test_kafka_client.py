@@ -4,7 +4,7 @@ import pytest
 from kafka import KafkaAdminClient, KafkaConsumer, KafkaProducer
 
 from afresh.deploy.clients import places, read_records
-from afresh.deploy.demo.kafka_client import Feed, dead_letters, delete_topics
+from afresh.deploy.demo.kafka_client import DemoFeed, dead_letters, delete_topics
 from afresh.streams.connections import kafka_options
 from afresh.streams.kafka.admin import create_topics
 from afresh.streams.kafka.sender import partition_of
@@ -34,7 +34,7 @@ def test_a_users_events_stay_in_order_where_the_workers_look_for_them(
 ) -> None:
     create_topics(settings)
     script = events("abcabcaab")
-    with Feed(settings, hurry=hurry) as feed:
+    with DemoFeed(settings, hurry=hurry) as feed:
         for each in script:
             feed.event(each)
         feed.flush()
@@ -49,7 +49,7 @@ def test_a_users_events_stay_in_order_where_the_workers_look_for_them(
 
 def test_items_are_keyed_by_their_id_and_there_once_they_were_sent(settings: Settings) -> None:
     create_topics(settings)
-    with Feed(settings, hurry=False) as feed:
+    with DemoFeed(settings, hurry=False) as feed:
         feed.items([item("a"), item("b")])
         found = read(settings, Topics(settings).items)
     assert {key: item_decoder.decode(value) for _, key, value in found} == {b"a": item("a"), b"b": item("b")}

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from afresh.deploy.demo.judge import Judge
+from afresh.deploy.demo.judge import PlayerJudge
 from afresh.deploy.demo.notes import Notes
 from afresh.deploy.demo.panel import View, line, panel, picture
 from afresh.deploy.demo.progress import Progress
@@ -52,7 +52,7 @@ def test_the_item_taken_is_marked_and_its_title_is_no_markup(view: View) -> None
 
 
 def test_a_panel_without_anything_yet_can_be_drawn() -> None:
-    notes = Notes(Progress(0), Judge([], 0), Spotlight())
+    notes = Notes(Progress(0), PlayerJudge([], 0), Spotlight())
     empty = View("", {}, notes, Readings(), 0.0)
     assert "not judged" in drawn(empty, width=80)
     assert "hit rate not judged" in line(empty)

@@ -9,8 +9,8 @@ from queue import Queue
 import pytest
 from redis import Redis
 
-from afresh.deploy.demo.judge import Judge
-from afresh.deploy.demo.lists import NOTHING, Entry, Lists, Served
+from afresh.deploy.demo.judge import PlayerJudge
+from afresh.deploy.demo.lists import NOTHING, Entry, Lists, ReadList
 from afresh.deploy.demo.notes import Notes
 from afresh.deploy.demo.player import PATIENCE_SECONDS, ClosedLoop, Pace, Shop, catch_up, open_loop
 from afresh.deploy.demo.progress import Progress
@@ -20,19 +20,19 @@ from afresh.deploy.servers import local_redis
 from afresh.streams.messages import Event
 from tests.deploy.demo.making import event, events
 
-POPULAR = Served([Entry("popular")])
+POPULAR = ReadList([Entry("popular")])
 
 
 class FakeShop:
     """Lists by user, set by the test."""
 
     def __init__(self) -> None:
-        self.lists: dict[str, Served] = {}
+        self.lists: dict[str, ReadList] = {}
 
-    def of_users(self, users: Sequence[str]) -> list[Served | None]:
+    def of_users(self, users: Sequence[str]) -> list[ReadList | None]:
         return [self.lists.get(user) for user in users]
 
-    def popular(self, domain: str) -> Served:
+    def popular(self, domain: str) -> ReadList:
         return POPULAR if domain == "films" else NOTHING
 
 
@@ -45,7 +45,7 @@ class Play:
         self.sent: list[str] = []
         catalogue = sorted({one.item for one in script} | {"popular"})
         self.notes = Notes(
-            Progress(len(script), self.clock), Judge(catalogue, len(script)), Spotlight(self.clock)
+            Progress(len(script), self.clock), PlayerJudge(catalogue, len(script)), Spotlight(self.clock)
         )
         self.window = Window(script, users)
         pace = Pace(speed, self.clock)
@@ -58,7 +58,7 @@ class Play:
         self.sent.append(one.id)
 
     def answer(self, one: Event, *items: str) -> None:
-        self.shop.lists[person(one)] = Served([Entry(item) for item in items], one.id)
+        self.shop.lists[person(one)] = ReadList([Entry(item) for item in items], one.id)
 
     def step(self, seconds: float = 0.0) -> list[str]:
         """Let time pass and make a step; gives the events it sent."""
@@ -158,7 +158,7 @@ def test_the_open_loop_sends_everything_in_order_and_knows_each_users_last() -> 
 
 def test_catching_up_gives_how_many_users_stay_behind() -> None:
     shop = FakeShop()
-    shop.lists = {"web:a": Served([], "e1"), "web:b": Served([], "e2")}
+    shop.lists = {"web:a": ReadList([], "e1"), "web:b": ReadList([], "e2")}
     assert catch_up({"web:a": "e1", "web:b": "e2"}, shop, 60.0, no_check) == 0
     assert catch_up({"web:a": "e1", "web:b": "e9", "web:c": "e3"}, shop, 0.0, no_check) == 2
 
@@ -197,7 +197,7 @@ def recommender(redis: Redis) -> Iterator[Recommender]:
 
 def play_on(shop: Shop, script: list[Event], send: Callable[[Event], None], users: int) -> Notes:
     catalogue = [str(number) for number in range(200)]
-    notes = Notes(Progress(len(script)), Judge(catalogue, len(script)), Spotlight())
+    notes = Notes(Progress(len(script)), PlayerJudge(catalogue, len(script)), Spotlight())
     ClosedLoop(Window(script, users), shop, send, notes, Pace(None)).run(no_check)
     return notes
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from afresh.deploy.demo.judge import Judge
+from afresh.deploy.demo.judge import PlayerJudge
 from afresh.deploy.demo.notes import Notes
 from afresh.deploy.demo.progress import Progress
 from afresh.deploy.demo.scrape import Readings
@@ -29,7 +29,7 @@ class Clock:
 def run_of(events: int) -> Notes:
     """One event a second, each answered after a tenth; all but the first two in the list."""
     clock = Clock()
-    notes = Notes(Progress(events, clock), Judge(["a", "b"], events), Spotlight(clock))
+    notes = Notes(Progress(events, clock), PlayerJudge(["a", "b"], events), Spotlight(clock))
     notes.progress.start()
     for number in range(events):
         clock.now += 1.0
@@ -64,7 +64,7 @@ def test_the_file_holds_the_figures_of_the_run(tmp_path: Path) -> None:
 
 
 def test_what_was_not_measured_is_null_and_no_nan(tmp_path: Path) -> None:
-    notes = Notes(Progress(3), Judge(["a"], 3), Spotlight())
+    notes = Notes(Progress(3), PlayerJudge(["a"], 3), Spotlight())
     summary = summarise(notes, READINGS, dlq=0)
     summary.write(tmp_path / "figures.json")
     figures = json.loads((tmp_path / "figures.json").read_text(), parse_constant=pytest.fail)

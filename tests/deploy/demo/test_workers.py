@@ -35,7 +35,7 @@ def process(folder: Path, status: int) -> ServerProcess:
 def test_a_worker_is_ready_when_its_page_says_so(tmp_path: Path) -> None:
     one = process(tmp_path, 200)
     with running(one):
-        worker = workers.Worker(one)
+        worker = workers.WorkerProcess(one)
         worker.wait_until_ready()
         worker.check()
         assert worker.page.read().total("afresh_catalogue_items") == 3
@@ -47,7 +47,7 @@ def test_a_worker_that_ends_before_it_is_ready_is_told_with_its_last_words(tmp_p
         running(one),
         pytest.raises(workers.WorkerDied, match=r"afresh worker ended(.|\n)*no partitions assigned"),
     ):
-        workers.Worker(one).wait_until_ready()
+        workers.WorkerProcess(one).wait_until_ready()
 
 
 def test_of_a_long_log_the_cause_of_the_crash_is_told(tmp_path: Path) -> None:
@@ -55,14 +55,14 @@ def test_of_a_long_log_the_cause_of_the_crash_is_told(tmp_path: Path) -> None:
     noise = "".join(f"stopping part {number}\n" for number in range(99))
     one.log.write_text(f"{noise}[^-App]: Crashed reason=ValueError('the cause')\n{noise}")
     with running(one), pytest.raises(workers.WorkerDied, match="the cause"):
-        workers.Worker(one).wait_until_ready()
+        workers.WorkerProcess(one).wait_until_ready()
 
 
 def test_a_worker_that_is_never_ready_is_given_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(workers, "READY_SECONDS", 0.0)
     one = process(tmp_path, 404)
     with running(one), pytest.raises(AfreshError, match="was not ready within 0 s"):
-        workers.Worker(one).wait_until_ready()
+        workers.WorkerProcess(one).wait_until_ready()
 
 
 def test_a_page_that_nobody_serves_has_no_readings() -> None:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from afresh.deploy.evaluate import baseline
-from afresh.deploy.evaluate.baseline import Runner, Scores, Taken
+from afresh.deploy.evaluate.baseline import BaselineRun, Scores, Taken
 from afresh.deploy.evaluate.log import read_log
 from afresh.deploy.evaluate.trials import trials_of
 from afresh.models.metrics.evaluation import MISS
@@ -35,7 +35,7 @@ def ranks(fixed: Fixed, taken: str, *, keep_seen: bool = False) -> list[int]:
     events = lines(event(number, f"u{number % 2}", item) for number, item in enumerate(taken))
     items = lines({"id": name, "domain": "films"} for name in "abc")
     log = read_log(Settings(), events, items)
-    ranking = Runner(fixed, trials_of(log, 0), 3, keep_seen=keep_seen).run(log, lambda _: None)
+    ranking = BaselineRun(fixed, trials_of(log, 0), 3, keep_seen=keep_seen).run(log, lambda _: None)
     return [int(rank) for rank in ranking.ranks]
 
 

@@ -8,14 +8,14 @@ from hypothesis import strategies as st
 from kafka.errors import KafkaTimeoutError, MessageSizeTooLargeError
 
 from afresh.deploy.feeds import feed as module
-from afresh.deploy.feeds.feed import Fed, Record, Sender, paced, sender
+from afresh.deploy.feeds.feed import Fed, FeedRecord, FeedSender, paced, sender
 from afresh.state.errors import AfreshError
 from afresh.streams.kafka.admin import create_topics
 from afresh.streams.settings import Settings
 from afresh.streams.topics import Topic, Topics
 
 TOPIC = Topic("events", 1, 1)
-RECORD = Record(None, b"{}")
+RECORD = FeedRecord(None, b"{}")
 
 
 class Clock:
@@ -94,7 +94,7 @@ def test_no_record_passes_before_its_turn(speed: float, work: list[float]) -> No
 
 def test_only_records_that_kafka_acknowledged_are_counted() -> None:
     fed = Fed()
-    out = Sender(Producer(lambda _: Answer()), TOPIC, fed)
+    out = FeedSender(Producer(lambda _: Answer()), TOPIC, fed)
     for _ in range(3):
         out.send(RECORD)
     assert fed.sent == 0
@@ -105,7 +105,7 @@ def test_only_records_that_kafka_acknowledged_are_counted() -> None:
 def test_a_refused_record_ends_the_feed_and_says_how_far_it_came() -> None:
     fed = Fed()
     broken = Producer(lambda count: Answer(KafkaTimeoutError("gone") if count == 3 else None))
-    out = Sender(broken, TOPIC, fed)
+    out = FeedSender(broken, TOPIC, fed)
     for _ in range(5):
         out.send(RECORD)
     with pytest.raises(AfreshError, match=r"stopped taking events after 2 records .*gone"):
@@ -114,7 +114,7 @@ def test_a_refused_record_ends_the_feed_and_says_how_far_it_came() -> None:
 
 def test_a_record_too_large_for_the_broker_is_counted_and_the_rest_sent() -> None:
     fed = Fed()
-    out = Sender(Producer(lambda n: Answer(MessageSizeTooLargeError() if n == 1 else None)), TOPIC, fed)
+    out = FeedSender(Producer(lambda n: Answer(MessageSizeTooLargeError() if n == 1 else None)), TOPIC, fed)
     for _ in range(3):
         out.send(RECORD)
     out.wait_for_answers()
@@ -124,7 +124,7 @@ def test_a_record_too_large_for_the_broker_is_counted_and_the_rest_sent() -> Non
 def test_records_without_an_answer_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "IN_FLIGHT", 10)
     fed = Fed()
-    out = Sender(Producer(lambda _: Answer()), TOPIC, fed)
+    out = FeedSender(Producer(lambda _: Answer()), TOPIC, fed)
     for _ in range(25):
         out.send(RECORD)
     assert fed.sent == 15
@@ -139,7 +139,7 @@ def test_a_record_too_large_to_send_is_counted_and_the_rest_sent(
     fed = Fed()
     with sender(settings, Topics(settings).events, fed) as out:
         for value in (b"small", b"x" * 2_000_000, b"small"):
-            out.send(Record(b"key", value))
+            out.send(FeedRecord(b"key", value))
         out.wait_for_answers()
     assert (fed.sent, fed.too_large) == (2, 1)
 

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from kafka import KafkaConsumer, TopicPartition
 
-from afresh.deploy.feeds.feed import Fed, Record
+from afresh.deploy.feeds.feed import Fed, FeedRecord
 from afresh.deploy.feeds.replay import event_records, feed_items, item_records, parse_time, replay
 from afresh.state.errors import AfreshError
 from afresh.streams.kafka.admin import create_topics
@@ -125,7 +125,7 @@ def test_items_are_keyed_by_their_id_and_malformed_ones_left_out(either: Setting
 @pytest.mark.parametrize("line", MALFORMED)
 def test_a_malformed_event_has_no_key(line: bytes) -> None:
     fed = Fed()
-    assert list(event_records([line], fed)) == [Record(None, line)]
+    assert list(event_records([line], fed)) == [FeedRecord(None, line)]
     assert fed.malformed == 1
 
 

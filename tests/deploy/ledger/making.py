@@ -9,13 +9,13 @@ import msgspec
 
 from afresh.deploy.ledger.auditing import judge
 from afresh.deploy.ledger.events import Outcomes
-from afresh.deploy.ledger.reading import Record
+from afresh.deploy.ledger.reading import ReadRecord
 from afresh.deploy.ledger.report import Report
-from afresh.deploy.ledger.served import Served
+from afresh.deploy.ledger.served import ListsInRedis
 from afresh.state.judged import kept as judging
 from afresh.state.rows import users
 from afresh.state.store.marks import PARTITION_ROW_KEY
-from afresh.streams.serving.lister import Lister, Marked
+from afresh.streams.serving.lister import Lister, Recipient
 from afresh.streams.serving.policy import Policy
 from afresh.streams.serving.popular import FIRST_PARTITION
 from afresh.streams.settings import Settings
@@ -32,7 +32,7 @@ class MemoryLogs:
     def __init__(self, log: Log) -> None:
         self._log = log
 
-    def records(self, topic: Topic, partition: int) -> Iterator[Record]:
+    def records(self, topic: Topic, partition: int) -> Iterator[ReadRecord]:
         return iter(self._log.partitions[topic.name, partition])
 
 
@@ -60,23 +60,25 @@ def spoil(pipeline: Pipeline, events: int = EVENTS) -> None:
     pipeline.feed(pipeline.topics.items.name, "i1", b"no item")
 
 
-def lists_of(pipeline: Pipeline) -> Served:
+def lists_of(pipeline: Pipeline) -> ListsInRedis:
     """Lists as they are made from the newest rows."""
     settings = pipeline.settings
     lister = Lister(pipeline.catalogue, settings.list_size, policy=Policy.of(settings), now=lambda: CLOCK)
     made = {}
-    first = judging.unpack(pipeline.tables["users"].change(FIRST_PARTITION).stage).fusion
+    first = judging.unpack(pipeline.tables["users"].change(FIRST_PARTITION).agent_state).fusion
     for partition, rows in pipeline.rows()["users"].items():
-        learned = judging.unpack(pipeline.tables["users"].change(partition).stage).fusion
+        learned = judging.unpack(pipeline.tables["users"].change(partition).agent_state).fusion
         for key, packed in rows.items():
             if key != PARTITION_ROW_KEY:
-                marked = Marked(key.decode(), partition, users.unpack(packed), 0)
-                ((made_list, _),) = lister.make([marked], [learned])
+                recipient = Recipient(key.decode(), partition, users.unpack(packed), 0)
+                ((made_list, _),) = lister.make([recipient], [learned])
                 made[made_list.user] = msgspec.json.encode(made_list)
-    return Served(made, {each.domain: msgspec.json.encode(each) for each, _ in lister.popular(first)})
+    return ListsInRedis(made, {each.domain: msgspec.json.encode(each) for each, _ in lister.popular(first)})
 
 
-def judged(pipeline: Pipeline, served: Served | None = None, outcomes: Outcomes | None = None) -> Report:
+def judged(
+    pipeline: Pipeline, served: ListsInRedis | None = None, outcomes: Outcomes | None = None
+) -> Report:
     """Judge what a pipeline left behind."""
     report = Report()
     judge(

@@ -15,7 +15,7 @@ import pytest
 from msgspec.structs import replace as replaced
 
 from afresh.deploy.ledger.report import Report
-from afresh.deploy.ledger.served import Served
+from afresh.deploy.ledger.served import ListsInRedis
 from afresh.models import scorers
 from afresh.models.fusion.fusion import Fusion
 from afresh.state.judged.kept import JudgeRow
@@ -23,7 +23,7 @@ from afresh.state.lists import PopularList, UserList
 from afresh.state.rows import content, users
 from afresh.state.rows.users import RECENT_EVENTS, UserRow
 from afresh.state.store.marks import PARTITION_ROW_KEY, PartitionRow
-from afresh.streams.kafka.sender import Record, partition_of
+from afresh.streams.kafka.sender import OutgoingRecord, partition_of
 from afresh.streams.messages import encode, example_decoder, interaction_decoder
 from afresh.streams.serving.lister import Lister
 from afresh.streams.settings import Settings
@@ -76,7 +76,7 @@ def rewrite(pipeline: Pipeline, topic: str, change: Callable[[int, bytes, bytes]
         for key, row in newest.items() if name == topic else ():
             changed = change(partition, key or b"", row)
             if changed is not None:
-                pipeline.log.append(name, partition, Record(key, changed))
+                pipeline.log.append(name, partition, OutgoingRecord(key, changed))
 
 
 async def test_a_run_without_faults_shows_no_difference(pipeline: Pipeline) -> None:
@@ -90,7 +90,7 @@ async def test_a_run_without_faults_shows_no_difference(pipeline: Pipeline) -> N
 
 
 async def test_topics_that_nobody_wrote_to_show_no_difference(settings: Settings) -> None:
-    report = judged(Pipeline(settings), Served({}, {}))
+    report = judged(Pipeline(settings), ListsInRedis({}, {}))
     assert report.differences == []
     assert report.events.total == 0
 
@@ -159,7 +159,9 @@ async def test_an_interaction_under_a_new_source_offset_is_one_too_many(pipeline
     # The last one is among its user's newest events, however few of them a row remembers.
     doubled = interaction_decoder.decode(interactions[-1].value)
     changed = replaced(doubled, offset=10_000)
-    pipeline.log.append(pipeline.topics.interactions.name, 0, Record(changed.user.encode(), encode(changed)))
+    pipeline.log.append(
+        pipeline.topics.interactions.name, 0, OutgoingRecord(changed.user.encode(), encode(changed))
+    )
     names(judged(pipeline), f"event '{doubled.event}'", "names the event")
 
 
@@ -167,7 +169,7 @@ async def test_an_interaction_that_another_partition_holds_as_well_is_counted_tw
     pipeline: Pipeline,
 ) -> None:
     value = pipeline.log.partitions[pipeline.topics.interactions.name, 0][3].value
-    pipeline.log.append(pipeline.topics.interactions.name, 1, Record(b"web:u", value))
+    pipeline.log.append(pipeline.topics.interactions.name, 1, OutgoingRecord(b"web:u", value))
     report = judged(pipeline)
     assert any("of which partition 0 has another one: counted twice" in each for each in report.differences)
 
@@ -175,7 +177,9 @@ async def test_an_interaction_that_another_partition_holds_as_well_is_counted_tw
 async def test_an_interaction_that_came_again_as_another_one_is_named(pipeline: Pipeline) -> None:
     value = pipeline.log.partitions[pipeline.topics.interactions.name, 0][3].value
     changed = replaced(interaction_decoder.decode(value), item="another")
-    pipeline.log.append(pipeline.topics.interactions.name, 0, Record(changed.user.encode(), encode(changed)))
+    pipeline.log.append(
+        pipeline.topics.interactions.name, 0, OutgoingRecord(changed.user.encode(), encode(changed))
+    )
     names(judged(pipeline), "came again and was another one")
 
 
@@ -195,7 +199,7 @@ async def test_a_user_linked_to_another_is_what_an_event_may_name(settings: Sett
     log = pipeline.log.partitions[pipeline.topics.interactions.name, partition]
     log[0] = replace(log[0], value=encode(replaced(interaction_decoder.decode(log[0].value), user="ann")))
     assert any("differs from its event in user" in each for each in judged(pipeline).differences)
-    pipeline.log.append(pipeline.topics.identities.name, 0, Record(b"web:ann", b"ann"))
+    pipeline.log.append(pipeline.topics.identities.name, 0, OutgoingRecord(b"web:ann", b"ann"))
     assert not any("differs from its event" in each for each in judged(pipeline).differences)
 
 
@@ -262,8 +266,8 @@ async def test_rows_that_are_missing_and_rows_too_many_are_named(pipeline: Pipel
     served = lists_of(pipeline)
     topic = getattr(pipeline.topics, table).name
     key, row = next((r.key, r.value) for r in pipeline.log.partitions[topic, 0] if r.key)
-    pipeline.log.append(topic, 0, Record(key, None))
-    pipeline.log.append(topic, 0, Record(b"nobody", row))
+    pipeline.log.append(topic, 0, OutgoingRecord(key, None))
+    pipeline.log.append(topic, 0, OutgoingRecord(b"nobody", row))
     report = judged(pipeline, served)
     whose = repr(key.decode(errors="replace"))
     assert any(f"{whose} is missing" in each for each in report.differences)
@@ -310,8 +314,8 @@ async def test_dead_letters_of_good_events_changed_ones_and_nameless_ones_are_na
     log = pipeline.log.partitions[pipeline.topics.dead_letters.name, partition_of(b"web:u1", 2)]
     log[0] = replace(log[0], value=b"other bytes")
     headers = [("topic", pipeline.topics.events.name.encode()), ("partition", b"0"), ("offset", b"0")]
-    pipeline.log.append(pipeline.topics.dead_letters.name, 0, Record(b"", b"", headers))
-    pipeline.log.append(pipeline.topics.dead_letters.name, 0, Record(b"", b""))
+    pipeline.log.append(pipeline.topics.dead_letters.name, 0, OutgoingRecord(b"", b"", headers))
+    pipeline.log.append(pipeline.topics.dead_letters.name, 0, OutgoingRecord(b"", b""))
     names(judged(pipeline), "the bytes of the record", "was not to be refused", "names no record")
 
 
@@ -338,11 +342,11 @@ async def test_a_fusion_that_has_counted_one_example_too_many_is_named(pipeline:
         if key != PARTITION_ROW_KEY or partition:
             return None
         own = msgspec.msgpack.decode(row, type=PartitionRow)
-        judge = msgspec.msgpack.decode(own.stage, type=JudgeRow)
+        judge = msgspec.msgpack.decode(own.agent_state, type=JudgeRow)
         fusion = Fusion.from_bytes(judge.fusion)
         fusion.examples += 1
         judge.fusion = fusion.to_bytes()
-        own.stage = encode(judge)
+        own.agent_state = encode(judge)
         return encode(own)
 
     rewrite(pipeline, pipeline.topics.users.name, once_more)
@@ -372,7 +376,7 @@ async def test_a_list_made_from_an_older_catalogue_is_stale(settings: Settings) 
     newest = lists_of(pipeline).users
     for user in served.users:
         if user != "web:u8":
-            mixed = Served({**newest, user: served.users[user]}, lists_of(pipeline).domains)
+            mixed = ListsInRedis({**newest, user: served.users[user]}, lists_of(pipeline).domains)
             names(judged(pipeline, mixed), f"that of user '{user}' ")
 
 

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import settings as limits
 from hypothesis import strategies as st
 
-from afresh.deploy.ledger.served import Served
+from afresh.deploy.ledger.served import ListsInRedis
 from afresh.state.store.marks import PARTITION_ROW_KEY
 from afresh.streams.runs.run import KafkaRecord
 from afresh.streams.settings import Settings
@@ -22,7 +22,7 @@ pytestmark = pytest.mark.slow
 LOGS = ("interactions", "examples", "dead_letters")
 TABLES = ("received", "users", "behaviour", "content")
 
-Run = tuple[Settings, Log, Served]
+Run = tuple[Settings, Log, ListsInRedis]
 Spot = tuple[str, int, int]
 """Topic, partition and place of a record."""
 
@@ -101,9 +101,11 @@ def test_no_list_can_be_lost_or_given_to_another(run: Run, data: st.DataObject) 
     pipeline = Pipeline(settings)
     pipeline.log = log
     lost = {name: packed for name, packed in served.users.items() if name != user}
-    assert judged(pipeline, Served(lost, served.domains)).differences == [f"lists: user {user!r} has none"]
+    assert judged(pipeline, ListsInRedis(lost, served.domains)).differences == [
+        f"lists: user {user!r} has none"
+    ]
     swapped = {**served.users, user: served.users[other]}
     assert any(
         f"that of user {user!r}" in each
-        for each in judged(pipeline, Served(swapped, served.domains)).differences
+        for each in judged(pipeline, ListsInRedis(swapped, served.domains)).differences
     )

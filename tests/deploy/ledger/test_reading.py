@@ -4,12 +4,12 @@ import pytest
 from kafka import KafkaProducer
 
 from afresh.deploy.clients import places
-from afresh.deploy.ledger.reading import PARTITION_ROW, decoded, kafka_logs, newest, stage_of
+from afresh.deploy.ledger.reading import PARTITION_ROW, agent_state_of, decoded, kafka_logs, newest
 from afresh.deploy.ledger.report import Report
 from afresh.state.records import Example
 from afresh.streams.connections import kafka_options
 from afresh.streams.kafka.admin import create_topics
-from afresh.streams.kafka.sender import Record
+from afresh.streams.kafka.sender import OutgoingRecord
 from afresh.streams.messages import COMMAND_KEY, encode, example_decoder
 from afresh.streams.settings import Settings
 from afresh.streams.topics import Topics
@@ -23,7 +23,7 @@ EXAMPLE = Example(0, 1, "i1", "films", 5, b"", b"", 0)
 def log(*records: tuple[bytes | None, bytes | None]) -> Log:
     made = Log()
     for key, value in records:
-        made.append(EXAMPLES.name, 0, Record(key, value))
+        made.append(EXAMPLES.name, 0, OutgoingRecord(key, value))
     return made
 
 
@@ -35,7 +35,7 @@ def test_of_each_key_the_newest_row_stays_unless_it_was_deleted() -> None:
 
 
 def test_where_a_partition_has_no_row_nothing_is_kept_beside_it() -> None:
-    assert stage_of({b"a": b"1"}) == b""
+    assert agent_state_of({b"a": b"1"}) == b""
 
 
 def test_records_are_decoded_but_for_commands_and_those_without_a_value() -> None:

@@ -3,7 +3,7 @@ from __future__ import annotations
 import msgspec
 from rich.console import Console
 
-from afresh.deploy.ledger.report import NAMED, Lines, Report, report_table
+from afresh.deploy.ledger.report import NAMED, LineTally, Report, report_table
 
 
 def shown(report: Report) -> str:
@@ -38,7 +38,7 @@ def test_the_table_shows_events_lines_rows_and_differences() -> None:
     assert "99" in rows["users"]
     assert "[red]the row of" in text
     assert "\x1b" not in text
-    report.file = Lines(total=7)
+    report.file = LineTally(total=7)
     assert "lines of the file" in shown(report)
 
 

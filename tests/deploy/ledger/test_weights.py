@@ -21,7 +21,7 @@ def rows(examples: int, judged: int, unjudged: int, by_user: int | None = None) 
     if by_user is not None:
         verdicts.judged[1] = by_user
     kept = JudgeRow(scorers=list(scorers.NAMES), fusion=fusion.to_bytes(), verdicts=verdicts.row())
-    return {PARTITION_ROW: msgspec.msgpack.encode(PartitionRow(stage=msgspec.msgpack.encode(kept)))}
+    return {PARTITION_ROW: msgspec.msgpack.encode(PartitionRow(agent_state=msgspec.msgpack.encode(kept)))}
 
 
 def checked(found: Rows, examples: int) -> Report:

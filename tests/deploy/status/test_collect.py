@@ -11,7 +11,7 @@ from kafka.structs import OffsetAndMetadata
 from redis import Redis
 
 from afresh.deploy.clients import places
-from afresh.deploy.ledger.reading import stage_of
+from afresh.deploy.ledger.reading import agent_state_of
 from afresh.deploy.servers import Server
 from afresh.deploy.servers.process import free_ports
 from afresh.deploy.status import collect
@@ -53,7 +53,7 @@ class Deployment:
             ends[place]
             for ends in (self.consumer.beginning_offsets([place]), self.consumer.end_offsets([place]))
         )
-        return collect.newest_stage(self.consumer, place, begin, end)
+        return collect.newest_agent_state(self.consumer, place, begin, end)
 
     def close(self) -> None:
         self._producer.close()
@@ -80,7 +80,7 @@ def test_what_the_judge_kept_is_that_of_the_newest_row_of_the_partition(made: De
         made.send(made.topics.users, PARTITION_ROW_KEY, row)
         made.send(made.topics.users, b"web:ann", b"a user's row")
     made.send(made.topics.users, CLAIM_KEY, None)
-    assert made.stage() == stage_of({b"": rows[-1]})
+    assert made.stage() == agent_state_of({b"": rows[-1]})
 
 
 def test_a_row_of_the_partition_is_found_however_far_from_the_end(
@@ -91,7 +91,7 @@ def test_a_row_of_the_partition_is_found_however_far_from_the_end(
     made.send(made.topics.users, PARTITION_ROW_KEY, first)
     for number in range(40):
         made.send(made.topics.users, f"web:u{number}".encode(), b"a user's row")
-    assert made.stage() == stage_of({b"": first})
+    assert made.stage() == agent_state_of({b"": first})
 
 
 def test_where_no_row_of_the_partition_was_written_the_judge_kept_nothing(made: Deployment) -> None:

@@ -40,7 +40,7 @@ class Changelog:
 
 
 def partition_row(judged: JudgeRow, version: int = PARTITION_ROW_VERSION) -> bytes:
-    return msgspec.msgpack.encode(PartitionRow(version=version, stage=msgspec.msgpack.encode(judged)))
+    return msgspec.msgpack.encode(PartitionRow(version=version, agent_state=msgspec.msgpack.encode(judged)))
 
 
 def judge_row(version: int = JUDGE_ROW_VERSION, fusion: bytes = scorers.new_fusion().to_bytes()) -> JudgeRow:

@@ -3,7 +3,7 @@ from dataclasses import replace
 import numpy as np
 
 from afresh.models.layout import HISTORY
-from afresh.models.retrieval.candidates import CANDIDATES, LISTED_FOLLOWERS, LISTED_HEADS, gather
+from afresh.models.retrieval.candidates import LISTED_FOLLOWERS, LISTED_HEADS, RELATED_CANDIDATES, gather
 from afresh.models.scorers.cases import catalogue, user
 from tests.models.making import asking
 
@@ -25,7 +25,7 @@ def test_of_a_large_catalogue_a_few_hundred_items_are_scored_whatever_its_size()
         assert len(set(found.tolist())) == len(found)
         assert not set(found.tolist()) & set(who.history.tolist())
         sizes.append(len(found))
-    assert max(sizes) < CANDIDATES + sum(LISTED_HEADS) + 200
+    assert max(sizes) < RELATED_CANDIDATES + sum(LISTED_HEADS) + 200
 
 
 def test_candidates_are_related_or_followers_or_alike_or_popular() -> None:

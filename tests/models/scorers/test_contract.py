@@ -136,7 +136,7 @@ BROKEN = {
     "sorts the candidates": (after(lambda a, c, s: c.sort()), "writes to chosen$"),
     "writes to weights": (after(lambda a, c, s: put(a.weights(ASK), 1.0)), r"writes to weights\(ASK\)$"),
     "writes to relations": (after(lambda a, c, s: put(a.related, 0)), "writes to related$"),
-    "needs a history": (after(lambda a, c, s: a.rows[0]), "no history: raises IndexError"),
+    "needs a history": (after(lambda a, c, s: a.indices[0]), "no history: raises IndexError"),
     "needs candidates": (after(lambda a, c, s: c[0]), "no candidates: raises IndexError"),
     "needs two items": (after(lambda a, c, s: a.items.mass[1]), "one item, 0 of it taken: raises IndexError"),
     "needs texts": (

@@ -4,7 +4,7 @@ import numpy as np
 
 from afresh.models.layout import HALF_LIVES_MS, HORIZONS
 from afresh.models.scorers.cases import NOW_MS, catalogue, user
-from afresh.models.scorers.popularity import STAGE_FLOOR
+from afresh.models.scorers.popularity import TENURE_FLOOR
 from tests.models.making import scores
 
 
@@ -22,7 +22,7 @@ def test_a_user_is_shown_what_users_with_as_many_items_took() -> None:
     for taken, stage in ((0, 0), (5, 3), (10_000, 9)):
         raw = scores(replace(user(), taken=taken), items)
         left = 2 ** (-1000 / HALF_LIVES_MS[0])
-        expected = left * (items.counts[:, HORIZONS + stage] + STAGE_FLOOR * items.counts[:, 0])
+        expected = left * (items.counts[:, HORIZONS + stage] + TENURE_FLOOR * items.counts[:, 0])
         np.testing.assert_allclose(raw["stage"], expected, rtol=1e-6)
 
 

@@ -7,7 +7,7 @@ from hypothesis import settings as limits
 from hypothesis import strategies as st
 
 from afresh.models.arrays import NONE
-from afresh.models.layout import HORIZONS, STAGES
+from afresh.models.layout import HORIZONS, TENURES
 from afresh.state.catalogue.catalogue import Catalogue, Known
 from afresh.state.catalogue.derived import derive
 from afresh.state.catalogue.growing import SMALLEST
@@ -194,7 +194,7 @@ def test_rows_of_keys_are_found_in_any_shape() -> None:
     describe(catalogue, "i1")
     describe(catalogue, "i2")
     keys = np.array([[key_of("i2"), key_of("nobody")], [0, key_of("i1")]], np.uint64)
-    assert catalogue.rows_of(keys).tolist() == [[1, NONE], [NONE, 0]]
+    assert catalogue.indices_of(keys).tolist() == [[1, NONE], [NONE, 0]]
     assert catalogue.known(key_of("nobody")) == Known(NONE, 0, 1.0)
 
 
@@ -203,7 +203,7 @@ def test_rows_are_found_by_the_lower_halves_of_their_keys() -> None:
     for item in ITEMS:
         describe(catalogue, item)
     halves = [key_of("i3") & 0xFFFFFFFF, key_of("nobody") & 0xFFFFFFFF, key_of("i1") & 0xFFFFFFFF]
-    assert catalogue.rows_of_halves(halves) == [3, 1]
+    assert catalogue.indices_of_halves(halves) == [3, 1]
 
 
 def test_an_item_that_is_not_available_or_deleted_is_in_no_domain() -> None:
@@ -288,13 +288,13 @@ def test_an_item_that_new_users_alone_take_is_popular_only_as_far_as_that_is_usu
     for number in range(50):
         row = rows.array[rows.number_of(f"i{number}".encode())]
         row["counts"][:] = 10.0
-        row["counts"][0] = 10.0 * STAGES
+        row["counts"][0] = 10.0 * TENURES
     pushed = rows.array[rows.number_of(b"pushed")]
     pushed["counts"][[0, HORIZONS]] = 1000.0
     catalogue.apply_behaviour({item: rows.packed(number) for item, number in rows.number.items()})
     catalogue.derive()
     popularity = catalogue.popularity()
-    assert popularity[:50].tolist() == [10.0 * STAGES] * 50
+    assert popularity[:50].tolist() == [10.0 * TENURES] * 50
     assert popularity[50] < 10.0
     assert catalogue.known(key_of("pushed")).trust < 0.01
     assert catalogue.known(key_of("i0")).trust == 1.0

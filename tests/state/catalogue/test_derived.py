@@ -9,7 +9,7 @@ import pytest
 from afresh.models.arrays import NONE
 from afresh.models.retrieval.candidates import HEAD
 from afresh.state.catalogue.catalogue import Catalogue
-from afresh.state.catalogue.derived import Derived, Snapshot, derive
+from afresh.state.catalogue.derived import CatalogueSnapshot, Derived, derive
 from tests.streams.making import count, describe
 
 NEAR = {
@@ -118,7 +118,7 @@ def test_neighbours_that_came_after_the_snapshot_are_none_yet() -> None:
     assert related(replace(snapshot, neighbours=neighbours)) == related(replace(snapshot, neighbours=without))
 
 
-def related(snapshot: Snapshot) -> Any:
+def related(snapshot: CatalogueSnapshot) -> Any:
     return derive(snapshot).relations.related.tolist()
 
 

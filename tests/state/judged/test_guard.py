@@ -5,7 +5,7 @@ import pytest
 from afresh.models import scorers
 from afresh.models.fusion import guard
 from afresh.models.fusion.fusion import Fusion
-from afresh.state.judged.guard import LEAST_JUDGED, Guard, Rollback, Snapshot
+from afresh.state.judged.guard import LEAST_JUDGED, Guard, Rollback, WeightsSnapshot
 from afresh.state.versions import RowVersionError
 
 MINUTE = 60_000
@@ -75,7 +75,7 @@ def test_the_first_rollback_restores_weights_and_hyper_state_and_the_count_goes_
 
 def test_a_snapshot_that_can_not_be_read_is_told_in_a_sentence() -> None:
     play = good_past()
-    play.guard.good = Snapshot(1, b"short", 0.2)
+    play.guard.good = WeightsSnapshot(1, b"short", 0.2)
     with pytest.raises(RowVersionError, match=r"A snapshot of the weights has a layout .*: start the afresh"):
         play.guard.roll_back(play.fusion, play.now, "command")
 

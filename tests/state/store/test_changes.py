@@ -59,7 +59,7 @@ def test_a_change_that_is_dropped_leaves_nothing() -> None:
     change.put_row(b"a", b"2")
     change.delete_row(b"a")
     change.marks.count_offset("events", 0, 7)
-    change.stage = b"weights"
+    change.agent_state = b"weights"
     del change
     assert rows == {b"a": b"1"}
     assert Change(rows, 1).marks.count_offset("events", 0, 7)
@@ -69,13 +69,13 @@ def test_marks_and_stage_stand_in_the_partitions_row() -> None:
     rows = MemoryRows()
     change = Change(rows, 2)
     change.marks.count_offset("events", 1, 7)
-    change.stage = b"weights"
+    change.agent_state = b"weights"
     assert [key for key, _ in change.records()] == [PARTITION_ROW_KEY]
     change.apply(0)
     again = Change(rows, 2)
     assert not again.marks.count_offset("events", 1, 7)
     assert again.marks.count_offset("events", 1, 8)
-    assert again.stage == b"weights"
+    assert again.agent_state == b"weights"
 
 
 def test_a_row_edited_twice_is_written_once() -> None:
@@ -94,7 +94,7 @@ def test_a_partitions_row_of_a_newer_version_is_refused_by_name() -> None:
 
 def test_fields_that_a_newer_program_appended_to_a_row_of_the_same_version_are_passed_over() -> None:
     longer = msgspec.msgpack.encode([PARTITION_ROW_VERSION, {}, b"stage", "new"])
-    assert Change(MemoryRows({PARTITION_ROW_KEY: longer}), 1).stage == b"stage"
+    assert Change(MemoryRows({PARTITION_ROW_KEY: longer}), 1).agent_state == b"stage"
 
 
 @dataclass

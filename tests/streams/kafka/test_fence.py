@@ -8,7 +8,7 @@ from faust.types import TP
 from afresh.state.errors import AfreshError
 from afresh.state.store.marks import CLAIM_KEY
 from afresh.streams.kafka.fence import Claims
-from afresh.streams.kafka.sender import FencedError, Record
+from afresh.streams.kafka.sender import FencedError, OutgoingRecord
 from tests.streams.making import FakeProducer
 
 ONE, TWO, OTHER = TP("rows", 1), TP("rows", 2), TP("others", 1)
@@ -41,7 +41,7 @@ async def test_a_claim_writes_a_record_of_its_own_before_anything_else() -> None
     made = Made()
     claims = made.claims()
     await claims.renew([ONE])
-    await claims.sender("rows", 1).send_whole("rows", 1, [Record(b"a", b"1")])
+    await claims.sender("rows", 1).send_whole("rows", 1, [OutgoingRecord(b"a", b"1")])
     (producer,) = made.producers
     assert producer.batches == [("rows", 1, [(CLAIM_KEY, None)]), ("rows", 1, [(b"a", b"1")])]
     assert made.ids == ["ours-1"]
@@ -88,6 +88,6 @@ async def test_a_broker_without_epochs_gets_ordinary_producers_and_no_claims() -
     made = Made()
     claims = made.claims(fenced=False)
     await claims.renew([ONE])
-    await claims.sender("rows", 1).send_whole("rows", 1, [Record(b"a", b"1")])
+    await claims.sender("rows", 1).send_whole("rows", 1, [OutgoingRecord(b"a", b"1")])
     assert made.ids == [None]
     assert made.producers[0].batches == [("rows", 1, [(b"a", b"1")])]

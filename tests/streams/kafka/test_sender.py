@@ -16,7 +16,14 @@ from kafka.partitioner import DefaultPartitioner
 
 from afresh.state.errors import AfreshError
 from afresh.streams.kafka import sender
-from afresh.streams.kafka.sender import BATCH_BYTES, GroupSender, Outgoing, Record, Sender, partition_of
+from afresh.streams.kafka.sender import (
+    BATCH_BYTES,
+    GroupSender,
+    Outgoing,
+    OutgoingRecord,
+    Sender,
+    partition_of,
+)
 from tests.streams.making import FakeProducer
 
 
@@ -59,7 +66,7 @@ async def test_records_of_a_partition_keep_their_order() -> None:
 
 async def test_a_record_can_go_to_a_partition_of_the_callers_choice() -> None:
     outgoing, producer = Outgoing(4), FakeProducer()
-    outgoing.add_to_partition("t", 3, Record(None, b"v", [("reason", b"time")]))
+    outgoing.add_to_partition("t", 3, OutgoingRecord(None, b"v", [("reason", b"time")]))
     await Sender(producer).send(outgoing)
     assert producer.batches == [("t", 3, [(None, b"v")])]
     assert producer.headers == [[("reason", b"time")]]
@@ -114,7 +121,7 @@ async def test_what_kafka_refuses_for_good_is_an_error_that_names_the_topic(fail
 
 async def test_records_that_must_stand_together_are_one_batch() -> None:
     producer = FakeProducer()
-    rows = [Record(b"%d" % number, b"row") for number in range(50)]
+    rows = [OutgoingRecord(b"%d" % number, b"row") for number in range(50)]
     await Sender(producer).send_whole("t", 2, rows)
     assert producer.batches == [("t", 2, [(row.key, row.value) for row in rows])]
 
@@ -122,7 +129,7 @@ async def test_records_that_must_stand_together_are_one_batch() -> None:
 async def test_nothing_of_what_does_not_fit_into_one_batch_is_sent() -> None:
     """Half of a run's rows without their marks would be counted again after the next start."""
     producer = FakeProducer()
-    rows = [Record(b"%d" % number, bytes(400_000)) for number in range(3)]
+    rows = [OutgoingRecord(b"%d" % number, bytes(400_000)) for number in range(3)]
     with pytest.raises(AfreshError, match=f"do not fit into one record batch of {BATCH_BYTES:,} bytes"):
         await Sender(producer).send_whole("t", 0, rows)
     assert producer.tried == 0
@@ -130,13 +137,13 @@ async def test_nothing_of_what_does_not_fit_into_one_batch_is_sent() -> None:
 
 async def test_rows_are_sent_again_as_one_batch() -> None:
     producer = FakeProducer(NotLeaderForPartitionError(), KafkaTimeoutError())
-    await Sender(producer).send_whole("t", 0, [Record(b"a", b"1"), Record(b"", None)])
+    await Sender(producer).send_whole("t", 0, [OutgoingRecord(b"a", b"1"), OutgoingRecord(b"", None)])
     assert producer.batches == [("t", 0, [(b"a", b"1"), (b"", None)])]
 
 
 async def test_the_offset_of_the_first_record_is_that_which_kafka_gave_it() -> None:
     sender = Sender(FakeProducer())
-    offsets = [await sender.send_whole("t", 0, [Record(b"a", b"1")] * count) for count in (3, 1, 2)]
+    offsets = [await sender.send_whole("t", 0, [OutgoingRecord(b"a", b"1")] * count) for count in (3, 1, 2)]
     assert offsets == [0, 3, 4]
 
 
@@ -153,7 +160,7 @@ def lots(*names: bytes, partitions: int) -> list[Outgoing]:
         outgoing = Outgoing(partitions)
         for number in range(3):
             for partition in range(partitions):
-                outgoing.add_to_partition("t", partition, Record(name, b"%d" % number))
+                outgoing.add_to_partition("t", partition, OutgoingRecord(name, b"%d" % number))
         made.append(outgoing)
     return made
 

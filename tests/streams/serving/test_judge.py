@@ -10,7 +10,7 @@ from afresh.state.judged import verdicts
 from afresh.state.judged.verdicts import BLOCK, LIST_LENGTH, RANKINGS
 from afresh.state.keys import key_of
 from afresh.streams.serving.judge import Judge
-from afresh.streams.serving.served import Served, ServedLists
+from afresh.streams.serving.served import ServedList, ServedLists
 from tests.streams.making import took
 
 WIDTH = fusion.FEATURES_PER_SCORER * len(scorers.NAMES)
@@ -18,14 +18,14 @@ SITUATION = np.array([1.0, 0.0, 0.0, 0.0, 0.0])
 NUMBERS = {key_of(f"i{number}"): number for number in range(100)}
 
 
-def served_list(*candidates: int, popular: tuple[int, ...] = (), size: int = LIST_LENGTH) -> Served:
+def served_list(*candidates: int, popular: tuple[int, ...] = (), size: int = LIST_LENGTH) -> ServedList:
     draw = np.random.default_rng(len(candidates))
     features = draw.normal(size=(len(candidates), WIDTH)).astype(np.float32)
     rows = np.array(candidates, np.int32)
-    return Served(rows, features, SITUATION, rows[:size], np.array(popular, np.int32))
+    return ServedList(rows, features, SITUATION, rows[:size], np.array(popular, np.int32))
 
 
-def judging(packed: bytes = b"", **lists: Served) -> Judge:
+def judging(packed: bytes = b"", **lists: ServedList) -> Judge:
     served = ServedLists()
     for user, each in lists.items():
         served.remember(user, each)

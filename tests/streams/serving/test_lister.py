@@ -10,28 +10,28 @@ from hypothesis import strategies as st
 from afresh.models import scorers
 from afresh.models.fusion import fusion
 from afresh.models.lists import rank
-from afresh.models.retrieval.candidates import CANDIDATES
+from afresh.models.retrieval.candidates import RELATED_CANDIDATES
 from afresh.state.catalogue.catalogue import Catalogue
 from afresh.state.judged.verdicts import LIST_LENGTH
 from afresh.state.keys import key_of
 from afresh.state.lists import UserList
 from afresh.state.rows.users import UserRow, packed_key
-from afresh.streams.serving.lister import DIGITS, Lister, Marked
+from afresh.streams.serving.lister import DIGITS, Lister, Recipient
 from afresh.streams.serving.policy import Policy
-from afresh.streams.serving.served import Served
+from afresh.streams.serving.served import ServedList
 from tests.streams.making import catalogue_of, count, describe, user_row
 
 ITEMS = [f"i{number}" for number in range(30)]
 
 
-def marked(row: UserRow, user: str = "web:ann") -> Marked:
-    return Marked(user, 0, row, 5)
+def recipient(row: UserRow, user: str = "web:ann") -> Recipient:
+    return Recipient(user, 0, row, 5)
 
 
-def made(catalogue: Catalogue, *rows: UserRow, size: int = 5) -> list[tuple[UserList, Served]]:
+def made(catalogue: Catalogue, *rows: UserRow, size: int = 5) -> list[tuple[UserList, ServedList]]:
     catalogue.derive()
     lister = Lister(catalogue, size, now=lambda: 0.5)
-    return lister.make([marked(row) for row in rows], [scorers.new_fusion()] * len(rows))
+    return lister.make([recipient(row) for row in rows], [scorers.new_fusion()] * len(rows))
 
 
 def ids(made_list: UserList) -> list[str]:
@@ -111,15 +111,17 @@ def test_items_taken_come_again_where_repeats_are_allowed() -> None:
     lister = Lister(catalogue, 5, policy=Policy(leave_out={"*": "nothing"}))
     row = user_row("i7", "i20")
     row.refuse(packed_key("i0"))
-    ((made_list, served),) = lister.make([marked(row)], [scorers.new_fusion()])
+    ((made_list, served),) = lister.make([recipient(row)], [scorers.new_fusion()])
     listed = {catalogue.ids[item] for item in served.candidates}
     assert {"i7", "i20"} <= listed
     assert "i0" not in listed
     assert "i7" in ids(made_list)
 
 
-def listed_by(catalogue: Catalogue, policy: Policy, row: UserRow) -> tuple[UserList, Served]:
-    ((made_list, served),) = Lister(catalogue, 5, policy=policy).make([marked(row)], [scorers.new_fusion()])
+def listed_by(catalogue: Catalogue, policy: Policy, row: UserRow) -> tuple[UserList, ServedList]:
+    ((made_list, served),) = Lister(catalogue, 5, policy=policy).make(
+        [recipient(row)], [scorers.new_fusion()]
+    )
     assert [catalogue.ids[each] for each in served.listed] == ids(made_list)
     return made_list, served
 
@@ -169,7 +171,7 @@ def test_places_given_to_new_items_are_told_by_propensities_and_drawn_anew_with_
 
 
 def test_new_items_that_are_no_candidates_are_explored_and_change_nothing_for_those_that_are() -> None:
-    catalogue = catalogue_of(*(f"i{number}" for number in range(2 * CANDIDATES)))
+    catalogue = catalogue_of(*(f"i{number}" for number in range(2 * RELATED_CANDIDATES)))
     catalogue.derive()
     row = user_row("i1", "i2")
     plain, before = listed_by(catalogue, Policy(), row)
@@ -181,7 +183,7 @@ def test_new_items_that_are_no_candidates_are_explored_and_change_nothing_for_th
     assert explored
     kept = {item.id: item.score for item in plain.items}
     assert all(item.score == kept.get(item.id, item.score) for item in made_list.items)
-    best, chance = ids(plain)[0], 0.5 / (2 * CANDIDATES - 2)
+    best, chance = ids(plain)[0], 0.5 / (2 * RELATED_CANDIDATES - 2)
     for item in made_list.items[:1]:
         assert item.propensity == pytest.approx((item.id == best) * 0.5 + chance)
     assert "i1" not in ids(made_list)
@@ -208,7 +210,9 @@ def test_a_list_follows_the_fusion_of_the_users_partition() -> None:
     turned.omega[:] = -popular.omega
     catalogue.derive()
     lister = Lister(catalogue, 5)
-    (first, _), (second, _) = lister.make([marked(user_row("i9")), marked(user_row("i9"))], [popular, turned])
+    (first, _), (second, _) = lister.make(
+        [recipient(user_row("i9")), recipient(user_row("i9"))], [popular, turned]
+    )
     assert ids(first) == ITEMS[:5]
     assert ids(second) == ITEMS[:-6:-1]
 
@@ -226,12 +230,12 @@ def test_what_was_served_is_what_the_fusion_is_to_learn_from() -> None:
 
 
 def test_candidates_are_as_many_as_the_fusion_learns_from_or_the_list_holds() -> None:
-    many = [f"j{number}" for number in range(fusion.CANDIDATES + 50)]
+    many = [f"j{number}" for number in range(fusion.LEARNED_CANDIDATES + 50)]
     catalogue = catalogue_of(*many)
     ((_, served),) = made(catalogue, user_row("j0"))
-    assert len(served.candidates) == fusion.CANDIDATES
-    ((made_list, served),) = made(catalogue, user_row("j0"), size=fusion.CANDIDATES + 20)
-    assert len(served.candidates) == len(made_list.items) == fusion.CANDIDATES + 20
+    assert len(served.candidates) == fusion.LEARNED_CANDIDATES
+    ((made_list, served),) = made(catalogue, user_row("j0"), size=fusion.LEARNED_CANDIDATES + 20)
+    assert len(served.candidates) == len(made_list.items) == fusion.LEARNED_CANDIDATES + 20
 
 
 def test_a_history_longer_than_what_lists_are_made_from_is_served() -> None:
@@ -277,7 +281,7 @@ def test_a_popular_list_is_what_somebody_would_be_recommended_of_whom_nothing_is
     catalogue.derive()
     lister = Lister(catalogue, 7)
     for learned in (scorers.new_fusion(), turned):
-        ((nobodys, _),) = lister.make([marked(UserRow())], [learned])
+        ((nobodys, _),) = lister.make([recipient(UserRow())], [learned])
         ((popular, _),) = lister.popular(learned)
         assert [item.id for item in popular.items] == ids(nobodys)
         assert [item.score for item in popular.items] == pytest.approx(

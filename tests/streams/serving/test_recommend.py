@@ -41,7 +41,7 @@ def recommender(catalogue: Catalogue, store: FakeStore) -> Recommender:
     return Recommender(catalogue, store, Lister(catalogue, 5), FakeUsers())  # type: ignore[arg-type]
 
 
-def mark(recommender: Recommender, *names: str, revision: int = 1, partition: int = 0) -> None:
+def ask(recommender: Recommender, *names: str, revision: int = 1, partition: int = 0) -> None:
     row = user_row("i1", revision=revision)
     table: Any = recommender._users
     table.rows.setdefault(partition, {}).update(dict.fromkeys(names, pack(row)))
@@ -58,23 +58,23 @@ USERS = BATCH_USERS + 8
 
 
 @pytest.fixture
-def few_marked(monkeypatch: pytest.MonkeyPatch) -> None:
+def few_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
     """Room for a few users only."""
     monkeypatch.setattr(requests, "USERS_WAITING", USERS)
 
 
-async def test_a_user_marked_again_and_again_gets_one_list_a_turn_of_the_newest_row(
+async def test_a_user_who_asks_again_and_again_gets_one_list_a_turn_of_the_newest_row(
     recommender: Recommender, store: FakeStore
 ) -> None:
     for revision in (1, 2, 3):
-        mark(recommender, "ann", revision=revision)
-    mark(recommender, "bob")
+        ask(recommender, "ann", revision=revision)
+    ask(recommender, "bob")
     await recommender.turn()
     (lists,) = store.pushes
     assert {each.user: each.revision for each in lists} == {"ann": 3, "bob": 1}
 
 
-async def test_nobody_marked_is_nothing_to_push_and_runs_are_done(
+async def test_nobody_waiting_is_nothing_to_push_and_runs_are_done(
     recommender: Recommender, store: FakeStore
 ) -> None:
     event = await finished(recommender)
@@ -83,8 +83,8 @@ async def test_nobody_marked_is_nothing_to_push_and_runs_are_done(
     assert event.acks == 1
 
 
-async def test_a_user_is_served_once_for_each_mark(recommender: Recommender, store: FakeStore) -> None:
-    mark(recommender, "ann")
+async def test_a_user_is_served_once_for_each_request(recommender: Recommender, store: FakeStore) -> None:
+    ask(recommender, "ann")
     await recommender.turn()
     await recommender.turn()
     assert len(store.pushes) == 1
@@ -92,7 +92,7 @@ async def test_a_user_is_served_once_for_each_mark(recommender: Recommender, sto
 
 async def test_many_users_are_served_in_batches(recommender: Recommender, store: FakeStore) -> None:
     names = [f"u{number}" for number in range(2 * BATCH_USERS + 1)]
-    mark(recommender, *names)
+    ask(recommender, *names)
     await recommender.turn()
     assert [len(lists) for lists in store.pushes] == [BATCH_USERS, BATCH_USERS, 1]
     assert [each.user for lists in store.pushes for each in lists] == names
@@ -102,7 +102,7 @@ async def test_a_run_is_done_only_when_its_lists_stand_in_redis(
     recommender: Recommender, store: FakeStore
 ) -> None:
     store.up.clear()
-    mark(recommender, *(f"u{number}" for number in range(BATCH_USERS + 1)))
+    ask(recommender, *(f"u{number}" for number in range(BATCH_USERS + 1)))
     event = await finished(recommender)
     turning = asyncio.create_task(recommender.turn())
     await let_others_run()
@@ -117,11 +117,11 @@ async def test_a_run_that_ends_during_a_turn_waits_for_the_next_one(
     recommender: Recommender, store: FakeStore
 ) -> None:
     store.up.clear()
-    mark(recommender, "ann")
+    ask(recommender, "ann")
     first = await finished(recommender)
     turning = asyncio.create_task(recommender.turn())
     await let_others_run()
-    mark(recommender, "ann", revision=2)
+    ask(recommender, "ann", revision=2)
     second = await finished(recommender)
     store.up.set()
     await turning
@@ -136,7 +136,7 @@ async def test_while_redis_is_down_lists_are_tried_again_and_no_run_is_done(
     recommender: Recommender, store: FakeStore, failure: Exception
 ) -> None:
     store.failures = [failure] * 7
-    mark(recommender, "ann")
+    ask(recommender, "ann")
     event = await finished(recommender)
     before = REGISTRY.get_sample_value("afresh_redis_retries_total") or 0.0
     await recommender.turn()
@@ -149,7 +149,7 @@ async def test_when_redis_is_slow_the_runs_wait_instead_of_piling_up(
     recommender: Recommender, store: FakeStore
 ) -> None:
     store.up.clear()
-    mark(recommender, "ann")
+    ask(recommender, "ann")
     events = [await finished(recommender) for _ in range(RUNS_WAITING)]
     one_more = asyncio.create_task(finished(recommender))
     turning = asyncio.create_task(recommender.turn())
@@ -164,23 +164,25 @@ async def test_when_redis_is_slow_the_runs_wait_instead_of_piling_up(
     assert last.acks == 1
 
 
-async def test_when_redis_is_slow_no_more_users_are_marked_than_there_is_room_for(
-    recommender: Recommender, store: FakeStore, few_marked: None
+async def test_when_redis_is_slow_no_more_users_wait_than_there_is_room_for(
+    recommender: Recommender, store: FakeStore, few_waiting: None
 ) -> None:
     store.up.clear()
-    mark(recommender, *(f"u{number}" for number in range(USERS + BATCH_USERS)))
+    ask(recommender, *(f"u{number}" for number in range(USERS + BATCH_USERS)))
     one_more = asyncio.create_task(recommender.requests.wait_for_room())
     turning = asyncio.create_task(recommender.turn())
     await let_others_run()
-    assert not one_more.done(), "a run that marks more users than there is room for lets the next one wait"
+    assert not one_more.done(), "a run that asks for more users than there is room for lets the next one wait"
     store.up.set()
     await turning
     await one_more
     assert sum(map(len, store.pushes)) == USERS + BATCH_USERS
 
 
-async def test_users_whose_partition_moved_away_make_room(recommender: Recommender, few_marked: None) -> None:
-    mark(recommender, *(f"u{number}" for number in range(USERS)), partition=1)
+async def test_users_whose_partition_moved_away_make_room(
+    recommender: Recommender, few_waiting: None
+) -> None:
+    ask(recommender, *(f"u{number}" for number in range(USERS)), partition=1)
     waiting = asyncio.create_task(recommender.requests.wait_for_room())
     await let_others_run()
     assert not waiting.done()
@@ -188,14 +190,14 @@ async def test_users_whose_partition_moved_away_make_room(recommender: Recommend
     await waiting
 
 
-async def test_a_user_who_is_marked_during_a_turn_comes_after_those_of_the_turn(
+async def test_a_user_who_asks_during_a_turn_comes_after_those_of_the_turn(
     recommender: Recommender, store: FakeStore
 ) -> None:
     store.up.clear()
-    mark(recommender, *(f"u{number}" for number in range(BATCH_USERS + 1)))
+    ask(recommender, *(f"u{number}" for number in range(BATCH_USERS + 1)))
     turning = asyncio.create_task(recommender.turn())
     await let_others_run()
-    mark(recommender, "u0", "new", f"u{BATCH_USERS}", revision=2)
+    ask(recommender, "u0", "new", f"u{BATCH_USERS}", revision=2)
     store.up.set()
     await turning
     made = [(each.user, each.revision) for lists in store.pushes for each in lists]
@@ -204,10 +206,10 @@ async def test_a_user_who_is_marked_during_a_turn_comes_after_those_of_the_turn(
     assert [(each.user, each.revision) for each in store.pushes[-1]] == [("u0", 2), ("new", 2)]
 
 
-async def test_the_loop_serves_whoever_is_marked(recommender: Recommender, store: FakeStore) -> None:
+async def test_the_loop_serves_whoever_waits(recommender: Recommender, store: FakeStore) -> None:
     looping = asyncio.create_task(recommender.loop())
     for revision in (1, 2):
-        mark(recommender, "ann", revision=revision)
+        ask(recommender, "ann", revision=revision)
         event = await finished(recommender)
         await let_others_run()
         assert event.acks == 1
@@ -243,10 +245,10 @@ async def test_a_backlog_comes_before_lists_until_it_is_worked_off(
     behind: Recommender, store: FakeStore, backlog: Backlog
 ) -> None:
     looping = asyncio.create_task(behind.loop())
-    mark(behind, "ann")
+    ask(behind, "ann")
     event = await finished(behind)
     await let_others_run()
-    mark(behind, "ann", revision=2)
+    ask(behind, "ann", revision=2)
     await let_others_run()
     assert (store.pushes, event.acks) == ([], 0)
     backlog.records = BACKLOG
@@ -260,7 +262,7 @@ async def test_lists_wait_for_a_backlog_only_so_long(
     behind: Recommender, store: FakeStore, backlog: Backlog
 ) -> None:
     looping = asyncio.create_task(behind.loop())
-    mark(behind, "ann")
+    ask(behind, "ann")
     await let_others_run()
     backlog.seconds += PATIENCE_SECONDS - 0.1
     await let_others_run()
@@ -275,7 +277,7 @@ async def test_lists_do_not_wait_for_a_backlog_that_waits_for_them(
     behind: Recommender, store: FakeStore
 ) -> None:
     looping = asyncio.create_task(behind.loop())
-    mark(behind, "ann")
+    ask(behind, "ann")
     events = [await finished(behind)]
     await let_others_run()
     assert store.pushes == []
@@ -287,26 +289,26 @@ async def test_lists_do_not_wait_for_a_backlog_that_waits_for_them(
 
 
 async def test_lists_do_not_wait_for_a_backlog_that_waits_for_room(
-    behind: Recommender, store: FakeStore, few_marked: None
+    behind: Recommender, store: FakeStore, few_waiting: None
 ) -> None:
     looping = asyncio.create_task(behind.loop())
-    mark(behind, *(f"u{number}" for number in range(USERS - 1)))
+    ask(behind, *(f"u{number}" for number in range(USERS - 1)))
     await let_others_run()
     assert store.pushes == []
-    mark(behind, "the last")
+    ask(behind, "the last")
     await let_others_run()
     assert sum(map(len, store.pushes)) == USERS
     looping.cancel()
 
 
-async def test_a_user_marked_while_the_loop_pushes_is_served_next(
+async def test_a_user_who_asks_while_the_loop_pushes_is_served_next(
     recommender: Recommender, store: FakeStore
 ) -> None:
     store.up.clear()
     looping = asyncio.create_task(recommender.loop())
-    mark(recommender, "ann")
+    ask(recommender, "ann")
     await let_others_run()
-    mark(recommender, "bob")
+    ask(recommender, "bob")
     event = await finished(recommender)
     store.up.set()
     await let_others_run()
@@ -318,21 +320,21 @@ async def test_a_user_marked_while_the_loop_pushes_is_served_next(
 async def test_users_of_a_partition_that_moved_away_are_for_its_new_owner(
     recommender: Recommender, store: FakeStore
 ) -> None:
-    mark(recommender, "stays", partition=0)
-    mark(recommender, "leaves", partition=1)
+    ask(recommender, "stays", partition=0)
+    ask(recommender, "leaves", partition=1)
     event = await finished(recommender)
     recommender.keep_only({0})
     await recommender.turn()
     assert [each.user for lists in store.pushes for each in lists] == ["stays"]
     assert event.acks == 1
-    mark(recommender, "leaves", partition=1)
+    ask(recommender, "leaves", partition=1)
     recommender.keep_only(set())
     await recommender.turn()
     assert len(store.pushes) == 1
 
 
 async def test_lists_that_were_served_are_judged(recommender: Recommender) -> None:
-    mark(recommender, "ann")
+    ask(recommender, "ann")
     await recommender.turn()
     judge = recommender.judges.begin(0)
     judge.taken(took("i1"), 0)
@@ -345,7 +347,7 @@ async def test_pushed_and_withheld_lists_are_counted(recommender: Recommender) -
         return REGISTRY.get_sample_value("afresh_lists_total", {"outcome": outcome}) or 0.0
 
     before = counted("pushed"), counted("withheld")
-    mark(recommender, "ann", "bob", "withheld")
+    ask(recommender, "ann", "bob", "withheld")
     await recommender.turn()
     assert (counted("pushed") - before[0], counted("withheld") - before[1]) == (2, 1)
 
@@ -354,7 +356,7 @@ async def test_the_metrics_tell_of_the_catalogue_and_the_weights(
     recommender: Recommender, catalogue: Catalogue
 ) -> None:
     catalogue.apply_content({b"i0": None})
-    mark(recommender, "ann")
+    ask(recommender, "ann")
     recommender.report()
     assert REGISTRY.get_sample_value("afresh_catalogue_items") == len(ITEMS) - 1
     assert REGISTRY.get_sample_value("afresh_catalogue_embedded_items") == 0
@@ -371,7 +373,7 @@ def taken_off(catalogue: Catalogue, item: str) -> None:
 async def test_a_list_older_than_the_catalogue_is_made_anew_for_a_user_who_does_nothing(
     recommender: Recommender, catalogue: Catalogue, store: FakeStore
 ) -> None:
-    mark(recommender, "ann")
+    ask(recommender, "ann")
     await recommender.turn()
     shown = store.pushes[0][0].items[0].id
     await recommender.refresh(0.0)
@@ -389,7 +391,7 @@ async def test_a_list_made_anew_takes_in_the_users_newest_row(
     recommender: Recommender, catalogue: Catalogue, store: FakeStore
 ) -> None:
     for revision in (1, 2):
-        mark(recommender, "ann", revision=revision)
+        ask(recommender, "ann", revision=revision)
         await recommender.turn()
     taken_off(catalogue, "i3")
     await recommender.refresh(0.0)
@@ -399,8 +401,8 @@ async def test_a_list_made_anew_takes_in_the_users_newest_row(
 async def test_lists_of_a_partition_that_moved_away_are_not_made_anew(
     recommender: Recommender, catalogue: Catalogue, store: FakeStore
 ) -> None:
-    mark(recommender, "ann", partition=0)
-    mark(recommender, "bob", partition=1)
+    ask(recommender, "ann", partition=0)
+    ask(recommender, "bob", partition=1)
     await recommender.turn()
     table: Any = recommender._users
     del table.rows[0]
@@ -410,13 +412,13 @@ async def test_lists_of_a_partition_that_moved_away_are_not_made_anew(
     assert [each.user for each in store.pushes[1]] == ["bob"]
 
 
-async def test_whoever_is_marked_comes_before_lists_made_anew(
+async def test_whoever_waits_comes_before_lists_made_anew(
     recommender: Recommender, catalogue: Catalogue, store: FakeStore
 ) -> None:
-    mark(recommender, "ann")
+    ask(recommender, "ann")
     await recommender.turn()
     taken_off(catalogue, "i3")
-    mark(recommender, "bob")
+    ask(recommender, "bob")
     await recommender.refresh(0.0)
     assert len(store.pushes) == 1
 
@@ -434,7 +436,7 @@ async def test_users_of_whom_nothing_is_known_after_a_start_get_a_list(
 async def test_lists_are_made_anew_once_the_weights_have_moved(
     recommender: Recommender, store: FakeStore
 ) -> None:
-    mark(recommender, "ann")
+    ask(recommender, "ann")
     await recommender.turn()
     moved = recommender.judges.begin(0)
     moved.fusion.omega += 0.1
@@ -449,7 +451,7 @@ async def test_lists_that_redis_has_lost_come_back(
 ) -> None:
     monkeypatch.setattr(popular, "POPULAR_SECONDS", 0.0)
     looping = asyncio.create_task(recommender.popular.loop())
-    mark(recommender, "ann", "bob")
+    ask(recommender, "ann", "bob")
     await recommender.turn()
     await recommender.watch()
     await let_others_run()
@@ -466,7 +468,7 @@ async def test_lists_that_redis_has_lost_come_back(
 async def test_a_redis_that_does_not_answer_is_not_taken_for_one_that_lost_its_lists(
     recommender: Recommender, store: FakeStore
 ) -> None:
-    mark(recommender, "ann")
+    ask(recommender, "ann")
     await recommender.turn()
     store.failures = [NoRedisError("down")]
     await recommender.watch()

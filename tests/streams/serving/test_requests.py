@@ -4,7 +4,7 @@ from afresh.streams.serving import requests
 from afresh.streams.serving.requests import Requests
 
 
-def test_users_are_taken_in_the_order_in_which_they_were_first_marked() -> None:
+def test_users_are_taken_in_the_order_in_which_they_were_first_asked() -> None:
     users = Requests()
     users.add_users(0, {"ann": 1, "bob": 2})
     users.add_users(1, {"cid": 3})

@@ -3,17 +3,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from afresh.state.lists import PopularList
-from afresh.streams.serving.served import Served, ServedLists
+from afresh.streams.serving.served import ServedList, ServedLists
 
 
-def served_list() -> Served:
+def served_list() -> ServedList:
     rows = np.arange(3, dtype=np.int32)
-    return Served(rows, np.zeros((3, 2), np.float32), np.zeros(5), rows, rows)
+    return ServedList(rows, np.zeros((3, 2), np.float32), np.zeros(5), rows, rows)
 
 
 @given(st.lists(st.sampled_from("abcd"), max_size=20), st.integers(1, 3))
 def test_the_lists_of_the_users_served_last_are_remembered(users: list[str], limit: int) -> None:
-    served, model = ServedLists(limit), dict[str, Served]()
+    served, model = ServedLists(limit), dict[str, ServedList]()
     for user in users:
         made = served_list()
         served.remember(user, made)

@@ -12,7 +12,7 @@ async def test_users_are_the_rows_of_a_table_but_for_the_partitions_own(tmp_path
     users = TableUsers(table, lambda: {1})
     change = table.change(1)
     change.put_row(b"web:ann", b"row")
-    change.stage = b"judged"
+    change.agent_state = b"judged"
     change.apply(0)
     assert users.partitions() == {1}
     assert list(users.names(1)) == ["web:ann"]

@@ -7,7 +7,7 @@ import pytest
 from afresh.state.keys import key_of
 from afresh.state.rows import content
 from afresh.state.rows.content import ContentRow
-from afresh.streams.kafka.sender import BATCH_BYTES, Record, partition_of
+from afresh.streams.kafka.sender import BATCH_BYTES, OutgoingRecord, partition_of
 from afresh.streams.messages import Embedding, TextRequest, encode, text_request_decoder
 from afresh.streams.runs.run import KafkaRecord
 from afresh.streams.settings import Settings
@@ -21,7 +21,7 @@ def pipeline(tmp_path: Path) -> Pipeline:
 
 
 def put(pipeline: Pipeline, value: bytes | None, key: bytes | None = b"i1", partition: int = 0) -> None:
-    pipeline.log.append(pipeline.topics.items.name, partition, Record(key, value))
+    pipeline.log.append(pipeline.topics.items.name, partition, OutgoingRecord(key, value))
 
 
 def letters(pipeline: Pipeline) -> list[KafkaRecord]:
@@ -198,7 +198,7 @@ async def test_an_event_of_an_unknown_item_is_kept_and_counts_when_the_item_come
     pipeline.item("late", title="Late")
     pipeline.item("never taken")
     await pipeline.drain()
-    row = pipeline.catalogue.known(key_of("late")).row
+    row = pipeline.catalogue.known(key_of("late")).index
     assert pipeline.catalogue.popularity()[row] == pytest.approx(4.0)
     pipeline.event(id="e9", user="newcomer", item="never taken")
     await pipeline.drain()

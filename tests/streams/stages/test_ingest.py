@@ -11,7 +11,7 @@ from hypothesis import settings as limits
 from hypothesis import strategies as st
 
 from afresh.state.records import Interaction
-from afresh.streams.kafka.sender import Record
+from afresh.streams.kafka.sender import OutgoingRecord
 from afresh.streams.messages import interaction_decoder
 from afresh.streams.runs.run import KafkaRecord, RunDroppedError
 from afresh.streams.settings import Settings
@@ -34,7 +34,7 @@ def pipeline(plain: Settings) -> Pipeline:
 
 
 def put(pipeline: Pipeline, value: bytes | None, key: bytes | None = b"key", partition: int = 0) -> None:
-    pipeline.log.append(pipeline.topics.events.name, partition, Record(key, value))
+    pipeline.log.append(pipeline.topics.events.name, partition, OutgoingRecord(key, value))
 
 
 def letters(pipeline: Pipeline) -> list[KafkaRecord]:

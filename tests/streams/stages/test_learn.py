@@ -5,7 +5,7 @@ import pytest
 
 from afresh.state.records import Example
 from afresh.state.rows import behaviour
-from afresh.streams.kafka.sender import BATCH_BYTES, Record
+from afresh.streams.kafka.sender import BATCH_BYTES, OutgoingRecord
 from afresh.streams.messages import encode
 from afresh.streams.runs.run import RunDroppedError
 from afresh.streams.settings import Settings
@@ -32,7 +32,7 @@ async def sizes_of_changes(pipeline: Pipeline, examples: list[Example]) -> list[
 
     runner.write = measured
     for each in examples:
-        pipeline.log.append(topic, 0, Record(each.item.encode(), encode(each)))
+        pipeline.log.append(topic, 0, OutgoingRecord(each.item.encode(), encode(each)))
     await pipeline.step(topic, 0, len(examples))
     return sizes
 
@@ -67,7 +67,7 @@ async def test_an_example_delivered_again_changes_nothing(pipeline: Pipeline) ->
 
 async def test_learning_of_a_run_that_was_dropped_leaves_no_traces(pipeline: Pipeline) -> None:
     topic = pipeline.topics.examples.name
-    pipeline.log.append(topic, 0, Record(b"a", encode(example("a", "b"))))
+    pipeline.log.append(topic, 0, OutgoingRecord(b"a", encode(example("a", "b"))))
     runner: Any = pipeline.agents[topic].__self__._runner  # type: ignore[attr-defined]
 
     def moved(_: str) -> bool:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from afresh.state.store.changes import Change
 from afresh.streams.runs.run import KafkaRecord, Run
 from afresh.streams.settings import Settings
-from afresh.streams.stages.assembly import StageRow
+from afresh.streams.stages.assembly import StageSpec
 from afresh.streams.stages.stage import OwnPart, Stage
 from afresh.streams.topics import Topics
 
@@ -39,4 +39,4 @@ class ToyTopics(Topics):
         self.tallies = self._changelog("tallies")
 
 
-TOY = StageRow("tally", sources=("dead_letters",), table="tallies", agent=Tally)
+TOY = StageSpec("tally", sources=("dead_letters",), table="tallies", agent=Tally)
