@@ -104,7 +104,7 @@ class Encoder:
             encoder.encode(["try", "a long text " * 10_000])
         except Exception as error:
             reason = str(error).strip().split("\n", 1)[0]
-            raise ValueError(f"the encoder {name!r} can't be used: {reason}") from error
+            raise ValueError(f"the encoder {name!r} cannot be used: {reason}") from error
         return encoder
 
     def encode(self, texts: Sequence[str]) -> Floats:
@@ -233,7 +233,7 @@ def _fetched(name: str) -> Path:
         return Path(snapshot_download(name, allow_patterns=MODEL_FILES))
     except Exception as error:  # the errors of the hub and of its HTTP client share no class
         raise ValueError(
-            f"the encoder {name!r} is no folder, nor on Hugging Face: check the name and the network"
+            f"the encoder {name!r} is no folder and is not on Hugging Face: check the name and the network"
         ) from error
 
 

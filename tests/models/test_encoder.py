@@ -197,7 +197,7 @@ def test_a_folder_without_a_model_is_refused(tmp_path: Path) -> None:
 def test_a_folder_with_a_broken_model_is_refused(make_model: MakeModel) -> None:
     folder = make_model()
     (folder / "model.safetensors").write_bytes(b"not a model")
-    assert "can't be used" in _refusal(str(folder))
+    assert "cannot be used" in _refusal(str(folder))
 
 
 def test_a_model_without_all_its_weights_is_refused(make_model: MakeModel) -> None:
