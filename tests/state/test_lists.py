@@ -271,7 +271,7 @@ def test_what_was_written_is_decoded() -> None:
 )
 def test_what_is_no_list_is_told_in_a_sentence(stored: bytes) -> None:
     with pytest.raises(
-        AfreshError, match=r"what Redis holds for web:ann is no list .*; was it another program"
+        AfreshError, match=r"what Redis holds for web:ann is no list .*; did another program write it"
     ):
         decode_user_list(stored, "web:ann")
     with pytest.raises(AfreshError, match="what Redis holds for films is no list"):

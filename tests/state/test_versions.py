@@ -121,4 +121,4 @@ def test_versions_that_are_known_are_read(version: int) -> None:
 def test_all_others_are_refused_with_what_to_do(packed: bytes, what: str) -> None:
     with pytest.raises(RowVersionError, match=what) as refused:
         unpack_known(decoder, packed, "A row", known=2)
-    assert "replay the events under another AFRESH_NAMESPACE; it was not written over." in str(refused.value)
+    assert "replay the events under another AFRESH_NAMESPACE; the row is unchanged." in str(refused.value)
