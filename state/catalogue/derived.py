@@ -121,7 +121,7 @@ def derive(snapshot: CatalogueSnapshot) -> Derived:
 
 def _trust(counts: Floats) -> Floats:
     """Compute the share of the votes for each item that is believed, shape (N,)."""
-    # The counts of an item are of one time and those of all tenures fade alike, so they can be compared.
+    # All tenures fade alike, so that an item's counts keep their proportions whatever time they are kept as of.
     exact = counts.astype(np.float64)
     shares = trust.shares(exact[:, HORIZONS:], exact[:, 1], exact[:, 0])
     return shares.astype(np.float32)

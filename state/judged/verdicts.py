@@ -165,7 +165,7 @@ class Verdicts:
         return [name for name, each in zip(self.slices, drifted.tolist(), strict=True) if each]
 
     def hit_rate(self) -> float:
-        """Return the recent hit rate of the served lists over all slices; 0 if none was judged."""
+        """Return the recent hit rate of the served lists over all examples; 0 if none was judged."""
         judged, hits = (self.recent + self.block)[0, :2].tolist()
         return hits / judged if judged else 0.0
 
