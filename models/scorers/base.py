@@ -29,8 +29,8 @@ class Scorer:
         0, float32, shape (len(priors), C), in the order of ``priors``. Only their proportions count
         (``models.fusion.fusion.features``).
     by_votes
-        Whether scores grow with how often an item was taken. Such scores count only as far as the item's votes are
-        believed (``models.relations.trust``).
+        Whether scores grow with how often an item was taken. Such scores are multiplied by the share of the item's
+        votes that is believed (``models.relations.trust``).
     """
 
     priors: dict[str, tuple[float, float]]

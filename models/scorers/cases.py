@@ -63,7 +63,7 @@ def cases(seed: int) -> Iterator[Case]:
         )
     yield Case("items without text", who, without_text(items), every)
     yield Case("items that nobody has taken", who, without_counts(items), every)
-    yield Case("items of which nothing is known", who, without_text(without_counts(items)), every)
+    yield Case("items without text and counts", who, without_text(without_counts(items)), every)
     yield Case("years after the last event", replace(who, now_ms=NOW_MS + 50 * YEAR_MS), items, every)
 
 

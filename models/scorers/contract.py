@@ -1,15 +1,15 @@
 """The contract of scorers: ``check_scorer`` tries a scorer, and says where it breaks the contract.
 
 It works like river's ``check_estimator``. Every scorer in ``SCORERS`` must pass. A scorer that was written elsewhere
-can be tried before it is added. That is why the contract stands with the scorers: the tests are not installed. It needs
-only numpy.
+can be tried before it is added. For this the contract is beside the scorers, because the tests are not installed. It
+needs only numpy.
 
 The scores of a scorer
 
 * are float32, of shape (len(priors), C), finite, and not below 0;
-* do not depend on the other candidates or their order: lists must be the same in whatever order items have come, and
-  the benchmark scores whole catalogues in blocks;
-* are the same, to the last bit, for the same input, whoever was scored before, so that a list can be made again;
+* do not depend on the other candidates or their order: lists must not depend on the order in which items came, and the
+  benchmark scores whole catalogues in blocks;
+* are the same, to the last bit, for the same input, no matter who was scored before, so that a list can be made again;
 * leave their inputs unchanged: all scorers of all users read the same arrays.
 
 All this holds without a history, without candidates, in a catalogue of one item, and for items without text or counts.

@@ -36,8 +36,12 @@ def test_candidates_beyond_the_ranked_use_their_scale_and_do_not_change_it() -> 
     raw = np.array([[1.0, 4.0, 3.0, 9.0], [0.0, 0.0, 5.0, 2.0]], np.float32)
     values = features(raw, 2)
     assert values[:2].tolist() == features(raw[:, :2]).tolist()
-    assert values[3, :2].tolist() == values[1, :2].tolist(), "no more than the best of the ranked"
-    assert values[:, 2:].tolist() == [[0.0, 0.0]] * 4, "a scorer that is silent about the ranked is silent"
+    assert values[3, :2].tolist() == values[1, :2].tolist(), (
+        "other candidates count at most as the best ranked one"
+    )
+    assert values[:, 2:].tolist() == [[0.0, 0.0]] * 4, (
+        "a scorer without scores for the ranked has none for others"
+    )
 
 
 def test_features_are_the_logarithm_and_the_root_of_each_score() -> None:
