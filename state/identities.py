@@ -1,10 +1,10 @@
-"""Identities: which canonical user a platform's user is."""
+"""Identities: map each user of a platform to a canonical user."""
 
 from __future__ import annotations
 
 
 class Identities:
-    """The table of links, from ``platform:user`` to a canonical user; empty unless somebody links.
+    """The table of links from ``platform:user`` to a canonical user; empty until somebody sets a link.
 
     Examples
     --------
@@ -20,12 +20,12 @@ class Identities:
         self._canonical: dict[str, str] = {}
 
     def resolve(self, platform: str, user: str) -> str:
-        """Canonical user of a platform's user: ``platform:user`` unless linked."""
+        """Return the canonical user of a platform's user: ``platform:user`` unless it is linked."""
         name = f"{platform}:{user}"
         return self._canonical.get(name, name)
 
     def apply(self, name: str, canonical: str | None) -> None:
-        """Take in a link of ``platform:user`` to a canonical user; None ends it."""
+        """Set the link of ``platform:user`` to a canonical user; None removes it."""
         if canonical is None:
             self._canonical.pop(name, None)
         else:

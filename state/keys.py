@@ -1,6 +1,6 @@
-"""Ids of any length as 64-bit keys, so that rows hold items as arrays of integers.
+"""Keys: ids of any length as 64-bit integers, so that rows can hold items as arrays of integers.
 
-Two of n ids share a key with probability about n² / 2⁶⁵ (birthday bound): 3e-6 for ten million items.
+The probability that any two of n ids share a key is about n² / 2⁶⁵ (birthday bound): 3e-6 for ten million items.
 """
 
 from __future__ import annotations
@@ -8,11 +8,11 @@ from __future__ import annotations
 from xxhash import xxh3_64_intdigest
 
 NO_KEY = 0
-"""Marks an empty place in an array of keys; no id has it."""
+"""Stands in an empty place of an array of keys; no id has this key."""
 
 
 def key_of(name: str) -> int:
-    """64-bit key of an id, never ``NO_KEY``.
+    """Return the 64-bit key of an id, never ``NO_KEY``.
 
     Examples
     --------

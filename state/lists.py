@@ -1,6 +1,6 @@
-"""The lists in Redis, where any front end reads them with one GET.
+"""The lists in Redis, where any front end reads a list with one GET.
 
-The one module that knows Redis's keys, and how what stands under them is written and read.
+Only this module knows the keys in Redis, and how to write and read their values.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from redis.exceptions import NoScriptError
 from afresh.state.errors import AfreshError
 
 HEARTBEAT_SECONDS = 3600
-"""Life of a writer's heartbeat after its last call."""
+"""Lifetime of a writer's heartbeat key after its last call."""
 
 READ_AT_ONCE = 1000
 SCAN_AT_ONCE = 5000
@@ -34,11 +34,11 @@ class ListItem(msgspec.Struct, frozen=True, omit_defaults=True):
     Attributes
     ----------
     id, score
-        The item, and its score.
+        Id of the item, and its score.
     parts
-        What each scorer gave to it.
+        What each scorer added to the score.
     propensity
-        Chance that it had to stand here, where places are given to new items.
+        Chance of the item to get this place, if places are given to new items; else None.
     """
 
     id: str
@@ -48,18 +48,18 @@ class ListItem(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class UserList(msgspec.Struct, frozen=True):
-    """A list as it stands in Redis. The first three fields are its age, and the script reads them by their order.
+    """A user's list as it is stored in Redis. The first three fields are its age; the script reads them in this order.
 
     Attributes
     ----------
     since
-        When Kafka took the user's first event, in ms.
+        Time at which Kafka took the user's first event, in ms.
     revision
-        Events of the user that the list takes in.
+        Number of the user's events that the list takes in.
     generated_at
-        When it was made, RFC 3339, always with microseconds, so that text order is time order.
+        Time at which the list was made, RFC 3339. It always has microseconds, so that text order is time order.
     user, last_event
-        The canonical user, and the newest event taken in.
+        The canonical user, and the id of the newest event that the list takes in.
     model
         Version of the model.
     items
@@ -83,7 +83,7 @@ class PopularItem(msgspec.Struct, frozen=True):
 
 
 class PopularList(msgspec.Struct, frozen=True):
-    """What a domain has for users of whom nothing is known: what is popular, weighed as the fusion has learned."""
+    """The list of a domain for users about whom nothing is known: its popular items, weighed as the fusion learned."""
 
     since: int
     revision: int
@@ -104,7 +104,7 @@ def decode_user_list(packed: bytes, user: str) -> UserList:
     Raises
     ------
     AfreshError
-        When it is none.
+        The bytes are no list.
     """
     return _decoded(_user_list_decoder, packed, user)
 
@@ -115,7 +115,7 @@ def decode_popular_list(packed: bytes, domain: str) -> PopularList:
     Raises
     ------
     AfreshError
-        When it is none.
+        The bytes are no list.
     """
     return _decoded(_popular_list_decoder, packed, domain)
 
@@ -125,12 +125,12 @@ def _decoded(decoder: msgspec.json.Decoder[T], packed: bytes, whose: str) -> T:
         return decoder.decode(packed)
     except (msgspec.MsgspecError, UnicodeError, RecursionError) as error:
         raise AfreshError(
-            f"what Redis holds for {whose} is no list ({error}); was it another program?"
+            f"what Redis holds for {whose} is no list ({error}); did another program write it?"
         ) from error
 
 
 def recommendations_key(namespace: str, user: str) -> str:
-    """Key of a canonical user's list.
+    """Return the key of a canonical user's list.
 
     Examples
     --------
@@ -141,7 +141,7 @@ def recommendations_key(namespace: str, user: str) -> str:
 
 
 def popular_key(namespace: str, domain: str) -> str:
-    """Key of the popular list of a domain.
+    """Return the key of a domain's popular list.
 
     Examples
     --------
@@ -152,22 +152,22 @@ def popular_key(namespace: str, domain: str) -> str:
 
 
 def recommendations_pattern(namespace: str) -> str:
-    """Pattern of the keys of all users' lists; nothing in a namespace is a wildcard."""
+    """Return the pattern of the keys of all users' lists; a namespace has no wildcards in it."""
     return recommendations_key(namespace, "*")
 
 
 def popular_pattern(namespace: str) -> str:
-    """Pattern of the keys of all popular lists."""
+    """Return the pattern of the keys of all popular lists."""
     return popular_key(namespace, "*")
 
 
 def everything_pattern(namespace: str) -> str:
-    """Pattern of all keys of a namespace, those of writers' heartbeats too."""
+    """Return the pattern of all keys of a namespace, also those of heartbeats."""
     return f"{namespace}:*"
 
 
 def user_of(namespace: str, key: bytes) -> str:
-    """User whose list stands under a key.
+    """Return the user whose list is under a key.
 
     Examples
     --------
@@ -178,17 +178,17 @@ def user_of(namespace: str, key: bytes) -> str:
 
 
 def domain_of(namespace: str, key: bytes) -> str:
-    """Domain whose popular list stands under a key."""
+    """Return the domain whose popular list is under a key."""
     return key.decode(errors="replace").removeprefix(popular_key(namespace, ""))
 
 
 class ListReader:
-    """Reads lists as bytes, for tools that may wait for each answer.
+    """Reads lists as bytes. It is for tools, because it blocks until each answer comes.
 
     Parameters
     ----------
     redis
-        A client that gives bytes; what it raises is not caught.
+        A client that returns bytes. Its errors are not caught.
     namespace
         First part of every key.
     """
@@ -225,7 +225,7 @@ class ListReader:
             yield from ((key, value) for key, value in zip(keys, values, strict=True) if value is not None)
 
     def beginnings(self, size: int) -> Iterator[tuple[bytes, bytes]]:
-        """Read the first bytes of every list, users' and popular ones, with its key."""
+        """Read the key and the first ``size`` bytes of every list, of users and of domains."""
         for pattern in (recommendations_pattern(self._namespace), popular_pattern(self._namespace)):
             for keys in self._keys(pattern):
                 pipeline = self._redis.pipeline(transaction=False)
@@ -234,7 +234,7 @@ class ListReader:
                 yield from ((key, head) for key, head in zip(keys, pipeline.execute(), strict=True) if head)
 
     def _keys(self, pattern: str) -> Iterator[list[bytes]]:
-        """Keys of a pattern, some at a time."""
+        """Return the keys of a pattern, ``READ_AT_ONCE`` at a time."""
         keys = list(self._redis.scan_iter(match=pattern, count=SCAN_AT_ONCE))
         return (keys[start : start + READ_AT_ONCE] for start in range(0, len(keys), READ_AT_ONCE))
 
@@ -254,7 +254,7 @@ class ListStore:
     namespace
         First part of every key.
     ttl_seconds
-        Life of a list.
+        Lifetime of a list, in seconds.
     """
 
     def __init__(self, redis: AsyncRedis, namespace: str, ttl_seconds: int) -> None:
@@ -266,19 +266,19 @@ class ListStore:
         self._heartbeats = 0
 
     async def push(self, lists: Sequence[UserList]) -> int:
-        """Write users' lists in one round trip; return how many were withheld, because a newer one stood there.
+        """Write users' lists in one round trip; return how many were not written because Redis had a newer one.
 
         Raises
         ------
         redis.exceptions.RedisError
-            When Redis does not answer or refuses.
+            Redis does not answer or refuses.
         """
         return await self._write(
             [(recommendations_key(self._namespace, each.user), _encode(each)) for each in lists]
         )
 
     async def push_popular(self, lists: Sequence[PopularList]) -> int:
-        """Write the popular lists of domains."""
+        """Write the popular lists of domains; result and errors are those of ``push``."""
         return await self._write(
             [(popular_key(self._namespace, each.domain), _encode(each)) for each in lists]
         )
@@ -292,36 +292,36 @@ class ListStore:
         try:
             written = await pipeline.execute()
         except NoScriptError:
-            # A Redis that was restarted or replaced by an empty one has forgotten the script.
+            # A restarted Redis has forgotten the script, and a new one never had it.
             self._sha = ""
             return await self._write(values)
         return len(values) - int(sum(written))
 
     async def has_lost(self) -> bool:
-        """Whether Redis has lost what it held since the last call: flushed, started empty or from an older copy.
+        """Return whether Redis has lost data since the last call: flushed, or started empty or from an older copy.
 
-        Each call counts a key of our own up by one and looks at what stood there.
+        Each call adds one to a key of our own, and compares the old value with the value that it should have.
 
         Raises
         ------
         redis.exceptions.RedisError
-            When Redis does not answer or refuses.
+            Redis does not answer or refuses.
         """
         held = await self._redis.set(
             self._heartbeat_key, self._heartbeats + 1, ex=HEARTBEAT_SECONDS, get=True
         )
-        # More than was acknowledged is no loss: an answer may have been lost on its way.
+        # A value above the acknowledged one is no loss: Redis counted, but its answer did not arrive.
         lost = int(held or 0) < self._heartbeats
         self._heartbeats += 1
         return lost
 
     async def ping(self) -> bool:
-        """Whether Redis answers."""
+        """Return whether Redis answers."""
         return bool(await self._redis.ping())
 
 
 def timestamp(seconds: float) -> str:
-    """Time as RFC 3339 with microseconds.
+    """Format a time, in seconds since 1970, as RFC 3339 with microseconds.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""The records that rows are folded from: interactions make users' rows, examples make items' rows."""
+"""The records that rows are made from: interactions change the rows of users, examples those of items."""
 
 from __future__ import annotations
 
@@ -9,27 +9,27 @@ from msgspec import Struct
 Scalar = str | int | float | bool
 
 POSITIVE: frozenset[str] = frozenset({"view", "click", "add_to_cart", "purchase", "rating", "like"})
-"""Types that say a user took an item: they make a training example."""
+"""Types of events by which a user takes an item: these make an example."""
 
 BOUGHT: frozenset[str] = frozenset({"purchase"})
-"""Types that say that a user has an item for good."""
+"""Types of events after which a user owns the item."""
 
 REFUSED: frozenset[str] = frozenset({"dislike"})
-"""Types after which an item is left out of its user's lists, even where those taken are not."""
+"""Types of events after which an item is left out of the user's lists, even where taken items are not."""
 
 SEEN: frozenset[str] = POSITIVE | REFUSED
-"""Types after which an item is left out of its user's lists where nothing is taken twice."""
+"""Types of events after which an item is left out of the user's lists, if taken items are left out."""
 
 
 LeaveOut = Literal["taken", "bought", "nothing"]
-"""What is left out of a user's lists besides what the user refused."""
+"""Which items are left out of a user's lists, besides those that the user refused."""
 
 
 class Interaction(Struct, frozen=True, array_like=True):
-    """An event that ingest took in: times in ms, the user canonical. Key: the user.
+    """An event that ingest took in, with its canonical user and times in ms. Its key is the user.
 
-    ``source`` and ``offset`` name the event's partition and offset on ``afresh.events``: what has been counted
-    is known by them. ``received`` is when Kafka took the event, in ms.
+    ``source`` and ``offset`` are the event's partition and offset on ``afresh.events``: marks know by them what is
+    already counted. ``received`` is the time at which Kafka took the event, in ms.
     """
 
     source: int
@@ -48,22 +48,22 @@ class Interaction(Struct, frozen=True, array_like=True):
 
 
 class Example(Struct, frozen=True, array_like=True):
-    """One thing to learn: who the user was, and the item taken. Key: the item.
+    """One thing to learn: the state of the user, and the item taken. Its key is the item.
 
     Attributes
     ----------
     source, offset
         Partition and offset of the interaction on ``afresh.interactions``.
     item, domain
-        The item taken.
+        Id of the item taken, and its domain.
     time
-        When, in ms.
+        Time at which it was taken, in ms.
     history
-        Keys of the user's items before this one, newest first; uint64, little-endian, shape (n,).
+        Keys of the items that the user took before, newest first; uint64, little-endian, shape (n,).
     times
-        When each of them was taken, in seconds since 1970; uint32, shape (n,).
+        Time at which each of them was taken, in seconds since 1970; uint32, little-endian, shape (n,).
     taken
-        Items that the user had taken before this one, however long ago.
+        Number of items that the user had taken before, however long ago.
     """
 
     source: int

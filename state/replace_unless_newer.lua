@@ -1,5 +1,5 @@
--- Writes a list unless a newer one of the same user stands there: a worker that slept, or that repeats a run after
--- a crash, must not bring an older list back. A list begins with its age: since, revision, generated_at, in order.
+-- Writes a list unless Redis has a newer one under the key. A worker that slept, or that repeats a run after a crash,
+-- must not bring back an older list. A list begins with its age: since, revision, generated_at, in this order.
 local AGE = '^{"since":(-?%d+),"revision":(%d+),"generated_at":"([^"]*)"'
 local held = redis.call('GET', KEYS[1])
 if held then

@@ -1,4 +1,4 @@
-"""Versions of rows: what another version of this program wrote is read where it is known, and refused where not."""
+"""Versions of rows: rows of a known version are read, even if another program wrote them; all others are refused."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from afresh.state.errors import AfreshError
 
 
 class Versioned(Protocol):
-    """A row that says which version its layout has."""
+    """A row that knows the version of its layout."""
 
     @property
     def version(self) -> int:
@@ -21,11 +21,11 @@ class Versioned(Protocol):
 
 V = TypeVar("V", bound=Versioned)
 
-ADVICE = "start the afresh that wrote it, or replay the events under another AFRESH_NAMESPACE; it was not written over"
+ADVICE = "start the afresh that wrote it, or replay the events under another AFRESH_NAMESPACE; the row is unchanged"
 
 
 class RowVersionError(AfreshError):
-    """A row was written by a version of this program that this one does not know; says so, and what to do."""
+    """Another version of this program wrote the row, and this one does not know it; the message says what to do."""
 
     def __init__(self, problem: str) -> None:
         super().__init__(f"{problem}: {ADVICE}.")
@@ -34,21 +34,21 @@ class RowVersionError(AfreshError):
 def unpack_known(
     decoder: msgspec.msgpack.Decoder[V], packed: bytes, what: str, known: int, oldest: int = 1
 ) -> V:
-    """Unpack a row of a known version; fields that it lacks get their defaults, those that it has besides go.
+    """Unpack a row of a known version. Missing fields get their defaults; fields that are not known are dropped.
 
     Parameters
     ----------
     decoder, packed
-        Of the layout, and the row.
+        Decoder of the layout, and the packed row.
     what
-        What the row is, for the error.
+        Name of the row in the error.
     known, oldest
         Newest and oldest version that is read.
 
     Raises
     ------
     RowVersionError
-        When its version is none of them, or its layout another.
+        The version is not between these, or the layout is not known.
     """
     try:
         row = decoder.decode(packed)
@@ -61,19 +61,19 @@ def unpack_known(
 
 
 def require_known(version: int, what: str, known: int, oldest: int) -> None:
-    """Return if a row's version is one that is read; for parameters and errors see ``unpack_known``."""
+    """Check that a row's version is one that is read; for parameters and errors see ``unpack_known``."""
     if not oldest <= version <= known:
         raise RowVersionError(f"{what} has version {version}; this program knows {known}")
 
 
 @contextmanager
 def known_layout(what: str) -> Iterator[None]:
-    """Make a RowVersionError of the ValueError that the models raise for bytes that are none of theirs.
+    """Turn the ValueError that the models raise for unknown bytes into a RowVersionError.
 
     Parameters
     ----------
     what
-        What the bytes are, for the error.
+        Name of the bytes in the error.
     """
     try:
         yield

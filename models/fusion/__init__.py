@@ -1,1 +1,1 @@
-"""Many scores into one: the weights, learned online, and the tests that watch them."""
+"""The fusion turns many scores into one. It learns the weights online, and tests watch them."""

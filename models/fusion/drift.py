@@ -1,7 +1,8 @@
-"""Drift: has the mean of a stream moved? Page-Hinkley tests of many streams at once, in six numbers each.
+"""Drift: Page-Hinkley tests that find out whether the mean of a stream has moved.
 
-ADWIN adapts its window and needs no scale, but keeps a growing hierarchy of buckets; these tests are written to the
-changelog with every run, so that a bounded state that is plain numbers is worth more than an adaptive window.
+They test many streams at once; each test is six numbers. ADWIN adapts its window and needs no scale, but it keeps a
+growing hierarchy of buckets. These tests are written to the changelog with every run. There a small state of fixed
+size is worth more than an adaptive window.
 """
 
 from __future__ import annotations
@@ -11,37 +12,38 @@ import numpy as np
 from afresh.models.arrays import Doubles, Mask
 
 DELTA = 0.02
-"""Change of a rate that is none, up or down."""
+"""Change of a rate, up or down, that does not count as a change."""
 
 THRESHOLD = 40.0
-"""Sum of deviations at which a stream has drifted. Simulated: of a rate of .2 that stays as it is, one example in
-3,500,000 raises a false alarm, of .5 one in 180,000; a fall from .2 to .1 is seen after some 550."""
+"""Sum of deviations at which a stream counts as drifted. Simulated: a constant rate of .2 raises a false alarm once in
+3,500,000 examples, a constant rate of .5 once in 180,000. A fall from .2 to .1 is seen after about 550 examples."""
 
 LEAST = 30
-"""Values before a test may speak."""
+"""Number of values that a test needs before it may report a drift."""
 
 WIDTH = 6
-"""Numbers of a test: values, their mean, sum and least sum of what came above it, sum and most of what came below."""
+"""Numbers of a test: count and mean of the values; the sum that grows with a rise, and its minimum; the sum that
+shrinks with a fall, and its maximum."""
 
 
 def new(streams: int) -> Doubles:
-    """Tests that have seen nothing, shape (streams, WIDTH)."""
+    """Make tests that have seen nothing, shape (streams, WIDTH)."""
     return np.zeros((streams, WIDTH))
 
 
 def update(tests: Doubles, counts: Doubles, sums: Doubles) -> Mask:
-    """Show each test some more values of its stream, and say which streams have drifted; those start anew.
+    """Feed each test new values of its stream, and return which streams have drifted; their tests start anew.
 
-    Page (1954), Continuous inspection schemes, as in river's ``drift.PageHinkley`` with both directions; for a block
-    of n values the deviations are summed against the mean after the block. Sums do not fade: while minima stay, fading
-    sums raise a false alarm every 25,000 values.
+    Page (1954), Continuous inspection schemes, as in river's ``drift.PageHinkley`` with both directions. The values
+    come in blocks: deviations of a block are summed against the mean after the block. Sums do not fade. Minima do not
+    fade either, and fading sums beside them raise a false alarm every 25,000 values.
 
     Parameters
     ----------
     tests
-        Of ``new``, changed in place, shape (S, WIDTH).
+        Tests made by ``new``, changed in place, shape (S, WIDTH).
     counts, sums
-        Number and sum of the values that came, shape (S,).
+        Number and sum of the new values, shape (S,).
 
     Returns
     -------

@@ -1,8 +1,8 @@
-"""One score out of many: weights of the scorers, learned online from the lists that were served.
+"""The fusion: turns the scores of a candidate into one, by weights learned online from the lists that were served.
 
-The weights depend on the situation of the user: z = (c Omega) x, with x the features of a candidate (two a
-scorer) and c the context of the list. Omega steps by Adagrad (river's) on the cross-entropy of a softmax over
-the candidates at the head of the list that was served, of which the item taken is one: a conditional logit
+The weights depend on the context of the list: z = (c Omega) x. Here x are the features of a candidate (two for each
+scorer), and c is the context. Omega steps by Adagrad (river's) on the cross-entropy of a softmax. The softmax goes
+over the candidates at the head of the served list, and one of them is the item taken. This is a conditional logit
 (McFadden 1974).
 """
 
@@ -17,34 +17,35 @@ from afresh.models.arrays import Doubles, Floats, Integers, Reals
 
 FEATURES_PER_SCORER = 2
 LEARNED_CANDIDATES = 100
-"""Candidates of a list that its example is learned over. Over the whole catalogue the weights would learn to
-tell good from hopeless; what decides a list is the order among the good."""
+"""Candidates at the head of a list that an example is learned over. Over the whole catalogue the weights would learn
+to tell good items from hopeless ones. But the order among the good ones decides a list."""
 
 BATCH = 20
-"""Examples of a step. Fixed: a step where a run happens to end would make weights depend on run lengths."""
+"""Examples of one step. The number is fixed: if a step ended with its run, weights would depend on run lengths."""
 
 LEARNING_RATES = (0.05, 0.2)
-"""Of the weights of logarithms and of roots. Among the candidates of a list a logarithm varies over several units, a
-root by a fraction of one: steps of one length would move the score by the first and hardly by the second."""
+"""Learning rates of the weights of logarithms and of roots. Among the candidates of a list a logarithm varies over
+several units, a root by a fraction of one. With steps of one length the roots would hardly move the score."""
 
 GRADIENT_LIMIT = 10.0
 WEIGHT_LIMIT = 20.0
-"""Neither one odd example nor a long run of them can move a weight beyond what later ones put right."""
+"""Bounds of a gradient and of a weight. They keep one odd example, or many of them, within what later examples can
+undo."""
 
 SCORE_LIMIT = np.float32(1e30)
 SCORE_LEAST = np.float32(1e-30)
-"""Scores beyond these would overflow when summed or inverted."""
+"""Bounds of a score. Beyond them it would overflow when summed or inverted."""
 
 LOG_FLOOR = np.float32(1e-3)
-"""Part of the mean score that is added before the logarithm."""
+"""Fraction of the mean score that is added before the logarithm."""
 
 CONTEXT = ("always", "history", "gap", "same_moment", "newcomer")
-"""What the weights depend on; see ``context``."""
+"""Names of the numbers in a context, which the weights depend on; see ``context``."""
 
 NEWCOMER = 3.0
-"""Items taken after which a user is hardly new any more: beside the many events of others, by which the weights are
-learned, those of new users would not count. With it 14 % of users' second to fifth events were hit, 7 % before (second
-quarter of MovieLens 1M)."""
+"""Number of items taken after which a user is hardly new any more. Weights are learned from all users, and new users
+have few of the events: without a context of their own they would not count. With it 14 % of users' second to fifth
+events were hit, without it 7 % (second quarter of MovieLens 1M)."""
 
 _HEADER = struct.Struct("<5q")
 
@@ -52,21 +53,21 @@ _HEADER = struct.Struct("<5q")
 def features(scores: Floats, ranked: int | None = None) -> Floats:
     """Make two features of every score: log(x / mean + floor) and (x / max)**0.5, over a user's candidates.
 
-    The logarithm tells the many poor candidates apart, the root the few good ones. A softmax is blind to what
-    is added to all candidates of a user, so the features are not centred.
+    The logarithm tells the many poor candidates apart, and the root the few good ones. The features are not centred,
+    because a softmax ignores what is added to all candidates of a user.
 
     Parameters
     ----------
     scores
-        Scores of candidates, not below 0, shape (S, C). NaN and what is below 0 count as 0, infinity as the limit.
+        Scores of candidates, not below 0, shape (S, C). NaN and negative scores count as 0, infinity as the limit.
     ranked
-        How many of the candidates, the first, mean and max go over; all unless told. The others count at most as the
-        best of these.
+        Mean and max go over the first ``ranked`` candidates, over all by default. The other candidates count at most
+        as the best of these.
 
     Returns
     -------
-    Shape (C, 2 S): the two of the first scorer, the two of the second, ...; 0 for a scorer that scores
-    nothing for a user.
+    Shape (C, 2 S): the two features of the first scorer, then those of the second, and so on. They are 0 for a scorer
+    that scores nothing for a user.
 
     Examples
     --------
@@ -90,19 +91,19 @@ def _inverse(values: Floats) -> Floats:
 
 
 def context(lengths: Integers, gaps: Reals) -> Doubles:
-    """Situation of each user when a list is made.
+    """Compute the context of each user's list.
 
     Parameters
     ----------
     lengths
-        Items that each user has taken so far, shape (U,).
+        Number of items that each user has taken so far, shape (U,).
     gaps
-        Seconds between the last two of them, NaN where there is one or none, shape (U,).
+        Seconds between the last two of them, shape (U,); NaN for users with one item or none.
 
     Returns
     -------
-    Shape (U, 5), in the order of ``CONTEXT``: 1, length and gap on a logarithmic scale of about -1 to 1, whether the
-    gap is 0, and 1 for new users, falling to 0 as their history grows.
+    Shape (U, 5), in the order of ``CONTEXT``: always 1; length and gap, both on a logarithmic scale of about -1 to 1;
+    1 if the gap is 0, else 0; and 1 for new users, which falls to 0 as their history grows.
 
     Examples
     --------
@@ -119,7 +120,7 @@ def context(lengths: Integers, gaps: Reals) -> Doubles:
 
 
 def parts(weights: Doubles, values: Floats) -> Floats:
-    """Return what each scorer adds to the final score: (C, S), from weights (2 S,) and features (C, 2 S)."""
+    """Compute what each scorer adds to the final score, shape (C, S), from weights (2 S,) and features (C, 2 S)."""
     products = (weights.astype(np.float32) * values).reshape(
         len(values), len(weights) // FEATURES_PER_SCORER, FEATURES_PER_SCORER
     )
@@ -127,7 +128,7 @@ def parts(weights: Doubles, values: Floats) -> Floats:
 
 
 class Fusion:
-    """The weights and what it takes to learn them: all state is in arrays and counters.
+    """The weights, and what is needed to learn them; all state is in arrays and counters.
 
     Parameters
     ----------
@@ -137,9 +138,9 @@ class Fusion:
     Attributes
     ----------
     examples
-        Examples seen, learned from or not.
+        Number of examples seen, whether it learned from them or not.
     refused
-        Examples not learned from because something in them was not finite.
+        Number of examples that it did not learn from because a value was not finite.
     """
 
     def __init__(self, prior: Doubles) -> None:
@@ -151,25 +152,25 @@ class Fusion:
         self._squares: Doubles = np.zeros_like(self.omega)
 
     def weights(self, contexts: Doubles) -> Doubles:
-        """Weights of the features in each context, shape (U, F), from contexts (U, ``len(CONTEXT)``)."""
+        """Compute the weights of the features in each context, shape (U, F), from contexts (U, ``len(CONTEXT)``)."""
         return contexts @ self.omega
 
     def by_scorer(self) -> Doubles:
-        """Return the weight of each scorer, its two features together, apart from any context: shape (S,)."""
+        """Return the weight of each scorer, its two features together, without any context; shape (S,)."""
         return np.asarray(self.omega[0].reshape(-1, FEATURES_PER_SCORER).sum(axis=1))
 
     def restart(self, prior: Doubles) -> None:
-        """Start anew from other weights, with steps no longer than they were: large ones would fit to garbage first."""
+        """Start anew from other weights; steps get no longer than they were, as large ones would first fit garbage."""
         self.omega[:] = prior
         self._pending[:] = 0
         self._pending_count = 0
 
     def skip(self) -> None:
-        """Count one example that there is nothing to learn from."""
+        """Count one example that teaches nothing."""
         self.examples += 1
 
     def learn(self, values: Floats, situation: Doubles, taken: int | None, weight: float = 1.0) -> None:
-        """Count one example, and learn from it if the item taken was among the candidates served.
+        """Count one example, and learn from it if the item taken was among the list's candidates.
 
         Parameters
         ----------
@@ -178,9 +179,9 @@ class Fusion:
         situation
             Context of the list, shape (``len(CONTEXT)``,).
         taken
-            Which candidate was taken; None if it was none of them, or nothing was served.
+            Place of the item taken among the candidates; None if it was none of them, or if nothing was served.
         weight
-            How far the example is believed, 0 to 1.
+            How much the example is believed, 0 to 1.
         """
         self.examples += 1
         if taken is None:
@@ -202,7 +203,7 @@ class Fusion:
     def _step(self) -> None:
         for kind, rate in enumerate(LEARNING_RATES):
             optimizer = optim.AdaGrad(rate)
-            # views: what the optimizer adds to them stands in our arrays
+            # Views: the optimizer adds to them in place, so that the result stands in our arrays.
             optimizer.g2["omega"] = self._squares[:, kind::FEATURES_PER_SCORER]
             weights, gradient = (of[:, kind::FEATURES_PER_SCORER] for of in (self.omega, self._pending))
             optimizer.step({"omega": weights}, {"omega": gradient / BATCH})
@@ -211,19 +212,19 @@ class Fusion:
         self._pending_count = 0
 
     def to_bytes(self) -> bytes:
-        """All of the state; ``from_bytes`` makes the same learner of it, to the last bit."""
+        """Pack all state; ``from_bytes`` restores the same learner, to the last bit."""
         counters = (*self.omega.shape, self.examples, self.refused, self._pending_count)
         arrays = (self.omega, self._squares, self._pending)
         return _HEADER.pack(*counters) + b"".join(array.astype("<f8").tobytes() for array in arrays)
 
     @classmethod
     def from_bytes(cls, data: bytes) -> Fusion:
-        """Restore a learner.
+        """Restore a learner from the bytes of ``to_bytes``.
 
         Raises
         ------
         ValueError
-            If the bytes are not those of a learner.
+            The bytes are not those of a learner.
         """
         if len(data) < _HEADER.size:
             raise ValueError("too short for the state of a fusion")

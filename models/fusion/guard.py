@@ -1,18 +1,18 @@
-"""Guard: are the lists significantly worse than they were, and worse than popularity's? A test that may look any time.
+"""Guard: tests whether the lists are significantly worse than before, and worse than popularity's.
 
-Two e-detectors (Shin, Ramdas and Rinaldo 2023, E-detectors: a nonparametric framework for sequential change detection)
-bet on each example at fair odds:
+One may look at the test at any time. It has two e-detectors (Shin, Ramdas and Rinaldo 2023, E-detectors: a
+nonparametric framework for sequential change detection). Each bets on every example at fair odds:
 
-* that popularity's list would have held an item taken more often than the list served: the payoff of an example is
-  d = (popularity hit) - (served hit), of mean 0 or less while the lists are no worse than popularity's;
-* that the hit rate has fallen below ``TOLERATED`` of what it was: the payoff is
+* One bets that popularity's list holds the item taken more often than the served list. The payoff of an example is
+  d = (popularity hit) - (served hit). Its mean is 0 or less while the lists are no worse than popularity's.
+* The other bets that the hit rate has fallen below ``TOLERATED`` times its past value. The payoff is
   d = TOLERATED * past rate - (served hit).
 
-A bet of the fraction b of one's wealth multiplies it by 1 + b d (Waudby-Smith and Ramdas 2024, Estimating means of
-bounded random variables by betting, section 4), which on average gains nothing while all is well. Wealth below 1 starts
-at 1 again, as in CUSUM, so that a long good past does not delay the alarm. With an alarm at a wealth of ``ALARM``
-in both, the expected time to a false alarm is at least ``ALARM`` blocks of examples, and far longer where only one
-of the two is near its limit.
+A bet of the fraction b of one's wealth multiplies the wealth by 1 + b d (Waudby-Smith and Ramdas 2024, Estimating means
+of bounded random variables by betting, section 4). On average it gains nothing while all is well. Wealth below 1 starts
+at 1 again, as in CUSUM, so that a long good past does not delay the alarm. The alarm comes at a wealth of ``ALARM`` in
+both detectors. The expected time to a false alarm is at least ``ALARM`` blocks of examples. It is far longer where only
+one of the two is near its limit.
 """
 
 from __future__ import annotations
@@ -22,20 +22,21 @@ import numpy as np
 from afresh.models.arrays import Doubles
 
 BETS = np.array([0.1, 0.3, 0.9])
-"""Fractions of wealth: the larger a fall, the larger the bet that finds it soonest. A detector is their mean."""
+"""Fractions of wealth that are bet. A large bet finds a large fall soonest, a small bet a small fall. The wealth of a
+detector is the mean over its bets."""
 
 TOLERATED = 0.8
-"""Part of the past hit rate that may go without harm: rates wander with the people who come."""
+"""Fraction of the past hit rate down to which a fall is tolerated: rates wander with the people who come."""
 
 ALARM = 1000.0
 """Wealth of both detectors at which the lists count as broken."""
 
 SUSPICION = 20.0
-"""Wealth of both from which no snapshot counts as good."""
+"""Wealth of both detectors from which on no snapshot counts as good."""
 
 
 def start() -> Doubles:
-    """Detectors that have seen nothing: logarithms of wealth, shape (2, len(BETS))."""
+    """Make detectors that have seen nothing: logarithms of wealth, shape (2, len(BETS))."""
     return np.zeros((2, len(BETS)))
 
 
@@ -45,13 +46,13 @@ def bet(wealth: Doubles, judged: float, hits: float, lost: float, won: float, pa
     Parameters
     ----------
     wealth
-        Of ``start``.
+        Detectors made by ``start`` or by an earlier call.
     judged, hits
-        Examples of the block, and how many of the items taken were in the list served.
+        Number of examples in the block, and in how many the served list held the item taken.
     lost, won
-        Examples where only popularity's list held the item taken, and where only the list served did.
+        Number of examples in which only popularity's list held the item taken, and in which only the served list did.
     past_rate
-        Hit rate of the lists served while all was well.
+        Hit rate of the served lists while all was well.
 
     Examples
     --------
@@ -74,15 +75,15 @@ def bet(wealth: Doubles, judged: float, hits: float, lost: float, won: float, pa
 
 
 def evidence(wealth: Doubles) -> float:
-    """Wealth of the poorer detector, its bets together."""
+    """Return the wealth of the poorer detector, as the mean over its bets."""
     return float(np.exp(np.minimum(wealth, 700.0)).mean(axis=1).min())
 
 
 def broken(wealth: Doubles) -> bool:
-    """Whether the lists are significantly worse than they were and than popularity's."""
+    """Return whether the lists are significantly worse than before, and than popularity's."""
     return evidence(wealth) >= ALARM
 
 
 def suspicious(wealth: Doubles) -> bool:
-    """Whether there is reason to doubt what is served."""
+    """Return whether there is reason to doubt the served lists."""
     return evidence(wealth) >= SUSPICION

@@ -1,1 +1,1 @@
-"""What one event teaches: how it moves the counts and the neighbours of an item."""
+"""What one event teaches: how it changes the counts and the neighbours of an item."""

@@ -1,4 +1,4 @@
-"""Horizons: over what times, and among which users, the events of an item are counted."""
+"""Horizons: the times over which, and the users among whom, the events of an item are counted."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ from afresh.models.layout import HORIZONS, TENURES
 
 
 def counted(taken: Integers) -> Floats:
-    """Return what an event adds to the counts of its item, by how many items its user had taken before.
+    """Compute what each event adds to the counts of its item.
 
     Parameters
     ----------
     taken
-        Shape (n,).
+        Number of items that the user of each event had taken before, shape (n,).
 
     Returns
     -------
-    Shape (n, H), a column for each of ``models.layout.HALF_LIVES_MS``.
+    Amounts, float32, shape (n, H): a column for each of ``models.layout.HALF_LIVES_MS``.
 
     Examples
     --------
@@ -30,6 +30,6 @@ def counted(taken: Integers) -> Floats:
 
 
 def tenure_of(taken: Integers) -> Places:
-    """Tenure of users by how many items they have taken, 0 to ``TENURES`` - 1, shape (n,)."""
+    """Return the tenure of users from how many items they have taken: 0 to ``TENURES`` - 1, shape (n,)."""
     bits = np.frexp(taken.astype(np.float64))[1]
     return np.minimum(bits, TENURES - 1).astype(np.intp)

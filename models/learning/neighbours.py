@@ -1,7 +1,7 @@
-"""Who came before whom, counted with weights that know the time between them.
+"""Neighbours: which items came before an item, with weights that depend on the time between them.
 
-Row i holds S[i, a], how strongly item a came before item i, and N[i, a], how strongly it came just before; it is
-written by the owner of i alone. What follows from all rows together is in ``models.relations.relations`` and
+Row i holds S[i, a], how strongly item a came before item i, and N[i, a], how strongly it came just before. Only the
+owner of i writes it. What is derived from all rows together is in ``models.relations.relations`` and
 ``models.relations.transitions``.
 """
 
@@ -15,21 +15,21 @@ from afresh.models.arrays import Floats, Keys
 from afresh.models.lists.rank import strongest
 
 WEIGHT_LIMIT = np.float32(1e6)
-"""No single pair adds more: a row that overflows to infinity would own every list."""
+"""Most that a single pair adds. An item whose row overflows to infinity would lead every list."""
 
 
 @dataclass(frozen=True)
 class Kernel:
-    """How much an item of the history counts: decay**lag * (exp(-age / timescale) + floor).
+    """Weight of an item of the history: decay**lag * (exp(-age / timescale) + floor).
 
     Attributes
     ----------
     decay
-        Factor per step back in the history; lag is 0 for the newest item.
+        Factor for each step back in the history; lag is 0 for the newest item.
     timescale_seconds
-        Within about this time two events belong to one visit.
+        Two events within about this time belong to one visit.
     floor
-        What an old item still counts beside one of the same visit.
+        What an old item still counts, where an item of the same visit counts about 1.
     """
 
     decay: float
@@ -37,13 +37,13 @@ class Kernel:
     floor: float
 
     def weights(self, ages: Floats) -> Floats:
-        """Weights of a history.
+        """Compute the weights of a history.
 
         Parameters
         ----------
         ages
-            Seconds since each event, newest first, shape (..., L); NaN where there is none. An event from
-            the future counts as one of now.
+            Seconds since each event, newest first, shape (..., L); NaN where there is no event. An event from the
+            future counts as an event of now.
 
         Returns
         -------
@@ -63,26 +63,26 @@ LEARN = Kernel(0.95, 300.0, 0.2)
 """Weight of an item of the history in the row of the item taken."""
 
 NEXT = Kernel(0.7, 100.0, 0.1)
-"""Weight of an item of the history as what came just before the item taken, and as what the next one is to follow."""
+"""Weight of an item of the history as the one just before the item taken. Learning and scoring both use it."""
 
 FADE = np.float32(0.997)
-"""What is left of the neighbours of an item at each of its examples, so that new ones can come up."""
+"""Factor by which the weights of an item's neighbours fade at each of its examples, so that new ones can come up."""
 
 
 def accumulate(keys: Keys, weights: Floats, new_keys: Keys, new_weights: Floats) -> None:
     """Add one example to each of R distinct rows, in place; a row keeps its C strongest neighbours.
 
-    A neighbour keeps its column as long as it stays, and a new one takes the first that is free. Of equal
-    weights the one in the lower column stays, and so always before a new one.
+    A neighbour that stays keeps its column. A new neighbour takes the first free column. Of equal weights the one in
+    the lower column stays; so a new neighbour never replaces an old one of the same weight.
 
     Parameters
     ----------
     keys, weights
-        The rows, shape (R, C) and (W, R, C); key 0 marks an empty column, with weights 0. The first of a neighbour's
+        The rows, shape (R, C) and (W, R, C). Key 0, with weights 0, is an empty column. The first of a neighbour's
         W weights decides whether it stays.
     new_keys, new_weights
-        History of each example, shape (R, L) and (W, R, L); key 0 marks none. A key may stand there twice. Weights
-        that are not finite or not positive count nothing.
+        History of each example, shape (R, L) and (W, R, L); key 0 for none. A key may occur twice. Weights that are
+        not finite or not positive are ignored.
 
     Examples
     --------
@@ -98,7 +98,7 @@ def accumulate(keys: Keys, weights: Floats, new_keys: Keys, new_weights: Floats)
     kept = strongest(totals[0], capacity) & (totals[0] > 0)
     weights[:] = totals[:, :, :capacity]
     free, entrants = ~kept[:, :capacity], kept[:, capacity:]
-    # a row with room has more free columns than entrants; filled from the right, ties would go to the newest
+    # A row with room has more free columns than entrants. Filled from the right, ties would go to the newest.
     free &= np.cumsum(free, axis=1, dtype=np.int32) <= np.count_nonzero(entrants, axis=1, keepdims=True)
     keys[free] = new_keys[entrants]
     for kind, added in zip(weights, totals[:, :, capacity:], strict=True):
@@ -106,22 +106,22 @@ def accumulate(keys: Keys, weights: Floats, new_keys: Keys, new_weights: Floats)
 
 
 def usable(keys: Keys, weights: Floats) -> Floats:
-    """Weights of an example that may be added, shape (W, R, L): finite, positive, bounded, and of an item."""
+    """Return the weights of an example, bounded, shape (W, R, L); 0 if not finite, not positive, or of no item."""
     good = (keys != 0) & (weights > 0) & np.isfinite(weights)
     return np.asarray(np.where(good, np.minimum(weights, WEIGHT_LIMIT), 0), np.float32)
 
 
 def added_mass(keys: Keys, weights: Floats) -> Floats:
-    """Sum of the usable weights of each example, shape (R,): what the mass of its row grows by.
+    """Sum the usable weights of each example, shape (R,): the mass of its row grows by this.
 
-    Of each neighbour's weights the first counts. Summed from left to right: numpy's own sum groups by length, so that
-    padding would change the last bit.
+    Only the first weight of each neighbour counts. The sum goes from left to right, because numpy's own sum groups by
+    length: there padding would change the last bit.
     """
     return np.cumsum(usable(keys, weights[0]), axis=1, dtype=np.float32)[:, -1]
 
 
 def _totals_at_first_place(keys: Keys, weights: Floats) -> Floats:
-    """Sum of the weights of equal keys of a row, at the first place of the key; 0 at its other places."""
+    """Sum the weights of equal keys of a row, at the first column of the key; 0 at its other columns."""
     rows, columns = keys.shape
     order = np.argsort(keys, axis=1, kind="stable")
     flat = (order + np.arange(rows)[:, None] * columns).ravel()

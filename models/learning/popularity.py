@@ -12,22 +12,22 @@ def count_event(
 ) -> tuple[Reals, Integers]:
     """Count one more event on each of R distinct items.
 
-    The count at time t is the sum over events of amount * 2**(-(t - time of the event) / half-life); it is
-    kept as of the newest event, and a late event counts what is left of it by then. So the order of arrival
-    changes nothing but the last bits.
+    The count at time t is the sum over events of amount * 2**(-(t - time of the event) / half-life). It is kept as of
+    the newest event. A late event adds what would be left of it by then. So the order of arrival changes only the last
+    bits.
 
     Parameters
     ----------
     counts
-        Shape (R, H).
+        The counts so far, shape (R, H).
     times
-        Time that the counts are kept as of, ms, shape (R,); anything where the counts are 0.
+        Time as of which the counts are kept, in ms, shape (R,). It may be anything where the counts are 0.
     at
-        Time of the event, ms, shape (R,).
+        Time of the event, in ms, shape (R,).
     amounts
         What the event adds to each count, shape (R, H).
     half_lives_ms
-        Of each count, shape (H,).
+        Half-life of each count, in ms, shape (H,).
 
     Returns
     -------
@@ -49,7 +49,7 @@ def count_event(
 
 
 def decayed(counts: Reals, times: Integers, now: Integers | int, half_lives_ms: Reals) -> Reals:
-    """Return counts as of ``now`` (ms), shape (R, H); an earlier time than theirs raises them accordingly.
+    """Return counts as of ``now`` (ms), shape (R, H). A ``now`` before their own time raises them accordingly.
 
     Examples
     --------
@@ -57,5 +57,5 @@ def decayed(counts: Reals, times: Integers, now: Integers | int, half_lives_ms: 
     [[2.0]]
     """
     half_lives = np.asarray(now - times)[:, None] / half_lives_ms
-    # 2**±1000 is the edge of float64: beyond it a count would turn infinite and stay so
+    # 2**±1000 is near the limit of float64. Beyond it a count would become infinite and stay so.
     return np.asarray(counts * np.exp2(np.clip(-half_lives, -1000.0, 1000.0)))

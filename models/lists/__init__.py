@@ -1,1 +1,1 @@
-"""From scores to a list: who comes first, how alike its items are, and which places go to new ones."""
+"""From scores to a list: which item comes first, how alike the items are, and which places new items get."""

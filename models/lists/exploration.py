@@ -1,11 +1,12 @@
-"""Exploration: some places of a list are given to new items, and the chance that each item had is known.
+"""Exploration: gives some places of a list to new items, and tells the chance that each item had.
 
-With such propensities what a list brought can be told for other ways of choosing (off-policy estimates): Horvitz and
-Thompson (1952), A generalization of sampling without replacement from a finite universe; Li et al. (2011), Unbiased
-offline evaluation of contextual-bandit-based news article recommendation algorithms.
+This chance is the item's propensity. From propensities one can estimate what other ways of choosing would have brought
+(off-policy estimates): Horvitz and Thompson (1952), A generalization of sampling without replacement from a finite
+universe; Li et al. (2011), Unbiased offline evaluation of contextual-bandit-based news article recommendation
+algorithms.
 
-A tenth of the places costs 7 % of HR@10 in the run named in ``models.lists.diversity``, and brings 98 % of the
-catalogue into lists instead of 58 %.
+A tenth of the places costs 7 % of HR@10 in the evaluation that ``models.lists.diversity`` describes. It brings 98 % of
+the catalogue into lists instead of 58 %.
 """
 
 from __future__ import annotations
@@ -17,26 +18,26 @@ import numpy as np
 from afresh.models.arrays import Indices, Mask
 
 NEW_EXAMPLES = 20
-"""Times that an item was taken from which on it is not new."""
+"""An item is new until it has been taken this many times."""
 
 DIGITS = 12
-"""Decimals of a propensity: more are noise of the arithmetic."""
+"""Decimals of a propensity. More decimals would be rounding noise."""
 
 
 @dataclass(frozen=True)
 class Draw:
-    """What was drawn for one list, before it is known what else stands in it.
+    """What was drawn for one list, before its other items are known.
 
     Attributes
     ----------
     share
         Chance that a place is given to a new item.
     given
-        Whether each place is, shape (k,).
+        Whether each place is given to a new item, shape (k,).
     new
-        New items in a random order, as many as may be needed, shape (at most 2 k,).
+        Indices of new items in random order, as many as may be needed, shape (at most 2 k,).
     pool
-        New items in all.
+        Number of all new items.
     """
 
     share: float
@@ -46,7 +47,7 @@ class Draw:
 
 
 def draw(pool: Indices, share: float, k: int, seed: int) -> Draw:
-    """Draw for a list of ``k`` places from a pool of new items; the same seed draws the same.
+    """Draw for a list of ``k`` places from a pool of new items; the same seed gives the same draw.
 
     Examples
     --------
@@ -56,28 +57,28 @@ def draw(pool: Indices, share: float, k: int, seed: int) -> Draw:
     """
     random = np.random.default_rng(seed)
     given = random.random(k) < share
-    # Twice as many: each place may use up one by itself and one that stands there for its score.
+    # Twice as many as places: a place may use up a new item of its own and one that is there for its score.
     new = random.choice(pool, min(2 * k, len(pool)), replace=False) if len(pool) else pool
     return Draw(share, given, new, len(pool))
 
 
 def fill(ranked: Indices, is_new: Mask, drawn: Draw) -> tuple[Indices, list[float]]:
-    """Fill the places of a list: those given to new items from the draw, the others with the best that are left.
+    """Fill the places of a list: given places from the draw, all others with the best item that is left.
 
     Parameters
     ----------
     ranked
-        Items, best first, whatever was drawn, shape (C,).
+        Indices of items, best first, independent of the draw, shape (C,).
     is_new
-        Whether each of them is in the pool, shape (C,).
+        Whether each of these items is in the pool, shape (C,).
     drawn
-        Of ``draw``.
+        The draw, from ``draw``.
 
     Returns
     -------
-    The list, and the propensity of each of its items: the chance, given the items before it, to stand where it
-    stands. With n new items left that is e / n for each of them, and (1 - e) more for the best item left; e is the
-    share, and 0 once no new item is left.
+    The list, and the propensity of each of its items. The propensity is the chance of an item to get its place, given
+    the items before it. With n new items left it is e / n for each of them, and (1 - e) more for the best item left.
+    Here e is the share, or 0 once no new item is left.
 
     Examples
     --------

@@ -1,7 +1,7 @@
-"""Who comes first: the strongest of a row, lists made from scores, and the metrics of a list.
+"""Ranking: the strongest values of a row, lists made from scores, and the metrics of a list.
 
-One rule holds everywhere: ties go to the lower index when a list is made, and against the model when it is
-judged.
+One rule holds for ties everywhere. When a list is made, a tie goes to the lower index. When it is judged, a tie counts
+against the model.
 """
 
 from __future__ import annotations
@@ -13,11 +13,11 @@ import numpy as np
 from afresh.models.arrays import Indices, Mask, Reals
 
 LONG = 10
-"""Lists' lengths from which on it takes longer to sort all scores than to find the strongest first."""
+"""With more scores than this many list lengths it is faster to find the strongest first than to sort all scores."""
 
 
 def strongest(values: Reals, k: int) -> Mask:
-    """Mark the ``k`` largest values of every row, exactly ``k`` a row; of equal ones those of lower index.
+    """Find the ``k`` largest values of every row, exactly ``k`` in each row. Ties go to the lower column.
 
     Parameters
     ----------
@@ -26,7 +26,7 @@ def strongest(values: Reals, k: int) -> Mask:
 
     Returns
     -------
-    Mask of shape (R, C).
+    Mask of the values found, shape (R, C).
 
     Examples
     --------
@@ -36,12 +36,12 @@ def strongest(values: Reals, k: int) -> Mask:
     if values.shape[1] <= k:
         return np.ones(values.shape, np.bool_)
     threshold = np.partition(values, -k, axis=1)[:, [-k]]
-    marked = np.asarray(values >= threshold)
-    tied = np.flatnonzero(np.count_nonzero(marked, axis=1) > k)
+    found = np.asarray(values >= threshold)
+    tied = np.flatnonzero(np.count_nonzero(found, axis=1) > k)
     if len(tied):
-        # argpartition would break ties by memory layout, and lists would differ between runs
-        marked[tied] = _first_of_ties(values[tied], threshold[tied], k)
-    return marked
+        # argpartition would break ties by memory layout, and the same scores would give different lists.
+        found[tied] = _first_of_ties(values[tied], threshold[tied], k)
+    return found
 
 
 def _first_of_ties(values: Reals, threshold: Reals, k: int) -> Mask:
@@ -51,12 +51,12 @@ def _first_of_ties(values: Reals, threshold: Reals, k: int) -> Mask:
 
 
 def best(scores: Reals, k: int) -> Indices:
-    """Make a list: the best ``k`` items, best first, of equal ones that of lower index first.
+    """Make a list of the best ``k`` items, best first. Ties go to the lower index.
 
     Parameters
     ----------
     scores
-        Shape (N,). An item whose score is NaN or minus infinity is left out.
+        Score of each item, shape (N,). An item whose score is NaN or minus infinity is left out.
 
     Returns
     -------
@@ -75,15 +75,17 @@ def best(scores: Reals, k: int) -> Indices:
 
 
 def rank_of(scores: Reals, taken: int, candidates: Mask) -> int | None:
-    """Rank of the item taken, from 0; every other candidate not scored strictly lower comes before it.
+    """Return the rank of the item taken, from 0. All other candidates come before it unless they score strictly lower.
 
     Parameters
     ----------
     scores
-        Shape (N,). A candidate whose score is NaN comes before the item taken, and an item taken whose
-        score is NaN comes last.
+        Score of each item, shape (N,). A candidate whose score is NaN comes before the item taken. If the score of the
+        item taken is NaN, it comes last.
+    taken
+        Index of the item taken.
     candidates
-        Items that the list could have held, shape (N,).
+        Mask of the items that the list could have held, shape (N,).
 
     Returns
     -------
@@ -101,14 +103,15 @@ def rank_of(scores: Reals, taken: int, candidates: Mask) -> int | None:
 
 
 def hit_rate(rank: int | None, k: int = 10) -> float:
-    """Return 1 if the item taken was among the first ``k``, else 0; with one item taken this is recall@k."""
+    """Return 1 if the item taken was among the first ``k``, else 0. With one item taken this equals recall@k."""
     return float(rank is not None and rank < k)
 
 
 def ndcg(rank: int | None, k: int = 10) -> float:
-    """Normalised discounted cumulative gain of one item taken: 1 / log2(rank + 2) within the first ``k``.
+    """Return the NDCG of one item taken: 1 / log2(rank + 2) if it is among the first ``k``, else 0.
 
-    Järvelin and Kekäläinen (2002), Cumulated gain-based evaluation of IR techniques.
+    NDCG is the normalised discounted cumulative gain: Järvelin and Kekäläinen (2002), Cumulated gain-based evaluation
+    of IR techniques.
 
     Examples
     --------

@@ -1,1 +1,1 @@
-"""What lists are worth: accuracy with its intervals, and coverage, diversity, novelty."""
+"""Measures of lists: accuracy with confidence intervals, coverage, diversity and novelty."""

@@ -1,7 +1,7 @@
-"""Measures of lists, each judged by the one item that the user took next, and how sure they are.
+"""Measures of lists, with confidence intervals. Each list is judged by the one item that the user took next.
 
-With one relevant item a trial, recall is the hit rate, and average precision the reciprocal rank; they are given
-under all of their names, so that nobody has to know that.
+With one relevant item for each list, recall equals the hit rate, and average precision equals the reciprocal rank.
+They are given under all of their names, so that nobody has to know this.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import numpy as np
 from afresh.models.arrays import Doubles, Integers, Mask
 
 Ranks = Integers
-"""Rank of the item taken in each list, from 0; ``MISS`` where it was not in the list. Shape (E,)."""
+"""Rank of the item taken in each list, from 0, shape (E,); ``MISS`` where the list did not hold it."""
 
 
 MISS = -1
@@ -22,7 +22,7 @@ CONFIDENCE = 0.95
 
 
 def rank_in_list(items: Sequence[str], scores: Sequence[float], taken: str) -> int:
-    """Rank of the item taken: its place in the list, behind every item that follows with the same score or with NaN.
+    """Return the rank of the item taken: its place in the list, plus the later items with the same score or with NaN.
 
     Examples
     --------
@@ -33,7 +33,7 @@ def rank_in_list(items: Sequence[str], scores: Sequence[float], taken: str) -> i
         return MISS
     place = items.index(taken)
     own = scores[place]
-    # One that follows though it scores higher was put there on purpose: it is no tie.
+    # A later item with a higher score was put there on purpose: it is no tie.
     return place + sum(not (score < own or score > own) for score in scores[place + 1 :])
 
 
@@ -53,7 +53,7 @@ def precision(ranks: Ranks, k: int) -> Doubles:
 
 
 def f1(ranks: Ranks, k: int) -> Doubles:
-    """F1@k: 2 P R / (P + R), the harmonic mean of precision and recall of a list; 0 where both are."""
+    """F1@k: 2 P R / (P + R), the harmonic mean of precision and recall of a list; 0 where both are 0."""
     p, r = precision(ranks, k), recall(ranks, k)
     return np.divide(2 * p * r, p + r, out=np.zeros_like(p), where=p + r > 0)
 
@@ -77,7 +77,7 @@ def reciprocal_rank(ranks: Ranks, k: int) -> Doubles:
 
 
 def average_precision(ranks: Ranks, k: int) -> Doubles:
-    """MAP@k: mean over relevant items of the precision at their rank; with one of them its reciprocal rank."""
+    """MAP@k: mean of the precision at the rank of each relevant item; with one such item its reciprocal rank."""
     return reciprocal_rank(ranks, k)
 
 
@@ -94,7 +94,7 @@ MEASURES: dict[str, Callable[[Ranks, int], Doubles]] = {
 
 @dataclass(frozen=True)
 class Estimate:
-    """A mean with its confidence interval; all NaN over nothing."""
+    """A mean with its confidence interval; all three are NaN if there was nothing to average."""
 
     mean: float
     low: float
@@ -103,7 +103,7 @@ class Estimate:
 
 @dataclass(frozen=True)
 class Means:
-    """The mean of a measure over events, and over users the mean of each user's mean."""
+    """Means of a measure: over all events, and over users (the mean of each user's own mean)."""
 
     by_event: Estimate
     by_user: Estimate
@@ -112,17 +112,17 @@ class Means:
 class Bootstrap:
     """Confidence intervals by drawing users with replacement.
 
-    Events of one user are alike, so that drawing events would make the intervals too narrow. Efron (1979),
-    Bootstrap methods: the interval is that between the percentiles of the means of ``rounds`` draws.
+    Events of one user are alike: to draw events instead would make the intervals too narrow. Efron (1979), Bootstrap
+    methods: the interval lies between percentiles of the means of ``rounds`` draws.
 
     Parameters
     ----------
     users
-        Number of the user of each event, shape (E,).
+        The user of each event, as a number, shape (E,).
     rounds
-        Draws.
+        Number of draws.
     seed
-        Of the draws.
+        Seed of the draws.
     """
 
     def __init__(self, users: Integers, rounds: int, seed: int) -> None:
@@ -133,7 +133,7 @@ class Bootstrap:
         self._draws = draws.astype(np.float32)
 
     def means(self, values: Doubles, among: Mask | None = None) -> Means:
-        """Means over the events marked in ``among`` (all by default) of their values, shape (E,)."""
+        """Average the values of events, shape (E,), over the events that ``among`` selects (all by default)."""
         chosen = slice(None) if among is None else among
         users = self._users[chosen]
         counts = np.bincount(users, minlength=self._count).astype(np.float64)
@@ -143,7 +143,7 @@ class Bootstrap:
         return Means(self._estimate(sums, counts), self._estimate(own, present))
 
     def _estimate(self, sums: Doubles, counts: Doubles) -> Estimate:
-        """Quotient of two sums over users, with its interval."""
+        """Divide two sums over users, and estimate the interval of the quotient."""
         if not counts.any():
             return Estimate(float("nan"), float("nan"), float("nan"))
         above, below = self._draws @ sums.astype(np.float32), self._draws @ counts.astype(np.float32)

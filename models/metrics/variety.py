@@ -1,4 +1,4 @@
-"""What lists are like apart from accuracy: how much they show, how alike their items are, how little known."""
+"""Measures of lists apart from accuracy: coverage of the catalogue, and how alike and how well known the items are."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import numpy as np
 from afresh.models.arrays import NONE, Doubles, Floats, Indices, Integers
 
 Lists = Indices
-"""Numbers of the items of lists, shape (E, k); -1 where a list is shorter."""
+"""The items of lists, as numbers, shape (E, k); -1 where a list is shorter."""
 
 
 HEAD_SHARE = 0.01
@@ -15,7 +15,7 @@ LISTS_AT_ONCE = 1024
 
 
 def coverage(lists: Lists, items: int) -> float:
-    """Share of a catalogue of so many items that stands in at least one list.
+    """Return the share of a catalogue of ``items`` items that is in at least one list.
 
     Examples
     --------
@@ -27,16 +27,17 @@ def coverage(lists: Lists, items: int) -> float:
 
 
 def diversity(lists: Lists, embeddings: Floats) -> Doubles:
-    """Distance of text within each list: the mean of 1 - cosine over its pairs of items.
+    """Compute the distance of texts within each list: the mean of 1 - cosine over its pairs of items.
 
-    Intra-list distance of Smyth and McClave (2001), Similarity vs. diversity. Items without text are left out.
+    This is the intra-list distance of Smyth and McClave (2001), Similarity vs. diversity. Items without text are left
+    out.
 
     Parameters
     ----------
     lists
-        Shape (E, k).
+        Items of the lists, shape (E, k).
     embeddings
-        Unit length, or all 0 where there is no text, shape (N, e).
+        Embedding of each item, of unit length, or all 0 if it has no text, shape (N, e).
 
     Returns
     -------
@@ -51,28 +52,32 @@ def diversity(lists: Lists, embeddings: Floats) -> Doubles:
     padded = np.concatenate([embeddings, np.zeros((1, embeddings.shape[1]), embeddings.dtype)])
     distances = np.full(len(lists), np.nan)
     for start in range(0, len(lists), LISTS_AT_ONCE):
-        part = lists[start : start + LISTS_AT_ONCE]
-        counts = known[part].sum(axis=1).astype(np.float64)
-        # the square of a sum of unit vectors is their number plus the cosines of all ordered pairs
-        sums = padded[part].sum(axis=1, dtype=np.float64)
+        block = lists[start : start + LISTS_AT_ONCE]
+        counts = known[block].sum(axis=1).astype(np.float64)
+        # The square of a sum of unit vectors is their number plus the cosines of all ordered pairs.
+        sums = padded[block].sum(axis=1, dtype=np.float64)
         pairs = counts * (counts - 1)
         cosines = (sums**2).sum(axis=1) - counts
-        alike = np.divide(cosines, pairs, out=np.full(len(part), np.nan), where=pairs > 0)
-        distances[start : start + len(part)] = 1 - alike
+        alike = np.divide(cosines, pairs, out=np.full(len(block), np.nan), where=pairs > 0)
+        distances[start : start + len(block)] = 1 - alike
     return distances
 
 
 def novelty(lists: Lists, counts: Integers) -> Doubles:
-    """Mean over each list of -log2 of the share of events that its items had, each counted once more.
+    """Compute the mean of -log2(share of events) over the items of each list; NaN for an empty list.
 
-    Self-information of Zhou et al. (2010), Solving the apparent diversity-accuracy dilemma. NaN for an empty list.
+    Each item counts one event more than it had. This is the self-information of Zhou et al. (2010), Solving the
+    apparent diversity-accuracy dilemma.
     """
     surprise = -np.log2((counts + 1) / (counts.sum() + len(counts)))
     return _mean(lists, surprise)
 
 
 def head(lists: Lists, counts: Integers) -> Doubles:
-    """Share of each list that is of the ``HEAD_SHARE`` of the catalogue with most events; NaN for an empty list."""
+    """Return the share of each list that belongs to the head of the catalogue; NaN for an empty list.
+
+    The head is the ``HEAD_SHARE`` of the items with the most events.
+    """
     size = max(1, int(len(counts) * HEAD_SHARE))
     popular = np.zeros(len(counts))
     popular[np.argsort(-counts, kind="stable")[:size]] = 1
@@ -80,7 +85,7 @@ def head(lists: Lists, counts: Integers) -> Doubles:
 
 
 def _mean(lists: Lists, of_item: Doubles) -> Doubles:
-    """Mean over the items of each list of a value that every item has."""
+    """Average a value of each item over the items of each list."""
     present = lists != NONE
     sums = np.where(present, of_item[lists], 0).sum(axis=1)
     count = present.sum(axis=1)

@@ -1,1 +1,1 @@
-"""What follows from all items together: which belong together, which follow which, whose votes are believed."""
+"""Derived from all items together: which belong together, which follow which, and which votes are believed."""

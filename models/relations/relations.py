@@ -1,18 +1,19 @@
-"""Which items go together, as follows from the rows of all items at once.
+"""Relations: which items belong together, derived from the rows of all items at once.
 
-With S[i, a] how strongly a came before i, m_i the mass of row i (``models.learning.neighbours``) and t the likeness
-of two texts, both directions are counted together and normalised between plain counts (p = 0) and cosine similarity
-(p = 0.5; Sarwar et al. 2001, Item-based collaborative filtering):
+S[i, a] says how strongly item a came before item i, m_i is the mass of row i (``models.learning.neighbours``), and t_ij
+is the cosine of two texts. Both directions are added, and then normalised. The normalisation lies between plain counts
+(p = 0) and cosine similarity (p = 0.5; Sarwar et al. 2001, Item-based collaborative filtering):
 
     B = S + Sᵀ + k (T + Tᵀ),  T[i, j] = t_ij**s,  M_i = 2 m_i + sum_j k (T + Tᵀ)[i, j],
     A[i, j] = B[i, j] / ((M_i + c) (M_j + c))**p.
 
-Text is the prior: its part is fixed, so that it decides where few events are known and fades as they come. What of A
-is noise is smoothed away: of its R largest eigenvalues L, with eigenvectors V, the items keep P = V L**(1/4), and
+The text is the prior. Its part is fixed: it decides where few events are known, and fades as more come. Smoothing
+removes the noise in A. With the R largest eigenvalues L of A and their eigenvectors V, the items keep
+P = V L**(1/4), and
 
     W[a, j] = max(0, P_a · P_j + mu A[a, j]).
 
-The root of the eigenvalues lets the weaker directions speak; as they are, lists were clearly worse.
+The root of the eigenvalues lets weaker directions count. With the eigenvalues themselves lists were clearly worse.
 """
 
 from __future__ import annotations
@@ -25,22 +26,22 @@ from scipy import sparse
 from afresh.models.arrays import NONE, Floats, Indices, Keys
 
 EXPONENT = np.float32(0.45)
-"""p. This and the next two were chosen on the first half of MovieLens 100K."""
+"""p. This value and the next two were chosen on the first half of MovieLens 100K."""
 
 SHRINKAGE = np.float32(3.0)
-"""c: items with little mass are held back."""
+"""c: holds items with little mass back."""
 
 RANK = 100
-"""R."""
+"""R: number of eigenvalues that are kept."""
 
 PRIOR = np.float32(0.5)
-"""k: the nearest text counts like so many visits in which both items were taken."""
+"""k: a text with cosine 1 counts like ``PRIOR`` visits in which both items were taken."""
 
 SHARPNESS = np.float32(8.0)
-"""s: cosines of texts lie close together."""
+"""s: spreads the cosines of texts, which lie close together."""
 
 STEPS = 4
-"""Steps of the subspace iteration; after two of them lists were worse by .002 in hit rate."""
+"""Steps of the subspace iteration. With two steps the hit rate of lists was .002 lower."""
 
 
 @dataclass(frozen=True)
@@ -50,7 +51,8 @@ class Relations:
     Attributes
     ----------
     related, strengths
-        For each item the K largest of its row of A, largest first, and these: shape (N, K), ``NONE`` and 0 for none.
+        For each item the columns of the K largest values in its row of A, largest first, and the values: shape (N, K),
+        ``NONE`` and 0 for none.
     vectors
         P, shape (N, ``RANK``).
     mass
@@ -70,18 +72,18 @@ def relate(
     likeness: tuple[Indices, Floats],
     capacity: int,
 ) -> Relations:
-    """Derive the relations of items; a function of its arguments alone, whatever was derived before.
+    """Derive the relations of items; the result depends on the arguments alone, not on earlier results.
 
     Parameters
     ----------
     keys
         Keys of the items, shape (N,).
     counts
-        Neighbours of S and their weights, shape (N, C); ``NONE`` for none.
+        Neighbours of each item in S, and their weights, shape (N, C); ``NONE`` for none.
     mass
         m, shape (N,).
     likeness
-        Items of like text and their cosines, shape (N, T); ``NONE`` for none.
+        For each item the items of nearest text, and their cosines, shape (N, T); ``NONE`` for none.
     capacity
         K.
 
@@ -103,13 +105,19 @@ def relate(
 
 
 def _both_directions(others: Indices, weights: Floats) -> sparse.csr_array:
-    """Pairs of an item with another, each in both directions, without the diagonal."""
+    """Return the weights of pairs of items, added over both directions, without the diagonal; shape (N, N)."""
     one_way = pairs_of(others, weights)
     return (one_way + one_way.T).tocsr()
 
 
 def pairs_of(others: Indices, weights: Floats) -> sparse.csr_array:
-    """Weights of an item with another, shape (N, N), without the diagonal, from the others of each, shape (N, C)."""
+    """Return the weight of each pair of items, shape (N, N), without the diagonal.
+
+    Parameters
+    ----------
+    others, weights
+        Other items of each item, and their weights, shape (N, C); ``NONE`` for none.
+    """
     items, columns = np.nonzero((others != NONE) & (weights > 0))
     partners, values = others[items, columns], weights[items, columns]
     apart = items != partners
@@ -118,7 +126,7 @@ def pairs_of(others: Indices, weights: Floats) -> sparse.csr_array:
 
 
 def scaled(matrix: sparse.csr_array, rows: Floats, columns: Floats) -> sparse.csr_array:
-    """Multiply rows and columns, in place, and put the columns of each row in order.
+    """Multiply the rows and the columns of a matrix by factors, in place, and sort the columns of each row.
 
     Examples
     --------
@@ -133,15 +141,16 @@ def scaled(matrix: sparse.csr_array, rows: Floats, columns: Floats) -> sparse.cs
 
 
 def largest(matrix: sparse.csr_array, capacity: int) -> tuple[Indices, Floats]:
-    """Columns and values of the largest of every row, largest first; of equal ones those of lower column first.
+    """Find the largest values of every row, largest first; ties go to the lower column.
 
-    The columns of a row of the matrix ascend, and its values are float32, not negative. Shape (N, capacity) both,
-    ``NONE`` and 0 for none.
+    The columns of each row must ascend, and the values must be float32 and not negative. Returns columns and values,
+    both of shape (N, capacity), ``NONE`` and 0 for none.
     """
     rows = matrix.shape[0]
     lengths = np.diff(matrix.indptr)
     items = np.repeat(np.arange(rows), lengths)
-    # Bits of numbers that are not negative are in the numbers' order; one key of both sorts in a fifth of the time.
+    # The bits of floats that are not negative sort like the floats. One key of row and value sorts in a fifth of
+    # the time.
     falling = np.uint64(0xFFFFFFFF) - matrix.data.view(np.uint32)
     order = np.argsort(items.astype(np.uint64) << np.uint64(32) | falling, kind="stable")
     place = np.arange(matrix.nnz) - np.repeat(matrix.indptr[:-1], lengths)
@@ -154,7 +163,7 @@ def largest(matrix: sparse.csr_array, capacity: int) -> tuple[Indices, Floats]:
 
 
 def _smooth(matrix: sparse.csr_array, keys: Keys) -> Floats:
-    """P by subspace iteration with a Rayleigh-Ritz step (Saad 2011, Methods for Large Eigenvalue Problems)."""
+    """Compute P by subspace iteration with a Rayleigh-Ritz step (Saad 2011, Methods for Large Eigenvalue Problems)."""
     vectors = np.zeros((len(keys), RANK), np.float32)
     if not matrix.nnz:
         return vectors
@@ -169,7 +178,10 @@ def _smooth(matrix: sparse.csr_array, keys: Keys) -> Floats:
 
 
 def _signs(keys: Keys) -> Floats:
-    """Where the iteration starts: signs of a hash of each key, so that a new item moves no other's; shape (N, RANK)."""
+    """Return where the iteration starts: signs from a hash of each key, shape (N, RANK).
+
+    The signs of an item depend on its key alone: a new item does not change those of others.
+    """
     hashes = [_mix(keys ^ _mix(np.full(1, seed, np.uint64))) for seed in range(-(-RANK // 64))]
     bits = np.concatenate(
         [np.unpackbits(each.astype("<u8").view(np.uint8).reshape(-1, 8), axis=1) for each in hashes], axis=1
@@ -178,7 +190,7 @@ def _signs(keys: Keys) -> Floats:
 
 
 def _mix(keys: Keys) -> Keys:
-    """Finaliser of SplitMix64 (Steele, Lea and Flood 2014): every bit depends on every bit."""
+    """Hash by the finaliser of SplitMix64 (Steele, Lea and Flood 2014): every bit depends on every bit."""
     mixed = keys + np.uint64(0x9E3779B97F4A7C15)
     mixed = (mixed ^ (mixed >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     mixed = (mixed ^ (mixed >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)

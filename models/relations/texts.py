@@ -1,4 +1,4 @@
-"""Likeness of text: which items' embeddings are near each other."""
+"""Likeness of texts: which items have embeddings near each other."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from afresh.models.arrays import NONE, Floats, Indices, Mask, Places
 from afresh.models.lists.rank import strongest
 
 BLOCK = 512
-"""Items compared with all others at a time."""
+"""Number of items that are compared with all others at a time."""
 
 DECIMALS = 4
-"""Of a cosine. Products of matrices of other shapes differ in the last bits, by which ties would be decided."""
+"""Decimals of a cosine. Products of matrices of other shapes differ in the last bits, and these would decide ties."""
 
 
 def nearest(embeddings: Floats, akin: Indices, likeness: Floats, changed: Mask) -> tuple[Indices, Floats]:
@@ -20,17 +20,18 @@ def nearest(embeddings: Floats, akin: Indices, likeness: Floats, changed: Mask) 
     Parameters
     ----------
     embeddings
-        Of every item, unit length, or all 0 while unknown, shape (N, E).
+        Embedding of every item, of unit length, or all 0 while unknown, shape (N, E).
     akin, likeness
-        What was found before, nearest first, and the cosines: shape (N, T); ``NONE`` and 0 for none.
+        Result of the last call: the items found, nearest first, and their cosines, shape (N, T); ``NONE`` and 0 for
+        none.
     changed
-        Items whose embedding came, changed or went since, shape (N,).
+        Mask of the items whose embedding came, changed or went since then, shape (N,).
 
     Returns
     -------
-    The new arrays. Of equally near items those of lower index come first; an item without a text is near none. They
-    are the same as if everything were found anew, but only for changed items, and those near which one of them was or
-    comes, anything is done.
+    The new ``akin`` and ``likeness``. Of equally near items the one of lower index comes first. An item without a text
+    is near no other. The result equals that of a search from nothing. But only two kinds of items cost work: changed
+    items, and items that have or get a changed item among their nearest.
 
     Examples
     --------
@@ -45,9 +46,9 @@ def nearest(embeddings: Floats, akin: Indices, likeness: Floats, changed: Mask) 
     anew |= ((akin != NONE) & changed[akin]).any(axis=1)
     known = embeddings.any(axis=1)
     akin[anew], likeness[anew] = NONE, 0
-    rows = np.flatnonzero(anew & known)
-    for start in range(0, len(rows), BLOCK):
-        block = rows[start : start + BLOCK]
+    searched = np.flatnonzero(anew & known)
+    for start in range(0, len(searched), BLOCK):
+        block = searched[start : start + BLOCK]
         akin[block], likeness[block] = _nearest_of(block, embeddings, akin.shape[1])
     came = np.flatnonzero(changed & known)
     others = np.flatnonzero(known & ~anew)
@@ -73,21 +74,21 @@ def _enter(
     akin: Indices,
     likeness: Floats,
 ) -> None:
-    """Put items that came into the lists of others, where they are nearer than what stands there."""
+    """Enter items that came among the nearest of others, where they are nearer than those found before."""
     cosines = _cosines(embeddings[others], embeddings[came])
     entered = np.flatnonzero((cosines >= likeness[others, -1:]).any(axis=1) & (cosines > 0).any(axis=1))
-    rows = others[entered]
+    moved = others[entered]
     items = np.concatenate(
-        [akin[rows], np.broadcast_to(came.astype(np.int32), (len(rows), len(came)))], axis=1
+        [akin[moved], np.broadcast_to(came.astype(np.int32), (len(moved), len(came)))], axis=1
     )
-    values = np.concatenate([likeness[rows], cosines[entered]], axis=1)
+    values = np.concatenate([likeness[moved], cosines[entered]], axis=1)
     order = np.argsort(items, axis=1, kind="stable")
     items, values = np.take_along_axis(items, order, 1), np.take_along_axis(values, order, 1)
-    akin[rows], likeness[rows] = _best(items, values, akin.shape[1])
+    akin[moved], likeness[moved] = _best(items, values, akin.shape[1])
 
 
 def _best(items: Indices, cosines: Floats, count: int) -> tuple[Indices, Floats]:
-    """The nearest of each row, shape (R, count), from items in ascending order."""
+    """Find the nearest items of each row, shape (R, count); the items of a row must ascend."""
     akin = np.full((len(items), count), NONE, np.int32)
     likeness = np.zeros((len(items), count), np.float32)
     size = min(count, items.shape[1])

@@ -1,12 +1,12 @@
-"""Which items follow which, as follows from the rows of all items at once.
+"""Transitions: which items follow which, derived from the rows of all items at once.
 
-With N[i, a] how strongly a came just before i (``models.learning.neighbours``), n_i what came before i in all and f_a
-what followed a in all,
+N[i, a] says how strongly item a came just before item i (``models.learning.neighbours``), n_i is the sum of what came
+before i, and f_a is the sum of what followed a. Then
 
     F[a, i] = N[i, a] / ((f_a + c) (n_i + c))**0.5.
 
-Unlike relations, transitions have a direction and are not smoothed: which item comes next, on a page or in a series,
-says more than which belong together, and smoothing brought nothing (first half of MovieLens 1M).
+Unlike relations, transitions have a direction and are not smoothed. Which item comes next, on a page or in a series,
+says more than which items belong together. Smoothing brought nothing (first half of MovieLens 1M).
 """
 
 from __future__ import annotations
@@ -17,22 +17,23 @@ from afresh.models.arrays import Floats, Indices
 from afresh.models.relations.relations import largest, pairs_of, scaled
 
 SHRINKAGE = np.float32(1.0)
-"""c: what followed once or twice is held back."""
+"""c: holds items that followed only once or twice back."""
 
 
 def follow(before: tuple[Indices, Floats], capacity: int) -> tuple[Indices, Floats]:
-    """Derive what follows each of N items.
+    """Derive the followers of each of N items.
 
     Parameters
     ----------
     before
-        For each item what came just before it, and how strongly, shape (N, C); ``NONE`` for none.
+        For each item the items that came just before it, and how strongly, shape (N, C); ``NONE`` for none.
     capacity
         K.
 
     Returns
     -------
-    For each item the K largest of its row of F, largest first, and these: shape (N, K), ``NONE`` and 0 for none.
+    For each item the columns of the K largest values in its row of F, largest first, and the values: shape (N, K),
+    ``NONE`` and 0 for none.
 
     Examples
     --------

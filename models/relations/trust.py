@@ -1,8 +1,8 @@
-"""Trust: how far the votes for an item are believed, by who gave them.
+"""Trust: how many of the votes for an item are believed, depending on who gave them.
 
-A farm of fake users makes an item popular in the eyes of everyone, and any of its users looks like a new one. But a
-fake user with a long history costs as many events as a real one. So votes of users with short histories count in full
-only as far as users with longer ones take the item too, in the proportion that is usual in the catalogue.
+A farm of fake users makes an item popular for everyone, and each fake user looks like a new user. But a fake user with
+a long history costs as many events as a real one. So votes of users with short histories count in full only if users
+with longer histories take the item too, in the proportion that is usual in the catalogue.
 """
 
 from __future__ import annotations
@@ -12,37 +12,38 @@ import numpy as np
 from afresh.models.arrays import Reals
 
 BELIEVED = 10.0
-"""Votes that are believed of anyone: an item that has just come must be able to rise."""
+"""Number of votes that are always believed, so that an item that has just come can rise."""
 
 TOLERANCE = 30.0
-"""How many times its usual share of new users an item may have that is taken as steadily as others. Of the items of
-MovieLens 100K two to three have more at any time of its first half; with a tolerance of 10 eight have, and the hit
-rate is .008 lower."""
+"""How many times the usual share of newer users an item may have if it is taken as steadily as others. In the first
+half of MovieLens 100K two to three items exceed it at any time. With a tolerance of 10 eight items do, and the hit rate
+is .008 lower."""
 
 SUDDEN = 10.0
-"""Part of its tolerance that an item keeps at least, inverse, however suddenly it came up."""
+"""Upper limit of suddenness: an item keeps at least 1 / ``SUDDEN`` of its tolerance, however suddenly it came up."""
 
 CONFIDENCE = 2.0
-"""Standard deviations by which the votes of users with longer histories may be too few by chance."""
+"""Number of standard deviations by which the votes of older users may be too few by chance."""
 
 
 PASSES = 2
-"""Times that shares are told, each by what is usual among the votes believed before: a farm is not to make it usual."""
+"""Number of times that shares are computed. Each pass takes as usual what is usual among the votes believed before, so
+that a farm cannot make its own votes usual."""
 
 
 def shares(votes: Reals, lately: Reals, ever: Reals) -> Reals:
-    """Share of the votes for each item of a catalogue that are believed.
+    """Compute the share of the votes for each item of a catalogue that is believed.
 
     Parameters
     ----------
     votes
-        By users of each tenure, newest users first, shape (N, S).
+        Votes for each item by users of each tenure, newest users first, shape (N, S).
     lately, ever
-        Votes with a short and with a long half-life, shape (N,).
+        Votes for each item with a short and with a long half-life, shape (N,).
 
     Returns
     -------
-    Shape (N,), above 0 and at most 1.
+    Share for each item, shape (N,), above 0 and at most 1.
     """
     found = np.ones(len(votes))
     many = np.flatnonzero(votes.sum(axis=1) > BELIEVED)
@@ -56,14 +57,14 @@ def shares(votes: Reals, lately: Reals, ever: Reals) -> Reals:
 
 
 def suddenness(lately: Reals, ever: Reals, usual: float) -> Reals:
-    """How many times its usual share of the votes for an item came lately, 1 to ``SUDDEN``.
+    """Compute the recent share of the votes for each item, as a multiple of the usual share, 1 to ``SUDDEN``.
 
     Parameters
     ----------
     lately, ever
-        Counts of a short and of a long half-life, shape (N,).
+        Votes for each item with a short and with a long half-life, shape (N,).
     usual
-        What the first are of the second over the whole catalogue.
+        The recent share over the whole catalogue: the sum of ``lately`` divided by the sum of ``ever``.
 
     Examples
     --------
@@ -75,26 +76,26 @@ def suddenness(lately: Reals, ever: Reals, usual: float) -> Reals:
 
 
 def trust(counts: Reals, totals: Reals, sudden: Reals | float = 1.0) -> Reals:
-    """Share of the votes for each item that are believed.
+    """Compute the share of the votes for each item that is believed.
 
-    At every length of history that divides users into newer and older ones, the votes o of the older are believed,
-    and those n of the newer up to a limit l = ``BELIEVED`` + t * r * (o + ``CONFIDENCE`` * sqrt(o + 1)), where t is
-    ``TOLERANCE`` / suddenness, and r is how many votes newer users give for each one of an older user over the whole
-    catalogue. Beyond it the item is being pushed, and fewer are believed the more there are: l * (l / n)**2. The least
-    share over all lengths counts.
+    Each tenure divides users into newer and older ones. All o votes of older users are believed. The n votes of newer
+    users are believed up to a limit l = ``BELIEVED`` + t * r * (o + ``CONFIDENCE`` * sqrt(o + 1)). Here t is
+    ``TOLERANCE`` / suddenness. And r is the number of votes that newer users give for each vote of an older user, over
+    the whole catalogue. Beyond the limit somebody pushes the item: the more votes there are, the fewer are believed,
+    l * (l / n)**2. The least share over all divisions counts.
 
     Parameters
     ----------
     counts
-        Votes for the items by users of each tenure, newest users first, not below 0, shape (N, S).
+        Votes for each item by users of each tenure, newest users first, not below 0, shape (N, S).
     totals
-        Votes for all items, shape (S,).
+        Votes for all items by users of each tenure, shape (S,).
     sudden
-        Of ``suddenness``, shape (N,).
+        Suddenness of each item, from ``suddenness``, shape (N,).
 
     Returns
     -------
-    Shape (N,), above 0 and at most 1.
+    Share for each item, shape (N,), above 0 and at most 1.
 
     Examples
     --------

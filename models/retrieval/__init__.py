@@ -1,1 +1,1 @@
-"""Which items a list is chosen from: what is asked, and the candidates."""
+"""Chooses the candidates of a list from the user's history and from what is known about the items."""

@@ -1,4 +1,4 @@
-"""What a list is asked with: a user, what is known of the items, and both together."""
+"""What a list is made from: a user, what is known about the items, and both together."""
 
 from __future__ import annotations
 
@@ -14,26 +14,27 @@ from afresh.models.learning.neighbours import Kernel
 from afresh.models.retrieval.places import Numbering
 
 RELATED = 100
-"""Of the strongest relations of an item those that lead to candidates, and that are not smoothed alone."""
+"""Number of the strongest relations kept for an item. Only these lead to candidates, and only these have their own
+strength beside the smoothed one."""
 
 FOLLOWERS = 100
-"""Of what followed an item the strongest."""
+"""Number of the strongest followers kept for an item."""
 
 AKIN = 30
-"""Items of like text kept for an item."""
+"""Number of items of nearest text kept for an item."""
 
 ASK = Kernel(0.95, 100.0, 0.03)
 """Weight of an item of the history when a list is made."""
 
 ASK_LONG = Kernel(0.9, 100_000.0, 0.5)
-"""The same, of what a user took before this visit as well."""
+"""Like ``ASK``, but items taken before this visit count as well."""
 
 ASKED_TEXT = 8
-"""Items of a history whose texts are compared."""
+"""Number of items of a history, the newest, whose texts are compared."""
 
 ASKED_MASS = np.float32(0.06)
 TAKEN_MASS = np.float32(0.18)
-"""Powers of the mass of the item asked and of the item scored that a relation is multiplied with."""
+"""Powers of mass that multiply a relation: of the item of the history, and of the item scored."""
 
 
 @dataclass(frozen=True)
@@ -43,14 +44,14 @@ class User:
     Attributes
     ----------
     history
-        Catalogue indices of the user's items, newest first, shape (L,), L <= ``models.layout.HISTORY``; -1 where
-        unknown.
+        Indices of the user's items, newest first, shape (L,), L <= ``models.layout.HISTORY``; -1 for an item that the
+        Catalogue does not know.
     ages
-        Seconds from each of them to the newest, shape (L,).
+        Seconds from each of these items to the newest, shape (L,).
     taken
-        Items taken in all.
+        Number of items taken in all.
     now_ms
-        When the list is made.
+        Time of the list, in ms.
     """
 
     history: Indices
@@ -61,32 +62,33 @@ class User:
 
 @dataclass(frozen=True)
 class Items:
-    """What is known of the items, as arrays of N rows.
+    """What is known about the N items, as arrays by index.
 
     Attributes
     ----------
     available
-        Whether a list may hold the item, shape (N,).
+        Whether a list may hold each item, shape (N,).
     keys
-        Shape (N,); candidates are put into their order.
+        Key of each item, shape (N,). Candidates are sorted by it.
     domain
-        Number of its domain, shape (N,).
+        Number of each item's domain, shape (N,).
     examples
-        How often each was taken, shape (N,).
+        How often each item was taken, shape (N,).
     counts, count_times
-        Of ``models.learning.popularity``, a column for each of ``models.layout.HALF_LIVES_MS``: shape (N, H) and (N,).
+        Counts and their times, see ``models.learning.popularity``: shape (N, H), a column for each of
+        ``models.layout.HALF_LIVES_MS``, and shape (N,), in ms.
     embeddings
-        Of the text, unit length or 0, shape (N, E).
+        Embedding of each item's text, of unit length or 0, shape (N, E).
     related, strengths, vectors, mass
-        Of ``models.relations.relations``.
+        See ``models.relations.relations.Relations``.
     followers, following
-        Of ``models.relations.transitions``, shape (N, ``FOLLOWERS``).
+        Followers of each item and their strengths, see ``models.relations.transitions``, shape (N, ``FOLLOWERS``).
     akin, likeness
-        Of ``models.relations.texts``, shape (N, ``AKIN``).
+        Items of nearest text and their cosines, see ``models.relations.texts``, shape (N, ``AKIN``).
     heads
-        The items with the largest counts, largest first, shape (H, at most ``HEAD``).
+        For each count the items with the largest values, largest first, shape (H, at most ``HEAD``).
     trust
-        Of ``models.relations.trust``, shape (N,).
+        Share of each item's votes that is believed, see ``models.relations.trust``, shape (N,).
     """
 
     available: Mask
@@ -109,12 +111,14 @@ class Items:
 
 
 class Asked:
-    """A user's known items, and what is asked with them.
+    """A user's history, as far as the Catalogue knows its items, and what the scorers need of it.
 
     Attributes
     ----------
-    rows
-        Catalogue indices, newest first, shape (l,).
+    user, items, numbering
+        The arguments it was made from.
+    indices
+        Indices of the known items, newest first, shape (l,).
     """
 
     def __init__(self, user: User, items: Items, numbering: Numbering) -> None:
@@ -128,22 +132,22 @@ class Asked:
         self._weights: dict[Kernel, Floats] = {}
 
     def weights(self, kernel: Kernel) -> Floats:
-        """Weights of the items by a kernel, shape (l,)."""
+        """Return the weights of the known items by a kernel, shape (l,)."""
         if kernel not in self._weights:
             self._weights[kernel] = np.asarray(kernel.weights(self.user.ages)[self._known])
         return self._weights[kernel]
 
     @cached_property
     def related(self) -> Indices:
-        """Items related to those asked, shape (l, ``RELATED``)."""
+        """Items related to each known item, shape (l, ``RELATED``)."""
         return np.asarray(self.items.related[self.indices])
 
     @cached_property
     def strengths(self) -> Floats:
-        """How strongly, shape (l, ``RELATED``)."""
+        """Strengths of these relations, shape (l, ``RELATED``)."""
         return np.asarray(self.items.strengths[self.indices])
 
     @property
     def tenure(self) -> int:
-        """Column of the counts of the user's tenure."""
+        """Column of ``Items.counts`` for the user's tenure."""
         return HORIZONS + int(tenure_of(np.array([self.user.taken]))[0])

@@ -1,4 +1,4 @@
-"""Candidates: the first step of a list, so that it costs the same however large the catalogue is."""
+"""Candidates: the items that a list is chosen from. They make its cost independent of the size of the catalogue."""
 
 from __future__ import annotations
 
@@ -8,33 +8,36 @@ from afresh.models.arrays import NONE, Indices
 from afresh.models.retrieval.asking import ASK, ASKED_MASS, ASKED_TEXT, TAKEN_MASS, Asked
 
 RELATED_CANDIDATES = 300
-"""Candidates that the relations of a history lead to."""
+"""Number of candidates from the relations of a history."""
 
 HEAD = 200
-"""Items kept of the head of each count; the judge's list of the popular is chosen among them."""
+"""Number of items kept from the head of each count. The judge's list of popular items is chosen among them."""
 
 LISTED_HEADS = (60, 40, 25, 25)
-"""Candidates from the head of each count: popular, trending, of this hour, of this week."""
+"""Number of candidates from the head of each count: popular, trending, this hour, this week."""
 
 LISTED_TENURE = 25
-"""Candidates from the head of the user's tenure."""
+"""Number of candidates from the head of the user's tenure."""
 
 FOLLOWED, LISTED_FOLLOWERS = 5, 20
-"""So many of what followed each of the last items are candidates."""
+"""Each of the newest ``FOLLOWED`` items of a history gives its ``LISTED_FOLLOWERS`` strongest followers as
+candidates."""
 
 LISTED_AKIN = 15
-"""Candidates of like text for each of the ``ASKED_TEXT`` last items."""
+"""Number of candidates of nearest text for each of the newest ``ASKED_TEXT`` items."""
 
 
 def gather(asked: Asked, excluded: Indices) -> Indices:
-    """Items that may be in the user's list, in the order of their keys: all of a small catalogue.
+    """Gather the items that may be in the user's list, as indices in the order of their keys.
+
+    Of a small catalogue these are all available items.
 
     Parameters
     ----------
     asked
         The user.
     excluded
-        Items that the list may not hold, besides those that are not available.
+        Indices of items that the list may not hold, besides those that are not available.
     """
     items, numbering = asked.items, asked.numbering
     if len(items.keys) <= RELATED_CANDIDATES:
@@ -52,7 +55,7 @@ def gather(asked: Asked, excluded: Indices) -> Indices:
 
 
 def _related_candidates(asked: Asked) -> Indices:
-    """The items that are related most strongly to the history, about ``RELATED_CANDIDATES``."""
+    """Find the items with the strongest relations to the history, about ``RELATED_CANDIDATES``."""
     items, related = asked.items, asked.related.ravel()
     known = related != NONE
     related = related[known]

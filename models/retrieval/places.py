@@ -1,4 +1,4 @@
-"""Distinct items among many, without sorting them."""
+"""Finds distinct items among many, and their places, without sorting."""
 
 from __future__ import annotations
 
@@ -7,26 +7,26 @@ import numpy as np
 from afresh.models.arrays import Indices, Mask, Places
 
 NOWHERE = np.iinfo(np.int32).max
-"""Noted on every row that is not being asked about, and always in the last place, which is that of ``NONE``."""
+"""Note of every item that is not being asked about, and always the last note, which is that of ``NONE``."""
 
 
 class Numbering:
     """Numbers items that are given as indices of the Catalogue.
 
-    Sorting some thousand rows would cost more than all else that a list needs. Instead every row has a place of its
-    own to write on, so that the cost does not depend on how many items there are.
+    To sort thousands of indices would cost more than all other work for a list. Instead every item has a note of its
+    own that a call writes on. So the cost does not depend on the number of items.
     """
 
     def __init__(self) -> None:
         self._note = np.full(1, NOWHERE, np.int32)
 
     def reach(self, items: int) -> None:
-        """Have room for so many items."""
+        """Make room for this many items."""
         if items >= len(self._note):
             self._note = np.full(max(items, 2 * len(self._note)) + 1, NOWHERE, np.int32)
 
     def distinct(self, indices: Indices) -> Indices:
-        """Every row once, in the order in which they come last.
+        """Return every index once, in the order of last occurrence.
 
         Examples
         --------
@@ -42,7 +42,7 @@ class Numbering:
         return np.asarray(indices[last])
 
     def places(self, indices: Indices, among: Indices) -> Places:
-        """Place of every row among distinct rows; their number where a row is not among them, as ``NONE`` is never.
+        """Return the place of every index among distinct indices; ``len(among)`` if absent, as ``NONE`` always is.
 
         Examples
         --------
@@ -57,7 +57,7 @@ class Numbering:
         return places
 
     def outside(self, indices: Indices, excluded: Indices) -> Mask:
-        """Mark which of some distinct rows are not excluded, shape (n,).
+        """Return a mask of the distinct indices that are not excluded, shape (n,).
 
         Examples
         --------
@@ -66,6 +66,6 @@ class Numbering:
         >>> numbering.outside(np.array([5, 7], np.int32), np.array([7, 2, -1], np.int32)).tolist()
         [True, False]
         """
-        mask = np.ones(len(indices) + 1, np.bool_)  # one more, for what is excluded and not among the rows
+        mask = np.ones(len(indices) + 1, np.bool_)  # one more, for excluded items that are not asked about
         mask[self.places(excluded, indices)] = False
         return mask[:-1]

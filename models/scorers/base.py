@@ -1,4 +1,4 @@
-"""What a scorer is, and what the families share."""
+"""Defines a scorer, and what the families share."""
 
 from __future__ import annotations
 
@@ -11,25 +11,26 @@ from afresh.models.arrays import Floats, Indices
 from afresh.models.retrieval.asking import Asked, Items
 
 WARM_EXAMPLES = np.float32(5.0)
-"""Examples after which an item counts as half known."""
+"""Number of examples after which an item counts as half known."""
 
 
 @dataclass(frozen=True)
 class Scorer:
-    """One scorer, or a family of them that share their work.
+    """One scorer, or a family of scorers that share their work.
 
-    What one has to keep to is written down, and tried out, in ``models.scorers.contract``.
+    ``models.scorers.contract`` says what a scorer must keep to, and checks it.
 
     Attributes
     ----------
     priors
         By name of the scorer: the weights of its two features (logarithm, root) before anything is learned.
     score
-        Raw scores of candidates, given as indices of the Catalogue, each once: finite, not below 0, float32, shape
-        (len(priors), C) in the order of ``priors``. Only what they are in proportion to one another counts
+        Computes the raw scores of candidates, which are distinct indices of the Catalogue. Scores are finite, not below
+        0, float32, shape (len(priors), C), in the order of ``priors``. Only their proportions count
         (``models.fusion.fusion.features``).
     by_votes
-        Whether scores grow with the times that an item was taken, and are believed as far as those are.
+        Whether scores grow with how often an item was taken. Such scores are multiplied by the share of the item's
+        votes that is believed (``models.relations.trust``).
     """
 
     priors: dict[str, tuple[float, float]]
@@ -38,5 +39,5 @@ class Scorer:
 
 
 def coldness(items: Items, chosen: Indices) -> Floats:
-    """How new each candidate is, w / (w + times that it was taken), with w = ``WARM_EXAMPLES``: float32, shape (C,)."""
+    """Compute how new candidates are, w / (w + times taken), with w = ``WARM_EXAMPLES``: float32, shape (C,)."""
     return np.asarray(WARM_EXAMPLES / (WARM_EXAMPLES + items.examples[chosen]), np.float32)

@@ -1,4 +1,4 @@
-"""Users and items made up, to try scorers on: what is usual, and what is at the edge."""
+"""Made-up users and items to try scorers on: usual cases and edge cases."""
 
 from __future__ import annotations
 
@@ -21,16 +21,16 @@ TEXT = 16
 
 @dataclass(frozen=True)
 class Case:
-    """Something to be scored.
+    """A user, items and candidates to be scored.
 
     Attributes
     ----------
     name
-        What is special about it.
+        What is special about the case.
     user, items
-        Who is asked for, and what is known of the items.
+        The user, and what is known about the items.
     chosen
-        Candidates, rows of the items, each once, int32, shape (C,).
+        Candidates, as distinct indices of the items, int32, shape (C,).
     """
 
     name: str
@@ -40,7 +40,7 @@ class Case:
 
 
 def cases(seed: int) -> Iterator[Case]:
-    """Make a case of every kind that a scorer meets; the same seed makes the same."""
+    """Make a case of every kind that a scorer meets; the same seed gives the same cases."""
     items, who = catalogue(30, seed), user(30, seed=seed)
     every = np.random.default_rng(seed).permutation(30).astype(np.int32)
     yield Case("a user like others", who, items, every)
@@ -63,12 +63,12 @@ def cases(seed: int) -> Iterator[Case]:
         )
     yield Case("items without text", who, without_text(items), every)
     yield Case("items that nobody has taken", who, without_counts(items), every)
-    yield Case("items of which nothing is known", who, without_text(without_counts(items)), every)
+    yield Case("items without text and counts", who, without_text(without_counts(items)), every)
     yield Case("years after the last event", replace(who, now_ms=NOW_MS + 50 * YEAR_MS), items, every)
 
 
 def catalogue(items: int = 30, seed: int = 0) -> Items:
-    """Make items with texts, counts, relations and followers, all at random."""
+    """Make items with random texts, counts, relations and followers."""
     rng = np.random.default_rng(seed)
     related, followers = (_some_of(items, width, rng) for width in (RELATED, FOLLOWERS))
     akin = np.stack([rng.permutation(items)[:AKIN] for _ in range(items)]).astype(np.int32)
@@ -96,14 +96,14 @@ def catalogue(items: int = 30, seed: int = 0) -> Items:
 
 
 def _some_of(items: int, width: int, rng: np.random.Generator) -> Indices:
-    """For each item others, or itself, in places of which half are empty."""
+    """Draw items for each item, with about half of the places empty; the item itself may be among them."""
     chosen = np.stack([rng.permutation(items)[: min(width, items)] for _ in range(items)]).astype(np.int32)
     chosen[rng.random(chosen.shape) < 0.5] = NONE
     return chosen
 
 
 def without_text(items: Items) -> Items:
-    """Items as they are where no encoder has read a text yet."""
+    """Return the items as they are before an encoder has read any text."""
     return replace(
         items,
         embeddings=np.zeros((len(items.keys), 1), np.float32),
@@ -113,7 +113,7 @@ def without_text(items: Items) -> Items:
 
 
 def without_counts(items: Items) -> Items:
-    """Items as they are where nobody has taken one yet."""
+    """Return the items as they are before anybody has taken one."""
     return replace(
         items,
         examples=np.zeros_like(items.examples),
@@ -129,7 +129,7 @@ def without_counts(items: Items) -> Items:
 
 
 def user(items: int = 30, length: int = 8, seed: int = 0) -> User:
-    """Make a user who took some of so many items, each once, within a minute."""
+    """Make a user who took ``length`` of ``items`` items, each once, within a minute."""
     rng = np.random.default_rng(seed)
     history = rng.permutation(items)[:length].astype(np.int32)
     ages = np.cumsum(rng.random(length)).astype(np.float32)

@@ -1,18 +1,18 @@
-"""The contract of scorers, tried out: ``check_scorer`` tells what a scorer does not keep to.
+"""The contract of scorers: ``check_scorer`` tries a scorer, and says where it breaks the contract.
 
-In the manner of river's ``check_estimator``: every scorer in ``SCORERS`` has to pass, and one that was written
-elsewhere can be tried before it is added. For its sake the contract stands with the scorers and not with the tests,
-which are not installed; it needs numpy alone.
+It works like river's ``check_estimator``. Every scorer in ``SCORERS`` must pass. A scorer that was written elsewhere
+can be tried before it is added. For this the contract is beside the scorers, because the tests are not installed. It
+needs only numpy.
 
 The scores of a scorer
 
 * are float32, of shape (len(priors), C), finite, and not below 0;
-* say of a candidate the same whatever the other candidates are, and in whatever order: lists are the same wherever rows
-  happen to stand, and the benchmark scores whole catalogues part by part;
-* are the same, to the last bit, for the same input, whoever was scored before, so that a list can be made again;
-* leave alone what they are made from: all scorers of all users look at the same arrays;
+* do not depend on the other candidates or their order: lists must not depend on the order in which items came, and the
+  benchmark scores whole catalogues in blocks;
+* are the same, to the last bit, for the same input, no matter who was scored before, so that a list can be made again;
+* leave their inputs unchanged: all scorers of all users read the same arrays.
 
-and all that without a history, without candidates, in a catalogue of one item, and of items without text or counts.
+All this holds without a history, without candidates, in a catalogue of one item, and for items without text or counts.
 """
 
 from __future__ import annotations
@@ -30,7 +30,8 @@ from afresh.models.scorers.base import Scorer
 from afresh.models.scorers.cases import Case, cases
 
 TOLERANCE = 1e-4
-"""Relative, of scores among other candidates: products of matrices of other shapes differ in the last bits."""
+"""Relative tolerance between scores among different candidates: matrix products of other shapes differ in the last
+bits."""
 
 
 def check_scorer(scorer: Scorer, seed: int = 0) -> None:
@@ -39,14 +40,14 @@ def check_scorer(scorer: Scorer, seed: int = 0) -> None:
     Parameters
     ----------
     scorer
-        One of ours, or of one's own.
+        The scorer to try.
     seed
-        Of the cases.
+        Seed of the cases.
 
     Raises
     ------
     AssertionError
-        If it does not keep to the contract: a sentence that says in what, and in which case.
+        The scorer breaks the contract. The message says how, and in which case.
 
     Examples
     --------
@@ -98,10 +99,10 @@ def _ask(case: Case, numbering: Numbering | None = None) -> Asked:
 
 
 def _check_scores(scorer: Scorer, case: Case) -> None:
-    # A copy: what follows needs the case as it was, whatever the scorer does to it.
+    # A copy: the later checks need the case unchanged, and this scorer may write to it.
     case = copy.deepcopy(case)
     scores, wanted = scorer.score(_ask(case), case.chosen), (len(scorer.priors), len(case.chosen))
-    _require(isinstance(scores, np.ndarray), f"scores are no array but {type(scores).__name__}")
+    _require(isinstance(scores, np.ndarray), f"scores are a {type(scores).__name__} and not an array")
     _require(scores.dtype == np.float32, f"scores are {scores.dtype} and not float32")
     _require(scores.shape == wanted, f"scores are of shape {scores.shape} and not {wanted}")
     _require(bool(np.isfinite(scores).all()), "a score is not finite")
@@ -119,7 +120,7 @@ def _check_inputs_are_left_alone(scorer: Scorer, case: Case) -> None:
 
 
 def _inputs(asked: Asked, chosen: Indices) -> dict[str, bytes]:
-    """Everything that a scorer is given, by name, what is made once for all scorers included."""
+    """Collect everything that a scorer is given, by name, with what is computed once for all scorers."""
     arrays = {
         "chosen": chosen,
         "indices": asked.indices,
@@ -138,18 +139,16 @@ def _check_repeats(scorer: Scorer, case: Case) -> None:
     numbering = Numbering()
     asked = _ask(case, numbering)
     first = scorer.score(asked, case.chosen).tobytes()
-    _require(scorer.score(asked, case.chosen).tobytes() == first, "scores are others when asked again")
+    _require(scorer.score(asked, case.chosen).tobytes() == first, "scores differ when asked again")
     other = _somebody_else(case)
     scorer.score(_ask(other, numbering), other.chosen)
     again = scorer.score(_ask(case, numbering), case.chosen)
-    _require(again.tobytes() == first, "scores are others after somebody else was scored")
-    _require(
-        scorer.score(_ask(case), case.chosen).tobytes() == first, "scores are others with a new Numbering"
-    )
+    _require(again.tobytes() == first, "scores differ after somebody else was scored")
+    _require(scorer.score(_ask(case), case.chosen).tobytes() == first, "scores differ with a new Numbering")
 
 
 def _somebody_else(case: Case) -> Case:
-    """Another user of the same catalogue, with all of it for candidates."""
+    """Make another user of the same catalogue, with all items as candidates."""
     items = len(case.items.keys)
     history = np.arange(min(items, 5), dtype=np.int32)
     who = User(history, 10 * history.astype(np.float32), case.user.taken + 100, case.user.now_ms)

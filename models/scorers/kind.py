@@ -1,13 +1,13 @@
-"""Kind: what is known of an item before anybody takes it, beside its text.
+"""Kind: what is known about an item before anybody takes it, apart from its text.
 
-With w_a the weight of item a of the history by ``ASK_LONG``, the score of item j is
+The weight of item a of the history is w_a, by ``ASK_LONG``. The score of item j is
 
 * ``new``: 5 / (5 + times that it was taken), see ``models.scorers.base.coldness``;
-* ``domain``: sum of w_a over the items a of j's domain: how much of the history is of its kind;
-* ``own``: sum of w_a over the times that j itself stands in the history: how lately it was the user's own. Where what
-  users have had is left out of their lists, no candidate has any.
+* ``domain``: the sum of w_a over the items a of j's domain. It says how much of the history is of this domain;
+* ``own``: the sum of w_a over the times that j itself is in the history. It says how lately the user took it. Where
+  items that users have taken are left out of their lists, it is 0 for all candidates.
 
-``new`` needs nothing; the others need a history.
+``new`` needs nothing. The others need a history.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from afresh.models.scorers.base import Scorer, coldness
 
 
 def score(asked: Asked, chosen: Indices) -> Floats:
-    """How new candidates are, of how familiar a domain, and how lately they were taken, shape (3, C)."""
+    """Score how new candidates are, how familiar their domain is, and how lately the user took them, shape (3, C)."""
     items, indices = asked.items, asked.indices
     weights = asked.weights(ASK_LONG)
     domain = weights @ (items.domain[indices][:, None] == items.domain[chosen])

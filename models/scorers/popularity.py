@@ -1,16 +1,17 @@
-"""Popularity: how often items were taken lately, over several times, by everybody and by users like this one.
+"""Popularity: how often items were taken lately, over several half-lives, by everybody and by users like this one.
 
-Each count c of item j fades by its own half-life h (``models.layout.HALF_LIVES_MS``); at the time t of the list it is
-the sum over the events of j of
+Each count of item j fades by its own half-life h (``models.layout.HALF_LIVES_MS``). At the time t of the list it is the
+sum over the events of j of
 
     2**(-(t - time of the event) / h).
 
-* ``popular`` has a half-life of 30 days, ``trending`` of one, ``hour`` of two hours, ``week`` of seven days;
-* ``stage`` counts over 30 days the events of users who had taken about as many items as this one has now, and adds
-  ``TENURE_FLOOR`` of ``popular``: newcomers take other things than people who have seen it all;
+* ``popular`` has a half-life of 30 days, ``trending`` of one day, ``hour`` of two hours, ``week`` of seven days;
+* ``stage`` counts, with a half-life of 30 days, the events of users of this user's tenure, and adds ``TENURE_FLOOR``
+  times ``popular``. Newcomers take other items than people who have seen it all. It keeps the name ``stage`` because
+  rows and lists carry it; in the code this is a tenure;
 * ``ever`` is how often the item was taken, without fading.
 
-They need nothing of the user, and so carry the lists of new ones. Of an item that nobody has taken they say nothing.
+They need no history, and so carry the lists of new users. They score nothing for an item that nobody has taken.
 """
 
 from __future__ import annotations
@@ -24,11 +25,12 @@ from afresh.models.retrieval.asking import Asked
 from afresh.models.scorers.base import Scorer
 
 TENURE_FLOOR = 1e-3
-"""Part of the popular count of every tenure: what nobody of a tenure took is still ordered."""
+"""Fraction of ``popular`` that is added to the count of a tenure, so that items that nobody of a tenure took are still
+ordered."""
 
 
 def score(asked: Asked, chosen: Indices) -> Floats:
-    """Counts of candidates as of the time of the list, shape (6, C)."""
+    """Score candidates by their counts as of the time of the list, shape (6, C)."""
     items = asked.items
     columns = [*range(HORIZONS), asked.tenure]
     now, half_lives = asked.user.now_ms, HALF_LIVES_MS[columns]

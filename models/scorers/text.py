@@ -1,18 +1,18 @@
-"""Text: how alike what is written about an item is to what is written about the items of the history.
+"""Text: how alike the text of an item is to the texts of the items of the history.
 
-Embeddings of texts are unit vectors e (``models.encoder``), so that their product is the cosine of their angle. With
-w_a the weights of the last ``ASKED_TEXT`` items by ``ASK_LONG``, 0 for those without a text, and s = ``SHARPNESS``, the
-score of item j is
+Embeddings of texts are unit vectors e (``models.encoder``): their product is the cosine of their angle. The weight of
+item a of the history is w_a, by ``ASK_LONG``, over the last ``ASKED_TEXT`` items; it is 0 for an item without a text.
+With s = ``SHARPNESS`` the score of item j is
 
 * ``text``: exp(s * sum_a w_a e_a · e_j / sum_a w_a), alike on the whole;
 * ``nearest``: exp(s * max_a e_a · e_j), alike to one of them;
-* ``cold_text``: exp(s * cold_j * sum_a w_a e_a · e_j / sum_a w_a), ``text`` of new items, with cold_j of
+* ``cold_text``: exp(s * cold_j * sum_a w_a e_a · e_j / sum_a w_a), ``text`` for new items, with cold_j from
   ``models.scorers.base.coldness``;
-* ``akin``: sum_a w_a t_aj**s over the items a in whose list of the nearest texts j stands
-  (``models.relations.texts``), t being the cosine.
+* ``akin``: sum_a w_a t_aj**s over the items a that have j among their nearest texts (``models.relations.texts``); t_aj
+  is the cosine.
 
-They need texts, and an item of the history that has one; then they can score an item that nobody has taken yet, which
-is what they are for.
+They need texts, and an item of the history that has one. Then they can score an item that nobody has taken yet; this is
+their purpose.
 """
 
 from __future__ import annotations
@@ -24,11 +24,11 @@ from afresh.models.retrieval.asking import ASK_LONG, ASKED_TEXT, Asked
 from afresh.models.scorers.base import Scorer, coldness
 
 SHARPNESS = np.float32(10.0)
-"""Cosines of texts lie close together: what is scored is exp(10 cos)."""
+"""s: the score is exp(10 cos), because the cosines of texts lie close together."""
 
 
 def score(asked: Asked, chosen: Indices) -> Floats:
-    """How alike the texts of candidates are to those of the history, shape (4, C)."""
+    """Score how alike the texts of candidates are to those of the history, shape (4, C)."""
     items, indices = asked.items, asked.indices[:ASKED_TEXT]
     scores = np.zeros((4, len(chosen)), np.float32)
     weights = asked.weights(ASK_LONG)[:ASKED_TEXT] * items.embeddings[indices].any(axis=1)

@@ -1,15 +1,15 @@
-"""Transitions: what others took right after the items that this user took last.
+"""Transitions: items that others took right after the items that this user took last.
 
-Relations say which items belong together; transitions have a direction: the second part of a series follows the
-first, and not the other way round. With F as in ``models.relations.transitions`` and w_a the weight of item a of the
-history by a kernel, the score of item j is
+Relations say which items belong together. Transitions have a direction: the second film of a series follows the first,
+and not the other way round. The weight of item a of the history is w_a, by a kernel, and
+``models.relations.transitions`` defines F. The score of item j is
 
     sum_a w_a F[a, j]**0.5
 
-over the last ``ASKED_NEXT`` items of the history. By roots many weak traces count beside a strong one.
+over the last ``ASKED_NEXT`` items of the history. The root lets many weak transitions count beside a strong one.
 
 * ``next`` weighs the history by ``NEXT``, as rows were learned: the last item or two;
-* ``soon`` by ``ASK_SOON``: some more items, for people who go to and fro.
+* ``soon`` weighs it by ``ASK_SOON``: some more items, for people who go to and fro.
 
 They need a history, and followers of its items.
 """
@@ -24,14 +24,14 @@ from afresh.models.retrieval.asking import Asked
 from afresh.models.scorers.base import Scorer
 
 ASK_SOON = Kernel(0.85, 100.0, 0.1)
-"""``NEXT``, of some more items."""
+"""Like ``NEXT``, but for some more items."""
 
 ASKED_NEXT = 20
-"""Items of a history whose followers are looked at: those before them weigh next to nothing."""
+"""Number of items of a history, the newest, whose followers are looked at. Older items weigh next to nothing."""
 
 
 def score(asked: Asked, chosen: Indices) -> Floats:
-    """How strongly candidates followed the last items before, shape (2, C)."""
+    """Score how strongly candidates followed the last items of the history, shape (2, C)."""
     indices = asked.indices[:ASKED_NEXT]
     places = asked.numbering.places(asked.items.followers[indices], chosen).ravel()
     strengths = np.sqrt(asked.items.following[indices])

@@ -1,1 +1,1 @@
-"""The Catalogue: the rows of all items as arrays, and what follows from them."""
+"""The Catalogue: the rows of all items as arrays, and what is derived from them."""

@@ -1,8 +1,8 @@
-"""The Catalogue: a worker's copy of every item's rows, as arrays that scoring works on.
+"""The Catalogue: a worker's copy of all items' rows, as arrays for scoring.
 
 It follows the changelogs of behaviour and content (``streams.kafka.follow``) and is updated in place. Updates and
-scoring share one thread and neither awaits in between, so that a list never sees half a row and nothing is locked.
-What follows from all rows together (``state.catalogue.derived``) is derived from a snapshot, elsewhere, and then
+scoring share one thread, and neither awaits in between. So a list never sees half an update, and nothing is locked.
+What is derived from all rows together (``state.catalogue.derived``) is computed elsewhere, from a snapshot, and then
 installed.
 """
 
@@ -31,7 +31,7 @@ from afresh.state.store.marks import OWN_KEYS, PARTITION_ROW_KEY
 Latest = Mapping[bytes, bytes | None]
 
 TEXTS_AT_ONCE = 8192
-"""Texts whose nearest are found at a time: on a large catalogue all of them would take minutes."""
+"""Number of texts whose nearest texts are found at a time. On a large catalogue all at once would take minutes."""
 
 _SNAPSHOT = (
     "keys",
@@ -48,16 +48,16 @@ _SNAPSHOT = (
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """What is known of an item.
+    """What the Catalogue knows about an item.
 
     Attributes
     ----------
     index
-        Its index, ``NONE`` if nobody has named it.
+        Index of the item, ``NONE`` if no row names it.
     examples
-        How often it was taken.
+        How often the item was taken.
     trust
-        How far its votes are believed; see ``models.relations.trust``.
+        Share of its votes that is believed; see ``models.relations.trust``.
     """
 
     index: int
@@ -66,16 +66,16 @@ class Known:
 
 
 class Catalogue:
-    """Every item that anybody has named, by an index that it keeps for the life of the process.
+    """All items that rows name. Each item has an index that it keeps for the life of the process.
 
     Attributes
     ----------
     ids
-        Id of each item, by its index; empty for an item that so far only stood in the history of others.
+        Id of each item, by index; empty for an item that so far is only a neighbour in other items' rows.
     now
         Newest time of an event, in ms.
     version
-        Counts what changes lists: updates of rows, and what was derived from all of them.
+        Counter of everything that changes lists: updates of rows, and installs of what was derived.
     """
 
     def __init__(self) -> None:
@@ -123,45 +123,45 @@ class Catalogue:
 
     @property
     def embedded(self) -> int:
-        """Available items that have an embedding."""
+        """Number of available items that have an embedding."""
         return self._embeddings.count_embedded(self.available)
 
     def indices_of(self, keys: Keys) -> Indices:
-        """Indices of items by key, ``NONE`` where nobody has named the item; int32 of the same shape."""
+        """Return the indices of items by key, int32 of the same shape; ``NONE`` where no row names the item."""
         get = self._index.get
         indices = [get(key, NONE) for key in keys.ravel().tolist()]
         return np.array(indices, np.int32).reshape(keys.shape)
 
     def known(self, key: int) -> Known:
-        """What is known of an item, by key."""
+        """Return what is known about an item, by key."""
         index = self._index.get(key, NONE)
         if index == NONE:
             return Known(NONE, 0, 1.0)
         return Known(index, int(self._arrays["examples"][index]), float(self._arrays["trust"][index]))
 
     def indices_of_halves(self, halves: Iterable[int]) -> list[int]:
-        """Indices of all items whose keys have one of these lower halves."""
+        """Return the indices of all items whose keys have one of these lower halves."""
         get = self._by_half.get
         return [index for half in halves for index in get(half, ())]
 
     def domains_of(self, indices: Indices) -> list[str]:
-        """Names of the domains of some items; empty where nobody has told it."""
+        """Return the names of the domains of items; empty for an item without a known domain."""
         names = [*self._domains, ""]
         return [names[number] for number in self._arrays["domain"][indices].tolist()]
 
     def domains(self) -> dict[str, Places]:
-        """Indices of the available items of each domain."""
+        """Return the indices of the available items of each domain."""
         domain = np.where(self.available, self._arrays["domain"], NONE)
         return {name: np.flatnonzero(domain == number) for number, name in enumerate(self._domains)}
 
     def popularity(self) -> Reals:
-        """Decayed counts as of ``now``, as far as they are believed, shape (N,)."""
+        """Return the popular counts as of ``now``, multiplied by the trust in the votes, shape (N,)."""
         of, first = self._arrays, slice(0, 1)
         counts = popularity.decayed(of["counts"][:, first], of["count_times"], self.now, HALF_LIVES_MS[first])
         return np.asarray(counts[:, 0] * of["trust"])
 
     def items(self) -> asking.Items:
-        """Everything that the scorers read, as views of the rows in use."""
+        """Return everything that the scorers read, as views of the arrays in use."""
         if self._views is None:
             self._views = self._views_now()
         return self._views
@@ -189,7 +189,7 @@ class Catalogue:
         )
 
     def snapshot(self) -> CatalogueSnapshot:
-        """Everything that the rest is derived from, as views of the rows in use."""
+        """Return everything that the rest is derived from, as views of the arrays in use."""
         changed, waiting = self._embeddings.take_changed(len(self), TEXTS_AT_ONCE)
         return CatalogueSnapshot(
             updates=self._updates,
@@ -202,7 +202,7 @@ class Catalogue:
         )
 
     def install(self, derived: Derived) -> None:
-        """Take in what was derived from a snapshot; items that came since wait for the next."""
+        """Take in what was derived from a snapshot; items that came since then wait for the next one."""
         of, indices = self._arrays, slice(0, len(derived.akin))
         of["related"][indices] = derived.relations.related
         of["strengths"][indices] = derived.relations.strengths
@@ -218,16 +218,16 @@ class Catalogue:
         self._changed()
 
     def is_outdated(self) -> bool:
-        """Whether rows have changed since what follows from all of them was derived."""
+        """Return whether rows have changed since the last snapshot whose results are installed."""
         return self._derived_updates != self._updates or self._embeddings.changed
 
     def derive(self) -> None:
-        """Derive everything that follows from all rows, here and now."""
+        """Derive everything from all rows and install it, here and now."""
         while self.is_outdated():
             self.install(derive(self.snapshot()))
 
     def _place(self, key: int, name: str = "") -> int:
-        """Index of an item; a new one if nobody has named it yet."""
+        """Return the index of an item; an item that no row has named yet gets a new one."""
         index = self._index.get(key)
         if index is None:
             index = self._index[key] = len(self.ids)
@@ -248,7 +248,7 @@ class Catalogue:
         self._updates += 1
 
     def apply_behaviour(self, latest: Latest) -> None:
-        """Take in behaviour rows, by item id."""
+        """Take in the newest behaviour rows, by item id."""
         changed = {key: row for key, row in latest.items() if row is not None and key != PARTITION_ROW_KEY}
         if not changed:
             return
@@ -281,7 +281,7 @@ class Catalogue:
         arrays["nexts"][indices] = pairs["next"]
 
     def apply_content(self, latest: Latest) -> None:
-        """Take in content rows, by item id; None makes an item unavailable."""
+        """Take in the newest content rows, by item id; None makes an item unavailable."""
         for key, packed in latest.items():
             if key in OWN_KEYS:
                 continue

@@ -1,8 +1,8 @@
-"""What follows from all item rows together: relations, likeness of texts, and who leads each count.
+"""Derives from all item rows together: relations, likeness of texts, and the most popular items of each count.
 
-It is a function of the rows alone, whatever their order of arrival: items are put into the order of their keys first,
-and nothing is carried over from one time to the next but the likeness of texts that have not changed. It takes long
-on a large catalogue, and so works in a thread beside the stream (``streams.workers.deriving``).
+The result depends on the rows alone, not on their order of arrival. For this, items are first sorted by key. Only the
+likeness of texts that have not changed is carried over from one time to the next. It takes long on a large catalogue,
+and so runs in a thread beside the stream (``streams.workers.deriving``).
 """
 
 from __future__ import annotations
@@ -21,21 +21,21 @@ from afresh.models.retrieval import asking, candidates
 
 @dataclass(frozen=True)
 class CatalogueSnapshot:
-    """What everything else is derived from, shape (N, ...); see ``models.retrieval.asking.Items``.
+    """The arrays that everything else is derived from, by index; see ``models.retrieval.asking.Items`` for the others.
 
     Attributes
     ----------
     updates
-        Updates of rows that the Catalogue had taken in.
+        Number of updates that the Catalogue had taken in.
     now_ms
-        Newest time of an event.
+        Newest time of an event, in ms.
     neighbours, weights, nexts
-        Neighbours of the rows, by Catalogue index, ``NONE`` for none, and their two weights, shape (N, C).
+        Neighbours of each item, as indices, ``NONE`` for none, and their two weights, shape (N, C).
     mass
-        Of the rows, shape (N,).
+        Mass of each item's row, shape (N,).
     changed, waiting
-        Items whose embedding came, changed or went since the last time, and those of them whose turn comes later:
-        until then they count as without a text; shape (N,).
+        Mask of the items whose embedding came, changed or went since the last time, and of those among them that have
+        to wait, shape (N,). A waiting item counts as without a text until its turn comes.
     """
 
     updates: int
@@ -57,7 +57,7 @@ class CatalogueSnapshot:
 
 @dataclass(frozen=True)
 class Derived:
-    """What follows from a snapshot, by Catalogue index; see ``models.retrieval.asking.Items``."""
+    """What was derived from a snapshot, by index; see ``models.retrieval.asking.Items``."""
 
     updates: int
     relations: Relations
@@ -70,7 +70,7 @@ class Derived:
 
 
 def derive(snapshot: CatalogueSnapshot) -> Derived:
-    """Derive everything anew.
+    """Derive everything from a snapshot.
 
     Examples
     --------
@@ -79,7 +79,7 @@ def derive(snapshot: CatalogueSnapshot) -> Derived:
     (14, 0)
     """
     order = np.argsort(snapshot.keys).astype(np.int32)
-    # one more, so that NONE is the place of NONE
+    # One more, so that the place of NONE is NONE.
     place = np.full(len(order) + 1, NONE, np.int32)
     place[order] = np.arange(len(order), dtype=np.int32)
     embeddings = snapshot.embeddings[order]
@@ -88,7 +88,7 @@ def derive(snapshot: CatalogueSnapshot) -> Derived:
         embeddings, place[snapshot.akin[order]], snapshot.likeness[order], snapshot.changed[order]
     )
     neighbours = snapshot.neighbours[order]
-    # Rows go on changing meanwhile: they may name items that came since.
+    # Rows change while this runs: they may name items that came after the snapshot.
     neighbours[neighbours >= len(order)] = NONE
     placed = place[neighbours]
     found = relations.relate(
@@ -100,17 +100,19 @@ def derive(snapshot: CatalogueSnapshot) -> Derived:
     )
     nexts = snapshot.nexts[order].astype(np.float32)
     followers, following = transitions.follow((placed, nexts), asking.FOLLOWERS)
-    row = np.append(order, np.int32(NONE))
+    index = np.append(order, np.int32(NONE))
     back = place[:-1]
-    by_row = Relations(row[found.related[back]], found.strengths[back], found.vectors[back], found.mass[back])
+    by_index = Relations(
+        index[found.related[back]], found.strengths[back], found.vectors[back], found.mass[back]
+    )
     believed = _trust(snapshot.counts[order])[back]
     heads = _heads(snapshot, order, believed)
     return Derived(
         snapshot.updates,
-        by_row,
-        row[followers[back]],
+        by_index,
+        index[followers[back]],
         following[back],
-        row[akin[back]],
+        index[akin[back]],
         likeness[back],
         heads,
         believed,
@@ -118,17 +120,17 @@ def derive(snapshot: CatalogueSnapshot) -> Derived:
 
 
 def _trust(counts: Floats) -> Floats:
-    """How far the votes for items are believed, shape (N,)."""
-    # All tenures fade alike, so that counts as of different times can be compared among themselves.
+    """Compute the share of the votes for each item that is believed, shape (N,)."""
+    # All tenures fade alike, so that an item's counts keep their proportions whatever time they are kept as of.
     exact = counts.astype(np.float64)
     shares = trust.shares(exact[:, HORIZONS:], exact[:, 1], exact[:, 0])
     return shares.astype(np.float32)
 
 
 def _heads(snapshot: CatalogueSnapshot, order: Indices, believed: Floats) -> Indices:
-    """Available items with the largest counts, as far as they are believed, largest first.
+    """Find the available items with the largest counts, after trust, largest first.
 
-    Shape (H, at most ``candidates.HEAD``).
+    Returns indices of shape (H, at most ``candidates.HEAD``).
     """
     listed = order[snapshot.available[order]]
     counts = popularity.decayed(

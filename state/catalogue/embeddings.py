@@ -10,14 +10,14 @@ from afresh.models.arrays import Floats, Mask, Reals
 from afresh.state.catalogue.growing import Growing
 
 Encoder = tuple[str, str]
-"""Name and version."""
+"""Name and version of an encoder."""
 
 
 class Embeddings:
-    """A matrix for each encoder; scorers see the one that has read the most items.
+    """Keeps a matrix of embeddings for each encoder; scorers see the matrix of the encoder that has read most items.
 
-    Vectors of two encoders can't be compared. While a new encoder works through the catalogue both matrices stand,
-    and the scorers change over at once, when the new one has the majority.
+    Vectors of two encoders cannot be compared. While a new encoder works through the catalogue, both matrices are
+    kept. The scorers change over at once, when the new encoder has the majority.
     """
 
     def __init__(self) -> None:
@@ -27,65 +27,65 @@ class Embeddings:
         self._changed: set[int] = set()
         self._shown: Encoder | None = None
 
-    def put_vector(self, row: int, encoder: Encoder, vector: Reals) -> None:
-        """Set the embedding of a row, in place of any other."""
-        self.drop(row)
+    def put_vector(self, index: int, encoder: Encoder, vector: Reals) -> None:
+        """Set the embedding of an item; it replaces any other."""
+        self.drop(index)
         if encoder not in self._matrices:
             self._matrices[encoder] = Growing(vectors=((len(vector),), np.float32, 0))
         matrix = self._matrices[encoder]
-        matrix.reach(row + 1)
-        matrix["vectors"][row] = vector
-        self._changed.add(row)
-        self._encoder[row] = encoder
+        matrix.reach(index + 1)
+        matrix["vectors"][index] = vector
+        self._changed.add(index)
+        self._encoder[index] = encoder
         self._counts[encoder] += 1
 
-    def drop(self, row: int) -> None:
-        """Forget the embedding of a row, and an encoder of which none is left."""
-        encoder = self._encoder.pop(row, None)
+    def drop(self, index: int) -> None:
+        """Forget the embedding of an item, and an encoder that has no embedding left."""
+        encoder = self._encoder.pop(index, None)
         if encoder is None:
             return
         self._counts[encoder] -= 1
-        self._matrices[encoder]["vectors"][row] = 0
-        self._changed.add(row)
+        self._matrices[encoder]["vectors"][index] = 0
+        self._changed.add(index)
         if not self._counts[encoder]:
             del self._matrices[encoder], self._counts[encoder]
 
-    def matrix(self, rows: int) -> Floats:
-        """Embeddings of the first ``rows`` rows, zeros where there is none, shape (rows, e)."""
+    def matrix(self, items: int) -> Floats:
+        """Return the embeddings of the first ``items`` items, shape (items, e); zeros where there is none."""
         encoder = self._leading()
         if encoder is None:
-            return np.zeros((rows, 1), np.float32)
+            return np.zeros((items, 1), np.float32)
         matrix = self._matrices[encoder]
-        matrix.reach(rows)
-        return matrix["vectors"][:rows]
+        matrix.reach(items)
+        return matrix["vectors"][:items]
 
     def _leading(self) -> Encoder | None:
-        """Encoder that has read the most items; of equal ones that of lower name and version."""
+        """Return the encoder that has read most items; ties go to the lower name and version."""
         return min(self._counts, key=lambda encoder: (-self._counts[encoder], encoder), default=None)
 
     @property
     def changed(self) -> bool:
-        """Whether vectors have changed that ``take_changed`` has not given yet."""
+        """Whether there are changes that ``take_changed`` has not returned yet."""
         return bool(self._changed) or self._leading() != self._shown
 
-    def take_changed(self, rows: int, limit: int) -> tuple[Mask, Mask]:
-        """Mark, of the first ``rows`` rows, those whose vector in ``matrix`` changed since this was asked.
+    def take_changed(self, items: int, limit: int) -> tuple[Mask, Mask]:
+        """Return which of the first ``items`` items have changed in ``matrix`` since the last call.
 
         Returns
         -------
-        The rows that changed, and those of them that wait because they are more than ``limit``: they will be given
-        again. Both of shape (rows,).
+        Mask of the items that have changed, and mask of those among them that wait because they exceed ``limit``. The
+        next call returns waiting items again. Both masks have shape (items,).
         """
         if self._leading() != self._shown:
             self._shown = self._leading()
-            self._changed.update(range(rows))
+            self._changed.update(range(items))
         changed = sorted(self._changed)
-        marks = np.zeros((2, rows), np.bool_)
-        marks[0, changed] = True
-        marks[1, changed[limit:]] = True
+        masks = np.zeros((2, items), np.bool_)
+        masks[0, changed] = True
+        masks[1, changed[limit:]] = True
         self._changed = set(changed[limit:])
-        return marks[0], marks[1]
+        return masks[0], masks[1]
 
     def count_embedded(self, among: Mask) -> int:
-        """Rows marked in ``among`` that have an embedding."""
-        return sum(bool(among[row]) for row in self._encoder)
+        """Count the items of the mask ``among`` that have an embedding."""
+        return sum(bool(among[index]) for index in self._encoder)

@@ -1,4 +1,4 @@
-"""Arrays that grow together, a row at a time."""
+"""Arrays of one length that grow together."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ SMALLEST = 1024
 
 
 class Growing:
-    """Arrays of one length, grown by doubling so that a new row costs little on average.
+    """Arrays of one length that grow by doubling, so that a new element costs little on average.
 
     Parameters
     ----------
     columns
-        For each array the shape of a row, its dtype, and what new rows hold.
+        For each array the shape of an element, its dtype, and the value of new elements.
 
     Examples
     --------
@@ -38,13 +38,13 @@ class Growing:
         return self._arrays[name][: self._length]
 
     def reach(self, length: int) -> None:
-        """Have at least so many rows in use."""
+        """Make the arrays at least this long."""
         self._length = max(self._length, length)
         if length > self._held:
             self._hold(max(length, 2 * self._held))
 
-    def _hold(self, rows: int) -> None:
+    def _hold(self, length: int) -> None:
         for name, array in self._arrays.items():
-            more = np.full((rows - self._held, *array.shape[1:]), self._fill[name], array.dtype)
+            more = np.full((length - self._held, *array.shape[1:]), self._fill[name], array.dtype)
             self._arrays[name] = np.concatenate([array, more])
-        self._held = rows
+        self._held = length

@@ -1,1 +1,1 @@
-"""How lists were received, and what the guard makes of it."""
+"""Verdicts on the lists, and what the guard concludes from them."""

@@ -1,8 +1,8 @@
-"""The guard's record: snapshots of the fusion that proved good, and when it went back to one.
+"""The guard of a partition: watches the weights of the fusion, and takes them back to a snapshot that proved good.
 
-One snapshot is the newest; the one before it, ``good``, has seen a whole period of lists go by without suspicion, and
-is what a broken fusion goes back to. If the lists stay broken, what is broken is older than the snapshot or lies in a
-scorer, and the weights start anew from popularity alone.
+The guard keeps two snapshots. The one before the newest is ``good``: lists were served for a whole period after it
+without suspicion. A broken fusion goes back to it. If the lists stay broken, the fault is older than the snapshot or
+lies in a scorer. Then the weights start anew from popularity alone.
 """
 
 from __future__ import annotations
@@ -16,20 +16,20 @@ from afresh.models.fusion.fusion import Fusion
 from afresh.state.versions import known_layout
 
 LEAST_JUDGED = 1000
-"""Examples judged before a snapshot can count as good, however quiet the hours are."""
+"""Number of examples that must be judged before a snapshot can count as good, however long that takes."""
 
 
 class WeightsSnapshot(msgspec.Struct, array_like=True):
-    """The fusion at a moment.
+    """The fusion at one moment.
 
     Attributes
     ----------
     time
-        When, in ms.
+        Time of the snapshot, in ms.
     fusion
-        State of the learner, weights and all that makes them move.
+        Packed state of the fusion: the weights, and all that learning needs.
     rate
-        Recent hit rate of the lists served.
+        Recent hit rate of the served lists.
     """
 
     time: int = 0
@@ -38,16 +38,16 @@ class WeightsSnapshot(msgspec.Struct, array_like=True):
 
 
 class Rollback(msgspec.Struct, array_like=True):
-    """The weights went back.
+    """A rollback of the weights.
 
     Attributes
     ----------
     time
-        When, in ms; the snapshot's time is in ``to``, 0 for popularity alone.
+        Time of the rollback, in ms.
     cause
         ``guard`` or ``command``.
     to
-        Time of the snapshot, in ms.
+        Time of the snapshot that the weights went back to, in ms; 0 for popularity alone.
     """
 
     time: int
@@ -56,26 +56,28 @@ class Rollback(msgspec.Struct, array_like=True):
 
 
 class Guard(msgspec.Struct, array_like=True):
-    """What the guard keeps for a partition.
+    """State of the guard of a partition.
 
     Attributes
     ----------
     newest, good
-        Snapshots; ``fusion`` is empty where there is none yet.
+        The two snapshots; ``fusion`` is empty in a snapshot that was not taken yet.
     scorers
         Names of the scorers that the snapshots weigh.
     wealth
-        Of ``models.fusion.guard``, float64.
+        Detectors of ``models.fusion.guard``, float64.
     judged
-        Examples judged since the newest snapshot.
+        Number of examples judged since the newest snapshot.
     block
-        Examples judged since the last block ended, hits of the list served, of popularity's only, of the served only.
+        Counts since the last block ended: examples judged, hits of the served list, examples that only popularity's
+        list hit, and examples that only the served list hit.
     since
-        Examples of the fusion at the last rollback: lists made before it say nothing about the weights now.
+        Number of examples that the fusion had seen at the last rollback. Lists made before it say nothing about the
+        weights now.
     on_trial
-        Whether the weights went back and have not yet proved good.
+        Whether the weights went back and have not proved good since.
     rollbacks, last
-        Number of rollbacks, and the last.
+        Number of rollbacks, and the last one.
     """
 
     newest: WeightsSnapshot = msgspec.field(default_factory=WeightsSnapshot)
@@ -90,7 +92,15 @@ class Guard(msgspec.Struct, array_like=True):
     last: Rollback | None = None
 
     def count_example(self, served: bool, popular: bool, made_at: int) -> None:
-        """Count one example judged: whether each list held the item, and the fusion's examples when it was made."""
+        """Count one judged example.
+
+        Parameters
+        ----------
+        served, popular
+            Whether the served list, and popularity's list, held the item taken.
+        made_at
+            Number of examples that the fusion had seen when the list was made.
+        """
         if made_at >= self.since:
             judged, hits, lost, won = self.block
             self.block = (
@@ -101,18 +111,23 @@ class Guard(msgspec.Struct, array_like=True):
             )
 
     def end_block(self, fusion: Fusion, rate: float, now: int, period_ms: int) -> Fusion:
-        """Bet on the block; return the fusion to go on with.
+        """Bet on the block, and return the fusion to continue with.
 
         Parameters
         ----------
         fusion
-            The fusion now.
+            The present fusion.
         rate
-            Its recent hit rate.
+            Recent hit rate of its lists.
         now
-            Time, in ms.
+            Present time, in ms.
         period_ms
             Least time between two snapshots, in ms.
+
+        Raises
+        ------
+        RowVersionError
+            The fusion must go back, and the snapshot cannot be read.
         """
         if self.scorers != list(scorers.NAMES):
             self._begin()
@@ -142,12 +157,21 @@ class Guard(msgspec.Struct, array_like=True):
         self.judged, self.on_trial = 0, False
 
     def roll_back(self, fusion: Fusion, now: int, cause: str) -> Fusion:
-        """Return the fusion of the last good snapshot, or that of popularity alone if it is on trial already.
+        """Return the fusion of the good snapshot; of popularity alone if there is none or if it is on trial already.
+
+        Parameters
+        ----------
+        fusion
+            The present fusion; its counts of examples go on.
+        now
+            Present time, in ms.
+        cause
+            ``guard`` or ``command``.
 
         Raises
         ------
         RowVersionError
-            When the snapshot can not be read.
+            The snapshot cannot be read.
         """
         if self.good.fusion and not self.on_trial:
             with known_layout("A snapshot of the weights"):

@@ -1,4 +1,4 @@
-"""What judges keep of a partition, beside the users' rows and marks, so that every example counts exactly once."""
+"""What the judge keeps for a partition. It lies beside the users' rows and marks, so that every example counts once."""
 
 from __future__ import annotations
 
@@ -19,18 +19,18 @@ JUDGE_ROW_VERSION = 1
 
 
 class JudgeRow(msgspec.Struct, array_like=True):
-    """What is kept, as it is stored.
+    """What the judge keeps, as it is stored.
 
     Attributes
     ----------
     version
         Version of this layout.
     scorers
-        Names of the scorers whose weights ``fusion`` holds: weights of others are of no use.
+        Names of the scorers whose weights ``fusion`` holds. Weights of other scorers are of no use.
     fusion
-        State of the learner.
+        Packed state of the fusion.
     verdicts, guard
-        How lists were received, and what the guard makes of it.
+        The verdicts on lists, and the state of the guard.
     """
 
     version: int = JUDGE_ROW_VERSION
@@ -45,14 +45,14 @@ _encode = msgspec.msgpack.Encoder().encode
 
 
 class Kept(NamedTuple):
-    """What is kept: the fusion, how its lists were received, and what the guard makes of it."""
+    """What the judge keeps: the fusion, the verdicts on its lists, and the guard."""
 
     fusion: Fusion
     verdicts: Verdicts
     guard: Guard
 
     def copy(self) -> Kept:
-        """Copy all that a judge moves in place."""
+        """Copy everything that the judge changes in place."""
         return Kept(
             Fusion.from_bytes(self.fusion.to_bytes()),
             Verdicts(self.verdicts.row()),
@@ -60,7 +60,7 @@ class Kept(NamedTuple):
         )
 
     def pack(self) -> bytes:
-        """Pack it for a partition's row."""
+        """Pack it as the agent state of a partition row."""
         return _encode(
             JudgeRow(
                 scorers=list(scorers.NAMES),
@@ -72,12 +72,12 @@ class Kept(NamedTuple):
 
 
 def unpack(packed: bytes) -> Kept:
-    """Unpack what is kept; all new for nothing.
+    """Unpack what the judge kept; make everything new if there is nothing.
 
     Raises
     ------
     RowVersionError
-        When a newer version of this program wrote it, or its layout is not known.
+        A newer version of this program wrote it, or its layout is not known.
     """
     if not packed:
         return Kept(scorers.new_fusion(), Verdicts(), Guard())
@@ -85,7 +85,7 @@ def unpack(packed: bytes) -> Kept:
     with known_layout("What the judge kept"):
         learned = Fusion.from_bytes(row.fusion)
     if row.scorers != list(scorers.NAMES):
-        # The program was started with other scorers: their weights are learned anew, the count goes on.
+        # The program was started with other scorers: the weights are learned anew, and the count goes on.
         logger.warning("The scorers have changed: the weights of the fusion start anew")
         examples, learned = learned.examples, scorers.new_fusion()
         learned.examples = examples

@@ -1,7 +1,7 @@
-"""Verdicts: how the lists that stood in Redis were received, by slice, beside popularity and each scorer alone.
+"""Verdicts: count by slice how often the lists in Redis held the item taken, beside popularity and each scorer alone.
 
-Every example counts once, in each of its slices. Rates look back on some ``BLOCK / (1 - KEPT)`` examples of the
-partition: what is counted fades, and drift is tested, after every ``BLOCK`` of them, wherever runs end.
+Every example counts once in each of its slices. After every ``BLOCK`` examples of the partition, wherever runs end, the
+counts fade and drift is tested. So rates look back on about ``BLOCK / (1 - KEPT)`` examples.
 """
 
 from __future__ import annotations
@@ -19,28 +19,29 @@ from afresh.models.arrays import Doubles, Integers
 from afresh.models.fusion import drift
 
 LIST_LENGTH = 10
-"""Places of a list that are judged."""
+"""Number of places of a list that are judged."""
 
 BLOCK = 50
-"""Examples after which what was counted fades."""
+"""Number of examples after which counts fade."""
 
 KEPT = 0.975
-"""What is left of it: rates look back on about 2,000 examples."""
+"""Factor by which counts fade. With it rates look back on about 2,000 examples."""
 
 SERVED, POPULARITY = "served", "popularity"
 RANKINGS = (SERVED, POPULARITY, *scorers.NAMES)
-"""What is judged: the list served, the list that popularity would have served, and each scorer alone, which is asked
-for the order of the candidates that the list was chosen from."""
+"""Names of the rankings that are judged: the served list, the list that popularity would have served, and each scorer
+alone, which orders the candidates that the list was chosen from."""
 
 ALL = "all"
 USER_SLICES = ("user:0", "user:1-4", "user:5-19", "user:20+")
-"""By the items that the user had taken before."""
+"""Slices by the number of items that the user had taken before."""
 
 ITEM_SLICES = ("item:0", "item:1-5", "item:6-20", "item:21+")
-"""By the times that the item had been taken before."""
+"""Slices by how often the item had been taken before."""
 
 NAMED = 8
-"""Domains, and platforms, that have a slice of their own; producers choose the names, so their number has no bound."""
+"""Number of domains, and of platforms, with a slice of their own. Producers choose the names, so that without this
+limit the slices could grow without bound."""
 
 OTHER = "other"
 
@@ -50,14 +51,14 @@ _FIXED = (ALL, *USER_SLICES, *ITEM_SLICES)
 
 
 class Rate(NamedTuple):
-    """How one ranking did in one slice: the share of items taken among the first ten, and their NDCG."""
+    """Result of one ranking in one slice: share of the items taken that are among the first ten, and mean NDCG."""
 
     hit_rate: float
     ndcg: float
 
 
 class VerdictsRow(msgspec.Struct, array_like=True):
-    """Verdicts as they are kept; see ``Verdicts``."""
+    """Verdicts as they are stored; see ``Verdicts``."""
 
     rankings: list[str] = []
     slices: list[str] = []
@@ -75,18 +76,18 @@ class Verdicts:
     Attributes
     ----------
     slices
-        Names of the slices, S.
+        Names of the S slices.
     unjudged
-        Examples that are not judged: the user's list is not remembered.
+        Number of examples that were not judged because the user's list is not remembered.
     judged
-        Examples judged in each slice ever, shape (S,).
+        Number of examples ever judged in each slice, shape (S,).
     drifts
-        Times that the hit rate of the list served has drifted in each slice, shape (S,).
+        How often the hit rate of the served lists has drifted in each slice, shape (S,).
     block, recent
-        Sums since the last block ended, and fading ones: examples judged, hits of each ranking, gains of each;
-        shape (S, 1 + 2 R).
+        Sums since the last block ended, and sums that fade: examples judged, hits of each of the R rankings, gains of
+        each; shape (S, 1 + 2 R).
     tests
-        Of ``models.fusion.drift``, of the hits of the list served; shape (S, ``drift.WIDTH``).
+        Tests of ``models.fusion.drift`` on the hits of the served lists, shape (S, ``drift.WIDTH``).
     """
 
     def __init__(self, row: VerdictsRow | None = None) -> None:
@@ -96,7 +97,7 @@ class Verdicts:
         self.unjudged = row.unjudged
         self.judged: Integers = _array(row.judged, "<i8", (size,))
         self.drifts: Integers = _array(row.drifts, "<i8", (size,))
-        # Rates of other scorers mean nothing to this program: they begin anew, the counts go on.
+        # Rates of other scorers mean nothing to this program. Rates begin anew, counts go on.
         same = tuple(row.rankings) == RANKINGS
         self.block: Doubles = _array(row.block if same else b"", "<f8", (size, width))
         self.recent: Doubles = _array(row.recent if same else b"", "<f8", (size, width))
@@ -109,9 +110,10 @@ class Verdicts:
         Parameters
         ----------
         ranks
-            Rank, from 0, that each of ``RANKINGS`` gave to the item taken; ``LIST_LENGTH`` or more for a miss.
+            Rank, from 0, that each of ``RANKINGS`` gave to the item taken, shape (R,); ``LIST_LENGTH`` or more for a
+            miss.
         slices
-            Numbers of the slices that it belongs to, each once.
+            Numbers of the slices of the example, each once.
         """
         places = np.minimum(ranks, LIST_LENGTH)
         chosen = np.array(slices)
@@ -119,14 +121,14 @@ class Verdicts:
         self.block[chosen] += np.concatenate([[1.0], places < LIST_LENGTH, _GAINS[places]])
 
     def slices_of(self, user_took: int, item_taken: int, domain: str, platform: str) -> list[int]:
-        """Numbers of the slices of an example.
+        """Return the numbers of the slices of an example.
 
         Parameters
         ----------
         user_took, item_taken
-            Items that the user had taken before, and times that the item had been taken.
+            Number of items that the user had taken before, and how often the item had been taken before.
         domain, platform
-            Where it happened.
+            Domain and platform of the interaction.
         """
         return [
             0,
@@ -154,7 +156,7 @@ class Verdicts:
         return self._number[name]
 
     def end_block(self) -> list[str]:
-        """Let what was counted fade, and test for drift; return the names of the slices that have drifted."""
+        """Let the counts fade, and test for drift; return the names of the slices that have drifted."""
         hits = self.block[:, 1 + RANKINGS.index(SERVED)]
         drifted = drift.update(self.tests, self.block[:, 0], hits)
         self.drifts += drifted
@@ -163,12 +165,12 @@ class Verdicts:
         return [name for name, each in zip(self.slices, drifted.tolist(), strict=True) if each]
 
     def hit_rate(self) -> float:
-        """Hit rate of the lists served lately, over all; 0 where none was judged."""
+        """Return the recent hit rate of the served lists over all examples; 0 if none was judged."""
         judged, hits = (self.recent + self.block)[0, :2].tolist()
         return hits / judged if judged else 0.0
 
     def row(self) -> VerdictsRow:
-        """Verdicts as they are kept."""
+        """Pack the verdicts into the form that is stored."""
         arrays = (self.judged, self.drifts, self.block, self.recent, self.tests)
         return VerdictsRow(
             list(RANKINGS),
@@ -183,21 +185,21 @@ def _array(packed: bytes, dtype: str, shape: tuple[int, ...]) -> npt.NDArray[Any
 
 
 def rates(verdicts: Iterable[Verdicts]) -> dict[str, dict[str, Rate]]:
-    """Recent rates of every slice and ranking, over all partitions; slices where nothing was judged are left out."""
+    """Return the recent rates of every slice and ranking over all partitions, without slices of no judged example."""
     sums: dict[str, Doubles] = {}
     for each in verdicts:
-        for name, row in zip(each.slices, each.recent + each.block, strict=True):
-            sums[name] = sums.get(name, 0.0) + row
-    return {name: _rates(row) for name, row in sums.items() if row[0] > 0}
+        for name, counted in zip(each.slices, each.recent + each.block, strict=True):
+            sums[name] = sums.get(name, 0.0) + counted
+    return {name: _rates(counted) for name, counted in sums.items() if counted[0] > 0}
 
 
-def _rates(row: Doubles) -> dict[str, Rate]:
-    hits, gains = (row[1:] / row[0]).reshape(2, -1).tolist()
+def _rates(counted: Doubles) -> dict[str, Rate]:
+    hits, gains = (counted[1:] / counted[0]).reshape(2, -1).tolist()
     return {name: Rate(*pair) for name, *pair in zip(RANKINGS, hits, gains, strict=True)}
 
 
 def totals(verdicts: Iterable[Verdicts]) -> dict[str, tuple[int, int]]:
-    """Examples judged ever, and drifts, of every slice over all partitions."""
+    """Return how many examples were ever judged, and how many drifts there were, by slice over all partitions."""
     sums: dict[str, tuple[int, int]] = {}
     for each in verdicts:
         for name, judged, drifts in zip(each.slices, each.judged.tolist(), each.drifts.tolist(), strict=True):

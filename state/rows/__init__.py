@@ -1,1 +1,1 @@
-"""What a row of each table is, and the function that an interaction, example or item moves it by."""
+"""The row of each table, and the functions by which interactions, examples and items change it."""

@@ -1,6 +1,6 @@
-"""Behaviour rows: what people do with an item; they change with every event.
+"""Behaviour rows: what people do with an item. They change with every event.
 
-A row is a record of fixed layout, so that the rows of a run are one numpy array and nothing is unpacked one by one.
+A row has a fixed layout. So the rows of a run are one numpy array, and no row is unpacked by itself.
 """
 
 from __future__ import annotations
@@ -31,10 +31,10 @@ _PAIR = [("key", "<u8"), ("weight", "<f4"), ("next", "<f2")]
 ROW = np.dtype([*_HEAD, ("pairs", _PAIR, (NEIGHBOURS,))])
 """Layout of a row.
 
-``number`` counts the items of a partition in the order in which they came; ``examples`` are the times that the item
-was taken; ``counts`` and ``time`` are those of ``models.learning.popularity``; ``pairs`` and ``mass`` those of
-``models.learning.neighbours``: the key of a neighbour, how strongly it came before, and how strongly just before.
-Packed, a row ends with its last neighbour.
+``number`` is the item's number in its partition, in order of arrival. ``examples`` says how often the item was taken.
+``counts`` and ``time`` (in ms) belong to ``models.learning.popularity``. ``pairs`` and ``mass`` belong to
+``models.learning.neighbours``; a pair is the key of a neighbour, how strongly it came before, and how strongly it came
+just before. A packed row ends with its last neighbour.
 """
 
 PAIR_BYTES = ROW["pairs"].base.itemsize
@@ -42,7 +42,7 @@ LEAST_BYTES = ROW.itemsize - NEIGHBOURS * PAIR_BYTES
 """Length of a packed row without neighbours."""
 
 _ROW_2 = np.dtype([*_HEAD, ("pairs", _PAIR[:2], (NEIGHBOURS,))])
-"""Layout of version 2, which did not know what came just before."""
+"""Layout of version 2, which had no weight for what came just before."""
 
 
 def _lengths(row: np.dtype[np.void]) -> range:
@@ -56,12 +56,12 @@ BehaviourArray = npt.NDArray[Any]
 
 
 def unpack(packed: Iterable[bytes]) -> BehaviourArray:
-    """Unpack rows into one array, read-only.
+    """Unpack rows into one read-only array.
 
     Raises
     ------
     RowVersionError
-        When another version of this program wrote a row.
+        A row has an unknown version or length.
     """
     rows = list(packed)
     for version in {row[0] for row in rows if row}:
@@ -89,17 +89,17 @@ def _from_version_2(packed: bytes) -> bytes:
 
 
 class BehaviourRows:
-    """The behaviour rows of one partition as one array, which grows as items come.
+    """The behaviour rows of one partition as one array that grows as items come.
 
     Parameters
     ----------
     rows
-        The partition's rows as recovered.
+        The recovered rows of the partition.
 
     Attributes
     ----------
     ids, number
-        Ids by number, and numbers by id.
+        Ids of items by number, and numbers by id.
     longest_id
         Length of the longest id, in bytes.
     array
@@ -121,7 +121,7 @@ class BehaviourRows:
         return len(self.ids)
 
     def number_of(self, item: bytes) -> int:
-        """Number of an item in the partition; a new item gets the next one and an empty row."""
+        """Return the number of an item in the partition; a new item gets the next number and an empty row."""
         number = self.number.get(item)
         if number is None:
             number = self.number[item] = len(self.ids)
@@ -134,7 +134,7 @@ class BehaviourRows:
         return number
 
     def packed(self, number: int) -> bytes:
-        """Row of an item, packed."""
+        """Pack the row of an item."""
         row = self.array[number]
         neighbours = np.flatnonzero(row["pairs"]["key"])
         length = LEAST_BYTES + PAIR_BYTES * (int(neighbours[-1]) + 1 if len(neighbours) else 0)

@@ -1,4 +1,4 @@
-"""Content rows: what an item is, apart from what people do with it; they change rarely."""
+"""Content rows: what an item is, apart from what people do with it. They change rarely."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ class ContentRow(msgspec.Struct, frozen=True, array_like=True):
     version
         Version of this layout.
     domain, title, text, attributes, available
-        As the catalogue feed says.
+        As on ``afresh.items``.
     content
-        Hash of the text that the encoder reads; 0 for none.
+        Hash of the text that the encoder reads; 0 for no text.
     embedding
         Unit vector, float16, shape (e,); empty until the encoder has answered.
     encoder, encoder_version
-        Who made the embedding.
+        Name and version of the encoder that made the embedding.
     """
 
     version: int = CONTENT_ROW_VERSION
@@ -51,13 +51,13 @@ def unpack(packed: bytes) -> ContentRow:
     Raises
     ------
     RowVersionError
-        When a newer version of this program wrote the row.
+        The row has an unknown version or layout.
     """
     return unpack_known(_decoder, packed, "An item's content row", CONTENT_ROW_VERSION)
 
 
 def text_for_encoder(title: str, text: str, attributes: dict[str, Scalar | list[Scalar]]) -> str:
-    """Everything that words say about an item, as one text.
+    """Join title, text and attributes of an item into one text.
 
     Examples
     --------
@@ -73,5 +73,5 @@ def _words(value: Scalar | list[Scalar]) -> str:
 
 
 def content_hash(text: str) -> int:
-    """Hash of a text, 0 for none."""
+    """Return the hash of a text; 0 for an empty text."""
     return key_of(text) if text else 0

@@ -1,7 +1,7 @@
-"""What an example does to the row of the item taken.
+"""Learning: how an example changes the row of the item taken.
 
-Everything here happens in the order of the examples, bit by bit the same however they are divided into runs: rows of
-different items are worked on together, one item's examples one after the other.
+Examples count in their order. Rows of different items are worked on together, and the examples of one item one after
+the other. So the result is the same, bit by bit, however the examples are divided into runs.
 """
 
 from __future__ import annotations
@@ -24,9 +24,9 @@ def learn(rows: BehaviourRows, examples: Sequence[Example]) -> list[int]:
     Parameters
     ----------
     rows
-        Rows of the partition.
+        Behaviour rows of the partition.
     examples
-        Each once, in the order in which they stand in the partition.
+        New examples, each once, in the order of the partition.
 
     Returns
     -------
@@ -38,7 +38,7 @@ def learn(rows: BehaviourRows, examples: Sequence[Example]) -> list[int]:
 
 
 def _count(rows: BehaviourRows, numbers: Integers, examples: Sequence[Example]) -> None:
-    """Popularity and neighbours, in rounds: round n holds the n-th example of every item."""
+    """Update counts and neighbours, in rounds: round n holds the n-th example of every item."""
     keys, ages = histories(examples)
     weights = np.stack([neighbours.LEARN.weights(ages), neighbours.NEXT.weights(ages)])
     amounts = horizons.counted(np.array([example.taken for example in examples], np.int64))
@@ -60,9 +60,9 @@ def _count(rows: BehaviourRows, numbers: Integers, examples: Sequence[Example]) 
 
 
 def histories(examples: Sequence[Example]) -> tuple[Keys, Floats]:
-    """Histories of examples as arrays of one width: keys (0 for none) and ages (NaN for none), shape (n, L).
+    """Return the histories of examples as arrays of shape (n, L): keys (0 for none) and ages in seconds (NaN for none).
 
-    The item taken is no neighbour of its own.
+    The item taken is left out of its own history, so that it never becomes its own neighbour.
     """
     width = HISTORY
     keys = np.frombuffer(b"".join(e.history.ljust(8 * width, b"\0") for e in examples), "<u8").reshape(
@@ -79,7 +79,7 @@ def histories(examples: Sequence[Example]) -> tuple[Keys, Floats]:
 
 
 def rounds(numbers: Integers) -> list[Integers]:
-    """Split places into rounds of distinct numbers, the n-th time of each number in round n.
+    """Split the places of numbers into rounds: round n holds the place of the n-th occurrence of each number.
 
     Examples
     --------

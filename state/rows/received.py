@@ -1,7 +1,7 @@
-"""The window of event ids received: an event that a producer sends twice is taken in once.
+"""The window of received event ids, so that an event that a producer sends twice is taken in once.
 
-The newest W ids are kept in pages of a fixed size, page n at key n mod (W / page), so that the rows are the same
-whatever the lengths of the runs in which events came, and each run writes only the pages that it filled.
+The newest W ids are kept in pages of a fixed size. Page n is the row with key n mod (W / page size). So the rows do not
+depend on the lengths of runs, and each run writes only the pages that it filled.
 """
 
 from __future__ import annotations
@@ -13,10 +13,10 @@ from afresh.state.store.rows import Readable
 from afresh.state.versions import RowVersionError, require_known
 
 PAGE = 256
-"""Event keys in a page; uint64, so 2 KiB."""
+"""Number of event keys in a page: with uint64 a page has 2 KiB."""
 
 PAGE_VERSION = 0
-"""Version of a page's layout: the highest byte of its first word, whose others are the page's number."""
+"""Version of the layout of a page. It is the highest byte of the first word; the other bytes are the page's number."""
 
 _COUNT = "<u8"
 _VERSION_SHIFT = 56
@@ -28,14 +28,14 @@ class ReceivedWindow:
     Parameters
     ----------
     rows
-        The partition's rows as recovered.
+        The recovered rows of the partition.
     size
-        Keys to remember, in whole pages.
+        Number of keys to remember, rounded up to whole pages; 0 to remember none.
 
     Raises
     ------
     RowVersionError
-        When another version of this program wrote a page.
+        A page has an unknown version or length.
     """
 
     def __init__(self, rows: Readable, size: int) -> None:
@@ -50,7 +50,7 @@ class ReceivedWindow:
         self._known = {key for page in self._page.values() for key in page}
 
     def remember(self, key: int) -> bool:
-        """Remember an event's key; return False if it is there already."""
+        """Remember an event's key; return False if it is remembered already."""
         if not self._pages:
             return True
         if key in self._known:
@@ -66,11 +66,11 @@ class ReceivedWindow:
 
     @property
     def remembered(self) -> int:
-        """Keys ever remembered, those forgotten since included."""
+        """Number of keys ever remembered, with those that were forgotten since."""
         return self._count
 
     def write(self, change: Change, since: int) -> None:
-        """Write the pages that changed since so many keys had been remembered."""
+        """Write the pages that changed since ``remembered`` was ``since``."""
         if self._count == since:
             return
         last = (self._count - 1) // PAGE
@@ -82,7 +82,7 @@ class ReceivedWindow:
 
 
 def _unpack(packed: bytes) -> list[int]:
-    """Number of a page, and its keys."""
+    """Unpack a page into its number and its keys."""
     if not packed or len(packed) % np.dtype(_COUNT).itemsize:
         raise RowVersionError("A page of event ids has a length that this program does not know")
     numbers: list[int] = np.frombuffer(packed, _COUNT).tolist()

@@ -1,6 +1,6 @@
-"""User rows: who a user is, as a function of the user's own interactions alone; ``fold`` is that function.
+"""User rows: the state of a user, which depends only on the user's own interactions. ``fold`` adds an interaction.
 
-A row never looks at the catalogue, so that it can be recomputed, bit by bit, from the topic of interactions.
+A row never depends on the Catalogue. So it can be recomputed, bit by bit, from the topic of interactions.
 """
 
 from __future__ import annotations
@@ -17,27 +17,28 @@ from afresh.state.versions import unpack_known
 USER_ROW_VERSION = 2
 
 OLDEST_USER_ROW_VERSION = 2
-"""Rows of version 1 were of other models, before the first release."""
+"""Oldest version that is read. Version 1 belonged to other models, before the first release."""
 
 RECENT_EVENTS = 24
-"""Event ids remembered, so that an event that a producer sends twice under two offsets counts once.
+"""Number of event ids remembered, so that an event that a producer sends twice, under two offsets, counts once.
 
-Earlier programs remembered 32 in rows of the same version: neither misreads the other's.
+Earlier programs remembered 32 in rows of the same version. Both programs read both lengths.
 """
 
 SEEN_LIMIT = 4096
-"""Items taken before the history, or refused, that are remembered, the newest first."""
+"""Number of items remembered, newest first, of each kind: taken before the history, refused, and bought."""
 
 HOUR_MS = 3_600_000
 
 HOURLY_EXAMPLES = 300
-"""Items taken within an hour that others learn from; more of one user changes that user's own lists only."""
+"""Number of items that a user may take within an hour as examples for others. More of them change only the user's own
+lists."""
 
 HOURLY_VOTES = 3
-"""The same of one item: a view, a cart and a purchase."""
+"""Number of these that may be one item: a view, a cart and a purchase."""
 
 DOMAIN_LIMIT = 100
-"""Domains counted; producers choose their names, and a row must fit into a record batch."""
+"""Number of domains that are counted. Producers choose their names, and a row must fit into a record batch."""
 
 _KEY_BYTES = 8
 _SEEN_BYTES = 4
@@ -52,26 +53,26 @@ class UserRow(msgspec.Struct, array_like=True):
     version
         Version of this layout.
     since
-        When Kafka took the user's first event, in ms: rows made anew after a loss are younger.
+        Time at which Kafka took the user's first event, in ms. A row that is made anew after a loss has a later one.
     revision
-        Events folded in.
+        Number of events folded in.
     last_event, last_time
-        Id of the event folded in last, and the newest time of all, in ms.
+        Id of the event folded in last, and the newest time of all events, in ms.
     items, times
-        Keys (uint64) of the items taken, newest first, and when (uint32, seconds since 1970).
+        History: keys (uint64) of the newest items taken, newest first, and their times (uint32, seconds since 1970).
     events
-        Keys (uint64) of the newest events.
+        Keys (uint64) of the newest events, newest first.
     taken
-        Items taken in all.
+        Number of items taken in all.
     seen
-        Lower halves (uint32) of the keys of items taken that have left the history, newest first. Among n items
-        remembered so, another one is taken for seen by mistake with probability n / 2³².
+        Lower halves (uint32) of the keys of items that have left the history, newest first. With n of them another item
+        counts as seen by mistake with probability n / 2³².
     refused, bought
-        The same of items disliked, and of items bought, in the history or not.
+        Lower halves, in the same way, of items disliked and of items bought, whether in the history or not.
     domains
-        Interactions by domain, of the first ``DOMAIN_LIMIT`` domains.
+        Number of interactions by domain, for the first ``DOMAIN_LIMIT`` domains.
     hour, taught
-        Newest hour in which the user took an item, since 1970, and how many examples it has made.
+        Newest hour, since 1970, in which the user took an item, and number of examples made in this hour.
     """
 
     version: int = USER_ROW_VERSION
@@ -91,18 +92,18 @@ class UserRow(msgspec.Struct, array_like=True):
     bought: bytes = b""
 
     def knows(self, event_key: bytes) -> bool:
-        """Whether an event of this key was folded in lately."""
+        """Return whether an event with this key was folded in lately."""
         return _index(self.events, event_key) >= 0
 
     def fold_event(self, event: str, event_key: bytes, time: int, received: int, domain: str) -> None:
-        """Fold in what every event brings.
+        """Fold in what every event has, whatever its type.
 
         Parameters
         ----------
         event, event_key
             Id of the event, and its key, 8 bytes.
         time, received
-            When it happened, and when Kafka took it, in ms.
+            Time of the event, and time at which Kafka took it, in ms.
         domain
             Domain of its item.
         """
@@ -116,10 +117,10 @@ class UserRow(msgspec.Struct, array_like=True):
             self.domains[domain] = self.domains.get(domain, 0) + 1
 
     def teach(self, item_key: bytes, time: int) -> bool:
-        """Whether others may learn from the user's taking an item, which counts against the hour if so.
+        """Return whether others may learn that the user took an item; if so, count it against the hour.
 
-        The hour is the event's; one that comes late counts in the newest hour, so that a burst cannot be spread over
-        the past of a user who is known.
+        The hour is that of the event. A late event counts in the newest hour: otherwise one could spread a burst over
+        the past of a known user.
         """
         hour = time // HOUR_MS
         if hour > self.hour:
@@ -130,7 +131,7 @@ class UserRow(msgspec.Struct, array_like=True):
         return True
 
     def _votes(self, item_key: bytes, time: int) -> int:
-        """How often the user took an item in the hour before."""
+        """Count how often the user took an item in the hour before ``time``."""
         if self.items.count(item_key) < HOURLY_VOTES:
             return 0
         taken = np.frombuffer(self.items, "<u8") == int.from_bytes(item_key, "little")
@@ -149,7 +150,7 @@ class UserRow(msgspec.Struct, array_like=True):
         item_key
             Key of the item, 8 bytes.
         time
-            When, in ms.
+            Time at which it was taken, in ms.
         """
         oldest = self.items[(HISTORY - 1) * _KEY_BYTES :]
         if oldest:
@@ -161,13 +162,13 @@ class UserRow(msgspec.Struct, array_like=True):
 
 
 def _remember(packed: bytes, item_key: bytes) -> bytes:
-    """Put the lower half of a key in front, if it is not there yet."""
+    """Put the lower half of a key in front, unless it is there already."""
     half = item_key[:_SEEN_BYTES]
     return packed if _index(packed, half) >= 0 else (half + packed)[: SEEN_LIMIT * _SEEN_BYTES]
 
 
 def fold(row: UserRow, interaction: Interaction, source: int, offset: int) -> Example | None:
-    """Fold an interaction that the row does not know yet into it, in place.
+    """Fold an interaction into the user's row, in place. The row must not know the event yet.
 
     Parameters
     ----------
@@ -176,12 +177,12 @@ def fold(row: UserRow, interaction: Interaction, source: int, offset: int) -> Ex
     interaction
         What the user did.
     source, offset
-        Partition and offset of the interaction, by which its example is known.
+        Partition and offset of the interaction. They identify its example.
 
     Returns
     -------
-    What there is to learn from it: the user just before, and the item taken. None if no item was taken, or if the user
-    has taken so many within the hour that others are not to learn from it.
+    The example to learn from: the user just before, and the item taken. None if the user took no item, or took so many
+    within the hour that others must not learn from this one.
     """
     item_key = packed_key(interaction.item)
     example = None
@@ -208,7 +209,7 @@ def fold(row: UserRow, interaction: Interaction, source: int, offset: int) -> Ex
 
 
 def _index(packed: bytes, key: bytes) -> int:
-    """Place of a key among packed keys of its width, -1 if it is not there."""
+    """Return the place of a key among packed keys of the same width; -1 if it is absent."""
     width = len(key)
     found = packed.find(key)
     while found >= 0 and found % width:
@@ -222,39 +223,40 @@ pack = msgspec.msgpack.Encoder().encode
 
 
 def unpack(packed: bytes | None) -> UserRow:
-    """Unpack a user's row; a new one for None.
+    """Unpack a user's row; make a new one for None.
 
     Raises
     ------
     RowVersionError
-        When another version of this program wrote the row.
+        The row has an unknown version or layout.
     """
     if packed is None:
         return UserRow()
     row = unpack_known(_decoder, packed, "A user's row", USER_ROW_VERSION, OLDEST_USER_ROW_VERSION)
-    # An earlier program's longer memory would drop what a recomputation from the topic counts.
+    # Earlier programs remembered more event ids. With these the row would drop an event as a repetition that a
+    # recomputation from the topic counts.
     row.events = row.events[: RECENT_EVENTS * _KEY_BYTES]
     return row
 
 
 def packed_key(name: str) -> bytes:
-    """Key of an id, as 8 bytes."""
+    """Return the key of an id, as 8 bytes."""
     return key_of(name).to_bytes(_KEY_BYTES, "little")
 
 
 def history_of(row: UserRow) -> Keys:
-    """Keys of the user's items, newest first; uint64, shape (n,)."""
+    """Return the keys of the items in a user's history, newest first; uint64, shape (n,)."""
     return np.frombuffer(row.items, "<u8")
 
 
 def ages_of(row: UserRow) -> Floats:
-    """Seconds from each item of the history to the newest, not below 0; float32, shape (n,)."""
+    """Return the seconds from each item of the history to the newest, not below 0; float32, shape (n,)."""
     times = np.frombuffer(row.times, "<u4").astype(np.int64)
     return np.asarray(np.maximum(times[:1] - times, 0), np.float32)
 
 
 def left_out_of(row: UserRow, rule: LeaveOut) -> Naturals:
-    """Lower halves of the keys of items to leave out, by a rule: uint32, shape (n,)."""
+    """Return the lower halves of the keys of items that a rule leaves out of the user's lists; uint32, shape (n,)."""
     refused: Naturals = np.frombuffer(row.refused, "<u4")
     if rule == "nothing":
         return refused

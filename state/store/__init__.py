@@ -1,1 +1,1 @@
-"""Tables: where rows are kept, in memory or on disk, with the marks of what they have taken in."""
+"""Tables: keep rows in memory or on disk, with the marks of what the rows have taken in."""

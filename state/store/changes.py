@@ -1,6 +1,6 @@
-"""Changes of rows: made by a run apart from the rows, and seen by others only once Kafka has them.
+"""Changes of rows: a run makes them apart from the rows, and others see them only when Kafka has acknowledged them.
 
-A change carries the rows together with the marks of what they have taken in (see ``state.store.marks``).
+A change contains the rows together with the marks of what they have taken in (see ``state.store.marks``).
 """
 
 from __future__ import annotations
@@ -18,31 +18,31 @@ from afresh.state.versions import unpack_known
 T = TypeVar("T")
 
 CHANGE_BYTES = 750_000
-"""Rows of one change, at most: with keys and framing they fit into one record batch of 1 MB."""
+"""Most bytes of rows in one change. With keys and framing they fit into one record batch of 1 MB."""
 
 _partition_row_decoder = msgspec.msgpack.Decoder(PartitionRow)
 _encode = msgspec.msgpack.Encoder().encode
 
 
 class Assigned(Protocol):
-    """Partitions that are ours, until the next rebalance."""
+    """The partitions that are assigned to us, until the next rebalance."""
 
     @property
     def generation(self) -> int:
-        """Counts rebalances: what is derived from rows must be derived anew after one."""
+        """Number of rebalances. After each one, values derived from rows must be derived anew."""
 
 
 class PerAssignment(Generic[T]):
-    """What an agent derives from the rows of each partition, anew after every rebalance.
+    """Values that an agent derives from the rows of each partition, anew after every rebalance.
 
-    A run dropped by a rebalance leaves its traces in what was derived, though it will be read again.
+    They cannot be kept: a run that a rebalance drops has already changed them, and will be read again.
 
     Parameters
     ----------
     assigned
-        Counts rebalances, as a table does.
+        Object that counts rebalances, such as a table.
     derive
-        Derives it from the rows of a partition.
+        Function that derives the value from the rows of a partition.
     """
 
     def __init__(self, assigned: Assigned, derive: Callable[[int], T]) -> None:
@@ -54,18 +54,18 @@ class PerAssignment(Generic[T]):
         generation = self._assigned.generation
         known = self._derived.get(partition)
         if known is None or known[0] != generation:
-            # Of partitions that have left, nothing is to stay in memory.
+            # Values of partitions that have moved away must not stay in memory.
             self._derived = {p: each for p, each in self._derived.items() if each[0] == generation}
             known = self._derived[partition] = generation, self._derive(partition)
         return known[1]
 
     def replace(self, partition: int, value: T) -> None:
-        """Put a new value in place of what was derived, until the next rebalance."""
+        """Replace the derived value until the next rebalance."""
         self._derived[partition] = self._assigned.generation, value
 
 
 class Change:
-    """Rows about to be written together: seen by the run that makes them, by others only once they are applied."""
+    """Rows to be written together. The run that makes them sees them; others see them only after ``apply``."""
 
     def __init__(self, rows: Rows, partitions: int) -> None:
         self._rows = rows
@@ -78,36 +78,36 @@ class Change:
         self.agent_state = row.agent_state
 
     def get(self, key: bytes) -> bytes | None:
-        """Row of a key as this change sees it."""
+        """Return the row of a key as this change sees it."""
         if key in self._changed:
             return self._changed[key]
         return self._rows.get(key)
 
     def put_row(self, key: bytes, row: bytes) -> None:
-        """Write a row."""
+        """Set the row of a key."""
         self._changed[key] = row
 
     def delete_row(self, key: bytes) -> None:
-        """Delete a row."""
+        """Delete the row of a key."""
         self._changed[key] = None
 
     def records(self) -> list[Written]:
-        """The changed rows and the partition's own, for one record batch."""
+        """Return the changed rows and the partition row, for one record batch."""
         own = _encode(PartitionRow(marks=self.marks.pack(), agent_state=self.agent_state))
         return [*self._changed.items(), (PARTITION_ROW_KEY, own)]
 
     def apply(self, first: int) -> None:
-        """Let everybody see the change; call it once the record batch is acknowledged.
+        """Make the change visible to everybody; call it when the record batch is acknowledged.
 
         Parameters
         ----------
         first
-            Offset that Kafka gave to the first record of the batch, below 0 if it is not known.
+            Offset that Kafka gave to the first record of the batch; below 0 if it is not known.
         """
         records = self.records()
         position = self._rows.position
-        # Where a batch does not follow the one before, somebody else has written in between (a worker that slept),
-        # or Kafka took a batch twice. The position stays: the next recovery reads all that came after it.
+        # If a batch does not follow the one before, somebody else wrote in between (a worker that slept), or Kafka
+        # took a batch twice. Then the position stays, and the next recovery reads everything after it.
         if first == (0 if position is None else position.offset + 1):
             position = Position(first + len(records) - 1, int(time.time() * 1000))
         self._rows.write(records, position)

@@ -1,11 +1,11 @@
 """Marks: what a partition of a table has already taken in.
 
-Kafka delivers at least once. Every record between our agents names the partition and offset of the record that it
-was made from, and each partition of a table keeps the highest such offset that it has counted, one for each source
-partition. A second delivery is at or below the mark and changes nothing.
+Kafka delivers at least once. Every record between our agents names the partition and offset of the record that it was
+made from. Each partition of a table keeps a mark for each source partition: the highest offset that it has counted. A
+second delivery is at or below the mark and changes nothing.
 
-The marks stand in the same Kafka record batch as the rows that they cover, so that after a crash rows and marks
-are of the same moment.
+Marks and the rows that they cover are written in one Kafka record batch. So after a crash rows and marks are of the
+same moment.
 """
 
 from __future__ import annotations
@@ -16,27 +16,27 @@ import numpy as np
 PARTITION_ROW_VERSION = 1
 
 PARTITION_ROW_KEY = b""
-"""Key of a partition's own row; ids are never empty, so no other row has it."""
+"""Key of the partition row. Ids are never empty, so no other row has this key."""
 
 
 CLAIM_KEY = b"\xff"
-"""Key of the records without value with which a worker claims a changelog's partition; no text is encoded like this."""
+"""Key of the records without value by which a worker claims a changelog partition. UTF-8 never encodes a text so."""
 
 OWN_KEYS = frozenset({PARTITION_ROW_KEY, CLAIM_KEY})
-"""Keys in a changelog that name no row of a user or an item."""
+"""Keys in a changelog that belong to no user or item."""
 
 
 class PartitionRow(msgspec.Struct, array_like=True):
-    """What a table keeps for a partition as a whole.
+    """The row of a partition itself.
 
     Attributes
     ----------
     version
         Version of this layout.
     marks
-        For each source topic the highest offset counted, by source partition; int64, -1 for none.
+        By source topic: the highest offset counted of each source partition, int64, little-endian; -1 for none.
     agent_state
-        What the agent that owns the table keeps there besides, such as the weights of the fusion.
+        Opaque bytes of the agent that owns the table, such as the weights of the fusion.
     """
 
     version: int = PARTITION_ROW_VERSION
@@ -50,7 +50,7 @@ class Marks:
     Attributes
     ----------
     skipped
-        How many were to be marked that had been counted before.
+        Number of offsets that were skipped because they had been counted before.
 
     Examples
     --------
@@ -65,7 +65,7 @@ class Marks:
         self._offsets = {topic: np.frombuffer(offsets, "<i8").tolist() for topic, offsets in packed.items()}
 
     def count_offset(self, topic: str, partition: int, offset: int) -> bool:
-        """Mark an offset as counted; return whether it is counted for the first time."""
+        """Count an offset by raising its mark; return False if it had been counted before."""
         offsets = self._offsets.get(topic)
         if offsets is None:
             offsets = self._offsets[topic] = [-1] * self._partitions
@@ -76,5 +76,5 @@ class Marks:
         return True
 
     def pack(self) -> dict[str, bytes]:
-        """Pack for a partition's row."""
+        """Pack the marks for the partition row."""
         return {topic: np.array(offsets, "<i8").tobytes() for topic, offsets in self._offsets.items()}

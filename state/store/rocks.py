@@ -1,8 +1,8 @@
-"""Rows in RocksDB: state larger than memory, which a restart finds again on disk.
+"""Rows in RocksDB: for state larger than memory, and for restarts that find the state on disk.
 
-One database a worker, a column family a table; keys begin with their partition. Rows stand in the same write batch
-as the position in the changelog that they bring about, so that after a crash the two are of one moment and only the
-changelog's tail is read. The database is a copy: what is damaged or too old is deleted and read from the changelog.
+Each worker has one database, and each table a column family. Keys begin with their partition. Rows and their new
+position in the changelog are in one write batch. So after a crash the two are of one moment, and only the end of the
+changelog is read. The database is a copy: if it is damaged or too old, it is deleted and read from the changelog.
 """
 
 from __future__ import annotations
@@ -36,31 +36,32 @@ T = TypeVar("T")
 LAYOUT_VERSION = 1
 
 KEPT_MS = TOMBSTONES_MS - 4 * 3_600_000
-"""Age from which rows are too old: tombstones written since may be gone, and rows that were deleted meanwhile would
-stay for ever. The difference is for clocks."""
+"""Age from which rows are too old. Tombstones written since then may be gone from the changelog, and rows deleted
+meanwhile would stay for ever. The four hours less than ``TOMBSTONES_MS`` allow for clocks that differ."""
 
 CACHE_BYTES = 128 * 1024 * 1024
-"""Blocks read, of all tables."""
+"""Size of the cache of blocks read, for all tables together."""
 
 WRITE_BUFFER_BYTES = 32 * 1024 * 1024
-"""Rows written, of each table, before they go to a file; twice as much for all tables together."""
+"""Size of the buffer of each table; when it is full, its rows go to a file. All tables together have twice as much."""
 
 BLOOM_BITS = 10
-"""Bits a key of the filters that spare a read for absent keys: one in a hundred is read in vain."""
+"""Bits for each key in the Bloom filters, which save reads of absent keys. One absent key in a hundred is still
+read."""
 
 DAMAGED = "DAMAGED"
-"""File that tells the next start to delete a database in which a read found damage."""
+"""Name of a file that tells the next start to delete the database, because a read found damage."""
 
 POSITIONS = "default"
-"""Column family of the positions: the one that batches write to unless told otherwise."""
+"""Column family of the positions. Batches write to it unless another one is given."""
 
 LOCKED = "/LOCK"
 SURROUNDINGS = ("No space left", "Permission denied", "Read-only file system", "Too many open files")
-"""Errors that deleting the database would not end."""
+"""Texts of errors that do not go away if the database is deleted."""
 
 
 class _Kept(msgspec.Struct, array_like=True):
-    """Position as it stands on disk."""
+    """Position as it is stored on disk."""
 
     version: int
     offset: int
@@ -77,7 +78,7 @@ class RocksStore:
     Parameters
     ----------
     folder
-        Where it is; made if need be.
+        Folder of the database; made if it does not exist.
     tables
         Names of the tables.
 
@@ -89,7 +90,7 @@ class RocksStore:
     Raises
     ------
     StoreError
-        When another process uses the folder, its disk is full or read-only, or a newer program wrote it.
+        Another process uses the folder, the disk is full or read-only, or a newer program wrote the database.
     """
 
     def __init__(self, folder: Path, tables: Sequence[str]) -> None:
@@ -100,11 +101,11 @@ class RocksStore:
         self._drop_old()
 
     def partitions(self, table: str) -> RocksPartitions:
-        """Rows of a table."""
+        """Return the rows of a table."""
         return RocksPartitions(self, table)
 
     def close(self) -> None:
-        """Let go of the folder."""
+        """Close the database and release the folder."""
         for family in self.families.values():
             family.close()
         self._db.close()
@@ -125,36 +126,36 @@ class RocksStore:
             )
         if any(words in problem for words in SURROUNDINGS):
             raise StoreError(
-                f"{self.folder} can not be opened ({problem}); mend that, or set AFRESH_DATA_DIR."
+                f"{self.folder} cannot be opened ({problem}); mend that, or set AFRESH_DATA_DIR."
             )
         logger.warning(
-            "%s can not be used (%s): deleted, to be rebuilt from the changelogs", self.folder, problem
+            "%s cannot be used (%s): deleted, to be rebuilt from the changelogs", self.folder, problem
         )
         shutil.rmtree(self.folder)
         return self._connect()
 
     def _connect(self) -> Rdict:
         self.folder.mkdir(parents=True, exist_ok=True)
-        # One cache and one set of buffers for all tables.
+        # The same options for all: else every table would have a cache and buffers of its own.
         options = _options()
         return Rdict(str(self.folder), options, dict.fromkeys([POSITIONS, *self._tables], options))
 
     def _drop_old(self) -> None:
-        """Delete the rows of partitions that have been elsewhere for too long: they would only take room."""
-        for place in list(self._db.keys()):
-            table, _, partition = cast(bytes, place).decode().rpartition("/")
+        """Delete the rows of partitions that have been elsewhere for too long: they would only take up space."""
+        for position_key in list(self._db.keys()):
+            table, _, partition = cast(bytes, position_key).decode().rpartition("/")
             if table in self.families:
                 RocksRows(self, table, int(partition))
 
-    def position(self, place: bytes) -> Position | None:
-        """Position that is kept for a partition.
+    def position(self, position_key: bytes) -> Position | None:
+        """Return the stored position of a partition.
 
         Raises
         ------
         StoreError
-            When a newer version of this program wrote it.
+            A newer version of this program wrote it.
         """
-        packed = self.explained(lambda: self._db.get(place))
+        packed = self.explained(lambda: self._db.get(position_key))
         if packed is None:
             return None
         kept = _decoder.decode(packed)
@@ -165,29 +166,31 @@ class RocksStore:
             )
         return Position(kept.offset, kept.time)
 
-    def batch(self, table: str, place: bytes, position: Position | None) -> tuple[WriteBatch, ColumnFamily]:
-        """Begin a write of a table's rows, together with the position that they bring about."""
+    def batch(
+        self, table: str, position_key: bytes, position: Position | None
+    ) -> tuple[WriteBatch, ColumnFamily]:
+        """Begin a write of a table's rows together with their new position."""
         batch = WriteBatch(raw_mode=True)
         if position is None:
-            batch.delete(place)
+            batch.delete(position_key)
         else:
-            batch.put(place, _encode(_Kept(LAYOUT_VERSION, position.offset, position.time)))
-        # Handles keep the database open: none is held for longer than a write.
+            batch.put(position_key, _encode(_Kept(LAYOUT_VERSION, position.offset, position.time)))
+        # A handle keeps the database open, so none is held for longer than a write.
         return batch, self._db.get_column_family_handle(table)
 
     def write(self, batch: WriteBatch) -> None:
-        """Write all of a batch or nothing."""
+        """Write a whole batch, or nothing."""
         self.explained(lambda: self._db.write(batch))
 
     def explained(self, act: Callable[[], T]) -> T:
-        """Do something with the database; its errors, which have no type of their own, become ours."""
+        """Do something with the database; turn its errors, which have no type of their own, into ours."""
         try:
             return act()
         except Exception as error:
             raise self.failed(error) from error
 
     def failed(self, error: Exception) -> StoreError:
-        """Error that says what happened and what to do; notes damage for the next start."""
+        """Make the error that says what happened and what to do; note damage for the next start."""
         problem = str(error)
         if "Corruption" in problem:
             (self.folder / DAMAGED).touch()
@@ -195,13 +198,13 @@ class RocksStore:
                 f"{self.folder} is damaged ({problem}); start again: it is then rebuilt from the changelogs."
             )
         return StoreError(
-            f"{self.folder} can not be used ({problem}); free some space or mend the disk, or set AFRESH_DATA_DIR, "
-            "and start again: nothing is lost, the changelogs have it all."
+            f"{self.folder} cannot be used ({problem}); free some space or mend the disk, or set AFRESH_DATA_DIR, "
+            "and start again. Nothing is lost: the changelogs have all rows."
         )
 
 
 class RocksPartitions(dict[int, "RocksRows"]):
-    """Rows of a table in RocksDB; those of partitions that moved away stay on disk, since they may come back."""
+    """Rows of a table in RocksDB. Rows of partitions that moved away stay on disk, because they may come back."""
 
     def __init__(self, store: RocksStore, table: str) -> None:
         super().__init__()
@@ -213,12 +216,12 @@ class RocksPartitions(dict[int, "RocksRows"]):
         return rows
 
     def keep_only(self, partitions: Collection[int]) -> None:
-        """Let go of all other partitions, but for their files."""
+        """Release all other partitions, but keep their files."""
         for partition in self.keys() - set(partitions):
             del self[partition]
 
     def count_rows(self) -> int:
-        """Rows of the table on disk, as RocksDB estimates them: to count them is to read them all."""
+        """Return how many rows the table has on disk, as RocksDB estimates it: an exact count would read all rows."""
         return self._store.families[self._table].property_int_value("rocksdb.estimate-num-keys") or 0
 
 
@@ -230,16 +233,16 @@ class RocksRows:
         self._table = table
         self._family = store.families[table]
         self._prefix = partition.to_bytes(2, "big")
-        self._place = f"{table}/{partition}".encode()
-        # Kept, since iterators look at the bytes of the bound that lie in here.
+        self._position_key = f"{table}/{partition}".encode()
+        # Kept for the life of this object: iterators read the bytes of the bound, which are in here.
         self._until = ReadOptions()
         self._until.set_iterate_upper_bound(_after(self._prefix))
-        self.position = store.position(self._place)
+        self.position = store.position(self._position_key)
         if self.position is None or self.position.time < time.time() * 1000 - KEPT_MS:
             self.forget()
 
     def get(self, key: bytes, /) -> bytes | None:
-        """Row of a key."""
+        """Return the row of a key."""
         try:
             row: bytes | None = self._family.get(self._prefix + key)
         except Exception as error:
@@ -247,32 +250,32 @@ class RocksRows:
         return row
 
     def items(self) -> Iterator[tuple[bytes, bytes]]:
-        """All keys and their rows."""
+        """Return all keys and their rows."""
         return ((at.key()[len(self._prefix) :], at.value()) for at in self._every(self._first()))
 
     def keys_now(self) -> Iterator[bytes]:
-        """Keys as of now, whatever is written while they are gone through."""
+        """Return all keys as of now. Rows may be written while the caller goes through them slowly."""
         return (at.key()[len(self._prefix) :] for at in self._every(self._first()))
 
     def _every(self, at: RdictIter) -> Iterator[RdictIter]:
-        """Stop at every row, and raise at the end if it was not the last one."""
+        """Stop at every row; raise at the end if not all rows could be read."""
         while at.valid():
             yield at
             at.next()
         self._store.explained(at.status)
 
     def _first(self) -> RdictIter:
-        """Iterator at the first key, of a moment.
+        """Make an iterator over the rows as of now, at the first key.
 
-        It is not that of rocksdict's own items(), which at a damaged block ends as if all were read.
+        rocksdict's own items() would not do: at a damaged block it ends as if all rows were read.
         """
         at = self._family.iter(self._until)
         at.seek(self._prefix)
         return at
 
     def write(self, written: Iterable[Written], position: Position | None) -> None:
-        """Write rows and the position that they bring about, together or not at all."""
-        batch, family = self._store.batch(self._table, self._place, position)
+        """Write rows together with their new position, or nothing at all."""
+        batch, family = self._store.batch(self._table, self._position_key, position)
         for key, row in written:
             if row is None:
                 batch.delete(self._prefix + key, family)
@@ -282,15 +285,15 @@ class RocksRows:
         self.position = position
 
     def forget(self) -> None:
-        """Delete all rows and the position."""
-        batch, family = self._store.batch(self._table, self._place, None)
+        """Delete all rows and the position; the changelog must then be read from its start."""
+        batch, family = self._store.batch(self._table, self._position_key, None)
         batch.delete_range(self._prefix, _after(self._prefix), family)
         self._store.write(batch)
         self.position = None
 
 
 def _after(prefix: bytes) -> bytes:
-    """First key after all that begin with a prefix."""
+    """Return the first key after all keys that begin with a prefix."""
     return (int.from_bytes(prefix, "big") + 1).to_bytes(len(prefix), "big")
 
 

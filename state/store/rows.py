@@ -1,4 +1,4 @@
-"""Where the rows of a table are kept: what every way must offer, and the one that keeps them in memory."""
+"""Stores of a table's rows: the interface that every store must offer, and the store in memory."""
 
 from __future__ import annotations
 
@@ -9,26 +9,26 @@ from afresh.state.errors import AfreshError
 from afresh.state.store.marks import PARTITION_ROW_KEY
 
 TOMBSTONES_MS = 24 * 3_600_000
-"""How long a changelog keeps the tombstone of a deleted row, at least."""
+"""Least time, in ms, that a changelog keeps the tombstone of a deleted row."""
 
 Written = tuple[bytes, bytes | None]
 """A key and its new row; None deletes the row."""
 
 
 class StoreError(AfreshError):
-    """Rows can not be kept; the message says why, and what to do."""
+    """Rows cannot be kept; the message says why and what to do."""
 
 
 class Position(NamedTuple):
-    """How far rows reflect their changelog.
+    """Position in the changelog up to which the rows are complete.
 
     Attributes
     ----------
     offset
-        Offset of the newest record that the rows hold, and with it all before.
+        Offset of the newest record that the rows contain. They contain all records before it, too.
     time
-        When the rows were known to be whole up to there, in ms: tombstones written later can't have vanished from
-        the changelog before ``delete.retention.ms`` has passed.
+        Time at which the rows were complete up to there, in ms. Tombstones written later stay in the changelog until
+        ``delete.retention.ms`` has passed.
     """
 
     offset: int
@@ -36,10 +36,10 @@ class Position(NamedTuple):
 
 
 class Readable(Protocol):
-    """Rows to be read one and all."""
+    """Rows that can be read all together."""
 
     def items(self) -> Iterable[tuple[bytes, bytes]]:
-        """All keys and their rows."""
+        """Return all keys and their rows."""
 
 
 class Rows(Readable, Protocol):
@@ -47,45 +47,45 @@ class Rows(Readable, Protocol):
 
     @property
     def position(self) -> Position | None:
-        """How far the rows reflect the changelog; None when its start has not been read."""
+        """Position of the rows in the changelog; None if the changelog must be read from its start."""
 
     def get(self, key: bytes, /) -> bytes | None:
-        """Row of a key."""
+        """Return the row of a key."""
 
     def keys_now(self) -> Iterator[bytes]:
-        """All keys as of now, to be gone through slowly while rows are written."""
+        """Return all keys as of now. Rows may be written while the caller goes through them slowly."""
 
     def write(self, written: Iterable[Written], position: Position | None) -> None:
-        """Write rows and the position that they bring about, together or not at all."""
+        """Write rows together with their new position, or nothing at all."""
 
     def forget(self) -> None:
-        """Delete all rows and the position: the changelog is to be read from its start."""
+        """Delete all rows and the position; the changelog must then be read from its start."""
 
 
 class Partitions(Protocol):
-    """Rows of the partitions of a table that a worker holds."""
+    """Rows of a table in the partitions that a worker holds."""
 
     def __getitem__(self, partition: int, /) -> Rows:
-        """Rows of a partition, as they were kept."""
+        """Return the rows of a partition, as they were kept."""
 
     def keep_only(self, partitions: Collection[int]) -> None:
-        """Let go of all other partitions."""
+        """Release all other partitions."""
 
     def count_rows(self) -> int:
-        """Rows in all partitions, without those of the partitions themselves; may be an estimate."""
+        """Count the rows in all partitions, without partition rows; the result may be an estimate."""
 
 
 class MemoryRows(dict[bytes, bytes]):
-    """Rows in memory: gone with the process."""
+    """Rows in memory. They are lost when the process ends."""
 
     position: Position | None = None
 
     def keys_now(self) -> Iterator[bytes]:
-        """All keys as of now, to be gone through slowly while rows are written."""
+        """Return all keys as of now. Rows may be written while the caller goes through them slowly."""
         return iter(list(self))
 
     def write(self, written: Iterable[Written], position: Position | None) -> None:
-        """Write rows and the position that they bring about."""
+        """Write rows together with their new position."""
         for key, row in written:
             if row is None:
                 self.pop(key, None)
@@ -100,7 +100,7 @@ class MemoryRows(dict[bytes, bytes]):
 
 
 class MemoryPartitions(dict[int, MemoryRows]):
-    """Rows of a table in memory: a partition that moves away takes its rows with it."""
+    """Rows of a table in memory. When a partition moves away, its rows are dropped."""
 
     def __missing__(self, partition: int) -> MemoryRows:
         rows = self[partition] = MemoryRows()
@@ -112,5 +112,5 @@ class MemoryPartitions(dict[int, MemoryRows]):
             del self[partition]
 
     def count_rows(self) -> int:
-        """Rows in all partitions, without those of the partitions themselves."""
+        """Count the rows in all partitions, without partition rows."""
         return sum(len(rows) - (PARTITION_ROW_KEY in rows) for rows in self.values())

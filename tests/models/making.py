@@ -1,4 +1,4 @@
-"""Pairs of items made up, and users asked for, for tests of what lists are made from."""
+"""Makes random pairs of items, and scores for made-up users, for tests of what lists are made from."""
 
 import numpy as np
 
@@ -8,7 +8,7 @@ from afresh.models.retrieval.places import Numbering
 from afresh.models.scorers import NAMES, score
 
 Pairs = tuple[np.ndarray, np.ndarray]
-"""Others of each item, -1 for none, and their weights."""
+"""Other items of each item, -1 for none, and their weights."""
 
 
 def asking(who: User, items: Items) -> Asked:
@@ -17,13 +17,13 @@ def asking(who: User, items: Items) -> Asked:
 
 def random_pairs(items: int, width: int, seed: int = 0) -> Pairs:
     rng = np.random.default_rng(seed)
-    rows = np.stack([rng.permutation(items)[:width] for _ in range(items)]).astype(np.int32)
-    rows[rng.random(rows.shape) < 0.3] = -1
-    return rows, np.where(rows >= 0, rng.random(rows.shape), 0).astype(np.float32)
+    others = np.stack([rng.permutation(items)[:width] for _ in range(items)]).astype(np.int32)
+    others[rng.random(others.shape) < 0.3] = -1
+    return others, np.where(others >= 0, rng.random(others.shape), 0).astype(np.float32)
 
 
 def dense(pairs: Pairs) -> np.ndarray:
-    """Weights of each item with others than itself, shape (N, N)."""
+    """Return the weight of each pair of different items, shape (N, N)."""
     table = np.zeros((len(pairs[0]), len(pairs[0])))
     for item, (others, values) in enumerate(zip(*pairs, strict=True)):
         for other, value in zip(others, values, strict=True):
@@ -33,13 +33,13 @@ def dense(pairs: Pairs) -> np.ndarray:
 
 
 def scores(who: User, items: Items) -> dict[str, Floats]:
-    """What each scorer says of all items, by its name."""
-    rows = np.arange(len(items.keys), dtype=np.int32)
-    return dict(zip(NAMES, score(asking(who, items), rows), strict=True))
+    """Return the scores of all items by each scorer, by its name."""
+    indices = np.arange(len(items.keys), dtype=np.int32)
+    return dict(zip(NAMES, score(asking(who, items), indices), strict=True))
 
 
 def filled(others: Indices, values: Floats) -> Floats:
-    """What each item has of every other, shape (N, N)."""
+    """Return the value of each pair of items as a dense matrix, shape (N, N)."""
     table = np.zeros((len(others), len(others)), np.float32)
     items, columns = np.nonzero(others >= 0)
     table[items, others[items, columns]] = values[items, columns]

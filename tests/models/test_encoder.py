@@ -34,7 +34,7 @@ def make_model(tmp_path: Path) -> MakeModel:
 
 
 def _tiny_bert(folder: Path, pooling: str | None = None, seed: int = 0) -> Path:
-    """A random BERT of 8 dimensions and 32 positions."""
+    """Make a random BERT with 8 dimensions and 32 positions."""
     import torch
     import transformers
 
@@ -74,7 +74,7 @@ def test_films_for_children_are_nearer_to_each_other_than_to_a_war_film(minilm: 
     assert toy_story @ babe > toy_story @ apocalypse + 0.1
 
 
-def test_the_packaged_model_says_what_it_is(minilm: Encoder) -> None:
+def test_the_packaged_model_has_a_name_a_version_and_a_dimension(minilm: Encoder) -> None:
     assert (minilm.name, minilm.dimension) == ("minilm", 384)
     assert minilm.device in {"cpu", "cuda"}
     assert len(minilm.version) == 12
@@ -102,7 +102,7 @@ def test_no_texts_give_no_vectors(make_model: MakeModel) -> None:
 
 
 @pytest.mark.parametrize("batch", [1, 2, 100])
-def test_a_text_gives_the_same_vector_in_any_batch_and_place(make_model: MakeModel, batch: int) -> None:
+def test_a_text_gives_the_same_vector_in_any_batch_and_order(make_model: MakeModel, batch: int) -> None:
     encoder = Encoder.load(str(make_model()), batch=batch)
     alone = np.concatenate([encoder.encode([text]) for text in TEXTS])
     np.testing.assert_allclose(encoder.encode(TEXTS), alone, atol=1e-5)
@@ -149,18 +149,18 @@ def test_the_folder_chooses_the_pooling(make_model: MakeModel, pooling: str) -> 
     with torch.inference_mode():
         hidden = AutoModel.from_pretrained(folder)(**tokens).last_hidden_state[0].numpy()
     pooled = {"mean": hidden.mean(0), "cls": hidden[0], "max": hidden.max(0)}[pooling]
-    # Beside a longer text, so that padding would show.
+    # Together with a longer text, so that an error in padding would show.
     vector = Encoder.load(str(folder), batch=2).encode(["toy story war", "a b c " * 5])[0]
     np.testing.assert_allclose(vector, pooled / np.linalg.norm(pooled), atol=1e-5)
 
 
-def test_a_pooling_that_is_not_known_is_refused(make_model: MakeModel) -> None:
+def test_an_unknown_pooling_is_refused(make_model: MakeModel) -> None:
     folder = make_model(pooling='{"pooling_mode_lasttoken": true}')
     with pytest.raises(ValueError, match=r"its pooling \['pooling_mode_lasttoken'\] is not one of"):
         Encoder.load(str(folder), batch=1)
 
 
-def test_the_version_names_the_weights_and_the_configuration(tmp_path: Path) -> None:
+def test_the_version_depends_on_the_weights_and_the_configuration(tmp_path: Path) -> None:
     first = _tiny_bert(tmp_path / "first")
     versions = {
         "first": Encoder.load(str(first), batch=1).version,
@@ -174,7 +174,7 @@ def test_the_version_names_the_weights_and_the_configuration(tmp_path: Path) -> 
     assert len(set(versions.values())) == 3
 
 
-def test_loading_says_nothing(make_model: MakeModel, capfd: pytest.CaptureFixture[str]) -> None:
+def test_loading_prints_nothing(make_model: MakeModel, capfd: pytest.CaptureFixture[str]) -> None:
     folder = make_model()
     capfd.readouterr()
     Encoder.load(str(folder), batch=1)
@@ -182,7 +182,7 @@ def test_loading_says_nothing(make_model: MakeModel, capfd: pytest.CaptureFixtur
 
 
 def _refusal(name: str) -> str:
-    """What `load` says; exactly a ValueError and one line."""
+    """Return the message of ``load``, which must be one line of exactly a ValueError."""
     with pytest.raises(ValueError) as caught:
         Encoder.load(name, batch=1)
     assert type(caught.value) is ValueError
@@ -197,7 +197,7 @@ def test_a_folder_without_a_model_is_refused(tmp_path: Path) -> None:
 def test_a_folder_with_a_broken_model_is_refused(make_model: MakeModel) -> None:
     folder = make_model()
     (folder / "model.safetensors").write_bytes(b"not a model")
-    assert "can't be used" in _refusal(str(folder))
+    assert "cannot be used" in _refusal(str(folder))
 
 
 def test_a_model_without_all_its_weights_is_refused(make_model: MakeModel) -> None:
@@ -221,7 +221,7 @@ def test_a_model_that_gives_nan_is_refused(make_model: MakeModel) -> None:
 @pytest.mark.parametrize(
     "name", ["nobody/no-such-model", "/no/such/folder", "no such model", "~no-such-user"]
 )
-def test_a_model_that_is_nowhere_is_refused(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_model_that_cannot_be_found_is_refused(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
     assert "check the name and the network" in _refusal(name)
 
@@ -234,7 +234,7 @@ def test_a_model_that_is_nowhere_is_refused(name: str, monkeypatch: pytest.Monke
         ("nobody/no-such-model", ["torch", "transformers"], "torch and transformers"),
     ],
 )
-def test_packages_that_are_missing_are_named_with_the_extra_that_brings_them(
+def test_an_error_names_the_missing_packages_and_the_extra_that_installs_them(
     name: str, missing: list[str], needs: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for module in missing:
@@ -245,7 +245,7 @@ def test_packages_that_are_missing_are_named_with_the_extra_that_brings_them(
         assert str(caught.value) == f"the text encoder needs {needs}; install afresh[encoder]"
 
 
-def test_the_version_of_a_model_at_hand_is_told_without_torch(
+def test_the_version_of_a_local_model_can_be_read_without_torch(
     make_model: MakeModel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder = str(make_model())

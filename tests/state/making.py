@@ -1,4 +1,4 @@
-"""What tests of the state need made."""
+"""Makes examples for tests of the state."""
 
 from __future__ import annotations
 

@@ -3,13 +3,13 @@ import pytest
 from afresh.state.errors import AfreshError, mendable
 
 
-def test_an_error_of_the_models_becomes_one_that_a_person_can_mend_and_keeps_its_cause() -> None:
+def test_an_error_of_the_models_becomes_an_afresh_error_and_keeps_its_cause() -> None:
     cause = ValueError("there is no encoder 'x'")
     with pytest.raises(AfreshError, match="there is no encoder 'x'") as raised, mendable(ValueError):
         raise cause
     assert raised.value.__cause__ is cause
 
 
-def test_every_other_error_is_left_as_it_is() -> None:
+def test_all_other_errors_are_unchanged() -> None:
     with pytest.raises(ZeroDivisionError), mendable(ValueError):
         raise ZeroDivisionError

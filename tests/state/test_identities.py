@@ -1,7 +1,7 @@
 from afresh.state.identities import Identities
 
 
-def test_a_user_whom_nobody_linked_is_the_platform_and_the_name() -> None:
+def test_a_user_without_a_link_is_named_by_platform_and_user() -> None:
     assert Identities().resolve("tv", "ann:2 🎬") == "tv:ann:2 🎬"
 
 

@@ -1,4 +1,4 @@
-"""What is kept knows nothing of how it travels."""
+"""The state does not depend on how records travel."""
 
 import subprocess
 import sys
@@ -18,12 +18,12 @@ print(sorted(set({TRAVEL!r}) & set(sys.modules)))
 """
 
 
-def test_importing_all_of_state_imports_nothing_of_faust_or_kafka() -> None:
+def test_importing_all_of_state_imports_neither_faust_nor_kafka() -> None:
     done = subprocess.run([sys.executable, "-c", IMPORT_ALL], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert done.stdout.strip() == "[]"
 
 
 @pytest.mark.parametrize("name", TRAVEL)
-def test_the_packages_it_looks_for_are_called_so(name: str) -> None:
+def test_the_packages_that_must_not_be_imported_exist_under_these_names(name: str) -> None:
     assert __import__(name).__name__ == name

@@ -47,7 +47,7 @@ def user_list(age: Age = FIRST, user: str = "web:ann", item: str = "i1") -> User
 
 
 class Served:
-    """A store in a namespace of its own, and what an application sees of it."""
+    """A store in a namespace of its own, and the lists as an application reads them."""
 
     def __init__(self, redis: Any) -> None:
         self.redis = redis
@@ -110,14 +110,16 @@ NOW: Age = (10, 5, timestamp(100))
         ((1_700_000_000_000, 1, timestamp(1)), True),
     ],
 )
-async def test_a_list_replaces_another_unless_that_is_newer(served: Served, age: Age, stands: bool) -> None:
+async def test_a_list_replaces_another_unless_the_other_is_newer(
+    served: Served, age: Age, stands: bool
+) -> None:
     await served.store.push([user_list(NOW, item="before")])
     assert await served.store.push([user_list(age, item="after")]) == (not stands)
     assert (await served.read())["items"][0]["id"] == ("after" if stands else "before")
 
 
 async def test_a_list_of_a_user_whose_first_event_had_no_time_is_served(served: Served) -> None:
-    """Kafka keeps -1 for a record that its producer gave no time."""
+    """Kafka keeps -1 as the time of a record whose producer set none."""
     await served.store.push([user_list((-1, 1, timestamp(0)))])
     assert await served.store.push([user_list((-1, 2, timestamp(0)), item="i2")]) == 0
     assert await served.store.push([user_list((-1, 1, timestamp(0)))]) == 1
@@ -129,7 +131,7 @@ ages = st.tuples(st.integers(-1, 2), st.integers(1, 12), st.integers(0, 3).map(t
 
 @given(st.lists(ages, min_size=1, max_size=12), st.integers(1, 4))
 @limits(max_examples=25, deadline=None)
-def test_the_newest_list_stands_at_the_end_whatever_the_order_of_pushes(
+def test_the_newest_list_wins_in_any_order_of_pushes(
     redis_server: Server, pushed: list[Age], batch: int
 ) -> None:
     async def act(served: Served) -> None:
@@ -153,7 +155,7 @@ def test_users_and_items_of_any_characters_are_served(redis_server: Server, user
     asyncio.run(with_redis(redis_server.address, act))
 
 
-async def test_an_id_that_looks_like_an_age_does_not_mislead_the_guard(served: Served) -> None:
+async def test_an_id_that_looks_like_an_age_does_not_mislead_the_newest_wins_check(served: Served) -> None:
     odd = '{"since":99,"revision":99,"generated_at":"9"}'
     await served.store.push([user_list(user=odd, item=odd)])
     assert await served.store.push([user_list((1, 2, timestamp(0)), odd)]) == 0
@@ -167,14 +169,14 @@ async def test_lists_live_as_long_as_the_setting_says(served: Served) -> None:
     assert 10 < await served.redis.ttl(key) <= TTL
 
 
-async def test_lists_of_a_batch_are_withheld_one_by_one(served: Served) -> None:
+async def test_each_list_of_a_batch_is_compared_by_itself(served: Served) -> None:
     await served.store.push([user_list(NOW, "a"), user_list(NOW, "b")])
     older, newer = (10, 4, timestamp(0)), (10, 6, timestamp(0))
     assert await served.store.push([user_list(older, "a"), user_list(newer, "b"), user_list(older, "c")]) == 1
     assert [(await served.read(user))["revision"] for user in "abc"] == [5, 6, 4]
 
 
-async def test_no_lists_are_no_work(served: Served) -> None:
+async def test_pushing_no_lists_is_allowed(served: Served) -> None:
     assert await served.store.push([]) == 0
 
 
@@ -186,7 +188,7 @@ async def test_a_redis_that_forgot_the_script_is_given_it_again(served: Served) 
     assert (await served.read("b"))["revision"] == 1
 
 
-async def test_what_stands_there_and_is_no_list_is_replaced(served: Served) -> None:
+async def test_a_value_that_is_no_list_is_replaced(served: Served) -> None:
     await served.redis.set(f"{served.namespace}:recommendations:web:ann", "{}")
     assert await served.store.push([user_list()]) == 0
     assert (await served.read())["revision"] == 1
@@ -196,7 +198,7 @@ async def test_ping_tells_whether_redis_answers(served: Served) -> None:
     assert await served.store.ping()
 
 
-async def test_a_redis_that_is_not_there_is_an_error_of_its_own() -> None:
+async def test_an_unreachable_redis_raises_a_redis_error() -> None:
     redis = Redis.from_url("redis://127.0.0.1:1/0")
     with pytest.raises(NoRedisError):
         await ListStore(redis, "test", TTL).push([user_list()])
@@ -204,7 +206,7 @@ async def test_a_redis_that_is_not_there_is_an_error_of_its_own() -> None:
 
 
 @given(st.floats(0, 4e9), st.floats(0, 4e9))
-def test_the_order_of_timestamps_as_text_is_that_of_the_times(first: float, second: float) -> None:
+def test_timestamps_sort_as_text_in_the_order_of_time(first: float, second: float) -> None:
     earlier, later = sorted((first, second))
     assert timestamp(earlier) <= timestamp(later)
 
@@ -216,14 +218,14 @@ async def test_a_redis_that_keeps_what_it_holds_has_lost_nothing(served: Served)
 async def test_a_redis_that_was_emptied_or_went_back_in_time_has_lost_its_lists(served: Served) -> None:
     for _ in range(3):
         await served.store.has_lost()
-    (mark,) = [key async for key in served.redis.scan_iter(f"{served.namespace}:writer:*")]
-    await served.redis.delete(mark)
+    (heartbeat,) = [key async for key in served.redis.scan_iter(f"{served.namespace}:writer:*")]
+    await served.redis.delete(heartbeat)
     assert [await served.store.has_lost() for _ in range(2)] == [True, False]
-    await served.redis.set(mark, 1)
+    await served.redis.set(heartbeat, 1)
     assert [await served.store.has_lost() for _ in range(2)] == [True, False]
 
 
-async def test_two_writers_do_not_take_each_other_for_a_loss(served: Served) -> None:
+async def test_two_writers_do_not_report_each_other_as_a_loss(served: Served) -> None:
     other = ListStore(served.redis, served.namespace, TTL)
     for _ in range(3):
         assert not await served.store.has_lost()
@@ -231,11 +233,11 @@ async def test_two_writers_do_not_take_each_other_for_a_loss(served: Served) -> 
 
 
 SPELLED = re.compile(r"""[}:"'](recommendations|popular|writer):|f"\{[\w.]*namespace\}:""")
-"""A key of Redis, or the beginning of one, as code spells it."""
+"""A Redis key, or the beginning of one, as code spells it."""
 
 
-def test_no_other_module_of_the_product_spells_a_key() -> None:
-    """Topics and consumer groups begin with the namespace, too, and go on with a dot or a dash."""
+def test_no_other_module_contains_a_redis_key() -> None:
+    """Names of topics and consumer groups begin with the namespace, too, but go on with a dot or a dash."""
     spelling = {
         str(path.relative_to(REPOSITORY))
         for package in ("models", "state", "streams", "deploy")
@@ -261,7 +263,7 @@ USER_LIST = user_list(FIRST)
 POPULAR_LIST = PopularList(0, 0, timestamp(0), "films", [PopularItem("i1", 2.0)])
 
 
-def test_what_was_written_is_decoded() -> None:
+def test_a_written_list_can_be_decoded() -> None:
     assert decode_user_list(msgspec.json.encode(USER_LIST), "web:ann") == USER_LIST
     assert decode_popular_list(msgspec.json.encode(POPULAR_LIST), "films") == POPULAR_LIST
 
@@ -269,9 +271,9 @@ def test_what_was_written_is_decoded() -> None:
 @pytest.mark.parametrize(
     "stored", [b"", b"no JSON", b"[]", b"{}", b'{"items": 3}', b"\xff", b"[" * 20_000 + b"]" * 20_000]
 )
-def test_what_is_no_list_is_told_in_a_sentence(stored: bytes) -> None:
+def test_bytes_of_no_list_are_an_error_that_says_so(stored: bytes) -> None:
     with pytest.raises(
-        AfreshError, match=r"what Redis holds for web:ann is no list .*; was it another program"
+        AfreshError, match=r"what Redis holds for web:ann is no list .*; did another program write it"
     ):
         decode_user_list(stored, "web:ann")
     with pytest.raises(AfreshError, match="what Redis holds for films is no list"):
@@ -301,7 +303,7 @@ def test_tools_read_the_lists_of_one_namespace(shop: tuple[SyncRedis, str]) -> N
     assert sorted(head for _, head in lists.beginnings(1)) == [b"od", b"ow", b"po"]
 
 
-def test_patterns_name_the_keys_that_they_say(shop: tuple[SyncRedis, str]) -> None:
+def test_patterns_match_their_own_keys_only(shop: tuple[SyncRedis, str]) -> None:
     redis, namespace = shop
     keys = [
         recommendations_key(namespace, "web:ann"),

@@ -1,4 +1,4 @@
-"""Rows as earlier programs wrote them, byte by byte: a change of a layout must go on reading them."""
+"""Rows of earlier programs, byte by byte: after a change of a layout they must still be readable."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ USER = bytes.fromhex(
     "9c02cf0000018bcfe5680003a26532cf0000018bcfe56fd0c4107538234d126817443e64f81f441b5c4ec40801f1536500f15365c418b497"
     "3ad4fb586691efea503b02247e1fa07203fd72379fc502c400c4048ba8fe7d81a566696c6d7303"
 )
-"""A user who viewed i1, liked i2 and disliked i3, before rows knew what was taught within the hour."""
+"""A user who viewed i1, liked i2 and disliked i3, written before rows had the fields ``hour`` and ``taught``."""
 
 USER_32 = (
     bytes.fromhex("9f02cf0000018bcfe5680020a3653331cf0000018bcfe56800c4083e64f81f441b5c4ec40400f15365c50100")
     + b"".join(number.to_bytes(8, "little") for number in range(32, 0, -1))
     + bytes.fromhex("01c400c40081a566696c6d7320ce0007349e01c4047538234d")
 )
-"""A user who viewed i1 and bought i2, when rows remembered 32 events: those of the keys 32 to 1."""
+"""A user who viewed i1 and bought i2, when rows remembered 32 events: here the keys 32 to 1."""
 
 CONTENT = bytes.fromhex(
     "9a01a566696c6d73a5416c69656ea641206372657782a479656172cd07bba667656e72657391a6486f72726f72c3cfeaf06c6480b2cd11c4"
@@ -64,7 +64,7 @@ def test_a_users_row_of_an_earlier_program_is_read_and_goes_on() -> None:
     assert users.unpack(users.pack(row)) == row
 
 
-def test_of_a_users_row_that_remembers_more_events_the_newest_count() -> None:
+def test_a_users_row_that_remembers_more_events_keeps_the_newest() -> None:
     row = users.unpack(USER_32)
     known = [number for number in range(1, 33) if row.knows(number.to_bytes(8, "little"))]
     assert known == [*range(33 - RECENT_EVENTS, 33)]
@@ -104,7 +104,7 @@ def test_marks_and_pages_of_an_earlier_program_are_read() -> None:
 
 
 @pytest.mark.parametrize("version", [1, 2])
-def test_versions_that_are_known_are_read(version: int) -> None:
+def test_known_versions_are_read(version: int) -> None:
     packed = msgspec.msgpack.encode([version, {}, b"kept"])
     assert unpack_known(decoder, packed, "A row", known=2).agent_state == b"kept"
 
@@ -118,7 +118,7 @@ def test_versions_that_are_known_are_read(version: int) -> None:
         (b"\xc1", "A row has a layout that this program does not know"),
     ],
 )
-def test_all_others_are_refused_with_what_to_do(packed: bytes, what: str) -> None:
+def test_all_other_versions_are_refused_with_advice(packed: bytes, what: str) -> None:
     with pytest.raises(RowVersionError, match=what) as refused:
         unpack_known(decoder, packed, "A row", known=2)
-    assert "replay the events under another AFRESH_NAMESPACE; it was not written over." in str(refused.value)
+    assert "replay the events under another AFRESH_NAMESPACE; the row is unchanged." in str(refused.value)

@@ -25,7 +25,7 @@ def drifts(values: Doubles, block: int = 1) -> list[int]:
 
 @pytest.mark.slow
 @given(st.integers(0, 1000))
-def test_one_value_at_a_time_it_is_the_test_of_river(seed: int) -> None:
+def test_with_one_value_at_a_time_the_test_equals_that_of_river(seed: int) -> None:
     draw = np.random.default_rng(seed)
     values = rates((draw.random(), 300), (draw.random(), 300), (draw.random(), 300), seed=seed)
     river = PageHinkley(
@@ -39,12 +39,12 @@ def test_one_value_at_a_time_it_is_the_test_of_river(seed: int) -> None:
     assert drifts(values) == expected
 
 
-def test_a_rate_that_stays_as_it_is_does_not_drift() -> None:
+def test_a_constant_rate_does_not_drift() -> None:
     for seed in range(20):
         assert drifts(rates((0.2, 10_000), seed=seed), block=50) == []
 
 
-def test_a_fall_and_a_rise_are_seen_once_each_and_soon() -> None:
+def test_a_fall_and_a_rise_are_each_seen_once_and_soon() -> None:
     fall, rise = drifts(rates((0.25, 3000), (0.1, 3000), (0.25, 3000), seed=1), block=50)
     assert 3000 < fall < 4000
     assert 6000 < rise < 7000

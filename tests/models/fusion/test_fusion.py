@@ -32,12 +32,16 @@ def taught(fused: Fusion, examples: list[tuple[np.ndarray, int | None]]) -> Fusi
     return fused
 
 
-def test_others_than_the_ranked_are_put_on_their_scale_and_change_nothing_for_them() -> None:
+def test_candidates_beyond_the_ranked_use_their_scale_and_do_not_change_it() -> None:
     raw = np.array([[1.0, 4.0, 3.0, 9.0], [0.0, 0.0, 5.0, 2.0]], np.float32)
     values = features(raw, 2)
     assert values[:2].tolist() == features(raw[:, :2]).tolist()
-    assert values[3, :2].tolist() == values[1, :2].tolist(), "no more than the best of the ranked"
-    assert values[:, 2:].tolist() == [[0.0, 0.0]] * 4, "a scorer that is silent about the ranked is silent"
+    assert values[3, :2].tolist() == values[1, :2].tolist(), (
+        "other candidates count at most as the best ranked one"
+    )
+    assert values[:, 2:].tolist() == [[0.0, 0.0]] * 4, (
+        "a scorer without scores for the ranked has none for others"
+    )
 
 
 def test_features_are_the_logarithm_and_the_root_of_each_score() -> None:
@@ -53,30 +57,30 @@ def test_a_scorer_that_scores_nothing_has_features_of_0() -> None:
     assert not features(np.zeros((2, 5), np.float32)).any()
 
 
-def test_features_of_no_items_are_empty() -> None:
+def test_without_candidates_there_are_no_features() -> None:
     assert features(np.zeros((3, 0), np.float32)).shape == (0, 6)
 
 
 @given(st.lists(st.floats(width=32), min_size=1, max_size=8))
-def test_features_are_finite_whatever_the_scores(scores: list[float]) -> None:
+def test_features_are_finite_for_any_scores(scores: list[float]) -> None:
     assert np.isfinite(features(np.array([scores], np.float32))).all()
 
 
 @given(st.floats(), st.integers(-(2**40), 2**40))
-def test_a_context_is_finite_and_small_whatever_the_user(gap: float, length: int) -> None:
+def test_a_context_is_finite_and_small_for_any_user(gap: float, length: int) -> None:
     values = context(np.array([length]), np.array([gap]))
     assert values.shape == (1, len(CONTEXT))
     assert np.isfinite(values).all()
     assert np.abs(values).max() < 10
 
 
-def test_a_context_tells_a_gap_of_0_from_none() -> None:
+def test_a_context_tells_a_gap_of_0_from_no_gap() -> None:
     same, none = context(np.array([3, 3]), np.array([0.0, np.nan]))
     assert same[3] == 1
     assert none[3] == 0
 
 
-def test_a_context_tells_new_users_from_all_others() -> None:
+def test_a_context_tells_new_users_from_others() -> None:
     newcomer = context(np.array([0, 1, 5, 100]), np.full(4, np.nan))[:, CONTEXT.index("newcomer")]
     assert newcomer[0] == 1
     assert (np.diff(newcomer) < 0).all()
@@ -90,13 +94,13 @@ def test_the_fused_score_is_the_sum_of_the_parts() -> None:
     np.testing.assert_allclose(parts(weights, values).sum(axis=1), values @ weights, rtol=1e-4, atol=1e-5)
 
 
-def test_the_feature_that_decides_gains_the_most_weight() -> None:
+def test_the_feature_that_decides_gains_most_weight() -> None:
     weights = taught(learner(), log_of_examples(2000)).weights(SITUATION[None])[0]
     assert weights[1] > 1
     assert weights[1] > 5 * np.abs(np.delete(weights, 1)).max()
 
 
-def test_a_step_is_one_of_rivers_adagrad_on_the_mean_gradient() -> None:
+def test_a_step_equals_a_step_of_rivers_adagrad_on_the_mean_gradient() -> None:
     examples = log_of_examples(BATCH, seed=1)
     examples = [(values, 3) for values, _ in examples]
     gradient = np.zeros((len(CONTEXT), 4))
@@ -110,7 +114,7 @@ def test_a_step_is_one_of_rivers_adagrad_on_the_mean_gradient() -> None:
         np.testing.assert_allclose(learned[:, kind::2], expected, rtol=1e-6, atol=1e-9)
 
 
-def test_weights_step_at_fixed_counts_of_examples_learned_from() -> None:
+def test_weights_step_after_a_fixed_number_of_examples_learned_from() -> None:
     fused = learner()
     values = log_of_examples(1)[0][0]
     for _ in range(BATCH - 1):
@@ -132,13 +136,13 @@ def test_a_restart_anywhere_changes_no_bit(cut: int) -> None:
 
 
 @pytest.mark.parametrize("data", [b"", b"short", bytes(40) + b"x", learner().to_bytes()[:-1]])
-def test_bytes_that_are_no_state_are_refused(data: bytes) -> None:
+def test_bytes_of_no_fusion_are_refused(data: bytes) -> None:
     with pytest.raises(ValueError):
         Fusion.from_bytes(data)
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
-def test_an_example_that_is_not_finite_is_refused_and_counted(bad: float) -> None:
+def test_an_example_with_values_not_finite_is_refused_and_counted(bad: float) -> None:
     fused = learner()
     for _ in range(BATCH):
         values = np.ones((5, 4), np.float32)
@@ -148,7 +152,7 @@ def test_an_example_that_is_not_finite_is_refused_and_counted(bad: float) -> Non
     assert not fused.omega.any()
 
 
-def test_weights_stay_bounded_whatever_the_examples() -> None:
+def test_weights_stay_bounded_for_any_examples() -> None:
     fused = learner()
     values = np.zeros((2, 4), np.float32)
     values[0] = 1e30
@@ -164,7 +168,7 @@ def test_the_prior_is_copied() -> None:
     assert not prior.any()
 
 
-def test_the_weight_of_a_scorer_is_that_of_its_two_features() -> None:
+def test_the_weight_of_a_scorer_is_the_sum_over_its_two_features() -> None:
     prior = np.zeros((len(CONTEXT), 4))
     prior[0] = [1.0, 0.5, 0.25, 0.0]
     assert Fusion(prior).by_scorer().tolist() == [1.5, 0.25]

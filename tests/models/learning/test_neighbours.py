@@ -11,7 +11,7 @@ histories = st.lists(st.tuples(small_keys, exact_weights), max_size=5)
 
 
 def padded(history: list[tuple[int, float]], length: int) -> tuple[np.ndarray, np.ndarray]:
-    """A history, each item with a second weight that is twice the first."""
+    """Return a history in which the second weight of each item is twice the first."""
     keys, weights = np.zeros((1, length), np.uint64), np.zeros((2, 1, length), np.float32)
     for place, (key, weight) in enumerate(history):
         keys[0, place], weights[:, 0, place] = key, (weight, 2 * weight)
@@ -32,7 +32,7 @@ def learned(
 
 
 def reference(capacity: int, log: list[list[tuple[int, float]]]) -> dict[int, float]:
-    """A row as a dict, one neighbour at a time; the columns are kept to know who was there first."""
+    """Keep a row as a dict, one neighbour at a time; the columns tell which neighbour came first."""
     columns: list[int] = [0] * capacity
     row: dict[int, float] = {}
     for history in log:
@@ -81,7 +81,7 @@ def random_examples(
 
 
 def learn_in_runs(run: int) -> tuple[bytes, bytes, bytes]:
-    """Learn a log in runs; a round of a run holds the next example of every item in it."""
+    """Learn a log in runs; a round of a run holds the next example of each of its items."""
     taken, new_keys, new_weights = random_examples(300, 12, 9, seed=4)
     keys, weights = np.zeros((12, 8), np.uint64), np.zeros((2, 12, 8), np.float32)
     mass = np.zeros(12, np.float32)
@@ -111,20 +111,20 @@ def test_a_neighbour_keeps_its_column() -> None:
     assert weights[0].tolist() == [[1.5, 3, 4]]
 
 
-def test_of_equal_weights_the_one_that_was_there_first_stays() -> None:
+def test_among_equal_weights_the_older_neighbour_stays() -> None:
     keys, weights = rows([5], [1])
     accumulate(keys, weights, *rows([9], [1]))
     assert keys.tolist() == [[5]]
 
 
-def test_a_row_with_room_is_filled_from_the_left_so_that_the_newest_of_equal_weights_goes() -> None:
+def test_a_row_is_filled_from_the_left_so_that_the_newest_of_equal_weights_leaves() -> None:
     log = [[(1, 0.5)], [(2, 0.5)]]
     assert learned(3, log)[0].tolist() == [[1, 2, 0]]
     assert as_dict(*learned(2, [*log, [(3, 1.0)]])) == {1: 0.5, 3: 1.0}
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf, -1.0, 0.0])
-def test_a_weight_that_is_not_finite_or_not_positive_counts_nothing(bad: float) -> None:
+def test_a_weight_that_is_not_finite_or_not_positive_is_ignored(bad: float) -> None:
     keys, weights = rows([5, 0], [1, 0])
     example = rows([5, 9], [bad, bad])
     accumulate(keys, weights, *example)
@@ -142,19 +142,19 @@ def test_keys_that_differ_in_one_bit_are_different_neighbours() -> None:
     assert as_dict(keys, weights) == {high: 1.0, high - 1: 2.0, 1: 3.0}
 
 
-def test_the_kernel_is_the_formula_of_its_docstring() -> None:
+def test_the_kernel_follows_the_formula_of_its_docstring() -> None:
     weights = Kernel(0.9, 100.0, 0.2).weights(np.array([[0, 50, 1e9]], np.float32))
     np.testing.assert_allclose(weights[0], [1.2, 0.9 * (np.exp(-0.5) + 0.2), 0.81 * 0.2], rtol=1e-6)
 
 
-def test_an_event_from_the_future_counts_as_one_of_now() -> None:
+def test_an_event_from_the_future_counts_as_an_event_of_now() -> None:
     kernel = Kernel(0.9, 100.0, 0.2)
     ages = np.array([[-1e30, 0.0]], np.float32)
     np.testing.assert_array_equal(kernel.weights(ages), kernel.weights(np.zeros((1, 2), np.float32)))
 
 
 @given(st.lists(st.floats(width=32), min_size=1, max_size=20))
-def test_kernel_weights_are_finite_and_bounded_whatever_the_ages(ages: list[float]) -> None:
+def test_kernel_weights_are_finite_and_bounded_for_any_ages(ages: list[float]) -> None:
     weights = Kernel(0.95, 300.0, 0.2).weights(np.array(ages, np.float32))
     assert np.isfinite(weights).all()
     assert (weights >= 0).all()

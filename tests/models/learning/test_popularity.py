@@ -19,7 +19,7 @@ event_times = st.lists(st.integers(0, 100_000), min_size=1, max_size=20)
 
 
 @given(event_times)
-def test_a_count_is_the_sum_of_what_is_left_of_every_event(times: list[int]) -> None:
+def test_a_count_is_the_sum_of_the_faded_events(times: list[int]) -> None:
     counts, as_of = count(times)
     expected = [sum(2 ** (-(max(times) - time) / half_life) for time in times) for half_life in HALF_LIVES]
     assert as_of.tolist() == [max(times)]
@@ -33,7 +33,7 @@ def test_the_order_of_arrival_changes_nothing(times: list[int], random: object) 
     np.testing.assert_allclose(count(shuffled)[0], count(times)[0], rtol=1e-9)
 
 
-def test_a_late_event_adds_what_is_left_of_it() -> None:
+def test_a_late_event_adds_its_faded_amount() -> None:
     counts, as_of = count([10_000, 9_000])
     assert counts[0, 0] == 1.5
     assert as_of.tolist() == [10_000]

@@ -27,7 +27,7 @@ def test_without_diversity_the_order_is_that_of_the_scores(seed: int) -> None:
     assert maximal_marginal_relevance(scores, alike, 0.0, 20).tolist() == np.argsort(-scores).tolist()
 
 
-def test_the_more_diversity_is_asked_for_the_less_alike_the_items_are() -> None:
+def test_more_diversity_makes_items_less_alike() -> None:
     means = []
     for diversity in (0.0, 0.3, 0.7, 1.0):
         within = []
@@ -39,13 +39,13 @@ def test_the_more_diversity_is_asked_for_the_less_alike_the_items_are() -> None:
     assert means == sorted(means, reverse=True)
 
 
-def test_items_are_as_alike_as_in_whatever_they_are_most_alike() -> None:
+def test_the_likeness_of_items_is_the_largest_over_all_blocks() -> None:
     texts = np.array([[1, 0], [1, 0], [0, 0]], np.float32)
     vectors = np.array([[1, 0], [0, 1], [0, 2]], np.float32)
     assert similarity(texts, vectors).tolist() == [[1, 1, 0], [1, 1, 1], [0, 1, 1]]
 
 
-def test_scores_that_are_all_the_same_give_the_least_alike_items() -> None:
+def test_equal_scores_give_the_least_alike_items() -> None:
     alike = np.array([[1, 0.9, 0], [0.9, 1, 0], [0, 0, 1]], np.float32)
     assert maximal_marginal_relevance(np.zeros(3, np.float32), alike, 0.5, 2).tolist() == [0, 2]
     assert maximal_marginal_relevance(np.zeros(0, np.float32), alike[:0, :0], 0.5, 2).tolist() == []

@@ -17,7 +17,7 @@ def reference_strongest(row: list[float], k: int) -> set[int]:
 
 
 @given(rows, st.integers(1, 14))
-def test_strongest_marks_the_k_largest_and_of_ties_the_first(values: np.ndarray, k: int) -> None:
+def test_strongest_finds_the_k_largest_and_the_first_of_ties(values: np.ndarray, k: int) -> None:
     marked = strongest(values, k)
     for row, mask in zip(values.tolist(), marked, strict=True):
         assert set(np.flatnonzero(mask).tolist()) == reference_strongest(row, k)
@@ -40,7 +40,7 @@ def test_a_list_holds_the_best_items_in_order_of_score_then_index(scores: np.nda
     st.integers(0, 8),
     st.integers(0, 2**9 - 1),
 )
-def test_a_rank_counts_every_candidate_not_scored_strictly_lower(
+def test_a_rank_counts_every_candidate_that_does_not_score_strictly_lower(
     scores: list[float], taken: int, bits: int
 ) -> None:
     taken %= len(scores)
@@ -51,7 +51,7 @@ def test_a_rank_counts_every_candidate_not_scored_strictly_lower(
     assert rank == (ahead if candidates[taken] else None)
 
 
-def test_a_list_with_ties_counts_against_the_model() -> None:
+def test_ties_in_a_list_count_against_the_model() -> None:
     assert rank_of(np.zeros(12), 0, np.ones(12, bool)) == 11
 
 

@@ -13,7 +13,7 @@ from afresh.models.metrics.evaluation import MISS, Bootstrap, rank_in_list
 RANKS = np.array([0, 1, 9, 10, MISS])
 
 
-def test_measures_of_one_relevant_item_are_those_of_the_books() -> None:
+def test_measures_of_one_relevant_item_equal_their_definitions() -> None:
     values = {name: measure(RANKS, 10).tolist() for name, measure in evaluation.MEASURES.items()}
     assert values["hr"] == values["recall"] == [1, 1, 1, 0, 0]
     assert values["precision"] == [0.1, 0.1, 0.1, 0, 0]
@@ -31,7 +31,7 @@ def test_ties_and_nan_count_against_the_item_taken() -> None:
 
 
 @given(st.lists(st.integers(0, 5), min_size=1, max_size=30), st.data())
-def test_a_rank_never_gets_better_by_a_tie(scores: list[int], data: st.DataObject) -> None:
+def test_a_tie_never_improves_a_rank(scores: list[int], data: st.DataObject) -> None:
     ordered = sorted(scores, reverse=True)
     place = data.draw(st.integers(0, len(scores) - 1))
     items = [str(number) for number in range(len(scores))]
@@ -54,7 +54,7 @@ def test_an_interval_holds_the_mean_and_narrows_with_more_users() -> None:
         estimate = Bootstrap(np.arange(users), 400, seed=0).means(values).by_event
         assert estimate.low < estimate.mean < estimate.high
         widths.append(estimate.high - estimate.low)
-        # 1.96 standard errors to both sides
+        # 1.96 standard errors on both sides
         assert widths[-1] == pytest.approx(2 * 1.96 * values.std() / math.sqrt(users), rel=0.2)
     assert widths[1] < widths[0] / 5
 
@@ -67,7 +67,7 @@ def test_events_of_one_user_are_drawn_together() -> None:
     assert apart.low > 0.4
 
 
-def test_a_slice_is_the_mean_of_its_events_alone_and_nothing_is_nan() -> None:
+def test_a_slice_is_the_mean_over_its_own_events_and_nan_without_events() -> None:
     bootstrap = Bootstrap(np.array([0, 1, 2]), 100, seed=0)
     chosen = bootstrap.means(np.array([1.0, 0.0, 1.0]), np.array([True, False, False])).by_event
     assert (chosen.mean, chosen.low, chosen.high) == (1.0, 1.0, 1.0)

@@ -27,7 +27,7 @@ def keys(items: int) -> np.ndarray:
 
 
 def expected(counts: Pairs, mass: np.ndarray, likeness: Pairs) -> tuple[np.ndarray, np.ndarray]:
-    """A and M, as the docstring has them."""
+    """Compute A and M by the formulas of the docstring."""
     both, text = dense(counts), dense((likeness[0], PRIOR * likeness[1] ** SHARPNESS))
     text = text + text.T
     total = 2 * mass + text.sum(axis=1)
@@ -39,7 +39,7 @@ def related(found: Relations) -> np.ndarray:
     return dense((found.related, found.strengths))
 
 
-def test_relations_are_those_of_the_formula() -> None:
+def test_relations_follow_the_formula() -> None:
     counts, likeness = random_pairs(20, 6), random_pairs(20, 3, seed=1)
     mass = np.random.default_rng(2).random(20).astype(np.float32) * 10
     matrix, total = expected(counts, mass, likeness)
@@ -49,7 +49,7 @@ def test_relations_are_those_of_the_formula() -> None:
     assert (np.diff(found.strengths, axis=1) <= 0).all()
 
 
-def test_of_more_relations_than_there_is_room_for_the_strongest_stay() -> None:
+def test_only_the_strongest_relations_are_kept() -> None:
     counts = random_pairs(20, 9)
     whole = relate(keys(20), counts, np.ones(20, np.float32), nothing(20), 20)
     part = relate(keys(20), counts, np.ones(20, np.float32), nothing(20), 4)
@@ -57,7 +57,7 @@ def test_of_more_relations_than_there_is_room_for_the_strongest_stay() -> None:
     np.testing.assert_array_equal(part.strengths, whole.strengths[:, :4])
 
 
-def test_vectors_are_the_root_of_what_is_positive_in_a_matrix_of_low_rank() -> None:
+def test_vectors_are_the_root_of_the_positive_part_of_a_matrix_of_low_rank() -> None:
     counts = random_pairs(30, 8)
     matrix, _ = expected(counts, np.ones(30), nothing(30))
     values, vectors = np.linalg.eigh(matrix)
@@ -67,7 +67,7 @@ def test_vectors_are_the_root_of_what_is_positive_in_a_matrix_of_low_rank() -> N
     np.testing.assert_allclose(found @ found.T, root, atol=1e-4)
 
 
-def test_a_new_item_moves_the_vectors_of_no_other_until_it_is_taken() -> None:
+def test_a_new_item_does_not_move_other_vectors_until_it_is_taken() -> None:
     counts = random_pairs(200, 9)
     mass = np.ones(200, np.float32)
     before = relate(keys(200), counts, mass, nothing(200), 10).vectors
@@ -90,7 +90,7 @@ def test_text_decides_where_nothing_is_known_and_fades_as_events_come() -> None:
 
 
 @pytest.mark.parametrize("items", [0, 1, 3])
-def test_where_nothing_is_related_there_are_no_relations(items: int) -> None:
+def test_unrelated_items_have_no_relations(items: int) -> None:
     found = relate(keys(items), nothing(items), np.zeros(items, np.float32), nothing(items), 5)
     assert found.related.shape == (items, 5)
     assert (found.related == -1).all()
@@ -112,7 +112,7 @@ tables = st.lists(
 
 
 @given(tables, st.integers(1, 7))
-def test_the_largest_of_a_row_are_those_of_a_sorted_list_and_ties_go_to_the_lower_column(
+def test_the_largest_of_a_row_equal_a_sorted_list_and_ties_go_to_the_lower_column(
     table: list[list[float]], capacity: int
 ) -> None:
     columns, strengths = largest(sparse.csr_array(np.array(table, np.float32)), capacity)

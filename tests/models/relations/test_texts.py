@@ -15,20 +15,20 @@ def found(embeddings: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
     return nearest(embeddings, *none, np.ones(size, bool))
 
 
-def test_the_nearest_come_first_and_none_is_near_without_a_text_or_where_nothing_is_alike() -> None:
+def test_the_nearest_come_first_and_items_without_a_like_text_have_none() -> None:
     akin, likeness = found(EMBEDDINGS, 3)
     assert akin.tolist() == [[1, 2, -1], [2, 0, -1], [1, 0, -1], [-1, -1, -1], [-1, -1, -1]]
     np.testing.assert_allclose(likeness[0], [0.8, 0.6, 0], rtol=1e-6)
 
 
-def test_of_equal_texts_those_of_lower_index_come_first() -> None:
+def test_equal_texts_come_in_the_order_of_their_indices() -> None:
     akin, _ = found(np.repeat(EMBEDDINGS[:1], 6, axis=0), 2)
     assert akin.tolist() == [[1, 2], [0, 2], [0, 1], [0, 1], [0, 1], [0, 1]]
 
 
 @given(st.integers(0, 10_000), st.lists(st.sets(st.integers(0, 11), min_size=1), max_size=6))
 @settings(deadline=None)
-def test_following_changes_is_the_same_as_finding_everything_anew(seed: int, changes: list[set[int]]) -> None:
+def test_updating_changed_items_equals_a_search_from_nothing(seed: int, changes: list[set[int]]) -> None:
     rng = np.random.default_rng(seed)
     embeddings = np.zeros((12, 2), np.float32)
     akin, likeness = found(embeddings, 3)

@@ -6,7 +6,7 @@ from afresh.models.relations.transitions import SHRINKAGE, follow
 from tests.models.making import dense, random_pairs
 
 
-def test_followers_are_those_of_the_formula_in_the_docstring() -> None:
+def test_followers_follow_the_formula_of_the_docstring() -> None:
     before = random_pairs(20, 6)
     counts = dense(before).T
     scale = [(counts.sum(axis=axis) + SHRINKAGE) ** -0.5 for axis in (1, 0)]
@@ -16,7 +16,7 @@ def test_followers_are_those_of_the_formula_in_the_docstring() -> None:
     assert (np.diff(found[1], axis=1) <= 0).all(), "strongest first"
 
 
-def test_what_came_before_does_not_follow() -> None:
+def test_an_item_that_came_before_is_no_follower() -> None:
     followers, _ = follow((np.array([[NONE], [0]], np.int32), np.array([[0.0], [1.0]], np.float32)), 2)
     assert followers.tolist() == [[1, NONE], [NONE, NONE]]
 
@@ -29,7 +29,7 @@ def test_the_strongest_followers_are_kept() -> None:
 
 
 @pytest.mark.parametrize("items", [0, 1, 5])
-def test_where_nothing_followed_there_are_no_followers(items: int) -> None:
+def test_items_that_nothing_followed_have_no_followers(items: int) -> None:
     followers, strengths = follow((np.full((items, 3), NONE, np.int32), np.zeros((items, 3), np.float32)), 4)
     assert followers.shape == strengths.shape == (items, 4)
     assert (followers == NONE).all()

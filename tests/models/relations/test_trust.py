@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from afresh.models.relations.trust import BELIEVED, trust
 
 TOTALS = np.array([900.0, 900.0, 1800.0, 3600.0, 7200.0, 13_000.0, 72_000.0])
-"""Votes by stage, much as in MovieLens 100K."""
+"""Votes by tenure, about as in MovieLens 100K."""
 
 votes = st.lists(st.floats(0, 1e6), min_size=7, max_size=7)
 
@@ -17,7 +17,7 @@ def test_a_share_is_above_0_and_at_most_1(counts: list[list[float]], totals: lis
     assert ((shares > 0) & (shares <= 1)).all()
 
 
-def test_items_taken_as_the_rest_of_the_catalogue_are_believed_whatever_their_number() -> None:
+def test_items_taken_like_the_rest_of_the_catalogue_are_believed_for_any_number_of_votes() -> None:
     draw = np.random.default_rng(1)
     for size in (1, 10, 100, 1000):
         counts = draw.multinomial(size, TOTALS / TOTALS.sum(), 500).astype(float)
@@ -28,22 +28,22 @@ def test_an_item_that_has_just_come_is_believed() -> None:
     assert trust(np.array([[BELIEVED, 0, 0, 0, 0, 0, 0]]), TOTALS).tolist() == [1.0]
 
 
-def test_a_deployment_of_new_users_only_believes_them() -> None:
+def test_a_deployment_with_only_new_users_believes_them() -> None:
     counts = np.array([[500.0, 20.0, 0, 0, 0, 0, 0], [3.0, 1.0, 0, 0, 0, 0, 0]])
     totals = np.array([5000.0, 400.0, 0, 0, 0, 0, 0])
     assert trust(counts, totals).tolist() == [1.0, 1.0]
 
 
-@pytest.mark.parametrize("stage", range(5))
-def test_a_farm_adds_hardly_more_votes_than_the_item_had(stage: int) -> None:
+@pytest.mark.parametrize("tenure", range(5))
+def test_a_farm_cannot_double_the_votes_for_an_item(tenure: int) -> None:
     real = TOTALS / TOTALS.sum() * 30
     pushed = real.copy()
-    pushed[stage] += 1000
+    pushed[tenure] += 1000
     (share,) = trust(pushed[None], TOTALS)
     assert share * pushed.sum() < 2 * real.sum()
 
 
-def test_the_larger_the_farm_the_less_it_is_believed() -> None:
+def test_a_larger_farm_is_believed_less() -> None:
     believed = []
     for size in (100, 1000, 10_000):
         counts = np.array([[size, 0, 0, 0, 0, 0, 10.0]])

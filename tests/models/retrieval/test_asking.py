@@ -15,19 +15,19 @@ from tests.models.making import asking
 
 
 @given(st.lists(st.booleans(), min_size=8, max_size=8))
-def test_items_of_the_history_that_nobody_knows_are_passed_over(known: list[bool]) -> None:
+def test_unknown_items_of_the_history_are_skipped(known: list[bool]) -> None:
     items, who = catalogue(), user(length=8)
     partly = replace(who, history=np.where(known, who.history, NONE).astype(np.int32))
     asked = asking(partly, items)
     assert asked.indices.tolist() == who.history[known].tolist()
     for kernel in (ASK, ASK_LONG, NEXT):
-        # lags are counted over the whole history: an item does not come nearer because one before it is unknown
+        # Lags count over the whole history: an item does not come nearer because a newer one is unknown.
         assert asked.weights(kernel).tolist() == kernel.weights(who.ages)[known].tolist()
     assert asked.related.tolist() == items.related[asked.indices].tolist()
     assert asked.strengths.tolist() == items.strengths[asked.indices].tolist()
 
 
-def test_who_took_nothing_asks_with_nothing() -> None:
+def test_a_user_who_took_nothing_has_no_items_to_ask_with() -> None:
     items = catalogue()
     asked = asking(user(length=0), items)
     assert asked.indices.shape == asked.weights(ASK).shape == (0,)
@@ -35,14 +35,14 @@ def test_who_took_nothing_asks_with_nothing() -> None:
     assert asked.tenure == HORIZONS
 
 
-def test_the_weights_of_a_kernel_are_made_once() -> None:
+def test_the_weights_of_a_kernel_are_computed_once() -> None:
     asked = asking(user(), catalogue())
     assert asked.weights(ASK) is asked.weights(ASK)
     assert asked.weights(ASK).tolist() != asked.weights(ASK_LONG).tolist()
 
 
 @pytest.mark.parametrize("taken", [0, 1, 3, 100, 10**9])
-def test_a_user_is_asked_for_at_the_stage_at_which_an_event_would_count(taken: int) -> None:
+def test_a_user_has_the_tenure_in_which_the_next_event_counts(taken: int) -> None:
     asked = asking(replace(user(), taken=taken), catalogue())
     amounts = counted(np.array([taken]))[0]
     assert asked.tenure < HORIZONS + TENURES

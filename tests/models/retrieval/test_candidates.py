@@ -8,14 +8,14 @@ from afresh.models.scorers.cases import catalogue, user
 from tests.models.making import asking
 
 
-def test_a_small_catalogue_is_scored_whole_in_the_order_of_the_keys() -> None:
+def test_all_items_of_a_small_catalogue_are_candidates_in_the_order_of_their_keys() -> None:
     items = catalogue()
     found = gather(asking(user(), items), np.array([3, 4], np.int32))
     assert set(found.tolist()) == set(range(30)) - {3, 4}
     assert (np.diff(items.keys[found].astype(np.int64)) > 0).all()
 
 
-def test_of_a_large_catalogue_a_few_hundred_items_are_scored_whatever_its_size() -> None:
+def test_a_large_catalogue_of_any_size_gives_a_few_hundred_candidates() -> None:
     sizes = []
     for size in (1000, 4000):
         items = catalogue(size)

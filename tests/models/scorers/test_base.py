@@ -6,7 +6,7 @@ from afresh.models.scorers.base import WARM_EXAMPLES, coldness
 from afresh.models.scorers.cases import catalogue
 
 
-def test_an_item_is_new_as_long_as_nobody_took_it_and_half_known_after_so_many_examples() -> None:
+def test_an_item_is_new_until_it_is_taken_and_half_known_after_warm_examples() -> None:
     examples = np.array([0, WARM_EXAMPLES, 4 * WARM_EXAMPLES], np.uint32)
     items = replace(catalogue(3), examples=examples)
     cold = coldness(items, np.array([2, 0, 1], np.int32))

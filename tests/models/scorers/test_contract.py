@@ -1,4 +1,4 @@
-"""All scorers keep to the contract, and one that does not is found out."""
+"""All scorers keep to the contract, and a scorer that breaks it is found out."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -22,14 +22,14 @@ each_scorer = pytest.mark.parametrize("scorer", SCORERS, ids=lambda scorer: "+".
 @st.composite
 def any_case(draw: st.DrawFn) -> Case:
     count, seed = draw(st.integers(1, 40)), draw(st.integers(0, 1000))
-    rows = st.integers(0, count - 1)
-    history = draw(st.lists(st.one_of(rows, st.just(NONE)), max_size=HISTORY))
+    indices = st.integers(0, count - 1)
+    history = draw(st.lists(st.one_of(indices, st.just(NONE)), max_size=HISTORY))
     items = catalogue(count, seed)
     for bare in draw(st.sets(st.sampled_from([without_text, without_counts]))):
         items = bare(items)
     made = user(HISTORY, len(history), seed)
     who = replace(made, history=np.array(history, np.int32), taken=draw(st.integers(len(history), 10**6)))
-    chosen = draw(st.lists(rows, unique=True))
+    chosen = draw(st.lists(indices, unique=True))
     return Case("a case drawn", who, items, np.array(chosen, np.int32))
 
 
@@ -42,12 +42,12 @@ def test_every_scorer_keeps_to_the_contract(scorer: Scorer) -> None:
 @each_scorer
 @given(case=any_case())
 @settings(deadline=None, max_examples=40)
-def test_every_scorer_keeps_to_the_contract_in_whatever_case(scorer: Scorer, case: Case) -> None:
+def test_every_scorer_keeps_to_the_contract_in_any_case(scorer: Scorer, case: Case) -> None:
     check_case(scorer, case)
 
 
 def right(asked: Asked, chosen: Indices) -> Floats:
-    """Two scores that keep to the contract."""
+    """Return two scores that keep to the contract."""
     return np.stack([asked.items.mass[chosen], asked.items.counts[chosen, 0]])
 
 
@@ -56,7 +56,7 @@ def of(score: Callable[[Asked, Indices], Floats]) -> Scorer:
 
 
 def after(change: Callable[[Asked, Indices, Floats], object]) -> Callable[[Asked, Indices], Floats]:
-    """Scores that are right but for what is done with them last."""
+    """Make a scorer whose scores are right until ``change`` is called at the end."""
 
     def score(asked: Asked, chosen: Indices) -> Floats:
         scores = right(asked, chosen)
@@ -85,7 +85,7 @@ def counting() -> Callable[[Asked, Indices], Floats]:
 
 
 def remembering() -> Callable[[Asked, Indices], Floats]:
-    """Scores that depend on how many candidates were ever scored at once."""
+    """Make a scorer whose scores depend on how many candidates were ever scored at once."""
     most = [0]
 
     def score(asked: Asked, chosen: Indices) -> Floats:
@@ -96,14 +96,14 @@ def remembering() -> Callable[[Asked, Indices], Floats]:
 
 
 def by_note(asked: Asked, chosen: Indices) -> Floats:
-    """Scores that leave a note in the Numbering, and depend on what they find there."""
+    """Leave a note in the Numbering, and return scores that depend on the notes found there."""
     found = asked.numbering._note[: len(asked.items.keys)]
     scores: Floats = right(asked, chosen) + (found[chosen] == 7).astype(np.float32)
     found[:] = 7
     return scores
 
 
-def test_scores_that_are_right_pass() -> None:
+def test_right_scores_pass() -> None:
     check_scorer(of(right))
 
 
@@ -112,8 +112,8 @@ BROKEN = {
     "infinite": (after(lambda a, c, s: turn_first(s, np.inf)), "a score is not finite"),
     "negative": (after(lambda a, c, s: turn_first(s, -1e-3)), "a score is below 0"),
     "float64": (lambda a, c: right(a, c).astype(np.float64), "float64 and not float32"),
-    "a list": (lambda a, c: right(a, c).tolist(), "no array but list"),
-    "too few rows": (lambda a, c: right(a, c)[:1], r"of shape \(1, 30\) and not \(2, 30\)"),
+    "a list": (lambda a, c: right(a, c).tolist(), "a list and not an array"),
+    "too few scorers": (lambda a, c: right(a, c)[:1], r"of shape \(1, 30\) and not \(2, 30\)"),
     "turned": (lambda a, c: right(a, c).T, "of shape"),
     "whole catalogue": (lambda a, c: np.stack([a.items.mass] * 2), "depend on the order"),
     "by place": (lambda a, c: right(a, c) + np.arange(len(c), dtype=np.float32), "depend on the order"),
@@ -123,13 +123,13 @@ BROKEN = {
         "depend on the other candidates",
     ),
     "by their number": (lambda a, c: right(a, c) + np.float32(len(c)), "depend on the other candidates"),
-    "counting": (counting(), "others when asked again"),
+    "counting": (counting(), "differ when asked again"),
     "at random": (
         lambda a, c: np.random.default_rng().random((2, len(c)), np.float32),
-        "others when asked again",
+        "differ when asked again",
     ),
-    "remembering": (remembering(), "others after somebody else"),
-    "by a note": (by_note, "others when asked again"),
+    "remembering": (remembering(), "differ after somebody else"),
+    "by a note": (by_note, "differ when asked again"),
     "writes to items": (after(lambda a, c, s: put(a.items.counts, 1.0)), "writes to items.counts$"),
     "writes to the history": (after(lambda a, c, s: put(a.user.history, 0)), "writes to user.history$"),
     "writes to the ages": (after(lambda a, c, s: put(a.user.ages, 0)), "writes to user.ages$"),
@@ -164,6 +164,6 @@ def test_priors_that_are_not_two_finite_numbers_are_found_out(priors: dict[str, 
         check_scorer(Scorer(priors, lambda asked, chosen: np.ones((len(priors), len(chosen)), np.float32)))
 
 
-def test_cases_are_the_same_for_the_same_seed_and_others_for_another() -> None:
+def test_cases_are_equal_for_equal_seeds_and_differ_for_different_seeds() -> None:
     first, again, other = ([case.items.mass.tolist() for case in cases(seed)] for seed in (1, 1, 2))
     assert first == again != other

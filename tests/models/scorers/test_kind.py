@@ -8,20 +8,20 @@ from afresh.models.scorers.cases import catalogue, user
 from tests.models.making import scores
 
 
-def test_an_item_is_the_less_new_the_more_often_it_was_taken() -> None:
+def test_an_item_gets_less_new_as_it_is_taken() -> None:
     examples = np.array([0, 5, 45], np.uint32)
     items = replace(catalogue(3), examples=examples)
     assert scores(user(3, length=0), items)["new"].tolist() == pytest.approx([1, 0.5, 0.1])
 
 
-def test_a_domain_counts_as_much_as_the_items_of_the_history_that_are_of_it() -> None:
+def test_a_domain_counts_the_weights_of_its_items_in_the_history() -> None:
     items, who = replace(catalogue(3), domain=np.array([0, 1, 1], np.int32)), user(3, length=3)
     weights = dict(zip(who.history.tolist(), ASK_LONG.weights(who.ages).tolist(), strict=True))
     expected = [weights[0], weights[1] + weights[2], weights[1] + weights[2]]
     assert scores(who, items)["domain"].tolist() == pytest.approx(expected)
 
 
-def test_own_is_how_lately_and_how_often_the_user_took_the_item_itself() -> None:
+def test_own_says_how_lately_and_how_often_the_user_took_the_item_itself() -> None:
     who = replace(user(3, length=3), history=np.array([1, 2, 1], np.int32))
     first, second, third = ASK_LONG.weights(who.ages).tolist()
     assert scores(who, catalogue(3))["own"].tolist() == pytest.approx([0, first + third, second])

@@ -10,7 +10,7 @@ from afresh.models.scorers.cases import catalogue, user
 from tests.models.making import asking, scores
 
 
-def test_every_scorer_gives_a_finite_score_not_below_0_of_every_candidate() -> None:
+def test_every_scorer_gives_every_candidate_a_finite_score_not_below_0() -> None:
     asked = asking(user(), catalogue())
     raw = score(asked, gather(asked, np.zeros(0, np.int32)))
     assert raw.shape == (len(NAMES), 30)
@@ -20,7 +20,7 @@ def test_every_scorer_gives_a_finite_score_not_below_0_of_every_candidate() -> N
     assert (raw.max(axis=1) > 0).all()
 
 
-def test_no_name_stands_twice() -> None:
+def test_no_two_scorers_have_the_same_name() -> None:
     assert len(set(NAMES)) == len(NAMES)
 
 
@@ -32,7 +32,7 @@ def test_a_user_without_any_event_is_scored_by_what_others_took() -> None:
     assert raw["stage"].all()
 
 
-def test_a_new_learner_starts_from_the_priors_in_every_context() -> None:
+def test_a_new_fusion_starts_from_the_priors_in_every_context() -> None:
     fused = new_fusion()
     weights = fused.weights(fusion.context(np.array([0, 500]), np.array([np.nan, 3.0])))
     assert weights.shape == (2, 2 * len(NAMES))
@@ -46,7 +46,7 @@ def test_the_prior_of_popularity_orders_by_popularity_alone() -> None:
     assert (np.argsort(features @ weights) == np.argsort(raw["popular"])).all()
 
 
-def test_of_an_item_that_is_pushed_the_scores_by_votes_are_believed_in_part() -> None:
+def test_trust_lowers_only_the_scores_by_votes_of_a_pushed_item() -> None:
     plain, who = catalogue(), user()
     pushed = replace(plain, trust=np.where(np.arange(30) == 7, 0.1, 1).astype(np.float32))
     chosen = np.arange(30, dtype=np.int32)

@@ -8,7 +8,7 @@ from afresh.models.scorers.text import SHARPNESS
 from tests.models.making import filled, scores
 
 
-def test_text_is_the_likeness_to_the_history_as_a_whole_and_to_the_nearest_of_it() -> None:
+def test_text_scores_the_likeness_to_the_whole_history_and_to_its_nearest_item() -> None:
     items, who = catalogue(), user()
     cosines = items.embeddings @ items.embeddings[who.history].T
     weights = ASK_LONG.weights(who.ages)
@@ -19,20 +19,20 @@ def test_text_is_the_likeness_to_the_history_as_a_whole_and_to_the_nearest_of_it
     np.testing.assert_allclose(raw["cold_text"], np.exp(SHARPNESS * mean * raw["new"]), rtol=1e-4)
 
 
-def test_akin_are_the_items_in_the_lists_of_the_nearest_texts() -> None:
+def test_akin_scores_items_among_the_nearest_texts_of_the_history() -> None:
     items, who = catalogue(), user()
     likeness = filled(items.akin, items.likeness)
     expected = ASK_LONG.weights(who.ages) @ likeness[who.history] ** SHARPNESS
     np.testing.assert_allclose(scores(who, items)["akin"], expected, rtol=1e-4)
 
 
-def test_without_texts_nothing_is_said() -> None:
+def test_without_texts_the_text_scorers_score_nothing() -> None:
     raw = scores(user(), without_text(catalogue()))
     for name in ("text", "nearest", "cold_text", "akin"):
         assert not raw[name].any()
 
 
-def test_an_item_of_the_history_without_a_text_is_passed_over() -> None:
+def test_an_item_of_the_history_without_a_text_is_skipped() -> None:
     items, who = catalogue(), user()
     embeddings = items.embeddings.copy()
     embeddings[who.history[1:]] = 0

@@ -10,16 +10,14 @@ from tests.models.making import filled, scores
 
 
 @pytest.mark.parametrize(("name", "kernel"), [("next", NEXT), ("soon", ASK_SOON)])
-def test_what_comes_next_is_what_followed_the_last_items_weighted_by_a_kernel(
-    name: str, kernel: Kernel
-) -> None:
+def test_scores_are_the_followers_of_the_history_weighted_by_a_kernel(name: str, kernel: Kernel) -> None:
     items, who = catalogue(), user()
     strengths = filled(items.followers, items.following)
     expected = kernel.weights(who.ages) @ np.sqrt(strengths[who.history])
     np.testing.assert_allclose(scores(who, items)[name], expected, rtol=1e-5)
 
 
-def test_items_taken_long_ago_are_not_followed() -> None:
+def test_followers_of_items_taken_long_ago_do_not_count() -> None:
     items, who = catalogue(), user(length=ASKED_NEXT + 5)
     lately = replace(who, history=who.history[:ASKED_NEXT], ages=who.ages[:ASKED_NEXT])
     np.testing.assert_array_equal(scores(who, items)["soon"], scores(lately, items)["soon"])

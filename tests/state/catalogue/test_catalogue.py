@@ -57,17 +57,17 @@ def vector(*numbers: float) -> bytes:
 
 
 def by_key(catalogue: Catalogue) -> dict[str, Any]:
-    """Everything that the scorers read, by key instead of by row, which depends on the order of arrival."""
+    """Return everything that the scorers read, by key, because indices depend on the order of arrival."""
     catalogue.derive()
     items = catalogue.items()
     order = np.argsort(items.keys)
-    key_of_row = np.append(items.keys, 0)
+    key_of_index = np.append(items.keys, 0)
     found: dict[str, Any] = {}
     for name, array in vars(items).items():
         if name in ("related", "akin"):
-            found[name] = key_of_row[array[order]].tolist()
+            found[name] = key_of_index[array[order]].tolist()
         elif name == "heads":
-            found[name] = key_of_row[array].tolist()
+            found[name] = key_of_index[array].tolist()
         else:
             found[name] = np.asarray(array, np.float64)[order]
     return found
@@ -101,10 +101,10 @@ contents = st.tuples(
     )
 )
 @limits(deadline=None, max_examples=60)
-def test_a_catalogue_that_followed_every_change_equals_one_made_of_the_final_rows(
+def test_a_catalogue_that_followed_every_change_equals_one_made_from_the_final_rows(
     updates: list[tuple[list[Row], list[tuple[str, tuple[int, int] | None]], bool]],
 ) -> None:
-    """In any order, and whenever the rest was derived; items that rows no longer name are no part of it."""
+    """This holds for any order of rows, and for any moments of deriving."""
     followed, final, described = Catalogue(), dict[str, Row](), dict[str, Any]()
     for item in ITEMS:
         describe(followed, item)
@@ -126,7 +126,7 @@ def test_a_catalogue_that_followed_every_change_equals_one_made_of_the_final_row
     assert_equal(followed, made)
 
 
-def test_what_was_derived_waits_for_rows_that_came_since() -> None:
+def test_rows_that_came_after_the_snapshot_wait_for_the_next_one() -> None:
     catalogue = Catalogue()
     describe(catalogue, "i1")
     snapshot = catalogue.snapshot()
@@ -139,7 +139,7 @@ def test_what_was_derived_waits_for_rows_that_came_since() -> None:
     assert catalogue.items().related[:, 0].tolist() == [1, 0]
 
 
-def test_neighbours_that_come_while_the_rest_is_derived_wait_for_the_next_time() -> None:
+def test_neighbours_that_come_while_deriving_wait_for_the_next_time() -> None:
     catalogue = Catalogue()
     for item in ("i1", "i2"):
         describe(catalogue, item)
@@ -152,7 +152,7 @@ def test_neighbours_that_come_while_the_rest_is_derived_wait_for_the_next_time()
     assert catalogue.is_outdated()
 
 
-def test_an_item_known_only_from_the_history_of_others_has_a_row_and_no_name() -> None:
+def test_an_item_known_only_as_a_neighbour_has_an_index_and_no_name() -> None:
     catalogue = Catalogue()
     apply(catalogue, ("i1", {"i2": 1.0}, 1.0))
     assert catalogue.ids == ["i1", ""]
@@ -162,7 +162,7 @@ def test_an_item_known_only_from_the_history_of_others_has_a_row_and_no_name() -
     assert catalogue.available.tolist() == [False, True]
 
 
-def test_behaviour_that_came_before_the_content_counts_once_the_item_is_described() -> None:
+def test_behaviour_that_came_before_the_content_counts_when_the_content_comes() -> None:
     catalogue = Catalogue()
     apply(catalogue, ("i1", {}, 4.0))
     describe(catalogue, "i1")
@@ -170,7 +170,7 @@ def test_behaviour_that_came_before_the_content_counts_once_the_item_is_describe
     assert catalogue.popularity().tolist() == [5.0]
 
 
-def test_rows_keep_their_places_and_values_when_there_are_more_than_fit_at_first() -> None:
+def test_items_keep_their_indices_and_values_when_the_arrays_grow() -> None:
     catalogue = Catalogue()
     many = SMALLEST + 500
     for start in range(0, many, 300):
@@ -189,7 +189,7 @@ def test_rows_keep_their_places_and_values_when_there_are_more_than_fit_at_first
     assert len(catalogue.domains()["films"]) == many
 
 
-def test_rows_of_keys_are_found_in_any_shape() -> None:
+def test_indices_are_found_by_keys_in_any_shape() -> None:
     catalogue = Catalogue()
     describe(catalogue, "i1")
     describe(catalogue, "i2")
@@ -198,7 +198,7 @@ def test_rows_of_keys_are_found_in_any_shape() -> None:
     assert catalogue.known(key_of("nobody")) == Known(NONE, 0, 1.0)
 
 
-def test_rows_are_found_by_the_lower_halves_of_their_keys() -> None:
+def test_indices_are_found_by_the_lower_halves_of_keys() -> None:
     catalogue = Catalogue()
     for item in ITEMS:
         describe(catalogue, item)
@@ -229,7 +229,7 @@ def test_a_deleted_item_that_is_fed_again_has_its_counts_and_needs_a_new_embeddi
     assert not catalogue.items().embeddings.any()
 
 
-def test_deleting_what_nobody_knows_makes_nothing_available() -> None:
+def test_deleting_an_unknown_item_makes_nothing_available() -> None:
     catalogue = Catalogue()
     catalogue.apply_content({b"never there": None})
     assert not catalogue.available.any()
@@ -245,7 +245,10 @@ def test_an_item_can_move_to_another_domain() -> None:
     catalogue = Catalogue()
     describe(catalogue, "i1", domain="films")
     describe(catalogue, "i1", domain="books")
-    assert {name: rows.tolist() for name, rows in catalogue.domains().items()} == {"films": [], "books": [0]}
+    assert {name: indices.tolist() for name, indices in catalogue.domains().items()} == {
+        "films": [],
+        "books": [0],
+    }
 
 
 def test_a_new_encoder_takes_over_when_it_has_the_majority_of_the_items() -> None:
@@ -283,7 +286,7 @@ def test_rows_of_a_newer_program_are_refused_and_change_nothing() -> None:
     assert not catalogue.available.any()
 
 
-def test_an_item_that_new_users_alone_take_is_popular_only_as_far_as_that_is_usual() -> None:
+def test_an_item_that_only_new_users_take_is_believed_only_to_the_usual_degree() -> None:
     catalogue, rows = Catalogue(), BehaviourRows({})
     for number in range(50):
         row = rows.array[rows.number_of(f"i{number}".encode())]

@@ -30,7 +30,7 @@ TEXTS = {"a": text(1, 0, 0), "b": text(1, 0.1, 0), "c": text(0, 1, 0), "d": text
 
 
 def catalogue_in(order: str) -> Catalogue:
-    """Items that came in this order, with neighbours, counts and texts."""
+    """Make a Catalogue of items that came in this order, with neighbours, counts and texts."""
     catalogue = Catalogue()
     for item in order:
         describe(catalogue, item, **TEXTS[item])
@@ -39,31 +39,31 @@ def catalogue_in(order: str) -> Catalogue:
 
 
 def by_item(catalogue: Catalogue, derived: Derived) -> dict[str, dict[str, Any]]:
-    """What was derived for each item, by names in place of rows, and without places that are empty."""
+    """Return what was derived for each item, with names in place of indices and without empty places."""
     names = [*catalogue.ids, ""]
 
-    def pairs(others: np.ndarray, values: np.ndarray, row: int) -> dict[str, float]:
-        found = zip(others[row].tolist(), values[row].tolist(), strict=True)
+    def pairs(others: np.ndarray, values: np.ndarray, index: int) -> dict[str, float]:
+        found = zip(others[index].tolist(), values[index].tolist(), strict=True)
         return {names[other]: value for other, value in found if other != NONE}
 
     return {
         item: {
-            "related": pairs(derived.relations.related, derived.relations.strengths, row),
-            "followers": pairs(derived.followers, derived.following, row),
-            "akin": pairs(derived.akin, derived.likeness, row),
-            "mass": float(derived.relations.mass[row]),
-            "trust": float(derived.trust[row]),
+            "related": pairs(derived.relations.related, derived.relations.strengths, index),
+            "followers": pairs(derived.followers, derived.following, index),
+            "akin": pairs(derived.akin, derived.likeness, index),
+            "mass": float(derived.relations.mass[index]),
+            "trust": float(derived.trust[index]),
         }
-        for row, item in enumerate(catalogue.ids)
+        for index, item in enumerate(catalogue.ids)
     }
 
 
 def heads(catalogue: Catalogue, derived: Derived) -> list[list[str]]:
-    return [[catalogue.ids[row] for row in head] for head in derived.heads.tolist()]
+    return [[catalogue.ids[index] for index in head] for head in derived.heads.tolist()]
 
 
 @pytest.mark.parametrize("order", ["dcba", "bdac"])
-def test_the_same_follows_bit_by_bit_in_whatever_order_the_items_came(order: str) -> None:
+def test_the_result_is_the_same_bit_by_bit_for_any_order_of_arrival(order: str) -> None:
     one, other = catalogue_in("abcd"), catalogue_in(order)
     first, second = derive(one.snapshot()), derive(other.snapshot())
     assert by_item(one, first) == by_item(other, second)
@@ -72,7 +72,7 @@ def test_the_same_follows_bit_by_bit_in_whatever_order_the_items_came(order: str
     assert (vectors == turned[[other.ids.index(item) for item in one.ids]]).all()
 
 
-def test_related_are_those_that_the_rows_name_and_nobody_else() -> None:
+def test_related_items_are_those_that_rows_name_and_never_the_item_itself() -> None:
     catalogue = catalogue_in("abcd")
     found = by_item(catalogue, derive(catalogue.snapshot()))
     assert set(found["d"]["related"]) >= {"c"}
@@ -81,7 +81,7 @@ def test_related_are_those_that_the_rows_name_and_nobody_else() -> None:
     assert all(item not in each["related"] for item, each in found.items())
 
 
-def test_akin_are_items_of_a_like_text_the_likest_first() -> None:
+def test_akin_items_have_the_nearest_texts_nearest_first() -> None:
     catalogue = catalogue_in("abcd")
     found = by_item(catalogue, derive(catalogue.snapshot()))
     assert {item: next(iter(each["akin"])) for item, each in found.items()} == {
@@ -92,7 +92,7 @@ def test_akin_are_items_of_a_like_text_the_likest_first() -> None:
     }
 
 
-def test_a_text_whose_turn_comes_later_counts_as_none() -> None:
+def test_a_waiting_item_counts_as_without_a_text() -> None:
     catalogue = catalogue_in("abcd")
     snapshot = catalogue.snapshot()
     waiting = np.array([item == "b" for item in catalogue.ids])
@@ -110,7 +110,7 @@ def test_the_snapshot_is_left_as_it_was() -> None:
         np.testing.assert_array_equal(value, before[name], err_msg=name)
 
 
-def test_neighbours_that_came_after_the_snapshot_are_none_yet() -> None:
+def test_neighbours_that_came_after_the_snapshot_are_ignored() -> None:
     snapshot = catalogue_in("abcd").snapshot()
     neighbours = snapshot.neighbours.copy()
     neighbours[neighbours == 2] = 7
@@ -122,14 +122,14 @@ def related(snapshot: CatalogueSnapshot) -> Any:
     return derive(snapshot).relations.related.tolist()
 
 
-def test_heads_are_the_available_items_most_taken_first() -> None:
+def test_heads_are_the_available_items_with_the_largest_counts_first() -> None:
     catalogue = catalogue_in("abcd")
     describe(catalogue, "c", available=False)
     found = heads(catalogue, derive(catalogue.snapshot()))
     assert all(head == ["b", "d", "a"] for head in found)
 
 
-def test_heads_are_no_longer_than_candidates_are_chosen_from() -> None:
+def test_heads_are_at_most_as_long_as_candidates_need() -> None:
     catalogue = Catalogue()
     items = [f"i{number}" for number in range(HEAD + 10)]
     describe(catalogue, *items)
@@ -137,7 +137,7 @@ def test_heads_are_no_longer_than_candidates_are_chosen_from() -> None:
     assert derive(catalogue.snapshot()).heads.shape[1] == HEAD
 
 
-def test_what_was_derived_says_of_which_moment_it_is() -> None:
+def test_the_result_names_the_moment_of_its_snapshot() -> None:
     catalogue = catalogue_in("abcd")
     before = derive(catalogue.snapshot())
     describe(catalogue, "e")

@@ -13,7 +13,7 @@ BLOCK = 50
 
 
 def learned(examples: int, weight: float = 0.0) -> Fusion:
-    """A fusion that has counted so many examples, told apart by a weight."""
+    """Make a fusion that has seen this many examples; a weight tells it from others."""
     fusion = scorers.new_fusion()
     fusion.examples = examples
     fusion.omega[1, 0] = weight
@@ -21,7 +21,7 @@ def learned(examples: int, weight: float = 0.0) -> Fusion:
 
 
 class Play:
-    """Blocks of examples, one a minute, as a judge would hand them to the guard."""
+    """Gives the guard blocks of examples, one a minute, as the judge does."""
 
     def __init__(self) -> None:
         self.guard, self.fusion, self.now = Guard(), learned(0), 0
@@ -38,7 +38,7 @@ class Play:
                 self.fusion.omega[1, 0] = weight
             self.now += MINUTE
             self.fusion = self.guard.end_block(self.fusion, rate, self.now, 10 * MINUTE)
-            # What is kept goes through the changelog.
+            # The state of the guard passes through the changelog.
             self.guard = msgspec.msgpack.decode(msgspec.msgpack.encode(self.guard), type=Guard)
 
     @property
@@ -61,7 +61,7 @@ def test_weights_go_back_to_the_snapshot_that_proved_good() -> None:
     assert play.guard.last.cause == "guard"
 
 
-def test_the_first_rollback_restores_weights_and_hyper_state_and_the_count_goes_on() -> None:
+def test_the_first_rollback_restores_the_whole_learner_and_the_count_goes_on() -> None:
     play = good_past()
     while not play.guard.rollbacks:
         play.blocks(1, hits=0, popular=4, weight=-9.0)
@@ -73,14 +73,14 @@ def test_the_first_rollback_restores_weights_and_hyper_state_and_the_count_goes_
     assert play.guard.on_trial
 
 
-def test_a_snapshot_that_can_not_be_read_is_told_in_a_sentence() -> None:
+def test_a_snapshot_that_cannot_be_read_is_an_error_that_says_what_to_do() -> None:
     play = good_past()
     play.guard.good = WeightsSnapshot(1, b"short", 0.2)
     with pytest.raises(RowVersionError, match=r"A snapshot of the weights has a layout .*: start the afresh"):
         play.guard.roll_back(play.fusion, play.now, "command")
 
 
-def test_lists_that_stay_broken_after_it_start_anew_from_popularity() -> None:
+def test_weights_start_anew_from_popularity_if_lists_stay_broken() -> None:
     play = good_past()
     while play.guard.rollbacks < 2:
         play.blocks(1, hits=0, popular=4)
@@ -106,13 +106,13 @@ def test_lists_made_before_a_rollback_do_not_count_against_the_weights_after_it(
 
 
 @pytest.mark.parametrize(("hits", "popular"), [(10, 4), (5, 4), (8, 20)])
-def test_lists_that_are_not_worse_than_both_keep_their_weights(hits: int, popular: int) -> None:
+def test_weights_stay_unless_lists_are_worse_than_before_and_than_popularity(hits: int, popular: int) -> None:
     play = good_past()
     play.blocks(100, hits=hits, popular=popular, weight=3.0)
     assert (play.guard.rollbacks, play.weight) == (0, 3.0)
 
 
-def test_no_snapshot_is_taken_before_enough_was_judged_however_late_it_is() -> None:
+def test_no_snapshot_is_taken_before_enough_examples_are_judged() -> None:
     play, found = Play(), []
     for blocks in (LEAST_JUDGED // BLOCK - 1, 1):
         play.blocks(blocks, hits=10, popular=4)

@@ -10,20 +10,20 @@ from afresh.state.judged.verdicts import LIST_LENGTH, RANKINGS
 from afresh.state.versions import RowVersionError
 
 
-def test_nothing_kept_is_a_new_learner() -> None:
+def test_without_a_row_everything_is_new() -> None:
     kept = judged_rows.unpack(b"")
     assert kept.fusion.to_bytes() == scorers.new_fusion().to_bytes()
     assert verdicts.totals([kept.verdicts])["all"] == (0, 0)
 
 
-def test_what_a_newer_version_kept_is_refused() -> None:
+def test_a_row_of_a_newer_version_is_refused() -> None:
     newer = msgspec.msgpack.encode(JudgeRow(version=judged_rows.JUDGE_ROW_VERSION + 1))
     with pytest.raises(RowVersionError, match="version 2"):
         judged_rows.unpack(newer)
 
 
 def moved(kept: judged_rows.Kept) -> judged_rows.Kept:
-    """Move everything of it that a judge moves, in place."""
+    """Change everything that the judge changes, in place."""
     kept.fusion.omega += 0.5
     kept.fusion.skip()
     kept.verdicts.count_example(
@@ -35,7 +35,7 @@ def moved(kept: judged_rows.Kept) -> judged_rows.Kept:
     return kept
 
 
-def test_a_copy_that_is_moved_leaves_what_is_kept_as_it_is_to_the_last_bit() -> None:
+def test_changing_a_copy_leaves_the_original_unchanged_to_the_last_bit() -> None:
     kept = moved(judged_rows.unpack(b""))
     packed, copy = kept.pack(), kept.copy()
     assert copy.pack() == packed

@@ -81,7 +81,7 @@ def test_examples_of_all_domains_add_up_and_their_names_are_bounded(domains: lis
 
 
 @given(st.lists(st.tuples(st.integers(0, 15), st.sampled_from(["films", "books"])), max_size=120))
-def test_they_can_be_packed_and_unpacked_anywhere(drawn: list[tuple[int, str]]) -> None:
+def test_packing_and_unpacking_anywhere_changes_nothing(drawn: list[tuple[int, str]]) -> None:
     whole, cut = Verdicts(), Verdicts()
     for number, (place, domain) in enumerate(drawn, start=1):
         for each in (whole, cut):
@@ -92,7 +92,7 @@ def test_they_can_be_packed_and_unpacked_anywhere(drawn: list[tuple[int, str]]) 
     assert cut.row() == whole.row()
 
 
-def test_what_was_counted_fades_and_what_was_judged_does_not() -> None:
+def test_rates_fade_and_totals_do_not() -> None:
     judged = Verdicts()
     add(judged, ranks(0))
     judged.end_block()
@@ -138,7 +138,7 @@ def test_rates_of_other_scorers_begin_anew_and_the_counts_go_on() -> None:
     assert verdicts.totals([changed])["all"] == (1, 0)
 
 
-def test_nothing_kept_is_nothing_judged() -> None:
+def test_new_verdicts_have_judged_nothing() -> None:
     judged = Verdicts(VerdictsRow())
     assert verdicts.rates([judged]) == {}
     assert judged.hit_rate() == 0.0

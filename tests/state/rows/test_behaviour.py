@@ -55,7 +55,7 @@ def test_a_row_of_any_numbers_is_the_same_after_packing(filling: bytes) -> None:
     assert behaviour.unpack([row.tobytes()]).tobytes() == row.tobytes()
 
 
-def test_nothing_unpacks_to_no_rows() -> None:
+def test_no_bytes_unpack_to_no_rows() -> None:
     assert len(behaviour.unpack([])) == 0
 
 
@@ -83,5 +83,5 @@ def test_a_packed_row_ends_with_its_last_neighbour(columns: list[int]) -> None:
     assert behaviour.unpack([packed]).tobytes() == rows.array[:1].tobytes()
 
 
-def test_a_row_of_80_neighbours_and_an_embedding_of_384_numbers_have_at_most_2_kib() -> None:
+def test_a_row_of_80_neighbours_and_an_embedding_of_384_numbers_need_at_most_2_kib() -> None:
     assert behaviour.LEAST_BYTES + 80 * behaviour.PAIR_BYTES + 384 * 2 <= 2048

@@ -35,7 +35,7 @@ def test_a_row_of_a_newer_version_is_refused_by_name() -> None:
         content.unpack(packed)
 
 
-def test_fields_that_a_newer_program_appended_are_passed_over() -> None:
+def test_fields_that_a_newer_program_appended_are_ignored() -> None:
     fields = msgspec.to_builtins(ContentRow(title="Babe"), builtin_types=(bytes,))
     assert content.unpack(msgspec.msgpack.encode([*fields, "new"])).title == "Babe"
 
@@ -51,12 +51,12 @@ def test_fields_that_a_newer_program_appended_are_passed_over() -> None:
         ("", "", {"year": 1995, "seen": True, "stars": 4.5}, "year: 1995. seen: True. stars: 4.5"),
     ],
 )
-def test_the_text_to_encode_is_all_that_words_say(
+def test_the_text_to_encode_joins_title_text_and_attributes(
     title: str, text: str, attributes: dict[str, Scalar], words: str
 ) -> None:
     assert text_for_encoder(title, text, {**attributes}) == words
 
 
-def test_only_no_text_has_hash_0() -> None:
+def test_only_the_empty_text_has_hash_0() -> None:
     assert content_hash("") == 0
     assert content_hash("Babe") == content_hash("Babe") != content_hash("Babe!")

@@ -44,18 +44,18 @@ def test_histories_are_arrays_of_one_width() -> None:
     assert np.isnan(ages[1, 2:]).all()
 
 
-def test_an_item_of_the_history_that_is_newer_than_the_example_counts_as_one_of_now() -> None:
+def test_an_item_of_the_history_newer_than_the_example_has_age_0() -> None:
     _, ages = histories([example("b", "x", ago=-100)])
     assert ages[0, 0] == 0
 
 
-def test_an_item_taken_again_is_no_neighbour_of_its_own() -> None:
+def test_an_item_taken_again_does_not_become_its_own_neighbour() -> None:
     rows, _ = learned(example("a", "a", "b"))
     assert set(row_of(rows, "a")["pairs"]["key"].tolist()) == {0, key_of("b")}
     assert float(row_of(rows, "a")["mass"]) == pytest.approx(LEARN.weights(np.array([0, 120], "f4"))[1])
 
 
-def test_an_example_counts_for_the_item_taken_alone() -> None:
+def test_an_example_counts_only_for_the_item_taken() -> None:
     rows, found = learned(example("b", "a"), example("b", "a", "c"), example("a"))
     assert [rows.ids[number] for number in found] == [b"b", b"a"]
     taken = row_of(rows, "b")

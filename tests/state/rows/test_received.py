@@ -17,7 +17,7 @@ runs = st.lists(st.lists(st.integers(1, 60), max_size=12), max_size=15)
 
 
 def reference(accepted: list[int], pages: int) -> set[int]:
-    """The keys that a window of so many pages knows, from all that it ever took in."""
+    """Return the keys that a window of ``pages`` pages knows after it took in all of ``accepted``."""
     page = (len(accepted) - 1) // SMALL_PAGE
     return set(accepted[max(0, page - pages + 1) * SMALL_PAGE :])
 
@@ -31,7 +31,7 @@ def write(window: ReceivedWindow, rows: MemoryRows, since: int) -> list[bytes]:
 
 
 @given(runs, st.integers(1, 5), st.sets(st.integers(0, 14)))
-def test_the_window_is_that_of_a_list_of_all_keys_also_when_rebuilt_from_its_rows(
+def test_the_window_equals_a_list_of_all_keys_even_when_rebuilt_from_its_rows(
     keys: list[list[int]], pages: int, rebuilt_after: set[int]
 ) -> None:
     with patch.object(received, "PAGE", SMALL_PAGE):
@@ -74,7 +74,7 @@ def test_the_order_in_which_pages_are_recovered_does_not_matter() -> None:
     assert ReceivedWindow(turned, 3 * PAGE).remembered == window.remembered
 
 
-def test_a_window_remembers_at_least_its_size_less_the_page_being_filled() -> None:
+def test_a_window_remembers_at_least_its_size_minus_one_page() -> None:
     window = ReceivedWindow({}, 2 * PAGE)
     for key in range(1, 2 * PAGE + 2):
         assert window.remember(key)
@@ -82,14 +82,14 @@ def test_a_window_remembers_at_least_its_size_less_the_page_being_filled() -> No
     assert window.remember(PAGE)
 
 
-def test_a_size_below_a_page_is_a_page() -> None:
+def test_a_size_below_one_page_counts_as_one_page() -> None:
     window = ReceivedWindow({}, 1)
     for key in range(1, PAGE + 1):
         assert window.remember(key)
     assert not window.remember(1)
 
 
-def test_a_window_of_nothing_drops_nothing_and_writes_nothing() -> None:
+def test_a_window_of_size_0_drops_nothing_and_writes_nothing() -> None:
     window, rows = ReceivedWindow({}, 0), MemoryRows()
     assert window.remember(7)
     assert window.remember(7)
@@ -141,6 +141,6 @@ def test_a_page_of_this_version_is_read() -> None:
         (b"", "page of event ids has a length that this program does not know"),
     ],
 )
-def test_a_page_of_a_newer_version_is_refused(packed: bytes, what: str) -> None:
+def test_a_page_of_an_unknown_version_or_length_is_refused(packed: bytes, what: str) -> None:
     with pytest.raises(RowVersionError, match=what):
         ReceivedWindow(MemoryRows({b"\0": packed}), PAGE)

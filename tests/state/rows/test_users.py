@@ -47,7 +47,7 @@ def test_a_row_is_the_same_after_packing(row: UserRow) -> None:
     assert users.unpack(users.pack(row)) == row
 
 
-def test_nobody_has_a_new_row() -> None:
+def test_a_user_without_a_row_gets_a_new_one() -> None:
     assert users.unpack(None) == UserRow()
 
 
@@ -63,7 +63,7 @@ def test_a_row_of_a_newer_version_is_refused_by_name() -> None:
         users.unpack(packed)
 
 
-def test_fields_that_a_newer_program_appended_are_passed_over() -> None:
+def test_fields_that_a_newer_program_appended_are_ignored() -> None:
     fields = msgspec.to_builtins(UserRow(revision=3), builtin_types=(bytes,))
     assert users.unpack(msgspec.msgpack.encode([*fields, "new"])).revision == 3
 
@@ -78,7 +78,7 @@ def test_the_history_holds_the_newest_items_newest_first(items: list[str]) -> No
     assert np.frombuffer(row.times, "<u4").tolist() == [*range(len(items))][::-1][:HISTORY]
 
 
-def test_an_item_taken_twice_stands_twice_in_the_history() -> None:
+def test_an_item_taken_twice_is_in_the_history_twice() -> None:
     row = UserRow()
     for _ in range(2):
         row.take(packed_key("i"), 1000)
@@ -98,7 +98,7 @@ def test_all_items_taken_are_left_out_however_long_ago(items: list[str]) -> None
     assert row.taken == len(items)
 
 
-def test_items_taken_may_come_again_where_people_take_them_again_but_not_those_refused() -> None:
+def test_refused_items_are_left_out_even_where_taken_items_are_listed_again() -> None:
     row = UserRow()
     row.take(packed_key("taken"), 0)
     for _ in range(2):
@@ -107,7 +107,7 @@ def test_items_taken_may_come_again_where_people_take_them_again_but_not_those_r
     assert users.left_out_of(row, "taken").tolist() == [half("taken"), half("refused")]
 
 
-def test_of_more_items_than_the_limit_the_oldest_may_be_listed_again() -> None:
+def test_the_oldest_items_beyond_the_limit_may_be_listed_again() -> None:
     row = UserRow(refused=np.arange(SEEN_LIMIT, dtype="<u4").tobytes())
     row.refuse(packed_key("new"))
     refused = users.left_out_of(row, "taken")
@@ -142,20 +142,20 @@ def test_an_event_is_known_while_it_is_among_the_newest(numbers: list[int]) -> N
 
 
 @given(st.binary(min_size=32, max_size=32), st.integers(0, 24))
-def test_bytes_of_two_neighbouring_keys_are_not_taken_for_a_key(events: bytes, start: int) -> None:
+def test_a_key_is_not_found_across_the_border_of_two_keys(events: bytes, start: int) -> None:
     key = events[start : start + 8]
     expected = key in [events[place : place + 8] for place in range(0, len(events), 8)]
     assert UserRow(events=events).knows(key) == expected
 
 
-def test_the_age_of_a_row_is_the_arrival_of_its_first_event() -> None:
+def test_since_is_the_time_at_which_kafka_took_the_first_event() -> None:
     row = UserRow()
     note(row, "e1", received=7000)
     note(row, "e2", received=6000)
     assert (row.since, row.revision, row.last_event) == (7000, 2, "e2")
 
 
-def test_events_out_of_order_keep_the_newest_time_and_count_all_the_same() -> None:
+def test_events_out_of_order_count_and_keep_the_newest_time() -> None:
     row = UserRow()
     for event, time in (("new", 9_000), ("old", 2_000)):
         note(row, event, time=time)
@@ -174,7 +174,7 @@ def test_ages_are_seconds_before_the_newest_item() -> None:
 
 
 @pytest.mark.parametrize(("time", "seconds"), [(-5_000, 0), (2**63 - 1, 2**32 - 1)])
-def test_times_that_32_bits_do_not_hold_are_cut(time: int, seconds: int) -> None:
+def test_times_beyond_32_bits_are_limited(time: int, seconds: int) -> None:
     row = UserRow()
     row.take(packed_key("i"), time)
     assert np.frombuffer(row.times, "<u4").tolist() == [seconds]
@@ -187,7 +187,7 @@ def test_interactions_are_counted_by_domain() -> None:
     assert row.domains == {"films": 2, "books": 1}
 
 
-def test_domains_beyond_the_limit_are_not_counted_so_that_a_row_has_a_largest_size() -> None:
+def test_domains_beyond_the_limit_are_not_counted_so_that_rows_stay_bounded() -> None:
     row = UserRow()
     for number in range(DOMAIN_LIMIT + 5):
         note(row, f"e{number}", domain=f"d{number}")
@@ -197,7 +197,7 @@ def test_domains_beyond_the_limit_are_not_counted_so_that_a_row_has_a_largest_si
 
 
 @given(st.lists(st.tuples(st.integers(0, 5), st.integers(-2, 2)), max_size=60))
-def test_others_learn_from_a_bounded_number_of_items_an_hour(drawn: list[tuple[int, int]]) -> None:
+def test_others_learn_from_a_bounded_number_of_items_per_hour(drawn: list[tuple[int, int]]) -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(users, "HOURLY_EXAMPLES", 4)
         row, time, taught = UserRow(), 100 * HOUR_MS, dict[int, int]()
@@ -210,7 +210,7 @@ def test_others_learn_from_a_bounded_number_of_items_an_hour(drawn: list[tuple[i
             assert row.revision == number + 1
 
 
-def test_a_burst_on_one_item_is_learned_a_few_times_an_hour_and_stands_in_the_users_row() -> None:
+def test_a_burst_on_one_item_makes_few_examples_but_is_all_in_the_users_row() -> None:
     row = UserRow()
     start = 100 * HOUR_MS
     learned = [
@@ -227,7 +227,7 @@ def interaction(event: str, item: str, time: int, kind: str = "view") -> Interac
     return Interaction(0, 0, 5, event, kind, time, "web:ann", item, "web", "films")
 
 
-def test_rules_leave_out_what_was_taken_bought_or_refused() -> None:
+def test_rules_leave_out_items_taken_bought_or_refused() -> None:
     row = UserRow()
     for number, (item, kind) in enumerate((("a", "view"), ("b", "purchase"), ("c", "dislike"))):
         users.fold(row, interaction(f"e{number}", item, 1000, kind), 0, number)

@@ -24,7 +24,7 @@ def edit(change: Change, key: bytes, row: bytes | None) -> None:
 
 
 @given(st.lists(edits, max_size=5))
-def test_a_change_sees_its_own_edits_and_others_see_them_once_it_is_applied(changes: list[Any]) -> None:
+def test_a_change_sees_its_own_edits_and_others_see_them_after_it_is_applied(changes: list[Any]) -> None:
     rows, model = MemoryRows(), dict[bytes, bytes]()
     for each in changes:
         change, before = Change(rows, 1), dict(rows)
@@ -40,7 +40,7 @@ def test_a_change_sees_its_own_edits_and_others_see_them_once_it_is_applied(chan
 
 
 @given(st.lists(edits, max_size=5))
-def test_rows_recovered_from_the_records_of_all_changes_are_the_rows(changes: list[Any]) -> None:
+def test_the_records_of_all_changes_recover_the_rows(changes: list[Any]) -> None:
     rows, log = MemoryRows(), list[tuple[bytes, bytes | None]]()
     for number, each in enumerate(changes):
         change = Change(rows, 1)
@@ -65,7 +65,7 @@ def test_a_change_that_is_dropped_leaves_nothing() -> None:
     assert Change(rows, 1).marks.count_offset("events", 0, 7)
 
 
-def test_marks_and_stage_stand_in_the_partitions_row() -> None:
+def test_the_partition_row_keeps_marks_and_agent_state() -> None:
     rows = MemoryRows()
     change = Change(rows, 2)
     change.marks.count_offset("events", 1, 7)
@@ -86,26 +86,26 @@ def test_a_row_edited_twice_is_written_once() -> None:
     assert change.records()[:-1] == [(b"a", b"2")]
 
 
-def test_a_partitions_row_of_a_newer_version_is_refused_by_name() -> None:
+def test_a_partition_row_of_a_newer_version_is_refused_by_name() -> None:
     newer = msgspec.msgpack.encode(PartitionRow(version=PARTITION_ROW_VERSION + 1))
     with pytest.raises(RowVersionError, match=r"partition's row has version 2; this program knows 1"):
         Change(MemoryRows({PARTITION_ROW_KEY: newer}), 1)
 
 
-def test_fields_that_a_newer_program_appended_to_a_row_of_the_same_version_are_passed_over() -> None:
-    longer = msgspec.msgpack.encode([PARTITION_ROW_VERSION, {}, b"stage", "new"])
-    assert Change(MemoryRows({PARTITION_ROW_KEY: longer}), 1).agent_state == b"stage"
+def test_fields_appended_to_a_row_of_the_same_version_are_ignored() -> None:
+    longer = msgspec.msgpack.encode([PARTITION_ROW_VERSION, {}, b"state", "new"])
+    assert Change(MemoryRows({PARTITION_ROW_KEY: longer}), 1).agent_state == b"state"
 
 
 @dataclass
 class Held:
-    """Rows of the partitions that are ours, without a table of Faust's."""
+    """Rows of the assigned partitions, without a table of Faust."""
 
     generation: int = 0
     rows: Partitions = field(default_factory=MemoryPartitions)
 
 
-def test_what_is_derived_from_rows_is_derived_once_an_assignment() -> None:
+def test_values_are_derived_from_rows_once_per_assignment() -> None:
     held, derived_from = Held(), list[int]()
 
     def derive(partition: int) -> int:
@@ -122,7 +122,7 @@ def test_what_is_derived_from_rows_is_derived_once_an_assignment() -> None:
     assert derived_from == [0, 0, 1, 0]
 
 
-def test_a_value_put_in_place_of_what_is_derived_stays_until_the_next_assignment() -> None:
+def test_a_replaced_value_stays_until_the_next_assignment() -> None:
     held = Held()
     derived = PerAssignment(held, lambda partition: len(list(held.rows[partition].items())))
     derived.replace(0, 7)
@@ -133,7 +133,7 @@ def test_a_value_put_in_place_of_what_is_derived_stays_until_the_next_assignment
     assert derived[0] == 0
 
 
-def test_of_partitions_that_have_left_nothing_stays_in_memory() -> None:
+def test_values_of_partitions_that_have_left_do_not_stay_in_memory() -> None:
     held = Held()
     derived = PerAssignment(held, str)
     assert [derived[0], derived[1]] == ["0", "1"]

@@ -7,7 +7,7 @@ deliveries = st.lists(st.tuples(st.sampled_from(["events", "items"]), st.integer
 
 
 @given(deliveries, st.integers(0, 50))
-def test_an_offset_counts_if_it_is_above_all_that_counted_before(
+def test_an_offset_counts_if_it_is_above_all_offsets_counted_before(
     offsets: list[tuple[str, int, int]], packed_after: int
 ) -> None:
     marks, highest = Marks({}, partitions=3), dict[tuple[str, int], int]()
@@ -24,21 +24,21 @@ def test_the_very_first_offset_counts_once() -> None:
     assert not marks.count_offset("events", 0, 0)
 
 
-def test_what_was_counted_before_is_skipped_and_told() -> None:
+def test_offsets_counted_before_are_skipped_and_their_number_is_told() -> None:
     marks = Marks({}, partitions=1)
     for offset in (0, 1, 1, 0, 2):
         marks.count_offset("events", 0, offset)
     assert marks.skipped == 2
 
 
-def test_offsets_of_the_size_that_kafka_allows_survive_packing() -> None:
+def test_the_largest_offsets_of_kafka_survive_packing() -> None:
     marks = Marks({}, partitions=2)
     marks.count_offset("events", 1, 2**62)
     assert not Marks(marks.pack(), 2).count_offset("events", 1, 2**62)
     assert Marks(marks.pack(), 2).count_offset("events", 1, 2**62 + 1)
 
 
-def test_packed_marks_do_not_change_with_those_that_they_came_from() -> None:
+def test_packed_marks_do_not_change_when_the_marks_move_on() -> None:
     marks = Marks({}, partitions=1)
     marks.count_offset("events", 0, 1)
     packed = marks.pack()

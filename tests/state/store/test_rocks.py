@@ -45,7 +45,7 @@ def store(tmp_path: Path) -> RocksStore:
 
 
 def kept(partitions: Partitions, count: int = 3) -> dict[int, tuple[dict[bytes, bytes], int | None]]:
-    """Rows of each partition, and the offset that they reflect."""
+    """Return the rows of each partition, and the offset of their position."""
     found = {}
     for partition in range(count):
         rows = partitions[partition]
@@ -54,7 +54,7 @@ def kept(partitions: Partitions, count: int = 3) -> dict[int, tuple[dict[bytes, 
 
 
 def killed(folder: Path, *lines: str) -> str:
-    """Run lines in a process that ends as if killed, which keeps RocksDB from tidying up; return what it said."""
+    """Run lines in a process that ends as if killed, so that RocksDB does not tidy up; return its stderr."""
     before = [
         "import os, resource, signal, sys, traceback",
         "from pathlib import Path",
@@ -77,7 +77,7 @@ def again(store: RocksStore) -> RocksStore:
 @pytest.mark.slow
 @given(steps)
 @limits(max_examples=25)
-def test_rows_on_disk_are_those_in_memory_whatever_is_written_and_whenever_the_process_starts(
+def test_rows_on_disk_equal_rows_in_memory_after_any_writes_and_restarts(
     done: list[Any],
 ) -> None:
     with TemporaryDirectory() as folder:
@@ -92,7 +92,7 @@ def test_rows_on_disk_are_those_in_memory_whatever_is_written_and_whenever_the_p
                     for partitions in (disk, memory):
                         partitions[partition].forget()
                 case "leave", partition:
-                    # Files stay where memory would be empty: the partition may come back.
+                    # Memory would drop the rows, but files stay: the partition may come back.
                     disk.keep_only({0, 1, 2} - {partition})
                 case _:
                     store = again(store)
@@ -113,7 +113,7 @@ def test_memory_drops_the_rows_of_a_partition_that_leaves() -> None:
     assert memory[0].position is None
 
 
-def test_rows_are_counted_without_those_of_partitions(store: RocksStore) -> None:
+def test_rows_are_counted_without_partition_rows(store: RocksStore) -> None:
     memory = MemoryPartitions({0: MemoryRows({b"": b"own", b"a": b"1"}), 1: MemoryRows({b"b": b"1"})})
     assert memory.count_rows() == 2
     users = store.partitions("users")
@@ -122,16 +122,16 @@ def test_rows_are_counted_without_those_of_partitions(store: RocksStore) -> None
 
 
 def test_rows_written_without_a_position_are_gone_at_the_next_start(store: RocksStore) -> None:
-    """Nobody knows what they reflect."""
+    """Without a position nobody knows up to which offset they are complete."""
     store.partitions("users")[0].write([(b"a", b"1")], None)
     assert kept(again(store).partitions("users"), 1) == {0: ({}, None)}
 
 
 @pytest.mark.parametrize(("hours", "offset"), [(19, 41), (21, None)])
-def test_rows_older_than_tombstones_are_kept_are_dropped(
+def test_rows_older_than_the_oldest_sure_tombstone_are_dropped(
     store: RocksStore, hours: int, offset: int | None
 ) -> None:
-    """A row deleted meanwhile would stay for ever, since its tombstone may be gone from the changelog."""
+    """A row deleted meanwhile would stay for ever, because its tombstone may be gone from the changelog."""
     position = Position(41, NOW - hours * 3_600_000)
     store.partitions("users")[0].write([(b"a", b"1")], position)
     store = again(store)
@@ -139,7 +139,7 @@ def test_rows_older_than_tombstones_are_kept_are_dropped(
     assert bool(list(store._db.keys())) == (offset is not None)
 
 
-def test_a_second_process_is_refused_in_one_sentence(store: RocksStore) -> None:
+def test_a_second_process_is_refused_with_advice(store: RocksStore) -> None:
     said = killed(store.folder)
     assert f"Another process uses {store.folder}; give every worker an AFRESH_DATA_DIR of its own." in said
     store.partitions("users")[0].write([(b"a", b"1")], HERE)
@@ -167,7 +167,7 @@ def fill(store: RocksStore, offset: int = 41) -> None:
 
 
 @pytest.mark.parametrize("how", ["a table cut short", "a table gone", "no manifest", "nonsense"])
-def test_a_database_that_can_not_be_read_is_deleted_and_said_so(
+def test_a_database_that_cannot_be_read_is_deleted_with_a_warning(
     store: RocksStore, how: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     fill(store)
@@ -191,7 +191,7 @@ def test_a_log_cut_short_loses_the_last_rows_together_with_their_position(tmp_pa
     assert sorted(rows) == [b"%d" % number for number in range(offset + 1)]
 
 
-def test_a_process_that_is_killed_has_kept_all_that_it_wrote(tmp_path: Path) -> None:
+def test_a_killed_process_has_kept_everything_that_it_wrote(tmp_path: Path) -> None:
     folder = tmp_path / "rows"
     killed(
         folder, "rows.write([(b'a', b'1')], Position(1, NOW))", "rows.write([(b'a', b'2')], Position(2, NOW))"
@@ -214,10 +214,10 @@ def test_damage_found_by_a_read_is_an_error_and_the_next_start_rebuilds(store: R
     assert kept(again(store).partitions("users"), 1) == {0: ({}, None)}
 
 
-def test_a_full_disk_is_an_error_that_says_what_to_do_and_loses_nothing_written_before(
+def test_a_full_disk_is_an_error_with_advice_and_loses_nothing_written_before(
     tmp_path: Path,
 ) -> None:
-    """The limit on a file's size stands for the disk's."""
+    """A limit on the size of files stands for a full disk."""
     said = killed(
         tmp_path / "rows",
         "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)",
@@ -230,7 +230,7 @@ def test_a_full_disk_is_an_error_that_says_what_to_do_and_loses_nothing_written_
     assert kept(RocksStore(tmp_path / "rows", TABLES).partitions("users"), 1)[0] == ({b"a": b"1"}, 1)
 
 
-def test_a_folder_that_can_not_be_written_is_an_error_and_nothing_is_deleted(
+def test_a_folder_that_cannot_be_written_is_an_error_and_nothing_is_deleted(
     store: RocksStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     fill(store)
@@ -246,7 +246,7 @@ def test_a_folder_that_can_not_be_written_is_an_error_and_nothing_is_deleted(
     assert len(kept(RocksStore(store.folder, TABLES).partitions("users"), 1)[0][0]) == 1000
 
 
-def test_a_layout_that_a_newer_program_wrote_is_refused(store: RocksStore) -> None:
+def test_a_layout_of_a_newer_program_is_refused(store: RocksStore) -> None:
     store._db[b"users/0"] = msgspec.msgpack.encode([rocks.LAYOUT_VERSION + 1, 7, NOW])
     with pytest.raises(StoreError, match="has layout 2; this program knows 1: use the newer program"):
         again(store)

@@ -10,20 +10,20 @@ def test_rows_are_written_and_deleted_together_with_their_position() -> None:
     assert rows.position == Position(7, 1000)
 
 
-def test_the_last_row_of_a_key_is_the_one_that_stays() -> None:
+def test_the_last_row_written_for_a_key_stays() -> None:
     rows = MemoryRows()
     rows.write([(b"a", b"1"), (b"a", None), (b"a", b"2")], None)
     assert rows.get(b"a") == b"2"
 
 
-def test_rows_that_are_forgotten_are_to_be_read_from_the_start() -> None:
+def test_forgotten_rows_have_no_position() -> None:
     rows = MemoryRows()
     rows.write([(b"a", b"1")], Position(7, 1000))
     rows.forget()
     assert (dict(rows), rows.position) == ({}, None)
 
 
-def test_keys_are_gone_through_while_rows_are_written() -> None:
+def test_one_can_go_through_keys_while_rows_are_written() -> None:
     rows = MemoryRows({b"a": b"1", b"b": b"2"})
     keys = rows.keys_now()
     first = next(keys)
@@ -40,7 +40,7 @@ def test_a_partition_that_moves_away_takes_its_rows_with_it() -> None:
     assert dict(partitions[0]) == {}
 
 
-def test_rows_are_counted_without_those_of_partitions() -> None:
+def test_rows_are_counted_without_partition_rows() -> None:
     partitions = MemoryPartitions()
     partitions[0].write([(b"a", b"1"), (PARTITION_ROW_KEY, b"own")], None)
     partitions[1].write([(b"b", b"1")], None)
