@@ -7,7 +7,7 @@ from shutil import copy2, copytree, ignore_patterns
 
 ROOT = Path(__file__).resolve().parent.parent
 FOLDERS = (".src", "models", "state", "streams", "deploy", "tests")
-FILES = ("pyproject.toml", "README.md", "LICENSE", "Makefile")
+FILES = ("pyproject.toml", "README.md", "CONTRIBUTING.md", "LICENSE", "Makefile", ".env.example")
 
 
 def copy_sources(to: Path) -> Path:

@@ -1,10 +1,9 @@
-"""Every command of the README works."""
+"""Every command of the README works, and so do the steps to production of OPERATING.md."""
 
 from __future__ import annotations
 
 import json
 import os
-import re
 import signal
 import subprocess
 import sys
@@ -16,10 +15,13 @@ from redis import Redis
 
 from afresh.deploy.servers.process import free_ports
 from afresh.streams.settings import Settings
+from tests.documents import ROOT, blocks, read
 from tests.kafka.deployment import wait
 
-ROOT = Path(__file__).resolve().parent.parent
-BLOCKS = re.findall(r"```sh\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
+LINES = 150
+"""Of the README at most: who has five minutes reads it to its end."""
+
+(START,) = [block.text for block in blocks(read("OPERATING.md"), "sh") if block.section == "Start"]
 ADDRESSES = "export AFRESH_KAFKA=127.0.0.1:9092 AFRESH_REDIS=redis://127.0.0.1:6379/0"
 
 
@@ -35,9 +37,12 @@ def variables(tmp_path: Path) -> dict[str, str]:
 
 
 def test_the_readme_has_the_commands_that_are_proven_here() -> None:
-    run, test, production = BLOCKS
-    assert (run, test) == ("make run\n", "make test\n")
-    assert production.startswith(ADDRESSES)
+    assert [block.text for block in blocks(read("README.md"), "sh")] == ["make run\n", "make test\n"]
+    assert START.startswith(ADDRESSES)
+
+
+def test_the_readme_is_read_in_five_minutes() -> None:
+    assert len(read("README.md").splitlines()) <= LINES
 
 
 def test_make_test_is_what_ci_runs() -> None:
@@ -69,7 +74,7 @@ def test_make_run_plays_real_events_and_ends_well(tmp_path: Path) -> None:
 
 @pytest.mark.timeout(300)
 def test_the_steps_to_production_give_a_list(settings: Settings, tmp_path: Path) -> None:
-    production = BLOCKS[2].replace(
+    production = START.replace(
         ADDRESSES,
         f"export AFRESH_KAFKA={settings.kafka} AFRESH_REDIS={settings.redis.get_secret_value()} "
         f"AFRESH_NAMESPACE={settings.namespace}",
@@ -102,6 +107,6 @@ def test_the_steps_to_production_give_a_list(settings: Settings, tmp_path: Path)
 
 
 def first_item(redis: Redis, settings: Settings) -> str:
-    """First item of the list of the user of the README."""
+    """First item of the list of the user of OPERATING.md."""
     found: Any = redis.get(f"{settings.namespace}:recommendations:web:ann")
     return str(json.loads(found)["items"][0]["id"])

@@ -1,6 +1,6 @@
 """A toy stage: counts the dead letters by their reason. All that a new stage is stands here.
 
-Its own file would be the two classes, its topic the line in ``ToyTopics``, and its row ``TOY``.
+``CONTRIBUTING.md`` shows it as its recipe: the two classes in a file, the line of ``ToyTopics``, and the row ``TOY``.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ class Tally(Stage["TallyPart"]):
     """The agent that counts."""
 
     def begin(self, run: Run, change: Change) -> TallyPart:
+        """Begin a part; the change knows the rows."""
         return TallyPart(run, change, self._shared)
 
 
@@ -24,9 +25,11 @@ class TallyPart(OwnPart):
     """Dead letters that are counted together."""
 
     def fits(self, message: KafkaRecord) -> bool:
+        """Whether there is room for one more reason: there are few of them, and their rows are short."""
         return True
 
     def take(self, message: KafkaRecord) -> None:
+        """Count a dead letter that comes for the first time."""
         reason = dict(message.headers)["reason"]
         self.change.put_row(reason, b"%d" % (int(self.change.get(reason) or 0) + 1))
 
