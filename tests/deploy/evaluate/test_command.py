@@ -163,7 +163,7 @@ def test_what_can_not_be_evaluated_is_said_in_a_sentence(tmp_path: Path, log: li
         (["--events", shown], "none is positive"),
         (["--events", wrong], "lines were refused (1 invalid)"),
         (["--events", "missing.jsonl"], "missing.jsonl: No such file or directory"),
-        (["--data", "netflix"], "no set is called 'netflix'; there are ml-100k"),
+        (["--data", "netflix"], "no set is called 'netflix'; choose one of ml-100k"),
         ([*log, "--lists", "missing/lists.jsonl"], "lists.jsonl cannot be written"),
         ([*log, "--json", str(tmp_path)], "cannot be written (Is a directory)"),
         ([*log, "--baselines", "guessing"], "there is no baseline 'guessing'"),
