@@ -1,8 +1,8 @@
 """The audit: reads Kafka and Redis, and nothing else, and reports everything that is wrong.
 
-The audit shares no code with the bookkeeping of the agents (marks, windows, changes): a fault there must not hide
-itself. It finds repeated records with plain sets of ids, and of partitions and offsets. It does share the layouts of
-records and rows, and the functions that fold a record into a row. These know nothing of counting.
+The audit shares no code with the bookkeeping of the agents (marks, windows, changes), because a fault in shared code
+would hide itself. It finds repeated records with plain sets of ids, and of partitions and offsets. It does share the
+layouts of records and rows, and the functions that fold a record into a row. These know nothing of counting.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ def audit(
     Raises
     ------
     AfreshError
-        If Kafka does not answer, or topics are missing or their beginning is gone.
+        If Kafka does not answer, if a topic is missing or differs from the settings, or if its beginning is gone.
     redis.RedisError
         If Redis does not answer.
     OSError

@@ -98,7 +98,7 @@ def _recipients(found: Mapping[int, Rows]) -> Iterator[Recipient]:
 
 
 class _Eligible:
-    """The items that one user's list may hold, and their scores. Of new items, only those that the list holds count."""
+    """The items that one user's list may hold, and their scores; of new items, only those that the list holds."""
 
     def __init__(
         self, lister: Lister, recipient: Recipient, learned: Fusion, items: int, listed: Sequence[int]
@@ -169,7 +169,8 @@ def _order_fault(ids: Sequence[str], indices: Sequence[int], scores: Reals, tole
     listed = scores[indices]
     falls = np.flatnonzero(np.diff(listed) > tolerance)
     if len(falls):
-        return f"has item {ids[falls[0]]!r} before {ids[falls[0] + 1]!r}, which scores higher: stale"
+        before, after = ids[falls[0]], ids[falls[0] + 1]
+        return f"has item {before!r} before {after!r}, but {after!r} scores higher: stale"
     others = scores.copy()
     others[indices] = -np.inf
     best = int(np.argmax(others))

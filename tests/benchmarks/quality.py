@@ -1,4 +1,4 @@
-"""Accuracy on the named sets, beside the baselines: ``python -m tests.benchmarks.quality``.
+"""Accuracy of afresh and the baselines on the named sets: ``python -m tests.benchmarks.quality``.
 
 Every ranker runs over every set in the loop of ``afresh evaluate``, in a process of its own. There is one exception:
 afresh without a family of its scorers runs together with the whole of afresh. The last half of a set is reported.

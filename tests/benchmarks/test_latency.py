@@ -84,7 +84,7 @@ async def test_an_event_without_a_list_counts_with_the_time_it_waited(
     servers: tuple[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(latency, "GRACE_SECONDS", 1.0)
-    # So many users that each sends one event: no later event must answer an earlier one.
+    # Each user sends one event only, because a later event would answer an earlier one of the same user.
     monkeypatch.setattr(latency, "USERS", 1_000_000)
     settings = await asyncio.to_thread(_settings, servers, "unanswered")
     with _recommender(settings, lambda number: number < 90):
