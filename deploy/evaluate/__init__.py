@@ -1,1 +1,1 @@
-"""Evaluation in one process, without Kafka: the functions that the agents call, over a log of events, in its order."""
+"""Evaluation in one process, without Kafka: it runs the functions of the agents over a log of events, in order."""

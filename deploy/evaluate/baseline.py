@@ -1,6 +1,7 @@
-"""Baselines: other recommenders in the same loop, each judged before the same events.
+"""Baselines: other recommenders in the same prequential loop, measured before the same events.
 
-Ours stand one a file in ``deploy.evaluate.baselines``; a module of one's own is named by its whole name.
+The baselines of this project are in ``deploy.evaluate.baselines``, one file each. Name a module of your own by its
+full dotted name.
 """
 
 from __future__ import annotations
@@ -23,11 +24,11 @@ from afresh.state.errors import AfreshError
 from afresh.state.records import POSITIVE, SEEN, Interaction
 
 Scores = Reals
-"""Scores of items by their numbers, shape (items,)."""
+"""Scores of all items, by item number; shape (items,)."""
 
 
 class Taken(NamedTuple):
-    """An event in which a user took an item: their numbers, and when, in ms."""
+    """An event in which a user took an item: number of the user, number of the item, and time in ms."""
 
     user: int
     item: int
@@ -41,26 +42,26 @@ class Baseline(Protocol):
         """Learn from one event."""
 
     def scores(self, user: int, items: int, now: int) -> Scores:
-        """Scores of the items known so far for a user, shape (items,); ``now`` is in ms.
+        """Score the items known so far for a user, shape (items,); ``now`` is in ms.
 
-        Items are numbered in the order in which they became known. What the user has had is left out by the caller.
+        Items are numbered in the order in which they became known. The caller leaves out what the user has had.
         """
 
 
 class Making(Protocol):
-    """Makes a baseline for a stream of so many events; every module of a baseline has one, called ``make``."""
+    """Makes a baseline. Every module of a baseline has such a function, called ``make``."""
 
     def __call__(self, events: int) -> Baseline:
-        """Make a new one."""
+        """Make a new baseline for a stream of ``events`` events."""
 
 
 def find(name: str) -> Making:
-    """Find a baseline: one of ours, or a module.
+    """Find a baseline by its short name, or by the dotted name of a module.
 
     Raises
     ------
     AfreshError
-        If there is none of this name, or it needs what is not installed.
+        If no baseline has this name, or a package that it needs is not installed.
     """
     module = name if "." in name else f"{baselines.__name__}.{name}"
     try:
@@ -70,14 +71,14 @@ def find(name: str) -> Making:
             raise AfreshError(f"the baseline {name!r} needs torch; install afresh[encoder]") from error
         ours = ", ".join(sorted(each.name for each in pkgutil.iter_modules(baselines.__path__)))
         raise AfreshError(
-            f"there is no baseline {name!r} ({error}); there are {ours}; or name a module that has a function "
+            f"there is no baseline {name!r} ({error}); choose one of {ours}, or name a module that has a function "
             "make(events)"
         ) from error
     return made
 
 
 class _Items:
-    """The catalogue that a baseline chooses from, by number."""
+    """The items that a baseline chooses from, by number, and what each user has had."""
 
     def __init__(self) -> None:
         self.names: list[str] = []
@@ -86,7 +87,7 @@ class _Items:
         self._seen: defaultdict[str, set[int]] = defaultdict(set)
 
     def put_item(self, name: str, available: bool) -> None:
-        """Take in an item."""
+        """Add an item, or update whether it is available."""
         if name not in self._number:
             self._number[name] = len(self.names)
             self.names.append(name)
@@ -94,15 +95,15 @@ class _Items:
         self._arrays["available"][self._number[name]] = available
 
     def number(self, name: str) -> int | None:
-        """Number of an item, if it is known."""
+        """Return the number of an item, or None if the item is unknown."""
         return self._number.get(name)
 
     def have(self, user: str, item: int) -> None:
-        """Note that a user has had an item."""
+        """Record that a user has had an item."""
         self._seen[user].add(item)
 
     def candidates(self, user: str, keep_seen: bool) -> Mask:
-        """Items that a list of the user may hold."""
+        """Return a mask of the items that a list of the user may hold, shape (items,)."""
         mask = self._arrays["available"].copy()
         if not keep_seen:
             mask[list(self._seen[user])] = False
@@ -110,7 +111,7 @@ class _Items:
 
 
 class BaselineRun:
-    """Goes through a log with a baseline, event by event."""
+    """Runs a baseline over a log, event by event."""
 
     def __init__(self, baseline: Baseline, trials: Trials, size: int, *, keep_seen: bool) -> None:
         self._baseline = baseline
@@ -121,7 +122,7 @@ class BaselineRun:
         self._keep_seen = keep_seen
 
     def run(self, log: Log, done: Progress) -> Ranking:
-        """Go through the log; ``done`` is told how far it has come."""
+        """Run over the log; ``done`` is called with the number of interactions done so far."""
         for block in blocks(log, 1):
             for each in block.announcements:
                 self._items.put_item(each.item.id, each.item.available)
@@ -130,9 +131,9 @@ class BaselineRun:
             done(block.start + 1)
         return self._recorder.ranking()
 
-    def _take_in(self, place: int, interaction: Interaction) -> None:
+    def _take_in(self, position: int, interaction: Interaction) -> None:
         user = self._users.setdefault(interaction.user, len(self._users))
-        if interaction.type in POSITIVE and self._recorder.wants(place):
+        if interaction.type in POSITIVE and self._recorder.wants(position):
             self._judge(user, interaction)
         if self._items.number(interaction.item) is None:
             self._items.put_item(interaction.item, True)
@@ -148,6 +149,6 @@ class BaselineRun:
         scores = self._baseline.scores(user, len(candidates), interaction.time)
         best = rank.best(np.where(candidates, scores, -np.inf), self._size)
         taken = self._items.number(interaction.item)
-        place_of = None if taken is None else rank.rank_of(scores, taken, candidates)
+        rank_taken = None if taken is None else rank.rank_of(scores, taken, candidates)
         names = [self._items.names[number] for number in best.tolist()]
-        self._recorder.add_trial(place_of, names, scores[best].tolist())
+        self._recorder.add_trial(rank_taken, names, scores[best].tolist())

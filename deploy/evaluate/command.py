@@ -9,19 +9,22 @@ from typing import Annotated
 import typer
 
 PIPE_WIDTH = 200
-"""At the 80 columns that rich takes for a pipe, tables would break."""
+"""Columns of the tables when stdout is a pipe. With rich's default of 80 the tables would break."""
 
 
 def evaluate(
     events: Annotated[
         str | None,
-        typer.Option(metavar="FILE", help="JSON lines as for replay, also gzipped; - reads standard input."),
+        typer.Option(
+            metavar="FILE",
+            help="Events as JSON lines, as replay takes them; also gzipped; - reads standard input.",
+        ),
     ] = None,
     items: Annotated[
         str | None,
         typer.Option(
             metavar="FILE",
-            help="The catalogue, as for items; a line may say its time, else it is known first.",
+            help="The catalogue, as the items command takes it. A line without a time is known before all events.",
         ),
     ] = None,
     data: Annotated[
@@ -30,49 +33,54 @@ def evaluate(
     start: Annotated[
         float, typer.Option("--from", help="Share of the events after which evaluation begins.")
     ] = 0.5,
-    k: Annotated[int, typer.Option("--k", min=1, max=500, help="Items of a list that count.")] = 10,
+    k: Annotated[int, typer.Option("--k", min=1, max=500, help="How many items of a list count.")] = 10,
     cut: Annotated[
-        int | None, typer.Option(min=1, help="Only the first so many events.", show_default="all")
+        int | None, typer.Option(min=1, help="Use only the first N events.", show_default="all")
     ] = None,
     refresh: Annotated[
         int,
         typer.Option(
             min=1,
-            help="Events taken in together: items and weights lag by up to so many, as under load; 1 is exact.",
+            help="Events taken in together. Items and weights lag by up to this many, as under load; 1 is exact.",
         ),
     ] = 1,
     keep_seen: Annotated[
         bool,
         typer.Option(
             "--keep-seen",
-            help="Leave items in a user's lists that the user has had, whatever AFRESH_LEAVE_OUT says.",
+            help="Also list items that the user has had, whatever AFRESH_LEAVE_OUT says.",
         ),
     ] = False,
     diversity: Annotated[
         float,
-        typer.Option(min=0, max=1, help="How far lists avoid items that are alike, as AFRESH_DIVERSITY."),
+        typer.Option(
+            min=0, max=1, help="How strongly lists avoid items that are alike; see AFRESH_DIVERSITY."
+        ),
     ] = 0.0,
     exploration: Annotated[
         float,
         typer.Option(
             min=0,
             max=0.5,
-            help="Share of the places of a list given to new items, as AFRESH_EXPLORATION; --lists tells propensities.",
+            help="Share of a list's places for new items; see AFRESH_EXPLORATION. --lists then writes propensities.",
         ),
     ] = 0.0,
     no_text: Annotated[
-        bool, typer.Option("--no-text", help="Withhold titles, texts and attributes of the items.")
+        bool, typer.Option("--no-text", help="Ignore titles, texts and attributes of the items.")
     ] = False,
     baselines: Annotated[
-        str, typer.Option(help="Baselines to run beside, with commas between.", show_default="none")
+        str, typer.Option(help="Baselines to compare with, separated by commas.", show_default="none")
     ] = "",
     lists: Annotated[
-        Path | None, typer.Option(help="Write the list served before each event, gzipped if it ends in .gz.")
+        Path | None,
+        typer.Option(
+            help="Write the list served before each event to this file, gzipped if its name ends in .gz."
+        ),
     ] = None,
-    json: Annotated[Path | None, typer.Option(help="Write all figures here.")] = None,
+    json: Annotated[Path | None, typer.Option(help="Write all figures to this file.")] = None,
 ) -> None:
-    """Judge the lists that would have been served before each event of a log, without any server."""
-    # Imported here: `afresh --help` must not wait for torch.
+    """Measure, without any server, the lists that would have been served before each event of a log."""
+    # Imported here because `afresh --help` must not wait for torch.
     from rich.console import Console
 
     from afresh.deploy.evaluate.session import EvaluateOptions, run

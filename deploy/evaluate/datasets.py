@@ -1,7 +1,7 @@
-"""The named sets, given as lines of events and items like any other input.
+"""The named sets of data, as lines of events and items like any other input.
 
-MovieLens is fetched with pip and kept in the user's cache folder; ``films`` and ``arts-office`` are read from a
-folder that is not part of the project (``AFRESH_DATA``, or ``../shared/data`` as seen from a checkout).
+MovieLens is fetched with pip and kept in the user's cache folder. ``films`` and ``arts-office`` are read from a
+folder that is not part of the project: ``AFRESH_DATA``, or else ``../shared/data`` beside a checkout.
 """
 
 from __future__ import annotations
@@ -24,11 +24,11 @@ VARIABLE = "AFRESH_DATA"
 BESIDE = "../shared/data"
 
 ML_1M_EVENTS = 300_000
-"""Of ML-1M the first events: its goals are set on them."""
+"""How many events of ML-1M are used: the first ones, because the goals of the set refer to them."""
 
 ORDER_EPOCH_MS = 1_577_836_800_000
 ORDER_STEP_MS = 60_000
-"""Where a set gives only the order of its events, one follows the other after a minute, from 2020-01-01 on."""
+"""Times for a set that gives only the order of its events: one event each minute, from 2020-01-01 on."""
 
 Row = dict[str, str]
 _encode = msgspec.json.Encoder().encode
@@ -36,12 +36,14 @@ _encode = msgspec.json.Encoder().encode
 
 @dataclass(frozen=True)
 class SetLines:
-    """SetLines of JSON of a set.
+    """Lines of JSON of a set.
 
     Attributes
     ----------
-    events, items
-        As ``afresh replay`` and ``afresh items`` take them.
+    events
+        Events as ``afresh replay`` takes them.
+    items
+        Items as ``afresh items`` takes them.
     """
 
     events: list[bytes]
@@ -54,10 +56,10 @@ def load(name: str) -> SetLines:
     Raises
     ------
     AfreshError
-        If there is no such set, or its data is missing.
+        If no set has this name, or its data is missing.
     """
     if name not in SETS:
-        raise AfreshError(f"no set is called {name!r}; there are {', '.join(SETS)}")
+        raise AfreshError(f"no set is called {name!r}; choose one of {', '.join(SETS)}")
     return SETS[name]()
 
 
@@ -98,7 +100,7 @@ SETS: dict[str, Callable[[], SetLines]] = {
 
 
 def _folder(name: str, what: Callable[[Row], dict[str, object]]) -> SetLines:
-    """Read a set of tab-separated tables; see the folder's own README."""
+    """Read a set of tab-separated tables; the README in its folder describes them."""
     folder = data_folder() / name
     items = [
         Item(id=row["item_id"], domain=row["domain"], title=row["title"], text=row["text"])
@@ -121,17 +123,17 @@ def _folder(name: str, what: Callable[[Row], dict[str, object]]) -> SetLines:
 
 
 def data_folder() -> Path:
-    """Folder of the sets that are not fetched.
+    """Return the folder of the sets that are not fetched.
 
     Raises
     ------
     AfreshError
-        If none is named, and there is no checkout beside which to look.
+        If ``AFRESH_DATA`` is not set, and the program does not run from a checkout.
     """
     named = os.environ.get(VARIABLE)
     folder = Path(named).expanduser() if named else beside(BESIDE)
     if folder is None:
-        raise AfreshError(f"this set is not fetched; set {VARIABLE} to the folder that holds the sets")
+        raise AfreshError(f"this set cannot be fetched; set {VARIABLE} to the folder that holds the sets")
     return folder
 
 
@@ -142,4 +144,4 @@ def _table(file: Path) -> Iterator[Row]:
     except FileNotFoundError as error:
         raise AfreshError(f"there is no {file}; set {VARIABLE} to the folder that holds the sets") from error
     except (OSError, EOFError, UnicodeDecodeError) as error:
-        raise AfreshError(f"{file} cannot be read ({error}); get it anew") from error
+        raise AfreshError(f"{file} cannot be read ({error}); replace it with a new copy") from error

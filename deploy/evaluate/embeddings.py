@@ -1,4 +1,4 @@
-"""Embeddings of all texts of a log, made once and kept in the user's cache folder."""
+"""Embeddings of all texts of a log, computed once and kept in the user's cache folder."""
 
 from __future__ import annotations
 
@@ -17,33 +17,33 @@ from afresh.state.rows.content import content_hash
 from afresh.streams.settings import NO_ENCODER
 
 Vectors = dict[int, Halves]
-"""Embeddings by the hash of their text."""
+"""Embeddings, by the hash of their text."""
 
 AT_ONCE = 256
-"""Texts encoded between two words about how far it has come."""
+"""Texts encoded between two reports of progress."""
 
 Say = Callable[[int, int], None]
 
 
 class Texts:
-    """The encoder of a deployment, with a memory on disk.
+    """The encoder of a deployment, with a cache on disk.
 
     Parameters
     ----------
     encoder
-        Name of the encoder; ``none``, or nothing: texts have no embedding.
+        Name of the encoder. If it is ``none`` or empty, texts have no embedding.
     batch
         Texts encoded at a time.
 
     Attributes
     ----------
     name, version
-        Of the encoder; empty where there is none.
+        Name and version of the encoder; empty if there is none.
 
     Raises
     ------
     AfreshError
-        If there is no such encoder.
+        If no encoder has this name.
     """
 
     def __init__(self, encoder: str, batch: int) -> None:
@@ -53,12 +53,12 @@ class Texts:
             self.version = version_of(self.name) if self.name else ""
 
     def vectors(self, texts: Iterable[str], say: Say = lambda _done, _total: None) -> Vectors:
-        """Encode texts, or read what was encoded before.
+        """Return the embeddings of texts, from the cache where it has them.
 
         Raises
         ------
         AfreshError
-            If the encoder can not be loaded or used, or the cache folder cannot be written.
+            If the encoder cannot be loaded or used, or the cache folder cannot be written.
         """
         if not self.name:
             return {}
@@ -70,7 +70,7 @@ class Texts:
             with _explained():
                 encoder = Encoder.load(self.name, batch=self._batch)
             made = self._encode(encoder, missing, wanted, say)
-            # Read again: another evaluation may have kept texts of its own meanwhile.
+            # Read again: another evaluation may have cached texts in the meantime, and they must not be lost.
             known = _read(file) | known | made
             _keep(file, known)
         return {key: known[key] for key in wanted}
@@ -97,12 +97,12 @@ def _explained() -> Iterator[None]:
 
 
 def cache_folder() -> Path:
-    """Return the folder that embeddings are kept in, below ``XDG_CACHE_HOME`` or ``~/.cache``."""
+    """Return the folder of the cached embeddings, below ``XDG_CACHE_HOME`` or ``~/.cache``."""
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "afresh" / "embeddings"
 
 
 def _read(file: Path) -> Vectors:
-    """Read the embeddings kept; none if the file is missing or damaged."""
+    """Read the cached embeddings; none if the file is missing or damaged."""
     try:
         with np.load(file) as kept:
             return dict(zip(kept["keys"].tolist(), kept["vectors"], strict=True))
@@ -113,11 +113,11 @@ def _read(file: Path) -> Vectors:
 def _keep(file: Path, vectors: Vectors) -> None:
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
-        # Two evaluations at once must not leave half a file.
-        part = file.with_name(f"{file.stem}.{os.getpid()}.npz")
-        np.savez(part, keys=np.array(list(vectors), np.uint64), vectors=np.stack(list(vectors.values())))
-        part.replace(file)
+        # Written beside and renamed: two evaluations at once must not leave half a file.
+        written = file.with_name(f"{file.stem}.{os.getpid()}.npz")
+        np.savez(written, keys=np.array(list(vectors), np.uint64), vectors=np.stack(list(vectors.values())))
+        written.replace(file)
     except OSError as error:
         raise AfreshError(
-            f"the cache folder {file.parent} cannot be written ({error.strerror}); set XDG_CACHE_HOME to another"
+            f"the cache folder {file.parent} cannot be written ({error.strerror}); set XDG_CACHE_HOME to another folder"
         ) from error

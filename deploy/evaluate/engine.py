@@ -1,4 +1,4 @@
-"""A deployment in one process: the rows, and the functions that the agents of a worker move them with."""
+"""A deployment in one process: the rows, and the functions with which a worker's agents change them."""
 
 from __future__ import annotations
 
@@ -26,18 +26,19 @@ from afresh.streams.settings import Settings
 from afresh.streams.stages.content import described
 
 EVENTS_PER_ITEM = 20
-"""What follows from all items' rows is derived anew after one event for so many items: a worker, too, does it the more
-seldom the more items there are (``streams.workers.deriving``). Of up to so many items it is derived before every
-event."""
+"""The engine derives once per N / 20 events, where N is the number of items.
+
+A worker, too, derives less often when there are more items (``streams.workers.deriving``). With up to 20 items the
+engine derives before every event."""
 
 
 class Engine:
-    """All state of a deployment.
+    """All state of a deployment, held in memory.
 
     Parameters
     ----------
     settings
-        The deployment; no server is needed.
+        Settings of the deployment; no server is needed.
     size
         Items in a list.
     encoder
@@ -45,12 +46,12 @@ class Engine:
     policy
         What lists may hold, and how they are arranged.
     without
-        For each variant of the recommender that serves lists, the scorers left out.
+        The scorers that each variant leaves out; one collection for each variant.
 
     Attributes
     ----------
     variants
-        In this order.
+        The variants of the recommender, in the order of ``without``.
     """
 
     def __init__(
@@ -75,7 +76,7 @@ class Engine:
         self._derive_at = 0.0
 
     def announce(self, items: Sequence[Item], vectors: Vectors) -> None:
-        """Take in items as ``afresh.items`` brings them, each with the embedding of its text, if it has one."""
+        """Take in items as the topic ``afresh.items`` brings them, each with the embedding of its text, if any."""
         changed: dict[bytes, bytes | None] = {}
         for item in items:
             key = item.id.encode()
@@ -91,37 +92,37 @@ class Engine:
         self.catalogue.apply_content(changed)
 
     def knows(self, item: str) -> bool:
-        """Whether an item has been announced."""
+        """Tell whether an item has been announced."""
         return item.encode() in self._content
 
     def take_in(self, interactions: Sequence[Interaction]) -> list[Sequence[UserList]]:
-        """Take in interactions, as a worker under load does that has them all before it.
+        """Take in interactions together, as a worker under load does.
 
-        Users' rows are fresh at every one of them; the items, and the weights of the fusion, are as they were before
-        the first.
+        Each interaction sees its user's newest row. All of them see the items and the weights of the fusion as they
+        were before the first interaction.
 
         Returns
         -------
-        For each interaction the lists of its user just before it, one of each variant; none if no item was taken.
+        For each interaction, the lists of its user just before it, one for each variant. Empty if no item was taken.
         """
         self._derive()
         examples: defaultdict[int, list[Example]] = defaultdict(list)
         asked: list[TakenItem] = []
-        places: list[int] = []
-        for place, interaction in enumerate(interactions):
+        positions: list[int] = []
+        for position, interaction in enumerate(interactions):
             row = self._users[interaction.user]
             before = self._recipient(interaction.user, row)
             partition = partition_of(interaction.user.encode(), self._partitions)
             example = users.fold(row, interaction, partition, self._offset)
             self._offset += 1
             if interaction.type in POSITIVE:
-                places.append(place)
+                positions.append(position)
                 asked.append(TakenItem(interaction, before, learned=example is not None))
             if example is not None:
                 examples[partition_of(example.item.encode(), self._partitions)].append(example)
         lists: list[Sequence[UserList]] = [()] * len(interactions)
-        for place, made in zip(places, self._make(asked), strict=True):
-            lists[place] = made
+        for position, made in zip(positions, self._make(asked), strict=True):
+            lists[position] = made
         for partition, each in examples.items():
             self._learn(partition, each)
         return lists
@@ -131,14 +132,14 @@ class Engine:
         return Recipient(user, partition_of(user.encode(), self._partitions), snapshot, 0)
 
     def _make(self, asked: Sequence[TakenItem]) -> Iterator[Sequence[UserList]]:
-        """Make the lists of all variants, and let them learn how they were received."""
+        """Make the lists of all variants, and let each variant learn from what the users took."""
         known = all(each.recipient.row.revision for each in asked)
         nobody = None if known else self._lister.for_nobody(self._unweighed)
         scored = [self._lister.candidates(each.recipient, self._unweighed) for each in asked]
         return zip(*(variant.receive(asked, scored, nobody) for variant in self.variants), strict=True)
 
     def _derive(self) -> None:
-        """Derive what follows from all items' rows, if it is time."""
+        """Derive what follows from all item rows, if it is due."""
         if self._offset >= self._derive_at:
             self.catalogue.derive()
             self._derive_at = self._offset + len(self.catalogue) / EVENTS_PER_ITEM

@@ -1,4 +1,4 @@
-"""The log to evaluate on: events and items as ``afresh replay`` and ``afresh items`` would feed them."""
+"""The log to evaluate on: events and items, checked as if ``afresh replay`` and ``afresh items`` had fed them."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from afresh.streams.stages.ingest import interaction_of
 
 
 class _Timed(msgspec.Struct):
-    """When an item was announced, where its line says so."""
+    """Time of an item's line; None if the line has none."""
 
     time: AwareTime | Integer | None = None
 
@@ -33,12 +33,12 @@ _timed_decoder = msgspec.json.Decoder(_Timed)
 
 @dataclass(frozen=True)
 class Announcement:
-    """An item, and from when on it is known.
+    """An item, and the time from which it is known.
 
     Attributes
     ----------
     time
-        In ms; None: before all events.
+        Time in ms; None if the item is known before all events.
     item
         The item.
     """
@@ -49,18 +49,18 @@ class Announcement:
 
 @dataclass
 class Log:
-    """What an evaluation goes through, in order.
+    """What an evaluation runs over, in order.
 
     Attributes
     ----------
     interactions
-        The events that ingest would have taken in.
+        The interactions that ingest would make of the events.
     announcements
         The items, in the order in which they become known.
     refused
-        Lines left out, by reason.
+        Number of lines left out, by reason.
     duplicates
-        Events left out because their id had come before.
+        Number of events left out because an event with their id came before.
     """
 
     interactions: list[Interaction] = field(default_factory=list)
@@ -70,7 +70,7 @@ class Log:
 
     @property
     def positives(self) -> int:
-        """Interactions in which a user took an item."""
+        """Number of interactions in which a user took an item."""
         return sum(each.type in POSITIVE for each in self.interactions)
 
 
@@ -82,23 +82,23 @@ def read_log(
     cut: int | None = None,
     identities: Identities | None = None,
 ) -> Log:
-    """Read a log, checking every line as ingest and content do.
+    """Read a log, and check every line as the stages ingest and content do.
 
     Parameters
     ----------
     settings
-        Limits, and how many partitions there are.
+        Limits of the checks, and the number of partitions.
     events, items
         Lines of JSON.
     cut
-        Take in only so many events.
+        Greatest number of events to take in; None for all.
     identities
-        Links between users of platforms.
+        Links from users of platforms to canonical users.
 
     Raises
     ------
     AfreshError
-        If there is no event in which a user took an item.
+        If no event is one in which a user took an item.
     """
     log = Log()
     _read_items(log, settings, items)
@@ -135,7 +135,7 @@ def _read_events(
             continue
         partition = partition_of(f"{event.platform}:{event.user}".encode(), settings.partitions)
         interaction = interaction_of(event, identities, partition, offset, milliseconds(event.time))
-        # What ingest drops, and what profile drops of a user who sends from several platforms.
+        # Ingest drops an id that its partition has seen. Profile drops one that came from another platform of the user.
         if not windows[partition].remember(key_of(event.id)) or event.id in recent[interaction.user]:
             log.duplicates += 1
             continue
@@ -152,5 +152,5 @@ def _read_items(log: Log, settings: Settings, lines: Iterable[bytes]) -> None:
             log.refused[error.reason] += 1
             continue
         log.announcements.append(Announcement(None if moment is None else milliseconds(moment), item))
-    # sorted() is stable: of two announcements of one item at one time the later line stands.
+    # The sort is stable. If one item is announced twice at the same time, the later line must win.
     log.announcements.sort(key=lambda each: float("-inf") if each.time is None else each.time)

@@ -1,4 +1,4 @@
-"""The prequential loop: each event is first predicted, then learned."""
+"""The prequential loop: predict each event first, then learn it."""
 
 from __future__ import annotations
 
@@ -16,23 +16,23 @@ from afresh.state.lists import UserList
 from afresh.streams.messages import Item
 
 Progress = Callable[[int], None]
-"""Told how many interactions are done."""
+"""Callback that gets the number of interactions done so far."""
 
 
 @dataclass(frozen=True)
 class Ranking:
-    """What a ranker served before each trial that is evaluated.
+    """What a ranker served before each of the E evaluated trials.
 
     Attributes
     ----------
     ranks
-        Rank of the item taken, ties and NaN against it, -1 where it was not in the list; shape (E,).
+        Rank of the item taken, shape (E,); -1 if it was not in the list. Ties and NaN count against it.
     lists
-        The lists, best first.
+        Item ids of each list, best first.
     scores
-        Scores of their items.
+        Scores of the items of each list.
     propensities
-        Of their items; empty where nothing is explored.
+        Propensities of the items of each list; empty where nothing is explored.
     """
 
     ranks: evaluation.Ranks
@@ -53,7 +53,7 @@ class Recorder:
         self._propensities: list[Sequence[float]] = []
 
     def wants(self, place: int) -> bool:
-        """Whether the interaction at this place of the log is a trial to be evaluated."""
+        """Tell whether the interaction at this position of the log is a trial to evaluate."""
         return self._places[place] >= self._first
 
     def add_trial(
@@ -63,34 +63,36 @@ class Recorder:
         scores: Sequence[float],
         propensities: Sequence[float] = (),
     ) -> None:
-        """Add the list served before the next trial, and the rank of the item taken; None for a miss."""
+        """Add the list served before the next trial, and the rank of the item taken (None for a miss)."""
         self._ranks.append(evaluation.MISS if rank is None else rank)
         self._lists.append(items)
         self._scores.append(scores)
         self._propensities.append(propensities)
 
     def ranking(self) -> Ranking:
-        """What was collected."""
+        """Return the ranking collected so far."""
         return Ranking(np.array(self._ranks, np.int64), self._lists, self._scores, self._propensities)
 
 
 def run(
     engine: Engine, log: Log, trials: Trials, vectors: Vectors, refresh: int, done: Progress
 ) -> list[Ranking]:
-    """Go through a log.
+    """Run the engine over a log.
 
     Parameters
     ----------
     engine
-        A new one.
-    log, trials
-        What to go through, and what of it to evaluate.
+        An engine that has taken in nothing yet.
+    log
+        The log to go through.
+    trials
+        The trials of the log, and which of them to evaluate.
     vectors
         Embeddings of the items' texts.
     refresh
         Interactions taken in together; see ``Engine.take_in``.
     done
-        Told how far it has come.
+        Called with the number of interactions done so far.
 
     Returns
     -------
@@ -102,13 +104,13 @@ def run(
             engine.announce([each.item for each in block.announcements], vectors)
         made = engine.take_in(block.interactions)
         for place, (interaction, lists) in enumerate(zip(block.interactions, made, strict=True), block.start):
-            # no list where no item was taken
+            # Not strict: an interaction that took no item has no lists.
             for recorder, each in zip(recorders, lists, strict=False):
                 if recorder.wants(place):
                     items, scores, propensities = _columns(each)
                     rank = evaluation.rank_in_list(items, scores, interaction.item)
                     recorder.add_trial(rank, items, scores, propensities)
-        # An item that the feed does not know is known by the first event that names it.
+        # The feed may lack an item. Then the item becomes known with the first event that names it.
         unknown = {each.item: each.domain for each in block.interactions if not engine.knows(each.item)}
         if unknown:
             engine.announce([Item(id=item, domain=domain) for item, domain in unknown.items()], vectors)

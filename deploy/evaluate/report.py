@@ -1,4 +1,4 @@
-"""Figures of rankings: as numbers for JSON, as tables for people, as lists for anyone who wants to check."""
+"""Figures of rankings: numbers for JSON, tables to read, and the lists themselves for anyone who wants to check."""
 
 from __future__ import annotations
 
@@ -27,22 +27,22 @@ ROUNDS = 1000
 SEED = 0
 DIGITS = 6
 TRIALS_AT_ONCE = 1000
-"""How often the counts are made anew that novelty and the head of the catalogue go by."""
+"""Trials that share one set of counts for novelty and head share; the counts are recomputed after each such group."""
 
 Figures = dict[str, Any]
 
 
 class Reporter:
-    """Makes the figures of rankings of one log.
+    """Computes the figures of rankings of one log.
 
     Parameters
     ----------
     log, trials
-        What was gone through.
+        The log that the rankers ran over, and its trials.
     vectors
         Embeddings of the items' texts.
     k
-        Items of a list that count.
+        How many items of a list count.
     """
 
     def __init__(self, log: Log, trials: Trials, vectors: Vectors, k: int) -> None:
@@ -61,7 +61,7 @@ class Reporter:
                 self._embeddings[self._number[name]] = vector
 
     def figures(self, ranking: Ranking, seconds: float) -> Figures:
-        """All figures of a ranking that took so long."""
+        """Return all figures of a ranking; ``seconds`` is the CPU time that it took."""
         values = {name: measure(ranking.ranks, self._k) for name, measure in evaluation.MEASURES.items()}
         return {
             "seconds": round(seconds, 1),
@@ -83,11 +83,11 @@ class Reporter:
         diversity = variety.diversity(lists, self._embeddings)
         novelty, head = np.empty(len(lists)), np.empty(len(lists))
         for start in range(0, len(lists), TRIALS_AT_ONCE):
-            part = slice(start, start + TRIALS_AT_ONCE)
+            chunk = slice(start, start + TRIALS_AT_ONCE)
             before = self._trials.items[: self._trials.first + start]
             counts = np.bincount(before, minlength=len(self._number))
-            novelty[part] = variety.novelty(lists[part], counts)
-            head[part] = variety.head(lists[part], counts)
+            novelty[chunk] = variety.novelty(lists[chunk], counts)
+            head[chunk] = variety.head(lists[chunk], counts)
         return {
             "coverage": _rounded(variety.coverage(lists, len(self._number))),
             "diversity": _mean(diversity),
@@ -97,9 +97,9 @@ class Reporter:
 
     def _numbers(self, lists: Sequence[Sequence[str]]) -> variety.Lists:
         numbers = np.full((len(lists), self._k), NONE, np.int32)
-        for place, items in enumerate(lists):
+        for trial, items in enumerate(lists):
             known = [self._number[item] for item in items[: self._k]]
-            numbers[place, : len(known)] = known
+            numbers[trial, : len(known)] = known
         return numbers
 
 
@@ -119,12 +119,12 @@ def _mean(values: Doubles) -> float | None:
 
 
 def _rounded(figure: float) -> float | None:
-    """Six decimals; None for what is no number, which JSON does not know."""
+    """Round to six decimals; None for NaN, which JSON cannot hold."""
     return None if math.isnan(figure) else round(figure, DIGITS)
 
 
 def overview(figures: Mapping[str, Figures], k: int) -> Table:
-    """A row a ranker."""
+    """Table of all figures, one line for each ranker."""
     accuracy = (f"HR@{k}", "95 %", f"NDCG@{k}", f"MRR@{k}", "HR by user")
     table = Table("", *accuracy, "coverage", "diversity", "novelty", "head", "CPU s")
     table.columns[0].no_wrap = True
@@ -144,7 +144,7 @@ def overview(figures: Mapping[str, Figures], k: int) -> Table:
 
 
 def by_slice(figures: Mapping[str, Figures], k: int) -> Table:
-    """A row a slice, with the hit rate of every ranker."""
+    """Table of hit rates, one line for each slice and one column for each ranker."""
     table = Table(f"HR@{k}", "", "events", *figures)
     first = next(iter(figures.values()))
     for group, members in first["slices"].items():
@@ -165,30 +165,30 @@ def _shown(figure: float | None) -> str:
 
 
 class Output:
-    """A file to write, opened before the work begins, so that a long run does not find out at its end.
+    """A file to write, opened before the work begins: a long run must not fail at its end for a bad file name.
 
     Parameters
     ----------
     file
-        Gzipped if its name ends in .gz.
+        The file; gzipped if its name ends in .gz.
 
     Raises
     ------
     AfreshError
-        Here and below, if it cannot be written, because the disk is full, say.
+        If the file cannot be written, for example because the disk is full. All methods raise it, too.
     """
 
     def __init__(self, file: Path) -> None:
         self._file = file
         with _explained(file):
-            # Closed by __exit__, so that what the disk refuses only then is a sentence, too.
+            # __exit__ closes the file, so that a disk that is full only then gives an AfreshError, too.
             if file.name.endswith(".gz"):
                 self._text: IO[str] = gzip.open(file, "wt", encoding="utf-8")  # noqa: SIM115 - see above
             else:
                 self._text = file.open("w", encoding="utf-8")
 
     def write(self, text: str) -> None:
-        """Write text."""
+        """Append text to the file."""
         with _explained(self._file):
             self._text.write(text)
 
@@ -209,10 +209,10 @@ def _explained(file: Path) -> Iterator[None]:
 
 
 def write_lists(output: Output, log: Log, trials: Trials, ranking: Ranking) -> None:
-    """Write a line of JSON for each trial evaluated: the event, and the list served before it, best first.
+    """Write one line of JSON for each evaluated trial: the event, and the list served before it, best first.
 
-    ``scores`` are those of the list's items: equal ones are a tie, which counts against the item taken. Where new items
-    are explored, ``propensities`` are the chances that each item had to stand where it stands.
+    ``scores`` are the scores of the list's items. Equal scores are a tie, and a tie counts against the item taken.
+    Where new items are explored, ``propensities`` are the probabilities with which each item got its place.
     """
     columns = zip(ranking.lists, ranking.scores, ranking.propensities, strict=True)
     for trial, (items, scores, propensities) in enumerate(columns, trials.first):

@@ -34,14 +34,14 @@ from afresh.streams.settings import EVERYWHERE, NO_ENCODER, Settings
 
 OURS = "afresh"
 WHOLE = {OURS: ()}
-"""The recommender, with nothing left out."""
+"""The one variant of a plain evaluation: the recommender with all its scorers."""
 
 T = TypeVar("T")
 
 
 @dataclass(frozen=True)
 class EvaluateOptions:
-    """What a person asked for; see the options of ``afresh evaluate``."""
+    """The options of ``afresh evaluate``; its help explains each."""
 
     events: str | None
     items: str | None
@@ -59,24 +59,26 @@ class EvaluateOptions:
     json: Path | None = None
 
     def policy(self, settings: Settings) -> Policy:
-        """What lists may hold, and how they are arranged."""
+        """Return what lists may hold, and how they are arranged."""
         leave_out: dict[str, LeaveOut] = {EVERYWHERE: "nothing"} if self.keep_seen else settings.leave_out
         return Policy(leave_out, self.diversity, self.exploration)
 
 
 def run(options: EvaluateOptions, console: Console, errors: Console) -> Figures:
-    """Evaluate, print tables, and write what was asked for.
+    """Evaluate, print the tables, and write the files that the options name.
 
     Parameters
     ----------
     options
         What to evaluate.
-    console, errors
-        Where the tables go, and where progress is shown.
+    console
+        Where the tables go.
+    errors
+        Where progress is shown.
 
     Returns
     -------
-    The figures, as they are written to JSON.
+    The figures, as written to JSON.
 
     Raises
     ------
@@ -86,7 +88,8 @@ def run(options: EvaluateOptions, console: Console, errors: Console) -> Figures:
     makings = {name: baseline.find(name) for name in options.baselines}
     settings = Settings()
     with ExitStack() as stack:
-        stack.enter_context(threadpool_limits(1))  # as a worker does
+        # A worker also runs its maths in one thread.
+        stack.enter_context(threadpool_limits(1))
         files = {file: stack.enter_context(Output(file)) for file in (options.lists, options.json) if file}
         progress = stack.enter_context(_progress(errors))
         evaluation = Evaluation.load(options, settings, progress)
@@ -105,16 +108,18 @@ def run(options: EvaluateOptions, console: Console, errors: Console) -> Figures:
 
 
 class Evaluation:
-    """A log, and the figures of the rankers that have gone through it.
+    """A log, and the figures of the rankers that have run over it.
 
     Parameters
     ----------
-    log, options, settings
-        What to go through, and how.
+    log
+        The log to run over.
+    options, settings
+        How to evaluate it.
     texts
         Encoder of the items' texts.
     progress
-        Where it is shown how far it has come.
+        Display of the progress.
     """
 
     def __init__(
@@ -130,12 +135,12 @@ class Evaluation:
         self._size = max(settings.list_size, 2 * options.k)
         self._reporter = Reporter(log, self.trials, self._vectors, options.k)
         self._rankers: dict[str, Figures] = {}
-        # A rate that drifts is news while it is served; here the slices tell it.
+        # A drifting hit rate is worth a warning in a live worker only. Here the slices show it.
         logging.getLogger("afresh.streams.serving.judge").setLevel(logging.ERROR)
 
     @classmethod
     def load(cls, options: EvaluateOptions, settings: Settings, progress: Progress) -> Evaluation:
-        """Read what the options name."""
+        """Read the log that the options name."""
         if options.data is not None:
             named = datasets.load(options.data)
             log = read_log(settings, named.events, named.items, cut=options.cut)
@@ -143,7 +148,7 @@ class Evaluation:
             log = _read(options, settings)
         if options.no_text:
             log = replace(log, announcements=[_silent(each) for each in log.announcements])
-        # Without a text there is nothing to encode, and no encoder needs to be installed.
+        # Without texts nothing is encoded, so the evaluation must run where no encoder is installed.
         texts = Texts(settings.encoder if any(_words(log)) else NO_ENCODER, settings.encoder_batch)
         return cls(log, options, settings, texts, progress)
 
@@ -156,7 +161,10 @@ class Evaluation:
         return vectors
 
     def run_ours(self, variants: Mapping[str, Collection[str]] = WHOLE) -> list[Ranking]:
-        """Run the recommender itself, or what is left of it without some scorers, by name; all in one pass."""
+        """Run variants of the recommender over the log, all in one pass.
+
+        ``variants`` maps the name of each variant to the scorers that it leaves out.
+        """
         options = self._options
         policy = options.policy(self._settings)
         engine = Engine(
@@ -172,21 +180,21 @@ class Evaluation:
         return rankings
 
     def run_baseline(self, name: str, making: Making) -> None:
-        """Run a baseline."""
+        """Run a baseline over the log."""
         made = making(len(self.trials))
         runner = BaselineRun(made, self.trials, self._size, keep_seen=self._options.keep_seen)
         ranking, seconds = self._timed(name, lambda done: runner.run(self.log, done))
         self._rankers[name] = self._reporter.figures(ranking, seconds)
 
     def _timed(self, name: str, run: Callable[[Done], T]) -> tuple[T, float]:
-        """Run with a bar of progress; return what came of it, and the CPU seconds."""
+        """Call ``run`` with a progress bar; return its result and the CPU seconds."""
         task = self._progress.add_task(name, total=len(self.log.interactions))
         started = time.process_time()
         result = run(lambda done: self._progress.update(task, completed=done))
         return result, time.process_time() - started
 
     def figures(self) -> Figures:
-        """All figures, as they are written to JSON."""
+        """Return all figures, as written to JSON."""
         options, log, trials = self._options, self.log, self.trials
         return {
             "version": version("afresh"),
@@ -233,13 +241,13 @@ def _read(options: EvaluateOptions, settings: Settings) -> Log:
 
 
 def _words(log: Log) -> Iterator[str]:
-    """Texts of all items as the encoder reads them, empty where there is none."""
+    """Yield the text of each item as the encoder reads it; empty if it has none."""
     for each in log.announcements:
         yield text_for_encoder(each.item.title, each.item.text, each.item.attributes)
 
 
 def _silent(announcement: Announcement) -> Announcement:
-    """Announce an item without its words."""
+    """Return the announcement without title, text and attributes."""
     item = announcement.item
     return Announcement(announcement.time, Item(id=item.id, domain=item.domain, available=item.available))
 

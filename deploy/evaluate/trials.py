@@ -1,4 +1,4 @@
-"""Trials: the events in which a user took an item, as arrays, and the groups that they are looked at in."""
+"""Trials: the events in which a user took an item, as arrays, and the groups in which figures are reported."""
 
 from __future__ import annotations
 
@@ -20,12 +20,22 @@ COLD_USERS, COLD_ITEMS = (
 )
 
 FIRST_EVENTS = 5
-"""So many events of a user in a second domain, or on a second platform, count as the first there."""
+"""Events of a user in a second domain, or on a second platform, that count as the user's first ones there."""
 
 
 @dataclass(frozen=True)
 class LogBlock:
-    """Interactions taken in together, and the items that become known just before them."""
+    """Interactions taken in together, and the items that become known just before them.
+
+    Attributes
+    ----------
+    announcements
+        The items that become known.
+    start
+        Position of the first interaction in the log.
+    interactions
+        The interactions, in the order of the log.
+    """
 
     announcements: Sequence[Announcement]
     start: int
@@ -33,7 +43,7 @@ class LogBlock:
 
 
 def blocks(log: Log, size: int) -> Iterator[LogBlock]:
-    """Divide a log into blocks of so many interactions."""
+    """Divide a log into blocks of ``size`` interactions; the last block may be shorter."""
     due = 0
     for start in range(0, len(log.interactions), size):
         interactions = log.interactions[start : start + size]
@@ -49,25 +59,25 @@ def _is_due(announcement: Announcement, now: int) -> bool:
 
 @dataclass(frozen=True)
 class Trials:
-    """All events in which a user took an item, P of them, in order; the last of them are evaluated.
+    """All P events in which a user took an item, in the order of the log. The trials from ``first`` on are evaluated.
 
     Attributes
     ----------
     first
-        The first that is evaluated.
+        Number of the first trial that is evaluated.
     places
-        Their places in the log, shape (P,).
+        Position of each trial in the log, shape (P,).
     users, items
-        Numbers of users and items, in the order in which they first took or were taken, shape (P,).
+        Number of each trial's user and item, shape (P,). They are numbered in the order of their first trial.
     user_names, item_names
-        What the numbers stand for.
+        Names of the users and items, by number.
     user_events, item_events
-        Trials of the same user, of the same item, that came before, shape (P,).
+        How many earlier trials have the same user, or the same item; shape (P,).
     domains, platforms
-        Of each trial, shape (P,).
+        Domain and platform of each trial, shape (P,).
     second_domain, second_platform
-        Among the first ``FIRST_EVENTS`` of a user in a domain, on a platform, that is not the user's first;
-        shape (P,).
+        Whether a trial is one of the user's first ``FIRST_EVENTS`` in a domain, or on a platform, that is not the
+        user's first one; shape (P,).
     """
 
     first: int
@@ -87,7 +97,7 @@ class Trials:
         return len(self.places)
 
     def slices(self) -> dict[str, dict[str, Mask]]:
-        """Groups of the trials evaluated, by what divides them: masks of shape (P - first,)."""
+        """Return the slices of the evaluated trials, by criterion and name: masks of shape (P - first,)."""
         of = slice(self.first, None)
         groups = {
             "events of the user so far": _bands(self.user_events[of], ("0", "1-4", "5-19", "20+")),
@@ -105,7 +115,7 @@ class Trials:
 
 
 def _bands(counts: Integers, names: Sequence[str]) -> dict[str, Mask]:
-    """Masks of bands named ``low-high`` or ``low+``."""
+    """Return a mask for each band of counts; a band is named ``low-high``, ``low+``, or by a single count."""
     masks: dict[str, Mask] = {}
     for name in names:
         low, _, high = name.rstrip("+").partition("-")
@@ -115,7 +125,7 @@ def _bands(counts: Integers, names: Sequence[str]) -> dict[str, Mask]:
 
 
 def trials_of(log: Log, start: float) -> Trials:
-    """Make the trials of a log; those from the share ``start`` of them on are evaluated."""
+    """Make the trials of a log; ``start`` is the share of them that comes before the first evaluated one."""
     places = [place for place, each in enumerate(log.interactions) if each.type in POSITIVE]
     taken = [log.interactions[place] for place in places]
     users, user_names = _numbered([each.user for each in taken])
@@ -142,7 +152,7 @@ def _numbered(names: Sequence[str]) -> tuple[Integers, list[str]]:
 
 
 def _before(numbers: Integers) -> Integers:
-    """How often each number came before.
+    """Count how often each number came before.
 
     Examples
     --------
@@ -157,13 +167,16 @@ def _before(numbers: Integers) -> Integers:
     return before
 
 
-def _early_in_another(users: Integers, places: Sequence[str]) -> Mask:
-    """Mark the first events of users in places that are not their first."""
+def _early_in_another(users: Integers, names: Sequence[str]) -> Mask:
+    """Tell which trials are a user's first ones in a domain or platform that is not the user's first.
+
+    ``names`` are the domains, or the platforms, of the trials.
+    """
     counts: defaultdict[int, Counter[str]] = defaultdict(Counter)
-    marked = np.zeros(len(users), np.bool_)
-    for trial, (user, place) in enumerate(zip(users.tolist(), places, strict=True)):
+    early = np.zeros(len(users), np.bool_)
+    for trial, (user, name) in enumerate(zip(users.tolist(), names, strict=True)):
         count = counts[user]
-        home = next(iter(count), place)
-        marked[trial] = place != home and count[place] < FIRST_EVENTS
-        count[place] += 1
-    return marked
+        home = next(iter(count), name)
+        early[trial] = name != home and count[name] < FIRST_EVENTS
+        count[name] += 1
+    return early

@@ -1,4 +1,4 @@
-"""Variants: the recommender, and what is left of it without some scorers, side by side over the same rows."""
+"""Variants: the recommender with all scorers, or without some of them, side by side over the same rows."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from afresh.streams.serving.served import ServedList, ServedLists
 
 
 class TakenItem(NamedTuple):
-    """An item taken, the user just before, and whether others learn from it."""
+    """An interaction that took an item, its user just before it, and whether it is an example to learn from."""
 
     interaction: Interaction
     recipient: Recipient
@@ -32,25 +32,25 @@ class TakenItem(NamedTuple):
 
 
 class Variant:
-    """The lists that are served without some scorers, and the weights that are learned from how these are received.
+    """Serves lists without some scorers, and learns its own weights from what the users took.
 
-    The scorers say nothing; the candidates are those of the whole recommender, and so are all rows.
+    All features of the scorers left out are 0. The candidates and all rows are those of the whole recommender.
 
     Parameters
     ----------
     lister
         Makes the lists.
     known
-        What the Catalogue knows of the item of a key.
+        Function that returns what the Catalogue knows of an item, by the item's key.
     without
-        The scorers left out.
+        Names of the scorers left out.
 
     Attributes
     ----------
     seconds
         CPU time spent on this variant alone.
     judges
-        By partition: what judges the lists, and holds the weights.
+        The judge of each partition, which also holds the partition's weights.
     """
 
     def __init__(self, lister: Lister, known: Callable[[int], Known], without: Collection[str] = ()) -> None:
@@ -66,14 +66,16 @@ class Variant:
     def receive(
         self, asked: Sequence[TakenItem], scored: Sequence[Scored], nobody: Scored | None
     ) -> list[UserList]:
-        """Make the lists, and let the fusion learn how they were received.
+        """Make the lists, and let the fusion learn from what the users took.
 
         Parameters
         ----------
-        asked, scored
-            What users took, and all that their lists were made of just before.
+        asked
+            The items that users took.
+        scored
+            The scored candidates of each user's list just before.
         nobody
-            What the popular lists are made of; None leaves them as they are.
+            The scored candidates of the popular lists; None leaves these lists as they are.
         """
         started = time.process_time()
         if nobody is not None:
@@ -88,7 +90,7 @@ class Variant:
         return [made_list for made_list, _ in made]
 
     def _seen(self, scored: Scored, partition: int) -> Scored:
-        """What of the scores this variant has, by the weights of a partition."""
+        """Return the scores that this variant uses, with the weights of a partition."""
         features = np.where(self._silent, np.float32(0), scored.features)
         return replace(scored, features=features, learned=self.judges[partition].fusion)
 
@@ -102,5 +104,8 @@ class Variant:
 
 
 def _weighing(recipient: Recipient) -> int:
-    """Partition by whose weights a user's list is made; one worker makes what is shown to all that nobody knows."""
+    """Return the partition whose weights make a user's list.
+
+    Unknown users get the popular lists, and the worker of the first partition makes those.
+    """
     return recipient.partition if recipient.row.revision else FIRST_PARTITION

@@ -1,13 +1,16 @@
 """The ledger: proves from Kafka and Redis alone that every event was counted exactly once.
 
-What it compares, and with what:
+It makes three kinds of comparison:
 
-* functions of their input topic, recomputed from it with each record taken once, bit by bit: the received window
-  (``events``), users' rows (``interactions``), behaviour rows (``examples``), content rows (``items``, ``embeddings``);
-* what depends on the moment, by its counts alone: weights and verdicts, which must have counted every example once;
-* what follows from the newest state: users' lists and popular lists, within the rounding of batched maths.
+* Some rows are functions of their input topic. The ledger recomputes them, takes each record once, and compares bit by
+  bit. These are the received window (from ``events``), users' rows (``interactions``), behaviour rows (``examples``)
+  and content rows (``items``, ``embeddings``).
+* Weights and verdicts depend on the moment. The ledger compares their counts only: they must have counted every example
+  once.
+* Users' lists and popular lists follow from the newest state. The ledger compares them within the rounding of batched
+  maths.
 
-Which canonical user an event got depends on the moment, too: it must be one that the event's user was ever linked to.
+The canonical user of an event depends on the moment, too. It must be one that the event's user was ever linked to.
 """
 
 from afresh.deploy.ledger.auditing import audit

@@ -1,4 +1,4 @@
-"""Compares with another run over the same events what does not depend on how partitions interleave."""
+"""Compares with another run over the same events, in all that does not depend on how partitions interleave."""
 
 from __future__ import annotations
 
@@ -14,25 +14,25 @@ from afresh.state.rows import users
 from afresh.streams.topics import Topic, Topics
 
 KAFKAS_OWN = ("since",)
-"""Fields of a user's row that say when Kafka took something."""
+"""Fields of a user's row that hold a time of Kafka. They differ between runs."""
 
 COUNTS = ("examples", "time", "counts")
-"""Fields of a behaviour row that say how often its item was taken, and when."""
+"""Fields of a behaviour row that hold how often its item was taken, and when."""
 
 LAST_BITS = 1e-5
-"""Fading counts of 32 bits that were added up in another order differ by their last bits."""
+"""Relative tolerance of fading counts of 32 bits. Added up in another order, they differ in their last bits."""
 
 
 @dataclass(frozen=True)
 class State:
-    """Newest rows of the changelogs of users and of behaviour, by partition."""
+    """Newest rows of the users' and the behaviour changelog, by partition."""
 
     users: Mapping[int, Rows]
     behaviour: Mapping[int, Rows]
 
 
 def check_against(other: Logs, topics: Topics, ours: State, report: Report) -> None:
-    """Compare users' rows and items' counts with those of the topics of another run."""
+    """Compare users' rows and items' counts with those in the topics of another run."""
     theirs = State(_read(other, topics.users), _read(other, topics.behaviour))
     _compare("users of the other run", "user", ours.users, theirs.users, _user_difference, report)
     _compare("items of the other run", "item", ours.behaviour, theirs.behaviour, _item_difference, report)
@@ -72,7 +72,7 @@ def _user_difference(due: bytes, found: bytes) -> str:
     try:
         theirs, ours = (struct_fields(users.unpack(row)) for row in (due, found))
     except UNREADABLE as error:
-        return f"a row can not be read ({error})"
+        return f"a row cannot be read ({error})"
     return differing(theirs, ours, KAFKAS_OWN)
 
 
@@ -80,7 +80,7 @@ def _item_difference(due: bytes, found: bytes) -> str:
     try:
         theirs, ours = ({name: behaviour_fields(row)[name] for name in COUNTS} for row in (due, found))
     except UNREADABLE as error:
-        return f"a row can not be read ({error})"
+        return f"a row cannot be read ({error})"
     if np.allclose(theirs["counts"], ours["counts"], rtol=LAST_BITS, atol=0):
         ours["counts"] = theirs["counts"]
     return differing(theirs, ours)

@@ -1,8 +1,8 @@
-"""The audit: reads Kafka and Redis, and nothing else, and says what is not as it must be.
+"""The audit: reads Kafka and Redis, and nothing else, and reports everything that is wrong.
 
-It shares no code with what the agents keep count by (marks, windows, changes): what came twice it tells by plain sets
-of partitions and offsets, and of ids. What it does share are the layouts of records and rows, and the functions that
-fold one into the other, which know nothing of counting.
+The audit shares no code with the bookkeeping of the agents (marks, windows, changes), because a fault in shared code
+would hide itself. It finds repeated records with plain sets of ids, and of partitions and offsets. It does share the
+layouts of records and rows, and the functions that fold a record into a row. These know nothing of counting.
 """
 
 from __future__ import annotations
@@ -41,16 +41,16 @@ def audit(
     settings
         The deployment.
     events
-        File of events as they were fed, JSON lines, gzipped or not; each must stand in Kafka.
+        File of the events that were fed, as JSON lines, gzipped or not. Kafka must hold each of them.
     against
         Namespace of another run over the same events, on the same brokers.
     wait_seconds
-        How long to wait, at most, until the backlog is worked off and nothing changes any more.
+        Longest time to wait until the backlog is done and nothing changes any more.
 
     Raises
     ------
     AfreshError
-        If Kafka does not answer, or topics are missing or not whole.
+        If Kafka does not answer, if a topic is missing or differs from the settings, or if its beginning is gone.
     redis.RedisError
         If Redis does not answer.
     OSError
@@ -76,16 +76,20 @@ def audit(
 
 
 def judge(settings: Settings, logs: Logs, served: ListsInRedis, report: Report, outcomes: Outcomes) -> State:
-    """Judge topics and lists, wherever they were read.
+    """Check topics and lists that come from Kafka and Redis, or from a test's memory.
 
     Parameters
     ----------
-    settings, logs, served
-        The deployment, its topics and its lists.
+    settings
+        The deployment.
+    logs
+        Its topics.
+    served
+        Its lists.
     report
-        Where counts and differences go.
+        Gets the counts and differences.
     outcomes
-        Filled with what became of the events, by id.
+        Gets what became of the events, by id.
 
     Returns
     -------

@@ -1,4 +1,4 @@
-"""Compares rows as they stand with rows as they must be."""
+"""Compares the rows of a changelog with the rows as they must be."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from afresh.state.rows.behaviour import ROW
 from afresh.state.versions import RowVersionError
 
 UNREADABLE = (msgspec.MsgspecError, RowVersionError, ValueError)
-"""What unpacking a row that nobody wrote on purpose may raise."""
+"""Errors that unpacking a damaged row may raise."""
 
 Fields = Callable[[bytes], Mapping[str, Any]]
 
@@ -34,17 +34,19 @@ def compare(
     Parameters
     ----------
     report
-        Where counts and differences go.
+        Gets the counts and differences.
     name
-        Of the table.
+        Name of the table.
     whose
         What a key names, such as ``user``.
-    due, found
-        Rows as they must be and as they are, by key.
+    due
+        Rows as they must be, by key.
+    found
+        Rows as they are, by key.
     fields
         Unpacks a row into its fields.
     anew
-        Packs a row as this program does, whichever program wrote it: one that nothing has changed since is no other.
+        Packs a row again as this version does. A row that an earlier version wrote is right if it is equal then.
     """
     tally = report.tally(name)
     tally.expected += len(due)
@@ -62,11 +64,11 @@ def compare(
             )
     for key in found.keys() - due.keys() - {PARTITION_ROW}:
         tally.surplus += 1
-        report.differ(name, f"nothing in the input makes the row of {whose} {shown(key)}")
+        report.differ(name, f"the row of {whose} {shown(key)} comes from nothing in the input")
 
 
 def shown(key: bytes) -> str:
-    """Name a key in a sentence."""
+    """Return a key as text for a sentence."""
     return repr(key.decode(errors="replace"))
 
 
@@ -81,12 +83,12 @@ def _difference(due: bytes, found: bytes, fields: Fields) -> str:
     try:
         actual = fields(found)
     except UNREADABLE as error:
-        return f"it can not be read ({error})"
+        return f"it cannot be read ({error})"
     return differing(fields(due), actual) or "its bytes differ"
 
 
 def differing(due: Mapping[str, Any], found: Mapping[str, Any], leave_out: Iterable[str] = ()) -> str:
-    """Name the fields that differ, with their values where these are short."""
+    """Name the fields that differ, with their values if these are short."""
     return ", ".join(
         f"{name} {_value(found[name])} instead of {_value(due[name])}"
         for name in due
@@ -104,17 +106,17 @@ def _value(value: Any) -> str:
 
 
 def struct_fields(row: msgspec.Struct) -> dict[str, Any]:
-    """Fields of an unpacked row."""
+    """Return the fields of an unpacked row, by name."""
     return {name: getattr(row, name) for name in row.__struct_fields__}
 
 
 def behaviour_fields(packed: bytes) -> dict[str, Any]:
-    """Fields of a behaviour row."""
+    """Unpack a behaviour row; return its fields by name."""
     (row,) = behaviour.unpack([packed])
     return {name: row[name] for name in ROW.names or ()}
 
 
 def page_fields(packed: bytes) -> dict[str, Any]:
-    """Fields of a page of the received window."""
+    """Unpack a page of the received window; return its number and its event keys."""
     numbers = np.frombuffer(packed, "<u8")
     return {"number": numbers[:1], "keys": numbers[1:]}

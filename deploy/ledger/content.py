@@ -23,7 +23,7 @@ TABLE = "content"
 
 
 def usable(record: ReadRecord, settings: Settings) -> Item | None:
-    """Item of a record with a value, or None if it must be refused."""
+    """Return the item of a record that has a value, or None if the record must be refused."""
     try:
         item = check_item(record.value or b"", settings)
     except RefusedError:
@@ -33,7 +33,7 @@ def usable(record: ReadRecord, settings: Settings) -> Item | None:
 
 @dataclass
 class FedContent:
-    """What stands of the catalogue feed in one partition.
+    """The newest state of the catalogue feed in one partition.
 
     Attributes
     ----------
@@ -42,7 +42,7 @@ class FedContent:
     embeddings
         Newest embedding of each text of an item, by key and hash of the text.
     asked
-        Texts that an encoder was asked for.
+        Texts that an encoder was asked to encode, as key and hash of the text.
     """
 
     items: dict[bytes, Item] = field(default_factory=dict)
@@ -50,7 +50,7 @@ class FedContent:
     asked: set[tuple[bytes, int]] = field(default_factory=set)
 
     def row(self, key: bytes, item: Item) -> ContentRow:
-        """Row of an item, with its embedding if an encoder has answered."""
+        """Return the row of an item, with its embedding if an encoder has answered."""
         row, text = described(item, ContentRow())
         embedding = self.embeddings.get((key, row.content)) if text else None
         if embedding is None:
@@ -66,9 +66,9 @@ class FedContent:
 def check_content(
     logs: Logs, topics: Topics, settings: Settings, refused: dict[Source, int], report: Report
 ) -> dict[int, Rows]:
-    """Recompute the content rows and compare them with their changelog; return those of the changelog.
+    """Recompute the content rows and compare them with their changelog; return the rows of the changelog.
 
-    Items that must be refused are added to ``refused``.
+    Adds the items that must be refused to ``refused``.
     """
     found: dict[int, Rows] = {}
     for partition in range(topics.items.partitions):
@@ -106,7 +106,7 @@ def _take(
 
 
 def _due(row: ContentRow, found: bytes | None) -> bytes:
-    """Row as it must be; while no encoder has answered, the embedding of an earlier text stays."""
+    """Return a row as it must be. As long as no encoder has answered, it keeps the embedding of an earlier text."""
     if row.content and not row.embedding and found is not None:
         try:
             before = content.unpack(found)
@@ -126,6 +126,6 @@ def _check_texts(feed: FedContent, due: Rows, settings: Settings, report: Report
         row = content.unpack(packed)
         text = (key, row.content)
         if row.content and text not in feed.asked:
-            report.differ("texts", f"no encoder was asked for the text of item {shown(key)}")
+            report.differ("texts", f"no encoder was asked to encode the text of item {shown(key)}")
         elif row.content and settings.encoder != NO_ENCODER and text not in feed.embeddings:
             report.differ("texts", f"the text of item {shown(key)} has no embedding yet")

@@ -1,4 +1,4 @@
-"""What must become of every event: refused, dropped as a duplicate, or one interaction."""
+"""Decides what must become of every event: it is refused, dropped as a duplicate, or becomes one interaction."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ from afresh.streams.stages.ingest import interaction_of
 from afresh.streams.topics import Topics
 
 PAGE = 256
-"""Event keys in a row of the received window."""
+"""Event keys in one row of the received window."""
 
 Outcomes = dict[str, str]
-"""What became of events, by their name: counted, duplicates or refused."""
+"""What became of each event, by the event's name: ``counted``, ``duplicates`` or ``refused``."""
 
 
 class Place(NamedTuple):
@@ -35,7 +35,7 @@ class Place(NamedTuple):
 
 
 def usable(record: ReadRecord, settings: Settings) -> Event | None:
-    """Event of a record, or None if it must be refused."""
+    """Return the event of a record, or None if the record must be refused."""
     try:
         return check_event(record.value, record.timestamp, settings)
     except RefusedError:
@@ -43,12 +43,12 @@ def usable(record: ReadRecord, settings: Settings) -> Event | None:
 
 
 class Received:
-    """The ids that a partition has taken in, by plain lists and sets.
+    """The event ids that a partition has taken in, kept in a plain list and a plain dict.
 
     Parameters
     ----------
     window
-        Ids remembered at least; in whole pages.
+        Least number of ids to remember; rounded up to whole pages.
     """
 
     def __init__(self, window: int) -> None:
@@ -57,7 +57,7 @@ class Received:
         self._newest: dict[str, int] = {}
 
     def take(self, event: str) -> bool:
-        """Take an id in; False if it is among those remembered."""
+        """Take in an id; return False if it is one of the remembered ids."""
         first_remembered = max((len(self._ids) - 1) // PAGE - self._pages + 1, 0) * PAGE
         if self._pages and self._newest.get(event, -1) >= first_remembered:
             return False
@@ -66,7 +66,7 @@ class Received:
         return True
 
     def rows(self) -> Rows:
-        """Rows that the window must have: page n at n mod the number of pages."""
+        """Return the rows that the window must have. The row of page n has the key n mod the number of pages."""
         rows: Rows = {}
         last = -(-len(self._ids) // PAGE)
         for number in range(max(0, last - self._pages), last):
@@ -77,9 +77,9 @@ class Received:
 
 
 class Links:
-    """Canonical users that a platform's user has ever been linked to.
+    """The canonical users that each user of a platform was ever linked to.
 
-    Which of them an event got depends on the moment; it must be one of them.
+    Which of them an event gets depends on the moment. It must be one of them.
     """
 
     def __init__(self, logs: Logs, topics: Topics) -> None:
@@ -91,16 +91,16 @@ class Links:
                     self._links.setdefault(name, set()).add(record.value.decode(errors="replace"))
 
     def allow(self, name: str, canonical: str) -> bool:
-        """Whether a user may have been resolved so."""
+        """Tell whether an event of the user ``name`` may have got the user ``canonical``."""
         return name == canonical or canonical in self._links.get(name, ())
 
 
 class Account:
-    """What must become of every event, and what did."""
+    """Compares what must become of every event with what did."""
 
     def __init__(self, report: Report, links: Links, outcomes: Outcomes) -> None:
         self.refused: dict[tuple[str, Place], int] = {}
-        """Digests of the records that must be among the dead letters, by topic and place."""
+        """Digests of the records that must be among the dead letters, by topic, partition and offset."""
         self.received: dict[int, Received] = {}
         self._outcomes = outcomes
         self._report = report
@@ -109,7 +109,7 @@ class Account:
         self._met: dict[Place, int] = {}
 
     def read(self, logs: Logs, topics: Topics, settings: Settings) -> None:
-        """Read the events, and say of each what must become of it."""
+        """Read the events, and decide for each what must become of it."""
         topic = topics.events
         for partition in range(topic.partitions):
             received = self.received[partition] = Received(settings.deduplication_window)
@@ -132,7 +132,7 @@ class Account:
         self._report.events.accepted = len(self._waiting)
 
     def meet(self, partition: int, value: bytes, interaction: Interaction) -> None:
-        """Take note of an interaction that its partition holds for the first time."""
+        """Check an interaction against its event; call this once for each interaction of a partition."""
         place = Place(interaction.source, interaction.offset)
         due = self._waiting.pop(place, None)
         if due is None:
@@ -156,16 +156,16 @@ class Account:
     def _surplus(self, place: Place, partition: int, interaction: Interaction) -> str:
         at = f"names the event {place.partition}@{place.offset}"
         if place in self._met:
-            return f"{told(interaction)} {at}, of which partition {self._met[place]} has another one: counted twice"
-        return f"{told(interaction)} in partition {partition} {at}, which was not to be counted"
+            return f"{told(interaction)} {at}, and so does one in partition {self._met[place]}: counted twice"
+        return f"{told(interaction)} in partition {partition} {at}, which must not be counted"
 
     def missing(self) -> Iterator[tuple[Place, Interaction]]:
-        """Events of which there is no interaction."""
+        """Yield the interactions that are missing, with the partition and offset of their events."""
         return ((place, interaction_decoder.decode(due)) for place, due in self._waiting.items())
 
     def _tell(self, value: bytes, event: Event | None, outcome: str) -> None:
         name = name_of(value) if event is None else event.id
-        # Of an id that came more than once, the event that was counted is the one to tell of.
+        # If an id came more than once, report the event that was counted, not its duplicates.
         if outcome == "counted" or name not in self._outcomes:
             self._outcomes[name] = outcome
 
@@ -174,17 +174,17 @@ NOBODY_LINKED = Identities()
 
 
 def told(interaction: Interaction) -> str:
-    """Name an interaction in a sentence."""
+    """Describe an interaction for a sentence."""
     return f"event {interaction.event!r} (user {interaction.user!r}, item {interaction.item!r})"
 
 
 def digest(value: bytes) -> int:
-    """Hash of a record's bytes."""
+    """Return the hash of a record's bytes."""
     return xxh3_64_intdigest(value)
 
 
 def name_of(value: bytes) -> str:
-    """Name of an event of the file or the topic: its id, or a hash of its bytes if it has none."""
+    """Return the name of an event of the file or the topic: its id, or a hash of its bytes if it has no id."""
     try:
         return event_decoder.decode(value).id
     except UNREADABLE:

@@ -1,4 +1,4 @@
-"""Recomputes the items' behaviour rows from the examples, each taken once."""
+"""Recomputes the items' behaviour rows from the examples; takes each example once."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ class Learning:
     Parameters
     ----------
     partition, partitions
-        Number of the partition, and how many there are.
+        Number of the partition, and how many partitions there are.
     due
-        Examples that must be there, of all partitions; those met are taken out.
+        Examples of all partitions that must be there. Each example that is found is removed.
     report
-        Where differences go.
+        Gets the differences.
     """
 
     def __init__(self, partition: int, partitions: int, due: dict[Place, DueExample], report: Report) -> None:
@@ -44,7 +44,7 @@ class Learning:
         self._batch: list[Example] = []
 
     def take(self, record: ReadRecord, example: Example) -> None:
-        """Take a record in, unless it is a repeated one."""
+        """Take in a record, unless it is a repeated one."""
         place, found = Place(example.source, example.offset), digest(record.value or b"")
         if place not in self._met:
             self._met[place] = found
@@ -55,20 +55,22 @@ class Learning:
             return
         self._report.events.repeated += 1
         if self._met[place] != found:
-            self._report.differ("examples", f"{_told(example)} came again and was another one")
+            self._report.differ("examples", f"{_told(example)} came again with other content")
 
     def _check(self, example: Example, place: Place) -> None:
         meant = self._due.pop(place, None)
         if meant is None:
             self._report.differ(
-                "examples", f"{_told(example)} was not to be learned from, or stands in two partitions"
+                "examples", f"{_told(example)} must not be learned from, or is in two partitions"
             )
         elif meant.digest != self._met[place]:
             self._report.differ(
-                "examples", f"{_told(example)} does not say who user {meant.user!r} was just before"
+                "examples", f"{_told(example)} does not hold the state of user {meant.user!r} just before it"
             )
         if partition_of(example.item.encode(), self._partitions) != self._partition:
-            self._report.differ("examples", f"{_told(example)} stands in the partition {self._partition}")
+            self._report.differ(
+                "examples", f"{_told(example)} is in partition {self._partition}, which is not its item's"
+            )
 
     def _learn(self) -> None:
         if self._batch:
@@ -76,19 +78,19 @@ class Learning:
             self._batch = []
 
     def compare(self, found: Rows) -> None:
-        """Compare what was learned with the rows of the changelog."""
+        """Compare the learned rows with the rows of the changelog."""
         self._learn()
         due = {item: self._rows.packed(number) for number, item in enumerate(self._rows.ids)}
         compare(self._report, TABLE, "item", due, found, behaviour_fields)
 
 
 def check_items(logs: Logs, topics: Topics, due: dict[Place, DueExample], report: Report) -> dict[int, Rows]:
-    """Recompute the behaviour rows and compare them with their changelog; return those of the changelog.
+    """Recompute the behaviour rows and compare them with their changelog; return the rows of the changelog.
 
-    ``due`` are the examples that must be there; those that are not are left in it.
+    ``due`` holds the examples that must be there. The missing ones are left in it.
     """
     found: dict[int, Rows] = {}
-    # As in the workers: with more threads sums would be grouped otherwise, and last bits differ.
+    # One thread, as in the workers. More threads would group sums differently, and the last bits would differ.
     with threadpool_limits(1):
         for partition in range(topics.examples.partitions):
             learning = Learning(partition, topics.examples.partitions, due, report)
@@ -99,11 +101,11 @@ def check_items(logs: Logs, topics: Topics, due: dict[Place, DueExample], report
     for place, missing in due.items():
         report.differ(
             "examples",
-            f"that of user {missing.user!r} who took item {missing.item!r} is missing (interaction "
+            f"the example of user {missing.user!r}, who took item {missing.item!r}, is missing (interaction "
             f"{place.partition}@{place.offset})",
         )
     return found
 
 
 def _told(example: Example) -> str:
-    return f"that of item {example.item!r} from {example.source}@{example.offset}"
+    return f"the example of item {example.item!r} from {example.source}@{example.offset}"

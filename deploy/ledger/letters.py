@@ -1,4 +1,4 @@
-"""Dead letters: every refused record is there exactly once, or again with the same source."""
+"""Checks the dead letters: each refused record must have one. Repeated ones must name the same source record."""
 
 from __future__ import annotations
 
@@ -9,17 +9,19 @@ from afresh.streams.dead_letters import KEPT_BYTES
 from afresh.streams.topics import Topics
 
 Source = tuple[str, Place]
-"""Topic and place of the record refused."""
+"""Topic, partition and offset of the refused record."""
 
 
 def check_letters(logs: Logs, topics: Topics, refused: dict[Source, int], report: Report) -> None:
-    """Compare the dead letters with the records that must be refused (digests of their bytes)."""
+    """Compare the dead letters with the records that must be refused; ``refused`` holds digests of their bytes."""
     met: set[Source] = set()
     for partition in range(topics.dead_letters.partitions):
         for record in logs.records(topics.dead_letters, partition):
             source = _source(record)
             if source is None:
-                report.differ("dead letters", f"the one at {partition}@{record.offset} names no record")
+                report.differ(
+                    "dead letters", f"the dead letter at {partition}@{record.offset} names no record"
+                )
             elif source in met:
                 report.events.repeated += 1
             else:
@@ -27,7 +29,7 @@ def check_letters(logs: Logs, topics: Topics, refused: dict[Source, int], report
                 _check(source, record, refused, topics, report)
     report.events.refused, report.events.dead_letters = len(refused), len(met)
     for source in refused.keys() - met:
-        report.differ("dead letters", f"the record {_told(source)} was to be refused, and is not among them")
+        report.differ("dead letters", f"the record {_told(source)} must be refused, but has no dead letter")
 
 
 def _check(
@@ -38,8 +40,10 @@ def _check(
         if len(value) < KEPT_BYTES and digest(value) != refused[source]:
             report.differ("dead letters", f"the bytes of the record {_told(source)} were changed")
     elif source[0] == topics.events.name:
-        # Of items, compaction may have taken the record refused.
-        report.differ("dead letters", f"the record {_told(source)} was not to be refused")
+        # Only events: compaction may have deleted a refused record of the items.
+        report.differ(
+            "dead letters", f"the record {_told(source)} must not be refused, but has a dead letter"
+        )
 
 
 def _source(record: ReadRecord) -> Source | None:

@@ -1,4 +1,4 @@
-"""Tells of every line of a file of events what became of it."""
+"""Reports what became of every line of a file of events."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ def check_lines(lines: Iterable[bytes], outcomes: Mapping[str, str], report: Rep
     Parameters
     ----------
     lines
-        As ``afresh replay`` sends them.
+        Lines as ``afresh replay`` sends them.
     outcomes
         What became of the events of the topic (counted, duplicates or refused), by name.
     report
-        Where counts and differences go.
+        Gets the counts and differences.
     """
     told = report.file = LineTally()
     seen: set[str] = set()

@@ -1,9 +1,11 @@
-"""Compares the lists in Redis with those that the final state gives.
+"""Compares the lists in Redis with the lists that the final state gives.
 
-Floats of batched maths depend in their last bits on who is served together, so that scores are compared within a
-tolerance, and the order is right when it is that of the recomputed scores within the same tolerance. Where lists
-are diversified, or explore, each choice hangs on those before it, and last bits could change all that follow: there it
-is checked that each item is allowed and scored by the final state, and not which of those allowed were chosen.
+Users are served in batches, and the last bits of a score depend on the batch. So scores are compared within a
+tolerance. The order of a list is right if it is the order of the recomputed scores, within the same tolerance.
+
+Lists that are diversified or explore are checked less strictly. There each choice depends on the choices before it, so
+that a last bit could change all that follow. The check is then that each item is allowed, and has the score of the
+final state. Which of the allowed items were chosen is not checked.
 """
 
 from __future__ import annotations
@@ -35,11 +37,11 @@ LISTS = "lists"
 POPULAR = "popular lists"
 
 TOLERANCE = 5e-4
-"""Of scores and their parts, which are rounded to 4 decimals before they are added."""
+"""Tolerance of scores and of their parts. The parts are rounded to 4 decimals before they are added."""
 
 
 def catalogue_of(behaviour_rows: Mapping[int, Rows], content_rows: Mapping[int, Rows]) -> Catalogue:
-    """Catalogue of the newest rows; rows that can not be read are left out, they are told of elsewhere."""
+    """Make a Catalogue of the newest rows. Leaves out unreadable rows; other checks report them."""
     catalogue = Catalogue()
     for rows in content_rows.values():
         catalogue.apply_content(_readable(rows, content.unpack))
@@ -69,7 +71,7 @@ def check_lists(
     policy: Policy,
     report: Report,
 ) -> None:
-    """Compare the list of every user who has a row with the one that the final state gives."""
+    """Compare the list of every user who has a row with the list that the final state gives."""
     tally = report.tally(LISTS, STATE)
     lister = Lister(catalogue, size, policy=policy)
     everybody: set[str] = set()
@@ -80,7 +82,7 @@ def check_lists(
             report.check_list(LISTS, f"user {each.user!r}", served.users.get(each.user), fault)
     for user in served.users.keys() - everybody:
         tally.surplus += 1
-        report.differ(LISTS, f"there is one of user {user!r}, who has no row")
+        report.differ(LISTS, f"there is a list of user {user!r}, who has no row")
 
 
 def _recipients(found: Mapping[int, Rows]) -> Iterator[Recipient]:
@@ -96,7 +98,7 @@ def _recipients(found: Mapping[int, Rows]) -> Iterator[Recipient]:
 
 
 class _Eligible:
-    """What one user's list may hold, and how it scores: of new items those that it does hold."""
+    """The items that one user's list may hold, and their scores; of new items, only those that the list holds."""
 
     def __init__(
         self, lister: Lister, recipient: Recipient, learned: Fusion, items: int, listed: Sequence[int]
@@ -108,15 +110,15 @@ class _Eligible:
         parts = fusion.parts(scored.weights, scored.features)
         self._parts = dict(zip(scored.candidates.tolist(), parts, strict=True))
 
-    def parts_of(self, rows: Sequence[int]) -> Reals:
-        """What each scorer gives to some items, shape (items, S)."""
-        return np.stack([self._parts[row] for row in rows])
+    def parts_of(self, indices: Sequence[int]) -> Reals:
+        """Return what each scorer adds to the scores of some items, shape (items, S)."""
+        return np.stack([self._parts[index] for index in indices])
 
 
 def _fault(
     recipient: Recipient, catalogue: Catalogue, lister: Lister, learned: Fusion, size: int, packed: bytes
 ) -> str:
-    """Say what is wrong with a list; nothing if it is right."""
+    """Say what is wrong with a list; "" if it is right."""
     try:
         made = decode_user_list(packed, recipient.user)
     except AfreshError as error:
@@ -124,79 +126,83 @@ def _fault(
     row = recipient.row
     if (made.since, made.revision, made.last_event) != (row.since, row.revision, row.last_event):
         return (
-            f"takes in {made.revision:,} events up to {made.last_event!r} (since {made.since}), and the row "
+            f"takes in {made.revision:,} events up to {made.last_event!r} (since {made.since}), but the row "
             f"{row.revision:,} up to {row.last_event!r} (since {row.since}): stale"
         )
-    rows = _rows(catalogue, made.items)
-    eligible = _Eligible(lister, recipient, learned, len(catalogue), rows)
+    indices = _indices(catalogue, made.items)
+    eligible = _Eligible(lister, recipient, learned, len(catalogue), indices)
     ids = [item.id for item in made.items]
-    fault = _items_fault(ids, rows, eligible.scores, size)
+    fault = _items_fault(ids, indices, eligible.scores, size)
     if not fault and lister.policy.by_score:
-        fault = _order_fault(ids, rows, eligible.scores, TOLERANCE)
-    if fault or not rows:
+        fault = _order_fault(ids, indices, eligible.scores, TOLERANCE)
+    if fault or not indices:
         return fault
     listed = np.array([[item.parts.get(name, np.nan) for name in scorers.NAMES] for item in made.items])
-    far = ~(np.abs(listed - eligible.parts_of(rows)) <= TOLERANCE)
+    far = ~(np.abs(listed - eligible.parts_of(indices)) <= TOLERANCE)
     if far.any():
         place, scorer = np.argwhere(far)[0]
         return (
             f"gives item {made.items[place].id!r} {listed[place, scorer]:.4f} by {scorers.NAMES[scorer]} instead of "
-            f"{eligible.parts_of(rows)[place, scorer]:.4f}: stale"
+            f"{eligible.parts_of(indices)[place, scorer]:.4f}: stale"
         )
     return ""
 
 
-def _items_fault(ids: Sequence[str], rows: Sequence[int], scores: Reals, size: int) -> str:
-    """Say what is wrong with the items of a list; scores are of all rows, -inf where not allowed."""
+def _items_fault(ids: Sequence[str], indices: Sequence[int], scores: Reals, size: int) -> str:
+    """Say what is wrong with the items of a list; "" if they are right.
+
+    ``scores`` are those of the whole Catalogue, -inf for an item that is not allowed.
+    """
     allowed = int(np.isfinite(scores).sum())
     if len(set(ids)) != len(ids) or len(ids) != min(size, allowed):
         return f"holds {len(set(ids))} items instead of {min(size, allowed)}"
-    for item, row in zip(ids, rows, strict=True):
-        if row < 0 or not np.isfinite(scores[row]):
-            return f"holds item {item!r}, which it may not"
+    for item, index in zip(ids, indices, strict=True):
+        if index < 0 or not np.isfinite(scores[index]):
+            return f"holds item {item!r}, which is not allowed"
     return ""
 
 
-def _order_fault(ids: Sequence[str], rows: Sequence[int], scores: Reals, tolerance: float) -> str:
-    """Say what is wrong with the order of a list of allowed items, and which it lacks."""
-    if not rows:
+def _order_fault(ids: Sequence[str], indices: Sequence[int], scores: Reals, tolerance: float) -> str:
+    """Say whether a list of allowed items is in the wrong order, or lacks a better item; "" if it is right."""
+    if not indices:
         return ""
-    listed = scores[rows]
+    listed = scores[indices]
     falls = np.flatnonzero(np.diff(listed) > tolerance)
     if len(falls):
-        return f"has item {ids[falls[0]]!r} before {ids[falls[0] + 1]!r}, which scores higher: stale"
+        before, after = ids[falls[0]], ids[falls[0] + 1]
+        return f"has item {before!r} before {after!r}, but {after!r} scores higher: stale"
     others = scores.copy()
-    others[rows] = -np.inf
+    others[indices] = -np.inf
     best = int(np.argmax(others))
     if others[best] > listed[-1] + tolerance:
-        return f"lacks an item that scores {others[best]:.4f}, and its last {listed[-1]:.4f}: stale"
+        return f"lacks an item that scores {others[best]:.4f}; its last item scores {listed[-1]:.4f}: stale"
     return ""
 
 
-def _rows(catalogue: Catalogue, items: Sequence[ListItem | PopularItem]) -> list[int]:
-    """Catalogue indices of the items of a list."""
+def _indices(catalogue: Catalogue, items: Sequence[ListItem | PopularItem]) -> list[int]:
+    """Return the Catalogue's indices of the items of a list; negative for an item that it does not know."""
     keys = np.array([key_of(item.id) for item in items], np.uint64)
-    rows: list[int] = catalogue.indices_of(keys).tolist()
-    return rows
+    indices: list[int] = catalogue.indices_of(keys).tolist()
+    return indices
 
 
 def check_popular(
     catalogue: Catalogue, learned: Mapping[int, Fusion], served: ListsInRedis, size: int, report: Report
 ) -> None:
-    """Compare the popular list of every domain with the one that the final state gives."""
+    """Compare the popular list of every domain with the list that the final state gives."""
     tally = report.tally(POPULAR, STATE)
     with threadpool_limits(1):
         scored = Lister(catalogue, size).for_nobody(learned[FIRST_PARTITION])
     scores = np.full(len(catalogue), -np.inf)
     scores[scored.candidates] = scored.fused()
-    domains = {name: rows for name, rows in catalogue.domains().items() if len(rows)}
-    for name, rows in domains.items():
-        fault = partial(_popular_fault, name, catalogue, scores, rows, size)
+    domains = {name: indices for name, indices in catalogue.domains().items() if len(indices)}
+    for name, indices in domains.items():
+        fault = partial(_popular_fault, name, catalogue, scores, indices, size)
         report.check_list(POPULAR, f"domain {name!r}", served.domains.get(name), fault)
     for name in served.domains.keys() - domains.keys():
         if _holds_items(name, served.domains[name]):
             tally.surplus += 1
-            report.differ(POPULAR, f"there is one of domain {name!r}, which has no items")
+            report.differ(POPULAR, f"there is a list of domain {name!r}, which has no items")
 
 
 def _popular_fault(
@@ -213,12 +219,12 @@ def _popular_fault(
         return f"is no list ({error.__cause__})"
     scores = np.full(len(catalogue), -np.inf)
     scores[allowed] = everywhere[allowed]
-    rows = _rows(catalogue, made.items)
+    indices = _indices(catalogue, made.items)
     ids = [item.id for item in made.items]
-    fault = _items_fault(ids, rows, scores, size) or _order_fault(ids, rows, scores, TOLERANCE)
+    fault = _items_fault(ids, indices, scores, size) or _order_fault(ids, indices, scores, TOLERANCE)
     if fault:
         return fault
-    for item, score in zip(made.items, scores[rows].tolist(), strict=True):
+    for item, score in zip(made.items, scores[indices].tolist(), strict=True):
         if abs(item.score - score) > TOLERANCE:
             return f"gives item {item.id!r} {item.score:.4f} instead of {score:.4f}: stale"
     return ""

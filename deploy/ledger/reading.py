@@ -1,4 +1,4 @@
-"""Reads topics from their beginning, a partition at a time, up to where they ended when the audit began."""
+"""Reads topics partition by partition, from the beginning to the offset where each ended when the audit began."""
 
 from __future__ import annotations
 
@@ -25,16 +25,16 @@ POLL_RECORDS = 5000
 T = TypeVar("T")
 
 UNREADABLE = (msgspec.MsgspecError, UnicodeError, RecursionError)
-"""What decoding a record may raise."""
+"""Errors that decoding a record may raise."""
 
 PARTITION_ROW = b""
-"""Key of the row that a table keeps for a partition as a whole."""
+"""Key of the partition row, by which the audit keeps it among the other rows."""
 
 Rows = dict[bytes, bytes]
 
 
 class AuditedPartitionRow(msgspec.Struct, array_like=True):
-    """What an audit reads of that row: not the marks, which are the bookkeeping that it audits."""
+    """What the audit reads of a partition row. It does not read the marks, because it audits that bookkeeping."""
 
     version: int
     marks: msgspec.Raw
@@ -45,15 +45,15 @@ _partition_row_decoder = msgspec.msgpack.Decoder(AuditedPartitionRow)
 
 
 class ReadRecord(Protocol):
-    """A record as Kafka's clients give it."""
+    """A record as Kafka's clients return it."""
 
     @property
     def offset(self) -> int:
-        """Its place in the partition."""
+        """Its offset in the partition."""
 
     @property
     def timestamp(self) -> int:
-        """When Kafka took it, in ms."""
+        """When Kafka stored it, in ms."""
 
     @property
     def key(self) -> bytes | None:
@@ -61,7 +61,7 @@ class ReadRecord(Protocol):
 
     @property
     def value(self) -> bytes | None:
-        """Its value; None deletes what has its key."""
+        """Its value; None deletes the row of its key."""
 
     @property
     def headers(self) -> Sequence[tuple[str, bytes]]:
@@ -69,29 +69,29 @@ class ReadRecord(Protocol):
 
 
 class Logs(Protocol):
-    """Topics to read."""
+    """The topics to read."""
 
     def records(self, topic: Topic, partition: int) -> Iterator[ReadRecord]:
-        """Records of a partition in their order."""
+        """Yield the records of a partition in their order."""
         ...
 
 
 class KafkaLogs:
-    """Topics of a broker, as they were when this was made.
+    """The topics of a broker, up to the offsets where they ended when this object was made.
 
     Parameters
     ----------
     consumer
         A consumer without a group.
     topics
-        The topics to be read.
+        The topics to read.
     patience_seconds
-        How long Kafka may keep silent.
+        Longest time to wait for an answer of Kafka.
 
     Raises
     ------
     AfreshError
-        When the beginning of a topic is gone: nothing can be recomputed from the rest.
+        If the beginning of a topic is gone, because rows cannot be recomputed from the rest.
     """
 
     def __init__(self, consumer: KafkaConsumer, topics: Sequence[Topic], patience_seconds: float) -> None:
@@ -104,17 +104,17 @@ class KafkaLogs:
         for place, begin in self._begins.items():
             if begin and place.topic not in compacted:
                 raise AfreshError(
-                    f"the first {begin:,} records of {place.topic}-{place.partition} are gone, and with them what the "
-                    "rows are to be compared with; audit before retention (AFRESH_RETENTION_DAYS) takes them"
+                    f"the first {begin:,} records of {place.topic}-{place.partition} are gone, and rows cannot be "
+                    "recomputed without them; audit before retention (AFRESH_RETENTION_DAYS) deletes records"
                 )
 
     def records(self, topic: Topic, partition: int) -> Iterator[ReadRecord]:
-        """Records of a partition in their order.
+        """Yield the records of a partition in their order.
 
         Raises
         ------
         AfreshError
-            When Kafka stops answering.
+            If Kafka stops answering.
         """
         place = TopicPartition(topic.name, partition)
         return read_records(
@@ -124,13 +124,13 @@ class KafkaLogs:
 
 @contextmanager
 def kafka_logs(settings: Settings) -> Iterator[KafkaLogs]:
-    """Open the topics of a deployment as they are now."""
+    """Open the topics of a deployment, up to where they end now."""
     consumer = KafkaConsumer(
         **kafka_options(settings),
         bootstrap_timeout_ms=int(settings.start_timeout_seconds * 1000),
         auto_offset_reset="earliest",
         enable_auto_commit=False,
-        # Checksums in Python take nine tenths of the time; the broker has checked them.
+        # Checksums in Python take nine tenths of the time, and the broker has already checked them.
         check_crcs=False,
         fetch_max_bytes=4 * FETCH_BYTES,
         max_partition_fetch_bytes=FETCH_BYTES,
@@ -144,7 +144,7 @@ def kafka_logs(settings: Settings) -> Iterator[KafkaLogs]:
 
 
 def newest(records: Iterable[ReadRecord]) -> Rows:
-    """Newest row of each key of a changelog, of the keys that are not deleted."""
+    """Return the newest row of each key of a changelog; deleted keys are left out."""
     rows: Rows = {}
     for record in records:
         key = record.key or PARTITION_ROW
@@ -156,12 +156,12 @@ def newest(records: Iterable[ReadRecord]) -> Rows:
 
 
 def agent_state_of(rows: Rows) -> bytes:
-    """What the agent that owns a table keeps for a partition, beside rows and marks.
+    """Return the agent state in the partition row; empty if there is no such row.
 
     Raises
     ------
     RowVersionError
-        When another version of this program wrote the partition's row.
+        If another version of this program wrote the partition row.
     """
     packed = rows.get(PARTITION_ROW)
     if packed is None:
@@ -174,9 +174,9 @@ def agent_state_of(rows: Rows) -> bytes:
 def decoded(
     logs: Logs, topic: Topic, partition: int, decoder: msgspec.msgpack.Decoder[T], report: Report
 ) -> Iterator[tuple[ReadRecord, T]]:
-    """Records between agents that have a value and are no commands, and what they say.
+    """Yield the records between agents, each with its decoded value.
 
-    One that can not be read is a difference.
+    Leaves out commands and records without a value. Reports an unreadable record as a difference.
     """
     for record in logs.records(topic, partition):
         if record.value is None or record.key == COMMAND_KEY:
@@ -185,7 +185,8 @@ def decoded(
             said = decoder.decode(record.value)
         except UNREADABLE as error:
             report.differ(
-                "records", f"that at {partition}@{record.offset} of {topic.name} can not be read ({error})"
+                "records",
+                f"the record at {partition}@{record.offset} of {topic.name} cannot be read ({error})",
             )
         else:
             yield record, said

@@ -1,4 +1,4 @@
-"""What an audit found: counts, and the first few differences of each kind."""
+"""The report of an audit: counts, and the first few differences of each kind."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from rich.table import Table
 from afresh.deploy.terminal import plain
 
 NAMED = 5
-"""Differences of one kind that are told one by one; of the others the number is told."""
+"""Differences of one kind that the report shows in full. Of the others it shows only the number."""
 
 FUNCTION = "function of its input"
 MOMENT = "depends on the moment"
@@ -28,18 +28,21 @@ class Events:
     ----------
     total
         Records of the topic.
-    refused, dead_letters
-        Records that can not be used, of items too, and how many of them are among the dead letters.
+    refused
+        Records that must be refused; includes records of items.
+    dead_letters
+        Refused records that are among the dead letters.
     duplicates
-        Events of an id that was already there, dropped.
+        Events that were dropped because an event with their id came before.
     accepted
-        All others.
+        All other events.
     once, twice, missing
-        How often the accepted ones are counted in their users' rows; one counted three times is two in ``twice``.
+        Accepted events by how often their users' rows count them. An event that is counted three times adds two to
+        ``twice``.
     examples
-        Of the accepted ones, how many are to be learned from.
+        Accepted events that are learned from.
     repeated
-        Records between agents that came again after a crash, recognised by their source.
+        Records between agents that came again after a crash. Their source tells that they are repeated.
     """
 
     total: int = 0
@@ -56,7 +59,17 @@ class Events:
 
 @dataclass
 class LineTally:
-    """What became of the lines of a file of events."""
+    """What became of the lines of a file of events.
+
+    Attributes
+    ----------
+    total
+        Lines of the file.
+    counted, duplicates, refused
+        Lines whose event Kafka holds, by what became of the event.
+    missing
+        Lines whose event is not in Kafka.
+    """
 
     total: int = 0
     counted: int = 0
@@ -67,18 +80,18 @@ class LineTally:
 
 @dataclass
 class Tally:
-    """Rows or lists of one kind, beside those that there should be.
+    """Counts of the rows or lists of one kind.
 
     Attributes
     ----------
     kind
-        Whether they are a function of their input or depend on the moment.
+        ``FUNCTION``, ``MOMENT`` or ``STATE``: what the rows or lists depend on.
     expected
         How many there should be.
     equal, wrong, missing
-        What the expected ones are; a list that is older than the state is wrong.
+        How many of the expected ones are equal, wrong or missing. A list that is older than the state is wrong.
     surplus
-        What should not be there.
+        How many there are that should not be there.
     """
 
     kind: str = FUNCTION
@@ -98,13 +111,13 @@ class Report:
     events
         What became of the events.
     file
-        What became of the lines of the file, if there is one.
+        What became of the lines of the file; None without a file.
     tallies
-        Rows and lists, by their name.
+        Counts of rows and lists, by their name.
     differences
-        Sentences, the first few of each kind; empty if everything is as it must be.
+        Sentences, the first few of each kind; empty if everything is right.
     settled_seconds
-        How long it took until nothing changed any more, if that was waited for.
+        Seconds until nothing changed any more; None if the audit did not wait, or the deployment did not settle.
     """
 
     events: Events = field(default_factory=Events)
@@ -115,42 +128,54 @@ class Report:
     _found: Counter[str] = field(default_factory=Counter)
 
     def differ(self, kind: str, sentence: str) -> None:
-        """Note a difference."""
+        """Add a difference; beyond the first few of a kind, only count it."""
         self._found[kind] += 1
         if self._found[kind] <= NAMED:
             self.differences.append(f"{kind}: {sentence}")
 
     def tell_the_rest(self) -> None:
-        """Tell the number of the differences that are not told one by one."""
+        """Add, for each kind, the number of the differences that are only counted."""
         for kind, count in self._found.items():
             if count > NAMED:
                 self.differences.append(f"{kind}: {count - NAMED:,} more")
 
     def tally(self, name: str, kind: str = FUNCTION) -> Tally:
-        """Counts of rows or lists of a name."""
+        """Return the counts of the rows or lists with a name; ``kind`` is used for a new name."""
         return self.tallies.setdefault(name, Tally(kind))
 
     def check_list(self, name: str, whose: str, packed: bytes | None, fault: Callable[[bytes], str]) -> None:
-        """Count a list that there should be; ``fault`` says what is wrong with it, nothing if it is right."""
+        """Count a list that must exist.
+
+        Parameters
+        ----------
+        name
+            Name of the tally.
+        whose
+            Owner of the list, for the sentence of a difference.
+        packed
+            The list; None if it is missing.
+        fault
+            Function that says what is wrong with a list; it returns "" if the list is right.
+        """
         tally = self.tally(name, STATE)
         tally.expected += 1
         if packed is None:
             tally.missing += 1
-            self.differ(name, f"{whose} has none")
+            self.differ(name, f"{whose} has no list")
         elif found := fault(packed):
             tally.wrong += 1
-            self.differ(name, f"that of {whose} {found}")
+            self.differ(name, f"the list of {whose} {found}")
         else:
             tally.equal += 1
 
     def as_json(self) -> bytes:
-        """Everything, as JSON."""
+        """Return the whole report as JSON."""
         public = {name: value for name, value in asdict(self).items() if not name.startswith("_")}
         return msgspec.json.format(msgspec.json.encode(public))
 
 
 def report_table(report: Report) -> Group:
-    """Show a report."""
+    """Return a report as tables and sentences for a terminal."""
     parts = [_numbers("events", asdict(report.events))]
     if report.file is not None:
         parts.append(_numbers("lines of the file", asdict(report.file)))

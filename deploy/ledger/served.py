@@ -11,12 +11,12 @@ from redis import Redis
 from afresh.state.lists import ListReader
 
 AGE_BYTES = 160
-"""The age stands at the beginning of a list."""
+"""Bytes to read of a list for its age, which is at the beginning of the JSON."""
 
 
 @dataclass(frozen=True)
 class ListsInRedis:
-    """The lists as they stand in Redis: JSON, by user and by domain."""
+    """The lists in Redis, as JSON: of users by user, popular ones by domain."""
 
     users: dict[str, bytes]
     domains: dict[str, bytes]
@@ -29,7 +29,7 @@ def read_served(redis: Redis, namespace: str) -> ListsInRedis:
 
 
 class Age(NamedTuple):
-    """Age of a list: the greater, the newer."""
+    """Age of a list. Of two lists the one with the greater age is the newer."""
 
     since: int
     revision: int
@@ -40,7 +40,7 @@ _AGE = re.compile(rb'\{"since":(-?\d+),"revision":(\d+),"generated_at":"([^"]*)"
 
 
 def age_of(packed: bytes) -> Age | None:
-    """Age of a list from its JSON, or the beginning of it; None if it is no list.
+    """Return the age of a list from its JSON, or from the beginning of its JSON; None if it is no list.
 
     Examples
     --------
@@ -52,6 +52,6 @@ def age_of(packed: bytes) -> Age | None:
 
 
 def read_ages(redis: Redis, namespace: str) -> dict[bytes, Age | None]:
-    """Read the age of every list of a namespace, users' and popular ones, by the key in Redis."""
+    """Read the age of every list of a namespace, users' lists and popular lists, by Redis key."""
     lists = ListReader(redis, namespace)
     return {key: age_of(beginning) for key, beginning in lists.beginnings(AGE_BYTES)}

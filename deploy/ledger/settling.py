@@ -1,4 +1,4 @@
-"""Waits until the backlog is worked off and nothing changes any more."""
+"""Waits until the backlog is done and nothing changes any more."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ from afresh.streams.topics import Topics
 POLL_SECONDS = 0.5
 
 SPARE_SECONDS = 2.0
-"""Beyond the age at which lists are made anew: nothing changes for so long only when nothing is left to do."""
+"""Margin beyond the age at which lists are refreshed. If nothing changes for that long, nothing is left to do."""
 
 Look = Callable[[], tuple[int, Hashable]]
-"""Records that wait, and something that differs whenever anything has changed."""
+"""Function that returns how many records wait, and a value that differs whenever anything has changed."""
 
 
 def wait_until_settled(settings: Settings, redis: Redis, seconds: float, report: Report) -> None:
-    """Wait until a deployment has settled, for ``seconds`` at most; a difference says if it has not by then."""
+    """Wait until a deployment has settled, at most ``seconds``. If it has not settled by then, report a difference."""
     quiet = settings.list_refresh_seconds + SPARE_SECONDS
     with _looking(settings, redis) as look:
         report.settled_seconds, waiting = settle(look, quiet, seconds)
@@ -43,11 +43,11 @@ def settle(
     clock: Callable[[], float] = time.monotonic,
     sleep: Callable[[float], None] = time.sleep,
 ) -> tuple[float | None, int]:
-    """Look until nothing waits and nothing has changed for ``quiet_seconds``.
+    """Look again and again, until no record waits and nothing has changed for ``quiet_seconds``.
 
     Returns
     -------
-    Seconds until the last change, None if things did not settle; and how many records wait.
+    Seconds until the last change (None if the deployment did not settle), and how many records wait.
     """
     start = changed = clock()
     waiting, before = look()
@@ -83,7 +83,7 @@ def _look(
         groups = [group["group_id"] for group in admin.list_groups()]
         encoders = [group for group in groups if group.startswith(f"{settings.namespace}-embed-")]
         texts = places(topics.texts)
-        # Groups of encoders that were replaced stay behind for good.
+        # The groups of replaced encoders never go away, so only the one with the smallest backlog counts.
         waiting += min(
             (sum(uncommitted(admin, group, texts, ends).values()) for group in encoders),
             default=sum(ends[place] for place in texts),

@@ -1,4 +1,4 @@
-"""Recomputes the users' rows from the interactions, each taken once, and the examples that they must have given."""
+"""Recomputes the users' rows from the interactions, and the examples that follow; takes each interaction once."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ TABLE = "users"
 
 
 class DueExample(NamedTuple):
-    """An example that must be there: a digest of its bytes, and whose it is."""
+    """An example that must be there: a digest of its bytes, its user and its item."""
 
     digest: int
     user: str
@@ -30,16 +30,18 @@ class DueExample(NamedTuple):
 
 @dataclass
 class RecomputedUsers:
-    """What the interactions make, by partition.
+    """Users' rows and examples recomputed from the interactions.
 
     Attributes
     ----------
-    due, found
-        Rows as they must be, and as they stand in the changelog.
+    due
+        Rows as they must be, by partition.
+    found
+        Rows of the changelog, by partition.
     examples
-        Examples that must be there, by the interaction's place.
+        Examples that must be there, by the partition and offset of their interaction.
     counts
-        How many of them each partition gave.
+        Number of examples of each partition.
     """
 
     due: dict[int, dict[str, UserRow]] = field(default_factory=dict)
@@ -49,7 +51,7 @@ class RecomputedUsers:
 
 
 class Folding:
-    """Folds the interactions of one partition."""
+    """Folds the interactions of one partition into users' rows."""
 
     def __init__(self, partition: int, account: Account, report: Report, made: RecomputedUsers) -> None:
         self.rows: dict[str, UserRow] = {}
@@ -62,7 +64,7 @@ class Folding:
         self._recent: dict[str, deque[str]] = {}
 
     def take(self, record: ReadRecord, interaction: Interaction) -> None:
-        """Take a record in, unless it is a repeated one."""
+        """Take in a record, unless it is a repeated one."""
         value = record.value or b""
         place, found = Place(interaction.source, interaction.offset), digest(value)
         if place not in self._taken:
@@ -72,7 +74,7 @@ class Folding:
             return
         self._report.events.repeated += 1
         if self._taken[place] != found:
-            self._report.differ("interactions", f"{told(interaction)} came again and was another one")
+            self._report.differ("interactions", f"{told(interaction)} came again with other content")
 
     def _fold(self, interaction: Interaction, offset: int) -> None:
         recent = self._recent.setdefault(interaction.user, deque(maxlen=RECENT_EVENTS))
@@ -115,14 +117,16 @@ def check_users(logs: Logs, topics: Topics, account: Account, report: Report) ->
         for user in folding.rows:
             if partition_of(user.encode(), topics.interactions.partitions) != partition:
                 report.differ(
-                    "interactions", f"those of user {user!r} stand in the partition {partition} of others"
+                    "interactions",
+                    f"the interactions of user {user!r} are in partition {partition}, which is not the user's",
                 )
         _count(folding.rows, found, report)
     report.events.examples = sum(made.counts.values())
     lost = list(account.missing())
     for place, interaction in lost:
         report.differ(
-            "events", f"{told(interaction)} at {place.partition}@{place.offset} is lost: no interaction"
+            "events",
+            f"{told(interaction)} at {place.partition}@{place.offset} is lost: it has no interaction",
         )
     report.events.missing += len(lost)
     events = report.events
@@ -131,7 +135,7 @@ def check_users(logs: Logs, topics: Topics, account: Account, report: Report) ->
 
 
 def _count(due: dict[str, UserRow], found: Rows, report: Report) -> None:
-    """Count the events that rows have twice, or not at all."""
+    """Count the events that the rows count twice, or not at all."""
     for user, row in due.items():
         packed = found.get(user.encode())
         if packed is None:

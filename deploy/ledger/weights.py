@@ -1,6 +1,6 @@
-"""Compares the examples that the fusions and the running metrics have counted with those that there were.
+"""Compares how many examples the fusions and verdicts have counted with how many there were.
 
-What they have learned from them depends on the lists that stood in Redis at the moment, and is not recomputed.
+What they have learned is not recomputed, because it depends on the lists that were in Redis at the moment.
 """
 
 from __future__ import annotations
@@ -18,16 +18,16 @@ WEIGHTS = "weights"
 
 
 def check_weights(found: Mapping[int, Rows], counts: Mapping[int, int], report: Report) -> dict[int, Fusion]:
-    """Compare what each partition has counted; return the fusions.
+    """Compare the counts of each partition; return the fusions, by partition.
 
     Parameters
     ----------
     found
         Rows of the users' changelog, by partition.
     counts
-        Examples that the interactions of each partition gave.
+        Number of examples of each partition.
     report
-        Where counts and differences go.
+        Gets the counts and differences.
     """
     tally = report.tally(WEIGHTS, MOMENT)
     learned: dict[int, Fusion] = {}
@@ -37,7 +37,7 @@ def check_weights(found: Mapping[int, Rows], counts: Mapping[int, int], report: 
             kept = unpack(agent_state_of(rows))
             faults = list(_faults(kept.fusion, kept.verdicts, counts[partition]))
         except UNREADABLE as error:
-            kept, faults = unpack(b""), [f"has a row that can not be read ({error})"]
+            kept, faults = unpack(b""), [f"has a row that cannot be read ({error})"]
         learned[partition] = kept.fusion
         for fault in faults:
             report.differ(WEIGHTS, f"partition {partition} {fault}")
@@ -52,7 +52,7 @@ def _faults(fusion: Fusion, verdicts: Verdicts, due: int) -> Iterator[str]:
     judged = dict(zip(verdicts.slices, verdicts.judged.tolist(), strict=True))
     every = judged.pop(ALL)
     if verdicts.unjudged + every != due:
-        yield f"has judged {every:,} examples and left out {verdicts.unjudged:,}, together not {due:,}"
+        yield f"has judged {every:,} examples and left out {verdicts.unjudged:,}, which together are not {due:,}"
     kinds = {name.partition(":")[0] for name in judged}
     for kind in sorted(kinds):
         together = sum(count for name, count in judged.items() if name.partition(":")[0] == kind)

@@ -1,4 +1,4 @@
-"""Measure ours beside others, in one run on one machine: ``python -m tests.benchmarks.bench``."""
+"""Measure afresh and other frameworks in one run on one machine: ``python -m tests.benchmarks.bench``."""
 
 from __future__ import annotations
 
@@ -46,12 +46,12 @@ from tests.benchmarks.measure import (
 )
 
 SHOP_USERS, SHOP_ITEMS = 1_000, 2_000
-"""Of the whole path and its latency: about MovieLens 100K, whose lists the goals were set with."""
+"""Users and items for the whole path and its latency: about those of MovieLens 100K, on which the goals were set."""
 
 LATENCY_SECONDS = 20.0
 WARM_UP_SECONDS = 5.0
 FAUST_SHARE = 10
-"""Plain Faust gets a tenth of the events: the figure is per event, and it would take minutes."""
+"""Plain Faust gets a tenth of the events. All of them would take minutes, and the figure is per event."""
 
 STAGES = ["ingest", "profile", "learn"]
 MODULES = {"faust": "plain_faust", "quixstreams": "quix"}
@@ -61,18 +61,18 @@ CONTENDERS = [*STAGES, *MODULES, "whole", "latency", LISTS]
 
 @dataclass(frozen=True)
 class Bench:
-    """The servers and the amount of work, the same for all.
+    """The servers and the amount of work; the same for all contenders.
 
     Attributes
     ----------
     kafka, redis
-        Addresses.
+        Addresses of the servers.
     folder
-        For logs and the workers' own files.
+        Folder for logs and for the workers' files.
     events
-        Events in the backlog.
+        Number of events in the backlog.
     rate
-        Events a second while latency is measured.
+        Events per second while latency is measured.
     """
 
     kafka: str
@@ -82,7 +82,7 @@ class Bench:
     rate: int
 
     def settings(self, namespace: str) -> Settings:
-        """Settings of a deployment of our own, with its topics made."""
+        """Make the topics of a deployment of afresh; return its settings."""
         settings = Settings(
             kafka=self.kafka,
             redis=SecretStr(self.redis),
@@ -95,12 +95,12 @@ class Bench:
         return settings
 
     def log(self, name: str) -> Path:
-        """Where a process writes its output."""
+        """Return the file for the output of a process."""
         return self.folder / f"{name}.log"
 
 
 def measure_baseline(bench: Bench, name: str) -> Measurement:
-    """Measure another framework at the job."""
+    """Measure another framework that does the job."""
     number = bench.events // FAUST_SHARE if name == "faust" else bench.events
     admin = KafkaAdminClient(bootstrap_servers=bench.kafka)
     topics = [f"{name}.events", f"{name}.records"]
@@ -114,7 +114,7 @@ def measure_baseline(bench: Bench, name: str) -> Measurement:
 
 
 def measure_stages(bench: Bench, last: str) -> dict[str, Measurement]:
-    """Measure our stages one after the other, each fed with what the one before it wrote."""
+    """Measure the stages of afresh one after the other; each reads what the one before it wrote."""
     settings = bench.settings("stages")
     topics = Topics(settings)
     events.write(bench.kafka, topics.events.name, events.events(bench.events))
@@ -132,7 +132,7 @@ def measure_stages(bench: Bench, last: str) -> dict[str, Measurement]:
 
 
 def environment(settings: Settings) -> dict[str, str]:
-    """Variables that give a process these settings."""
+    """Return the environment variables that give a process these settings."""
     names = ["kafka", "namespace", "partitions", "data_dir", "metrics_port"]
     variables = {f"AFRESH_{name.upper()}": str(getattr(settings, name)) for name in names}
     return variables | {"AFRESH_REDIS": settings.redis.get_secret_value()}
@@ -140,7 +140,7 @@ def environment(settings: Settings) -> dict[str, str]:
 
 @contextmanager
 def worker(bench: Bench, settings: Settings, name: str) -> Iterator[int]:
-    """Run a whole worker; yield its process id."""
+    """Run a worker with all agents; yield its process id."""
     command = [sys.executable, "-m", "tests.benchmarks.stages", "whole"]
     with process(command, bench.log(name), environment(settings)) as pid:
         yield pid
@@ -149,12 +149,13 @@ def worker(bench: Bench, settings: Settings, name: str) -> Iterator[int]:
 def measure_whole(bench: Bench) -> Measurement:
     """Measure a worker with all agents, from the first event to the last list in Redis.
 
-    The worker is at rest at both ends: a backlog comes before lists, so that a part of the way would leave them out.
+    The worker is idle before and after. It does a backlog before it makes lists, so to measure only a share of the
+    events would leave the lists out.
     """
     settings = bench.settings("whole")
     topics = Topics(settings)
     events.write(bench.kafka, topics.items.name, events.items(SHOP_ITEMS))
-    # A run's offset is committed only once its lists stand in Redis, so these two say when all is done.
+    # The offset of a run is committed only after its lists are in Redis. So these two offsets tell when all is done.
     sources = [topics.interactions.name, topics.examples.name]
     with (
         worker(bench, settings, "whole") as pid,
@@ -170,7 +171,7 @@ def measure_whole(bench: Bench) -> Measurement:
 
 
 def measure_latency(bench: Bench) -> Latencies:
-    """Measure event → Redis at a steady rate, of a worker that knows the catalogue."""
+    """Measure the latency from event to Redis at a steady rate, with a worker that already knows the catalogue."""
     settings = bench.settings("latency")
     events.write(bench.kafka, Topics(settings).items.name, events.items(SHOP_ITEMS))
     with worker(bench, settings, "latency") as pid:
@@ -183,7 +184,7 @@ def measure_latency(bench: Bench) -> Latencies:
 
 
 def wait_until_ready(settings: Settings) -> None:
-    """Return once the worker says that it is ready."""
+    """Return as soon as the worker reports that it is ready."""
     deadline = time.monotonic() + 60
     while time.monotonic() < deadline:
         try:
@@ -196,7 +197,7 @@ def wait_until_ready(settings: Settings) -> None:
 
 
 def run(bench: Bench, names: Sequence[str], say: Callable[[str], None]) -> Measured:
-    """Measure one contender after the other: together they would take each other's time."""
+    """Measure one contender after the other; together they would take CPU time from each other."""
     measured = Measured()
     stages = [name for name in STAGES if name in names]
     if stages:
@@ -218,16 +219,16 @@ def run(bench: Bench, names: Sequence[str], say: Callable[[str], None]) -> Measu
 def main(arguments: Sequence[str] | None = None) -> None:
     """Measure, print a table, and write the figures."""
     parser = argparse.ArgumentParser(prog="bench", description=__doc__)
-    parser.add_argument("--json", type=Path, metavar="FILE", help="also write the figures there")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="also write the figures to this file")
     parser.add_argument("--events", type=int, default=300_000, metavar="N", help="events in the backlog")
     parser.add_argument(
-        "--rate", type=int, default=1000, metavar="R", help="events a second while latency is measured"
+        "--rate", type=int, default=1000, metavar="R", help="events per second while latency is measured"
     )
     parser.add_argument(
-        "--only", action="append", choices=CONTENDERS, help="measure only this, and again another"
+        "--only", action="append", choices=CONTENDERS, help="measure only this contender; may be repeated"
     )
     chosen = parser.parse_args(arguments)
-    # A broker that has just made a topic may say for a moment that it is not its leader.
+    # Just after a topic is made, a broker may say for a moment that it does not lead it, and aiokafka warns.
     logging.getLogger("aiokafka").setLevel(logging.ERROR)
     console = Console()
     names = chosen.only or CONTENDERS
@@ -244,7 +245,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def with_servers(number: int, rate: int, names: Sequence[str], say: Callable[[str], None]) -> Measured:
-    """Measure what needs servers, on some that end with it."""
+    """Start servers, measure the contenders that need them, and end the servers."""
     with TemporaryDirectory() as name:
         folder = Path(name)
         with local_kafka(folder / "kafka", kind="kafka") as kafka, local_redis(folder / "redis") as redis:
@@ -252,7 +253,7 @@ def with_servers(number: int, rate: int, names: Sequence[str], say: Callable[[st
 
 
 def show(measured: Measured, rate: int, console: Console) -> None:
-    """Print tables."""
+    """Print the tables."""
     if measured.processes:
         console.print(table(measured.processes))
     if latencies := measured.latencies:

@@ -1,4 +1,4 @@
-"""What was measured, as figures for JSON and as tables for people."""
+"""The measurements of ``tests.benchmarks.bench``, as figures for JSON and as tables to read."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tests.benchmarks.measure import Measurement
 
 OTHERS = ("faust", "quixstreams")
 SAME_JOB = ("profile", *OTHERS)
-"""Those that do the job of `job`, so that a ratio says something."""
+"""Contenders that do the work of `job`. Only their costs can be compared as a ratio."""
 
 
 @dataclass
@@ -22,11 +22,11 @@ class Measured:
     Attributes
     ----------
     processes
-        By contender: our stages, the others, and the whole path.
+        Costs by contender: stages of afresh, other frameworks, and the whole path.
     latencies
-        From event to Redis.
+        Latencies from event to Redis; None if not measured.
     lists
-        What lists cost, by size of the catalogue.
+        Costs of lists, one entry for each size of the catalogue.
     """
 
     processes: dict[str, Measurement] = field(default_factory=dict)
@@ -35,7 +35,7 @@ class Measured:
 
 
 def figures(measured: Measured) -> dict[str, float]:
-    """The figures as they are written to JSON; what was not measured is left out."""
+    """Return the figures as written to JSON; leave out what was not measured."""
     processes, latencies = measured.processes, measured.latencies
     result: dict[str, float] = {
         f"{name}_cpu_us_per_event": round(one.cpu_us_per_event, 2) for name, one in processes.items()
@@ -56,7 +56,10 @@ def figures(measured: Measured) -> dict[str, float]:
 
 
 def table(measured: dict[str, Measurement]) -> Table:
-    """A row a contender, with how many times cheaper it is than the baselines if it does their job."""
+    """Table with one line for each contender, and how many times cheaper it is than the other frameworks.
+
+    A contender that does other work than `job` has no such ratio.
+    """
     shown = Table("", "events", "CPU µs/event", "events/s a core", "× Faust", "× quix", "peak memory")
     shown.columns[0].no_wrap = True
     for column in shown.columns[1:]:
@@ -75,7 +78,7 @@ def table(measured: dict[str, Measurement]) -> Table:
 
 
 def list_table(costs: list[ListCost]) -> Table:
-    """A row a catalogue: what a list costs, beside one that every item was scored for."""
+    """Table with one line for each catalogue: what a list costs, and what it would cost to score every item."""
     shown = Table("items", "CPU µs/list", "all items scored", "×", "recall@10", "lists compared")
     for column in shown.columns:
         column.justify = "right"

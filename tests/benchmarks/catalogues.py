@@ -1,10 +1,13 @@
-"""Catalogues of any size to make lists from, made at once and not event by event, and users with a taste.
+"""Catalogues of any size, made at once and not event by event, and users with tastes, to make lists for.
 
-Items stand in themes of ``THEME`` items within topics of ``TOPIC``. How often they were taken falls off with their rank
-as rank**-0.8; one in ten is new and was never taken. Items go together within their theme, within their topic, or
-because many take both; texts of a theme lie near each other. What follows from all rows together is derived by
-``state.catalogue.derived``, as a worker does, but for the texts nearest each other: comparing a million with a
-million would take hours, so that they are looked for within a theme.
+* Items form themes of ``THEME`` items, and themes form topics of ``TOPIC`` items.
+* The number of times that an item was taken falls with its rank, as rank**-0.8. One item in ten is new and was never
+  taken.
+* Items go together within a theme, within a topic, or because both are popular.
+* The texts of a theme lie near each other.
+
+``state.catalogue.derived`` derives what follows from all item rows, as in a worker. One thing differs. To compare the
+texts of a million items with each other would take hours, so the nearest texts are looked for within a theme only.
 """
 
 from __future__ import annotations
@@ -22,36 +25,38 @@ from afresh.state.rows.users import UserRow
 
 THEME, TOPIC = 50, 1_000
 LEVELS = (0.5, 0.8)
-"""Of what goes with an item, the shares that are of its theme, and of its topic."""
+"""Cumulative shares of the items that go with an item: up to the first they are of its theme, up to the second of its
+topic, beyond it of the whole catalogue."""
 
 EXAMPLES = 3
-"""Times that the rarest item, but for new ones, was taken."""
+"""How often the rarest item was taken, apart from new items."""
 
 NEW = 0.1
 NEIGHBOURS_PER_EXAMPLE = 2
 MOST_NEIGHBOURS = 32
-"""Of a row. A catalogue of a million items has few well-known ones, and derives in minutes."""
+"""Most neighbours of an item. With this limit a catalogue of a million items derives in minutes; most of its items are
+little known, and have few neighbours anyway."""
 
 TEXT = 384
-"""Width of an embedding, that of the default encoder."""
+"""Width of an embedding, as with the default encoder."""
 
 NOW_MS = 1_790_000_000_000
 HORIZONS = (1.0, 0.03, 0.003, 0.25)
-"""Shares of the events of a month that are of this month, day, two hours and week."""
+"""Shares of a month's events that fall into the last month, day, two hours and week."""
 
 BYTES_AN_ITEM = 10_000
-"""What making a catalogue takes at its height."""
+"""Peak memory for each item while a catalogue is made."""
 
 TASTES = 3
 
 
 class Made(Catalogue):
-    """A catalogue of items numbered from 0; the key of one is its number and 1.
+    """A catalogue of items numbered from 0. The key of an item is its number plus 1.
 
     Parameters
     ----------
     items
-        All that is known of them.
+        Everything that is known of the items.
     """
 
     def __init__(self, items: Items) -> None:
@@ -66,27 +71,27 @@ class Made(Catalogue):
         return self._items.available
 
     def items(self) -> Items:
-        """Everything that the scorers read."""
+        """Return everything that the scorers read."""
         return self._items
 
     def indices_of(self, keys: Keys) -> Indices:
-        """Indices of items by key."""
+        """Return the indices of items, by key."""
         return (keys.astype(np.int64) - 1).astype(np.int32)
 
     def indices_of_halves(self, halves: Iterable[int]) -> list[int]:
-        """Indices of items by the lower half of their key."""
+        """Return the indices of items, by the lower half of their key."""
         return [half - 1 for half in halves]
 
 
 class World:
-    """What there is to take, and what goes with what.
+    """The items that users can take, and which of them go together.
 
     Parameters
     ----------
     items
-        N, a multiple of ``THEME``.
+        Number of items N, a multiple of ``THEME``.
     seed
-        Of all that is drawn.
+        Seed of all random numbers.
     """
 
     def __init__(self, items: int, seed: int = 0) -> None:
@@ -145,12 +150,12 @@ class World:
         return Made(items)
 
     def users(self, number: int) -> Iterator[UserRow]:
-        """Make rows of users with histories of 1 to ``HISTORY`` items, of some tastes each."""
+        """Yield rows of users. Each has a history of 1 to ``HISTORY`` items, which follows ``TASTES`` tastes."""
         for _ in range(number):
             length = int(self._random.integers(1, HISTORY + 1))
             tastes = self._groups[-1][1][self._skewed((TASTES,), self._count)]
             took = self._with(tastes, length)[self._random.integers(TASTES, size=length), np.arange(length)]
-            # minutes apart, and days after one in ten
+            # Items lie minutes apart. After one in ten there is a gap of a day.
             gaps = self._random.exponential(120, length) + 86_400 * (self._random.random(length) < 0.1)
             row = UserRow()
             for item, ago in zip(took.tolist(), np.cumsum(gaps)[::-1].tolist(), strict=True):
@@ -159,18 +164,18 @@ class World:
             yield row
 
     def _with(self, items: Indices, width: int) -> Indices:
-        """What was taken by those who took some items, shape (len(items), width)."""
+        """Draw items that go with some items, shape (len(items), width)."""
         shape = (len(items), width)
         level = np.searchsorted(LEVELS, self._random.random(shape), side="right")
         drawn = np.empty(shape, np.int32)
         for number, (size, by_rank) in enumerate(self._groups):
             start = items // size * size
-            place = start[:, None] + self._skewed(shape, np.minimum(size, self._count - start)[:, None])
-            drawn = np.where(level == number, by_rank[place], drawn)
+            position = start[:, None] + self._skewed(shape, np.minimum(size, self._count - start)[:, None])
+            drawn = np.where(level == number, by_rank[position], drawn)
         return drawn
 
     def _skewed(self, shape: tuple[int, ...], size: int | Indices) -> Indices:
-        """Places in a group, the first ones more often."""
+        """Draw positions in a group; the first positions come more often."""
         return np.asarray(self._random.random(shape) ** 2 * size, np.int32)
 
     def _neighbours(self) -> tuple[Indices, Floats]:
@@ -178,19 +183,19 @@ class World:
         drawn = self._with(np.arange(self._count, dtype=np.int32), MOST_NEIGHBOURS)
         kept = np.arange(MOST_NEIGHBOURS) < NEIGHBOURS_PER_EXAMPLE * self._examples[:, None]
         strength = self._random.exponential(size=drawn.shape) * np.sqrt(self._examples)[:, None]
-        rows = np.full((self._count, width), NONE, np.int32)
+        indices = np.full((self._count, width), NONE, np.int32)
         weights = np.zeros((self._count, width), np.float32)
-        rows[:, :MOST_NEIGHBOURS] = np.where(kept, drawn, NONE)
+        indices[:, :MOST_NEIGHBOURS] = np.where(kept, drawn, NONE)
         weights[:, :MOST_NEIGHBOURS] = np.where(kept, strength, 0)
-        return rows, weights
+        return indices, weights
 
     def _counts(self) -> Floats:
-        stages = np.full(TENURES, 1 / TENURES)
-        shares = np.concatenate([HORIZONS, stages])
+        tenures = np.full(TENURES, 1 / TENURES)
+        shares = np.concatenate([HORIZONS, tenures])
         return np.asarray(self._random.poisson(self._examples[:, None] * shares), np.float32)
 
     def _embeddings(self) -> Floats:
-        """Unit vectors round the centre of a theme, which lies near that of its topic; shape (N, ``TEXT``)."""
+        """Draw unit vectors round the centre of a theme, near the centre of its topic; shape (N, ``TEXT``)."""
         numbers = np.arange(self._count)
         vectors = self._random.standard_normal((self._count, TEXT), np.float32)
         for size in (THEME, TOPIC):
@@ -200,17 +205,17 @@ class World:
 
 
 def _by_rank(rank: Integers, size: int) -> Indices:
-    """Items of each group of so many, the most popular of it first."""
+    """Sort the items within each group of ``size`` items, the most popular first."""
     return np.asarray(np.lexsort((rank, np.arange(len(rank)) // size)), np.int32)
 
 
 def _akin(embeddings: Floats) -> tuple[Indices, Floats]:
-    """The nearest texts of a theme, nearest first, and their cosines, shape (N, ``AKIN``)."""
+    """Find the nearest texts within a theme, nearest first, and their cosines; both of shape (N, ``AKIN``)."""
     themes = embeddings.reshape(-1, THEME, TEXT)
     cosines = themes @ themes.transpose(0, 2, 1)
     cosines[:, np.arange(THEME), np.arange(THEME)] = -1
     nearest = np.argsort(-cosines, axis=2)[:, :, :AKIN]
     likeness = np.take_along_axis(cosines, nearest, axis=2)
-    rows = nearest + THEME * np.arange(len(themes))[:, None, None]
+    indices = nearest + THEME * np.arange(len(themes))[:, None, None]
     width = AKIN
-    return rows.reshape(-1, width).astype(np.int32), likeness.reshape(-1, width).astype(np.float32)
+    return indices.reshape(-1, width).astype(np.int32), likeness.reshape(-1, width).astype(np.float32)

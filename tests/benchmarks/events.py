@@ -1,4 +1,4 @@
-"""Events made up for the benchmarks: the same ones every time, users and items by Zipf's law."""
+"""Synthetic events for the benchmarks: the same every time, with users and items drawn by Zipf's law."""
 
 from __future__ import annotations
 
@@ -20,7 +20,8 @@ TYPES = ["view", "click", "add_to_cart", "purchase", "rating"]
 TYPE_SHARES = [0.6, 0.25, 0.07, 0.05, 0.03]
 START_MS = 1_750_000_000_000
 STEP_MS = 60_000
-"""From one event to the next: closer together, users would take more within an hour than others learn from."""
+"""Time from one event to the next. If events lay closer together, users would take more items within an hour than are
+learned from."""
 
 BATCH_BYTES = 500_000
 
@@ -29,15 +30,15 @@ Keyed = tuple[bytes, bytes]
 
 
 def events(number: int, *, users: int = USERS, items: int = ITEMS, seed: int = 0) -> Iterator[Keyed]:
-    """Yield events as they stand on the topic, a minute apart: key ``platform:user``, value JSON."""
+    """Yield events as the topic holds them, a minute apart: key ``platform:user``, value JSON."""
     random = np.random.default_rng(seed)
     types = random.choice(TYPES, number, p=TYPE_SHARES)
     columns = zip(_zipf(random, users, number), _zipf(random, items, number), types, count(), strict=False)
-    for user, item, kind, place in columns:
+    for user, item, kind, position in columns:
         event = {
-            "id": f"event-{seed}-{place}",
+            "id": f"event-{seed}-{position}",
             "type": str(kind),
-            "time": START_MS + place * STEP_MS,
+            "time": START_MS + position * STEP_MS,
             "user": f"user-{user}",
             "item": f"item-{item}",
             "platform": "web",
@@ -47,25 +48,25 @@ def events(number: int, *, users: int = USERS, items: int = ITEMS, seed: int = 0
 
 
 def items(number: int = ITEMS) -> Iterator[Keyed]:
-    """Yield the items that the events name, as they stand on their topic."""
-    for place in range(number):
+    """Yield the items that the events name, as their topic holds them."""
+    for each in range(number):
         item = {
-            "id": f"item-{place}",
+            "id": f"item-{each}",
             "domain": "films",
-            "title": f"Film {place}",
-            "text": f"Genre {place % 18}",
+            "title": f"Film {each}",
+            "text": f"Genre {each % 18}",
         }
-        yield f"item-{place}".encode(), msgspec.json.encode(item)
+        yield f"item-{each}".encode(), msgspec.json.encode(item)
 
 
 def _zipf(random: np.random.Generator, size: int, number: int) -> Integers:
-    """Draw ranks below `size`, rank r with a probability in proportion to 1 / (r + 10)."""
+    """Draw ranks below `size`; the probability of rank r is proportional to 1 / (r + 10)."""
     weights = 1.0 / (np.arange(size) + 10.0)
     return random.choice(size, number, p=weights / weights.sum())
 
 
 def write(broker: str, topic: str, records: Iterator[Keyed]) -> int:
-    """Append records to a topic, partitioned as Kafka's clients do; return how many."""
+    """Append records to a topic, with the partitioner of Kafka's clients; return the number of records."""
     return asyncio.run(_write(broker, topic, records))
 
 
@@ -82,9 +83,9 @@ async def _write(broker: str, topic: str, records: Iterator[Keyed]) -> int:
 async def _write_batches(
     producer: AIOKafkaProducer, topic: str, partitions: list[int], records: Iterator[Keyed]
 ) -> int:
-    """Fill one batch a partition: a tenth of the time of a `send` a record."""
+    """Fill one batch for each partition; this takes a tenth of the time of a `send` for each record."""
     batches = {partition: producer.create_batch() for partition in partitions}
-    # Remembered: hashing in Python costs more than the rest of a record.
+    # Cached, because hashing in Python costs more than all other work for a record.
     partition_of = cache(lambda key: DefaultPartitioner()(key, partitions, partitions))
     written = 0
     for key, value in records:

@@ -1,4 +1,4 @@
-"""Memory that a row takes: resident memory before and after, in a process of its own."""
+"""Memory that a row takes: the growth of resident memory while rows are loaded, in a process of its own."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from tests.benchmarks import rows
 from tests.benchmarks.events import Keyed
 
 MOST = 200_000
-"""Rows that are enough to measure one by."""
+"""Number of rows that is enough to measure the memory of one row."""
 
 AT_ONCE = 1_000
 PARTITIONS = 1
@@ -26,14 +26,14 @@ PARTITIONS = 1
 
 @dataclass(frozen=True)
 class Part:
-    """Something that rows are held in.
+    """A structure of a worker that holds rows.
 
     Attributes
     ----------
     rows
-        Makes so many rows of each table that it holds.
+        Function that makes the given number of rows, for each table that the structure holds.
     hold
-        Holds them, given those of each table.
+        Function that takes the rows of each table and returns the structure.
     """
 
     rows: Callable[[int], Iterable[Iterable[Keyed]]]
@@ -46,7 +46,7 @@ def _tables(*tables: Iterable[Keyed]) -> object:
 
 def _table(made: Iterable[Keyed]) -> MemoryRows:
     held = MemoryRows()
-    # A copy of each, as a row that comes from Kafka is an object of its own.
+    # Copied, because every row that comes from Kafka is an object of its own.
     held.write(((key, bytes(bytearray(row))) for key, row in made), Position(0, 0))
     return held
 
@@ -59,8 +59,8 @@ def _catalogue(behaviour: Iterable[Keyed], content: Iterable[Keyed]) -> object:
     catalogue = Catalogue()
     for made, apply in ((behaviour, catalogue.apply_behaviour), (content, catalogue.apply_content)):
         remaining = iter(made)
-        while part := dict(islice(remaining, AT_ONCE)):
-            apply(part)
+        while batch := dict(islice(remaining, AT_ONCE)):
+            apply(batch)
     return catalogue
 
 
@@ -91,17 +91,17 @@ PARTS = {
 
 
 def measure(users: int, items: int) -> dict[str, float]:
-    """Bytes that each kind of row takes in memory, measured by as many of them, up to ``MOST``."""
-    counts = [min(users if part == USER else items, MOST) for part in PARTS]
+    """Measure the bytes that each kind of row takes in memory, with ``users`` or ``items`` rows, at most ``MOST``."""
+    counts = [min(users if name == USER else items, MOST) for name in PARTS]
     with multiprocessing.get_context("spawn").Pool(1, maxtasksperchild=1) as pool:
         return dict(
             zip(PARTS, pool.starmap(_bytes_of, zip(PARTS, counts, strict=True), chunksize=1), strict=True)
         )
 
 
-def _bytes_of(part: str, number: int) -> float:
-    chosen = PARTS[part]
-    # What making rows alone leaves behind, such as the partitions of their keys, is not the rows'.
+def _bytes_of(name: str, number: int) -> float:
+    chosen = PARTS[name]
+    # Make the rows once before: this fills caches, such as the partitions of keys, which are not memory of the rows.
     for made in chosen.rows(number):
         deque(made, maxlen=0)
     before = _resident()

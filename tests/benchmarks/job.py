@@ -1,4 +1,4 @@
-"""The per-user job that every contender does, so that they differ in nothing but the framework."""
+"""The per-user job that every contender does, so that only the framework differs."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ PARTITIONS = 4
 
 
 class Row(Struct, array_like=True):
-    """State of a user: recent items, newest last, their times in ms, and how often each type came."""
+    """State of a user: the last items (newest last), their times in ms, and how often each event type came."""
 
     items: list[str] = []
     times: list[int] = []
@@ -23,7 +23,7 @@ class Row(Struct, array_like=True):
 
 
 class Record(Struct):
-    """What goes out for an event: the item taken, and the user's last 20 items before it, newest last."""
+    """The record sent for an event: the item taken, and the user's last 20 items before it, newest last."""
 
     user: str
     item: str
@@ -36,7 +36,7 @@ encode_record = msgspec.json.Encoder().encode
 
 
 def fold(row: bytes | None, value: bytes) -> tuple[bytes, Record]:
-    """Take one event into a user's row; return the new row and the record to send."""
+    """Fold one event into a user's row; return the new row and the record to send."""
     event = event_decoder.decode(value)
     state = row_decoder.decode(row) if row else Row()
     time = event.time

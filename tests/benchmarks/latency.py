@@ -1,8 +1,8 @@
-"""Event → Redis as an application would time it: events at a steady rate, their lists polled from Redis.
+"""Latency from event to Redis, as an application sees it: send events at a steady rate, and poll Redis for their lists.
 
-The loop is open: an event is sent when it is due, whatever became of those before it, and its latency counts
-from when it was due, so that a stall delays every event that it would have delayed in life (Gil Tene's
-"coordinated omission").
+The loop is open: an event is sent when it is due, even if earlier events have no list yet. Its latency counts from the
+time when it was due. So a stall delays every event that it would delay in production. A closed loop would hide that
+(Gil Tene's "coordinated omission").
 """
 
 from __future__ import annotations
@@ -27,12 +27,15 @@ USERS = 500
 ITEMS = 5_000
 POLL_SECONDS = 0.002
 GRACE_SECONDS = 10.0
-"""How long the last events are waited for."""
+"""Time to wait for the lists of the last events."""
 
 
 @dataclass(frozen=True)
 class Latencies:
-    """Seconds from when an event was due to the list that takes it in; without one, the time waited."""
+    """Seconds from the time when an event was due to the list that takes it in.
+
+    An event without a list (``unanswered``) counts with the time waited.
+    """
 
     p50_seconds: float
     p99_seconds: float
@@ -42,10 +45,11 @@ class Latencies:
 
 HEADS = """
 local heads = {}
-for place, key in ipairs(KEYS) do heads[place] = redis.call('GETRANGE', key, 0, 511) end
+for n, key in ipairs(KEYS) do heads[n] = redis.call('GETRANGE', key, 0, 511) end
 return heads
 """
-"""Reads the beginning of lists, where their last event stands: whole lists would cost the worker's CPU."""
+"""Lua script that reads the beginning of lists, which holds their last event. Whole lists would take CPU time from the
+worker."""
 
 LAST_EVENT = re.compile(rb'"last_event":"[^"]*-(\d+)"')
 
@@ -56,9 +60,13 @@ class OpenLoop:
     Parameters
     ----------
     settings
-        Where Kafka and Redis are.
+        Addresses of Kafka and Redis.
     name
-        First part of the ids of events and users, another one for every run.
+        Prefix of the ids of events and users; must be different for every measurement.
+    items
+        Number of items to draw from.
+    seed
+        Seed of the random users and items.
     """
 
     def __init__(self, settings: Settings, name: str, *, items: int = ITEMS, seed: int = 0) -> None:
@@ -73,7 +81,7 @@ class OpenLoop:
         self._sending = True
 
     async def run(self, *, rate: int, seconds: float, warm_up: float) -> Latencies:
-        """Send ``rate`` events a second, those of the first ``warm_up`` seconds not counted."""
+        """Send ``rate`` events per second; the events of the first ``warm_up`` seconds are not counted."""
         store = redis.asyncio.from_url(self._settings.redis.get_secret_value())
         producer = AIOKafkaProducer(bootstrap_servers=self._settings.brokers)
         await producer.start()
@@ -119,11 +127,11 @@ class OpenLoop:
             if users:
                 lists = await heads(keys=[self._list_key.format(user) for user in users])
                 self._note(users, lists)
-            # Half the time at most: with many lists to wait for, polling would take the worker's CPU.
+            # Poll at most half the time. With many lists to wait for, polling would take CPU time from the worker.
             pause = max(POLL_SECONDS, time.perf_counter() - began)
 
     def _note(self, users: list[str], lists: Sequence[bytes]) -> None:
-        """Note the events that lists take in: the one named, and those of the user before it."""
+        """Record the events that lists take in: the event that a list names, and the user's events before it."""
         now = time.perf_counter()
         for user, packed in zip(users, lists, strict=True):
             if not packed:

@@ -1,8 +1,9 @@
-"""What a list costs, however large the catalogue is, and whether choosing candidates first loses any of it.
+"""What a list costs with catalogues of several sizes, and what it loses because candidates are chosen first.
 
-The lists are made by ``streams.serving.lister``, as a worker makes them. Beside them stands the exact list: every
-item of the catalogue scored by the same scorers with the same weights, and on the scale of the same candidates, since
-a feature is a score in proportion to the mean and the largest among them.
+``streams.serving.lister`` makes the lists, as in a worker. They are compared with exact lists. For an exact list every
+item of the catalogue is scored, by the same scorers and with the same weights. A feature is a score relative to the
+mean and the largest score of the candidates, so the exact list uses the mean and the largest score of the same
+candidates.
 """
 
 from __future__ import annotations
@@ -31,29 +32,30 @@ from tests.benchmarks.catalogues import BYTES_AN_ITEM, World
 SIZES = (1_000, 10_000, 100_000, 1_000_000)
 LISTS = 200
 SCORED = 3_000_000
-"""Items scored for exact lists, and at least ``FEWEST`` of these lists: on a large catalogue each takes seconds."""
+"""Items to score for all exact lists together. There are at least ``FEWEST`` exact lists; on a large catalogue each
+takes seconds."""
 
 FEWEST = 10
 AT_ONCE = 20_000
-"""Items scored at a time for an exact list, so that they fit into memory."""
+"""Items scored at a time for an exact list; all at once would not fit into memory."""
 
 K = 10
 
 
 @dataclass(frozen=True)
 class ListCost:
-    """Lists made from a catalogue.
+    """Cost and recall of lists made from one catalogue.
 
     Attributes
     ----------
     items
-        Items in it.
+        Number of items in the catalogue.
     lists, exact_lists
-        How many were made.
+        Number of lists made.
     cpu_us, exact_cpu_us
-        Microseconds of CPU a list.
+        CPU time for each list, in µs.
     recall
-        Share of the first ``K`` of the exact lists that stands among the first ``K`` of those made.
+        Share of the first ``K`` items of the exact lists that are among the first ``K`` of the lists made.
     """
 
     items: int
@@ -73,20 +75,20 @@ def measure_lists(say: Callable[[str], None]) -> list[ListCost]:
             continue
         say(f"lists of {size:,} items")
         world = World(size)
-        # as a worker does
+        # A worker also runs its maths in one thread.
         with threadpool_limits(1):
             measured.append(measure(world.catalogue(), list(world.users(LISTS))))
     return measured
 
 
 def _free_memory() -> int:
-    """Bytes that can be had without swapping."""
+    """Return the bytes that can be allocated without swapping."""
     lines = Path("/proc/meminfo").read_text().splitlines()
     return 1024 * next(int(line.split()[1]) for line in lines if line.startswith("MemAvailable:"))
 
 
 def measure(catalogue: Catalogue, rows: list[UserRow]) -> ListCost:
-    """Make a list of every row, and of some of them the exact list too."""
+    """Make a list for every row, and an exact list for some of them; return the costs and the recall."""
     lister, learned = Lister(catalogue, K), scorers.new_fusion()
     recipients = [Recipient(f"user-{number}", 0, row, 0) for number, row in enumerate(rows)]
     lister.make(recipients[:1], [learned])
@@ -108,7 +110,7 @@ def measure(catalogue: Catalogue, rows: list[UserRow]) -> ListCost:
 
 
 def exact_list(catalogue: Catalogue, row: UserRow, scored: Scored) -> Indices:
-    """The best ``K`` of all items, best first, scored as the candidates were."""
+    """Return the best ``K`` of all items, best first, scored in the same way as the candidates."""
     items = catalogue.items()
     user = User(catalogue.indices_of(users.history_of(row)), users.ages_of(row), row.taken, catalogue.now)
     asked = Asked(user, items, Numbering())
@@ -126,18 +128,18 @@ def exact_list(catalogue: Catalogue, row: UserRow, scored: Scored) -> Indices:
 
 
 def on_the_scale_of(among: Floats, scores: Floats) -> Floats:
-    """Features of items whose scores are on the scale of others', see ``models.fusion.fusion.features``.
+    """Make the features of items relative to the scores of other items; see ``models.fusion.fusion.features``.
 
     Parameters
     ----------
     among
-        Scores that give the mean and the largest, shape (S, C).
+        Scores of the candidates, which give the mean and the largest score; shape (S, C).
     scores
-        Shape (S, I).
+        Scores of the items; shape (S, I).
 
     Returns
     -------
-    Shape (I, 2 S).
+    The features of the items, shape (I, 2 S).
     """
     mean, largest = among.mean(axis=1, keepdims=True), among.max(axis=1, keepdims=True)
     says = mean > 0

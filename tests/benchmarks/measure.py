@@ -1,4 +1,4 @@
-"""Measure a process from outside: its CPU time and memory by /proc, its progress by the end of its topic."""
+"""Measure a process from outside: CPU time and memory from /proc, progress from Kafka's offsets."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from kafka.errors import KafkaError
 TICKS_PER_SECOND = os.sysconf("SC_CLK_TCK")
 POLL_SECONDS = 0.02
 LOG_TAIL = 2_000
-"""Characters of a process's output that an error shows: the log itself is gone with its folder."""
+"""Characters of a process's output that an error shows. The log file itself is deleted with its folder."""
 START_SHARE = 0.1
-"""Share of the records after which measuring begins: starting up is not what an event costs."""
+"""Share of the records after which measuring begins. The start of a process must not count as a cost of events."""
 
 
 @dataclass(frozen=True)
@@ -28,11 +28,13 @@ class Measurement:
     Attributes
     ----------
     events
-        Events handled between the first tenth and the end.
-    wall_seconds, cpu_seconds
-        Time on the clock; user and system time of the process, its threads and children.
+        Events handled from the first tenth to the end.
+    wall_seconds
+        Elapsed time.
+    cpu_seconds
+        User and system time of the process, its threads and its children.
     peak_rss_bytes
-        Highest resident memory, start-up included.
+        Highest resident memory, including the start.
     """
 
     events: int
@@ -42,18 +44,18 @@ class Measurement:
 
     @property
     def cpu_us_per_event(self) -> float:
-        """CPU time an event, in microseconds."""
+        """CPU time for each event, in µs."""
         return self.cpu_seconds / self.events * 1e6
 
     @property
     def events_per_second(self) -> float:
-        """Events a second of the clock."""
+        """Events per second of elapsed time."""
         return self.events / self.wall_seconds
 
 
 @contextmanager
 def process(command: Sequence[str], log: Path, environment: Mapping[str, str] | None = None) -> Iterator[int]:
-    """Run a command, its output in `log`; yield its process id, and end it on leaving."""
+    """Run a command and write its output to `log`; yield its process id, and end the process on exit."""
     with log.open("wb") as output:
         child = subprocess.Popen(
             command,
@@ -77,26 +79,32 @@ def process(command: Sequence[str], log: Path, environment: Mapping[str, str] | 
 
 
 def measure(pid: int, handled: Callable[[], int], expected: int, *, timeout: float = 300.0) -> Measurement:
-    """Follow a process until it has handled what is expected.
+    """Follow a process until it has handled all expected events; return what they cost.
 
     Parameters
     ----------
+    pid
+        The process.
     handled
-        Says how many events have been handled so far.
+        Function that returns the number of events handled so far.
+    expected
+        Number of events that the process must handle.
+    timeout
+        Longest time to wait, in seconds.
 
     Raises
     ------
     TimeoutError
-        It ended or took too long.
+        If the process ends, or takes too long.
     ValueError
-        It handled all at once, so that there was nothing to measure.
+        If the process handles all events at once, because then there is nothing to measure.
     """
     deadline = time.monotonic() + timeout
     first = wait_until(pid, handled, int(expected * START_SHARE), deadline)
     began, cpu = time.monotonic(), cpu_seconds(pid)
     last = wait_until(pid, handled, expected, deadline)
     if last == first:
-        raise ValueError(f"{expected} events are too few to measure process {pid} by; send more")
+        raise ValueError(f"{expected} events are too few to measure process {pid}; send more")
     return Measurement(last - first, time.monotonic() - began, cpu_seconds(pid) - cpu, peak_rss_bytes(pid))
 
 
@@ -107,11 +115,17 @@ def wait_until(
     deadline: float,
     poll_seconds: float = POLL_SECONDS,
 ) -> int:
-    """Wait until a process has handled enough; return how many it has. For errors see `measure`."""
+    """Wait until a process has handled ``enough`` events; return how many it has handled.
+
+    Raises
+    ------
+    TimeoutError
+        If the process ends, or the deadline passes.
+    """
     while (number := handled()) < enough:
         if time.monotonic() > deadline or not family(pid):
             raise TimeoutError(
-                f"process {pid} handled {number} of {enough} events, then ended or took too long"
+                f"process {pid} handled only {number} of {enough} events; it ended or took too long"
             )
         time.sleep(poll_seconds)
     return number
@@ -130,13 +144,13 @@ def record_counter(broker: str, topic: str) -> Iterator[Callable[[], int]]:
 
 @contextmanager
 def committed_counter(broker: str, group: str, topics: Sequence[str]) -> Iterator[Callable[[], int]]:
-    """Yield a function that says how far a group has committed, on the topic where it is furthest behind."""
+    """Yield a function that returns how many records a group has committed, on the topic with the fewest."""
     admin = KafkaAdminClient(bootstrap_servers=broker)
 
     def committed() -> int:
         try:
             offsets = admin.list_group_offsets({group: None})[group]
-        except KafkaError:  # nobody has joined the group yet, so that it has no coordinator
+        except KafkaError:  # No member has joined the group yet, so it has no coordinator.
             return 0
         return min(sum(int(at.offset) for tp, at in offsets.items() if tp.topic == topic) for topic in topics)
 
@@ -147,7 +161,7 @@ def committed_counter(broker: str, group: str, topics: Sequence[str]) -> Iterato
 
 
 def family(pid: int) -> list[int]:
-    """The process and its descendants, those that have ended left out."""
+    """Return the process and its descendants that are still alive."""
     children = [
         int(child) for file in Path(f"/proc/{pid}/task").glob("*/children") for child in _read(file).split()
     ]
@@ -156,16 +170,16 @@ def family(pid: int) -> list[int]:
 
 
 def cpu_seconds(pid: int) -> float:
-    """User and system time of a process, its threads and its children, also those that have ended."""
+    """Return the user and system time of a process, its threads and its children, including ended children."""
     total = 0
     for member in family(pid):
-        # After the name, which may hold spaces: fields 14 to 17 of proc(5), children reaped included.
+        # Split after the name, because it may hold spaces. Fields 14 to 17 of proc(5) include reaped children.
         total += sum(map(int, _read(Path(f"/proc/{member}/stat")).rpartition(")")[2].split()[11:15]))
     return total / TICKS_PER_SECOND
 
 
 def peak_rss_bytes(pid: int) -> int:
-    """Sum of the highest resident memory of a process and of its children."""
+    """Return the sum of the highest resident memory of a process and of each of its children."""
     return sum(int(_status(member).get("VmHWM", "0 kB").split()[0]) * 1024 for member in family(pid))
 
 
@@ -175,7 +189,7 @@ def _status(pid: int) -> dict[str, str]:
 
 
 def _read(file: Path) -> str:
-    """Read a file of /proc; nothing if the process has ended meanwhile."""
+    """Read a file of /proc; "" if the process has ended meanwhile."""
     try:
         return file.read_text()
     except OSError:

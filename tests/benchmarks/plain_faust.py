@@ -1,7 +1,7 @@
 """The job on plain Faust, event by event: ``python -m tests.benchmarks.plain_faust BROKER PREFIX``.
 
-As its documentation has it: one agent, a Table in memory. Bytes in and out, so that Faust's own JSON costs
-nothing.
+It is written as in Faust's documentation: one agent, and a Table in memory. Topics carry bytes, so that Faust's own
+JSON costs nothing.
 """
 
 from __future__ import annotations
@@ -16,12 +16,13 @@ import faust
 
 from tests.benchmarks.job import PARTITIONS, encode_record, fold
 
-# At WARNING or above Faust sets the root logger to DEBUG, a quarter of the CPU; so INFO, and these silent.
+# With a log level of WARNING or above Faust sets the root logger to DEBUG, which takes a quarter of the CPU time. So
+# the level is INFO, and these loggers are silenced.
 NOISY = ["aiokafka", "faust", "mode", "asyncio"]
 
 
 def make_app(broker: str, prefix: str, folder: Path) -> Any:
-    """Faust app that folds ``{prefix}.events`` into ``{prefix}.records``."""
+    """Make the Faust app that folds ``{prefix}.events`` into ``{prefix}.records``."""
     app: Any = faust.App(
         f"{prefix}.faust",
         broker=f"kafka://{broker}",

@@ -1,10 +1,12 @@
-"""Accuracy on the named sets, beside the baselines: ``python -m tests.benchmarks.quality``.
+"""Accuracy of afresh and the baselines on the named sets: ``python -m tests.benchmarks.quality``.
 
-Every ranker goes through every set in a process of its own, in the loop of ``afresh evaluate``, but for what is left of
-ours without a family of its scorers, which goes through with the whole; the last half of a set is reported. Each row is
-written as soon as it is measured, and what was measured before is kept in ``results/quality.json.gz``, so that one set,
-or one ranker, can be measured anew, and an end halfway loses nothing but the row at hand. Kept are the figures of the
-page and their intervals. ``results/quality.md`` is made of them and of ``results/method.md``, written by hand.
+Every ranker runs over every set in the loop of ``afresh evaluate``, in a process of its own. There is one exception:
+afresh without a family of its scorers runs together with the whole of afresh. The last half of a set is reported.
+
+The figures of a ranker are written to ``results/quality.json.gz`` as soon as it is measured, and figures of earlier
+measurements are kept. So one set or one ranker can be measured again alone, and an abort loses only the rankers at
+work. The file keeps the figures of the page and their intervals. ``results/quality.md`` is generated from them and
+from ``results/method.md``, which is written by hand.
 """
 
 from __future__ import annotations
@@ -40,31 +42,32 @@ from tests.benchmarks.quality_report import NO_TEXT, WITHOUT, needed, page
 RESULTS = Path(__file__).parent / "results"
 FIGURES, PAGE = "quality.json.gz", "quality.md"
 METHOD = RESULTS / "method.md"
-"""How each ranker was tuned, and what was tried."""
+"""Text, written by hand: how each ranker was tuned, and what was tried."""
 
 REFRESH = 100
-"""Events taken in together: with 1 the lists are exact, and cost three times as much."""
+"""Events taken in together. With 1 the lists would be exact, but cost three times as much."""
 
 BASELINES = ("popularity", "popularity_decayed", "item_knn", "isgd", "biased_mf", "funk_mf", "sasrec")
 ABLATED = "ml-100k"
-"""The set on which the recommender is measured without each family of its scorers."""
+"""The set on which afresh is also measured without each family of its scorers."""
 
 FAMILIES = {", ".join(scorer.priors): tuple(scorer.priors) for scorer in scorers.SCORERS}
-"""Scorers that share their work. Without one scorer alone the others of its family tell nearly the same."""
+"""Families of scorers that share their work. They are left out together, because within a family the scorers say nearly
+the same."""
 
 PROCESSES = 2
 
 
 @dataclass(frozen=True)
 class Job:
-    """Rankers to be measured on a set, all of them in one pass."""
+    """Rankers to measure on a set, all in one pass."""
 
     set: str
     rankers: tuple[str, ...]
 
 
 def jobs(sets: Sequence[str], only: Sequence[str]) -> list[Job]:
-    """Everything to measure, the longest first."""
+    """Return everything to measure; the longest job of each set comes first."""
     made = []
     for name in sets:
         ours = (OURS, *(f"{WITHOUT}{family}" for family in FAMILIES if name == ABLATED))
@@ -78,7 +81,7 @@ def jobs(sets: Sequence[str], only: Sequence[str]) -> list[Job]:
 def measure(job: Job) -> dict[str, Any]:
     """Measure rankers on a set; return the figures that ``afresh evaluate`` writes."""
     options = EvaluateOptions(None, None, job.set, refresh=REFRESH, no_text=NO_TEXT in job.rankers)
-    # As a worker has it, and so that two rankers at once do not wait for each other's threads.
+    # One thread, as in a worker. With more, two rankers at once would wait for each other's threads.
     with threadpool_limits(1):
         evaluation = Evaluation.load(options, Settings(), Progress(disable=True))
         _run(evaluation, job)
@@ -94,7 +97,7 @@ def _run(evaluation: Evaluation, job: Job) -> None:
 
 
 def keep(results: dict[str, Any], job: Job, figures: dict[str, Any]) -> None:
-    """Put what was measured in the place of what was measured before."""
+    """Replace the earlier figures of the job's rankers with the new ones."""
     of_set = results.setdefault("sets", {}).setdefault(job.set, {"rankers": {}})
     of_set["input"], of_set["protocol"] = figures["input"], figures["protocol"] | {"text": True}
     when = {"date": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"), "commit": commit()}
@@ -102,7 +105,7 @@ def keep(results: dict[str, Any], job: Job, figures: dict[str, Any]) -> None:
 
 
 def write(results: dict[str, Any], folder: Path) -> None:
-    """Write the figures, and the page made of them."""
+    """Write the figures, and the page generated from them."""
     folder.mkdir(parents=True, exist_ok=True)
     results["machine"] = machine()
     (folder / FIGURES).write_bytes(pack(results))
@@ -110,9 +113,10 @@ def write(results: dict[str, Any], folder: Path) -> None:
 
 
 def pack(results: dict[str, Any]) -> bytes:
-    """Pack the figures; the same figures give the same bytes.
+    """Pack the figures; equal figures give equal bytes.
 
-    Sets and the machine's parts are pairs: the page shows them in their order, all other keys are sorted.
+    The sets and the facts of the machine are stored as pairs, because the page shows them in their order. All other
+    keys are sorted.
     """
     pairs = {name: list(results[name].items()) for name in ("machine", "sets")}
     return gzip.compress(json.dumps(pairs, sort_keys=True, separators=(",", ":")).encode(), mtime=0)
@@ -124,7 +128,7 @@ def unpack(packed: bytes) -> dict[str, Any]:
 
 
 def commit() -> str:
-    """Commit of the checkout; empty where there is no git."""
+    """Return the commit of the checkout; "" if there is no git."""
     git = shutil.which("git")
     if git is None:
         return ""
@@ -133,7 +137,7 @@ def commit() -> str:
 
 
 def machine() -> dict[str, str]:
-    """What the figures were measured with."""
+    """Return the CPU, and the versions of Python and packages, that the figures are measured with."""
     packages = ("numpy", "river", "torch", "transformers", "faust-streaming")
     return {"cpu": _cpu(), "python": platform.python_version()} | {name: version(name) for name in packages}
 
@@ -148,13 +152,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Measure, and write the results."""
     parser = argparse.ArgumentParser(prog="quality", description=__doc__)
     parser.add_argument(
-        "--set", action="append", choices=datasets.SETS, help="only this set, and again another"
+        "--set", action="append", choices=datasets.SETS, help="measure only this set; may be repeated"
     )
     parser.add_argument(
-        "--only", action="append", metavar="RANKER", help="only this ranker, and again another"
+        "--only", action="append", metavar="RANKER", help="measure only this ranker; may be repeated"
     )
     parser.add_argument(
-        "--results", type=Path, default=RESULTS, metavar="FOLDER", help="where results are kept"
+        "--results", type=Path, default=RESULTS, metavar="FOLDER", help="folder of the results"
     )
     chosen = parser.parse_args(arguments)
     console = Console()

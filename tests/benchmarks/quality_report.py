@@ -1,4 +1,4 @@
-"""The page of accuracy: tables of what was measured, and how far the goals are met."""
+"""The page of accuracy: tables of the measured figures, and whether the goals are met."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ Rankers = dict[str, Any]
 
 
 def needed(measured: dict[str, Any]) -> dict[str, Any]:
-    """Of all that was measured of a ranker, what the page shows, and the intervals to check it against."""
+    """Return the figures of a ranker that the page shows, with their intervals, for later comparison."""
 
     def means(of: dict[str, Any], *metrics: str) -> dict[str, Any]:
         return {metric: {name: of[metric][name] for name in ("mean", "low", "high")} for metric in metrics}
@@ -38,7 +38,7 @@ def needed(measured: dict[str, Any]) -> dict[str, Any]:
 
 
 class Goal(NamedTuple):
-    """A goal: what is compared on which set, and how large it is to be."""
+    """A goal: a figure of one set, and the least value that it should have."""
 
     name: str
     set: str
@@ -47,7 +47,7 @@ class Goal(NamedTuple):
 
 
 def rate(ranker: str, cold: str | None = None) -> Callable[[Rankers], float | None]:
-    """Hit rate of a ranker, over all events or one cold slice."""
+    """Return a function that reads the hit rate of a ranker, over all events or over one cold slice."""
 
     def figure(rankers: Rankers) -> float | None:
         if ranker not in rankers:
@@ -62,7 +62,7 @@ def rate(ranker: str, cold: str | None = None) -> Callable[[Rankers], float | No
 def ratio(
     above: Callable[[Rankers], float | None], below: Callable[[Rankers], float | None]
 ) -> Callable[[Rankers], float | None]:
-    """Quotient of two figures; None where one is missing."""
+    """Return a function that divides two figures; it returns None if one is missing."""
 
     def figure(rankers: Rankers) -> float | None:
         a, b = above(rankers), below(rankers)
@@ -72,13 +72,13 @@ def ratio(
 
 
 def best_baseline(rankers: Rankers) -> float | None:
-    """Hit rate of the best ranker that is not ours."""
+    """Return the hit rate of the best baseline."""
     rates = [each["all"]["hr"]["mean"] for name, each in rankers.items() if not name.startswith(OURS)]
     return max(rates, default=None)
 
 
 def goals(sets: Iterable[str]) -> Iterator[Goal]:
-    """All goals, those of the cold slices on every set."""
+    """Yield all goals; the goals of the cold slices hold for every set."""
     ours = rate(OURS)
     yield Goal("HR@10", "ml-100k", 0.26, ours)
     yield Goal("× SASRec, retrained", "ml-100k", 1.4, ratio(ours, rate(SASREC)))
@@ -100,19 +100,22 @@ def page(results: dict[str, Any], method: str) -> str:
     Parameters
     ----------
     results
-        What was measured.
+        The measured figures.
     method
-        What stands at its end: how it was measured, and what was tried.
+        Text for the end of the page: how it was measured, and what was tried.
     """
     sets = results["sets"]
     parts = [
         "# Accuracy",
         "",
-        f'Made by `{COMMAND}` (`ARGS="--set ml-100k"` for one set). Every list is made before its event is learned; '
-        "the last half of each set is reported, over the full catalogue, ties and NaN against the ranker. In brackets "
-        "95 % intervals, by drawing users with replacement. CPU seconds are those of the whole run of a ranker.",
+        f'`{COMMAND}` makes this page (`ARGS="--set ml-100k"` measures one set only).',
         "",
-        ", ".join(f"{name} {value}" for name, value in results["machine"].items()) + ".",
+        "* Every list is made before its event is learned. The last half of each set is reported.",
+        "* Rankers choose from the full catalogue. Ties and NaN count against the ranker.",
+        "* Brackets hold 95 % intervals, from drawing users with replacement.",
+        "* CPU seconds are those of the whole run of a ranker.",
+        "",
+        "Machine: " + ", ".join(f"{name} {value}" for name, value in results["machine"].items()) + ".",
         "",
         "## Goals",
         "",
@@ -124,7 +127,7 @@ def page(results: dict[str, Any], method: str) -> str:
         if lost:
             parts += [
                 "",
-                "What is lost without each family of scorers, the others having learned without it:",
+                "Without a family of scorers the others learn without it. The difference shows what is lost:",
                 "",
                 *lost,
             ]
@@ -132,7 +135,7 @@ def page(results: dict[str, Any], method: str) -> str:
 
 
 def goal_table(sets: dict[str, Any]) -> list[str]:
-    """A row a goal."""
+    """Lines of the table of goals, one for each goal."""
     rows = []
     for goal in goals(sets):
         figure = goal.figure(sets[goal.set]["rankers"]) if goal.set in sets else None
@@ -149,17 +152,17 @@ def goal_table(sets: dict[str, Any]) -> list[str]:
 
 
 def sentence(measured: dict[str, Any]) -> str:
-    """What a set is, and how it was gone through."""
+    """Describe a set, and how it was evaluated."""
     given, protocol = measured["input"], measured["protocol"]
     return (
         f"{given['events']:,} events of {given['users']:,} users and {given['items_taken']:,} items "
-        f"({given['items_announced']:,} in the catalogue); {protocol['evaluated']:,} evaluated; "
-        f"{protocol['refresh']} events taken in together by ours, the baselines see every event at once."
+        f"({given['items_announced']:,} in the catalogue); {protocol['evaluated']:,} evaluated. "
+        f"Afresh takes in {protocol['refresh']} events together; the baselines learn every event at once."
     )
 
 
 def ranker_table(rankers: Rankers) -> list[str]:
-    """A row a ranker, the best first."""
+    """Lines of the table of rankers, the best ranker first."""
     popular = rate(POPULARITY)(rankers)
     rows = []
     ranked = sorted(rankers.items(), key=lambda each: -each[1]["all"]["hr"]["mean"])
@@ -199,7 +202,7 @@ def ranker_table(rankers: Rankers) -> list[str]:
 
 
 def ablation(rankers: Rankers) -> Iterator[str]:
-    """Rows of what is lost without each family of scorers."""
+    """Lines of the table that shows what is lost without each family of scorers."""
     whole = rate(OURS)(rankers)
     left = {name: rate(name)(rankers) for name in rankers if name.startswith(WITHOUT)}
     rows = [
@@ -212,7 +215,7 @@ def ablation(rankers: Rankers) -> Iterator[str]:
 
 
 def table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
-    """Lines of a table in Markdown.
+    """Return the lines of a table in Markdown.
 
     Examples
     --------

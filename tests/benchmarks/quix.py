@@ -1,4 +1,4 @@
-"""The job on quixstreams: ``python -m tests.benchmarks.quix BROKER PREFIX``; needs the extra ``bench``."""
+"""The job on quixstreams: ``python -m tests.benchmarks.quix BROKER PREFIX``. It needs the extra ``bench``."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from quixstreams.models import Serializer
 
 from tests.benchmarks.job import Record, encode_record, fold
 
-Base: Any = Serializer  # typed only where quixstreams is installed
+Base: Any = Serializer  # Any, because its type is known only where quixstreams is installed.
 
 
 class RecordSerializer(Base):  # type: ignore[misc]
-    """Records as JSON by msgspec, so that quixstreams' own JSON costs nothing."""
+    """Encodes records as JSON with msgspec, so that quixstreams' own JSON costs nothing."""
 
     def __call__(self, value: Record, ctx: Any) -> bytes:
         return encode_record(value)
@@ -29,7 +29,7 @@ def take_in(value: bytes, _key: bytes, _timestamp: int, _headers: Any, state: An
 
 
 def make_app(broker: str, prefix: str, folder: str) -> Any:
-    """quixstreams app that folds ``{prefix}.events`` into ``{prefix}.records``."""
+    """Make the quixstreams app that folds ``{prefix}.events`` into ``{prefix}.records``."""
     app = Application(
         broker_address=broker,
         consumer_group=f"{prefix}.quix",

@@ -1,7 +1,8 @@
-"""Measure recovery: ``python -m tests.benchmarks.recovery`` fills changelogs, kills a worker, and waits for another.
+"""Measure recovery: ``python -m tests.benchmarks.recovery`` fills changelogs, kills a worker, and times the takeover.
 
-Who takes over is either the worker itself, started again at once over its own files, or a second one that was there
-all the time and holds nothing of the partitions that it takes over, or copies of them (a standby).
+There are two ways to take over. Either the killed worker starts again at once, over its own files. Or a second worker,
+which ran all the time, takes over the partitions. The second worker holds no rows of these partitions, or it holds
+copies of them (a standby).
 """
 
 from __future__ import annotations
@@ -38,7 +39,7 @@ REPORT_WIDTH = 120
 
 
 def fill(settings: Settings, users: int, items: int) -> None:
-    """Write the changelogs of a deployment that has been running for long."""
+    """Write the changelogs of a deployment that has run for a long time."""
     topics = Topics(settings)
     for topic, records in (
         (topics.users, rows.user_rows(users, items)),
@@ -49,12 +50,18 @@ def fill(settings: Settings, users: int, items: int) -> None:
 
 
 def measure(way: Way, settings: Settings, folder: Path, held: int) -> Recovery:
-    """Kill a worker that is ready, and measure how long it takes until its partitions are ready again.
+    """Kill a worker that is ready, and measure the time until its partitions are ready again.
 
     Parameters
     ----------
+    way
+        How rows are kept, and who takes over.
+    settings
+        The deployment.
+    folder
+        Folder for the workers' files.
     held
-        Rows in all tables: a standby that holds as many is whole.
+        Rows in all tables. A standby is complete when it holds this number.
     """
     chosen = settings.model_copy(update={"state": way.state, "standby_replicas": way.standby_replicas})
     with ExitStack() as stack:
@@ -104,12 +111,12 @@ def measure(way: Way, settings: Settings, folder: Path, held: int) -> Recovery:
 
 
 def wait(worker: WorkerProcess, look: Callable[[], object], what: str) -> None:
-    """Look until it is so.
+    """Wait until ``look`` returns something true.
 
     Raises
     ------
     WorkerDied
-        If the worker ends instead.
+        If the worker ends first.
     TimeoutError
         If it takes too long.
     """
@@ -117,14 +124,14 @@ def wait(worker: WorkerProcess, look: Callable[[], object], what: str) -> None:
     while not look():
         worker.check()
         if time.monotonic() > deadline:
-            raise TimeoutError(f"waited {WAIT_SECONDS:g} s in vain for a worker {what}")
+            raise TimeoutError(f"after {WAIT_SECONDS:g} s a worker has failed {what}")
         time.sleep(POLL_SECONDS)
 
 
 def run(
     settings: Settings, folder: Path, users: int, items: int, say: Callable[[str], None]
 ) -> dict[Way, Recovery]:
-    """Measure every way over the same changelogs."""
+    """Measure every way to take over, with the same changelogs."""
     create_topics(settings)
     say(f"writing {users:,} users and {items:,} items …")
     fill(settings, users, items)
@@ -138,7 +145,7 @@ def run(
 def main(arguments: Sequence[str] | None = None) -> None:
     """Measure, print tables, and write the figures."""
     parser = argparse.ArgumentParser(prog="bench-recovery", description=__doc__)
-    parser.add_argument("--json", type=Path, metavar="FILE", help="also write the figures there")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="also write the figures to this file")
     parser.add_argument("--users", type=int, default=1_000_000, metavar="N", help="user rows")
     parser.add_argument("--items", type=int, default=100_000, metavar="N", help="items, each with two rows")
     chosen = parser.parse_args(arguments)

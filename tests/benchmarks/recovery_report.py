@@ -1,4 +1,4 @@
-"""What ``tests.benchmarks.recovery`` measures, and how it is shown: tables, and figures for JSON."""
+"""The measurements of ``tests.benchmarks.recovery``, as tables to read and as figures for JSON."""
 
 from __future__ import annotations
 
@@ -14,10 +14,16 @@ class Way:
 
     Attributes
     ----------
+    name
+        Name of the way in tables and figures.
     baseline
-        Name of the way that it is compared with.
+        Name of the way to compare with.
+    state
+        How tables are kept; the setting ``AFRESH_STATE``.
     second
-        Whether a second worker takes over, instead of the first one started again.
+        Whether a second worker takes over; if not, the first worker starts again.
+    standby_replicas
+        Copies on other workers; the setting ``AFRESH_STANDBY_REPLICAS``.
     """
 
     name: str
@@ -37,24 +43,24 @@ WAYS = [
 
 @dataclass(frozen=True)
 class Recovery:
-    """Seconds from ``kill -9`` to ready, and what they were spent on.
+    """Seconds from ``kill -9`` to ready, and how they were spent.
 
     Attributes
     ----------
     detection_seconds
-        Until the partitions are given to the worker that takes over.
+        Time until the partitions are assigned to the worker that takes over.
     fetch_seconds, apply_seconds
-        Of the recovery of tables, the wait for records, and the work of putting them into rows.
+        Time for the recovery of tables: waiting for records, and putting them into tables.
     rest_seconds
-        What is left until the worker is ready, such as reading the Catalogue.
+        Remaining time until the worker is ready, for example to read the Catalogue.
     cpu_seconds
-        CPU time of the worker that took over, from ``kill -9`` to ready: what a busy machine does not change.
+        CPU time of the worker that takes over, from ``kill -9`` to ready. A busy machine does not change it.
     records
-        Records of changelogs read in the recovery.
+        Changelog records read in the recovery.
     first_seconds
-        From the start of the first process to its being ready: it reads everything.
+        Time from the start of the first process until it is ready; it reads everything.
     peak_rss_bytes
-        Highest resident memory of the worker that took over.
+        Highest resident memory of the worker that takes over.
     """
 
     detection_seconds: float
@@ -68,14 +74,14 @@ class Recovery:
 
     @property
     def total_seconds(self) -> float:
-        """From ``kill -9`` to ready."""
+        """Time from ``kill -9`` to ready."""
         return self.detection_seconds + self.fetch_seconds + self.apply_seconds + self.rest_seconds
 
 
 def recoveries(measured: Mapping[Way, Recovery]) -> Table:
-    """A row for each way, with its time as a multiple of its baseline's."""
-    parts = ("detection", "fetch", "apply", "rest", "cpu")
-    shown = Table("kill -9 to ready, s", "all", "×", *parts, "records", "first start", "peak memory")
+    """Table with one line for each way, and its time as a multiple of its baseline's time."""
+    phases = ("detection", "fetch", "apply", "rest", "cpu")
+    shown = Table("kill -9 to ready, s", "all", "×", *phases, "records", "first start", "peak memory")
     for column in shown.columns[1:]:
         column.justify = "right"
     totals = {way.name: one.total_seconds for way, one in measured.items()}
@@ -85,7 +91,7 @@ def recoveries(measured: Mapping[Way, Recovery]) -> Table:
             way.name,
             f"{one.total_seconds:.1f}",
             "-" if baseline is None else f"{one.total_seconds / baseline:.2f}",
-            *(f"{getattr(one, f'{part}_seconds'):.1f}" for part in parts),
+            *(f"{getattr(one, f'{phase}_seconds'):.1f}" for phase in phases),
             f"{one.records:,}",
             f"{one.first_seconds:.1f}",
             f"{one.peak_rss_bytes / 2**20:,.0f} MiB",
@@ -94,7 +100,7 @@ def recoveries(measured: Mapping[Way, Recovery]) -> Table:
 
 
 def sizes(packed: Mapping[str, float], memory: Mapping[str, float]) -> Table:
-    """Bytes of each kind of row, as it stands in Kafka and in memory."""
+    """Table of the bytes of each kind of row, packed in Kafka and in memory."""
     shown = Table("bytes of a row", "")
     shown.columns[1].justify = "right"
     for name, size in packed.items():
@@ -107,7 +113,7 @@ def sizes(packed: Mapping[str, float], memory: Mapping[str, float]) -> Table:
 def figures(
     packed: Mapping[str, float], memory: Mapping[str, float], measured: Mapping[Way, Recovery]
 ) -> dict[str, dict[str, float] | dict[str, dict[str, float]]]:
-    """The figures as they are written to JSON."""
+    """Return the figures as written to JSON."""
     return {
         "packed_bytes": dict(packed),
         "memory_bytes": dict(memory),

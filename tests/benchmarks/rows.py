@@ -1,4 +1,4 @@
-"""Rows of realistic size, packed as the agents pack them, to fill changelogs with: the same ones every time."""
+"""Rows of realistic size to fill changelogs with, packed as the agents pack them; the same every time."""
 
 from __future__ import annotations
 
@@ -17,36 +17,36 @@ from afresh.streams.kafka.sender import partition_of
 from tests.benchmarks.events import START_MS, STEP_MS, Keyed
 
 RECENT = 50
-"""Items that a user took, all of them remembered in order."""
+"""Items that each user took; the row remembers all of them in order."""
 
 NEIGHBOURS = 50
-"""Of an item."""
+"""Neighbours of each item."""
 
 EMBEDDING = 384
 TEXT = "A crew that wakes up early hears a signal from a moon nobody has a name for, and goes to look. " * 4
 
 DISTINCT = 2_000
-"""Different rows, used again and again: to make each takes longer than to recover it."""
+"""Number of different rows. They are used again and again, because making a row takes longer than recovering it."""
 
 
 def user_rows(number: int, items: int, seed: int = 0) -> Iterator[Keyed]:
     """Yield users who each took ``RECENT`` items."""
     random = np.random.default_rng(seed)
     made = min(DISTINCT, number)
-    rows = [users.pack(_user(place, random.integers(0, items, RECENT).tolist())) for place in range(made)]
-    for place in range(number):
-        yield b"web:user-%d" % place, rows[place % made]
+    rows = [users.pack(_user(each, random.integers(0, items, RECENT).tolist())) for each in range(made)]
+    for each in range(number):
+        yield b"web:user-%d" % each, rows[each % made]
 
 
 def _user(number: int, items: list[int]) -> UserRow:
     row = UserRow()
-    for place, item in enumerate(items):
-        time = START_MS + place * STEP_MS
+    for offset, item in enumerate(items):
+        time = START_MS + offset * STEP_MS
         taken = Interaction(
             source=0,
-            offset=place,
+            offset=offset,
             received=time,
-            event=f"event-{number}-{place}",
+            event=f"event-{number}-{offset}",
             type="view",
             time=time,
             user=f"web:user-{number}",
@@ -54,14 +54,14 @@ def _user(number: int, items: list[int]) -> UserRow:
             platform="web",
             domain="films",
         )
-        users.fold(row, taken, source=0, offset=place)
+        users.fold(row, taken, source=0, offset=offset)
     return row
 
 
 def behaviour_rows(number: int, partitions: int, seed: int = 0) -> Iterator[Keyed]:
-    """Yield items with ``NEIGHBOURS`` neighbours, numbered as their partitions number them."""
+    """Yield items with ``NEIGHBOURS`` neighbours each, numbered as in their partitions."""
     random = np.random.default_rng(seed)
-    keys = np.array([key_of(f"item-{place}") for place in range(number)], np.uint64)
+    keys = np.array([key_of(f"item-{each}") for each in range(number)], np.uint64)
     array = np.zeros(min(DISTINCT, number), ROW)
     array["version"] = behaviour.BEHAVIOUR_ROW_VERSION
     array["examples"], array["mass"], array["time"] = 100, 50.0, START_MS
@@ -71,36 +71,36 @@ def behaviour_rows(number: int, partitions: int, seed: int = 0) -> Iterator[Keye
     array["pairs"]["weight"][:, :NEIGHBOURS] = random.random(shape)
     length = behaviour.LEAST_BYTES + NEIGHBOURS * PAIR_BYTES
     numbers: Counter[int] = Counter()
-    for place in range(number):
-        key = b"item-%d" % place
+    for each in range(number):
+        key = b"item-%d" % each
         partition = partition_of(key, partitions)
-        row = array[place % len(array)]
+        row = array[each % len(array)]
         row["number"] = numbers[partition]
         numbers[partition] += 1
         yield key, row.tobytes()[:length]
 
 
 def content_rows(number: int, seed: int = 0, text: str = TEXT) -> Iterator[Keyed]:
-    """Yield items with a text of some 400 characters, unless another is given, and an embedding."""
+    """Yield items with a text and an embedding; the default text has some 400 characters."""
     random = np.random.default_rng(seed)
     drawn = random.normal(size=(min(DISTINCT, number), EMBEDDING))
     vectors = (drawn / np.linalg.norm(drawn, axis=1, keepdims=True)).astype("<f2")
-    for place in range(number):
+    for each in range(number):
         row = ContentRow(
             domain="films",
-            title=f"Film {place}",
+            title=f"Film {each}",
             text=text,
             attributes={"genres": ["Horror", "Drama"], "year": 1979},
-            content=content.content_hash(text) ^ place,
-            embedding=vectors[place % len(vectors)].tobytes(),
+            content=content.content_hash(text) ^ each,
+            embedding=vectors[each % len(vectors)].tobytes(),
             encoder="minilm",
             encoder_version="1",
         )
-        yield b"item-%d" % place, content.pack(row)
+        yield b"item-%d" % each, content.pack(row)
 
 
 def packed_bytes(items: int, partitions: int) -> dict[str, float]:
-    """Mean size of each kind of row as it stands in Kafka."""
+    """Return the mean size of each kind of row in Kafka, in bytes."""
     kinds = {
         "user": user_rows(DISTINCT, items),
         "item, behaviour": behaviour_rows(DISTINCT, partitions),

@@ -1,8 +1,8 @@
-"""Measure scaling out: ``python -m tests.benchmarks.scale`` works the same backlog off with 1 and with 2 workers.
+"""Measure scaling out: ``python -m tests.benchmarks.scale`` does the same backlog with 1 and with 2 workers.
 
-Broker, Redis and workers share the machine, so that beside events a second stands what an event costs in CPU time,
-which does not depend on how many cores there are: where it stays the same, one more worker is one more core's worth.
-The ledger audits every run, and compares each with the first.
+Broker, Redis and workers share the machine, so events per second depend on its number of cores. The CPU time for each
+event does not depend on it, and is reported, too. If it stays the same, one more worker adds the work of one more core.
+The ledger audits every measurement, and compares each with the first.
 """
 
 from __future__ import annotations
@@ -41,22 +41,22 @@ USERS, ITEMS = 2_000, 2_000
 START_SECONDS, WORK_SECONDS, SETTLE_SECONDS = 120.0, 600.0, 120.0
 
 SESSION_SECONDS = 60.0
-"""The group must not take a worker for dead that is stopped while the backlog is written."""
+"""Session timeout. Workers are stopped while the backlog is written, and the group must not take them for dead."""
 
 POLL_SECONDS = 0.2
-"""Asking how far the group has committed costs the broker time, too."""
+"""Time between two looks at the committed offsets. Each look takes CPU time of the broker, too."""
 
 
 @dataclass(frozen=True)
 class Servers:
-    """The servers that all runs use, and a folder for logs and files."""
+    """The servers that all measurements use, and a folder for logs and files."""
 
     kafka: Server
     redis: Server
     folder: Path
 
     def cpu_seconds(self) -> tuple[float, float]:
-        """CPU time that the broker and Redis have used so far."""
+        """Return the CPU time that the broker and Redis have used so far."""
         return _spent(self.kafka), _spent(self.redis)
 
 
@@ -68,14 +68,18 @@ def _spent(server: Server) -> float:
 
 @dataclass(frozen=True)
 class Scaled:
-    """A backlog worked off by so many workers.
+    """What a backlog took with a given number of workers.
 
     Attributes
     ----------
-    events, seconds
-        Events of the backlog, and the time until the last offset was committed, its lists in Redis.
+    workers
+        Number of workers.
+    events
+        Events of the backlog.
+    seconds
+        Time until the last offset was committed; then all lists were in Redis.
     workers_cpu_seconds, broker_cpu_seconds, redis_cpu_seconds
-        CPU time meanwhile, of all workers together.
+        CPU time meanwhile: of all workers together, of the broker, and of Redis.
     report
         What the ledger found.
     """
@@ -90,32 +94,38 @@ class Scaled:
 
     @property
     def events_per_second(self) -> float:
-        """Events a second of the clock."""
+        """Events per second of elapsed time."""
         return self.events / self.seconds
 
     @property
     def cpu_seconds(self) -> float:
-        """CPU time of all together."""
+        """CPU time of workers, broker and Redis together."""
         return self.workers_cpu_seconds + self.broker_cpu_seconds + self.redis_cpu_seconds
 
     @property
     def broker_share(self) -> float:
-        """What the broker took of the CPU time of all."""
+        """Share of the broker in the CPU time of all."""
         return self.broker_cpu_seconds / self.cpu_seconds
 
     @property
     def cores_busy(self) -> float:
-        """Cores that all together kept busy, on average."""
+        """Average number of cores that all together kept busy."""
         return self.cpu_seconds / self.seconds
 
 
 def measure(servers: Servers, workers: int, number: int, against: str | None) -> Scaled:
-    """Have so many workers share a backlog, and audit the end.
+    """Let workers share a backlog, and audit the result.
 
     Parameters
     ----------
+    servers
+        The servers to use.
+    workers
+        Number of workers.
+    number
+        Events of the backlog.
     against
-        Namespace of an earlier run over the same backlog.
+        Namespace of an earlier measurement with the same backlog; None if there is none.
     """
     settings = deployment(servers, workers)
     create_topics(settings)
@@ -140,7 +150,7 @@ def measure(servers: Servers, workers: int, number: int, against: str | None) ->
 
 
 def deployment(servers: Servers, workers: int) -> Settings:
-    """Settings of a deployment with so many workers."""
+    """Return the settings of the deployment for a number of workers."""
     return Settings(
         kafka=servers.kafka.address,
         redis=SecretStr(servers.redis.address),
@@ -152,7 +162,7 @@ def deployment(servers: Servers, workers: int) -> Settings:
 
 
 def _start(settings: Settings, folder: Path, stack: ExitStack, number: int) -> int:
-    """Start a worker and wait until it has partitions."""
+    """Start a worker, and wait until it has partitions."""
     process, worker = start_worker(settings, folder / f"{settings.namespace}-{number}", stack)
     worker.wait_until_ready()
     assert process.pid is not None, "it is ready"
@@ -167,7 +177,7 @@ def _wait_for_items(settings: Settings, pid: int) -> None:
 
 @contextmanager
 def stopped(pids: Sequence[int]) -> Iterator[None]:
-    """Stop processes for a while, so that a backlog grows before any of it is worked off."""
+    """Stop processes, so that the whole backlog is written before they begin with it; let them go on at exit."""
     for pid in pids:
         os.kill(pid, signal.SIGSTOP)
     try:
@@ -188,7 +198,7 @@ def run(servers: Servers, workers: Sequence[int], number: int, say: Callable[[st
 
 
 def figures(measured: Sequence[Scaled]) -> dict[str, float]:
-    """The figures as they are written to JSON."""
+    """Return the figures as written to JSON."""
     return {
         f"{one.workers}_workers_{name}": round(value, 3)
         for one in measured
@@ -206,7 +216,7 @@ def figures(measured: Sequence[Scaled]) -> dict[str, float]:
 
 
 def table(measured: Sequence[Scaled]) -> Table:
-    """A column for each number of workers."""
+    """Table with one column for each number of workers."""
     shown = Table("workers", *(str(one.workers) for one in measured))
     for column in shown.columns[1:]:
         column.justify = "right"
@@ -236,10 +246,15 @@ def _per_event(one: Scaled, seconds: float) -> str:
 def main(arguments: Sequence[str] | None = None) -> None:
     """Measure, print a table, write the figures; exit 1 if the ledger finds a difference."""
     parser = argparse.ArgumentParser(prog="bench-scale", description=__doc__)
-    parser.add_argument("--json", type=Path, metavar="FILE", help="also write the figures there")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="also write the figures to this file")
     parser.add_argument("--events", type=int, default=200_000, metavar="N", help="events in the backlog")
     parser.add_argument(
-        "--workers", type=int, nargs="+", default=[1, 2], metavar="N", help="how many, one run each"
+        "--workers",
+        type=int,
+        nargs="+",
+        default=[1, 2],
+        metavar="N",
+        help="numbers of workers to measure, one after the other",
     )
     chosen = parser.parse_args(arguments)
     logging.getLogger("aiokafka").setLevel(logging.ERROR)

@@ -1,6 +1,6 @@
-"""Our own worker, whole or one agent of it: ``python -m tests.benchmarks.stages whole|ingest|profile|learn``.
+"""A worker of afresh, whole or with one agent only: ``python -m tests.benchmarks.stages whole|ingest|profile|learn``.
 
-Configured by ``AFRESH_...`` variables. An agent alone tells what its stage costs; its consumer group is
+``AFRESH_...`` variables configure it. A worker with one agent shows what its stage costs. Its consumer group is
 ``{namespace}-{stage}``.
 """
 
@@ -33,7 +33,7 @@ from afresh.streams.workers import process, stream
 
 
 class NoRequests(Requests):
-    """Lets go of a run at once: the lists are another stage."""
+    """Ends a run at once, without lists, because lists are not a cost of the measured stage."""
 
     def add_users(self, partition: int, received: Mapping[str, int]) -> None:
         pass
@@ -43,13 +43,13 @@ class NoRequests(Requests):
 
 
 def stage_app(settings: Settings, stage: str) -> faust.App:
-    """Faust app of one agent."""
+    """Make the Faust app with the agent of one stage."""
     rows = [row for row in STAGES if row.name == stage]
     if not rows:
         sys.exit(f"no stage {stage!r}")
     topics = Topics(settings)
     app = create_app(settings, f"{settings.namespace}-{stage}")
-    # Progress of an agent that sends nothing is seen by its commits.
+    # Learn sends no records, so its progress shows only in its commits. They must be frequent.
     app.conf.broker_commit_interval = 0.1
     tables = make_tables(app, settings, topics, rows, lambda _: MemoryPartitions())
     catalogue = Catalogue()

@@ -48,7 +48,7 @@ def _create_topics(broker: str, *names: str) -> None:
 
 
 def _read(broker: str, topic: str) -> list[tuple[int, bytes, bytes]]:
-    """Partition, key and value of all records of a topic."""
+    """Return partition, key and value of all records of a topic."""
     consumer = KafkaConsumer(
         bootstrap_servers=broker, auto_offset_reset="earliest", consumer_timeout_ms=10_000
     )
@@ -62,7 +62,7 @@ def _read(broker: str, topic: str) -> list[tuple[int, bytes, bytes]]:
 
 
 def _expected() -> tuple[Counter[tuple[str, str, tuple[str, ...]]], dict[str, Row]]:
-    """Records and final rows, by the definition of the job and without its code."""
+    """Compute the records and final rows by the definition of the job, without its code."""
     taken: dict[str, list[tuple[str, int, str]]] = defaultdict(list)
     records: Counter[tuple[str, str, tuple[str, ...]]] = Counter()
     for key, value in SENT:
@@ -111,7 +111,7 @@ def test_a_baseline_does_the_whole_job(broker: str, contender: str, tmp_path: Pa
 
 
 @pytest.mark.servers
-def test_events_are_written_where_kafkas_own_clients_put_them(broker: str) -> None:
+def test_events_are_written_to_the_same_partitions_as_by_kafkas_clients(broker: str) -> None:
     _create_topics(broker, "ours", "theirs")
     events.write(broker, "ours", iter(SENT))
     producer = KafkaProducer(bootstrap_servers=broker)
@@ -154,7 +154,7 @@ def test_cpu_time_of_a_process_and_its_children_counts(tmp_path: Path) -> None:
     assert measurement.cpu_us_per_event == pytest.approx(measurement.cpu_seconds / 9 * 1e6)
 
 
-def test_a_process_that_handles_all_at_once_can_not_be_measured(tmp_path: Path) -> None:
+def test_a_process_that_handles_all_events_at_once_cannot_be_measured(tmp_path: Path) -> None:
     with (
         process([sys.executable, "-c", "import time; time.sleep(600)"], tmp_path / "log") as pid,
         pytest.raises(ValueError, match="too few to measure"),
@@ -165,7 +165,7 @@ def test_a_process_that_handles_all_at_once_can_not_be_measured(tmp_path: Path) 
 def test_a_process_that_ends_too_soon_is_an_error_that_shows_its_output(tmp_path: Path) -> None:
     command = [sys.executable, "-c", "print('no broker')"]
     with (
-        pytest.raises(TimeoutError, match="handled 0 of 10 events") as caught,
+        pytest.raises(TimeoutError, match="handled only 0 of 10 events") as caught,
         process(command, tmp_path / "log") as pid,
     ):
         measure(pid, lambda: 0, 100, timeout=60)

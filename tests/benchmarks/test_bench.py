@@ -18,7 +18,7 @@ from tests.benchmarks import bench, lists
         ("whole", "20000", {"whole_cpu_us_per_event", "whole_events_per_second_per_core", "peak_rss_bytes"}),
     ],
 )
-def test_our_own_worker_is_measured_over_a_genuine_kafka(
+def test_our_worker_is_measured_over_a_genuine_kafka(
     only: str, events: str, expected: set[str], tmp_path: Path
 ) -> None:
     try:

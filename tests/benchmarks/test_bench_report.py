@@ -35,25 +35,25 @@ def test_the_figures_have_the_names_that_others_read() -> None:
     }
 
 
-def test_what_was_not_measured_has_no_figure() -> None:
+def test_a_contender_that_was_not_measured_has_no_figure() -> None:
     assert figures(Measured()) == {}
 
 
 def _printed(made: Table) -> dict[str, list[str]]:
-    """The words of each row of a table, by its first."""
+    """Return the cells of each line of a printed table, by the first cell."""
     output = StringIO()
     Console(file=output, width=200).print(made)
     rows = [[cell.strip() for cell in line.split("│")[1:-1]] for line in output.getvalue().splitlines()]
     return {row[0]: row[1:] for row in rows if row}
 
 
-def test_the_table_says_how_many_times_cheaper_each_is() -> None:
+def test_the_table_shows_how_many_times_cheaper_each_contender_is() -> None:
     printed = _printed(table(PROCESSES))
     assert printed["profile"] == ["1,000", "16.0", "62,500", "25.0", "2.5", "1 MiB"]
     assert printed["quixstreams"][3:5] == ["10.0", "1.0"]
 
 
-def test_what_does_another_job_has_no_ratio() -> None:
+def test_a_contender_with_another_job_has_no_ratio() -> None:
     assert _printed(table(PROCESSES))["whole"][3:5] == ["-", "-"]
 
 
@@ -61,5 +61,5 @@ def test_without_a_baseline_there_is_no_ratio() -> None:
     assert _printed(table({"profile": PROCESSES["profile"]}))["profile"][3:5] == ["-", "-"]
 
 
-def test_the_table_of_lists_says_what_scoring_all_items_would_cost() -> None:
+def test_the_table_of_lists_shows_what_scoring_all_items_would_cost() -> None:
     assert _printed(list_table(LISTS))["100,000"] == ["2,000", "150,000", "75.0", "0.9950", "30"]

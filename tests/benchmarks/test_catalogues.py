@@ -16,13 +16,13 @@ def items() -> Items:
     return World(ITEMS).catalogue().items()
 
 
-def test_few_items_have_most_of_the_events_and_some_none(items: Items) -> None:
+def test_few_items_have_most_of_the_events_and_some_have_none(items: Items) -> None:
     taken = np.sort(items.examples)[::-1]
     assert taken[: ITEMS // 10].sum() > 0.4 * taken.sum()
     assert 0.05 < np.mean(taken == 0) < 0.15
 
 
-def test_what_goes_with_an_item_is_of_its_theme_more_often_than_by_chance(items: Items) -> None:
+def test_related_items_are_of_the_same_theme_more_often_than_by_chance(items: Items) -> None:
     known = items.related != NONE
     theme = np.arange(ITEMS)[:, None] // THEME == items.related // THEME
     assert theme[known].mean() > 10 * THEME / ITEMS
@@ -35,14 +35,16 @@ def test_the_nearest_texts_come_first_and_are_never_the_item_itself(items: Items
     np.testing.assert_allclose(cosines, items.likeness[7], atol=1e-5)
 
 
-def test_the_history_of_a_user_is_of_items_of_the_catalogue_newest_first() -> None:
+def test_a_users_history_holds_items_of_the_catalogue_newest_first() -> None:
     world = World(ITEMS)
     catalogue = world.catalogue()
     for row in world.users(20):
-        rows = catalogue.indices_of(users.history_of(row))
-        assert ((rows >= 0) & (rows < ITEMS)).all()
+        indices = catalogue.indices_of(users.history_of(row))
+        assert ((indices >= 0) & (indices < ITEMS)).all()
         assert (np.diff(users.ages_of(row)) >= 0).all()
-        assert sorted(catalogue.indices_of_halves(users.left_out_of(row, "taken").tolist())) == sorted(rows)
+        assert sorted(catalogue.indices_of_halves(users.left_out_of(row, "taken").tolist())) == sorted(
+            indices
+        )
 
 
 def test_the_same_seed_makes_the_same_catalogue(items: Items) -> None:

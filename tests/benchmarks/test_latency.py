@@ -37,7 +37,7 @@ def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, str
 
 @contextmanager
 def _recommender(settings: Settings, answers: Callable[[int], bool]) -> Iterator[None]:
-    """Answer events by number, each after a while, as a worker would."""
+    """Write a list for each event whose number ``answers`` accepts, after a delay, as a worker would."""
     consumer = KafkaConsumer(bootstrap_servers=settings.brokers, auto_offset_reset="earliest")
     topic = Topics(settings).events.name
     consumer.assign([TopicPartition(topic, number) for number in range(settings.partitions)])
@@ -71,7 +71,7 @@ def _settings(servers: tuple[str, str], namespace: str) -> Settings:
 
 
 @pytest.mark.servers
-async def test_a_latency_holds_the_time_that_the_answer_took(servers: tuple[str, str]) -> None:
+async def test_a_latency_is_at_least_the_delay_of_the_list(servers: tuple[str, str]) -> None:
     settings = await asyncio.to_thread(_settings, servers, "answered")
     with _recommender(settings, lambda number: True):
         measured = await OpenLoop(settings, "answered").run(rate=100, seconds=1.0, warm_up=0.5)
@@ -80,11 +80,12 @@ async def test_a_latency_holds_the_time_that_the_answer_took(servers: tuple[str,
 
 
 @pytest.mark.servers
-async def test_an_event_without_an_answer_counts_as_long_as_it_waited(
+async def test_an_event_without_a_list_counts_with_the_time_it_waited(
     servers: tuple[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(latency, "GRACE_SECONDS", 1.0)
-    monkeypatch.setattr(latency, "USERS", 1_000_000)  # so that no later event answers for an earlier one
+    # Each user sends one event only, because a later event would answer an earlier one of the same user.
+    monkeypatch.setattr(latency, "USERS", 1_000_000)
     settings = await asyncio.to_thread(_settings, servers, "unanswered")
     with _recommender(settings, lambda number: number < 90):
         measured = await OpenLoop(settings, "unanswered").run(rate=100, seconds=1.0, warm_up=0.0)

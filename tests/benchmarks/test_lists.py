@@ -23,7 +23,7 @@ def catalogue(world: World) -> Made:
     return world.catalogue()
 
 
-def test_where_all_items_are_candidates_the_list_is_the_exact_one(
+def test_if_all_items_are_candidates_the_list_is_the_exact_list(
     monkeypatch: pytest.MonkeyPatch, world: World, catalogue: Made
 ) -> None:
     monkeypatch.setattr(candidates, "RELATED_CANDIDATES", ITEMS)
@@ -32,7 +32,7 @@ def test_where_all_items_are_candidates_the_list_is_the_exact_one(
     assert (cost.items, cost.lists, cost.exact_lists) == (ITEMS, 5, 5)
 
 
-def test_candidates_that_miss_what_is_best_cost_recall(
+def test_candidates_that_lack_the_best_items_cost_recall(
     monkeypatch: pytest.MonkeyPatch, world: World, catalogue: Made
 ) -> None:
     monkeypatch.setattr(candidates, "RELATED_CANDIDATES", 5)
@@ -48,7 +48,7 @@ def test_the_exact_list_holds_nothing_that_the_user_has_had(world: World, catalo
     assert not np.isin(best, scored.excluded).any()
 
 
-def test_on_their_own_scale_the_features_of_scores_are_those_of_the_fusion() -> None:
+def test_relative_to_themselves_scores_have_the_features_of_the_fusion() -> None:
     scores = np.random.default_rng(0).random((3, 20)).astype(np.float32)
     scores[1] = 0
     np.testing.assert_allclose(lists.on_the_scale_of(scores, scores), fusion.features(scores), rtol=1e-4)

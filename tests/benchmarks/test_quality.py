@@ -47,7 +47,7 @@ def test_the_page_has_a_row_for_every_ranker_and_every_goal() -> None:
     assert text.endswith("## Method")
 
 
-def test_a_goal_is_met_from_its_figure_on() -> None:
+def test_a_goal_is_met_if_the_figure_reaches_it() -> None:
     def ranker(hit_rate: float) -> dict[str, Any]:
         return {"all": {"hr": {"mean": hit_rate}}, "slices": {"cold": {}}}
 
@@ -57,7 +57,7 @@ def test_a_goal_is_met_from_its_figure_on() -> None:
     assert "| films | × best baseline | 1 | 0.750 | missed, by -25.0% |" in rows
 
 
-def test_measuring_one_ranker_anew_keeps_the_others() -> None:
+def test_measuring_one_ranker_again_keeps_the_others() -> None:
     results = measured(("popularity",), ("item_knn",))
     before = results["sets"]["ml-100k"]["rankers"]["item_knn"]
     job = Job("ml-100k", ("popularity",))
@@ -66,7 +66,7 @@ def test_measuring_one_ranker_anew_keeps_the_others() -> None:
     assert results["sets"]["ml-100k"]["rankers"]["item_knn"] is before
 
 
-def test_a_set_is_measured_by_every_ranker_and_one_of_them_without_each_family_of_scorers() -> None:
+def test_every_ranker_is_measured_on_a_set_and_on_one_set_afresh_without_each_family() -> None:
     everyone = {"afresh", NO_TEXT, *quality.BASELINES}
     assert {job.rankers for job in jobs(["films"], [])} == {(ranker,) for ranker in everyone}
     without = tuple(f"{WITHOUT}{family}" for family in FAMILIES)
@@ -75,19 +75,19 @@ def test_a_set_is_measured_by_every_ranker_and_one_of_them_without_each_family_o
     assert jobs(["ml-100k"], [without[0]]) == [Job("ml-100k", (without[0],))]
 
 
-def test_a_ranker_that_nobody_knows_is_refused(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+def test_an_unknown_ranker_is_refused(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     with pytest.raises(SystemExit):
         quality.main(["--only", "guessing", "--results", str(tmp_path)])
     assert "no ranker is called guessing" in capsys.readouterr().err
 
 
 class Here(Executor):
-    """Works in this process, at once."""
+    """Executor that calls functions at once, in this process."""
 
     def __init__(self, *_: object) -> None: ...
 
     def submit(self, function: Callable[..., Any], /, *given: Any, **named: Any) -> Future[Any]:
-        """Call the function."""
+        """Call the function at once."""
         done: Future[Any] = Future()
         try:
             done.set_result(function(*given, **named))
@@ -96,7 +96,9 @@ class Here(Executor):
         return done
 
 
-def test_a_ranker_that_fails_loses_no_row_of_another(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_if_a_ranker_fails_the_figures_of_the_others_are_kept(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     def measure_all_but_one(job: Job) -> dict[str, Any]:
         if "item_knn" in job.rankers:
             raise AfreshError("out of memory")
@@ -114,11 +116,11 @@ def test_a_ranker_that_fails_loses_no_row_of_another(monkeypatch: pytest.MonkeyP
     assert quality.pack(results) == packed
 
 
-def test_the_committed_page_is_that_of_the_committed_figures() -> None:
+def test_the_committed_page_shows_the_committed_figures() -> None:
     results = quality.unpack((quality.RESULTS / quality.FIGURES).read_bytes())
     assert (quality.RESULTS / quality.PAGE).read_text() == page(results, quality.METHOD.read_text())
 
 
-def test_the_committed_figures_are_packed_as_a_new_row_would_pack_them() -> None:
+def test_the_committed_figures_have_the_bytes_that_packing_gives() -> None:
     packed = (quality.RESULTS / quality.FIGURES).read_bytes()
     assert gzip.decompress(quality.pack(quality.unpack(packed))) == gzip.decompress(packed)

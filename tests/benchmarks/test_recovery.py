@@ -37,13 +37,13 @@ def printed(table: Table) -> list[list[str]]:
 
 def test_the_table_splits_the_time_and_compares_each_way_with_its_baseline() -> None:
     found = {row[0]: row[1:] for row in printed(recoveries(MEASURED)) if row}
-    parts = ["9.0", "5.0", "0.5", "0.5", "7.0", "12,000", "20.0", "1,024 MiB"]
-    assert found["RocksDB, started again"] == ["15.0", "0.75", *parts]
+    phases = ["9.0", "5.0", "0.5", "0.5", "7.0", "12,000", "20.0", "1,024 MiB"]
+    assert found["RocksDB, started again"] == ["15.0", "0.75", *phases]
     assert found["memory, a second worker"][:2] == ["40.0", "1.00"]
     assert found["a standby on the second"][:2] == ["10.0", "0.25"]
 
 
-def test_the_table_of_sizes_tells_what_stands_in_kafka_from_what_stands_in_memory() -> None:
+def test_the_table_of_sizes_shows_the_bytes_in_kafka_and_in_memory() -> None:
     found = printed(sizes({"user": 900.0}, {"user": 1080.4}))
     assert [row for row in found if row] == [["user, packed", "900"], ["user, in memory", "1,080"]]
 
@@ -65,7 +65,7 @@ def test_the_figures_hold_everything_measured() -> None:
     }
 
 
-def test_the_rows_are_those_that_agents_write() -> None:
+def test_the_rows_can_be_read_like_rows_of_the_agents() -> None:
     name, packed = next(rows.user_rows(1, ITEMS))
     user = users.unpack(packed)
     assert (name, user.revision, len(users.history_of(user))) == (b"web:user-0", 50, 50)
@@ -77,25 +77,25 @@ def test_the_rows_are_those_that_agents_write() -> None:
     assert len(content.unpack(next(rows.content_rows(1))[1]).embedding) == 2 * 384
 
 
-def test_what_has_no_baseline_has_no_ratio() -> None:
+def test_a_way_without_its_baseline_has_no_ratio() -> None:
     disk = WAYS[1]
     assert [row[2] for row in printed(recoveries({disk: MEASURED[disk]})) if row] == ["-"]
 
 
 @pytest.mark.usefixtures("kafka_installation")
-def test_recovery_from_files_and_from_copies_reads_only_what_they_do_not_have(
+def test_recovery_from_files_or_a_standby_reads_only_new_records(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     file = tmp_path / "figures.json"
     disk, standby = WAYS[1], WAYS[3]
     monkeypatch.setattr(recovery, "WAYS", [disk, standby])
-    # The shortest that a broker allows: the test would wait for it in vain.
+    # The shortest timeout that a broker allows, because a longer one only delays the test.
     monkeypatch.setenv("AFRESH_SESSION_TIMEOUT_SECONDS", "6")
     recovery.main(["--users", str(USERS), "--items", str(ITEMS), "--json", str(file)])
     found = json.loads(file.read_text())
     assert found["memory_bytes"]["user"] > found["packed_bytes"]["user"]
     assert set(found["recovery"]) == {disk.name, standby.name}
     for way in found["recovery"].values():
-        # The claims of the partitions, and what was written while the worker lived.
+        # Few records: the claims of the partitions, and what was written while the worker lived.
         assert 0 < way["records"] < (USERS + 2 * ITEMS) / 10
         assert way["detection_seconds"] > 0

@@ -23,7 +23,7 @@ MEASURED = [
 ]
 
 
-def test_a_ratio_is_to_the_first_number_of_workers() -> None:
+def test_a_ratio_compares_with_the_first_number_of_workers() -> None:
     figures = scale.figures(MEASURED)
     assert figures["1_workers_events_per_second"] == 10_000
     assert (figures["1_workers_ratio"], figures["2_workers_ratio"]) == (1.0, 1.6)
@@ -32,7 +32,7 @@ def test_a_ratio_is_to_the_first_number_of_workers() -> None:
     assert (figures["2_workers_events_counted_once"], figures["2_workers_differences"]) == (998, 1)
 
 
-def test_the_table_shows_the_cost_of_an_event_and_what_the_ledger_says() -> None:
+def test_the_table_shows_the_cost_of_an_event_and_the_findings_of_the_ledger() -> None:
     output = StringIO()
     Console(file=output, width=80).print(scale.table(MEASURED))
     rows = [[cell.strip() for cell in line.split("│")[1:-1]] for line in output.getvalue().splitlines()]
@@ -45,7 +45,7 @@ def test_the_table_shows_the_cost_of_an_event_and_what_the_ledger_says() -> None
     assert shown["the ledger's differences"] == ["0", "1"]
 
 
-def test_stopped_processes_go_on_afterwards() -> None:
+def test_stopped_processes_continue_afterwards() -> None:
     child = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
     try:
         with scale.stopped([child.pid]):
@@ -57,7 +57,9 @@ def test_stopped_processes_go_on_afterwards() -> None:
         child.communicate()
 
 
-def test_one_and_two_workers_leave_the_same_ledger(kafka_installation: Installation, tmp_path: Path) -> None:
+def test_the_ledger_finds_the_same_state_after_one_and_after_two_workers(
+    kafka_installation: Installation, tmp_path: Path
+) -> None:
     file = tmp_path / "figures.json"
     scale.main(["--events", "5000", "--json", str(file)])
     figures = json.loads(file.read_text())

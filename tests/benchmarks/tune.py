@@ -1,7 +1,7 @@
-"""Choose the constants of baselines: ``python -m tests.benchmarks.tune [BASELINE ...]``.
+"""Choose the constants of the baselines: ``python -m tests.benchmarks.tune [BASELINE ...]``.
 
-Every choice is judged by HR@10 on the second quarter of MovieLens 100K, learned from the first on: nothing of the half
-that the benchmark reports is looked at.
+Every choice is compared by HR@10 on the second quarter of MovieLens 100K; learning begins with the first event. So the
+choice never sees the half that the benchmark reports.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ GRIDS: dict[str, tuple[Callable[..., Baseline], dict[str, Sequence[Any]]]] = {
 
 
 def choices(grid: dict[str, Sequence[Any]]) -> Iterator[dict[str, Any]]:
-    """Go through all points of a grid."""
+    """Yield all points of a grid."""
     for point in itertools.product(*grid.values()):
         yield dict(zip(grid, point, strict=True))
 

@@ -1,4 +1,4 @@
-"""WorkerProcess processes of a deployment that is measured."""
+"""Workers of a deployment to measure."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from afresh.streams.settings import Settings
 
 
 def start_worker(settings: Settings, folder: Path, stack: ExitStack) -> tuple[ServerProcess, WorkerProcess]:
-    """Start a worker whose files lie in a folder that is new; it ends with the stack."""
+    """Start a worker with its files in a new folder; the worker ends with the stack."""
     (port,) = free_ports(1)
     folder.mkdir(parents=True)
     own = settings.model_copy(update={"metrics_port": port, "data_dir": folder})

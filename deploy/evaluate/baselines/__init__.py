@@ -1,1 +1,1 @@
-"""Other recommenders, one a file, in the loop of ``afresh evaluate``: ``--baselines popularity,isgd``."""
+"""Baselines for ``afresh evaluate``, one file each; for example ``--baselines popularity,isgd``."""

@@ -9,16 +9,16 @@ from afresh.deploy.evaluate.baselines.river_factors import SEED, RiverFactors
 FACTORS = 50
 RATE = 0.05
 NEGATIVES = 4
-"""Chosen by HR@10 on the first half of MovieLens 100K, its last half evaluated; see ``tests.benchmarks.tune``."""
+"""Chosen by HR@10 on the first half of MovieLens 100K: its last half was evaluated; see ``tests.benchmarks.tune``."""
 
 
 def model(factors: int, rate: float, negatives: int) -> RiverFactors:
-    """Make one with other parameters."""
+    """Make the model with given parameters."""
     return RiverFactors(
         reco.FunkMF(n_factors=factors, optimizer=optim.SGD(rate), seed=SEED), factors, negatives
     )
 
 
 def make(events: int) -> RiverFactors:
-    """Make one."""
+    """Make the model with the chosen parameters."""
     return model(FACTORS, RATE, NEGATIVES)

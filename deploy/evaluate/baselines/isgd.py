@@ -1,8 +1,8 @@
-"""ISGD: matrix factorisation learned from positive events alone, one step an event.
+"""ISGD: matrix factorisation learned from positive events alone, one gradient step for each event.
 
-Vinagre, Jorge and Gama (2014), Fast incremental matrix factorization for recommendation with positive-only feedback,
-UMAP, algorithm 2: every event says that the product of its user's and its item's factors is 1, and items are ranked by
-how near to 1 theirs is.
+Source: Vinagre, Jorge and Gama (2014), Fast incremental matrix factorization for recommendation with positive-only
+feedback, UMAP, algorithm 2. Each event teaches that the dot product of its user's and its item's factors is 1. Items
+are ranked by how near to 1 their dot product is.
 """
 
 from __future__ import annotations
@@ -15,14 +15,14 @@ from afresh.models.arrays import Doubles
 FACTORS = 50
 LEARNING_RATE = 0.05
 REGULARISATION = 0.1
-"""Chosen by HR@10 on the first half of MovieLens 100K, its last half evaluated; see ``tests.benchmarks.tune``."""
+"""Chosen by HR@10 on the first half of MovieLens 100K: its last half was evaluated; see ``tests.benchmarks.tune``."""
 
 SPREAD = 0.1
-"""Deviation of the factors of what is new, as in the paper."""
+"""Standard deviation of the factors of new users and items, as in the paper."""
 
 
 class Factors:
-    """Rows of factors, random at first."""
+    """Factors of users or items, one vector each, random at first."""
 
     def __init__(self, width: int, seed: int) -> None:
         self._random = np.random.default_rng(seed)
@@ -31,7 +31,7 @@ class Factors:
         self._count = 0
 
     def of(self, count: int) -> Doubles:
-        """Have at least so many rows, and return all."""
+        """Grow to at least ``count`` vectors, and return all; shape (vectors, width)."""
         if count > len(self._rows):
             more = self._random.normal(
                 0, SPREAD, (max(count, 2 * self._count) - len(self._rows), self._width)
@@ -42,7 +42,7 @@ class Factors:
 
 
 class ISGD:
-    """The model.
+    """The model; see the module.
 
     Parameters
     ----------
@@ -57,18 +57,18 @@ class ISGD:
         self._penalty = regularisation
 
     def learn(self, taken: Taken) -> None:
-        """Make one step."""
+        """Make one gradient step."""
         user, item = self._users.of(taken.user + 1)[taken.user], self._items.of(taken.item + 1)[taken.item]
         error = 1 - user @ item
         user += self._rate * (error * item - self._penalty * user)
         item += self._rate * (error * user - self._penalty * item)
 
     def scores(self, user: int, items: int, now: int) -> Scores:
-        """Nearness of the predictions to 1."""
+        """Return how near to 1 the predictions are: the negative distances."""
         predicted = self._items.of(items)[:items] @ self._users.of(user + 1)[user]
         return np.asarray(-np.abs(1 - predicted))
 
 
 def make(events: int) -> ISGD:
-    """Make one."""
+    """Make the model with the chosen parameters."""
     return ISGD(FACTORS, LEARNING_RATE, REGULARISATION)

@@ -1,9 +1,11 @@
-"""Item-kNN: cosine between items, kept up to date with every event.
+"""Item-kNN: cosine similarity of items, updated with every event.
 
-Sarwar et al. (2001), Item-based collaborative filtering; incremental as in Miranda and Jorge (2009), Item-based and
-user-based incremental collaborative filtering for web recommendations. Pairs count within the user's last ``WINDOW``
-items, and of the last ``ASKED`` items each counts ``DECAY`` of the one after it: without either it is clearly worse on
-streams, and the comparison would not be fair.
+Source: Sarwar et al. (2001), Item-based collaborative filtering. The incremental form is that of Miranda and Jorge
+(2009), Item-based and user-based incremental collaborative filtering for web recommendations.
+
+Two things are added. Pairs are counted only within the user's last ``WINDOW`` items. A list looks at the user's last
+``ASKED`` items, and each counts ``DECAY`` times as much as the next newer one. Without either the model is clearly
+worse on streams, and the comparison would not be fair.
 """
 
 from __future__ import annotations
@@ -19,18 +21,18 @@ from afresh.state.catalogue.growing import Growing
 WINDOW = 20
 ASKED = 20
 DECAY = 0.8
-"""Chosen by HR@10 on the first half of MovieLens 100K, its last half evaluated; see ``tests.benchmarks.tune``."""
+"""Chosen by HR@10 on the first half of MovieLens 100K: its last half was evaluated; see ``tests.benchmarks.tune``."""
 
 
 class _Pairs:
-    """How often an item was taken with others; numpy reads such arrays at once, and would take long over a dict."""
+    """How often an item was taken with each other item; arrays, because numpy reads them faster than a dict."""
 
     def __init__(self) -> None:
         self.others, self.counts = array("q"), array("d")
         self._place: dict[int, int] = {}
 
     def count_pair(self, other: int) -> None:
-        """Count another item once."""
+        """Count one more pair with the item ``other``."""
         place = self._place.setdefault(other, len(self._place))
         if place == len(self.others):
             self.others.append(other)
@@ -50,7 +52,7 @@ class ItemKNN:
         self._counts = Growing(count=((), np.float64, 0))
 
     def learn(self, taken: Taken) -> None:
-        """Count the item, and its pairs with what the user took before it."""
+        """Count the item, and its pairs with the items that the user took before it."""
         self._counts.reach(taken.item + 1)
         self._counts["count"][taken.item] += 1
         history = self._history[taken.user]
@@ -61,7 +63,7 @@ class ItemKNN:
         history.appendleft(taken.item)
 
     def scores(self, user: int, items: int, now: int) -> Scores:
-        """Similarities to the user's last items, the newest first."""
+        """Return the summed similarities to the user's last items; newer items weigh more."""
         self._counts.reach(items)
         norms = np.sqrt(np.maximum(self._counts["count"][:items], 1))
         sums = np.zeros(items)
@@ -72,5 +74,5 @@ class ItemKNN:
 
 
 def make(events: int) -> ItemKNN:
-    """Make one."""
+    """Make the model with the chosen parameters."""
     return ItemKNN(WINDOW, ASKED, DECAY)

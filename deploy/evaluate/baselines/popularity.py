@@ -1,4 +1,4 @@
-"""Popularity: items by how often they were taken, the same for everybody."""
+"""Popularity: ranks items by how often they were taken, the same for every user."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from afresh.state.catalogue.growing import Growing
 
 
 class Popularity:
-    """Counts of all time."""
+    """How often each item was taken since the beginning."""
 
     def __init__(self) -> None:
         self._counts = Growing(count=((), np.float64, 0))
@@ -20,11 +20,11 @@ class Popularity:
         self._counts["count"][taken.item] += 1
 
     def scores(self, user: int, items: int, now: int) -> Scores:
-        """Counts so far."""
+        """Return the counts so far."""
         self._counts.reach(items)
         return self._counts["count"][:items]
 
 
 def make(events: int) -> Popularity:
-    """Make one; there is nothing to tune."""
+    """Make the model; it has nothing to tune."""
     return Popularity()

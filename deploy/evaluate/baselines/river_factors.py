@@ -1,8 +1,8 @@
-"""What the factor models of ``river.reco`` have in common when events are positive only.
+"""Base of the factor models of ``river.reco``, for events that are positive only.
 
-They predict ratings, so that each event is learned as a 1, beside items drawn from the catalogue learned as a 0. Their
-own prediction is one pair at a time; here the same sum is taken over the whole catalogue at once, from the attributes
-that river documents.
+River's models predict ratings. So each event is learned as a rating of 1, and some items drawn from the catalogue are
+learned as a 0. River predicts one pair of user and item at a time. This class computes the same sum for the whole
+catalogue at once, from the attributes that river documents.
 """
 
 from __future__ import annotations
@@ -18,16 +18,16 @@ SEED = 1
 
 
 class RiverFactors:
-    """A model of river over numbered users and items.
+    """A river model over numbered users and items.
 
     Parameters
     ----------
     model
         ``river.reco.BiasedMF`` or ``FunkMF``.
     factors
-        Its width.
+        Number of factors of the model.
     negatives
-        Items learned as 0 beside each event.
+        Items learned as 0 with each event.
     """
 
     def __init__(self, model: Any, factors: int, negatives: int) -> None:
@@ -38,7 +38,7 @@ class RiverFactors:
         self._known = 0
 
     def learn(self, taken: Taken) -> None:
-        """Learn the event as a 1, and some items as 0."""
+        """Learn the event as a 1, and some random items as 0."""
         self._reach(taken.item + 1)
         self._learn(taken.user, taken.item, 1.0)
         for item in self._random.integers(self._known, size=self._negatives).tolist():
@@ -61,7 +61,7 @@ class RiverFactors:
             self._items["bias"][item] = self._model.i_biases[item]
 
     def scores(self, user: int, items: int, now: int) -> Scores:
-        """Predictions, but for what is the same for all items: the mean and the user's bias."""
+        """Return the predictions without the mean and the user's bias, which are the same for all items."""
         self._reach(items)
         return np.asarray(
             self._items["factors"][:items] @ self._model.u_latents[user] + self._items["bias"][:items]

@@ -1,10 +1,12 @@
-"""SASRec, trained anew on all events so far after every tenth of the stream, and asked with fresh histories.
+"""SASRec, retrained after every tenth of the stream on all events so far; each list uses the user's newest history.
 
-Kang and McAuley (2018), Self-attentive sequential recommendation, ICDM: learned positions, blocks of causal
-self-attention and a point-wise feed-forward net with residuals, dropout and layer norms, the output multiplied by the
-item embeddings. In place of the paper's binary loss over one negative a position there is a softmax over many
-(Klenitskiy and Vasilev 2023, Turning dross into gold loss), which they found better. A training goes on from the
-weights of the one before, over all events so far.
+Source: Kang and McAuley (2018), Self-attentive sequential recommendation, ICDM. The network has learned positions,
+blocks of causal self-attention, and a point-wise feed-forward net, with residuals, dropout and layer norms. Its output
+is multiplied by the item embeddings.
+
+One thing differs from the paper. The paper has a binary loss over one negative for each position. Here the loss is a
+softmax over many negatives, which Klenitskiy and Vasilev (2023, Turning dross into gold loss) found better. Each
+training starts from the weights of the one before.
 """
 
 from __future__ import annotations
@@ -27,7 +29,7 @@ BATCH = 32
 NEGATIVES = 1000
 FIRST_EPOCHS = 20
 EPOCHS = 4
-"""The widths are the paper's, the epochs chosen by ``tests.benchmarks.tune``: with more of them it learns by heart."""
+"""Widths are the paper's. ``tests.benchmarks.tune`` chose the epochs: with more of them the model overfits."""
 
 PARTS = 10
 PADDING = 0
@@ -50,7 +52,7 @@ class AttentionBlock(nn.Module):
         )
 
     def forward(self, x: Tensor, mask: Tensor) -> Tensor:
-        """Shape (B, L, d) to the same."""
+        """Transform hidden states of shape (B, L, d) into others of the same shape."""
         query = self.before(x)
         x = x + self.attention(query, x, x, attn_mask=mask, need_weights=False)[0]
         x = x + self.net(self.between(x))
@@ -58,7 +60,7 @@ class AttentionBlock(nn.Module):
 
 
 class Network(nn.Module):
-    """Sequences of items, 0 for padding on the right, to what comes next at each place."""
+    """The network: reads sequences of items (padded with 0 on the right), and predicts the next item at each step."""
 
     def __init__(self, items: int) -> None:
         super().__init__()
@@ -72,7 +74,7 @@ class Network(nn.Module):
         self.mask = torch.triu(torch.ones(LENGTH, LENGTH, dtype=torch.bool), 1)
 
     def forward(self, sequences: Tensor) -> Tensor:
-        """Shape (B, L) to (B, L, d)."""
+        """Transform sequences of shape (B, L) into hidden states of shape (B, L, d)."""
         length = sequences.shape[1]
         x = self.dropout(self.items(sequences) * WIDTH**0.5 + self.places.weight[:length])
         for block in self.blocks:
@@ -81,7 +83,7 @@ class Network(nn.Module):
         return hidden
 
     def grow(self, items: int) -> None:
-        """Have room for more items."""
+        """Make room for more items, with random embeddings."""
         missing = items + 1 - len(self.items.weight)
         if missing > 0:
             more = torch.empty(missing, WIDTH).normal_(0, 0.02)
@@ -96,13 +98,15 @@ class SASRec:
     ----------
     events
         Length of the stream.
-    first_epochs, epochs
-        Passes over the events of the first training, and of each that follows.
+    first_epochs
+        Epochs of the first training.
+    epochs
+        Epochs of each training after it.
     """
 
     def __init__(self, events: int, first_epochs: int, epochs: int) -> None:
         torch.manual_seed(1)
-        # Threads of a busy machine would wait for each other, at each of many small steps.
+        # On a busy machine several threads would wait for each other at each of many small steps.
         torch.set_num_threads(1)
         self._part = max(1, events // PARTS)
         self._first_epochs, self._epochs = first_epochs, epochs
@@ -113,18 +117,18 @@ class SASRec:
         self._network: Network | None = None
 
     def learn(self, taken: Taken) -> None:
-        """Note the event."""
+        """Append the event to the user's history."""
         self._history[taken.user].append(taken.item + 1)
         self._events += 1
 
     def scores(self, user: int, items: int, now: int) -> Scores:
-        """Logits of the items; what was not known when the model was trained comes last."""
-        part = self._events // self._part
-        if part > self._trained or self._network is None:
+        """Return the logits of the items; -inf for items that came after the last training."""
+        tenth = self._events // self._part
+        if tenth > self._trained or self._network is None:
             self._train()
-            self._trained = part
+            self._trained = tenth
         scores = np.full(items, -np.inf)
-        # Items that came since the training have no embedding yet.
+        # Items that came after the last training have no embedding yet.
         history = [item for item in self._history[user] if item <= self._known][-LENGTH:]
         if self._network is None or not history:
             return scores
@@ -156,7 +160,7 @@ class SASRec:
         self._network.eval()
 
     def _windows(self) -> Tensor:
-        """Histories cut into pieces of ``LENGTH`` + 1, each beginning with the last item of the one before."""
+        """Cut the histories into windows of ``LENGTH`` + 1 items; each begins with the last item of the one before."""
         rows = []
         for history in self._history.values():
             for start in range(0, len(history) - 1, LENGTH):
@@ -165,7 +169,10 @@ class SASRec:
         return torch.tensor(rows, dtype=torch.long).reshape(-1, LENGTH + 1)
 
     def _loss(self, network: Network, windows: Tensor) -> Tensor:
-        """Cross-entropy of the next item against items drawn for the whole batch, or against all if they are few."""
+        """Return the cross-entropy of the next item against random items, or against all items if they are few.
+
+        The random items are drawn once for the whole batch.
+        """
         inputs, targets = windows[:, :-1], windows[:, 1:]
         present = targets != PADDING
         hidden, wanted = network(inputs)[present], targets[present]
@@ -175,7 +182,7 @@ class SASRec:
         own = (hidden * network.items(wanted)).sum(1, keepdim=True)
         against = hidden @ network.items(others).T
         against = against.masked_fill(others[None] == wanted[:, None], -torch.inf)
-        # the drawn stand for all that were not drawn
+        # The drawn items stand for the whole catalogue. Without this the loss would count too few negatives.
         against = against + np.log(self._known / NEGATIVES)
         return nn.functional.cross_entropy(
             torch.cat([own, against], 1), torch.zeros(len(own), dtype=torch.long)
@@ -183,5 +190,5 @@ class SASRec:
 
 
 def make(events: int) -> SASRec:
-    """Make one."""
+    """Make the model with the chosen epochs."""
     return SASRec(events, FIRST_EPOCHS, EPOCHS)

@@ -1,4 +1,4 @@
-"""Logs that tests evaluate."""
+"""Logs for the tests of evaluation."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ START_MS = 1_700_000_000_000
 
 
 def event(number: int, user: str, item: str, **fields: Any) -> dict[str, Any]:
-    """Make an event, a minute after the one before it."""
+    """Make an event; each number is a minute later than the one before."""
     return {
         "id": f"e{number}",
         "type": "view",
@@ -26,7 +26,7 @@ def event(number: int, user: str, item: str, **fields: Any) -> dict[str, Any]:
 
 
 def shop(events: int = 300, users: int = 20, items: int = 40) -> list[dict[str, Any]]:
-    """Make events of users who like items of their own group, in two domains and on two platforms."""
+    """Make events in two domains and on two platforms; each user likes the items of one group."""
     random = np.random.default_rng(3)
     made = []
     for number in range(events):
@@ -51,11 +51,11 @@ def catalogue(items: int = 40) -> list[dict[str, Any]]:
 
 
 def lines(records: Iterable[dict[str, Any]]) -> list[bytes]:
-    """Encode records as lines."""
+    """Encode records as lines of JSON."""
     return [json.dumps(record).encode() for record in records]
 
 
 def write(file: Path, records: Iterable[dict[str, Any]]) -> str:
-    """Write records as lines of a file, and return its path."""
+    """Write records to a file as lines of JSON; return its path."""
     file.write_bytes(b"\n".join(lines(records)) + b"\n")
     return str(file)

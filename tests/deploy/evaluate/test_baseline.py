@@ -16,7 +16,7 @@ from tests.deploy.evaluate.making import event, lines
 
 
 class Fixed:
-    """Scores the items it is told, and notes what it saw."""
+    """A baseline with fixed scores, which records its calls."""
 
     def __init__(self, *scores: float) -> None:
         self._scores = np.array(scores)
@@ -46,20 +46,22 @@ def test_ties_and_nan_count_against_a_baseline() -> None:
     assert ranks(Fixed(2, np.nan, 0), "c") == [2]
 
 
-def test_what_the_user_has_had_is_no_candidate() -> None:
+def test_items_that_the_user_has_had_are_no_candidates() -> None:
     assert ranks(Fixed(3, 2, 1), "aabb") == [0, 0, 0, 0]
     assert ranks(Fixed(3, 2, 1), "abacc") == [0, 1, MISS, 1, 1]
     assert ranks(Fixed(3, 2, 1), "abacc", keep_seen=True) == [0, 1, 0, 2, 2]
 
 
-def test_an_event_is_judged_before_it_is_learned_and_an_unknown_item_is_a_miss() -> None:
+def test_an_event_is_ranked_before_it_is_learned_and_an_unknown_item_is_a_miss() -> None:
     fixed = Fixed(4, 3, 2, 1)
     assert ranks(fixed, "zz") == [MISS, 3]
     assert fixed.asked == [(0, 3, 0), (1, 4, 1)]
     assert [(each.user, each.item) for each in fixed.learned] == [(0, 3), (1, 3)]
 
 
-def test_a_module_of_ones_own_is_found_by_its_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_module_outside_the_project_is_found_by_its_dotted_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     (tmp_path / "own_ranker.py").write_text("def make(events):\n    return events\n")
     package = tmp_path / "own_package"
     package.mkdir()
@@ -69,7 +71,7 @@ def test_a_module_of_ones_own_is_found_by_its_name(tmp_path: Path, monkeypatch: 
     assert made == 7
 
 
-def test_a_baseline_that_is_none_is_named() -> None:
+def test_an_unknown_baseline_is_named_in_the_error() -> None:
     for name in ("guessing", "json.decoder"):
         with pytest.raises(AfreshError, match=f"there is no baseline '{name}'"):
             baseline.find(name)

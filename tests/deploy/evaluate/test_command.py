@@ -32,7 +32,7 @@ def evaluate(*arguments: str) -> Result:
 
 @pytest.fixture
 def log(tmp_path: Path) -> list[str]:
-    """Options that name the events and items of a shop."""
+    """Return the options that name the events and items of a shop."""
     events = write(tmp_path / "events.jsonl", shop())
     return ["--events", events, "--items", write(tmp_path / "items.jsonl", catalogue())]
 
@@ -42,7 +42,7 @@ def figures(file: Path) -> Any:
 
 
 def recomputed(lists: Iterator[dict[str, Any]], k: int = 10) -> dict[str, float]:
-    """The figures by the letter of their definitions, from nothing but the lists."""
+    """Compute the figures from the lists alone, by their definitions."""
     hits, gains, reciprocals, by_user = [], [], [], defaultdict(list)
     for line in lists:
         place = 0
@@ -83,7 +83,9 @@ def test_anyone_can_recompute_the_figures_from_the_lists(log: list[str], tmp_pat
 
 
 @pytest.mark.slow
-def test_diversity_and_exploration_are_asked_for_and_told(log: list[str], tmp_path: Path) -> None:
+def test_diversity_and_exploration_follow_the_options_and_are_reported(
+    log: list[str], tmp_path: Path
+) -> None:
     file = tmp_path / "lists.jsonl"
     plain = evaluate(*log, "--lists", str(file), "--json", str(tmp_path / "figures.json"))
     assert plain.exit_code == 0, plain.output
@@ -103,7 +105,7 @@ def test_diversity_and_exploration_are_asked_for_and_told(log: list[str], tmp_pa
         assert all(0 < each <= 1 for each in line["propensities"])
 
 
-def test_what_is_left_out_follows_the_rule_of_the_deployment(
+def test_lists_leave_out_what_the_deployments_setting_says(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     events = write(tmp_path / "again.jsonl", [event(number, "ann", "i1") for number in range(8)])
@@ -124,7 +126,7 @@ def test_the_slices_of_a_group_add_up_to_all_events(log: list[str], tmp_path: Pa
     assert set(slices["platform"]) == {"web", "app"}
 
 
-def test_a_baseline_is_judged_before_the_same_events(log: list[str], tmp_path: Path) -> None:
+def test_a_baseline_is_measured_before_the_same_events(log: list[str], tmp_path: Path) -> None:
     result = evaluate(*log, "--baselines", "popularity", "--json", str(tmp_path / "figures.json"))
     assert result.exit_code == 0, result.output
     rankers = figures(tmp_path / "figures.json")["rankers"]
@@ -134,7 +136,7 @@ def test_a_baseline_is_judged_before_the_same_events(log: list[str], tmp_path: P
         for ranker in rankers.values()
     ]
     assert counts[0] == counts[1]
-    # users keep to a quarter of the items, which popularity can not know
+    # Users keep to a quarter of the items, and popularity cannot know that.
     assert rankers["afresh"]["all"]["hr"]["mean"] > rankers["popularity"]["all"]["hr"]["mean"]
     assert "popularity" in result.stdout
 
@@ -154,7 +156,7 @@ def test_bad_lines_are_counted_and_left_out(tmp_path: Path) -> None:
     assert "1 duplicates left out, and 1 invalid, 2 malformed, 1 time" in result.stdout
 
 
-def test_what_can_not_be_evaluated_is_said_in_a_sentence(tmp_path: Path, log: list[str]) -> None:
+def test_input_that_cannot_be_evaluated_ends_with_a_sentence(tmp_path: Path, log: list[str]) -> None:
     empty = write(tmp_path / "empty.jsonl", [])
     shown = write(tmp_path / "shown.jsonl", [event(1, "u", "i", type="impression")])
     wrong = write(tmp_path / "wrong.jsonl", [{"id": "x"}])
@@ -163,7 +165,7 @@ def test_what_can_not_be_evaluated_is_said_in_a_sentence(tmp_path: Path, log: li
         (["--events", shown], "none is positive"),
         (["--events", wrong], "lines were refused (1 invalid)"),
         (["--events", "missing.jsonl"], "missing.jsonl: No such file or directory"),
-        (["--data", "netflix"], "no set is called 'netflix'; there are ml-100k"),
+        (["--data", "netflix"], "no set is called 'netflix'; choose one of ml-100k"),
         ([*log, "--lists", "missing/lists.jsonl"], "lists.jsonl cannot be written"),
         ([*log, "--json", str(tmp_path)], "cannot be written (Is a directory)"),
         ([*log, "--baselines", "guessing"], "there is no baseline 'guessing'"),
@@ -186,14 +188,14 @@ def test_options_that_make_no_sense_are_refused(log: list[str]) -> None:
         assert (result.exit_code, words in result.stderr) == (2, True), result.output
 
 
-def test_a_full_disk_is_said_in_a_sentence(log: list[str]) -> None:
+def test_a_full_disk_ends_with_a_sentence(log: list[str]) -> None:
     result = evaluate(*log, "--lists", "/dev/full")
     assert result.exit_code == 2
     assert "/dev/full cannot be written (No space left on device)" in result.stderr
 
 
 @pytest.mark.slow
-def test_events_come_from_standard_input_too(tmp_path: Path) -> None:
+def test_events_are_read_from_standard_input_too(tmp_path: Path) -> None:
     text = gzip.compress(Path(write(tmp_path / "events.jsonl", shop(60))).read_bytes())
     command = [sys.executable, "-m", "afresh.deploy.cli", "evaluate", "--events", "-", "--from", "0"]
     variables = os.environ | {"PYTHONPATH": str(REPOSITORY / ".src")}
@@ -204,7 +206,7 @@ def test_events_come_from_standard_input_too(tmp_path: Path) -> None:
     assert figures(tmp_path / "figures.json")["protocol"]["evaluated"] == 60
 
 
-def test_without_text_the_items_are_known_all_the_same(log: list[str], tmp_path: Path) -> None:
+def test_without_text_the_items_are_still_known(log: list[str], tmp_path: Path) -> None:
     assert evaluate(*log, "--no-text", "--json", "figures.json").exit_code == 0
     made = figures(tmp_path / "figures.json")
     assert made["input"]["items_announced"] == 40

@@ -29,7 +29,7 @@ def put(folder: Path, name: str, events: str) -> None:
     (folder / name / "items.tsv.gz").write_bytes(gzip.compress(ITEMS.encode()))
 
 
-def test_a_table_becomes_events_that_ingest_takes_in(folder: Path) -> None:
+def test_the_lines_of_a_table_become_events_that_ingest_accepts(folder: Path) -> None:
     put(folder, "films", "1700000000\ttwitter\tfilm\tt-1\tx1\t4.5\n1700000001\tmovielens\tfilm\tm-1\tx1\t2\n")
     lines = datasets.load("films")
     log = read_log(Settings(), lines.events, lines.items)
@@ -41,7 +41,7 @@ def test_a_table_becomes_events_that_ingest_takes_in(folder: Path) -> None:
     assert (announcement.item.title, announcement.item.text) == ('"Inked" set', 'art "prints')
 
 
-def test_ranks_become_minutes_where_a_set_knows_only_the_order(folder: Path) -> None:
+def test_events_are_a_minute_apart_if_a_set_has_only_their_order(folder: Path) -> None:
     put(folder, "arts-office", "0\tshop\tarts\tu-1\tx1\t1.0\n2\tshop\toffice\tu-1\tx1\t1.0\n")
     lines = datasets.load("arts-office")
     log = read_log(Settings(), lines.events, lines.items)
@@ -50,12 +50,12 @@ def test_ranks_become_minutes_where_a_set_knows_only_the_order(folder: Path) -> 
     assert not log.refused
 
 
-def test_a_missing_folder_is_named_with_the_variable_that_names_another(folder: Path) -> None:
+def test_a_missing_folder_is_named_together_with_the_variable_to_set(folder: Path) -> None:
     with pytest.raises(AfreshError, match=r"films.*set AFRESH_DATA to the folder"):
         datasets.load("films")
 
 
-def test_an_installed_package_looks_for_no_sets_beside_it(
+def test_an_installed_package_does_not_look_for_sets_beside_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(kafka, "REPOSITORY", tmp_path)

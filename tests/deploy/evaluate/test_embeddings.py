@@ -15,7 +15,7 @@ from afresh.state.rows.content import content_hash
 
 
 class FakeEncoder:
-    """Encodes a text as its length, and notes what it was asked."""
+    """Encodes a text as its length, and records what it was asked."""
 
     asked: ClassVar[list[str]] = []
 
@@ -37,7 +37,7 @@ def encoder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> type[FakeEncoder
     return FakeEncoder
 
 
-def test_a_text_is_encoded_once_however_often_it_is_asked_for(encoder: type[FakeEncoder]) -> None:
+def test_a_text_is_encoded_only_once(encoder: type[FakeEncoder]) -> None:
     first = Texts("mini", 8).vectors(["a", "bb", "a", ""])
     assert first[content_hash("bb")].tolist() == [2.0, 1.0]
     again = Texts("mini", 8).vectors(["bb", "ccc"])
@@ -45,7 +45,7 @@ def test_a_text_is_encoded_once_however_often_it_is_asked_for(encoder: type[Fake
     assert set(again) == {content_hash("bb"), content_hash("ccc")}
 
 
-def test_what_another_evaluation_kept_meanwhile_is_kept_too(encoder: type[FakeEncoder]) -> None:
+def test_texts_that_another_evaluation_cached_meanwhile_are_not_lost(encoder: type[FakeEncoder]) -> None:
 
     def meanwhile(_done: int, _total: int) -> None:
         Texts("mini", 8).vectors(["bb"])
@@ -56,30 +56,30 @@ def test_what_another_evaluation_kept_meanwhile_is_kept_too(encoder: type[FakeEn
     assert sorted(encoder.asked) == ["a", "bb"]
 
 
-def test_another_encoder_has_a_memory_of_its_own(encoder: type[FakeEncoder]) -> None:
+def test_each_encoder_has_its_own_cache(encoder: type[FakeEncoder]) -> None:
     Texts("mini", 8).vectors(["a"])
     Texts("maxi", 8).vectors(["a"])
     assert encoder.asked == ["a", "a"]
 
 
-def test_a_damaged_memory_is_made_anew(encoder: type[FakeEncoder]) -> None:
+def test_a_damaged_cache_is_made_anew(encoder: type[FakeEncoder]) -> None:
     Texts("mini", 8).vectors(["a"])
     (embeddings.cache_folder() / "v-mini.npz").write_bytes(b"half a file")
     assert Texts("mini", 8).vectors(["a"])[content_hash("a")].tolist() == [1.0, 1.0]
 
 
-def test_without_an_encoder_nothing_has_an_embedding(encoder: type[FakeEncoder]) -> None:
+def test_without_an_encoder_no_text_has_an_embedding(encoder: type[FakeEncoder]) -> None:
     assert Texts("none", 8).vectors(["a"]) == {}
     assert encoder.asked == []
 
 
-def test_a_cache_that_cannot_be_written_is_named(tmp_path: Path) -> None:
+def test_a_cache_folder_that_cannot_be_written_is_named(tmp_path: Path) -> None:
     (tmp_path / "cache").write_text("a file where the folder should be")
     with pytest.raises(AfreshError, match="set XDG_CACHE_HOME"):
         Texts("mini", 8).vectors(["a"])
 
 
-def test_an_encoder_that_is_missing_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_encoder_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     def missing(name: str) -> Any:
         raise ValueError(f"the encoder {name!r} is no folder")
 

@@ -32,7 +32,7 @@ def ids(lists: list[UserList] | Any) -> list[str]:
     return [item.id for item in made.items]
 
 
-def test_an_item_is_known_once_it_was_announced() -> None:
+def test_an_item_is_known_after_it_was_announced() -> None:
     made = engine()
     assert made.knows("i1")
     assert not made.knows("i7")
@@ -40,14 +40,14 @@ def test_an_item_is_known_once_it_was_announced() -> None:
     assert made.knows("i7")
 
 
-def test_an_item_announced_again_is_what_was_told_last() -> None:
+def test_the_last_announcement_of_an_item_wins() -> None:
     made = engine()
     made.announce([Item(id="i1", domain="films", available=False)], {})
     (lists,) = made.take_in([took("i2")])
     assert set(ids(lists)) == {"i0", "i2", "i3", "i4", "i5"}
 
 
-def test_a_text_has_its_embedding_and_loses_it_with_another_text() -> None:
+def test_an_item_loses_its_embedding_when_its_text_changes() -> None:
     text = text_for_encoder("Film 1", "", {})
     vectors = {content_hash(text): np.array([1, 0], np.float16)}
     made = engine(encoder=("minilm", "1"))
@@ -57,7 +57,7 @@ def test_a_text_has_its_embedding_and_loses_it_with_another_text() -> None:
     assert made.catalogue.embedded == 0
 
 
-def test_a_list_is_made_of_what_was_before_its_interaction() -> None:
+def test_a_list_does_not_know_its_own_interaction_but_knows_those_before() -> None:
     made = engine()
     first, second = (ids(made.take_in([took(item, number=number)])[0]) for number, item in enumerate("ab"))
     assert set(first) == set(second) == {item.id for item in ITEMS}
@@ -68,17 +68,17 @@ def test_a_list_is_made_of_what_was_before_its_interaction() -> None:
 
 
 @pytest.mark.parametrize(("kind", "lists"), [("view", 1), ("purchase", 1), ("dislike", 0), ("impression", 0)])
-def test_only_items_taken_ask_for_a_list(kind: str, lists: int) -> None:
+def test_only_an_interaction_that_takes_an_item_has_a_list(kind: str, lists: int) -> None:
     assert len(engine().take_in([took("i1", kind=kind)])[0]) == lists
 
 
-def test_what_was_refused_stands_in_no_list_from_then_on() -> None:
+def test_a_disliked_item_is_in_no_later_list() -> None:
     made = engine()
     (_, lists) = made.take_in([took("i1", kind="dislike"), took("i2", number=1)])
     assert "i1" not in ids(lists)
 
 
-def test_there_is_a_list_of_each_variant_in_their_order() -> None:
+def test_each_variant_has_a_list_in_the_order_of_the_variants() -> None:
     made = engine(without=[[], ["popular"]])
     made.take_in([took("i1", user="web:bob")])
     (lists,) = made.take_in([took("i2", number=1)])
@@ -88,7 +88,7 @@ def test_there_is_a_list_of_each_variant_in_their_order() -> None:
     assert not any(item.parts["popular"] for item in without.items)
 
 
-def test_items_taken_in_together_do_not_know_of_each_other_and_those_after_them_do() -> None:
+def test_interactions_taken_in_together_do_not_see_each_other_but_later_ones_see_them() -> None:
     together = engine().take_in([took("i1", user="web:bob"), took("i2", number=1)])
     alone = engine().take_in([took("i2", number=1)])
     assert ids(together[1]) == ids(alone[0])
@@ -97,7 +97,7 @@ def test_items_taken_in_together_do_not_know_of_each_other_and_those_after_them_
     assert ids(later.take_in([took("i2", number=1)])[0])[0] == "i1"
 
 
-def test_a_user_of_each_partition_is_judged_in_its_own() -> None:
+def test_each_user_is_judged_in_the_users_own_partition() -> None:
     made = engine()
     for number in range(12):
         made.take_in([took(f"i{number % 6}", user=f"web:u{number}", number=number)])

@@ -11,7 +11,7 @@ from afresh.streams.settings import Settings
 from tests.deploy.evaluate.making import START_MS, event, lines
 
 
-def test_items_become_known_in_the_order_of_their_times_and_those_without_first() -> None:
+def test_items_become_known_by_time_and_items_without_a_time_come_first() -> None:
     items: list[dict[str, Any]] = [
         {"id": "late", "domain": "d", "time": "2030-01-01T00:00:00Z"},
         {"id": "early", "domain": "d", "time": START_MS},
@@ -22,7 +22,7 @@ def test_items_become_known_in_the_order_of_their_times_and_those_without_first(
     assert [each.time for each in log.announcements] == [None, START_MS, 1_893_456_000_000]
 
 
-def test_an_event_sent_twice_counts_once_also_by_a_user_of_two_platforms() -> None:
+def test_an_event_sent_twice_counts_once_even_from_two_platforms_of_a_user() -> None:
     identities = Identities()
     identities.apply("app:ann", "web:ann")
     sent = [event(1, "ann", "i"), event(1, "ann", "i"), event(1, "ann", "i", platform="app")]
@@ -31,14 +31,14 @@ def test_an_event_sent_twice_counts_once_also_by_a_user_of_two_platforms() -> No
     assert log.duplicates == 2
 
 
-def test_a_cut_counts_the_events_taken_in_and_not_the_lines() -> None:
+def test_a_cut_counts_events_taken_in_and_not_lines() -> None:
     sent = [b"nonsense", *lines(event(number, "u", "i") for number in range(5))]
     log = read_log(Settings(), sent, cut=3)
     assert len(log.interactions) == 3
     assert log.refused == {"malformed": 1}
 
 
-def test_items_that_can_not_be_used_are_counted() -> None:
+def test_refused_items_are_counted() -> None:
     items = [
         b"{}",
         *lines([{"id": "i", "domain": "d", "version": 9}, {"id": "j", "domain": "d", "text": "x" * 99}]),
@@ -48,6 +48,6 @@ def test_items_that_can_not_be_used_are_counted() -> None:
     assert log.announcements == []
 
 
-def test_a_log_without_anything_positive_is_refused() -> None:
+def test_a_log_without_positive_events_is_refused() -> None:
     with pytest.raises(AfreshError, match="none is positive"):
         read_log(Settings(), lines([event(1, "u", "i", type="dislike")]))

@@ -29,7 +29,7 @@ def evaluated(log: Log, refresh: int = 1, **options: Any) -> Ranking:
     return ranking
 
 
-def test_a_list_knows_nothing_of_its_own_event_nor_of_later_ones() -> None:
+def test_a_list_does_not_depend_on_its_own_event_or_later_ones() -> None:
     events, other = shop(60), shop(60)
     for each in other[40:]:
         each["item"], each["domain"] = "i3", "films"
@@ -39,7 +39,7 @@ def test_a_list_knows_nothing_of_its_own_event_nor_of_later_ones() -> None:
     assert whole.lists[41:] != changed.lists[41:]
 
 
-def test_what_a_user_has_had_is_left_out_also_within_a_block() -> None:
+def test_items_that_a_user_has_had_are_left_out_even_within_a_block() -> None:
     log = log_of(shop(120), catalogue())
     for refresh in (1, 50):
         had: dict[str, set[str]] = {}
@@ -49,14 +49,14 @@ def test_what_a_user_has_had_is_left_out_also_within_a_block() -> None:
             mine.add(interaction.item)
 
 
-def test_what_a_user_has_had_stays_when_asked_for() -> None:
+def test_items_that_a_user_has_had_stay_in_lists_if_the_policy_says_so() -> None:
     events = [event(number, "ann", "i1") for number in range(8)]
     ranking = evaluated(log_of(events, catalogue()), policy=Policy({"*": "nothing"}))
     assert ranking.ranks[-1] == 0
     assert evaluated(log_of(events, catalogue())).ranks[-1] == MISS
 
 
-def test_an_item_that_nobody_announced_is_a_miss_once_and_known_from_then_on() -> None:
+def test_an_item_that_was_not_announced_is_a_miss_once_and_then_known() -> None:
     ranking = evaluated(log_of([event(1, "ann", "new"), event(2, "bob", "new")]))
     assert ranking.ranks.tolist() == [MISS, 0]
     assert ranking.lists == [[], ["new"]]
@@ -72,7 +72,7 @@ def test_an_item_announced_later_is_unknown_before() -> None:
     assert [sorted(each) for each in ranking.lists] == [["a"], ["a"], ["a", "b"], ["a", "b"]]
 
 
-def test_an_item_that_is_not_available_stands_in_no_list() -> None:
+def test_an_unavailable_item_is_in_no_list() -> None:
     items: list[dict[str, Any]] = [
         {"id": "a", "domain": "films", "available": False},
         {"id": "b", "domain": "films"},
@@ -83,17 +83,17 @@ def test_an_item_that_is_not_available_stands_in_no_list() -> None:
 
 
 def test_items_and_weights_lag_within_a_block_and_users_do_not() -> None:
-    # one domain: what a user's own row says of domains is fresh within a block, too
+    # One domain only: a user's row holds the user's domains, and it is fresh even within a block.
     events = [each | {"domain": "films"} for each in shop(90)]
     log = log_of(events, [each | {"domain": "films"} for each in catalogue()])
     exact, lagging = evaluated(log, 1), evaluated(log, 30)
     assert exact.lists[0] == lagging.lists[0]
     assert exact.scores[1:30] != lagging.scores[1:30]
-    # before anything was learned all items are alike to everybody
+    # Before anything is learned, all items have the same score.
     assert {len(set(scores)) for scores in lagging.scores[:30]} == {1}
 
 
-def test_what_users_took_of_whom_nothing_was_known_is_learned_from() -> None:
+def test_the_fusion_learns_from_what_unknown_users_took() -> None:
     log = log_of([event(number, f"u{number}", f"i{number % 3}") for number in range(120)], catalogue())
     engine = Engine(SETTINGS, 20)
     prequential.run(engine, log, trials_of(log, 0), {}, 1, lambda _: None)
@@ -105,7 +105,7 @@ def test_what_users_took_of_whom_nothing_was_known_is_learned_from() -> None:
 
 
 @pytest.mark.parametrize("name", ["neighbours", "popular"])
-def test_a_scorer_left_out_says_nothing(name: str) -> None:
+def test_a_scorer_left_out_adds_nothing_to_scores(name: str) -> None:
     assert name in scorers.NAMES
     log = log_of(shop(40), catalogue())
     engine = Engine(SETTINGS, 20, without=[[name]])
@@ -118,7 +118,7 @@ def test_a_scorer_left_out_says_nothing(name: str) -> None:
     assert evaluated(log).lists != evaluated(log, without=[[name]]).lists
 
 
-def test_variants_side_by_side_are_what_each_of_them_is_alone() -> None:
+def test_variants_run_together_serve_what_each_serves_alone() -> None:
     log = log_of(shop(120), catalogue())
     variants: list[list[str]] = [[], ["neighbours"], ["popular", "week"]]
     engine = Engine(SETTINGS, 20, without=variants)
@@ -130,7 +130,7 @@ def test_variants_side_by_side_are_what_each_of_them_is_alone() -> None:
     assert all(each.seconds > 0 for each in engine.variants)
 
 
-def test_what_follows_from_all_items_is_derived_the_more_seldom_the_more_items_there_are(
+def test_the_engine_derives_less_often_with_more_items(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     derived: list[int] = []

@@ -42,7 +42,7 @@ def test_a_hit_rate_is_the_share_of_ranks_among_the_first_ten(ranking: Ranking) 
     assert made["seconds"] == 12.3
 
 
-def test_slices_hold_the_events_of_their_kind_and_those_without_any_are_left_out(ranking: Ranking) -> None:
+def test_slices_hold_the_events_of_their_kind_and_empty_slices_are_left_out(ranking: Ranking) -> None:
     slices = figures(ranking)["slices"]
     assert sum(each["events"] for each in slices["domain"].values()) == len(ranking.ranks)
     assert all(
@@ -51,12 +51,12 @@ def test_slices_hold_the_events_of_their_kind_and_those_without_any_are_left_out
     assert slices["cold"][COLD_USERS]["events"] == (TRIALS.user_events[TRIALS.first :] < 5).sum()
 
 
-def test_coverage_is_the_share_of_items_that_stand_in_any_list(ranking: Ranking) -> None:
+def test_coverage_is_the_share_of_items_that_are_in_any_list(ranking: Ranking) -> None:
     listed = {item for items in ranking.lists for item in items[:10]}
     assert figures(ranking)["variety"]["coverage"] == pytest.approx(len(listed) / 40, abs=1e-6)
 
 
-def test_what_is_no_number_is_none_for_json_does_not_know_it(ranking: Ranking) -> None:
+def test_nan_becomes_none_because_json_has_no_nan(ranking: Ranking) -> None:
     made = figures(ranking)
     assert made["variety"]["diversity"] is None
     json.dumps(made, allow_nan=False)
@@ -74,12 +74,12 @@ def test_a_line_is_written_for_every_list_with_its_event(ranking: Ranking, tmp_p
     assert not any("propensities" in each for each in written)
 
 
-def test_a_file_that_can_not_be_written_is_told_before_the_work_begins(tmp_path: Path) -> None:
+def test_a_file_that_cannot_be_written_is_reported_before_the_work_begins(tmp_path: Path) -> None:
     with pytest.raises(AfreshError, match=r"nowhere/lists.jsonl cannot be written \(No such file"):
         Output(tmp_path / "nowhere" / "lists.jsonl")
 
 
-def test_a_disk_that_is_full_only_at_the_end_is_told_all_the_same() -> None:
+def test_a_disk_that_is_full_only_at_the_end_is_reported_too() -> None:
     with (
         pytest.raises(AfreshError, match=r"/dev/full cannot be written \(No space left"),
         Output(Path("/dev/full")) as output,

@@ -10,7 +10,7 @@ from afresh.streams.settings import Settings
 from tests.deploy.evaluate.making import START_MS, event, lines
 
 
-def test_a_trial_knows_how_often_its_user_and_its_item_came_before() -> None:
+def test_a_trial_counts_the_earlier_trials_of_its_user_and_of_its_item() -> None:
     sent = [
         event(n, user, item)
         for n, (user, item) in enumerate([("a", "i"), ("b", "i"), ("a", "j"), ("a", "i")])
@@ -21,7 +21,7 @@ def test_a_trial_knows_how_often_its_user_and_its_item_came_before() -> None:
     assert trials.first == 2
 
 
-def test_events_that_take_nothing_are_no_trials_but_keep_their_place() -> None:
+def test_events_that_take_nothing_are_no_trials_but_keep_their_position() -> None:
     sent = [event(0, "a", "i", type="impression"), event(1, "a", "i"), event(2, "a", "j", type="dislike")]
     trials = trials_of(read_log(Settings(), lines(sent)), 0)
     assert trials.places.tolist() == [1]

@@ -1,4 +1,4 @@
-"""Topics in memory to audit, filled by the real agents."""
+"""Topics in memory, filled by the real agents, for tests to audit."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ EVENTS = 300
 
 
 class MemoryLogs:
-    """Reads topics in memory as an audit reads Kafka's."""
+    """Reads topics in memory as the audit reads those of Kafka."""
 
     def __init__(self, log: Log) -> None:
         self._log = log
@@ -43,7 +43,7 @@ def settings_of(folder: Path) -> Settings:
 async def played(
     settings: Settings, length: Callable[[], int] = lambda: 20, events: int = EVENTS
 ) -> Pipeline:
-    """Play events, some of them twice and some of them broken, until nothing waits."""
+    """Play events until no record waits; some events come twice, and some are broken."""
     pipeline = Pipeline(settings)
     spoil(pipeline, events)
     await pipeline.drain(length)
@@ -51,7 +51,7 @@ async def played(
 
 
 def spoil(pipeline: Pipeline, events: int = EVENTS) -> None:
-    """Feed events, one of them twice, and records that can not be used."""
+    """Feed events, one of them twice, and some records that must be refused."""
     fill(pipeline, events)
     pipeline.event(id="twice", user="u1")
     pipeline.event(id="twice", user="u1")
@@ -61,7 +61,7 @@ def spoil(pipeline: Pipeline, events: int = EVENTS) -> None:
 
 
 def lists_of(pipeline: Pipeline) -> ListsInRedis:
-    """Lists as they are made from the newest rows."""
+    """Make the lists that follow from the newest rows."""
     settings = pipeline.settings
     lister = Lister(pipeline.catalogue, settings.list_size, policy=Policy.of(settings), now=lambda: CLOCK)
     made = {}
@@ -79,7 +79,7 @@ def lists_of(pipeline: Pipeline) -> ListsInRedis:
 def judged(
     pipeline: Pipeline, served: ListsInRedis | None = None, outcomes: Outcomes | None = None
 ) -> Report:
-    """Judge what a pipeline left behind."""
+    """Audit the topics of a pipeline; without ``served``, with the lists that follow from its newest rows."""
     report = Report()
     judge(
         pipeline.settings,

@@ -42,7 +42,7 @@ def compared(state: State, other: Pipeline) -> Report:
     return report
 
 
-async def test_runs_that_interleave_otherwise_at_another_time_are_equal(settings: Settings) -> None:
+async def test_runs_at_another_time_and_with_another_interleaving_are_equal(settings: Settings) -> None:
     one = await run(settings, lambda: 1)
     other = await run(settings, lambda: 1000, later_ms=86_400_000)
     report = compared(state_of(one), other)
@@ -52,7 +52,7 @@ async def test_runs_that_interleave_otherwise_at_another_time_are_equal(settings
     assert ours != theirs, "Kafka's own times differ"
 
 
-async def test_users_and_items_that_count_otherwise_are_named(settings: Settings) -> None:
+async def test_users_and_items_with_other_counts_are_named(settings: Settings) -> None:
     one = await run(settings, lambda: 20)
     state = state_of(one)
     key, packed = next((k, row) for k, row in state.users[0].items() if k != PARTITION_ROW_KEY)
@@ -72,7 +72,7 @@ async def test_users_and_items_that_count_otherwise_are_named(settings: Settings
     ]
 
 
-async def test_users_of_one_run_alone_are_named(settings: Settings) -> None:
+async def test_users_of_only_one_run_are_named(settings: Settings) -> None:
     one, other = await run(settings, lambda: 20), Pipeline(settings)
     report = compared(state_of(one), other)
     tally = report.tallies["users of the other run"]

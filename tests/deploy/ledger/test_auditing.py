@@ -1,4 +1,4 @@
-"""The audit finds nothing where nothing is wrong, and names everything that is planted."""
+"""The audit reports nothing if nothing is wrong, and names every fault that a test plants."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def settings(tmp_path: Path) -> Settings:
 
 @pytest.fixture(scope="module")
 def log(tmp_path_factory: pytest.TempPathFactory) -> Log:
-    """What a run without faults leaves behind."""
+    """Topics of a run without faults."""
     return asyncio.run(played(settings_of(tmp_path_factory.mktemp("played")))).log
 
 
@@ -62,7 +62,7 @@ def clean(report: Report) -> None:
 
 
 def names(report: Report, *sentences: str) -> None:
-    """Check that these differences are named, and no others."""
+    """Check that the report names these differences, and no others."""
     for sentence in sentences:
         assert any(sentence in difference for difference in report.differences), report.differences
     for difference in report.differences:
@@ -70,7 +70,7 @@ def names(report: Report, *sentences: str) -> None:
 
 
 def rewrite(pipeline: Pipeline, topic: str, change: Callable[[int, bytes, bytes], bytes | None]) -> None:
-    """Write the newest row of each key of a changelog again, changed; None leaves it."""
+    """Change the newest row of each key of a changelog; where ``change`` returns None, the row stays."""
     for (name, partition), records in list(pipeline.log.partitions.items()):
         newest = {record.key: record.value for record in records if record.value is not None}
         for key, row in newest.items() if name == topic else ():
@@ -89,14 +89,14 @@ async def test_a_run_without_faults_shows_no_difference(pipeline: Pipeline) -> N
     assert 0 < events.examples < EVENTS
 
 
-async def test_topics_that_nobody_wrote_to_show_no_difference(settings: Settings) -> None:
+async def test_empty_topics_show_no_difference(settings: Settings) -> None:
     report = judged(Pipeline(settings), ListsInRedis({}, {}))
     assert report.differences == []
     assert report.events.total == 0
 
 
 @pytest.mark.parametrize("step", STEPS)
-async def test_what_comes_twice_after_crashes_is_no_difference(settings: Settings, step: str) -> None:
+async def test_records_repeated_after_crashes_are_no_difference(settings: Settings, step: str) -> None:
     draw, log, committed, crashes = random.Random(7), Log(), dict[tuple[str, int], int](), Counter[str]()
     spoil(Pipeline(settings, log))
 
@@ -120,7 +120,7 @@ async def test_what_comes_twice_after_crashes_is_no_difference(settings: Setting
         assert report.events.repeated > 0
 
 
-async def test_a_changelog_that_was_compacted_shows_no_difference(pipeline: Pipeline) -> None:
+async def test_a_compacted_changelog_shows_no_difference(pipeline: Pipeline) -> None:
     topics = pipeline.topics
     for topic in (topics.users, topics.behaviour, topics.content, topics.received, topics.items):
         for partition in range(topic.partitions):
@@ -139,7 +139,7 @@ async def test_an_event_without_interaction_is_lost(pipeline: Pipeline) -> None:
     sentence = f"event '{lost.event}' (user '{lost.user}', item '{lost.item}') at {lost.source}@{lost.offset} is lost"
     assert any(sentence in each for each in report.differences)
     assert report.events.missing == 1
-    assert report.events.twice == 1, "its row has counted what the topic of interactions does not hold"
+    assert report.events.twice == 1, "the user's row counts an event that the topic of interactions lacks"
 
 
 async def test_an_event_that_no_row_has_counted_is_missing(settings: Settings) -> None:
@@ -154,9 +154,9 @@ async def test_an_event_that_no_row_has_counted_is_missing(settings: Settings) -
     assert report.events.once == EVENTS + 1
 
 
-async def test_an_interaction_under_a_new_source_offset_is_one_too_many(pipeline: Pipeline) -> None:
+async def test_an_interaction_with_a_source_offset_of_no_event_is_named(pipeline: Pipeline) -> None:
     interactions = pipeline.log.partitions[pipeline.topics.interactions.name, 0]
-    # The last one is among its user's newest events, however few of them a row remembers.
+    # The last one, because it is surely among the few newest events that its user's row remembers.
     doubled = interaction_decoder.decode(interactions[-1].value)
     changed = replaced(doubled, offset=10_000)
     pipeline.log.append(
@@ -165,32 +165,32 @@ async def test_an_interaction_under_a_new_source_offset_is_one_too_many(pipeline
     names(judged(pipeline), f"event '{doubled.event}'", "names the event")
 
 
-async def test_an_interaction_that_another_partition_holds_as_well_is_counted_twice(
+async def test_an_interaction_in_two_partitions_is_counted_twice(
     pipeline: Pipeline,
 ) -> None:
     value = pipeline.log.partitions[pipeline.topics.interactions.name, 0][3].value
     pipeline.log.append(pipeline.topics.interactions.name, 1, OutgoingRecord(b"web:u", value))
     report = judged(pipeline)
-    assert any("of which partition 0 has another one: counted twice" in each for each in report.differences)
+    assert any("and so does one in partition 0: counted twice" in each for each in report.differences)
 
 
-async def test_an_interaction_that_came_again_as_another_one_is_named(pipeline: Pipeline) -> None:
+async def test_an_interaction_that_comes_again_with_other_content_is_named(pipeline: Pipeline) -> None:
     value = pipeline.log.partitions[pipeline.topics.interactions.name, 0][3].value
     changed = replaced(interaction_decoder.decode(value), item="another")
     pipeline.log.append(
         pipeline.topics.interactions.name, 0, OutgoingRecord(changed.user.encode(), encode(changed))
     )
-    names(judged(pipeline), "came again and was another one")
+    names(judged(pipeline), "came again with other content")
 
 
-async def test_an_interaction_that_says_something_else_than_its_event_is_named(pipeline: Pipeline) -> None:
+async def test_an_interaction_that_differs_from_its_event_is_named(pipeline: Pipeline) -> None:
     log = pipeline.log.partitions[pipeline.topics.interactions.name, 0]
     interaction = interaction_decoder.decode(log[3].value)
     log[3] = replace(log[3], value=encode(replaced(interaction, domain="books", user="web:nobody")))
     assert any("differs from its event in user, domain" in each for each in judged(pipeline).differences)
 
 
-async def test_a_user_linked_to_another_is_what_an_event_may_name(settings: Settings) -> None:
+async def test_an_event_may_get_any_user_that_its_user_was_linked_to(settings: Settings) -> None:
     pipeline = Pipeline(settings)
     pipeline.item("i1")
     pipeline.event(id="e1")
@@ -214,12 +214,12 @@ async def test_a_row_that_counts_an_event_twice_is_named(pipeline: Pipeline) -> 
     served = lists_of(pipeline)
     rewrite(pipeline, pipeline.topics.users.name, once_more)
     report = judged(pipeline, served)
-    names(report, "the row of user 'web:u3' is wrong: revision", "that of user 'web:u3' takes in")
+    names(report, "the row of user 'web:u3' is wrong: revision", "the list of user 'web:u3' takes in")
     assert (report.events.twice, report.events.missing) == (1, 0)
     assert report.tallies["users"].wrong == 1
 
 
-async def test_rows_that_earlier_programs_wrote_are_no_difference(pipeline: Pipeline) -> None:
+async def test_rows_that_an_earlier_version_packed_are_no_difference(pipeline: Pipeline) -> None:
     def with_more_events(partition: int, key: bytes, row: bytes) -> bytes | None:
         return None if key == PARTITION_ROW_KEY else users.pack(lengthened(users.unpack(row)))
 
@@ -232,7 +232,7 @@ async def test_rows_that_earlier_programs_wrote_are_no_difference(pipeline: Pipe
 
 
 @pytest.mark.parametrize("bit", [0, 9, 77, 8 * 40, -1])
-async def test_a_single_bit_of_an_items_row_is_named(pipeline: Pipeline, bit: int) -> None:
+async def test_a_flipped_bit_in_an_items_row_is_named(pipeline: Pipeline, bit: int) -> None:
     def flipped(partition: int, key: bytes, row: bytes) -> bytes | None:
         if key != b"i2":
             return None
@@ -249,7 +249,7 @@ async def test_a_single_bit_of_an_items_row_is_named(pipeline: Pipeline, bit: in
 
 @pytest.mark.parametrize("table", ["users", "behaviour", "content", "received"])
 @pytest.mark.parametrize("row", [b"", b"\x00", b"\xff" * 300])
-async def test_a_row_that_can_not_be_read_is_named(pipeline: Pipeline, table: str, row: bytes) -> None:
+async def test_an_unreadable_row_is_named(pipeline: Pipeline, table: str, row: bytes) -> None:
     done = []
 
     def broken(partition: int, key: bytes, _: bytes) -> bytes | None:
@@ -262,7 +262,7 @@ async def test_a_row_that_can_not_be_read_is_named(pipeline: Pipeline, table: st
 
 
 @pytest.mark.parametrize("table", ["users", "behaviour", "content", "received"])
-async def test_rows_that_are_missing_and_rows_too_many_are_named(pipeline: Pipeline, table: str) -> None:
+async def test_missing_and_surplus_rows_are_named(pipeline: Pipeline, table: str) -> None:
     served = lists_of(pipeline)
     topic = getattr(pipeline.topics, table).name
     key, row = next((r.key, r.value) for r in pipeline.log.partitions[topic, 0] if r.key)
@@ -271,7 +271,7 @@ async def test_rows_that_are_missing_and_rows_too_many_are_named(pipeline: Pipel
     report = judged(pipeline, served)
     whose = repr(key.decode(errors="replace"))
     assert any(f"{whose} is missing" in each for each in report.differences)
-    assert any("nothing in the input makes the row of" in each for each in report.differences)
+    assert any("comes from nothing in the input" in each for each in report.differences)
     assert (report.tallies[table].missing, report.tallies[table].surplus) == (1, 1)
 
 
@@ -279,13 +279,13 @@ async def test_a_missing_dead_letter_is_named(pipeline: Pipeline) -> None:
     letters = [
         pipeline.log.partitions[pipeline.topics.dead_letters.name, partition] for partition in range(2)
     ]
-    places = Counter(dict(each.headers)["topic"] for log in letters for each in log)
-    assert places == {pipeline.topics.events.name.encode(): 2, pipeline.topics.items.name.encode(): 1}
+    topics = Counter(dict(each.headers)["topic"] for log in letters for each in log)
+    assert topics == {pipeline.topics.events.name.encode(): 2, pipeline.topics.items.name.encode(): 1}
     for log in letters:
         for letter in log:
             report = judged(without(pipeline, letter))
             offset = int(dict(letter.headers)["offset"])
-            names(report, f"@{offset} of {dict(letter.headers)['topic'].decode()} was to be refused")
+            names(report, f"@{offset} of {dict(letter.headers)['topic'].decode()} must be refused")
 
 
 def without(pipeline: Pipeline, letter: Any) -> Pipeline:
@@ -298,7 +298,7 @@ def without(pipeline: Pipeline, letter: Any) -> Pipeline:
     return Pipeline(pipeline.settings, log, pipeline.committed)
 
 
-async def test_a_dead_letter_that_comes_again_with_the_same_source_is_no_difference(
+async def test_a_repeated_dead_letter_with_the_same_source_is_no_difference(
     pipeline: Pipeline,
 ) -> None:
     log = pipeline.log.partitions[pipeline.topics.dead_letters.name, partition_of(b"web:u1", 2)]
@@ -308,7 +308,7 @@ async def test_a_dead_letter_that_comes_again_with_the_same_source_is_no_differe
     assert report.events.repeated == 1
 
 
-async def test_dead_letters_of_good_events_changed_ones_and_nameless_ones_are_named(
+async def test_dead_letters_that_are_changed_or_have_a_good_event_or_no_source_are_named(
     pipeline: Pipeline,
 ) -> None:
     log = pipeline.log.partitions[pipeline.topics.dead_letters.name, partition_of(b"web:u1", 2)]
@@ -316,25 +316,25 @@ async def test_dead_letters_of_good_events_changed_ones_and_nameless_ones_are_na
     headers = [("topic", pipeline.topics.events.name.encode()), ("partition", b"0"), ("offset", b"0")]
     pipeline.log.append(pipeline.topics.dead_letters.name, 0, OutgoingRecord(b"", b"", headers))
     pipeline.log.append(pipeline.topics.dead_letters.name, 0, OutgoingRecord(b"", b""))
-    names(judged(pipeline), "the bytes of the record", "was not to be refused", "names no record")
+    names(judged(pipeline), "the bytes of the record", "must not be refused", "names no record")
 
 
-async def test_a_missing_example_and_one_from_nowhere_are_named(pipeline: Pipeline) -> None:
+async def test_a_missing_example_and_one_without_an_interaction_are_named(pipeline: Pipeline) -> None:
     log = pipeline.log.partitions[pipeline.topics.examples.name, 0]
     example = example_decoder.decode(log[-1].value)
     log[-1] = replace(log[-1], value=encode(replaced(example, offset=10_000)))
     names(
         judged(pipeline),
-        f"who took item '{example.item}' is missing",
-        f"that of item '{example.item}' from {example.source}@10000 was not to be learned from",
+        f"who took item '{example.item}', is missing",
+        f"the example of item '{example.item}' from {example.source}@10000 must not be learned from",
     )
 
 
-async def test_an_example_that_says_something_else_than_the_users_row_is_named(pipeline: Pipeline) -> None:
+async def test_an_example_that_differs_from_the_users_row_is_named(pipeline: Pipeline) -> None:
     log = pipeline.log.partitions[pipeline.topics.examples.name, 0]
     example = example_decoder.decode(log[-1].value)
     log[-1] = replace(log[-1], value=encode(replaced(example, time=example.time + 1)))
-    assert any("does not say who user" in each for each in judged(pipeline).differences)
+    assert any("does not hold the state of user" in each for each in judged(pipeline).differences)
 
 
 async def test_a_fusion_that_has_counted_one_example_too_many_is_named(pipeline: Pipeline) -> None:
@@ -362,7 +362,7 @@ async def test_an_older_list_is_stale(pipeline: Pipeline) -> None:
         replaced(older, revision=older.revision - 1, last_event="before")
     )
     report = judged(pipeline, served)
-    names(report, "that of user 'web:u4' takes in")
+    names(report, "the list of user 'web:u4' takes in")
     assert report.tallies["lists"].wrong == 1
 
 
@@ -377,10 +377,10 @@ async def test_a_list_made_from_an_older_catalogue_is_stale(settings: Settings) 
     for user in served.users:
         if user != "web:u8":
             mixed = ListsInRedis({**newest, user: served.users[user]}, lists_of(pipeline).domains)
-            names(judged(pipeline, mixed), f"that of user '{user}' ")
+            names(judged(pipeline, mixed), f"the list of user '{user}' ")
 
 
-async def test_lists_that_are_diversified_and_explore_are_checked_by_their_items_and_scores(
+async def test_diversified_and_exploring_lists_are_checked_by_their_items_and_scores(
     settings: Settings,
 ) -> None:
     policy = {"diversity": 0.5, "exploration": 0.4, "leave_out": {"films": "bought"}}
@@ -393,13 +393,13 @@ async def test_lists_that_are_diversified_and_explore_are_checked_by_their_items
     first, *others = made.items
     for spoiled, sentence in (
         (replaced(first, parts=first.parts | {"popular": 9.0}), f"gives item '{first.id}' 9.0000 by popular"),
-        (replaced(first, id="nobody"), "holds item 'nobody', which it may not"),
+        (replaced(first, id="nobody"), "holds item 'nobody', which is not allowed"),
     ):
         served.users["web:u1"] = msgspec.json.encode(replaced(made, items=[spoiled, *others]))
-        names(judged(pipeline, served), f"that of user 'web:u1' {sentence}")
+        names(judged(pipeline, served), f"the list of user 'web:u1' {sentence}")
 
 
-async def test_a_user_who_has_taken_nothing_of_an_empty_catalogue_has_an_empty_list(
+async def test_with_an_empty_catalogue_a_user_must_have_an_empty_list(
     settings: Settings,
 ) -> None:
     pipeline = Pipeline(settings)
@@ -409,10 +409,10 @@ async def test_a_user_who_has_taken_nothing_of_an_empty_catalogue_has_an_empty_l
     assert judged(pipeline, served).differences == []
     assert msgspec.json.decode(served.users["web:ann"], type=UserList).items == []
     served.users.clear()
-    names(judged(pipeline, served), "user 'web:ann' has none")
+    names(judged(pipeline, served), "user 'web:ann' has no list")
 
 
-async def test_missing_lists_lists_of_nobody_and_what_is_no_list_are_named(pipeline: Pipeline) -> None:
+async def test_missing_surplus_and_unreadable_lists_are_named(pipeline: Pipeline) -> None:
     served = lists_of(pipeline)
     served.users["web:nobody"] = served.users.pop("web:u5")
     served.users["web:u6"] = b"{}"
@@ -420,28 +420,28 @@ async def test_missing_lists_lists_of_nobody_and_what_is_no_list_are_named(pipel
     served.domains["films"] = b"[]"
     names(
         judged(pipeline, served),
-        "user 'web:u5' has none",
-        "there is one of user 'web:nobody'",
-        "that of user 'web:u6' is no list",
-        "there is one of domain 'books'",
-        "that of domain 'films' is no list",
+        "user 'web:u5' has no list",
+        "there is a list of user 'web:nobody'",
+        "the list of user 'web:u6' is no list",
+        "there is a list of domain 'books'",
+        "the list of domain 'films' is no list",
     )
     served.domains.clear()
-    assert "popular lists: domain 'films' has none" in judged(pipeline, served).differences
+    assert "popular lists: domain 'films' has no list" in judged(pipeline, served).differences
 
 
-async def test_a_popular_list_of_other_weights_is_named(pipeline: Pipeline) -> None:
+async def test_a_popular_list_with_other_scores_is_named(pipeline: Pipeline) -> None:
     served = lists_of(pipeline)
     popular = msgspec.json.decode(served.domains["films"], type=PopularList)
     first, *rest = popular.items
     served.domains["films"] = msgspec.json.encode(
         replaced(popular, items=[replaced(first, score=9.0), *rest])
     )
-    names(judged(pipeline, served), f"that of domain 'films' gives item '{first.id}' 9.0000 instead of")
+    names(judged(pipeline, served), f"the list of domain 'films' gives item '{first.id}' 9.0000 instead of")
     ((longer, _),) = Lister(pipeline.catalogue, 100).popular(scorers.new_fusion())
     worst = next(each for each in longer.items if each.id not in {item.id for item in popular.items})
     served.domains["films"] = msgspec.json.encode(replaced(popular, items=[worst, *rest]))
-    names(judged(pipeline, served), f"that of domain 'films' has item '{worst.id}' before '{rest[0].id}'")
+    names(judged(pipeline, served), f"the list of domain 'films' has item '{worst.id}' before '{rest[0].id}'")
 
 
 async def test_a_wrong_content_row_is_named_by_its_field(pipeline: Pipeline) -> None:
@@ -452,14 +452,14 @@ async def test_a_wrong_content_row_is_named_by_its_field(pipeline: Pipeline) -> 
     names(judged(pipeline), "content: the row of item 'i7' is wrong: title 'Another' instead of 'i7'")
 
 
-async def test_a_text_that_no_encoder_was_asked_for_is_named(pipeline: Pipeline) -> None:
+async def test_a_text_that_no_encoder_was_asked_to_encode_is_named(pipeline: Pipeline) -> None:
     for partition in range(2):
         log = pipeline.log.partitions[pipeline.topics.texts.name, partition]
         log[:] = [each for each in log if each.key != b"i9"]
-    names(judged(pipeline), "no encoder was asked for the text of item 'i9'")
+    names(judged(pipeline), "no encoder was asked to encode the text of item 'i9'")
 
 
-async def test_every_event_is_told_what_became_of_it(pipeline: Pipeline) -> None:
+async def test_the_audit_tells_what_became_of_every_event(pipeline: Pipeline) -> None:
     outcomes: dict[str, str] = {}
     judged(pipeline, outcomes=outcomes)
     told = Counter(outcomes.values())
@@ -468,7 +468,7 @@ async def test_every_event_is_told_what_became_of_it(pipeline: Pipeline) -> None
     assert outcomes["early"] == "refused"
 
 
-def test_logs_in_memory_are_read_in_their_order(settings: Settings) -> None:
+def test_topics_in_memory_are_read_in_order(settings: Settings) -> None:
     pipeline = Pipeline(settings)
     pipeline.event(id="a")
     pipeline.event(id="b")

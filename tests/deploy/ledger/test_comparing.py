@@ -23,7 +23,7 @@ def compared(due: dict[bytes, bytes], found: dict[bytes, bytes], **more: Any) ->
     return report
 
 
-def test_rows_that_are_equal_differ_in_nothing() -> None:
+def test_equal_rows_give_no_difference() -> None:
     report = compared({b"a": b"1", b"b": b"2"}, {b"b": b"2", b"a": b"1", PARTITION_ROW: b"own"})
     assert report.differences == []
     tally = report.tallies["users"]
@@ -36,8 +36,8 @@ def test_rows_that_are_equal_differ_in_nothing() -> None:
         ({b"a": b"1"}, {}, "the row of user 'a' is missing"),
         ({b"a": b"1"}, {b"a": b"2"}, "the row of user 'a' is wrong: value 2 instead of 1"),
         ({b"a": b"1"}, {b"a": b"01"}, "the row of user 'a' is wrong: its bytes differ"),
-        ({b"a": b"1"}, {b"a": b"?"}, "the row of user 'a' is wrong: it can not be read (a question)"),
-        ({}, {b"\xff": b"1"}, "nothing in the input makes the row of user '\N{REPLACEMENT CHARACTER}'"),
+        ({b"a": b"1"}, {b"a": b"?"}, "the row of user 'a' is wrong: it cannot be read (a question)"),
+        ({}, {b"\xff": b"1"}, "the row of user '\N{REPLACEMENT CHARACTER}' comes from nothing in the input"),
     ],
 )
 def test_whatever_differs_is_named(due: dict[bytes, bytes], found: dict[bytes, bytes], said: str) -> None:
@@ -45,29 +45,29 @@ def test_whatever_differs_is_named(due: dict[bytes, bytes], found: dict[bytes, b
     assert said in difference
 
 
-def test_a_row_that_another_program_packed_is_no_other() -> None:
+def test_a_row_is_right_if_it_is_equal_once_packed_anew() -> None:
     report = compared({b"a": b"1"}, {b"a": b"01"}, anew=lambda row: str(int(row)).encode())
     assert report.differences == []
 
 
-def test_a_row_that_can_not_be_packed_anew_is_wrong() -> None:
+def test_a_row_that_cannot_be_packed_anew_is_wrong() -> None:
     report = compared({b"a": b"1"}, {b"a": b"?"}, anew=lambda row: str(int(row)).encode())
     assert report.tallies["users"].wrong == 1
 
 
-def test_values_that_are_short_are_told_and_others_only_by_name() -> None:
+def test_short_values_are_shown_and_long_ones_are_not() -> None:
     due = {"count": 3, "name": "x" * 100, "keys": np.arange(3), "same": 1}
     found = {"count": 4, "name": "y" * 100, "keys": np.arange(4), "same": 1}
     assert differing(due, found) == "count 4 instead of 3, name … instead of …, keys … instead of …"
     assert differing(due, found, leave_out=["name", "keys"]) == "count 4 instead of 3"
 
 
-def test_a_key_that_is_no_text_is_shown_all_the_same() -> None:
+def test_a_key_that_is_not_utf8_is_shown_too() -> None:
     assert shown("zoë".encode()) == "'zoë'"
     assert shown(b"\xff") == "'\N{REPLACEMENT CHARACTER}'"
 
 
-def test_fields_of_packed_rows_have_their_names() -> None:
+def test_packed_rows_unpack_into_named_fields() -> None:
     rows = BehaviourRows({})
     rows.array[rows.number_of(b"i1")]["examples"] = 7
     assert behaviour_fields(rows.packed(0))["examples"] == 7

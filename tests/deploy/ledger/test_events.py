@@ -20,7 +20,7 @@ IDS = st.lists(st.integers(0, 3 * PAGE), max_size=60)
 
 
 def window_of(ids: list[str], size: int, cuts: set[int]) -> tuple[list[bool], dict[bytes, bytes]]:
-    """What the agent's window says of ids that come in runs, and the rows that it leaves."""
+    """Feed ids to the agent's window in runs; return its answers, and the rows that it leaves."""
     rows: dict[bytes, bytes] = {}
     taken = []
     window = ReceivedWindow(rows, size)
@@ -45,10 +45,10 @@ def _write(window: ReceivedWindow, rows: dict[bytes, bytes], since: int) -> int:
     st.integers(0, 4 * PAGE),
     st.sets(st.integers(0, 1000), max_size=20),
 )
-def test_plain_sets_take_in_what_the_window_of_the_agent_takes_in(
+def test_the_ledger_takes_in_the_same_ids_as_the_agents_window(
     parts: list[list[int]], size: int, cuts: set[int]
 ) -> None:
-    # Blocks of new ids between them, so that pages fill up and old ones fall out.
+    # Blocks of new ids lie between the drawn ones, so that pages fill up and old pages fall out.
     ids = [
         name
         for number, part in enumerate(parts)
@@ -60,7 +60,7 @@ def test_plain_sets_take_in_what_the_window_of_the_agent_takes_in(
     assert received.rows() == rows
 
 
-def test_an_id_is_taken_again_once_its_page_has_fallen_out() -> None:
+def test_an_id_is_taken_in_again_after_its_page_has_fallen_out() -> None:
     received = Received(PAGE)
     assert received.take("first")
     assert not received.take("first")
@@ -74,20 +74,20 @@ def record(value: bytes | None, timestamp: int = NOW) -> Any:
     return SimpleNamespace(value=value, timestamp=timestamp, key=b"", offset=0, headers=())
 
 
-def test_whether_an_event_is_too_early_is_told_by_when_kafka_took_it() -> None:
+def test_an_event_is_too_early_by_the_time_at_which_kafka_stored_it() -> None:
     settings = Settings(_env_file=None, clock_ahead_hours=24)
     value = event_json(time=NOW + DAY_MS)
     assert usable(record(value), settings) is not None
     assert usable(record(value, NOW - 1), settings) is None
 
 
-def test_what_is_no_event_is_not_usable() -> None:
+def test_a_record_that_is_no_event_is_not_usable() -> None:
     settings = Settings(_env_file=None)
     for value in (None, b"", b"{", b"\xff", b"{}", event_json(version=2), event_json(id="x" * 513)):
         assert usable(record(value), settings) is None
     assert usable(record(event_json()), Settings(_env_file=None, text_limit_bytes=10)) is None
 
 
-def test_records_without_an_id_are_named_by_their_bytes() -> None:
+def test_an_event_without_an_id_is_named_by_a_hash_of_its_bytes() -> None:
     assert name_of(event_json(id="e7")) == "e7"
     assert name_of(b"{") == name_of(b"{") != name_of(b"{ ")

@@ -14,14 +14,14 @@ def checked(*lines: bytes, **outcomes: str) -> Report:
     return report
 
 
-def test_every_line_is_told_what_became_of_it() -> None:
+def test_every_line_is_counted_by_what_became_of_it() -> None:
     lines = [event_json(id="a"), event_json(id="b"), event_json(id="a"), event_json(id="early"), BROKEN]
     report = checked(*lines, a="counted", b="counted", early="refused")
     assert report.file == LineTally(total=5, counted=2, duplicates=1, refused=2)
     assert report.differences == []
 
 
-def test_lines_that_kafka_has_never_seen_are_named() -> None:
+def test_lines_that_are_not_in_kafka_are_named() -> None:
     report = checked(event_json(id="a"), event_json(id="b"), b"\x1b[31m no event", a="counted")
     assert report.file == LineTally(total=3, counted=1, missing=2)
     assert report.differences == [

@@ -10,9 +10,9 @@ from afresh.deploy.ledger.lists import TOLERANCE, _items_fault, _order_fault
 SCORES = st.lists(st.floats(0, 1), min_size=1, max_size=30, unique=True)
 
 
-def fault(rows: list[int], scores: list[float], size: int) -> str:
-    ids, of_all = [f"i{row}" for row in rows], np.array(scores)
-    return _items_fault(ids, rows, of_all, size) or _order_fault(ids, rows, of_all, TOLERANCE)
+def fault(indices: list[int], scores: list[float], size: int) -> str:
+    ids, of_all = [f"i{index}" for index in indices], np.array(scores)
+    return _items_fault(ids, indices, of_all, size) or _order_fault(ids, indices, of_all, TOLERANCE)
 
 
 def best(scores: list[float], size: int) -> list[int]:
@@ -20,7 +20,7 @@ def best(scores: list[float], size: int) -> list[int]:
 
 
 @given(SCORES, st.integers(1, 12), st.data())
-def test_the_best_in_their_order_are_right_however_close_ones_are_turned(
+def test_the_best_items_in_order_are_right_and_close_ones_may_swap(
     scores: list[float], size: int, data: st.DataObject
 ) -> None:
     rounding = st.floats(-TOLERANCE / 3, TOLERANCE / 3)
@@ -30,34 +30,34 @@ def test_the_best_in_their_order_are_right_however_close_ones_are_turned(
 
 @given(SCORES, st.integers(2, 12), st.data())
 def test_two_items_in_the_wrong_order_are_named(scores: list[float], size: int, data: st.DataObject) -> None:
-    rows = best(scores, size)
-    places = [n for n in range(len(rows) - 1) if scores[rows[n]] - scores[rows[n + 1]] > 2 * TOLERANCE]
-    if places:
-        at = data.draw(st.sampled_from(places))
-        rows[at], rows[at + 1] = rows[at + 1], rows[at]
-        assert f"has item 'i{rows[at]}' before 'i{rows[at + 1]}'" in fault(rows, scores, size)
+    indices = best(scores, size)
+    wide = [n for n in range(len(indices) - 1) if scores[indices[n]] - scores[indices[n + 1]] > 2 * TOLERANCE]
+    if wide:
+        at = data.draw(st.sampled_from(wide))
+        indices[at], indices[at + 1] = indices[at + 1], indices[at]
+        assert f"has item 'i{indices[at]}' before 'i{indices[at + 1]}'" in fault(indices, scores, size)
 
 
-def test_an_item_that_is_left_out_is_noticed() -> None:
+def test_a_list_that_lacks_a_better_item_is_wrong() -> None:
     scores = [0.9, 0.8, 0.7, 0.1]
     assert "lacks an item that scores 0.7000" in fault([0, 1, 3], scores, 3)
     assert fault([0, 1, 2], scores, 3) == ""
 
 
 @pytest.mark.parametrize(
-    ("rows", "sentence"), [([0], "holds 1 items"), ([0, 0], "holds 1 items"), ([], "holds 0")]
+    ("indices", "sentence"), [([0], "holds 1 items"), ([0, 0], "holds 1 items"), ([], "holds 0")]
 )
-def test_a_list_that_is_too_short_or_repeats_an_item_is_noticed(rows: list[int], sentence: str) -> None:
-    assert sentence in fault(rows, [0.9, 0.8, 0.7], 2)
+def test_a_list_that_is_too_short_or_repeats_an_item_is_wrong(indices: list[int], sentence: str) -> None:
+    assert sentence in fault(indices, [0.9, 0.8, 0.7], 2)
 
 
-def test_items_that_may_not_be_listed_or_are_unknown_are_named() -> None:
+def test_items_that_are_not_allowed_or_unknown_are_named() -> None:
     scores = [0.9, -np.inf, 0.7]
     assert fault([0, 2], scores, 2) == ""
-    assert "holds item 'i1', which it may not" in fault([0, 1], scores, 2)
-    assert "holds item 'i-1', which it may not" in fault([0, -1], scores, 2)
+    assert "holds item 'i1', which is not allowed" in fault([0, 1], scores, 2)
+    assert "holds item 'i-1', which is not allowed" in fault([0, -1], scores, 2)
 
 
-def test_nothing_is_right_where_nothing_may_be_listed() -> None:
+def test_an_empty_list_is_right_if_no_item_is_allowed() -> None:
     assert fault([], [-np.inf, -np.inf], 5) == ""
     assert fault([], [], 5) == ""

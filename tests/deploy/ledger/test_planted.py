@@ -1,4 +1,4 @@
-"""Whichever record is lost or changed in whichever topic: the audit does not call the run clean."""
+"""The audit finds any record that is lost or changed, in any topic."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ TABLES = ("received", "users", "behaviour", "content")
 
 Run = tuple[Settings, Log, ListsInRedis]
 Spot = tuple[str, int, int]
-"""Topic, partition and place of a record."""
+"""Topic, partition and offset of a record."""
 
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
-    """What a run without faults leaves behind."""
+    """Settings, topics and lists of a run without faults."""
     settings = settings_of(tmp_path_factory.mktemp("planted"))
     pipeline = asyncio.run(played(settings, events=120))
     served = lists_of(pipeline)
@@ -38,35 +38,35 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
 
 
 def spots(run: Run, names: tuple[str, ...]) -> list[Spot]:
-    """Records of some topics that say something: in changelogs, the newest of each key but the partition's own."""
+    """Return the records of some topics that matter: in changelogs the newest of each key, without partition rows."""
     _, log, _ = run
     found = []
     for (topic, partition), records in sorted(log.partitions.items()):
         name = topic.removeprefix("afresh.").removesuffix(".changelog").replace("events.dlq", "dead_letters")
-        newest = {record.key: place for place, record in enumerate(records)}
+        newest = {record.key: offset for offset, record in enumerate(records)}
         found += [
-            (topic, partition, place)
-            for place, record in enumerate(records)
+            (topic, partition, offset)
+            for offset, record in enumerate(records)
             if name in names
-            and (name in LOGS or (newest[record.key] == place and record.key != PARTITION_ROW_KEY))
+            and (name in LOGS or (newest[record.key] == offset and record.key != PARTITION_ROW_KEY))
         ]
     return found
 
 
 def spoiled(run: Run, spot: Spot, record: KafkaRecord | None) -> list[str]:
-    """Differences after a record was replaced, or taken out with all others of its key."""
+    """Replace a record, or with None delete it (from a changelog all records of its key); return the differences."""
     settings, log, served = run
-    topic, partition, place = spot
+    topic, partition, offset = spot
     own = Log()
     own.partitions.update(log.partitions)
     records = own.partitions[topic, partition] = list(log.partitions[topic, partition])
     if record is not None:
-        records[place] = record
+        records[offset] = record
     elif topic.endswith("changelog"):
-        records[:] = [each for each in records if each.key != records[place].key]
+        records[:] = [each for each in records if each.key != records[offset].key]
     else:
-        del records[place]
-    # Not the pipeline's restart but its topics are judged, so that a row that can not be read does not stop it.
+        del records[offset]
+    # A new pipeline gets only the topics: one that restarts from them would stop at an unreadable row.
     pipeline = Pipeline(settings)
     pipeline.log = own
     return judged(pipeline, served).differences
@@ -83,8 +83,8 @@ def test_no_record_can_be_lost(run: Run, data: st.DataObject) -> None:
 @limits(max_examples=60)
 def test_no_bit_of_a_row_or_a_record_can_be_changed(run: Run, data: st.DataObject) -> None:
     spot = data.draw(st.sampled_from(spots(run, (*LOGS, *TABLES))))
-    topic, partition, place = spot
-    record = run[1].partitions[topic, partition][place]
+    topic, partition, offset = spot
+    record = run[1].partitions[topic, partition][offset]
     bit = data.draw(st.integers(0, 8 * len(record.value) - 1))
     changed = bytearray(record.value)
     changed[bit // 8] ^= 1 << bit % 8
@@ -102,10 +102,10 @@ def test_no_list_can_be_lost_or_given_to_another(run: Run, data: st.DataObject) 
     pipeline.log = log
     lost = {name: packed for name, packed in served.users.items() if name != user}
     assert judged(pipeline, ListsInRedis(lost, served.domains)).differences == [
-        f"lists: user {user!r} has none"
+        f"lists: user {user!r} has no list"
     ]
     swapped = {**served.users, user: served.users[other]}
     assert any(
-        f"that of user {user!r}" in each
+        f"the list of user {user!r}" in each
         for each in judged(pipeline, ListsInRedis(swapped, served.domains)).differences
     )

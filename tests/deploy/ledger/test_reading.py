@@ -27,25 +27,25 @@ def log(*records: tuple[bytes | None, bytes | None]) -> Log:
     return made
 
 
-def test_of_each_key_the_newest_row_stays_unless_it_was_deleted() -> None:
+def test_the_newest_row_of_each_key_stays_unless_it_was_deleted() -> None:
     records = log(
         (b"a", b"1"), (b"b", b"2"), (b"a", b"3"), (b"b", None), (b"never there", None), (None, b"own")
     )
     assert newest(records.partitions[EXAMPLES.name, 0]) == {b"a": b"3", PARTITION_ROW: b"own"}
 
 
-def test_where_a_partition_has_no_row_nothing_is_kept_beside_it() -> None:
+def test_without_a_partition_row_the_agent_state_is_empty() -> None:
     assert agent_state_of({b"a": b"1"}) == b""
 
 
-def test_records_are_decoded_but_for_commands_and_those_without_a_value() -> None:
+def test_commands_and_records_without_a_value_are_left_out() -> None:
     made, report = log((b"i1", encode(EXAMPLE)), (COMMAND_KEY, b"?"), (b"i1", None)), Report()
     found = [each for _, each in decoded(MemoryLogs(made), EXAMPLES, 0, example_decoder, report)]
     assert found == [EXAMPLE]
     assert report.differences == []
 
 
-def test_a_record_that_can_not_be_read_is_a_difference_and_the_others_are_read() -> None:
+def test_an_unreadable_record_is_a_difference_and_the_others_are_read() -> None:
     made, report = log((b"i1", b"\xc1"), (b"i1", encode(EXAMPLE))), Report()
     found = [each for _, each in decoded(MemoryLogs(made), EXAMPLES, 0, example_decoder, report)]
     assert found == [EXAMPLE]
@@ -53,7 +53,7 @@ def test_a_record_that_can_not_be_read_is_a_difference_and_the_others_are_read()
 
 
 @pytest.mark.parametrize("more", [0, 3])
-def test_topics_are_read_as_they_were_when_they_were_opened(settings: Settings, more: int) -> None:
+def test_topics_are_read_up_to_where_they_ended_when_opened(settings: Settings, more: int) -> None:
     create_topics(settings)
     topic = Topics(settings).events
     producer = KafkaProducer(**kafka_options(settings), enable_idempotence=settings.idempotence)

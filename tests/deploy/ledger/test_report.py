@@ -13,7 +13,7 @@ def shown(report: Report) -> str:
     return capture.get()
 
 
-def test_the_first_differences_of_each_kind_are_named_and_the_others_counted() -> None:
+def test_the_first_differences_of_each_kind_are_shown_and_the_others_counted() -> None:
     report = Report()
     for number in range(NAMED + 2000):
         report.differ("users", f"number {number}")

@@ -19,20 +19,22 @@ def user_list(user: str = "web:ann", since: int = 3, revision: int = 2, at: floa
 
 
 @given(st.integers(0, 2**53), st.integers(0, 2**53), st.floats(0, 4e9))
-def test_the_age_of_a_list_stands_at_its_beginning(since: int, revision: int, at: float) -> None:
+def test_the_age_of_a_list_is_read_from_its_beginning(since: int, revision: int, at: float) -> None:
     packed = user_list(since=since, revision=revision, at=at)
     assert age_of(packed[:AGE_BYTES]) == Age(since, revision, timestamp(at))
 
 
 @given(st.tuples(*[st.integers(0, 3)] * 3), st.tuples(*[st.integers(0, 3)] * 3))
-def test_the_greater_age_is_the_newer(one: tuple[int, int, int], other: tuple[int, int, int]) -> None:
+def test_the_list_with_the_greater_age_is_the_newer(
+    one: tuple[int, int, int], other: tuple[int, int, int]
+) -> None:
     ages = [age_of(user_list(since=s, revision=r, at=float(t))) for s, r, t in (one, other)]
     assert ages[0] is not None
     assert ages[1] is not None
     assert (ages[0] < ages[1]) == (one < other)
 
 
-def test_what_is_no_list_has_no_age() -> None:
+def test_a_value_that_is_no_list_has_no_age() -> None:
     assert age_of(b"{}") is None
     assert age_of(b"") is None
 

@@ -6,7 +6,7 @@ from afresh.deploy.ledger.settling import POLL_SECONDS, settle
 
 
 class Clock:
-    """A clock that goes on only by sleeping."""
+    """A clock that advances only by sleeping."""
 
     def __init__(self) -> None:
         self.now = 0.0
@@ -21,7 +21,7 @@ class Clock:
 def settled(
     *looks: tuple[int, Hashable], quiet: float = 2.0, seconds: float = 60.0
 ) -> tuple[float | None, int]:
-    """Settle over what each look shows, the last one for ever."""
+    """Settle, where each look returns the next of some values, and the last value from then on."""
     clock = Clock()
 
     def shown() -> Iterator[tuple[int, Hashable]]:
@@ -33,7 +33,7 @@ def settled(
     return settle(lambda: next(seen), quiet, seconds, clock, clock.sleep)
 
 
-def test_what_is_at_rest_has_settled_at_once() -> None:
+def test_a_deployment_at_rest_has_settled_at_once() -> None:
     assert settled((0, "same")) == (0.0, 0)
 
 
@@ -41,14 +41,14 @@ def test_settling_ends_with_the_last_change() -> None:
     assert settled((5, "a"), (3, "b"), (0, "c"), (0, "d"), (0, "d")) == (3 * POLL_SECONDS, 0)
 
 
-def test_what_stands_still_while_records_wait_has_not_settled() -> None:
+def test_a_deployment_where_records_wait_has_not_settled() -> None:
     assert settled((7, "same"), seconds=10.0) == (None, 7)
 
 
-def test_what_never_stops_changing_has_not_settled() -> None:
+def test_a_deployment_that_never_stops_changing_has_not_settled() -> None:
     assert settled(*((0, number) for number in range(1000)), seconds=10.0) == (None, 0)
 
 
-def test_a_change_within_the_quiet_time_begins_it_anew() -> None:
+def test_a_change_within_the_quiet_time_restarts_it() -> None:
     looks = [(0, "a"), (0, "a"), (0, "a"), (0, "b")]
     assert settled(*looks) == (3 * POLL_SECONDS, 0)

@@ -13,7 +13,7 @@ from afresh.state.store.marks import PartitionRow
 
 
 def rows(examples: int, judged: int, unjudged: int, by_user: int | None = None) -> Rows:
-    """What a judge keeps that has counted so many examples."""
+    """Make the rows of a partition whose judge has counted these numbers of examples."""
     fusion, verdicts = scorers.new_fusion(), Verdicts()
     fusion.examples, verdicts.unjudged = examples, unjudged
     for place in verdicts.slices_of(0, 0, "films", "web"):
@@ -30,7 +30,7 @@ def checked(found: Rows, examples: int) -> Report:
     return report
 
 
-def test_counts_that_add_up_are_right_and_depend_on_the_moment() -> None:
+def test_counts_that_add_up_are_right_and_their_kind_is_the_moment() -> None:
     report = checked(rows(7, 5, 2), 7)
     assert report.differences == []
     tally = report.tallies[WEIGHTS]
@@ -41,9 +41,9 @@ def test_counts_that_add_up_are_right_and_depend_on_the_moment() -> None:
     ("found", "said"),
     [
         (rows(8, 5, 2), "partition 0 has counted 8 examples instead of 7"),
-        (rows(7, 5, 1), "partition 0 has judged 5 examples and left out 1, together not 7"),
+        (rows(7, 5, 1), "partition 0 has judged 5 examples and left out 1, which together are not 7"),
         (rows(7, 5, 2, by_user=4), "partition 0 has judged 4 examples by user instead of 5"),
-        ({PARTITION_ROW: b"\xc1"}, "partition 0 has a row that can not be read"),
+        ({PARTITION_ROW: b"\xc1"}, "partition 0 has a row that cannot be read"),
     ],
 )
 def test_counts_that_do_not_add_up_are_named(found: Rows, said: str) -> None:
@@ -52,7 +52,7 @@ def test_counts_that_do_not_add_up_are_named(found: Rows, said: str) -> None:
     assert report.tallies[WEIGHTS].wrong == 1
 
 
-def test_the_weights_of_every_partition_are_returned_also_where_they_are_wrong() -> None:
+def test_the_weights_of_every_partition_are_returned_even_if_they_are_wrong() -> None:
     report = Report()
     learned = check_weights({0: rows(7, 5, 2), 1: rows(9, 5, 2), 2: {}}, {0: 7, 1: 7, 2: 0}, report)
     assert {partition: each.examples for partition, each in learned.items()} == {0: 7, 1: 9, 2: 0}

@@ -30,7 +30,7 @@ def test_every_ranker_scores_any_user_and_prefers_what_people_take(name: str) ->
     model = baseline.find(name)(800)
     assert model.scores(0, 5, 0).shape == (5,)
     for number in range(800):
-        # items 0 to 3 go round, each user from one to the next; 4 is never taken
+        # Each user takes the items 0 to 3 in turn; nobody takes item 4.
         model.learn(Taken(number % 40, number // 40 % 4, number))
     scores = model.scores(3, 5, 800)
     assert not np.isnan(scores).any()
@@ -38,7 +38,7 @@ def test_every_ranker_scores_any_user_and_prefers_what_people_take(name: str) ->
     assert model.scores(99, 6, 800).shape == (6,)
 
 
-def test_a_count_is_halved_by_so_many_later_events() -> None:
+def test_a_count_is_halved_after_half_life_events() -> None:
     model = DecayedPopularity(half_life=10)
     learn(model, (0, 0), *[(0, 1)] * 10)
     first, second = model.scores(0, 2, 0)
@@ -46,7 +46,7 @@ def test_a_count_is_halved_by_so_many_later_events() -> None:
     assert second / first == pytest.approx(sum(2 ** (n / 10) for n in range(1, 11)))
 
 
-def test_one_step_of_isgd_is_that_of_the_paper() -> None:
+def test_one_step_of_isgd_is_the_step_of_the_paper() -> None:
     model = ISGD(factors=3, learning_rate=0.1, regularisation=0.01)
     user, item = model._users.of(1)[0].copy(), model._items.of(1)[0].copy()
     learn(model, (0, 0))
@@ -56,10 +56,10 @@ def test_one_step_of_isgd_is_that_of_the_paper() -> None:
     assert model.scores(0, 1, 0)[0] == pytest.approx(-abs(1 - user @ item))
 
 
-def test_item_knn_scores_by_cosine_and_by_how_long_ago() -> None:
+def test_item_knn_scores_by_cosine_and_newer_items_weigh_more() -> None:
     model = ItemKNN(window=10, asked=10, decay=0.5)
     learn(model, (0, 0), (0, 1), (1, 0), (1, 2), (2, 0))
-    # 0 was taken three times, 1 and 2 once each, each once together with 0
+    # Item 0 was taken three times; items 1 and 2 were each taken once, by a user who also took item 0.
     assert model.scores(2, 3, 0).tolist() == pytest.approx([0, 1 / 3**0.5, 1 / 3**0.5])
     learn(model, (2, 1))
     assert model.scores(2, 3, 0)[2] == pytest.approx(0.5 / 3**0.5)

@@ -1,4 +1,4 @@
-"""Apart from the other rankers: it trains for seconds."""
+"""SASRec has its own module, apart from the other rankers, because it trains for seconds."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from tests.deploy.evaluate.baselines.test_rankers import learn
 pytestmark = pytest.mark.slow
 
 
-def test_it_learns_what_follows_what_and_reads_fresh_histories() -> None:
+def test_it_learns_which_item_follows_and_uses_the_newest_history() -> None:
     model = SASRec(events=1000, first_epochs=30, epochs=5)
     for user in range(40):
         learn(model, *[(user, (user + step) % 8) for step in range(10)])
@@ -21,7 +21,7 @@ def test_it_learns_what_follows_what_and_reads_fresh_histories() -> None:
     assert model.scores(50, 8, 0).argmax() == 7
 
 
-def test_it_puts_last_what_it_was_not_trained_on() -> None:
+def test_it_ranks_items_last_that_came_after_its_training() -> None:
     model = SASRec(events=1000, first_epochs=1, epochs=1)
     for user in range(10):
         learn(model, *[(user, step) for step in range(5)])
@@ -30,7 +30,7 @@ def test_it_puts_last_what_it_was_not_trained_on() -> None:
     assert np.isfinite(scores[:5]).all()
 
 
-def test_it_passes_over_items_of_a_history_that_came_after_its_training() -> None:
+def test_it_ignores_items_in_a_history_that_came_after_its_training() -> None:
     model = SASRec(events=1000, first_epochs=1, epochs=1)
     for user in range(10):
         learn(model, *[(user, step) for step in range(5)])
