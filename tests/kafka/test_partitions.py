@@ -59,7 +59,7 @@ def test_a_worker_is_refused_where_the_source_has_got_a_partition_and_nothing_is
     made.event("ann", "c2")
     add_partition(made, made.topics.events)
     before = everything(made)
-    with pytest.raises(AfreshError, match="ended at its start with status 2"), made.running(process):
+    with pytest.raises(AfreshError, match="ended during its start with status 2"), made.running(process):
         pass
     said = process.log.read_text().splitlines()[-1]
     assert f"{made.topics.events.name} has 3 partitions instead of 2" in said

@@ -108,7 +108,7 @@ def test_a_refused_record_ends_the_feed_and_says_how_far_it_came() -> None:
     out = FeedSender(broken, TOPIC, fed)
     for _ in range(5):
         out.send(RECORD)
-    with pytest.raises(AfreshError, match=r"stopped taking events after 2 records .*gone"):
+    with pytest.raises(AfreshError, match=r"stopped accepting records of events after 2 .*gone"):
         out.wait_for_answers()
 
 

@@ -74,14 +74,14 @@ def test_standard_input_is_read_as_a_file_is(zipped: bool) -> None:
 def test_a_gzip_file_that_was_cut_off_is_named(tmp_path: Path, damage: slice) -> None:
     path = tmp_path / "lines.gz"
     path.write_bytes(gzip.compress(bytes(range(256)) * 10)[damage])
-    with pytest.raises(AfreshError, match=r"lines\.gz is not a whole gzip file"):
+    with pytest.raises(AfreshError, match=r"lines\.gz is not a complete gzip file"):
         lines_of(path)
 
 
 def test_a_gzip_file_with_garbage_in_it_is_named(tmp_path: Path) -> None:
     path = tmp_path / "lines.gz"
     path.write_bytes(gzip.compress(b"{}\n")[:12] + b"\xff" * 50)
-    with pytest.raises(AfreshError, match="is not a whole gzip file"):
+    with pytest.raises(AfreshError, match="is not a complete gzip file"):
         lines_of(path)
 
 

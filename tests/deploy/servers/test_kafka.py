@@ -59,7 +59,7 @@ def test_what_a_genuine_kafka_took_is_there_after_a_kill(own_kafka: Server) -> N
 def test_the_embedded_broker_says_that_it_keeps_nothing_and_does_not(tmp_path: Path) -> None:
     with local_kafka(tmp_path / "with a space", kind="embedded") as server:
         assert server.embedded
-        assert server.description.endswith("for a look, keeps nothing")
+        assert server.description.endswith("for a first look, keeps nothing")
         settings = settings_of(server)
         create_topics(settings)
         server.kill()
