@@ -1,4 +1,4 @@
-"""Whole runs, each a process with real servers; only the workers and the data are stand-ins."""
+"""Whole demos, each a process with real servers; only the workers and the data are stand-ins."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ FAKE_DEMO = Path(__file__).with_name("fake_demo.py")
 
 @pytest.fixture
 def place(tmp_path: Path) -> Path:
-    """Folder for temporary files, with a space in its name."""
+    """Make a folder for temporary files, with a space in its name."""
     place = tmp_path / "a place"
     place.mkdir()
     return place
@@ -35,7 +35,7 @@ def place(tmp_path: Path) -> Path:
 
 @pytest.fixture(scope="module")
 def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
-    """Variables that name a broker and a Redis, as a deployment that others use would."""
+    """Run a broker and a Redis as others would, and yield the variables that name them."""
     folder = tmp_path_factory.mktemp("servers")
     with local_kafka(folder / "kafka") as kafka, local_redis(folder / "redis") as redis:
         variables = {"AFRESH_KAFKA": kafka.address, "AFRESH_REDIS": redis.address, "AFRESH_PARTITIONS": "1"}
@@ -44,7 +44,7 @@ def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]
 
 @contextmanager
 def demo(place: Path, *options: str, **variables: str) -> Iterator[subprocess.Popen[str]]:
-    """Start a run whose temporary files lie in ``place``; it is ended if the test does not."""
+    """Start a demo whose temporary files lie in ``place``; kill it at the end if it still runs."""
     own: Mapping[str, str] = {"TMPDIR": str(place), "PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1"}
     inherited = {name: value for name, value in os.environ.items() if not name.startswith("AFRESH_")}
     command = [sys.executable, str(FAKE_DEMO), *options]
@@ -62,7 +62,7 @@ def demo(place: Path, *options: str, **variables: str) -> Iterator[subprocess.Po
 
 
 def read_until(process: subprocess.Popen[str], words: str) -> list[str]:
-    """Read lines up to the one that holds ``words``."""
+    """Read lines up to the line that holds ``words``."""
     assert process.stdout
     lines = []
     for line in process.stdout:
@@ -73,7 +73,7 @@ def read_until(process: subprocess.Popen[str], words: str) -> list[str]:
 
 
 def left_over(place: Path) -> list[str]:
-    """Files in ``place``, and processes that work in it or were started with a file of it."""
+    """List the files in ``place``, and the processes that work in it."""
     running = []
     for folder in Path("/proc").glob("[0-9]*"):
         try:
@@ -84,7 +84,9 @@ def left_over(place: Path) -> list[str]:
     return [*map(str, place.iterdir()), *running]
 
 
-def test_a_run_ends_with_its_figures_on_plain_lines_and_in_the_file(place: Path, tmp_path: Path) -> None:
+def test_a_demo_prints_its_figures_as_plain_lines_and_writes_them_to_the_file(
+    place: Path, tmp_path: Path
+) -> None:
     summary, picture = tmp_path / "figures.json", tmp_path / "panel.svg"
     with demo(place, "--summary", str(summary), "--picture", str(picture)) as process:
         out, err = process.communicate()
@@ -134,7 +136,9 @@ def test_a_signal_in_the_middle_stops_everything(
     assert left_over(place) == []
 
 
-def test_a_worker_that_dies_ends_the_run_with_its_last_words(place: Path, servers: dict[str, str]) -> None:
+def test_a_worker_that_dies_ends_the_demo_with_the_reason_from_its_log(
+    place: Path, servers: dict[str, str]
+) -> None:
     with demo(place, **servers, FAKE_DEMO_CRASH="50") as process:
         _, err = process.communicate()
     assert process.returncode == 1
