@@ -14,7 +14,7 @@ def words(status: Status) -> str:
     return console.export_text()
 
 
-def test_a_look_shows_what_waits_who_works_and_how_lists_are_received() -> None:
+def test_the_tables_show_the_backlog_the_workers_and_the_accuracy_of_the_lists() -> None:
     second = kept(0, 3)
     second.guard.roll_back(second.fusion, 7_000, "command")
     shown = words(status(judged_together({0: kept(1, 0), 1: second})))
@@ -26,7 +26,7 @@ def test_a_look_shows_what_waits_who_works_and_how_lists_are_received() -> None:
         assert expected in shown
 
 
-def test_a_deployment_where_nothing_is_there_says_what_to_do() -> None:
+def test_without_workers_and_redis_the_remarks_say_what_to_do() -> None:
     shown = words(Status({"afresh.events": 0}, [], 0, None, None))
     assert "start one with afresh worker" in shown
     assert "check AFRESH_REDIS" in shown
