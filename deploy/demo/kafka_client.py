@@ -43,7 +43,7 @@ class DemoFeed:
             **kafka_options(settings),
             linger_ms=0 if hurry else LINGER_MS,
             enable_idempotence=settings.idempotence,
-            # Without idempotence, a retried batch could come after the next one and break the order of a user's events.
+            # Without idempotence, a retried batch could come after the next one and swap a user's events.
             max_in_flight_requests_per_connection=5 if settings.idempotence else 1,
             metrics_enabled=False,
         )

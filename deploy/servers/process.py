@@ -170,7 +170,7 @@ def _exit(number: int, _frame: FrameType | None) -> None:
 
 
 def _die_with_parent() -> None:
-    """Let Linux kill this process when the thread that started it ends: so no server survives kill -9 of its parent."""
+    """Let Linux kill this process when the thread that started it ends: so kill -9 of the parent leaves no server."""
     if _prctl is not None:
         _prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
 

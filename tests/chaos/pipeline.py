@@ -31,8 +31,8 @@ SESSION_SECONDS = 6.0
 """The shortest session timeout that a broker allows by default. A worker that sleeps longer loses its partitions."""
 
 PATIENCE_SECONDS = 300.0
-"""Longest wait for anything; after it, the pipeline counts as hanging. A worker should be ready again within 30 s on an
-idle machine. On a busy machine, the embed worker's imports alone have taken 90 s."""
+"""Longest wait for anything; after it, the pipeline counts as hanging. A worker should be ready again within 30 s
+on an idle machine. On a busy machine, the embed worker's imports alone have taken 90 s."""
 
 DISK_MIB = 768
 """Size of the disk for the workers' databases. Each keeps up to 64 MiB of newest writes in a log beside the rows."""

@@ -68,7 +68,7 @@ def memory(process: ServerProcess, what: str) -> int:
 
 @contextmanager
 def limited(process: ServerProcess) -> Iterator[None]:
-    """Limit the memory that a process may take in addition; at the end, check that it still runs and kept within it."""
+    """Limit the memory that a process may take in addition; at the end, check that it survived and kept the limit."""
     pid, before = process.pid, memory(process, "VmRSS")
     assert pid is not None
     limit = memory(process, "VmData") + ((ROOM_MIB + STACKS_MIB) << 20)
