@@ -1,1 +1,1 @@
-"""How it is run: the command line, the servers of a developer's machine, the feeds and the demo."""
+"""Runs the recommender: the command line, local servers, feeds and the demo."""

@@ -1,4 +1,4 @@
-"""The command ``afresh``: what a person can mend is one sentence on stderr and exit status 2."""
+"""The command ``afresh``. An error that a person can fix is one sentence on stderr, and exit status 2."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ if TYPE_CHECKING:
 
 PIPE_WIDTH = 200
 
-# Modules that need Kafka, Redis, torch or Faust are imported in the commands: `afresh --help` is to be quick.
+# The commands import the modules that need Kafka, Redis, torch or Faust: at the top they would slow `afresh --help`.
 
 
 class Commands(TyperGroup):
-    """Commands whose errors are sentences."""
+    """Commands that report their errors as sentences."""
 
     def invoke(self, ctx: Any) -> Any:
-        """Run a command; exit with status 2 and a sentence if a person can mend what is wrong."""
+        """Run a command; exit with status 2 and one sentence if a person can fix the error."""
         try:
             return super().invoke(ctx)
         except Exception as error:
@@ -58,7 +58,7 @@ app.command(
 
 @app.command(epilog="Example: AFRESH_KAFKA=kafka:9092 AFRESH_REDIS=redis://redis:6379/0 afresh worker")
 def worker() -> None:
-    """Take in events, learn from them, and keep the lists in Redis; SIGTERM ends it."""
+    """Take in events, learn from them, and keep the lists in Redis up to date; SIGTERM ends it."""
     from afresh.streams.workers.stream import run
 
     run(_settings())
@@ -66,7 +66,7 @@ def worker() -> None:
 
 @app.command(epilog="Example: AFRESH_ENCODER=minilm afresh embed-worker")
 def embed_worker() -> None:
-    """Encode the texts of items, on a GPU if there is one; SIGTERM ends it."""
+    """Turn the texts of items into embeddings, on a GPU if there is one; SIGTERM ends it."""
     from afresh.streams.workers.stream import run_embed
 
     run_embed(_settings())
@@ -89,7 +89,7 @@ def settings(
 
 @topics_app.command(epilog="Example: AFRESH_PARTITIONS=8 AFRESH_REPLICATION=3 afresh topics create")
 def create() -> None:
-    """Create the topics that are missing; those that are there stay as they are."""
+    """Create the topics that are missing; existing topics stay as they are."""
     from afresh.streams.kafka.admin import create_topics
 
     values = _settings()
@@ -101,7 +101,7 @@ def create() -> None:
 
 @topics_app.command(epilog="Example: afresh topics check")
 def check() -> None:
-    """Name every difference between the broker's topics and the settings; exit status 1 if there is one."""
+    """Name every difference between the broker's topics and the settings; exit with status 1 if there is one."""
     _check(_settings())
 
 
@@ -110,13 +110,14 @@ def replay(
     file: Annotated[str, typer.Argument(help="JSON lines, also gzipped; - reads standard input.")],
     speed: Annotated[str, typer.Option(help="Events a second, or max.")] = "max",
     from_: Annotated[
-        str | None, typer.Option("--from", metavar="TIME", help="First time, RFC 3339 or ms.")
+        str | None,
+        typer.Option("--from", metavar="TIME", help="Send events from this time on, RFC 3339 or ms."),
     ] = None,
     to: Annotated[
-        str | None, typer.Option("--to", metavar="TIME", help="First time that is left out.")
+        str | None, typer.Option("--to", metavar="TIME", help="Send events before this time, RFC 3339 or ms.")
     ] = None,
 ) -> None:
-    """Feed events to Kafka; the events of one user stay in order."""
+    """Send events to Kafka; the events of one user stay in order."""
     from afresh.deploy.feeds import replay as feeds
 
     since, until = (None if text is None else feeds.parse_time(text) for text in (from_, to))
@@ -129,7 +130,7 @@ def replay(
 def items(
     file: Annotated[str, typer.Argument(help="JSON lines, also gzipped; - reads standard input.")],
 ) -> None:
-    """Feed the catalogue to Kafka; an item replaces the one of the same id."""
+    """Send the catalogue to Kafka; an item replaces the item with the same id."""
     from afresh.deploy.feeds import replay as feeds
 
     fed = feeds.feed_items(_settings(), file)
@@ -139,11 +140,11 @@ def items(
 
 @app.command(epilog="Example: afresh recommend web:ann --domain books")
 def recommend(
-    user: Annotated[str, typer.Argument(help="Canonical user, platform:user unless linked.")],
+    user: Annotated[str, typer.Argument(help="Canonical user: platform:user unless linked to another.")],
     domain: Annotated[
-        str | None, typer.Option(help="Whose popular items to show to a user without a list.")
+        str | None, typer.Option(help="Show this domain's popular items if the user has no list.")
     ] = None,
-    json: Annotated[bool, typer.Option("--json", help="Print the JSON as it stands in Redis.")] = False,
+    json: Annotated[bool, typer.Option("--json", help="Print the JSON as Redis holds it.")] = False,
 ) -> None:
     """Print a user's list as an application reads it."""
     from afresh.deploy.recommend import find, ranking_table
@@ -161,18 +162,20 @@ def recommend(
 def ledger(
     events: Annotated[
         str | None,
-        typer.Option(help="Events as they were fed: JSON lines, also gzipped; - reads standard input."),
+        typer.Option(help="The events that were sent: JSON lines, also gzipped; - reads standard input."),
     ] = None,
     against: Annotated[
         str | None,
-        typer.Option(metavar="NAMESPACE", help="Another run over the same events, to compare with."),
+        typer.Option(
+            metavar="NAMESPACE", help="Namespace of another deployment of the same events, to compare with."
+        ),
     ] = None,
     wait: Annotated[
-        float, typer.Option(min=0, metavar="SECONDS", help="Wait so long for the backlog to be worked off.")
+        float, typer.Option(min=0, metavar="SECONDS", help="Wait at most this long for the backlog to empty.")
     ] = 0.0,
-    json: Annotated[Path | None, typer.Option("--json", help="Write the report there, too.")] = None,
+    json: Annotated[Path | None, typer.Option("--json", help="Also write the report to this file.")] = None,
 ) -> None:
-    """Prove from Kafka and Redis alone that every event was counted once; exit status 1 on any difference."""
+    """Prove from Kafka and Redis alone that every event was counted once; exit with status 1 on a difference."""
     from afresh.deploy.ledger import audit, report_table
 
     report = audit(_settings(), events=events, against=against, wait_seconds=wait)
@@ -186,7 +189,7 @@ def ledger(
 def status(
     json: Annotated[bool, typer.Option("--json", help="Print one line of JSON instead of tables.")] = False,
 ) -> None:
-    """Look at a deployment: what waits, who works, how the lists are received, drift and rollbacks."""
+    """Show a deployment: its backlog, its workers, the accuracy of its lists, drift and rollbacks."""
     from afresh.deploy.status import look, tables
 
     found = look(_settings())
@@ -199,7 +202,7 @@ def status(
 
 @app.command(epilog="Example: afresh rollback")
 def rollback() -> None:
-    """Take the weights of the fusion back to the last good snapshot, or to popularity if they just went back."""
+    """Take the fusion's weights back to the last good snapshot, or to popularity if they just went back."""
     from afresh.deploy.rollback import roll_back
 
     told = roll_back(_settings())
@@ -243,13 +246,13 @@ def _speed(text: str) -> float | None:
 def _console() -> Console:
     from rich.console import Console
 
-    # At the 80 columns that rich takes for a pipe, values would break over lines and grep would miss them.
+    # rich assumes 80 columns for a pipe: values would break over lines and grep would miss them.
     return Console(width=None if sys.stdout.isatty() else PIPE_WIDTH)
 
 
 def main() -> None:
     """Run the command ``afresh``."""
-    # What kafka-python logs while it tries again, our sentence says once.
+    # kafka-python logs every retry; our one sentence says the same.
     logging.getLogger("kafka").setLevel(logging.CRITICAL)
     try:
         app()
@@ -261,7 +264,7 @@ def _flush() -> None:
     try:
         sys.stdout.flush()
     except BrokenPipeError:
-        # Python flushes once more at its end and would complain.
+        # Python flushes again when it exits, and would print a traceback.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 

@@ -1,4 +1,4 @@
-"""What the tools that look at a deployment ask of Redis and Kafka alike."""
+"""Queries to Redis and Kafka that several tools share."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from afresh.streams.topics import Topic
 POLL_MS = 500
 
 COORDINATOR_SECONDS = 30.0
-"""Longest wait for the coordinator of a group, which reads up on it when Kafka has just started or come back."""
+"""Longest wait for a group's coordinator. It loads the group's offsets first when Kafka has just (re)started."""
 
 COORDINATOR_POLL_SECONDS = 0.2
 
@@ -28,7 +28,7 @@ Offsets = dict[TopicPartition, int]
 
 @contextmanager
 def redis_client(settings: Settings) -> Iterator[Redis]:
-    """Open a client that does not wait for ever."""
+    """Open a client whose requests have a timeout."""
     wait = settings.start_timeout_seconds
     with Redis.from_url(
         **redis_options(settings), socket_timeout=wait, socket_connect_timeout=wait
@@ -37,7 +37,7 @@ def redis_client(settings: Settings) -> Iterator[Redis]:
 
 
 def places(*topics: Topic) -> list[TopicPartition]:
-    """Partitions of topics."""
+    """List all partitions of some topics."""
     return [TopicPartition(topic.name, number) for topic in topics for number in range(topic.partitions)]
 
 
@@ -53,22 +53,22 @@ def uncommitted(
     Parameters
     ----------
     admin, group
-        Whom to ask, and for which group.
+        The client to ask with, and the consumer group.
     wanted
         The partitions.
     ends, begins
-        Where they end, and where they begin; from 0 on unless told.
+        End offset and first offset of each partition; without ``begins`` every partition begins at 0.
 
     Raises
     ------
     KafkaError
-        When Kafka does not say.
+        If Kafka does not answer, or refuses.
     """
     committed = _committed(admin, group, wanted)
     found: Offsets = {}
-    for place in wanted:
-        done = committed[place].offset if place in committed else -1
-        found[place] = max(ends[place] - max(done, begins[place] if begins else 0), 0)
+    for partition in wanted:
+        done = committed[partition].offset if partition in committed else -1
+        found[partition] = max(ends[partition] - max(done, begins[partition] if begins else 0), 0)
     return found
 
 
@@ -84,23 +84,23 @@ def _committed(admin: KafkaAdminClient, group: str, wanted: Collection[TopicPart
 
 
 def read_records(
-    consumer: KafkaConsumer, place: TopicPartition, begin: int, end: int, patience_seconds: float
+    consumer: KafkaConsumer, partition: TopicPartition, begin: int, end: int, patience_seconds: float
 ) -> Iterator[Any]:
-    """Records of a partition in their order, from one offset to before another.
+    """Read the records of a partition in order, from offset ``begin`` to just before ``end``.
 
     Raises
     ------
     AfreshError
-        When Kafka keeps silent for longer than ``patience_seconds``.
+        If Kafka sends no record for longer than ``patience_seconds``.
     """
-    consumer.assign([place])
-    consumer.seek(place, begin)
+    consumer.assign([partition])
+    consumer.seek(partition, begin)
     heard = time.monotonic()
-    # Compaction may have taken the last records: the position reaches the end also without them.
-    while (consumer.position(place) or 0) < end:
-        polled: list[Any] = consumer.poll(timeout_ms=POLL_MS).get(place, [])
+    # Compaction may have removed the last records. The position still reaches the end; a record's offset may not.
+    while (consumer.position(partition) or 0) < end:
+        polled: list[Any] = consumer.poll(timeout_ms=POLL_MS).get(partition, [])
         if polled:
             heard = time.monotonic()
         elif time.monotonic() - heard > patience_seconds:
-            raise AfreshError(f"Kafka stopped answering while {place.topic} was read; try again")
+            raise AfreshError(f"Kafka stopped sending records while {partition.topic} was read; try again")
         yield from (record for record in polled if record.offset < end)

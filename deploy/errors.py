@@ -1,4 +1,4 @@
-"""Turns errors that a person can mend into one sentence."""
+"""Turns errors that a person can fix into one sentence."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from afresh.state.errors import AfreshError
 
 
 def explain(error: Exception) -> str | None:
-    """Say in one sentence what is wrong, or None if the error is a fault of ours and needs its traceback."""
-    # Imported here: `afresh --help` must not wait for the clients of Kafka and Redis.
+    """Say in one sentence what is wrong; None for a bug of ours, which needs its traceback."""
+    # Imported here: at the top, the clients of Kafka and Redis would slow `afresh --help`.
     from kafka.errors import KafkaError
     from redis.exceptions import RedisError
 
@@ -27,19 +27,22 @@ def explain(error: Exception) -> str | None:
         case RedisError():
             return f"Redis failed ({error}); look at the server named by AFRESH_REDIS"
         case UnicodeDecodeError():
-            return f"a text is not UTF-8 (byte {error.start}: {error.reason}); is it .env?"
+            return f"a text file is not UTF-8 (byte {error.start}: {error.reason}); check .env first"
         case BrokenPipeError():
             return None
         case OSError():
             if error.filename:
                 return f"{error.filename}: {error.strerror}"
-            # One that was raised without words, as for a time that is over, would be an empty sentence.
-            return str(error) or f"the system failed without a word ({type(error).__name__}); try again"
+            # An OSError without a message, such as a bare TimeoutError, would make an empty sentence.
+            return (
+                str(error)
+                or f"the system gave an error without a message ({type(error).__name__}); try again"
+            )
     return None
 
 
 def _setting(error: ValidationError) -> list[str]:
-    # The input is left out: it may be a secret.
+    # Leave the input out: it may be a secret.
     faults = [
         (fault["loc"], fault["msg"].removeprefix("Value error, "))
         for fault in error.errors(include_url=False, include_input=False, include_context=False)

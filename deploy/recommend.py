@@ -1,4 +1,4 @@
-"""Reads a list as an application does: the user's own from Redis, else what is popular in a domain."""
+"""Reads a list from Redis as an application does: the user's own list, else the popular items of a domain."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from afresh.streams.settings import Settings
 
 @dataclass(frozen=True)
 class Found:
-    """A list as it stands in Redis.
+    """A list as Redis holds it.
 
     Attributes
     ----------
     name
         The user, or the domain.
     personal
-        Whether it is the user's own.
+        Whether it is the user's own list.
     json
         The bytes in Redis.
     """
@@ -38,7 +38,7 @@ def find(settings: Settings, user: str, domain: str | None = None) -> Found:
     Raises
     ------
     AfreshError
-        If there is neither.
+        If there is neither list.
     redis.RedisError
         If Redis does not answer.
     """
@@ -54,12 +54,12 @@ def find(settings: Settings, user: str, domain: str | None = None) -> Found:
 
 
 def ranking_table(found: Found) -> Table:
-    """Show a list: rank, item, score and the part of each scorer.
+    """Show a list: rank, item, score and each scorer's share of the score.
 
     Raises
     ------
     AfreshError
-        If what stands in Redis is no list.
+        If the value in Redis is not a list.
     """
     if found.personal:
         own = decode_user_list(found.json, found.name)

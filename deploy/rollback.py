@@ -1,4 +1,7 @@
-"""Going back by hand: one record to every partition of interactions, which its owner obeys exactly once."""
+"""Rolls the weights back by hand.
+
+Each partition of the interactions gets one record with the command. The partition's owner obeys it exactly once.
+"""
 
 from __future__ import annotations
 
@@ -21,7 +24,7 @@ def roll_back(settings: Settings) -> int:
     Raises
     ------
     AfreshError
-        If Kafka does not take a record.
+        If Kafka does not accept a record.
     """
     topic = Topics(settings).interactions
     value = encode(Command(ROLL_BACK, int(time.time() * 1000)))
@@ -33,8 +36,8 @@ def roll_back(settings: Settings) -> int:
                 sent.get(timeout=ANSWER_SECONDS)
             except KafkaError as error:
                 raise AfreshError(
-                    f"Kafka did not take the command for partition {partition} ({error}); {told} of "
-                    f"{settings.partitions} partitions go back; look at afresh status before another try"
+                    f"Kafka did not accept the command for partition {partition} ({error}). {told} of "
+                    f"{settings.partitions} partitions go back; look at afresh status before you try again"
                 ) from error
             told += 1
     return told

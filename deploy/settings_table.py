@@ -1,4 +1,4 @@
-"""The settings as people read them: a table of what is in force, the reference page, and ``.env.example``."""
+"""Shows the settings to people: a table of the values in force, the reference page, and ``.env.example``."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ PREFIX = "AFRESH_"
 
 
 def masked(url: str) -> str:
-    """Hide who and with what password, wherever a URL says it.
+    """Hide user name and password in a URL, wherever they stand in it.
 
     Examples
     --------
@@ -30,7 +30,7 @@ def masked(url: str) -> str:
 
 
 def settings_table(settings: Settings) -> Table:
-    """Every setting with its value, its default and its meaning; secrets are masked."""
+    """Return a table of every setting with its value, default and meaning; secrets are masked."""
     table = Table(show_lines=True)
     table.add_column("variable", no_wrap=True)
     table.add_column("value", overflow="fold")
@@ -44,7 +44,7 @@ def settings_table(settings: Settings) -> Table:
 
 
 def settings_markdown() -> str:
-    """Return the reference page: every setting with its default and its meaning."""
+    """Return the reference page: every setting with its default and meaning, as a Markdown table."""
     lines = ["| Variable | Default | Meaning |", "|---|---|---|"]
     for name, field in Settings.model_fields.items():
         meaning = _meaning(field).replace("|", "\\|")
@@ -59,7 +59,7 @@ def env_example() -> str:
 
 
 def variable(name: str) -> str:
-    """Environment variable of a setting.
+    """Return the name of a setting's environment variable.
 
     Examples
     --------
@@ -87,5 +87,5 @@ def _shown(value: object) -> str:
         return masked(secret) if "://" in secret else "***"
     if isinstance(value, dict):
         return json.dumps(value)
-    # Some brokers and model hubs take a password in their address.
+    # An address of a broker or model hub may contain a password.
     return masked(str(value)) if not isinstance(value, bool) else str(value).lower()

@@ -1,4 +1,4 @@
-"""What is shown on a terminal."""
+"""Makes text safe to show on a terminal."""
 
 from __future__ import annotations
 
@@ -6,5 +6,5 @@ from rich.text import Text
 
 
 def plain(text: str) -> Text:
-    """Text without markup and control characters: ids come from strangers, and a terminal obeys."""
+    """Strip markup and control characters: ids come from strangers, and a terminal obeys control characters."""
     return Text("".join(char if char.isprintable() else "\N{REPLACEMENT CHARACTER}" for char in text))

@@ -1,4 +1,4 @@
-"""Certificates of an authority of the tests' own."""
+"""A certificate authority for the tests."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ class Authority:
     Parameters
     ----------
     folder
-        Where its own certificate and those that it signs are written.
+        Folder for its own certificate and for the certificates that it signs.
     name
-        Its name, and that of its file.
+        Name of the authority and of its file.
     """
 
     def __init__(self, folder: Path, name: str = "authority") -> None:
@@ -46,7 +46,7 @@ class Authority:
         self.file.write_bytes(own.public_bytes(Encoding.PEM))
 
     def issue(self, name: str, password: bytes | None = None) -> Path:
-        """Write a file with a certificate for this machine, and its key; encrypted, if there is a password."""
+        """Write a file with a certificate for this machine and its key; a password encrypts the key."""
         key = ec.generate_private_key(ec.SECP256R1())
         names = [x509.IPAddress(ip_address("127.0.0.1")), x509.DNSName("localhost")]
         signed = (

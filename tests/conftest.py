@@ -1,4 +1,4 @@
-"""Servers that tests share; each test has a namespace of its own on them."""
+"""Servers that tests share. Each test has its own namespace on them."""
 
 from __future__ import annotations
 
@@ -17,36 +17,36 @@ from afresh.state.errors import AfreshError
 from afresh.streams.settings import Settings
 from tests.marking import Marking
 
-# A broker of a test lives for seconds: what Java's second compiler spends on it, it never earns back.
+# A test's broker lives for seconds only: Java's second compiler would cost more time than it saves.
 os.environ.setdefault("JAVA_TOOL_OPTIONS", "-XX:TieredStopAtLevel=1")
 
-# The same examples everywhere, and no test fails because the machine is busy.
+# Hypothesis uses the same examples everywhere. Without a deadline, no test fails because the machine is busy.
 hypothesis_settings.register_profile("afresh", deadline=None, derandomize=True)
 hypothesis_settings.load_profile("afresh")
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Tell unit tests from the others."""
+    """Register the plugin that separates unit tests from the others."""
     config.pluginmanager.register(Marking())
 
 
 @pytest.fixture(scope="session", autouse=True)
 def _one_thread_for_the_maths() -> Iterator[None]:
-    """As a worker has it: on a busy machine the threads of small matrices wait for each other most of the time."""
+    """Use one thread, as a worker does: on a busy machine, threads for small matrices mostly wait for each other."""
     with threadpool_limits(1):
         yield
 
 
 @pytest.fixture(autouse=True)
 def _no_settings_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Keep the variables of whoever runs the tests away from them."""
+    """Hide the variables of the person who runs the tests."""
     for name in [name for name in os.environ if name.startswith("AFRESH_")]:
         monkeypatch.delenv(name)
 
 
 @pytest.fixture(scope="session")
 def kafka_installation() -> Installation:
-    """Find a genuine Kafka, or skip the test; where there must be one, fail."""
+    """Find a genuine Kafka, or skip the test; in CI, fail if ``../shared/kafka`` is there but cannot run."""
     try:
         return genuine_kafka()
     except AfreshError as error:
@@ -58,46 +58,46 @@ def kafka_installation() -> Installation:
 
 @pytest.fixture(scope="session")
 def kafka(kafka_installation: Installation, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """Genuine Kafka for all tests, none of which may stop it."""
+    """Run a genuine Kafka for all tests; no test may stop it."""
     with local_kafka(tmp_path_factory.mktemp("kafka"), kind="kafka") as server:
         yield server
 
 
 @pytest.fixture
 def own_kafka(kafka_installation: Installation, tmp_path: Path) -> Iterator[Server]:
-    """Genuine Kafka of one test, which may kill it and start it again."""
+    """Run a genuine Kafka for one test, which may kill and restart it."""
     with local_kafka(tmp_path / "own, with a space and an é", kind="kafka") as server:
         yield server
 
 
 @pytest.fixture(scope="session")
 def embedded_broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """The embedded broker."""
+    """Run the embedded broker for all tests."""
     with local_kafka(tmp_path_factory.mktemp("embedded"), kind="embedded") as server:
         yield server
 
 
 @pytest.fixture(scope="session")
 def redis_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """Redis or Valkey."""
+    """Run Redis or Valkey for all tests."""
     with local_redis(tmp_path_factory.mktemp("redis")) as server:
         yield server
 
 
 @pytest.fixture
 def settings(kafka: Server, redis_server: Server, tmp_path: Path) -> Settings:
-    """Settings of a deployment of the test's own on the genuine Kafka."""
+    """Return the settings of the test's own deployment on the genuine Kafka."""
     return settings_for(kafka, redis_server, tmp_path)
 
 
 @pytest.fixture
 def embedded_settings(embedded_broker: Server, redis_server: Server, tmp_path: Path) -> Settings:
-    """The same on the embedded broker."""
+    """Return the settings of the test's own deployment on the embedded broker."""
     return settings_for(embedded_broker, redis_server, tmp_path)
 
 
 def settings_for(kafka: Server, redis: Server, folder: Path) -> Settings:
-    """Settings with a namespace that nobody else has."""
+    """Return settings with a namespace that nobody else has."""
     values = {
         "kafka": kafka.address,
         "redis": redis.address,
@@ -115,6 +115,6 @@ def settings_for(kafka: Server, redis: Server, folder: Path) -> Settings:
 
 @pytest.fixture
 def own_redis(tmp_path: Path) -> Iterator[Server]:
-    """Redis of one test, which may kill it and start it again."""
+    """Run Redis or Valkey for one test, which may kill and restart it."""
     with local_redis(tmp_path / "own redis") as server:
         yield server

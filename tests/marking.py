@@ -1,4 +1,7 @@
-"""Tells unit tests from those that start servers: ``make unit`` runs only the former, and they cannot start one."""
+"""Separates unit tests from tests that start servers.
+
+``make unit`` runs only unit tests, and they cannot start a server.
+"""
 
 from __future__ import annotations
 
@@ -19,17 +22,17 @@ SERVERS = {
     "redis_server",
     "own_redis",
 }
-"""Fixtures that find or start servers, and those that parameters name; all others are made from them."""
+"""Fixtures that find or start servers, or that parameters name. All other fixtures with servers use one of these."""
 
 DOCTESTS = {"afresh.deploy.servers": "servers", "afresh.models.encoder.Encoder": "slow"}
-"""Marks of examples in the product, which has none of its own."""
+"""Marks of doctests: the product itself has no marks."""
 
 
 class Marking:
-    """A plugin, since hooks of a ``conftest.py`` are not asked about doctests elsewhere."""
+    """A plugin, because pytest does not call the hooks of a ``conftest.py`` for doctests outside its folder."""
 
     def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
-        """Mark what uses servers."""
+        """Mark the tests that use servers."""
         for item in items:
             mark = DOCTESTS.get(item.name) if isinstance(item, pytest.DoctestItem) else None
             if mark or not SERVERS.isdisjoint(fixtures_of(item)):
@@ -37,7 +40,7 @@ class Marking:
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_protocol(self, item: pytest.Item) -> Generator[None, object, object]:
-        """Refuse to start a server where it would not be known that one is started."""
+        """Refuse to start a server in a test without the mark ``servers``."""
         if item.get_closest_marker("servers"):
             return (yield)
         with patch.object(ServerProcess, "start", refuse):
@@ -45,7 +48,7 @@ class Marking:
 
 
 def fixtures_of(item: pytest.Item) -> Iterator[object]:
-    """Names of all fixtures that a test uses; some are parameters, for ``request.getfixturevalue``."""
+    """Yield the names of all fixtures that a test uses; some are parameters, for ``request.getfixturevalue``."""
     if isinstance(item, pytest.Function):
         yield from item.fixturenames
         if hasattr(item, "callspec"):
@@ -54,4 +57,4 @@ def fixtures_of(item: pytest.Item) -> Iterator[object]:
 
 def refuse(process: ServerProcess) -> NoReturn:
     """Stand in for the start of a server."""
-    raise AssertionError(f"{process.name} is started by a unit test: mark it with pytest.mark.servers")
+    raise AssertionError(f"{process.name} is started by a unit test: mark the test with pytest.mark.servers")

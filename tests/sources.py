@@ -11,7 +11,7 @@ FILES = ("pyproject.toml", "README.md", "CONTRIBUTING.md", "LICENSE", "Makefile"
 
 
 def copy_sources(to: Path) -> Path:
-    """Copy what is built, without what tools have left there; Git, which would tell, need not be here."""
+    """Copy the sources without the leftovers of tools. This does not use Git, which may be missing."""
     to.mkdir(parents=True)
     for name in FOLDERS:
         copytree(ROOT / name, to / name, symlinks=True, ignore=ignore_patterns("__pycache__", "*.egg-info"))

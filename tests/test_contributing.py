@@ -134,7 +134,7 @@ def test_a_new_scorer_keeps_to_the_contract_and_stands_in_parts(tmp_path: Path) 
     # Of the contract's tests only those of the new scorer: the others are what they are without it.
     passed = copy.pytest("tests/models/scorers", "tests/state/judged", "-k", "rising or not contract")
     contract = "tests/models/scorers/test_contract.py::test_every_scorer_keeps_to_the_contract"
-    assert {f"{contract}[rising]", f"{contract}_in_whatever_case[rising]"} <= set(passed)
+    assert {f"{contract}[rising]", f"{contract}_in_any_case[rising]"} <= set(passed)
     assert len(passed) > 40
     assert copy.run("-c", PARTS).split() == [*NAMES, "rising"]
 

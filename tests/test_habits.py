@@ -1,4 +1,4 @@
-"""What the code keeps to that no linter checks: reasons for exceptions, and a test for every module."""
+"""Rules of the code that no linter checks: reasons for exceptions, and a test for every module."""
 
 from __future__ import annotations
 
@@ -23,19 +23,19 @@ UNTYPED = re.compile(r"#\s*type:\s*ignore", re.IGNORECASE)
 WITH_RULE = re.compile(r"# type: ignore\[[a-z-]+(, [a-z-]+)*\]")
 
 TESTED_ELSEWHERE = {
-    # Commands, as a person starts them.
+    # Tests of the commands run these modules.
     "deploy/demo/session.py": "deploy/demo/test_command.py",
     "deploy/evaluate/session.py": "deploy/evaluate/test_command.py",
-    # All have one interface, and are tested beside each other.
+    # They all have one interface, so one file tests them side by side.
     "deploy/evaluate/baselines/*.py": "deploy/evaluate/baselines/test_rankers.py",
-    # What a variant is alone it must be beside others, in the loop that runs them.
+    # A variant must behave the same alone and beside others; this needs the loop that runs them.
     "deploy/evaluate/variants.py": "deploy/evaluate/test_prequential.py",
-    # One table each of an audit, which must name whatever is planted in any of them.
+    # Each checks one table of an audit. The tests plant errors in every table, and the audit must name them.
     "deploy/ledger/content.py": "deploy/ledger/test_auditing.py",
     "deploy/ledger/items.py": "deploy/ledger/test_auditing.py",
     "deploy/ledger/letters.py": "deploy/ledger/test_auditing.py",
     "deploy/ledger/users.py": "deploy/ledger/test_auditing.py",
-    # What scorers are tried on shows what it is worth by what the contract finds.
+    # These are the cases for the scorers' contract; the tests of the contract use them.
     "models/scorers/cases.py": "models/scorers/test_contract.py",
 }
 
@@ -45,7 +45,7 @@ def name_of(path: Path) -> str:
 
 
 def comments(path: Path) -> Iterator[tuple[int, str]]:
-    """Lines and texts of the comments of a module; what strings say does not count."""
+    """Yield line and text of each comment of a module; strings do not count."""
     with path.open("rb") as file:
         for token in tokenize.tokenize(file.readline):
             if token.type == tokenize.COMMENT:
@@ -53,7 +53,7 @@ def comments(path: Path) -> Iterator[tuple[int, str]]:
 
 
 def unexplained(path: Path) -> list[str]:
-    """Comments that switch a rule off without naming it, or without saying why."""
+    """Find comments that switch off a rule without naming it, or without a reason."""
     return [
         f"{name_of(path)}:{line}: {text}"
         for line, text in comments(path)
@@ -62,7 +62,7 @@ def unexplained(path: Path) -> list[str]:
     ]
 
 
-def test_every_exception_from_a_rule_names_the_rule_and_says_why() -> None:
+def test_every_exception_from_a_rule_names_the_rule_and_the_reason() -> None:
     found = [each for path in (*MODULES, *TESTS) for each in unexplained(path)]
     assert found == [], "write # noqa: RULE - why, or # type: ignore[rule]"
 
@@ -95,7 +95,7 @@ def test_an_exception_without_its_rule_or_its_reason_is_found(
 
 
 def has_code(path: Path) -> bool:
-    """Whether anything in a module runs that could be wrong: a function with more to it than its docstring."""
+    """Whether a module has code that could be wrong: a function with more than a docstring."""
     tree = ast.parse(path.read_text(encoding="utf-8"))
     functions = (each for each in ast.walk(tree) if isinstance(each, ast.FunctionDef | ast.AsyncFunctionDef))
     return any(not _says_only(statement) for each in functions for statement in each.body)
@@ -108,7 +108,7 @@ def _says_only(statement: ast.stmt) -> bool:
 
 
 def mirrors(path: Path) -> list[Path]:
-    """Where the tests of a module may be: a file or folder of its own, or one of its package."""
+    """Return the possible places of a module's tests: its own file or folder, or the file of its package."""
     module = path.relative_to(ROOT)
     tests = ROOT / "tests" / module.parent
     name = tests.name if module.stem == "__init__" else module.stem
@@ -126,7 +126,7 @@ def test_every_module_with_code_has_a_test_that_mirrors_it() -> None:
     assert found == [], "write tests/.../test_<module>.py, or list above where it is tested, and why there"
 
 
-def test_what_is_tested_elsewhere_is_there() -> None:
+def test_the_modules_and_tests_listed_as_tested_elsewhere_exist() -> None:
     for pattern, tests in TESTED_ELSEWHERE.items():
         assert any(fnmatch(name_of(path), pattern) for path in MODULES), f"there is no {pattern}"
         assert (ROOT / "tests" / tests).is_file(), f"there is no tests/{tests}"
@@ -148,7 +148,7 @@ def test_only_functions_that_do_something_are_code(text: str, code: bool, tmp_pa
     assert has_code(module) == code
 
 
-def test_no_class_name_stands_for_two_things() -> None:
+def test_no_two_classes_have_the_same_name() -> None:
     places: defaultdict[str, list[str]] = defaultdict(list)
     for path in MODULES:
         tree = ast.parse(path.read_text(encoding="utf-8"))

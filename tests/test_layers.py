@@ -1,4 +1,4 @@
-"""Nothing points back from one package to another."""
+"""Packages import only the packages below them."""
 
 import ast
 from collections.abc import Iterator
@@ -23,7 +23,7 @@ MODULES = sorted(path for package in PACKAGES for path in (ROOT / package).rglob
 
 
 def name_of(path: Path) -> str:
-    """Name of a module without ``afresh``: ``models.fusion.guard``; that of a package is its folder's."""
+    """Return the name of a module without ``afresh``: ``models.fusion.guard``; a package has its folder's name."""
     return ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
 
 
@@ -31,7 +31,7 @@ NAMES = {name_of(path) for path in MODULES}
 
 
 def imported(tree: ast.AST) -> Iterator[str]:
-    """Whole name of everything that a module imports, at whatever place and by whatever way."""
+    """Yield the full name of everything that a module imports, anywhere in the module and in any way."""
     for node in ast.walk(tree):
         match node:
             case ast.Import(names=names):
@@ -45,7 +45,7 @@ def imported(tree: ast.AST) -> Iterator[str]:
 
 
 def literal(name: ast.expr) -> str:
-    """As much as the code tells of a name that is put together when it runs."""
+    """Return the literal beginning of a name that the code composes when it runs."""
     match name:
         case ast.Constant(value=str(text)):
             return text
@@ -56,16 +56,18 @@ def literal(name: ast.expr) -> str:
 
 
 def ours(path: Path) -> set[str]:
-    """Modules of ours that a module imports."""
+    """Return our modules that a module imports."""
     names = set(imported(ast.parse(path.read_text(encoding="utf-8"))))
     bare = {name for name in names if name.partition(".")[0] in PACKAGES and not name.startswith("tests")}
-    assert not bare, f"{path.relative_to(ROOT)}: write {OURS}.{min(bare)}; beside other code it is not ours"
+    assert not bare, (
+        f"{path.relative_to(ROOT)}: write {OURS}.{min(bare)}; the bare name may be another's package"
+    )
     within = {name.removeprefix(f"{OURS}.") for name in names if name.startswith((f"{OURS}.", "tests."))}
     return {name if name in NAMES else name.rpartition(".")[0] for name in within}
 
 
 @pytest.mark.parametrize("package", PACKAGES)
-def test_a_package_imports_only_what_lies_below_it(package: str) -> None:
+def test_a_package_imports_only_packages_below_it(package: str) -> None:
     modules = [path for path in MODULES if path.is_relative_to(ROOT / package)]
     assert modules
     for path in modules:
@@ -73,14 +75,14 @@ def test_a_package_imports_only_what_lies_below_it(package: str) -> None:
         assert packages <= ALLOWED[package], f"{path.relative_to(ROOT)} imports {packages - ALLOWED[package]}"
 
 
-def test_what_is_imported_by_a_name_is_seen() -> None:
+def test_imports_by_import_module_are_found() -> None:
     tree = ast.parse(
         'importlib.import_module(f"tests.benchmarks.{name}"); import_module("a.b"); m.import_module("c")'
     )
     assert list(imported(tree)) == ["tests.benchmarks.", "c"]
 
 
-def test_every_module_can_be_held_in_the_head() -> None:
+def test_no_module_has_more_than_500_lines() -> None:
     lengths = {
         str(path.relative_to(ROOT)): len(path.read_text(encoding="utf-8").splitlines()) for path in MODULES
     }

@@ -6,7 +6,7 @@ from pathlib import Path
 from tests.sources import copy_sources
 
 
-def test_clean_removes_what_tools_leave_and_neither_links_nor_sources(tmp_path: Path) -> None:
+def test_make_clean_removes_leftovers_of_tools_but_no_links_and_no_sources(tmp_path: Path) -> None:
     folder = copy_sources(tmp_path / "with a space")
     sources = set(folder.rglob("*"))
     for left in (

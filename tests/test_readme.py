@@ -26,7 +26,7 @@ ADDRESSES = "export AFRESH_KAFKA=127.0.0.1:9092 AFRESH_REDIS=redis://127.0.0.1:6
 
 
 def variables(tmp_path: Path) -> dict[str, str]:
-    """Environment in which ``afresh`` is the one under test."""
+    """Return an environment where the command ``afresh`` is the one under test."""
     port, embed_port = free_ports(2)
     return os.environ | {
         "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
@@ -54,7 +54,7 @@ def test_make_test_is_what_ci_runs() -> None:
 
 @pytest.mark.servers
 @pytest.mark.timeout(600)
-def test_make_run_plays_real_events_and_ends_well(tmp_path: Path) -> None:
+def test_make_run_plays_real_events_and_exits_with_0(tmp_path: Path) -> None:
     summary = tmp_path / "a summary.json"
     ended = subprocess.run(
         ["make", "run", f"ARGS=--events 2500 --summary '{summary}'"],
@@ -98,8 +98,10 @@ def test_the_steps_to_production_give_a_list(settings: Settings, tmp_path: Path)
                 break
         said = "".join(lines)
         assert "rank" in said, said
-        # The list is made anew once the other users' events have been learned from.
-        wait(lambda: first_item(redis, settings) in {"moon", "solaris"}, "who likes space to be shown space")
+        # Recommend refreshes the list once the worker has learned from the other users' events.
+        wait(
+            lambda: first_item(redis, settings) in {"moon", "solaris"}, "a user who likes space to see space"
+        )
     finally:
         redis.close()
         os.killpg(script.pid, signal.SIGTERM)

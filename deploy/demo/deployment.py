@@ -1,4 +1,4 @@
-"""A whole deployment on this machine: servers, topics and workers, all gone at the end."""
+"""Runs a whole deployment on this machine: servers, topics and workers. Nothing of it remains at the end."""
 
 from __future__ import annotations
 
@@ -28,14 +28,18 @@ REDIS_SECONDS = 10.0
 
 @dataclass(frozen=True)
 class Deployment:
-    """What runs.
+    """A running deployment.
 
     Attributes
     ----------
-    servers, settings, workers
-        The servers, what the workers are configured with, and the workers, the one that recommends first.
+    servers
+        Its broker and its Redis.
+    settings
+        The settings of its workers.
+    workers
+        Its workers; the first is the one that recommends.
     redis
-        A connection.
+        A connection to its Redis.
     """
 
     servers: Servers
@@ -45,17 +49,17 @@ class Deployment:
 
     @property
     def page(self) -> Page:
-        """Page of the worker that recommends."""
+        """Metrics page of the worker that recommends."""
         return self.workers[0].page
 
     @property
     def lists(self) -> Lists:
-        """Lists as an application reads them."""
+        """The lists, as an application reads them."""
         return Lists(self.redis, self.settings.namespace)
 
     @property
     def description(self) -> str:
-        """Which broker and which Redis run, in words."""
+        """Names of the broker and the Redis, for people."""
         return f"{self.servers.kafka.description} · {self.servers.redis.description}"
 
     def check(self) -> None:
@@ -65,7 +69,7 @@ class Deployment:
 
     def dead_letters(self, readings: Readings) -> int:
         """Count the records in the dead-letter topic."""
-        # The embedded broker's end offsets are wrong after batches of several records.
+        # The end offsets of the embedded broker are wrong after a batch of several records.
         if self.servers.kafka.embedded:
             return readings.total("afresh_dead_letters_total")
         return dead_letters(self.settings)
@@ -73,7 +77,10 @@ class Deployment:
 
 @contextmanager
 def deployment(folder: Path, stop: Stop) -> Iterator[Deployment]:
-    """Run everything, with its files in ``folder``; servers that the settings name are used, and left clean.
+    """Run everything, with its files in ``folder``.
+
+    Servers that the settings name are used instead of new ones. The topics and keys of the demo are deleted there
+    at the end.
 
     Raises
     ------
@@ -93,7 +100,7 @@ def deployment(folder: Path, stop: Stop) -> Iterator[Deployment]:
 
 
 def demo_settings(servers: Servers, folder: Path) -> Settings:
-    """Choose what a demo must choose, and leave the rest to the environment."""
+    """Return the settings of a demo: it sets what it must, and the environment decides the rest."""
     metrics_port, embed_metrics_port = free_ports(2)
     advice = {"metrics_port": metrics_port, "embed_metrics_port": embed_metrics_port}
     if servers.kafka.embedded:
@@ -104,7 +111,7 @@ def demo_settings(servers: Servers, folder: Path) -> Settings:
     if servers.kafka.embedded:
         chosen["idempotence"] = False
     if _shared(servers):
-        # On a server that others use, the events of a demo must not mix with theirs.
+        # Others may use this server: the events of a demo must not mix with theirs.
         chosen["namespace"] = f"afresh-demo-{secrets.token_hex(4)}"
     return Settings(**chosen)
 

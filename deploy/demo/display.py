@@ -1,4 +1,4 @@
-"""Keeps the panel up to date while the player plays; plain lines where there is no terminal."""
+"""Keeps the panel up to date while the player plays; prints plain lines where there is no terminal."""
 
 from __future__ import annotations
 
@@ -22,20 +22,20 @@ RATE_SECONDS = 3.0
 
 
 class Display:
-    """Shows a run from a thread of its own, from entering it to leaving it.
+    """Context manager that shows the progress of a demo from its own thread.
 
     Parameters
     ----------
     console
-        Where to.
+        The console to print on.
     servers
-        Which broker and Redis run, in words.
+        Names of the broker and the Redis, for people.
     titles
-        Title of each item.
+        Title of each item, by id.
     notes
-        What the player writes down.
+        The player's notes.
     page
-        The worker's page.
+        The metrics page of the worker that recommends.
     """
 
     def __init__(
@@ -70,7 +70,7 @@ class Display:
             self._live.stop()
 
     def show(self) -> None:
-        """Show how things stand."""
+        """Show the state of the demo now."""
         self._readings = self._page.read()
         if self._live:
             self._live.update(panel(self.view()), refresh=True)
@@ -78,7 +78,7 @@ class Display:
             self._console.print(line(self.view()), highlight=False, soft_wrap=True)
 
     def view(self) -> View:
-        """How things stand."""
+        """Return the state of the demo now."""
         return View(self._servers, self._titles, self._notes, self._readings, self._rate())
 
     def _show_on(self) -> None:

@@ -1,7 +1,7 @@
-"""What an application would have seen: whether the item that a user took was in the list they had.
+"""Judges what an application would have seen: whether the item that a user took was in the list they had.
 
-Each event is judged before it is sent, by the list that stood in Redis then, and by popularity counted from
-the events sent so far. No code is shared with the models.
+Each event is judged before it is sent, against the list that Redis holds then, and against popularity counted from
+the events sent so far. This module shares no code with the models.
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ DEPTH = 10
 RECENT = 5_000
 
 Ranks = npt.NDArray[np.uint8]
-"""Places from 1 to ``DEPTH`` of the items taken, 0 where one was not among them; shape (n,)."""
+"""Place of each item taken, from 1 to ``DEPTH``; 0 for an item not among the first ``DEPTH``; shape (n,)."""
 
 
 @dataclass(frozen=True)
 class Quality:
-    """Accuracy over some events; NaN over none.
+    """Accuracy over some events; NaN if there are none.
 
     Attributes
     ----------
@@ -37,7 +37,7 @@ class Quality:
 
 
 def quality(ranks: Ranks) -> Quality:
-    """Accuracy of the places at which taken items stood.
+    """Compute the accuracy from the places of the items taken.
 
     Examples
     --------
@@ -51,7 +51,7 @@ def quality(ranks: Ranks) -> Quality:
 
 
 def place_in(items: Sequence[str], item: str) -> int:
-    """Place of ``item`` among the first ten ``items``, 0 if it is not there.
+    """Return the place of ``item`` among the first ten ``items``, from 1; 0 if it is not there.
 
     Examples
     --------
@@ -63,7 +63,7 @@ def place_in(items: Sequence[str], item: str) -> int:
 
 
 class MostTaken:
-    """Items by how many events named them, those that the user took left out.
+    """Ranks items by the number of their events, without the items that the user has taken.
 
     Parameters
     ----------
@@ -72,38 +72,38 @@ class MostTaken:
     """
 
     def __init__(self, items: Sequence[str]) -> None:
-        self._rows = {item: row for row, item in enumerate(items)}
+        self._indices = {item: index for index, item in enumerate(items)}
         self._counts = np.zeros(len(items), dtype=np.int64)
         self._unseen: dict[str, npt.NDArray[np.bool_]] = {}
 
     def place(self, user: str, item: str) -> int:
-        """Place of ``item`` for ``user``, 0 if not among the first ten; items tied with it come first."""
-        row, unseen = self._rows[item], self._unseen_by(user)
-        if not unseen[row]:
+        """Return the place of ``item`` for ``user``, 0 if not among the first ten; tied items come before it."""
+        index, unseen = self._indices[item], self._unseen_by(user)
+        if not unseen[index]:
             return 0
-        place = int(np.count_nonzero((self._counts >= self._counts[row]) & unseen))
+        place = int(np.count_nonzero((self._counts >= self._counts[index]) & unseen))
         return place if place <= DEPTH else 0
 
     def take(self, user: str, item: str) -> None:
         """Count an event."""
-        self._counts[self._rows[item]] += 1
-        self._unseen_by(user)[self._rows[item]] = False
+        self._counts[self._indices[item]] += 1
+        self._unseen_by(user)[self._indices[item]] = False
 
     def _unseen_by(self, user: str) -> npt.NDArray[np.bool_]:
         if user not in self._unseen:
-            self._unseen[user] = np.ones(len(self._rows), dtype=np.bool_)
+            self._unseen[user] = np.ones(len(self._indices), dtype=np.bool_)
         return self._unseen[user]
 
 
 class PlayerJudge:
-    """Judges served lists and popularity on the same events.
+    """Judges the served lists and popularity on the same events.
 
     Parameters
     ----------
     items
         Ids of the whole catalogue.
     events
-        How many events there will be at most.
+        Largest possible number of events.
     """
 
     def __init__(self, items: Sequence[str], events: int) -> None:
@@ -113,7 +113,7 @@ class PlayerJudge:
         self.judged = 0
 
     def judge(self, user: str, item: str, served: Sequence[str]) -> int:
-        """PlayerJudge one event, then count it for popularity; returns the item's place in the list served."""
+        """Judge one event, then count it for popularity; return the item's place in the list served."""
         place = place_in(served, item)
         self._served[self.judged] = place
         self._popular[self.judged] = self._popularity.place(user, item)
@@ -122,21 +122,21 @@ class PlayerJudge:
         return place
 
     def over(self, start: int = 0, stop: int | None = None) -> tuple[Quality, Quality]:
-        """Accuracy of the served lists and of popularity, on events ``start`` to ``stop`` (default: all)."""
+        """Return the accuracy of the served lists and of popularity on events ``start`` to ``stop`` (default: all)."""
         stop = self.judged if stop is None else stop
         return quality(self._served[start:stop]), quality(self._popular[start:stop])
 
     def recent(self) -> tuple[Quality, Quality]:
-        """Accuracy of both on the last 5,000 events."""
+        """Return the accuracy of both on the last 5,000 events."""
         return self.over(max(0, self.judged - RECENT))
 
     def halves(self) -> tuple[tuple[Quality, Quality], tuple[Quality, Quality]]:
-        """Accuracy of both on the first half of the events, and on the last."""
+        """Return the accuracy of both on the first half of the events, and on the last half."""
         middle = self.judged // 2
         return self.over(0, middle), self.over(middle)
 
     def course(self, points: int) -> tuple[list[float], list[float]]:
-        """Hit rates of both over time, in ``points`` stretches of equal length; fewer if events are few."""
+        """Return the hit rates of both over time: one for each of ``points`` equal stretches, fewer for few events."""
         cuts = np.linspace(0, self.judged, min(points, self.judged) + 1).astype(int)
         stretches = [self.over(start, stop) for start, stop in itertools.pairwise(cuts)]
         return [served.hit_rate for served, _ in stretches], [popular.hit_rate for _, popular in stretches]

@@ -1,4 +1,4 @@
-"""The Kafka side of an application: sends events and items, and looks at what became of them."""
+"""The Kafka side of an application: sends events and items, and counts dead letters."""
 
 from __future__ import annotations
 
@@ -20,20 +20,20 @@ from afresh.streams.topics import Topics
 
 CLOSE_SECONDS = 5.0
 LINGER_MS = 5
-"""Wait for a fuller batch, where nobody waits for an answer."""
+"""Time to wait for a fuller batch, in ms. Only used where nobody waits for a new list."""
 
 _json = msgspec.json.Encoder().encode
 
 
 class DemoFeed:
-    """Sends to the topics of a deployment, keyed so that a user's events stay in order.
+    """Sends to the topics of a deployment. Its keys keep a user's events in order.
 
     Parameters
     ----------
     settings
-        The deployment.
+        Settings of the deployment.
     hurry
-        Whether each record leaves at once, rather than in fuller batches.
+        Whether each record leaves at once. Otherwise it waits for a fuller batch.
     """
 
     def __init__(self, settings: Settings, *, hurry: bool) -> None:
@@ -43,7 +43,7 @@ class DemoFeed:
             **kafka_options(settings),
             linger_ms=0 if hurry else LINGER_MS,
             enable_idempotence=settings.idempotence,
-            # Without idempotence a batch sent again could overtake the next, and a user's events swap places.
+            # Without idempotence, a retried batch could come after the next one and swap a user's events.
             max_in_flight_requests_per_connection=5 if settings.idempotence else 1,
             metrics_enabled=False,
         )
@@ -54,22 +54,22 @@ class DemoFeed:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        # A broker that is gone must not hide why the run ended.
+        # If the broker is gone, the error of closing must not hide why the demo ended.
         with suppress(KafkaError):
             self._producer.close(timeout=CLOSE_SECONDS)
 
     def event(self, event: Event) -> None:
-        """Send an event; returns before Kafka has taken it."""
+        """Send an event; return before Kafka has acknowledged it."""
         self._send(self._topics.events.name, person(event), _json(event))
 
     def items(self, items: Iterable[Item]) -> None:
-        """Send items, and return once Kafka has taken them."""
+        """Send items, and return once Kafka has acknowledged them."""
         for item in items:
             self._send(self._topics.items.name, item.id, _json(item))
         self.flush()
 
     def flush(self) -> None:
-        """Return once Kafka has taken everything sent."""
+        """Return once Kafka has acknowledged everything sent."""
         self._producer.flush()
         self.check()
 
@@ -88,19 +88,19 @@ class DemoFeed:
 
 
 def dead_letters(settings: Settings) -> int:
-    """Count the records in the dead-letter topic by its offsets."""
+    """Count the records in the dead-letter topic from its offsets."""
     topic = Topics(settings).dead_letters
-    places = [TopicPartition(topic.name, partition) for partition in range(topic.partitions)]
+    partitions = [TopicPartition(topic.name, number) for number in range(topic.partitions)]
     consumer = KafkaConsumer(**kafka_options(settings))
     try:
-        ends, starts = consumer.end_offsets(places), consumer.beginning_offsets(places)
+        ends, starts = consumer.end_offsets(partitions), consumer.beginning_offsets(partitions)
     finally:
         consumer.close()
-    return int(sum(ends[place] - starts[place] for place in places))
+    return int(sum(ends[partition] - starts[partition] for partition in partitions))
 
 
 def delete_topics(settings: Settings) -> None:
-    """Delete the topics of a deployment and all that is in them."""
+    """Delete the topics of a deployment and all their records."""
     admin = KafkaAdminClient(**kafka_options(settings))
     try:
         admin.delete_topics([topic.name for topic in Topics(settings).all()])

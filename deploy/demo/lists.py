@@ -1,7 +1,7 @@
-"""Reading lists from Redis, as an application does.
+"""Reads lists from Redis, as an application does.
 
-Only the keys are ours to name. What stands under them is decoded here, apart from ``state/lists.py``: the player takes
-of a list what an application shows, and judges what any reader would have seen.
+Only the names of the keys come from ``state/lists.py``. The values are decoded here with separate code: the player
+reads only what an application shows, and so judges what any reader would have seen.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ class Entry(msgspec.Struct, frozen=True):
 
 
 class ReadList(msgspec.Struct, frozen=True):
-    """A list as it stands in Redis, of which only what an application shows is read.
+    """A list in Redis, with only the fields that an application shows.
 
     Attributes
     ----------
     items
-        Best first.
+        Items, best first.
     last_event
         Id of the user's newest event that the list takes in; ``None`` in the list of a domain.
     """
@@ -47,14 +47,14 @@ _decode = msgspec.json.Decoder(ReadList).decode
 
 
 class Lists:
-    """The lists of a deployment.
+    """Reader of the lists of a deployment.
 
     Parameters
     ----------
     redis
-        A connection that gives bytes.
+        A connection that returns bytes.
     namespace
-        First part of every key.
+        Prefix of every key.
     """
 
     def __init__(self, redis: Redis, namespace: str) -> None:
@@ -62,11 +62,11 @@ class Lists:
         self._namespace = namespace
 
     def of_users(self, users: Sequence[str]) -> list[ReadList | None]:
-        """Read the lists of canonical users in one round trip, ``None`` for whoever has none."""
+        """Read the lists of canonical users in one round trip; ``None`` for a user without a list."""
         return self._read([recommendations_key(self._namespace, user) for user in users])
 
     def popular(self, domain: str) -> ReadList:
-        """Read the list for whoever has none; empty until there is one."""
+        """Read the popular items of a domain, for users without a list; empty until there is such a list."""
         (found,) = self._read([popular_key(self._namespace, domain)])
         return found or NOTHING
 

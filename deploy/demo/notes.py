@@ -1,4 +1,4 @@
-"""What is written down of a run, for the panel and the summary."""
+"""What the player notes during a demo, for the panel and the summary."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from afresh.deploy.demo.spotlight import Spotlight
 
 @dataclass(frozen=True)
 class Notes:
-    """How far a run has come, how good its lists were, and one user's list."""
+    """Progress of a demo, accuracy of its lists, and the list of one user."""
 
     progress: Progress
     judge: PlayerJudge

@@ -1,4 +1,4 @@
-"""What is shown of a run: a live panel, its picture, or plain lines."""
+"""Draws a demo as a live panel, as a picture, or as plain lines."""
 
 from __future__ import annotations
 
@@ -27,18 +27,18 @@ WIDTH = 108
 
 @dataclass(frozen=True)
 class View:
-    """A run at one moment.
+    """The state of a demo at one moment.
 
     Attributes
     ----------
     servers
-        Which broker and Redis run, in words.
+        Names of the broker and the Redis, for people.
     titles
-        Title of each item.
+        Title of each item, by id.
     notes
-        What the player wrote down.
+        The player's notes.
     readings
-        What the worker measures.
+        The worker's metrics.
     rate
         Events sent a second, just now.
     """
@@ -62,7 +62,7 @@ def panel(view: View) -> Panel:
 
 
 def line(view: View) -> str:
-    """Say the same in one line."""
+    """Return the same figures as one line of text."""
     progress = view.notes.progress
     known = f"{_users(view)} users, {_items(view)} items, {_embedded(view)} embedded"
     lag = sum(view.readings.by("afresh_lag_records", "topic").values())
@@ -73,7 +73,7 @@ def line(view: View) -> str:
 
 
 def scene(now: Scene | None, titles: Mapping[str, str]) -> RenderableType:
-    """Draw a user's list with titles, the item taken marked."""
+    """Draw a user's list with titles, and highlight the item taken."""
     if now is None:
         return Text()
     table = Table.grid(padding=(0, 1))
@@ -89,7 +89,7 @@ def scene(now: Scene | None, titles: Mapping[str, str]) -> RenderableType:
 
 
 def picture(view: View, file: Path) -> None:
-    """Write the panel as SVG, without the web fonts that rich would have its readers fetch."""
+    """Write the panel as SVG, without the web fonts that rich would make its readers fetch."""
     console = Console(record=True, width=WIDTH, file=io.StringIO(), force_terminal=True)
     console.print(panel(view))
     drawing = console.export_svg(title="make run")
@@ -97,7 +97,7 @@ def picture(view: View, file: Path) -> None:
 
 
 def bars(rates: list[float], top: float) -> str:
-    """Draw shares as bars, the highest being ``top``.
+    """Draw shares as bars; ``top`` is the share of the highest bar.
 
     Examples
     --------

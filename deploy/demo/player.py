@@ -1,7 +1,7 @@
-"""The player: sends events as people do, who look at their list, take something, and look again.
+"""The player: sends events as people do. They look at their list, take something, and look again.
 
-Closed loop: a user's next event leaves once the list that takes in their previous one stands in Redis, or a
-second has passed. Open loop: everything leaves as fast as Kafka takes it, and nothing is judged.
+Closed loop: the player sends a user's next event once Redis holds the list that takes in their previous one, or
+after one second. Open loop: it sends everything as fast as Kafka accepts it, and judges nothing.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from afresh.streams.messages import Event
 
 PATIENCE_SECONDS = 1.0
 POLL_SECONDS = 0.004
-"""Looking more often takes CPU that the workers need: latencies then rise rather than fall."""
+"""Time between two looks at Redis. Shorter takes CPU from the workers: latencies then rise instead of falling."""
 
 CATCH_UP_POLL_SECONDS = 0.1
 
@@ -27,22 +27,22 @@ Send = Callable[[Event], None]
 
 
 class Shop(Protocol):
-    """Where users see their lists; see ``deploy.demo.lists.Lists``."""
+    """Place where users see their lists; see ``deploy.demo.lists.Lists``."""
 
     def of_users(self, users: Sequence[str]) -> list[ReadList | None]:
-        """Read the lists of canonical users, ``None`` for whoever has none."""
+        """Read the lists of canonical users; ``None`` for a user without a list."""
 
     def popular(self, domain: str) -> ReadList:
-        """Read the list for whoever has none."""
+        """Read the popular items of a domain, for users without a list."""
 
 
 class Pace:
-    """How many events may have been sent by now.
+    """Limits how many events may have been sent by now.
 
     Parameters
     ----------
     speed
-        Events a second; ``None`` for as many as will go.
+        Events a second; ``None`` for no limit.
     """
 
     def __init__(self, speed: float | None, clock: Clock = time.perf_counter) -> None:
@@ -51,7 +51,7 @@ class Pace:
         self._started: float | None = None
 
     def allows(self, sent: int) -> bool:
-        """Whether one more may follow ``sent`` events; the first may go at once."""
+        """Whether one more event may follow ``sent`` events; the first may go at once."""
         if self._speed is None:
             return True
         now = self._clock()
@@ -60,22 +60,22 @@ class Pace:
 
 
 class ClosedLoop:
-    """Sends each event once its user has seen what their previous one changed, and judges what they saw.
+    """Sends each event once its user has seen the effect of their previous one, and judges the list they saw.
 
     Parameters
     ----------
     window
         The events, in the order in which they may go.
     shop
-        Where lists are read.
+        Gives the lists.
     send
         Sends an event to Kafka.
     notes
-        What is written down of the run.
+        Where the player notes how the demo goes.
     pace
         How fast events may go.
     clock
-        Seconds, never going back.
+        Monotonic clock, in seconds.
     """
 
     def __init__(
@@ -96,7 +96,7 @@ class ClosedLoop:
         self._unanswered: dict[str, tuple[str, float]] = {}
 
     def run(self, check: Callable[[], None]) -> None:
-        """Play to the end; ``check`` is called at every step and raises if there is no use in going on."""
+        """Play to the end. ``check`` is called at every step; it raises if the demo cannot go on."""
         self._progress.start()
         while not self._window.exhausted:
             self.step()
@@ -105,7 +105,7 @@ class ClosedLoop:
         self._progress.end()
 
     def step(self) -> None:
-        """See who has been answered, then send what may go."""
+        """Look for new lists of waiting users, then send the events that may go."""
         self._look()
         self._act()
 
@@ -140,12 +140,12 @@ class ClosedLoop:
 def open_loop(
     events: Iterable[Event], send: Send, progress: Progress, pace: Pace, check: Callable[[], None]
 ) -> dict[str, str]:
-    """Send everything without waiting for answers; ``check`` is called again and again, and raises to end it.
+    """Send everything without waiting for new lists. ``check`` is called again and again; it raises to end the loop.
 
     Returns
     -------
     dict
-        The id of each canonical user's last event.
+        Id of the last event of each canonical user.
     """
     last: dict[str, str] = {}
     for event in events:
@@ -165,7 +165,7 @@ def catch_up(last: dict[str, str], shop: Shop, patience: float, check: Callable[
     Returns
     -------
     int
-        How many users' lists were then still behind.
+        Number of users whose list was still behind at the end.
     """
     behind, deadline = dict(last), time.monotonic() + patience
     while behind:

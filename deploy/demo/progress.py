@@ -1,4 +1,4 @@
-"""How far the play has come: events sent, events answered, and how long each answer took."""
+"""Counts the progress of a demo: events sent, events answered, and the latency of each answer."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ RECENT = 2_000
 
 
 class Progress:
-    """Counts of a run; written by the player, read by the panel from its own thread.
+    """Counts of a demo. The player writes them; the panel reads them from its own thread.
 
     Parameters
     ----------
     total
-        How many events there will be.
+        Number of events to come.
     clock
-        Seconds, never going back.
+        Monotonic clock, in seconds.
     """
 
     def __init__(self, total: int, clock: Callable[[], float] = time.perf_counter) -> None:
@@ -39,7 +39,7 @@ class Progress:
         self._ended = self._clock()
 
     def answer(self, seconds: float, late: bool) -> None:
-        """Note that an event was answered after ``seconds``, or (``late``) given up after as long."""
+        """Note that an event was answered after ``seconds`` or, if ``late``, given up after that time."""
         self._latencies[self.answered] = seconds
         self.answered += 1
         self.late += late
@@ -51,20 +51,20 @@ class Progress:
 
     @property
     def seconds(self) -> float:
-        """Seconds since the start, up to the end; 0 before the start."""
+        """Seconds from the start until now, or until the end; 0 before the start."""
         now = self._ended if self.ended else self._clock()
         return 0.0 if np.isnan(self._started) else now - self._started
 
     @property
     def rate(self) -> float:
-        """Events a second over the whole run."""
+        """Events a second, from the start until now."""
         return self.sent / self.seconds if self.seconds else 0.0
 
     def latencies(self, last: int | None = None) -> tuple[float, float] | None:
-        """Seconds from event to Redis, p50 and p99, of the ``last`` answers or of all; ``None`` if none.
+        """Return p50 and p99 of the seconds from event to Redis, of the ``last`` answers or of all; ``None`` if none.
 
-        An event given up counts with the time it was waited for: should more than 1 % be late, the p99 is a
-        lower bound.
+        An event given up counts with the time that the player waited for it. If more than 1 % are late, the p99 is
+        therefore a lower bound.
         """
         start = 0 if last is None else max(0, self.answered - last)
         if not self.answered:

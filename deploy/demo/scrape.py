@@ -1,4 +1,4 @@
-"""Reading a process's own page: whether it is ready, and what it measures."""
+"""Reads the page that a process serves: whether it is ready, and its metrics."""
 
 from __future__ import annotations
 
@@ -31,16 +31,16 @@ class Readings:
         ]
 
     def value(self, name: str, **labels: str) -> float:
-        """Sum of a metric over the labels not given; 0 if it is not there."""
+        """Return the sum of a metric over the labels not given; 0 if there is no such metric."""
         wanted = labels.items()
         return sum(s.value for s in self._samples if s.name == name and wanted <= s.labels.items())
 
     def total(self, name: str, **labels: str) -> int:
-        """The same of a metric that counts."""
+        """Return the same sum as an integer, for a metric that counts."""
         return int(self.value(name, **labels))
 
     def by(self, name: str, label: str) -> dict[str, int]:
-        """Values of a metric by one of its labels."""
+        """Return the values of a metric by one of its labels."""
         return {s.labels[label]: int(s.value) for s in self._samples if s.name == name}
 
 
@@ -58,15 +58,15 @@ class Page:
         self.url = f"http://127.0.0.1:{port}/metrics"
 
     def ready(self) -> bool:
-        """Whether the process says that it is at work."""
+        """Whether the process reports itself ready."""
         return self._get("/ready") is not None
 
     def read(self) -> Readings:
-        """Read the metrics; nothing while the process does not answer."""
+        """Read the metrics; they are empty while the process does not answer."""
         return Readings(self._get("/metrics") or "")
 
     def _get(self, path: str) -> str | None:
-        # Not urllib: it would ask the proxy that http_proxy names for this machine's own page.
+        # Not urllib: with http_proxy set, it would ask the proxy for the page of this very machine.
         connection = HTTPConnection("127.0.0.1", self._port, timeout=TIMEOUT_SECONDS)
         try:
             connection.request("GET", path)

@@ -1,4 +1,4 @@
-"""One run of the demo: items in, events played, figures out."""
+"""Runs the demo once: send the items, play the events, print the figures."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ CATCH_UP_EVENTS_PER_SECOND = 500.0
 
 @dataclass(frozen=True)
 class DemoOptions:
-    """What the person asked for; see ``deploy.demo.command.demo``."""
+    """Options of the command line; see ``deploy.demo.command.demo``."""
 
     events: int | None = None
     speed: float | None = None
@@ -52,12 +52,12 @@ class DemoOptions:
 
 
 def run(options: DemoOptions, console: Console, stop: Stop) -> None:
-    """Run the demo and, if it is to be kept, go on serving until interrupted.
+    """Run the demo; with ``keep``, go on serving until interrupted.
 
     Raises
     ------
     AfreshError
-        If the data, a server, a worker or what its encoder needs is not to be had.
+        If the data, a server, a worker or the packages of the encoder are missing.
     WorkerDied
         If a worker ends by itself.
     """
@@ -77,11 +77,11 @@ class Session:
     Parameters
     ----------
     options
-        How.
+        Options of the command line.
     console
-        Where the run is shown.
+        The console to show the demo on.
     stop
-        Whether to end early.
+        Tells whether to end early.
     running
         The deployment.
     data
@@ -102,7 +102,7 @@ class Session:
         self._notes = Notes(Progress(total), PlayerJudge(list(self._titles), total), Spotlight())
 
     def run(self) -> None:
-        """Play everything, tell how it went, and keep serving if asked to."""
+        """Play everything, print the figures, and keep serving if the options say so."""
         with DemoFeed(self._running.settings, hurry=not self._options.open_loop) as feed:
             feed.items(self._items)
             self._wait_for("afresh_catalogue_items", CATALOGUE_SECONDS)
@@ -146,7 +146,7 @@ class Session:
         self._running.check()
 
     def _wait_for(self, metric: str, patience: float) -> None:
-        """Return once the worker counts all items, or after ``patience`` seconds: the figures tell."""
+        """Return once the metric counts all items, or after ``patience`` seconds: the figures then show the gap."""
         deadline = time.monotonic() + patience
         while self._running.page.read().total(metric) < len(self._items) and time.monotonic() < deadline:
             self._check()

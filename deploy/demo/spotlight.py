@@ -1,4 +1,4 @@
-"""One user at a time, to watch closely: the list they had, and what they took."""
+"""Watches one user at a time: the list they had, and what they took."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Scene:
     taken, place
         The item taken, and its place in the list (0: not among the ten).
     events, hits
-        How many events of this user were watched, and how many of their items stood in the list.
+        Number of this user's events that were watched, and how many of them took an item in the list.
     """
 
     user: str
@@ -39,7 +39,7 @@ class Scene:
 
 
 class Spotlight:
-    """Stays with a user for 15 seconds, or until nothing has come from them for 3."""
+    """Watches a user for 15 seconds, or until they have been quiet for 3 seconds."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
@@ -47,7 +47,7 @@ class Spotlight:
         self.scene: Scene | None = None
 
     def saw(self, event: Event, items: Sequence[str], place: int) -> None:
-        """Look at an event: it shows if its user is being watched, or if it is time for another."""
+        """Take an event as the new scene if it is of the watched user, or if it is time for another user."""
         now, before = self._clock(), self.scene
         same = before is not None and before.user == person(event)
         if not same and now < min(self._since + STAY_SECONDS, self._last + QUIET_SECONDS):

@@ -1,4 +1,4 @@
-"""Ending a run at Ctrl-C, SIGTERM or SIGHUP so that everything is cleaned up."""
+"""Ends a demo at Ctrl-C, SIGTERM or SIGHUP, so that everything is cleaned up."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 class Stop:
-    """Raises ``KeyboardInterrupt`` or ``SystemExit`` at the first signal, and ignores the next ones.
+    """Raises ``KeyboardInterrupt`` or ``SystemExit`` at the first signal, and ignores later signals.
 
-    It does so at once, wherever the program is, except during ``later``.
+    It raises at once, wherever the program is. The exception is the block of ``later``.
     """
 
     def __init__(self) -> None:
@@ -35,7 +35,7 @@ class Stop:
     def later(self) -> Iterator[None]:
         """Raise only in ``check`` and at the end of the block.
 
-        kafka-python swallows or trips over an exception that comes up in the middle of its own loops.
+        An exception in the middle of kafka-python's own loops would be swallowed there, or break them.
         """
         self._later = True
         try:
@@ -45,7 +45,7 @@ class Stop:
         self.check()
 
     def check(self) -> None:
-        """Raise if a signal has come, once."""
+        """Raise if a signal has come; only once for a signal."""
         number, self._number = self._number, None
         if number is not None:
             raise _meaning(number)
@@ -55,7 +55,7 @@ class Stop:
             signal.signal(each, signal.SIG_IGN)
         self._number = number
         if not self._later:
-            # The number stays: should somebody swallow this, the next check raises again.
+            # Keep the number: if somebody swallows this exception, the next check raises again.
             raise _meaning(number)
 
 

@@ -1,4 +1,4 @@
-"""The final figures of a run."""
+"""The final figures of a demo."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from afresh.state.errors import AfreshError
 
 @dataclass(frozen=True)
 class Summary:
-    """What a run came to; figures that were not measured are ``None``.
+    """Final figures of a demo; a figure that was not measured is ``None``.
 
     Attributes
     ----------
@@ -23,17 +23,17 @@ class Summary:
     users, items, embedded
         Users and items that the worker knows, and items with an embedding.
     hit_rate_10, ndcg_10
-        HR@10 and NDCG@10 of the lists that stood in Redis right before each event.
+        HR@10 and NDCG@10 of the lists that Redis held right before each event.
     popularity_hit_rate_10, popularity_ndcg_10
-        The same of popularity, counted from the events sent before.
+        The same figures for popularity, counted from the events sent before.
     hit_rate_10_first_half, hit_rate_10_last_half, popularity_hit_rate_10_last_half
-        The same over a half of the events.
+        The same figures over one half of the events.
     events_per_second
-        Events sent over the time until the last one's list stood in Redis.
+        Events sent, divided by the time until Redis held the last event's list.
     latency_p50_seconds, latency_p99_seconds
-        From sending an event to seeing the list that takes it in.
+        Time from sending an event until the player sees the list that takes it in.
     late
-        Events given up after a second without an answer, or, in the open loop, users whose list never took in
+        Closed loop: events given up after a second without an answer. Open loop: users whose list never took in
         their last event.
     """
 
@@ -55,10 +55,10 @@ class Summary:
     late: int
 
     def sentences(self) -> list[str]:
-        """Tell the figures in words."""
+        """Return the figures as sentences."""
         return [
             f"{self.events:,} events, {self.events_per_second:,.0f} a second; {self.dlq:,} dead letters; "
-            f"{self.users:,} users, {self.items:,} items, {self.embedded:,} of them embedded.",
+            f"{self.users:,} users; {self.items:,} items, {self.embedded:,} of them embedded.",
             self._latency(),
             self._quality(),
         ]
@@ -83,7 +83,7 @@ class Summary:
 
 
 def summarise(notes: Notes, readings: Readings, dlq: int) -> Summary:
-    """Put together what the player wrote down and what the worker measures."""
+    """Combine the player's notes with the worker's metrics."""
     progress, judge = notes.progress, notes.judge
     (served, popular), (first, last) = judge.over(), judge.halves()
     p50, p99 = progress.latencies() or (None, None)
@@ -108,12 +108,12 @@ def summarise(notes: Notes, readings: Readings, dlq: int) -> Summary:
 
 
 def require_writable(file: Path) -> None:
-    """Return if the file can be written, so that a long run does not find out at its end.
+    """Raise now if a file cannot be written: otherwise a long demo would fail at its end.
 
     Raises
     ------
     AfreshError
-        If it cannot.
+        If the file cannot be written.
     """
     try:
         with file.open("ab"):

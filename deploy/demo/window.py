@@ -1,4 +1,4 @@
-"""The order in which the player sends: by time, but nobody acts before seeing what they last changed."""
+"""Orders the events of the player: by time, but no user acts before they have seen the effect of their last event."""
 
 from __future__ import annotations
 
@@ -10,22 +10,23 @@ from afresh.streams.messages import Event
 
 
 def person(event: Event) -> str:
-    """Canonical user of an event, where nobody is linked: platform and user."""
+    """Return the canonical user of an event: platform and user, as the demo links no users."""
     return f"{event.platform}:{event.user}"
 
 
 class Window:
-    r"""Gives events in time order, holding back those of users whose previous event is unanswered.
+    r"""Gives events in time order, but holds back events of users whose previous event is unanswered.
 
-    Others may pass the events held back, until ``users`` users are waiting: then nobody may. So an event
-    never overtakes one of its own user, and another's only while that user was waiting.
+    Events of other users may pass the events held back, until ``users`` users are waiting; then no event may go.
+    So an event never overtakes an event of its own user. It overtakes another user's event only while that user
+    is waiting.
 
     Parameters
     ----------
     events
         Events in time order.
     users
-        How many users may wait at a time; at least 1.
+        How many users may wait at the same time; at least 1.
 
     Examples
     --------
@@ -49,20 +50,20 @@ class Window:
         self.exhausted = False
 
     def next(self) -> Event | None:
-        """Give the earliest event that may go now, whose user then waits; ``None`` if none may."""
+        """Return the earliest event that may go now, and let its user wait; ``None`` if no event may go."""
         if self._free:
             return self._start(heapq.heappop(self._free)[1])
         if len(self._waiting) >= self._users:
             return None
-        for place, event in self._events:
+        for number, event in self._events:
             if person(event) not in self._waiting:
                 return self._start(event)
-            self._held[person(event)].append((place, event))
+            self._held[person(event)].append((number, event))
         self.exhausted = not self._waiting
         return None
 
     def release(self, user: str) -> None:
-        """Let a user act again: their event has been answered, or given up."""
+        """Let a user act again, once their event has been answered or given up."""
         self._waiting.remove(user)
         held = self._held.get(user)
         if held:

@@ -1,4 +1,4 @@
-"""The production processes, ``afresh worker`` and ``afresh embed-worker``, run by the demo."""
+"""Runs the production processes ``afresh worker`` and ``afresh embed-worker`` for the demo."""
 
 from __future__ import annotations
 
@@ -19,28 +19,29 @@ from afresh.state.errors import AfreshError
 from afresh.streams.settings import NO_ENCODER, Settings
 
 READY_SECONDS = 180.0
-"""A first start reads torch and the encoder from a cold disk."""
+"""Longest wait for a worker to be ready. A first start reads torch and the encoder from a cold disk."""
 
 LOG_LINES = 30
 CRASH = "Crashed reason="
-"""How Faust names the cause of its end, long before its last words."""
+"""Faust's words for the cause of a crash. They come long before the last line of its log."""
 COMMAND = (sys.executable, "-m", "afresh.deploy.cli")
 
 
 class WorkerDied(Exception):  # noqa: N818 - named for what happened
-    """A worker ended by itself; the message holds the part of its log that says why.
+    """A worker ended by itself; the message holds the lines of its log that say why.
 
-    A signal to the command, which shows the log as it stands and exits with status 1: it may be a fault of ours.
+    It is no ``AfreshError``: the worker may have ended through a bug of ours. The command therefore shows the log
+    as it is and exits with status 1.
     """
 
 
 class WorkerProcess:
-    """One of the workers.
+    """A running worker.
 
     Parameters
     ----------
     process
-        Runs it.
+        The process that runs it.
     """
 
     def __init__(self, process: ServerProcess) -> None:
@@ -48,19 +49,19 @@ class WorkerProcess:
         self._process = process
 
     def check(self) -> None:
-        """Raise ``WorkerDied`` if it has ended."""
+        """Raise ``WorkerDied`` if the worker has ended."""
         if self._process.pid is None:
             raise WorkerDied(f"{self._process.name} ended by itself; from its log:\n{self._tail()}")
 
     def wait_until_ready(self) -> None:
-        """Return once it says that it is at work.
+        """Return once the worker reports itself ready.
 
         Raises
         ------
         WorkerDied
-            If it ends instead.
+            If the worker ends instead.
         AfreshError
-            If it is not ready within three minutes.
+            If the worker is not ready within three minutes.
         """
         deadline = time.monotonic() + READY_SECONDS
         while not self.page.ready():
@@ -81,14 +82,14 @@ class WorkerProcess:
 
 @contextmanager
 def running_workers(settings: Settings, folder: Path) -> Iterator[list[WorkerProcess]]:
-    """Run a worker and, if there is an encoder, an embed worker; both are at work, and stopped at the end.
+    """Run a worker and, if there is an encoder, an embed worker; yield once both are ready, and stop them at the end.
 
     Parameters
     ----------
     settings
-        What they are configured with.
+        Settings of the workers.
     folder
-        Each gets a folder of its own in here, for its log.
+        Each worker gets its own folder in here, for its log.
     """
     ports = {"worker": settings.metrics_port, "embed-worker": settings.embed_metrics_port}
     if settings.encoder == NO_ENCODER:
@@ -97,8 +98,8 @@ def running_workers(settings: Settings, folder: Path) -> Iterator[list[WorkerPro
         stack.enter_context(environment(variables(settings)))
         workers = []
         for name, port in ports.items():
-            place = writable(folder / name)
-            process = ServerProcess(f"afresh {name}", [*COMMAND, name], port=port, folder=place)
+            own = writable(folder / name)
+            process = ServerProcess(f"afresh {name}", [*COMMAND, name], port=port, folder=own)
             stack.enter_context(running(process))
             workers.append(WorkerProcess(process))
         for worker in workers:
@@ -107,7 +108,7 @@ def running_workers(settings: Settings, folder: Path) -> Iterator[list[WorkerPro
 
 
 def variables(settings: Settings) -> dict[str, str]:
-    """Variables that give another process the settings that differ from the defaults.
+    """Return the environment variables that pass settings to another process: those that were set explicitly.
 
     Examples
     --------
@@ -131,7 +132,7 @@ def _text(value: object) -> str:
 
 @contextmanager
 def environment(values: Mapping[str, str]) -> Iterator[None]:
-    """Set environment variables, for the processes started meanwhile."""
+    """Set environment variables, for the processes that start within the block."""
     before = dict(os.environ)
     os.environ.update(values)
     try:

@@ -1,1 +1,1 @@
-"""Feeds events and items to Kafka."""
+"""Sends events and items from files to Kafka."""

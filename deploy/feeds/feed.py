@@ -1,4 +1,4 @@
-"""Sends records to Kafka as fast as it takes them or at a given speed, and knows of each that it arrived."""
+"""Sends records to Kafka, at a given speed or as fast as Kafka accepts them, and checks that each has arrived."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ from afresh.streams.settings import Settings
 from afresh.streams.topics import Topic
 
 IN_FLIGHT = 20_000
-"""Records sent and not yet acknowledged: kafka-python itself sets no bound, and would fill the memory."""
+"""Most records sent and not yet acknowledged. kafka-python sets no limit of its own, and would fill the memory."""
 
 CLOSE_SECONDS = 5.0
 CATCH_UP_SECONDS = 1.0
 
 
 class FeedRecord(NamedTuple):
-    """Key and value as Kafka gets them."""
+    """Key and value of a record, as they go to Kafka."""
 
     key: bytes | None
     value: bytes
@@ -34,7 +34,7 @@ class FeedRecord(NamedTuple):
 
 @dataclass
 class Fed:
-    """What became of the lines of a feed.
+    """Counts of what happened to the lines of a feed.
 
     Attributes
     ----------
@@ -43,11 +43,11 @@ class Fed:
     malformed
         Lines that do not fit the schema.
     left_out
-        Lines that were not sent: outside the time asked for, or malformed items.
+        Lines that were not sent: outside the time range, or malformed items.
     too_large
-        Records larger than Kafka takes; not sent.
+        Records too large for Kafka; not sent.
     seconds
-        From the first record to the last acknowledgement.
+        Time from the first record to the last acknowledgement.
     """
 
     sent: int = 0
@@ -62,7 +62,7 @@ class Fed:
         return self.sent / self.seconds if self.seconds else 0.0
 
     def words(self, noun: str) -> str:
-        """Say it in one line.
+        """Return the counts as one line of text.
 
         Examples
         --------
@@ -75,7 +75,7 @@ class Fed:
 
 
 class FeedSender:
-    """Sends records to one topic; an error of Kafka ends the feed at the record that met it."""
+    """Sends records to one topic; the first error of Kafka ends the feed."""
 
     def __init__(self, producer: KafkaProducer, topic: Topic, fed: Fed) -> None:
         self._producer = producer
@@ -84,7 +84,7 @@ class FeedSender:
         self._unanswered: deque[Any] = deque()
 
     def send(self, record: FeedRecord) -> None:
-        """Hand a record over; waits while too many are unanswered."""
+        """Hand over a record; wait while too many records are unacknowledged."""
         try:
             self._unanswered.append(self._producer.send(self._topic, record.value, key=record.key))
         except MessageSizeTooLargeError:
@@ -100,14 +100,14 @@ class FeedSender:
 
     def _settle(self) -> None:
         try:
-            # Bounded by the producer's own delivery timeout of two minutes.
+            # This needs no timeout: the producer's own delivery timeout is two minutes.
             self._unanswered.popleft().get()
         except MessageSizeTooLargeError:
             self._fed.too_large += 1
         except KafkaError as error:
             raise AfreshError(
-                f"Kafka stopped taking {self._topic} after {self._fed.sent:,} records ({error}); "
-                "feed the same again: what is sent twice counts once"
+                f"Kafka stopped accepting records of {self._topic} after {self._fed.sent:,} ({error}); "
+                "send the same file again: a record sent twice counts once"
             ) from error
         else:
             self._fed.sent += 1
@@ -115,12 +115,12 @@ class FeedSender:
 
 @contextmanager
 def sender(settings: Settings, topic: Topic, fed: Fed) -> Iterator[FeedSender]:
-    """Open a sender to a topic that stands as it must.
+    """Check a topic, and open a sender to it.
 
     Raises
     ------
     AfreshError
-        If Kafka does not answer or the topic is missing or wrong.
+        If Kafka does not answer, or the topic is missing or wrong.
     """
     with producer(settings, topic) as opened:
         yield FeedSender(opened, topic, fed)
@@ -128,12 +128,12 @@ def sender(settings: Settings, topic: Topic, fed: Fed) -> Iterator[FeedSender]:
 
 @contextmanager
 def producer(settings: Settings, topic: Topic) -> Iterator[KafkaProducer]:
-    """Open a producer whose records Kafka acknowledges, for a topic that stands as it must.
+    """Check a topic, and open a producer for it; Kafka acknowledges each record.
 
     Raises
     ------
     AfreshError
-        If Kafka does not answer or the topic is missing or wrong.
+        If Kafka does not answer, or the topic is missing or wrong.
     """
     require_topics(settings, [topic])
     opened = KafkaProducer(
@@ -142,7 +142,7 @@ def producer(settings: Settings, topic: Topic) -> Iterator[KafkaProducer]:
         allow_auto_create_topics=False,
         acks="all",
         enable_idempotence=settings.idempotence,
-        # Without idempotence a batch that is tried again could overtake the one behind it.
+        # Without idempotence, a retried batch could come after the batch behind it and break the order.
         max_in_flight_requests_per_connection=5 if settings.idempotence else 1,
         linger_ms=5,
         batch_size=65_536,
@@ -159,9 +159,9 @@ def paced(
     clock: Callable[[], float] = time.monotonic,
     sleep: Callable[[float], None] = time.sleep,
 ) -> Iterator[FeedRecord]:
-    """Pass records on at ``speed`` a second; None: at once.
+    """Pass records on at ``speed`` a second; None for no limit.
 
-    A late record does not slow those behind it, but no more than one second is made up for.
+    After a delay the next records come faster, to catch up. At most one second is caught up.
     """
     due = clock()
     for record in records:

@@ -1,4 +1,4 @@
-"""Lines of a file or of standard input, plain or gzipped, and how far reading them has come."""
+"""Reads the lines of a file or of standard input, plain or gzipped, and tells how far it has read."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ GZIP = b"\x1f\x8b"
 
 
 class Lines:
-    """The lines that are not blank, as bytes without their end.
+    """The lines that are not blank, as bytes without the line ending.
 
     Parameters
     ----------
     source
-        What messages call the file.
+        Name of the file in messages.
     lines
-        Where the lines are read.
+        The lines, unzipped.
     file
-        The file as it lies on the disk, to know how far reading has come; None for a pipe.
+        The file on disk, to know how far reading has come; None for a pipe.
     """
 
     def __init__(self, source: str, lines: Iterable[bytes], file: BufferedReader | None) -> None:
@@ -49,7 +49,9 @@ class Lines:
                 if text:
                     yield text
         except (EOFError, zlib.error, gzip.BadGzipFile) as error:
-            raise AfreshError(f"{self._source} is not a whole gzip file ({error}); make it again") from error
+            raise AfreshError(
+                f"{self._source} is not a complete gzip file ({error}); make it again"
+            ) from error
 
 
 @contextmanager

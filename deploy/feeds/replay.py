@@ -1,6 +1,6 @@
-"""Feeds events and items from JSON lines, keyed so that a user's events stay in order.
+"""Sends events and items from JSON lines to Kafka. The keys keep a user's events in order.
 
-Lines are sent byte by byte as they stand: refusing them, with a reason that is kept, is the work of ingest.
+Lines are sent as they are, byte for byte. Checking them is the task of ingest, which keeps the reason of a refusal.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 REDRAW_SECONDS = 0.1
 
 MALFORMED = (msgspec.MsgspecError, UnicodeError, RecursionError)
-"""What decoding a line may raise: not JSON or not the schema, not UTF-8, nested too deep."""
+"""Errors that decoding a line may raise: not JSON or not the schema, not UTF-8, nested too deep."""
 
 
 def replay(
@@ -35,23 +35,23 @@ def replay(
     since: int | None = None,
     until: int | None = None,
 ) -> Fed:
-    """Feed the events of a file, in its order, keyed by ``platform:user``.
+    """Send the events of a file in its order, keyed by ``platform:user``.
 
     Parameters
     ----------
     settings
-        Where Kafka is and what the topic is called.
+        Give the address of Kafka and the name of the topic.
     source
         Path of a file of JSON lines, gzipped or not, or ``-`` for standard input.
     speed
-        Events a second; None: as fast as Kafka takes them.
+        Events a second; None: as fast as Kafka accepts them.
     since, until
-        Feed only events of ``since <= time < until``, in ms; malformed lines are then left out.
+        Send only events with ``since <= time < until``, in ms. Malformed lines are then left out.
 
     Raises
     ------
     AfreshError
-        If Kafka does not answer, the topic is not as it must be, or sending fails.
+        If Kafka does not answer, if the topic is missing or wrong, or if sending fails.
     OSError
         If the file cannot be read.
     """
@@ -63,10 +63,10 @@ def replay(
 
 
 def feed_items(settings: Settings, source: str) -> Fed:
-    """Feed the items of a file, keyed by their id; raises as ``replay`` does.
+    """Send the items of a file, keyed by their id; raises the errors of ``replay``.
 
-    Lines that are not items are left out: Kafka takes no record without a key for a compacted topic, and a
-    malformed item must not take the place of a good one.
+    Malformed items are left out. A compacted topic refuses a record without a key, and a malformed item must not
+    replace a good one.
     """
     fed = Fed()
     with open_lines(source) as lines:
@@ -76,7 +76,7 @@ def feed_items(settings: Settings, source: str) -> Fed:
 def event_records(
     lines: Iterable[bytes], fed: Fed, since: int | None = None, until: int | None = None
 ) -> Iterator[FeedRecord]:
-    """Make records of the events of a time; a malformed line has no key."""
+    """Make a record of each event in a time range; the record of a malformed line has no key."""
     ranged = since is not None or until is not None
     for line in lines:
         try:
@@ -94,7 +94,7 @@ def event_records(
 
 
 def item_records(lines: Iterable[bytes], fed: Fed) -> Iterator[FeedRecord]:
-    """Make records of the items."""
+    """Make a record of each item."""
     for line in lines:
         try:
             key = item_decoder.decode(line).id.encode()
@@ -106,7 +106,7 @@ def item_records(lines: Iterable[bytes], fed: Fed) -> Iterator[FeedRecord]:
 
 
 def parse_time(text: str) -> int:
-    """Milliseconds since 1970 of an RFC 3339 time with an offset, or of milliseconds written out.
+    """Read an RFC 3339 time with an offset, or a number of milliseconds, as milliseconds since 1970.
 
     Raises
     ------
@@ -128,7 +128,7 @@ def parse_time(text: str) -> int:
         time_ = datetime.min
     if time_.tzinfo is None:
         raise AfreshError(
-            f"{text!r} is no time; write 2026-11-23T16:40:00Z, with an offset, or milliseconds since 1970"
+            f"{text!r} is no time; write 2026-11-23T16:40:00Z or another offset, or milliseconds since 1970"
         )
     return _milliseconds(time_)
 
@@ -160,7 +160,7 @@ def _feed(
 
 
 def _shown(records: Iterator[FeedRecord], lines: Lines) -> Iterator[FeedRecord]:
-    """Pass records on under a progress bar, if somebody looks on; it goes away at the end."""
+    """Pass records on and show a progress bar if stderr is a terminal; the bar disappears at the end."""
     console = Console(stderr=True)
     columns = (
         TextColumn("{task.fields[records]:,} records"),

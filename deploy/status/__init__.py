@@ -1,4 +1,4 @@
-"""One look at a deployment: what waits, who works, how the lists are received, and what the guard has done."""
+"""Shows a deployment: its backlog, its workers, the accuracy of its lists, and what the guard has done."""
 
 from afresh.deploy.status.collect import look
 from afresh.deploy.status.status import Status

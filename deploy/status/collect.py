@@ -1,4 +1,4 @@
-"""Looks at Kafka, at Redis, and at the metrics page of the worker on this machine."""
+"""Collects the status of a deployment from Kafka, Redis, and the page of the worker on this machine."""
 
 from __future__ import annotations
 
@@ -22,21 +22,21 @@ from afresh.streams.settings import Settings
 from afresh.streams.topics import Topic, Topics
 
 SILENT_SECONDS = 10.0
-"""Time without a record after which Kafka counts as silent."""
+"""Longest wait for the next record; after it, Kafka counts as silent."""
 
 TAIL = 2000
-"""Records read first from the end of a changelog: the partition's own row comes with every run."""
+"""Records to read first from the end of a changelog. Few are enough: each run writes the partition row."""
 
 PAGE_SECONDS = 2.0
 
 
 def look(settings: Settings) -> Status:
-    """Look at a deployment.
+    """Collect the status of a deployment.
 
     Raises
     ------
     AfreshError
-        When Kafka does not answer, or its topics or rows are not as they must be.
+        If Kafka does not answer, or if its topics or rows are wrong.
     """
     require_topics(settings)
     topics = Topics(settings)
@@ -47,7 +47,7 @@ def look(settings: Settings) -> Status:
         return Status(
             waiting=waiting(admin, settings.namespace, begins, ends, read),
             workers=workers(admin, settings.namespace, topics.interactions.name),
-            dead_letters=sum(ends[place] - begins[place] for place in places(topics.dead_letters)),
+            dead_letters=sum(ends[each] - begins[each] for each in places(topics.dead_letters)),
             lists=lists(settings),
             ready=ready(settings),
             judged=judged_together(kept_by_judges(consumer, places(topics.users), begins, ends)),
@@ -70,13 +70,13 @@ def _clients(settings: Settings) -> Iterator[tuple[KafkaAdminClient, KafkaConsum
 def waiting(
     admin: KafkaAdminClient, group: str, begins: Offsets, ends: Offsets, topics: Sequence[Topic]
 ) -> dict[str, int]:
-    """Records of each topic that the group has not committed."""
+    """Count the records of each topic that the group has not committed."""
     left = uncommitted(admin, group, places(*topics), ends, begins)
-    return {topic.name: sum(left[place] for place in places(topic)) for topic in topics}
+    return {topic.name: sum(left[each] for each in places(topic)) for topic in topics}
 
 
 def workers(admin: KafkaAdminClient, group: str, topic: str) -> list[Member]:
-    """Members of the workers' group, with the partitions of a topic that each holds."""
+    """List the members of the workers' group, each with the partitions of a topic that it holds."""
     described: dict[str, Any] = admin.describe_groups([group]).get(group, {})
     return [
         Member(member["client_id"], member["client_host"].lstrip("/"), _assigned(member, topic))
@@ -93,27 +93,27 @@ def _assigned(member: dict[str, Any], topic: str) -> list[int]:
 def kept_by_judges(
     consumer: KafkaConsumer, users: Sequence[TopicPartition], begins: Offsets, ends: Offsets
 ) -> dict[int, Kept]:
-    """What the judge of each partition has kept, if it has.
+    """Read the judge's agent state of each partition that has one.
 
     Raises
     ------
     RowVersionError
-        When another version of this program wrote it.
+        If another version of this program wrote it.
     """
     kept = {}
-    for place in users:
-        stage = newest_agent_state(consumer, place, begins[place], ends[place])
-        if stage:
-            kept[place.partition] = judged.unpack(stage)
+    for each in users:
+        state = newest_agent_state(consumer, each, begins[each], ends[each])
+        if state:
+            kept[each.partition] = judged.unpack(state)
     return kept
 
 
-def newest_agent_state(consumer: KafkaConsumer, place: TopicPartition, begin: int, end: int) -> bytes:
-    """What the judge kept last in a partition of the users' changelog; empty if it kept nothing."""
+def newest_agent_state(consumer: KafkaConsumer, partition: TopicPartition, begin: int, end: int) -> bytes:
+    """Return the judge's newest agent state in a partition of the users' changelog; empty if there is none."""
     tail = TAIL
     while True:
         start = max(end - tail, begin)
-        row = _newest_row(consumer, place, start, end)
+        row = _newest_row(consumer, partition, start, end)
         if row is not None:
             return agent_state_of({PARTITION_ROW: row})
         if start <= begin:
@@ -121,16 +121,16 @@ def newest_agent_state(consumer: KafkaConsumer, place: TopicPartition, begin: in
         tail *= 8
 
 
-def _newest_row(consumer: KafkaConsumer, place: TopicPartition, start: int, end: int) -> bytes | None:
+def _newest_row(consumer: KafkaConsumer, partition: TopicPartition, start: int, end: int) -> bytes | None:
     newest = None
-    for record in read_records(consumer, place, start, end, SILENT_SECONDS):
+    for record in read_records(consumer, partition, start, end, SILENT_SECONDS):
         if (record.key or PARTITION_ROW) == PARTITION_ROW:
             newest = record.value
     return newest
 
 
 def lists(settings: Settings) -> int | None:
-    """Users' lists in Redis; None if it does not answer."""
+    """Count the users' lists in Redis; None if Redis does not answer."""
     try:
         with redis_client(settings) as redis:
             return ListReader(redis, settings.namespace).count_users()
@@ -139,8 +139,8 @@ def lists(settings: Settings) -> int | None:
 
 
 def ready(settings: Settings) -> str | None:
-    """What the page of the worker on this machine says of itself; None if there is none."""
-    # Not urllib: it would ask the proxy that http_proxy names for this machine's own page.
+    """Return what the worker on this machine says on its page ``/ready``; None if there is no such page."""
+    # Not urllib: with http_proxy set, it would ask the proxy for the page of this very machine.
     connection = HTTPConnection(settings.metrics_host, settings.metrics_port, timeout=PAGE_SECONDS)
     try:
         connection.request("GET", "/ready")

@@ -1,4 +1,4 @@
-"""What a look at a deployment finds."""
+"""The status of a deployment."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from afresh.state.judged.verdicts import Rate
 
 
 class Member(msgspec.Struct, frozen=True):
-    """A worker, as Kafka's group knows it.
+    """A worker, as a member of its consumer group in Kafka.
 
     Attributes
     ----------
     name, host
-        Its client's name, and where it connects from.
+        Its client id, and the host that it connects from.
     partitions
         Partitions of interactions that it holds.
     """
@@ -31,20 +31,22 @@ class Member(msgspec.Struct, frozen=True):
 
 
 class Judged(msgspec.Struct, frozen=True):
-    """How lists are received: what the judges of all partitions keep, together.
+    """Accuracy of the lists: the states of the judges of all partitions, combined.
 
     Attributes
     ----------
-    examples, unjudged
-        Items taken, and those of them that no list is judged by.
+    examples
+        Items taken.
+    unjudged
+        Items taken that no list was judged by.
     rates
         Recent rates by slice and ranking.
     judged, drifts
-        Examples ever judged in each slice, and times that its hit rate has drifted.
+        Number of examples ever judged in each slice, and how often the slice's hit rate has drifted.
     weights
-        Weight of each scorer, mean of partitions.
+        Weight of each scorer, as the mean over partitions.
     rollbacks, last
-        Times that the weights went back in some partition, and the last.
+        How often the weights of a partition went back, and the last time that they did.
     on_trial
         Partitions whose weights went back and have not proved good yet.
     """
@@ -62,22 +64,22 @@ class Judged(msgspec.Struct, frozen=True):
 
 @dataclass(frozen=True)
 class Status:
-    """A look at a deployment.
+    """The status of a deployment at one moment.
 
     Attributes
     ----------
     waiting
-        Records that no agent has taken in, by topic.
+        Number of records that no agent has taken in and committed, by topic.
     workers
         Members of the workers' group.
     dead_letters
-        Records in the dead-letter topic.
+        Number of records in the dead-letter topic.
     lists
-        Users' lists in Redis; None if it does not answer.
+        Number of users' lists in Redis; None if Redis does not answer.
     ready
-        What the metrics page of the worker on this machine says; None if there is none.
+        What the worker on this machine says on its page ``/ready``; None if there is no such page.
     judged
-        How lists are received.
+        Accuracy of the lists.
     """
 
     waiting: dict[str, int]
@@ -88,12 +90,12 @@ class Status:
     judged: Judged = field(default_factory=Judged)
 
     def as_json(self) -> bytes:
-        """All of it as one line of JSON."""
+        """Return the status as one line of JSON."""
         return msgspec.json.encode(self)
 
 
 def judged_together(kept: dict[int, Kept]) -> Judged:
-    """What the judges of partitions keep, together."""
+    """Combine the states of the judges of all partitions."""
     if not kept:
         return Judged()
     found = [each.verdicts for each in kept.values()]

@@ -1,4 +1,4 @@
-"""A look at a deployment as tables."""
+"""Shows the status of a deployment as tables."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ UNKNOWN = "-"
 
 
 def tables(status: Status) -> Iterator[RenderableType]:
-    """Tables of a look, and a line for each thing that a person should look at."""
+    """Yield the tables, and a line for each thing that needs a person's attention."""
     yield _deployment(status)
     if status.judged.rates:
         yield _slices(status.judged)
@@ -64,9 +64,9 @@ def _scorers(judged: Judged) -> Table:
 
 def _remarks(status: Status) -> Iterator[str]:
     if not status.workers:
-        yield "no worker is there: start one with afresh worker"
+        yield "no worker is running: start one with afresh worker"
     if status.lists is None:
-        yield "Redis does not answer: look at AFRESH_REDIS"
+        yield "Redis does not answer: check AFRESH_REDIS"
     last = status.judged.last
     if last is not None:
         to = f"the snapshot of {timestamp(last.to / 1000)}" if last.to else "popularity"
@@ -76,4 +76,4 @@ def _remarks(status: Status) -> Iterator[str]:
         )
     if status.judged.on_trial:
         held = ", ".join(map(str, status.judged.on_trial))
-        yield f"weights that went back and have yet to prove good: partitions {held}"
+        yield f"weights went back and have not proved good yet in partitions {held}"

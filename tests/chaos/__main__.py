@@ -21,18 +21,18 @@ DOWN_SECONDS = 60.0
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run faults for some minutes, print what came of them, and return the exit status."""
+    """Run faults for some minutes, print the report, and return the exit status."""
     parser = argparse.ArgumentParser(prog="chaos", description=__doc__)
-    parser.add_argument("--minutes", type=float, default=30.0, help="how long faults go on")
-    parser.add_argument("--seed", type=int, help="repeats a schedule")
+    parser.add_argument("--minutes", type=float, default=30.0, help="minutes of faults")
+    parser.add_argument("--seed", type=int, help="seed of the schedule; repeats it")
     parser.add_argument(
         "--workers", type=int, default=2, choices=range(1, MOST_WORKERS - 1), help="workers besides guests"
     )
     parser.add_argument("--rate", type=float, default=50.0, help="events a second")
     parser.add_argument(
-        "--only", action="append", choices=sorted(FAULTS), help="only this, and again another"
+        "--only", action="append", choices=sorted(FAULTS), help="only this fault; repeat for more"
     )
-    parser.add_argument("--keep", type=Path, metavar="FOLDER", help="keep the logs there")
+    parser.add_argument("--keep", type=Path, metavar="FOLDER", help="keep the logs in this folder")
     parser.add_argument(
         "--state", choices=["memory", "rocksdb"], default="memory", help="where workers keep their rows"
     )

@@ -1,4 +1,4 @@
-"""The faults: each is injected, held for some seconds, and healed."""
+"""The faults: each is injected, lasts some seconds, and is healed."""
 
 from __future__ import annotations
 
@@ -19,21 +19,21 @@ from tests.chaos.watcher import Watcher
 BURST = 10.0
 
 SNAPSHOT = "dump.rdb"
-"""Where Redis keeps what it is told to save, in its folder; it reads the file at its start."""
+"""File that Redis saves its data in, in its folder; Redis reads it at its start."""
 
 
 @dataclass
 class Scene:
-    """What a fault is done to.
+    """The things that a fault acts on.
 
     Attributes
     ----------
     pipeline, load, watcher
-        The parts of the run.
+        The pipeline, its load, and the watcher of its lists.
     random
-        For choices, made from the seed.
+        Random numbers for the choices of faults, made from the seed.
     down_seconds
-        How long a server stays down where it is to stay down.
+        How long a server stays down in faults that keep it down.
     """
 
     pipeline: Pipeline
@@ -44,11 +44,11 @@ class Scene:
 
 
 class Fault:
-    """Something that goes wrong, and then stops going wrong."""
+    """A fault that can be injected and healed."""
 
     name: ClassVar[str]
     place: ClassVar[str]
-    """What it is done to; two faults of one place never come together."""
+    """Kind of process or server that it acts on; two faults of one kind never come together."""
 
     def __init__(self, scene: Scene) -> None:
         self.scene = scene
@@ -56,19 +56,19 @@ class Fault:
 
     @property
     def seconds(self) -> float:
-        """How long it lasts."""
+        """Seconds that it lasts."""
         return 0.0
 
     def inject(self) -> None:
-        """Let it go wrong."""
+        """Inject the fault."""
         raise NotImplementedError
 
     def heal(self) -> None:
-        """Let it stop going wrong; by default it has already."""
+        """Heal the fault; by default there is nothing to heal."""
 
 
 class WorkerFault(Fault):
-    """Something that happens to one worker."""
+    """A fault of one worker."""
 
     place = "workers"
 
@@ -78,18 +78,18 @@ class WorkerFault(Fault):
 
 
 class WorkerTerminated(WorkerFault):
-    """A worker is told to stop; the supervisor starts it again."""
+    """A worker gets SIGTERM; the supervisor starts it again."""
 
     name = "worker-terminated"
 
     def inject(self) -> None:
-        """Let it stop in order."""
+        """Send SIGTERM, and check the exit status."""
         self.worker.signal(signal.SIGTERM)
         self.worker.wait_for_end()
         status = self.worker.process.status
-        # Without a broker it can't leave in order, and ends after some seconds all the same.
+        # Without a broker the worker cannot leave its group, so it may end with another status.
         if status != 0 and self.pipeline.kafka_runs:
-            raise AssertionError(f"{self.worker.name} ended with status {status} when told to stop")
+            raise AssertionError(f"{self.worker.name} ended with status {status} after SIGTERM")
 
 
 class WorkerKilled(WorkerFault):
@@ -98,32 +98,32 @@ class WorkerKilled(WorkerFault):
     name = "worker-killed"
 
     def inject(self) -> None:
-        """Kill it."""
+        """Kill the worker."""
         self.worker.signal(signal.SIGKILL)
         self.worker.wait_for_end()
 
 
 class WorkerAsleep(WorkerFault):
-    """A worker sleeps for longer than its session, and wakes up believing that it still owns its partitions."""
+    """A worker sleeps for longer than its session; when it wakes up, it believes that it still owns its partitions."""
 
     name = "worker-asleep"
 
     @property
     def seconds(self) -> float:
-        """Longer than the session, so that its partitions have moved when it wakes up."""
+        """Longer than the session: the worker's partitions must have moved when it wakes up."""
         return SESSION_SECONDS + 5.0
 
     def inject(self) -> None:
-        """Let it sleep."""
+        """Let the worker sleep."""
         self.worker.signal(signal.SIGSTOP)
 
     def heal(self) -> None:
-        """Wake it up."""
+        """Wake the worker up."""
         self.worker.signal(signal.SIGCONT)
 
 
 class WorkersJoin(Fault):
-    """Two more workers join under load; then one of them leaves in order and the other is killed."""
+    """Two more workers join under load; then one of them gets SIGTERM and the other is killed."""
 
     name = "workers-join-and-leave"
     place = "workers"
@@ -134,18 +134,20 @@ class WorkersJoin(Fault):
 
     @property
     def seconds(self) -> float:
-        """Enough for them to take their share."""
+        """Time enough for the new workers to take their share."""
         return 12.0
 
     def inject(self) -> None:
-        """Let them join."""
+        """Start two more workers, and wait until all are ready."""
         for guest in self.guests:
             guest.start()
         if not self.pipeline.wait_until(lambda: not self.pipeline.not_ready(), 0.2):
-            raise AssertionError(f"two workers have joined in vain: {self.pipeline.not_ready()}")
+            raise AssertionError(
+                f"after two workers joined, these are not ready: {self.pipeline.not_ready()}"
+            )
 
     def heal(self) -> None:
-        """Let them leave."""
+        """End the two workers."""
         for guest, how in zip(self.guests, (signal.SIGTERM, signal.SIGKILL), strict=True):
             guest.wanted = False
             guest.signal(how)
@@ -153,13 +155,13 @@ class WorkersJoin(Fault):
 
 
 class WorkersRestarted(Fault):
-    """All workers are stopped and started again at once."""
+    """All workers get SIGTERM and are started again at once."""
 
     name = "workers-restarted"
     place = "workers"
 
     def inject(self) -> None:
-        """Stop them all; the supervisor starts them again."""
+        """Stop all workers; the supervisor starts them again."""
         workers = [each for each in self.pipeline.workers if each.wanted]
         for worker in workers:
             worker.signal(signal.SIGTERM)
@@ -168,17 +170,17 @@ class WorkersRestarted(Fault):
 
 
 class EmbedKilled(Fault):
-    """The embed worker is killed in the middle of a batch, as the kernel does when memory is short."""
+    """The embed worker is killed in the middle of a batch, as the kernel does if memory runs out."""
 
     name = "embed-worker-killed"
     place = "embed"
 
     def inject(self) -> None:
-        """Kill it while it encodes."""
+        """Change all texts, and kill the embed worker while it encodes."""
         for number in range(ITEMS):
             self.scene.load.item(number)
         if not self.pipeline.wait_until(self._encodes, 0.02):
-            raise AssertionError("the embed worker has not begun to encode after texts changed")
+            raise AssertionError("the embed worker did not begin to encode after texts changed")
         self.pipeline.embed.signal(signal.SIGKILL)
         self.pipeline.embed.wait_for_end()
 
@@ -193,11 +195,11 @@ class BrokerKilled(Fault):
     place = "broker"
 
     def inject(self) -> None:
-        """Kill it."""
+        """Kill the broker."""
         self.pipeline.kafka.kill()
 
     def heal(self) -> None:
-        """Start it."""
+        """Start the broker."""
         self.pipeline.kafka.start()
 
 
@@ -208,27 +210,27 @@ class BrokerDown(BrokerKilled):
 
     @property
     def seconds(self) -> float:
-        """How long."""
+        """As long as the scene says."""
         return self.scene.down_seconds
 
     def inject(self) -> None:
-        """Stop it in order."""
+        """Stop the broker with SIGTERM."""
         self.pipeline.kafka.stop()
 
 
 class RedisFault(Fault):
-    """Something that costs Redis its lists."""
+    """A fault in which Redis loses its lists."""
 
     place = "redis"
 
     def inject(self) -> None:
-        """Kill it, and whatever it kept."""
+        """Kill Redis, and delete the data that it saved."""
         self.scene.watcher.look_away()
         self.pipeline.redis_server.kill()
         self._snapshot().unlink(missing_ok=True)
 
     def heal(self) -> None:
-        """Start it."""
+        """Start Redis."""
         self.pipeline.redis_server.start()
         self.scene.watcher.look_again()
 
@@ -239,25 +241,25 @@ class RedisFault(Fault):
 
 
 class RedisKilled(RedisFault):
-    """Redis is killed some seconds after it saved its lists, and comes back with the old ones."""
+    """Redis is killed some seconds after it saved its lists, and comes back with the old lists."""
 
     name = "redis-killed"
 
     def inject(self) -> None:
-        """Kill it, but leave what it kept."""
+        """Kill Redis, but leave the data that it saved."""
         self.pipeline.redis.save()
         self.pipeline.sleep(3.0)
         self.scene.watcher.look_away()
         self.pipeline.redis_server.kill()
 
     def heal(self) -> None:
-        """Start it with what it kept."""
+        """Start Redis with the data that it saved."""
         super().heal()
         self._snapshot().unlink(missing_ok=True)
 
 
 class RedisReplaced(RedisFault):
-    """Redis is replaced by an empty one."""
+    """An empty Redis replaces the Redis."""
 
     name = "redis-replaced"
 
@@ -269,7 +271,7 @@ class RedisDown(RedisFault):
 
     @property
     def seconds(self) -> float:
-        """How long."""
+        """As long as the scene says."""
         return self.scene.down_seconds
 
 
@@ -280,14 +282,14 @@ class RedisFlushed(Fault):
     place = "redis"
 
     def inject(self) -> None:
-        """Delete it."""
+        """Delete all keys."""
         self.scene.watcher.look_away()
         self.pipeline.redis.flushall()
         self.scene.watcher.look_again()
 
 
 class RedisSlow(Fault):
-    """Redis does not answer for a while, though connections stand."""
+    """Redis does not answer for a while, although its connections stay open."""
 
     name = "redis-slow"
     place = "redis"
@@ -298,11 +300,11 @@ class RedisSlow(Fault):
         return 8.0
 
     def inject(self) -> None:
-        """Pause it."""
+        """Pause Redis."""
         self.pipeline.redis.client_pause(int(self.seconds * 1000))
 
     def heal(self) -> None:
-        """Go on."""
+        """End the pause."""
         with suppress(RedisError):
             self.pipeline.redis.client_unpause()
 
@@ -314,21 +316,21 @@ class LoadFault(Fault):
 
     @property
     def seconds(self) -> float:
-        """How long."""
+        """Long enough for hundreds of events."""
         return 6.0
 
 
 class Burst(LoadFault):
-    """Ten times as many events."""
+    """Producers send ten times as many events."""
 
     name = "burst"
 
     def inject(self) -> None:
-        """Begin."""
+        """Begin the burst."""
         self.scene.load.burst = BURST
 
     def heal(self) -> None:
-        """End."""
+        """End the burst."""
         self.scene.load.burst = 1.0
 
 
@@ -338,41 +340,41 @@ class HotUser(LoadFault):
     name = "hot-user"
 
     def inject(self) -> None:
-        """Begin."""
+        """Make a user hot."""
         self.scene.load.hot_user = "user-0"
 
     def heal(self) -> None:
-        """End."""
+        """Make no user hot."""
         self.scene.load.hot_user = ""
 
 
 class HotItem(LoadFault):
-    """One item is taken in 30 % of all events."""
+    """Users take one item in 30 % of all events."""
 
     name = "hot-item"
 
     def inject(self) -> None:
-        """Begin."""
+        """Make an item hot."""
         self.scene.load.hot_item = "item-0"
 
     def heal(self) -> None:
-        """End."""
+        """Make no item hot."""
         self.scene.load.hot_item = ""
 
 
 class DiskFull(Fault):
-    """The disk with the workers' own files is full, and one of them is started again meanwhile."""
+    """The disk with the workers' own files is full, and meanwhile a worker restarts."""
 
     name = "disk-full"
     place = "workers"
 
     @property
     def seconds(self) -> float:
-        """Time enough to start."""
+        """Time enough for a worker to start."""
         return 10.0
 
     def inject(self) -> None:
-        """Fill it, and restart a worker."""
+        """Fill the disk, and stop a worker; the supervisor starts it again."""
         filler = self.pipeline.disk / "filler"
         with suppress(OSError), filler.open("wb", buffering=0) as file:
             while True:
@@ -382,7 +384,7 @@ class DiskFull(Fault):
         worker.wait_for_end()
 
     def heal(self) -> None:
-        """Empty it."""
+        """Free the disk."""
         (self.pipeline.disk / "filler").unlink()
 
 
@@ -408,4 +410,4 @@ FAULTS: dict[str, type[Fault]] = {
         *([DiskFull] if os.geteuid() == 0 else []),
     )
 }
-"""Every fault by its name; filling a disk needs one of its own, which only root can mount."""
+"""Every fault by its name. Filling a disk needs a separate disk, which only root can mount."""

@@ -1,4 +1,4 @@
-"""The load: what producers send while things break, good and bad, each record acknowledged."""
+"""The load: good and bad records that producers send during faults; Kafka acknowledges each of them."""
 
 from __future__ import annotations
 
@@ -19,31 +19,31 @@ USERS = 200
 ITEMS = 100
 
 QUIET_USERS = 20
-"""Users who do something once, at the start: whatever happens to their lists later, no event of theirs mends it."""
+"""Users with one event each, at the start. If a fault loses their lists later, no new event of theirs repairs it."""
 
 POISON = 0.05
-"""Share of events that are no events."""
+"""Share of records that are malformed."""
 
 TWICE = 0.05
-"""Share of events sent again under another offset."""
+"""Share of records that repeat an earlier event; a repetition has another offset."""
 
 LATE = 0.05
-"""Share of events that happened hours before they are sent."""
+"""Share of events that are sent hours after their time."""
 
 HOT = 0.3
-"""Share of all events that a hot user or item gets."""
+"""Share of all events that go to a hot user or item."""
 
 LATE_MS = 6 * 3_600_000
 
 TICK_SECONDS = 0.05
 TEXT_SECONDS = 1.0
-"""How often an item's text changes."""
+"""Time between two changes of an item."""
 
 PATIENCE_MS = 600_000
-"""How long the producer waits for a broker that is down; nothing that was sent may be given up."""
+"""Longest wait of the producer for a broker that is down; it must not give up any record."""
 
 RECONNECT_MS = 500
-"""Longest wait between two tries to reach the broker; by default 30 s, in which no worker could answer."""
+"""Longest backoff before the next try to reach the broker. The default of 30 s would delay the answers to events."""
 
 TYPES = ("view", "view", "click", "add_to_cart", "purchase", "rating", "like", "dislike", "impression")
 WORDS = ("space", "love", "war", "crime", "ballet", "children", "robot", "desert", "music", "winter")
@@ -51,14 +51,14 @@ PLATFORMS = ("web", "app")
 
 
 class Load:
-    """Sends events for users and items from a thread of its own.
+    """Sends events and items from its own thread.
 
     Parameters
     ----------
     settings
-        The deployment.
+        Settings of the deployment.
     seed
-        What is sent is a function of it.
+        Seed of the random choices.
     rate
         Events a second.
     """
@@ -85,7 +85,7 @@ class Load:
         )
 
     def start(self) -> None:
-        """Feed the catalogue, and begin to send events."""
+        """Send the catalogue, and begin to send events."""
         for number in range(ITEMS):
             self.item(number)
         for number in range(QUIET_USERS):
@@ -93,7 +93,7 @@ class Load:
         self._thread.start()
 
     def stop(self) -> None:
-        """Send no more; return once everything sent is acknowledged."""
+        """Stop sending, and return once Kafka has acknowledged everything."""
         self._stopping.set()
         self._thread.join()
         self._producer.flush()
@@ -132,7 +132,7 @@ class Load:
         self._send(self._topics.items.name, b"item-%d" % number, None)
 
     def probe_users(self) -> list[str]:
-        """Users whom the load leaves alone, one for each partition."""
+        """Return users that the load itself does not use, one for each partition."""
         partitions = self._settings.partitions
         found: dict[int, str] = {}
         number = 0
@@ -178,7 +178,7 @@ class Load:
     def _item(self) -> str:
         if self.hot_item and self._random.random() < HOT:
             return self.hot_item
-        # Some items are taken far more often than others.
+        # The square makes some items far more popular than others.
         return f"item-{int(ITEMS * self._random.random() ** 2)}"
 
     def _platform(self) -> str:
@@ -196,7 +196,7 @@ class Load:
 
 
 def poison(chance: random.Random) -> bytes | None:
-    """Something that is no event: fuzzed bytes, or an event with one thing wrong."""
+    """Make a value that is no valid event: fuzzed bytes, or an event with one error."""
     good: dict[str, Any] = {
         "id": f"poison-{chance.getrandbits(64)}",
         "type": "view",

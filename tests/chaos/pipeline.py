@@ -1,4 +1,4 @@
-"""Servers and the production processes over them, which a supervisor starts again when they end."""
+"""Servers, and the production processes on them; a supervisor restarts the processes when they end."""
 
 from __future__ import annotations
 
@@ -28,21 +28,21 @@ from afresh.streams.topics import Topics
 MOST_WORKERS = 4
 
 SESSION_SECONDS = 6.0
-"""The shortest session that a broker allows by default: what sleeps longer loses its partitions."""
+"""The shortest session timeout that a broker allows by default. A worker that sleeps longer loses its partitions."""
 
 PATIENCE_SECONDS = 300.0
-"""When what was to happen counts as hanging. The goal for a worker to be ready again is 30 s on a machine with nothing
-else to do; where others crowd it, the embed worker's imports alone have taken 90 s."""
+"""Longest wait for anything; after it, the pipeline counts as hanging. A worker should be ready again within 30 s
+on an idle machine. On a busy machine, the embed worker's imports alone have taken 90 s."""
 
 DISK_MIB = 768
-"""Room for the workers' databases: each keeps up to 64 MiB of its newest writes in a log beside the rows."""
+"""Size of the disk for the workers' databases. Each keeps up to 64 MiB of newest writes in a log beside the rows."""
 
 COMPACTED_OFTEN = {
     "segment.ms": "5000",
     "min.cleanable.dirty.ratio": "0.01",
     "max.compaction.lag.ms": "10000",
 }
-"""Of every changelog, so that recovery reads logs with holes."""
+"""Settings of every changelog: Kafka compacts often, so that recovery reads logs with holes."""
 
 
 class Member:
@@ -51,9 +51,9 @@ class Member:
     Parameters
     ----------
     process
-        What runs.
+        The process.
     starter
-        Starts it: Linux kills a child when the thread that started it ends, so that it must be one that stays.
+        Starts the process from a thread that stays: Linux kills a child when the thread that started it ends.
     """
 
     def __init__(self, process: ServerProcess, starter: ThreadPoolExecutor) -> None:
@@ -61,7 +61,7 @@ class Member:
         self.page = Page(process.port)
         self.wanted = False
         self.ended: list[int | None] = []
-        """Statuses with which it ended by itself."""
+        """Exit statuses, each time that it ended by itself."""
         self._starter = starter
         self._starting: Future[None] | None = None
         self._killed = False
@@ -72,13 +72,13 @@ class Member:
         return self.process.name
 
     def start(self) -> None:
-        """Have it run from now on; returns at once."""
+        """Keep the process running from now on; return at once."""
         self.wanted = True
         self._killed = True
         self.tend()
 
     def tend(self) -> None:
-        """Start it again if it has ended."""
+        """Restart the process if it has ended."""
         if not self.wanted or self.process.pid is not None:
             return
         if self._starting is not None and not self._starting.done():
@@ -89,12 +89,12 @@ class Member:
         self._starting = self._starter.submit(self._start)
 
     def _start(self) -> None:
-        # It may end at once, while Kafka is down; the supervisor sees that and starts it again.
+        # While Kafka is down the process may end at once; the supervisor then restarts it.
         with suppress(AfreshError):
             self.process.start()
 
     def signal(self, number: signal.Signals) -> None:
-        """Send a signal, if it runs."""
+        """Send a signal if the process runs."""
         pid = self.process.pid
         if pid is None:
             return
@@ -107,16 +107,16 @@ class Member:
         Raises
         ------
         TimeoutError
-            When it has not by then.
+            If it has not ended after ``seconds``.
         """
         deadline = time.monotonic() + seconds
         while self.process.pid is not None:
             if time.monotonic() > deadline:
-                raise TimeoutError(f"{self.name} has not ended {seconds:g} s after it was told to")
+                raise TimeoutError(f"{self.name} has not ended within {seconds:g} s")
             time.sleep(0.02)
 
     def stop(self) -> None:
-        """End it for good."""
+        """End the process for good."""
         self.wanted = False
         self.signal(signal.SIGCONT)
         if self._starting is not None:
@@ -125,18 +125,18 @@ class Member:
 
 
 class Pipeline:
-    """Everything that a fault can be done to.
+    """Everything that a fault can act on.
 
     Parameters
     ----------
     kafka, redis
-        Servers of this pipeline alone.
+        Servers for this pipeline alone.
     settings
-        What its processes are configured with.
+        Settings of its processes.
     folder
-        For logs and the workers' own files.
+        Folder for logs and for the workers' own files.
     workers
-        Workers that run unless a fault says otherwise.
+        Number of workers that normally run; faults may add or stop some.
     """
 
     def __init__(self, kafka: Server, redis: Server, settings: Settings, folder: Path, workers: int) -> None:
@@ -147,7 +147,7 @@ class Pipeline:
         self.base = workers
         self.redis = Redis.from_url(redis.address, socket_timeout=2.0)
         self.disk = folder / "disk"
-        """Where the workers keep their own files; where we are root, a small disk of its own."""
+        """Folder for the workers' own files; for root it is a separate small disk."""
         self._folder = folder
         self._starter = ThreadPoolExecutor(MOST_WORKERS + 1, "starter")
         self.workers = [self._member("worker") for _ in range(MOST_WORKERS)]
@@ -160,7 +160,7 @@ class Pipeline:
 
     @property
     def members(self) -> list[Member]:
-        """All processes that shall run now."""
+        """All processes that should run now."""
         return [each for each in (*self.workers, self.embed) if each.wanted]
 
     def _member(self, name: str) -> Member:
@@ -178,12 +178,12 @@ class Pipeline:
         )
 
     def tend(self) -> None:
-        """Start again what has ended."""
+        """Restart the processes that have ended."""
         for member in (*self.workers, self.embed):
             member.tend()
 
     def sleep(self, seconds: float) -> None:
-        """Let time pass, under the supervisor."""
+        """Wait, and restart processes meanwhile."""
         deadline = time.monotonic() + seconds
         while True:
             self.tend()
@@ -193,7 +193,7 @@ class Pipeline:
             time.sleep(min(0.1, left))
 
     def wait_until(self, done: Callable[[], bool], pause: float) -> bool:
-        """Look again and again, under the supervisor, until something is done; False if that counts as hanging."""
+        """Wait until ``done`` is true, and restart processes meanwhile; False after ``PATIENCE_SECONDS``."""
         deadline = time.monotonic() + PATIENCE_SECONDS
         while not done():
             if time.monotonic() > deadline:
@@ -202,11 +202,11 @@ class Pipeline:
         return True
 
     def not_ready(self) -> list[str]:
-        """Names of the processes that shall run and are not ready."""
+        """List the names of the processes that should run and are not ready."""
         return [each.name for each in self.members if each.process.pid is None or not each.page.ready()]
 
     def ends(self) -> list[str]:
-        """How processes have ended by themselves so far."""
+        """List how processes have ended by themselves so far."""
         members = (*self.workers, self.embed)
         return [f"{each.name} with status {status}" for each in members for status in each.ended]
 
@@ -219,14 +219,14 @@ class Pipeline:
 
 
 def command(name: str, values: Mapping[str, str]) -> list[str]:
-    """Command of a process of ours, with variables of its own."""
+    """Return the command of a process of ours, with its own environment variables."""
     assignments = [f"{variable}={value}" for variable, value in values.items()]
     return ["env", *assignments, sys.executable, "-m", "afresh.deploy.cli", name]
 
 
 @contextmanager
 def running_pipeline(folder: Path, workers: int, state: str = "memory") -> Iterator[Pipeline]:
-    """Run servers, workers and an embed worker; all are stopped at the end."""
+    """Run servers, workers and an embed worker, and stop them all at the end."""
     with ExitStack() as stack:
         kafka = stack.enter_context(local_kafka(folder / "kafka", kind="kafka"))
         redis = stack.enter_context(local_redis(folder / "redis"))
@@ -243,7 +243,7 @@ def running_pipeline(folder: Path, workers: int, state: str = "memory") -> Itera
 
 @contextmanager
 def small_disk(folder: Path) -> Iterator[None]:
-    """Mount a small disk in memory, if we may."""
+    """Mount a small disk in memory if we are root; otherwise only make the folder."""
     folder.mkdir()
     if os.geteuid() != 0:
         yield
@@ -256,7 +256,7 @@ def small_disk(folder: Path) -> Iterator[None]:
 
 
 def settings_of(kafka: Server, redis: Server, state: str) -> Settings:
-    """Settings of a deployment under faults."""
+    """Return the settings of the deployment under faults."""
     values = {
         "kafka": kafka.address,
         "redis": redis.address,
@@ -270,10 +270,10 @@ def settings_of(kafka: Server, redis: Server, state: str) -> Settings:
 
 
 def compact_often(settings: Settings) -> None:
-    """Have the broker compact the changelogs all the time."""
+    """Let the broker compact the changelogs all the time."""
     changelogs = [topic.name for topic in Topics(settings).all() if topic.name.endswith(".changelog")]
     resources = [ConfigResource(ConfigResourceType.TOPIC, name, COMPACTED_OFTEN) for name in changelogs]
-    # Kafka looks for something to compact every 15 s by default.
+    # By default Kafka looks for something to compact only every 15 s.
     resources.append(ConfigResource(ConfigResourceType.BROKER, "1", {"log.cleaner.backoff.ms": "1000"}))
     admin = KafkaAdminClient(bootstrap_servers=settings.brokers)
     try:

@@ -1,4 +1,4 @@
-"""Schedules: which fault comes when. A seed gives the same schedule every time."""
+"""Schedules say which fault comes when. The same seed always gives the same schedule."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ LONGEST_PAUSE_SECONDS = 8.0
 
 
 class Step(NamedTuple):
-    """Faults injected together, after a pause in which nothing happens but the load."""
+    """Faults that are injected together, after a pause with only the load."""
 
     pause_seconds: float
     faults: tuple[str, ...]
 
 
 def short(seed: int) -> list[Step]:
-    """Every fault once, in an order of the seed's.
+    """Return every fault once, in a random order.
 
     Examples
     --------
@@ -36,7 +36,7 @@ def short(seed: int) -> list[Step]:
 
 
 def endless(seed: int, names: Sequence[str]) -> list[Step]:
-    """More steps than any run has time for.
+    """Return more random steps than any trial has time for.
 
     Examples
     --------
@@ -54,5 +54,5 @@ def _step(chance: random.Random, names: Sequence[str]) -> Step:
     together = chance.random() < TOGETHER and FAULTS[first].place != FAULTS[second].place
     pause = chance.uniform(0.0, LONGEST_PAUSE_SECONDS)
     faults = (first, second) if together else (first,)
-    # Workers that join are waited for: in vain if a server were down already.
+    # Faults of workers come first: if a server were down already, new workers would never be ready.
     return Step(pause, tuple(sorted(faults, key=lambda name: FAULTS[name].place != "workers")))

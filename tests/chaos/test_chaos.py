@@ -10,11 +10,11 @@ from tests.chaos.trial import Trial
 SEED = 1
 RATE = 40.0
 DOWN_SECONDS = 12.0
-"""A server that is down stays down for 60 s in the schedules of ``make chaos``."""
+"""How long a server stays down here; in ``make chaos`` it is 60 s."""
 
 
 @pytest.mark.timeout(1500)
-def test_every_event_is_counted_once_and_every_list_shown_through_every_fault(
+def test_through_every_fault_every_event_is_counted_once_and_every_list_is_right(
     kafka_installation: Installation, tmp_path: Path
 ) -> None:
     with running_pipeline(tmp_path, workers=2) as pipeline:

@@ -7,7 +7,7 @@ from afresh.streams.messages import event_decoder
 from tests.chaos.load import poison
 
 
-def test_poison_is_no_event_that_could_be_counted() -> None:
+def test_poison_is_never_a_valid_event() -> None:
     chance = random.Random(1)
     for _ in range(500):
         value = poison(chance)

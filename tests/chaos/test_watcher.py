@@ -16,7 +16,7 @@ def made(since: int, revision: int, generated: str) -> bytes:
     )
 
 
-def test_newer_lists_and_the_same_again_are_right(watcher: Watcher) -> None:
+def test_newer_and_unchanged_lists_are_right(watcher: Watcher) -> None:
     for value in (made(1, 1, "b"), made(1, 1, "b"), made(1, 1, "c"), made(1, 2, "a"), made(2, 1, "a")):
         watcher.note(b"ann", value)
     assert watcher.wrong == []
@@ -31,7 +31,7 @@ def test_an_older_list_over_a_newer_one_is_found(watcher: Watcher, older: bytes)
     assert "ann" in found
 
 
-def test_nothing_is_too_old_after_redis_has_lost_its_lists(watcher: Watcher) -> None:
+def test_an_older_list_is_right_after_redis_has_lost_its_lists(watcher: Watcher) -> None:
     watcher.note(b"ann", made(5, 3, "n"))
     watcher.look_away()
     watcher.look_again()
@@ -39,6 +39,6 @@ def test_nothing_is_too_old_after_redis_has_lost_its_lists(watcher: Watcher) -> 
     assert watcher.wrong == []
 
 
-def test_something_that_is_no_list_is_found(watcher: Watcher) -> None:
+def test_a_value_that_is_not_a_list_is_found(watcher: Watcher) -> None:
     watcher.note(b"ann", b"garbage")
     assert len(watcher.wrong) == 1

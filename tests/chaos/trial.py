@@ -1,4 +1,4 @@
-"""One run: the schedule is played under load, and everything that is not as it must be is noted."""
+"""One trial: plays a schedule under load, and notes everything that goes wrong."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from tests.chaos.schedule import Step
 from tests.chaos.watcher import Watcher
 
 SETTLE_SECONDS = 300.0
-"""Longest wait at the end until the backlog is worked off and all lists are of the last state."""
+"""Longest wait at the end, until the backlog is empty and every list is of the last state."""
 
 POLL_SECONDS = 0.1
 
@@ -29,7 +29,7 @@ Say = Callable[[str], None]
 
 @dataclass(frozen=True)
 class Outcome:
-    """A step that is over: seconds from its end until all were ready, and until events were answered."""
+    """Result of a step: seconds from its healing until all processes were ready, and until events had their lists."""
 
     faults: tuple[str, ...]
     ready_seconds: float
@@ -38,7 +38,7 @@ class Outcome:
 
 @dataclass
 class Report:
-    """What a run has shown."""
+    """Results of a trial."""
 
     seed: int
     outcomes: list[Outcome] = field(default_factory=list)
@@ -52,7 +52,7 @@ class Report:
         return max((outcome.ready_seconds for outcome in self.outcomes), default=0.0)
 
     def summary(self) -> str:
-        """The figures, a line each."""
+        """Return the figures, one line each."""
         events = self.ledger.events
         wrong = {
             name: tally.wrong + tally.missing + tally.surplus for name, tally in self.ledger.tallies.items()
@@ -79,15 +79,15 @@ class Trial:
     Parameters
     ----------
     pipeline
-        What runs.
+        The pipeline under test.
     seed
-        Of the load and of the choices that faults make.
+        Seed of the load and of the choices of faults.
     rate
         Events a second.
     down_seconds
-        How long a server stays down where it is to stay down.
+        How long a server stays down in faults that keep it down.
     say
-        Told what happens.
+        Called with a line of text for each step and each failure.
     """
 
     def __init__(self, pipeline: Pipeline, seed: int, rate: float, down_seconds: float, say: Say) -> None:
@@ -100,7 +100,7 @@ class Trial:
         self._started = time.monotonic()
 
     def run(self, steps: Iterable[Step], seconds: float) -> Report:
-        """Play steps for so many seconds at most, work off the backlog, and count."""
+        """Play steps for ``seconds`` at most, let the workers finish the backlog, and audit the result."""
         self._wait(lambda: not self._pipeline.not_ready(), "the workers to be ready at first")
         self._started = time.monotonic()
         self._load.start()
@@ -139,14 +139,14 @@ class Trial:
         self._say(f"{at:7.1f} s  {name:<42} ready {ready:5.1f} s, answered {answered:5.1f} s, ends {ends}")
 
     def _do(self, fault: Fault, act: Callable[[], None]) -> None:
-        """Inject or heal; what goes wrong then is noted, and the run goes on."""
+        """Inject or heal a fault; note an error, and go on."""
         try:
             act()
         except Exception as error:
             self._fail(f"{fault.name}: {error}")
 
     def _probe(self, name: str) -> None:
-        """Send an event into every partition, and wait for the lists that take them in."""
+        """Send an event to every partition, and wait for the lists that take them in."""
         asked = {user: self._load.event(user, "item-1") for user in self._load.probe_users()}
         self._wait(
             lambda: all(self._answers(user, event) for user, event in asked.items()),
@@ -161,7 +161,7 @@ class Trial:
         return found is not None and decode_user_list(found, user).last_event == event
 
     def _settle(self) -> None:
-        """Wait until nothing is left to do, and count."""
+        """Wait until nothing is left to do, and audit the result."""
         found = self.report.ledger = audit(self._pipeline.settings, wait_seconds=SETTLE_SECONDS)
         for difference in found.differences:
             self._fail(difference)

@@ -1,4 +1,4 @@
-"""Watches the lists in Redis: none may ever give way to an older one."""
+"""Watches the lists in Redis: an older list must never replace a newer one."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ Age = tuple[int, int, bytes]
 
 
 class Watcher:
-    """Looks at all lists again and again from a thread of its own.
+    """Looks at all lists again and again, from its own thread.
 
     Parameters
     ----------
     redis
         URL of the server.
     namespace
-        First part of the lists' keys.
+        Prefix of the lists' keys.
     """
 
     def __init__(self, redis: str, namespace: str) -> None:
@@ -42,35 +42,35 @@ class Watcher:
         self._thread = threading.Thread(target=self._run, name="watcher", daemon=True)
 
     def start(self) -> None:
-        """Begin to look."""
+        """Begin to watch."""
         self._thread.start()
 
     def stop(self) -> None:
-        """Look no more."""
+        """Stop watching."""
         self._stopping.set()
         self._thread.join()
         self._redis.close()
 
     def look_away(self) -> None:
-        """Do not look while Redis loses its lists."""
+        """Stop looking while Redis loses its lists."""
         with self._looking:
             self._away += 1
 
     def look_again(self) -> None:
-        """Look again, and forget what was seen: a list that stands over nothing is not too old."""
+        """Look again, and forget all lists seen before: after their loss, an older list is right."""
         with self._looking:
             self._away -= 1
             self._seen.clear()
 
     def _run(self) -> None:
         while not self._stopping.wait(LOOK_SECONDS):
-            # A server that is down or slow shows nothing.
+            # While Redis is down or slow, there is nothing to see.
             with self._looking, suppress(RedisError, OSError):
                 if not self._away:
                     self.look()
 
     def look(self) -> None:
-        """Compare every list with the one that stood there before."""
+        """Compare every list with the one seen before."""
         keys = list(self._redis.scan_iter(self._pattern, count=1000))
         values: Any = self._redis.mget(keys) if keys else []
         for key, value in zip(keys, values, strict=True):
@@ -79,13 +79,13 @@ class Watcher:
         self.looks += 1
 
     def note(self, key: bytes, value: bytes) -> None:
-        """Note a list that stands in Redis now."""
+        """Note a list that Redis holds now, and compare it with the one seen before."""
         found = _AGE.match(value)
         if found is None:
-            self.wrong.append(f"{key!r} holds something that is no list: {value[:60]!r}")
+            self.wrong.append(f"{key!r} holds a value that is no list: {value[:60]!r}")
             return
         age = (int(found[1]), int(found[2]), found[3])
         before = self._seen.get(key)
         if before is not None and age < before:
-            self.wrong.append(f"{key!r} went back from {before} to {age}")
+            self.wrong.append(f"{key!r} was replaced by an older list: {before} by {age}")
         self._seen[key] = age

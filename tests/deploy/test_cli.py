@@ -72,7 +72,7 @@ def afresh(*arguments: str, **environment: str) -> Result:
 
 
 def process(*arguments: str, **environment: str) -> subprocess.Popen[bytes]:
-    """The command as a person runs it."""
+    """Start the command as a person does."""
     return subprocess.Popen(
         [sys.executable, "-m", "afresh.deploy.cli", *arguments],
         env=os.environ | {"PYTHONPATH": str(REPOSITORY / ".src")} | environment,
@@ -82,7 +82,7 @@ def process(*arguments: str, **environment: str) -> subprocess.Popen[bytes]:
     )
 
 
-def test_what_is_allowed_and_dangerous_is_warned_of_on_stderr() -> None:
+def test_a_setting_that_is_allowed_but_dangerous_gives_a_warning_on_stderr() -> None:
     login = {"AFRESH_KAFKA_SASL": "PLAIN", "AFRESH_KAFKA_USER": "ann", "AFRESH_KAFKA_PASSWORD": "hunter2"}
     done = afresh("settings", **login)
     assert done.exit_code == 0
@@ -151,7 +151,7 @@ def test_a_setting_that_does_not_fit_is_named_in_one_sentence() -> None:
     assert result.stderr.count("\n") == 1
 
 
-def test_topics_are_created_and_then_right(settings: Settings) -> None:
+def test_create_makes_all_topics_and_then_finds_them_right(settings: Settings) -> None:
     result = afresh("topics", "create", **variables(settings))
     names = [topic.name for topic in Topics(settings).all()]
     assert result.exit_code == 0
@@ -173,20 +173,20 @@ def test_check_says_how_many_topics_are_right(ready: Settings) -> None:
     assert (result.exit_code, result.stdout) == (0, f"all {len(Topics(ready).all())} topics are right\n")
 
 
-def test_create_does_not_hide_what_it_cannot_mend(ready: Settings) -> None:
+def test_create_reports_differences_that_it_cannot_fix(ready: Settings) -> None:
     result = afresh("topics", "create", **variables(ready) | {"AFRESH_PARTITIONS": "3"})
     assert result.exit_code == 1
     assert "has 2 partitions instead of 3" in result.stdout
 
 
-def test_replay_says_what_became_of_the_lines(ready: Settings, tmp_path: Path) -> None:
+def test_replay_counts_sent_and_malformed_lines(ready: Settings, tmp_path: Path) -> None:
     (tmp_path / "events.jsonl").write_text(json.dumps(EVENT) + "\nnot JSON\n")
     result = afresh("replay", "events.jsonl", "--speed", "1000", **variables(ready))
     assert result.exit_code == 0
     assert re.fullmatch(r"sent 2 events in [\d.]+ s \([\d,]+/s\); 1 malformed\n", result.stdout)
 
 
-def test_replay_takes_a_range_of_time_from_standard_input(ready: Settings) -> None:
+def test_replay_reads_standard_input_and_sends_only_a_range_of_time(ready: Settings) -> None:
     lines = b"".join(
         json.dumps(EVENT | {"id": f"e{time}", "time": time}).encode() + b"\n" for time in range(10)
     )
@@ -196,16 +196,14 @@ def test_replay_takes_a_range_of_time_from_standard_input(ready: Settings) -> No
     assert b"7 left out" in out
 
 
-def test_an_event_that_kafka_cannot_take_is_an_exit_status_of_1(ready: Settings, tmp_path: Path) -> None:
+def test_replay_exits_with_1_if_an_event_is_too_large_for_kafka(ready: Settings, tmp_path: Path) -> None:
     (tmp_path / "events.jsonl").write_text(json.dumps(EVENT | {"session": "x" * 2_000_000}))
     result = afresh("replay", "events.jsonl", **variables(ready))
     assert result.exit_code == 1
     assert "1 too large for Kafka" in result.stdout
 
 
-def test_items_are_fed_and_lines_that_are_no_items_are_an_exit_status_of_1(
-    ready: Settings, tmp_path: Path
-) -> None:
+def test_items_are_sent_and_a_malformed_line_makes_the_exit_status_1(ready: Settings, tmp_path: Path) -> None:
     good = json.dumps({"id": "film-1", "domain": "films"})
     (tmp_path / "items.jsonl").write_text(good + "\n")
     assert afresh("items", "items.jsonl", **variables(ready)).exit_code == 0
@@ -232,7 +230,7 @@ def test_a_mistake_is_one_sentence_and_exit_status_2(arguments: Sequence[str], w
 
 
 @pytest.mark.parametrize("speed", ["0", "-1", "fast", "nan"])
-def test_a_speed_that_is_none_is_refused(speed: str) -> None:
+def test_a_speed_that_is_not_a_positive_number_is_refused(speed: str) -> None:
     result = afresh("replay", "none.jsonl", "--speed", speed)
     assert result.exit_code == 2
     assert "is not a number above 0" in result.stderr
@@ -244,12 +242,12 @@ def test_a_list_is_printed_as_a_table(listed: Settings) -> None:
     assert "film-1" in result.stdout
 
 
-def test_a_list_is_printed_as_the_json_that_applications_get(listed: Settings) -> None:
+def test_a_list_is_printed_as_the_json_that_applications_read(listed: Settings) -> None:
     result = afresh("recommend", "web:ann", "--json", **variables(listed))
     assert json.loads(result.stdout)["user"] == "web:ann"
 
 
-def test_a_user_without_a_list_is_shown_what_is_popular_and_told_so(listed: Settings) -> None:
+def test_recommend_shows_popular_items_for_a_user_without_a_list_and_says_so(listed: Settings) -> None:
     result = afresh("recommend", "web:bob", "--domain", "films", "--json", **variables(listed))
     assert result.exit_code == 0
     assert json.loads(result.stdout)["items"][0]["id"] == "film-1"
@@ -266,7 +264,7 @@ def test_a_user_without_a_list_is_shown_what_is_popular_and_told_so(listed: Sett
     ],
     ids=lambda value: "-".join(value) if isinstance(value, tuple) else "",
 )
-def test_a_server_that_is_not_there_is_one_sentence_and_no_traceback(
+def test_an_unreachable_server_gives_one_sentence_and_no_traceback(
     arguments: Sequence[str], words: bytes
 ) -> None:
     addresses = {"AFRESH_KAFKA": "127.0.0.1:1", "AFRESH_REDIS": "redis://127.0.0.1:1"}
@@ -278,7 +276,7 @@ def test_a_server_that_is_not_there_is_one_sentence_and_no_traceback(
     assert err.count(b"\n") == 1
 
 
-def test_a_reader_that_goes_away_ends_the_command_quietly() -> None:
+def test_a_closed_pipe_ends_the_command_quietly() -> None:
     running = process("settings", "--markdown")
     assert running.stdout is not None
     assert running.stderr is not None

@@ -7,11 +7,11 @@ from kafka.errors import CoordinatorLoadInProgressError, GroupAuthorizationFaile
 
 from afresh.deploy import clients
 
-PLACE = TopicPartition("events", 0)
+PARTITION = TopicPartition("events", 0)
 
 
 class FakeAdmin:
-    """Fails so many times, and then knows an offset."""
+    """Fails ``times`` times, and then returns an offset."""
 
     def __init__(self, error: type[KafkaError], times: int) -> None:
         self.error, self.times, self.asked = error, times, 0
@@ -21,7 +21,7 @@ class FakeAdmin:
         if self.asked <= self.times:
             raise self.error
         return {
-            group: {place: SimpleNamespace(offset=7) for place in wanted} for group, wanted in groups.items()
+            group: {each: SimpleNamespace(offset=7) for each in wanted} for group, wanted in groups.items()
         }
 
 
@@ -31,22 +31,22 @@ def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def left(admin: Any) -> clients.Offsets:
-    return clients.uncommitted(admin, "workers", [PLACE], {PLACE: 10})
+    return clients.uncommitted(admin, "workers", [PARTITION], {PARTITION: 10})
 
 
 def test_a_coordinator_that_is_not_ready_yet_is_asked_again() -> None:
     admin = FakeAdmin(CoordinatorLoadInProgressError, 3)
-    assert left(admin) == {PLACE: 3}
+    assert left(admin) == {PARTITION: 3}
     assert admin.asked == 4
 
 
-def test_a_coordinator_that_is_never_ready_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_coordinator_that_is_never_ready_raises_after_the_timeout(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(clients, "COORDINATOR_SECONDS", 0.0)
     with pytest.raises(CoordinatorLoadInProgressError):
         left(FakeAdmin(CoordinatorLoadInProgressError, 1_000_000))
 
 
-def test_a_refusal_is_not_asked_again() -> None:
+def test_a_refusal_is_not_retried() -> None:
     admin = FakeAdmin(GroupAuthorizationFailedError, 1)
     with pytest.raises(GroupAuthorizationFailedError):
         left(admin)

@@ -34,7 +34,7 @@ def test_all_settings_that_do_not_fit_are_named(monkeypatch: pytest.MonkeyPatch)
 @pytest.mark.parametrize(
     "url", ["s3cret", "http://s3cret@redis", "redis://:s3cret@redis:port", "redis://:s3/cret@r"]
 )
-def test_an_address_that_is_no_redis_url_is_named_and_not_shown(
+def test_a_wrong_redis_url_names_its_setting_and_is_not_shown(
     monkeypatch: pytest.MonkeyPatch, url: str
 ) -> None:
     error = error_of(monkeypatch, REDIS=url)
@@ -44,7 +44,7 @@ def test_an_address_that_is_no_redis_url_is_named_and_not_shown(
     assert "s3" not in sentence + str(error)
 
 
-def test_settings_that_do_not_fit_together_are_explained_and_no_password_shown(
+def test_settings_that_do_not_fit_together_are_explained_without_the_password(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     error = error_of(monkeypatch, KAFKA_PASSWORD="hunter2")
@@ -70,7 +70,7 @@ def test_settings_that_do_not_fit_together_are_explained_and_no_password_shown(
         (UnicodeDecodeError("utf-8", b"\xff", 0, 1, "invalid start byte"), "not UTF-8"),
     ],
 )
-def test_what_a_person_can_mend_is_one_sentence(error: Exception, words: str) -> None:
+def test_an_error_that_a_person_can_fix_is_one_sentence(error: Exception, words: str) -> None:
     sentence = explain(error)
     assert sentence is not None
     assert words in sentence
@@ -78,7 +78,7 @@ def test_what_a_person_can_mend_is_one_sentence(error: Exception, words: str) ->
 
 
 @pytest.mark.parametrize("error", [KeyError("x"), ZeroDivisionError(), BrokenPipeError()])
-def test_a_fault_of_ours_keeps_its_traceback(error: Exception) -> None:
+def test_a_bug_of_ours_keeps_its_traceback(error: Exception) -> None:
     assert explain(error) is None
 
 

@@ -35,7 +35,7 @@ POPULAR = {
 
 @pytest.fixture
 def served(redis_server: Server) -> Iterator[Settings]:
-    """Settings of a Redis that holds a list of web:ann and what is popular in films."""
+    """Settings of a Redis that holds the list of web:ann and the popular items of films."""
     settings = Settings(_env_file=None, redis=SecretStr(redis_server.address), namespace="recommend-test")
     with Redis.from_url(redis_server.address) as redis:
         lists = {
@@ -54,38 +54,38 @@ def shown(found: Found) -> str:
     return capture.get()
 
 
-def test_a_list_is_found_as_it_stands(served: Settings) -> None:
+def test_a_list_is_returned_unchanged(served: Settings) -> None:
     found = find(served, "web:ann")
     assert found.personal
     assert json.loads(found.json) == LIST
 
 
-def test_a_user_without_a_list_gets_what_is_popular(served: Settings) -> None:
+def test_a_user_without_a_list_gets_the_popular_items(served: Settings) -> None:
     found = find(served, "web:bob", "films")
     assert not found.personal
     assert json.loads(found.json) == POPULAR
 
 
-def test_a_list_of_ones_own_comes_before_what_is_popular(served: Settings) -> None:
+def test_a_users_own_list_comes_before_the_popular_items(served: Settings) -> None:
     assert find(served, "web:ann", "films").personal
 
 
-def test_a_user_without_a_list_and_no_domain_is_told_of_the_domain(served: Settings) -> None:
+def test_without_a_list_and_without_a_domain_the_error_names_the_option_domain(served: Settings) -> None:
     with pytest.raises(AfreshError, match="no list for 'web:bob'; add --domain"):
         find(served, "web:bob")
 
 
-def test_a_domain_without_events_says_so(served: Settings) -> None:
+def test_the_error_names_a_domain_that_has_no_popular_items_yet(served: Settings) -> None:
     with pytest.raises(AfreshError, match="nothing popular in 'books' yet"):
         find(served, "web:bob", "books")
 
 
-def test_a_user_without_a_platform_is_told_how_users_are_named(served: Settings) -> None:
+def test_a_user_without_a_platform_makes_the_error_explain_how_users_are_named(served: Settings) -> None:
     with pytest.raises(AfreshError, match="users are named platform:user"):
         find(served, "ann")
 
 
-def test_a_namespace_has_lists_of_its_own(served: Settings) -> None:
+def test_lists_of_another_namespace_are_not_found(served: Settings) -> None:
     with pytest.raises(AfreshError):
         find(served.model_copy(update={"namespace": "other"}), "web:ann", "films")
 
@@ -113,6 +113,6 @@ def test_an_id_cannot_command_the_terminal() -> None:
 
 
 @pytest.mark.parametrize("personal", [True, False])
-def test_what_is_no_list_is_refused(personal: bool) -> None:
+def test_a_value_that_is_not_a_list_is_refused(personal: bool) -> None:
     with pytest.raises(AfreshError, match="what Redis holds for web:ann is no list"):
         ranking_table(Found("web:ann", personal, b"no JSON"))

@@ -13,7 +13,7 @@ from afresh.streams.topics import Topic
 
 
 class FakeProducer:
-    """A producer that refuses a partition."""
+    """A producer that refuses the records of one partition."""
 
     def __init__(self, refused: int | None = None) -> None:
         self.sent: list[tuple[str, int, bytes | None, str]] = []
@@ -40,7 +40,7 @@ def use(monkeypatch: pytest.MonkeyPatch, producer: FakeProducer) -> None:
     monkeypatch.setattr(rollback, "producer", opened)
 
 
-def test_every_partition_is_told_once(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_every_partition_gets_the_command_once(monkeypatch: pytest.MonkeyPatch) -> None:
     producer = FakeProducer()
     use(monkeypatch, producer)
     assert rollback.roll_back(Settings(_env_file=None, partitions=3)) == 3
@@ -49,7 +49,9 @@ def test_every_partition_is_told_once(monkeypatch: pytest.MonkeyPatch) -> None:
     ]
 
 
-def test_who_was_told_before_kafka_refused_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_error_counts_the_partitions_that_got_the_command_before_kafka_refused(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     use(monkeypatch, FakeProducer(refused=2))
     with pytest.raises(AfreshError, match=r"partition 2 .* 2 of 4 partitions go back"):
         rollback.roll_back(Settings(_env_file=None, partitions=4))

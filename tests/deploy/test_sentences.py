@@ -1,4 +1,4 @@
-"""Whatever a person can mend ends every command with one sentence and exit status 2, whichever error it is."""
+"""Every error that a person can fix ends every command with one sentence and exit status 2."""
 
 from __future__ import annotations
 
@@ -27,16 +27,16 @@ from afresh.state.errors import AfreshError
 from afresh.streams.settings import Settings
 
 SIGNALS = {
-    "afresh.deploy.demo.workers.WorkerDied": "the demo shows the log as it stands, and exits with status 1",
-    "afresh.models.encoder.NotInstalled": "whoever asks the models for an encoder makes a sentence of it",
-    "afresh.streams.checks.RefusedError": "a record goes to the dead letters",
-    "afresh.streams.kafka.sender.FencedError": "whoever writes drops the run, or claims again",
+    "afresh.deploy.demo.workers.WorkerDied": "the demo shows the log as it is, and exits with status 1",
+    "afresh.models.encoder.NotInstalled": "the caller turns it into a sentence",
+    "afresh.streams.checks.RefusedError": "the record goes to the dead letters",
+    "afresh.streams.kafka.sender.FencedError": "the writer drops the run, or claims again",
     "afresh.streams.runs.run.RunDroppedError": "the partition's new owner reads the run again",
 }
-"""Errors of ours that reach nobody, and what becomes of them."""
+"""Errors of ours that no person sees, and how they are handled."""
 
 LET_THROUGH = {"BrokenPipeError"}
-"""What is told apart only to be left alone: a reader that goes away ends the command quietly."""
+"""Errors that ``explain`` names only to let them through: a closed pipe ends the command quietly."""
 
 
 def refused_settings() -> ValidationError:
@@ -57,7 +57,7 @@ FOREIGN: dict[str, list[Exception]] = {
         TimeoutError(),
     ],
 }
-"""Examples of each class of others that ``deploy/errors.py`` explains."""
+"""Examples of each foreign error class that ``deploy/errors.py`` explains."""
 
 
 def modules() -> Iterator[str]:
@@ -66,7 +66,7 @@ def modules() -> Iterator[str]:
 
 
 def error_classes() -> list[type[BaseException]]:
-    """All errors that our packages define."""
+    """Find all error classes that our packages define."""
     return sorted(
         {
             each
@@ -87,8 +87,8 @@ def ours() -> list[type[BaseException]]:
 
 
 def commands(command: Any, name: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Any]]:
-    """Every command of the program, and what a person types for it."""
-    # Typer's own classes of commands are another library's from one version to the next.
+    """Yield every command of the program, with the words that a person types for it."""
+    # No isinstance: from one version of Typer to the next, its command classes come from another library.
     parts = getattr(command, "commands", None)
     if parts is None:
         yield name, command
@@ -104,10 +104,10 @@ ALL_PASS = (
     "afresh.deploy.demo.session.run",
     "afresh.deploy.evaluate.session.run",
 )
-"""Functions of which every command calls one before it does anything."""
+"""Every command first calls one of these functions."""
 
 NEEDED: dict[tuple[str, ...], list[str]] = {("evaluate",): ["--events", "f"]}
-"""Options that a command can not do without."""
+"""Required options of a command."""
 
 
 def arguments(name: tuple[str, ...]) -> list[str]:
@@ -116,13 +116,13 @@ def arguments(name: tuple[str, ...]) -> list[str]:
     return [*name, *("word" for _ in needed), *NEEDED.get(name, [])]
 
 
-def test_an_error_of_ours_is_a_sentence_or_a_signal() -> None:
+def test_every_error_of_ours_is_a_sentence_or_is_listed_with_its_handling() -> None:
     others = {name_of(each) for each in error_classes()} - {name_of(each) for each in ours()}
-    assert others == set(SIGNALS), "derive it from AfreshError, or say here what becomes of it"
+    assert others == set(SIGNALS), "derive it from AfreshError, or say here how it is handled"
 
 
-def test_an_error_that_no_module_of_ours_names_is_none_of_ours() -> None:
-    """A class that is made in a function, or deleted again, would be missed above."""
+def test_every_error_of_ours_has_a_name_in_its_module() -> None:
+    """The test above would miss a class that is made in a function, or deleted again."""
     names = {name_of(each) for each in error_classes()}
 
     def derived(kind: Any) -> Iterator[Any]:
@@ -134,8 +134,8 @@ def test_an_error_that_no_module_of_ours_names_is_none_of_ours() -> None:
     assert found <= names
 
 
-def test_what_has_no_name_is_raised_only_where_it_becomes_a_sentence() -> None:
-    """pydantic makes sentences of the ValueErrors of settings, ``mendable`` and ``known_layout`` of the models'."""
+def test_unnamed_errors_are_raised_only_where_they_become_sentences() -> None:
+    """pydantic turns the ValueErrors of settings into sentences; ``mendable`` and ``known_layout`` those of models."""
     places = {
         str(path.relative_to(REPOSITORY))
         for package in ("state", "streams", "deploy")
@@ -155,18 +155,18 @@ def raises_unnamed(path: Path) -> bool:
     )
 
 
-def test_every_class_that_is_explained_has_an_example() -> None:
+def test_every_class_that_explain_names_has_an_example() -> None:
     tree = ast.parse(inspect.getsource(errors.explain))
     told = {ast.unparse(node.cls) for node in ast.walk(tree) if isinstance(node, ast.MatchClass)}
     assert told == {"AfreshError", *FOREIGN, *LET_THROUGH}
 
 
 @pytest.mark.parametrize("name", COMMANDS, ids="-".join)
-def test_whatever_a_person_can_mend_ends_every_command_with_a_sentence(
+def test_an_error_that_a_person_can_fix_ends_every_command_with_a_sentence(
     name: tuple[str, ...], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    raised = [kind("mend it") for kind in ours()] + [each for some in FOREIGN.values() for each in some]
+    raised = [kind("fix it") for kind in ours()] + [each for some in FOREIGN.values() for each in some]
     for error in raised:
 
         def fails(*_: object, error: BaseException = error, **__: object) -> None:

@@ -53,7 +53,7 @@ def test_a_secret_is_never_shown(url: str) -> None:
     assert "s3cret" not in shown(settings)
 
 
-def test_what_is_not_secret_in_a_url_is_shown() -> None:
+def test_the_rest_of_a_url_with_a_secret_is_shown() -> None:
     assert "redis://***@redis:6379/3" in shown(
         Settings(_env_file=None, redis=SecretStr("redis://ann:s3cret@redis:6379/3"))
     )
@@ -77,7 +77,7 @@ def test_the_reference_page_has_every_setting_and_no_value(monkeypatch: pytest.M
     assert all(len(line.replace("\\|", "").split("|")) == 5 for line in lines)
 
 
-def test_the_example_file_is_the_one_in_the_repository() -> None:
+def test_the_repository_holds_the_current_example_file() -> None:
     assert (REPOSITORY / ".env.example").read_text() == env_example()
 
 

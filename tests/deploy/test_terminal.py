@@ -11,6 +11,6 @@ from afresh.deploy.terminal import plain
         ("a\nb\r", "a\N{REPLACEMENT CHARACTER}b\N{REPLACEMENT CHARACTER}"),
     ],
 )
-def test_neither_markup_nor_control_characters_do_anything(text: str, shown: str) -> None:
+def test_neither_markup_nor_control_characters_have_an_effect(text: str, shown: str) -> None:
     assert plain(text).plain == shown
     assert plain(text).spans == []

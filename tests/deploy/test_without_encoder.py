@@ -1,4 +1,4 @@
-"""Without the extra ``encoder`` everything runs that needs no texts, and what does need them says what to install."""
+"""Without the extra ``encoder``, commands that need no texts run; the others say what to install."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def log(tmp_path: Path) -> list[str]:
 
 
 def afresh(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    """Run a command where the extra is not installed and nothing was encoded before."""
+    """Run a command without the extra, and with an empty cache of embeddings."""
     variables = environment(folder, REPOSITORY / ".src", ENCODER)
     return subprocess.run(
         [sys.executable, "-m", "afresh.deploy.cli", *arguments],
@@ -40,7 +40,7 @@ def afresh(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
 
 
 def refusal(folder: Path, *arguments: str) -> str:
-    """What a command says that ends with status 2."""
+    """Run a command that ends with status 2, and return its message."""
     done = afresh(folder, *arguments)
     assert (done.returncode, done.stdout) == (2, ""), done.stderr
     assert done.stderr.count("\n") == 1
@@ -48,7 +48,7 @@ def refusal(folder: Path, *arguments: str) -> str:
 
 
 @pytest.mark.parametrize("command", ["embed-worker", "demo"])
-def test_what_runs_an_encoder_asks_for_the_extra_before_anything_else(command: str, tmp_path: Path) -> None:
+def test_a_command_that_runs_an_encoder_asks_for_the_extra_first(command: str, tmp_path: Path) -> None:
     assert refusal(tmp_path, command) == f"afresh: the text encoder {NEEDS}set AFRESH_ENCODER=none\n"
 
 

@@ -1,4 +1,4 @@
-"""A deployment for one test: topics, worker processes, producers, and a look at what became of things."""
+"""A deployment for one test: its topics, worker processes and producers, and functions that look at it."""
 
 from __future__ import annotations
 
@@ -29,13 +29,13 @@ T = TypeVar("T")
 TABLES = ["received", "users", "behaviour", "content"]
 
 LOOK_SECONDS = 0.1
-"""A page of metrics takes whoever writes and whoever reads it some hundredths of a second each."""
+"""Time between two looks. A page of metrics costs its writer and its reader some hundredths of a second each."""
 
 NOW_MS = int(time.time() * 1000) - 3_600_000
 
 
 class Deployment:
-    """What a test does to a deployment, and sees of it."""
+    """A deployment that a test can feed, run and read."""
 
     def __init__(self, settings: Settings, folder: Path) -> None:
         self.settings = settings
@@ -49,7 +49,7 @@ class Deployment:
         self.sent = 0
 
     def send(self, topic: Topic, key: str, value: Any) -> None:
-        """Send a record; a value that is neither bytes nor None as JSON."""
+        """Send a record; a value that is neither bytes nor None is encoded as JSON."""
         encoded = value if isinstance(value, bytes | None) else msgspec.json.encode(value)
         self.producer.send(topic.name, encoded, key.encode()).get(timeout=20)
 
@@ -64,7 +64,7 @@ class Deployment:
         return str(event["id"])
 
     def next_event(self, user: str, item: str) -> dict[str, Any]:
-        """Make an event that nobody has sent yet."""
+        """Make an event with a new id."""
         self.sent += 1
         return {
             "id": f"event-{self.sent}",
@@ -77,7 +77,7 @@ class Deployment:
         }
 
     def load(self, count: int, users: int = 300, items: int = 97) -> None:
-        """Send events of many users, all at once; what somebody takes more than thrice is not learned from."""
+        """Send events of many users, all at once; of one user and item, only three an hour are learned from."""
         for number in range(count):
             user = f"u{number % users}"
             value = msgspec.json.encode(self.next_event(user, f"i{number % items}"))
@@ -95,7 +95,7 @@ class Deployment:
         return None if found is None else decode_popular_list(found, domain)
 
     def answer(self, user: str, event: str) -> UserList:
-        """Wait for the list of a user that takes in an event."""
+        """Wait for the user's list that takes in an event."""
 
         def answered() -> UserList | None:
             made = self.list_of(user)
@@ -104,7 +104,7 @@ class Deployment:
         return wait(answered, f"the list that takes in {event}")
 
     def records(self, topic: Topic) -> list[Any]:
-        """Read everything that stands in a topic."""
+        """Read all records of a topic."""
         consumer = KafkaConsumer(**kafka_options(self.settings), auto_offset_reset="earliest")
         try:
             consumer.assign(places(topic))
@@ -125,40 +125,40 @@ class Deployment:
 
     @contextmanager
     def running(self, process: ServerProcess) -> Iterator[Page]:
-        """Run a process of ours until it is ready and for as long as the test goes on."""
+        """Run a process of ours for the block; yield its page once it is ready."""
         with environment(self.variables(process)), running(process):
             try:
                 yield self.ready(process)
             except AssertionError:
-                # Its page says nothing of why it has ended, if it has: its last words are worth more.
+                # If the process has ended, the end of its log says why; the failed look at its page does not.
                 WorkerProcess(process).check()
                 raise
 
     def variables(self, process: ServerProcess) -> dict[str, str]:
-        """Environment of a process of ours."""
+        """Return the environment of a process of ours."""
         port = str(process.port)
         own = {"METRICS_PORT": port, "EMBED_METRICS_PORT": port, "DATA_DIR": str(self.data_dir(process))}
         return variables(self.settings) | {f"AFRESH_{name}": value for name, value in own.items()}
 
     def data_dir(self, process: ServerProcess) -> Path:
-        """Folder for a process's own files."""
+        """Return the folder for a process's own files."""
         return self.settings.data_dir / str(process.port)
 
     def ready(self, process: ServerProcess) -> Page:
-        """Wait until a process is ready."""
+        """Wait until a process is ready, and return its page."""
         worker = WorkerProcess(process)
         worker.wait_until_ready()
         return worker.page
 
     def close(self) -> None:
-        """Let go of the servers."""
+        """Close the connections to the servers."""
         self.producer.close(timeout=5)
         self.redis.close()
 
 
 @contextmanager
 def deployment(settings: Settings, folder: Path) -> Iterator[Deployment]:
-    """Make a deployment's topics, and let go of the servers at the end."""
+    """Create the topics of a deployment, and close its connections at the end."""
     create_topics(settings)
     made = Deployment(settings, folder)
     try:
@@ -168,7 +168,7 @@ def deployment(settings: Settings, folder: Path) -> Iterator[Deployment]:
 
 
 def wait(look: Callable[[], T | None], what: str, seconds: float = 120.0) -> T:
-    """Look until there is something to see."""
+    """Look again and again until the result is true, and return it."""
     deadline = time.monotonic() + seconds
     while True:
         found = look()
@@ -180,22 +180,22 @@ def wait(look: Callable[[], T | None], what: str, seconds: float = 120.0) -> T:
 
 
 def accepted(page: Page) -> int:
-    """Events that a worker has taken in."""
+    """Count the events that a worker has taken in."""
     return page.read().total("afresh_events_total", outcome="accepted")
 
 
 def learned(readings: Readings) -> int:
-    """Examples that a worker has learned from."""
+    """Count the examples that a worker has learned from."""
     return readings.total("afresh_stage_records_total", stage="learn")
 
 
 def written(made: Deployment) -> int:
-    """Records of all changelogs."""
+    """Count the records of all changelogs."""
     return sum(len(made.records(getattr(made.topics, table))) for table in TABLES)
 
 
 def recovered(page: Page) -> int:
-    """Records of changelogs that a worker has read into its tables."""
+    """Count the changelog records that a worker has read into its tables."""
     return page.read().total("afresh_recovered_records_total")
 
 
@@ -211,6 +211,6 @@ def told_to_stop(process: ServerProcess, seconds: float = 30.0) -> int:
 
 
 def ended(process: ServerProcess) -> tuple[int | None, str]:
-    """Wait for a process to end by itself; its exit status, and the last line of its log."""
+    """Wait for a process to end by itself; return its exit status and the last line of its log."""
     wait(lambda: process.pid is None, "the worker to end")
     return process.status, process.log.read_text().splitlines()[-1]

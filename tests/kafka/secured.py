@@ -1,4 +1,4 @@
-"""Servers that want TLS and a login, and settings that bring them."""
+"""Servers that require TLS and a login, and settings that provide them."""
 
 from __future__ import annotations
 
@@ -28,19 +28,19 @@ MODULES = {
 }
 
 COMMANDS = "+ping +script|load +evalsha +get +set +expire"
-"""What a worker and an application need."""
+"""Redis commands that a worker and an application need."""
 
 
 @dataclass(frozen=True)
 class Secured:
-    """Two servers, the authority that signed their certificates, and who may use them."""
+    """Two secured servers, and the authority that signed their certificates."""
 
     kafka: Server
     redis: Server
     authority: Authority
 
     def settings(self, folder: Path, **changes: Any) -> Settings:
-        """Settings of a deployment of the test's own."""
+        """Return the settings of the test's own deployment."""
         plain = settings_for(self.kafka, self.redis, folder)
         values = {name: getattr(plain, name) for name in plain.model_fields_set}
         values |= {
@@ -57,13 +57,13 @@ class Secured:
         return Settings(_env_file=None, **(values | changes))
 
     def redis_url(self, user: str = REDIS_USER, password: str = REDIS_PASSWORD) -> str:
-        """URL of Redis with a login."""
+        """Return the URL of Redis with a login."""
         return self.redis.address.replace("://", f"://{user}:{password}@")
 
 
 @contextmanager
 def secured_kafka(folder: Path, authority: Authority, *, tls: bool = True) -> Iterator[Server]:
-    """Run a genuine Kafka that wants a login and, if so, TLS with a certificate of the client's."""
+    """Run a genuine Kafka that requires a login; with ``tls`` also TLS and a certificate of the client."""
     properties = {
         "listener.security.protocol.map": f"CLIENT:SASL_{'SSL' if tls else 'PLAINTEXT'},CONTROLLER:PLAINTEXT",
         "sasl.enabled.mechanisms": ",".join(MODULES),
@@ -91,7 +91,7 @@ def secured_kafka(folder: Path, authority: Authority, *, tls: bool = True) -> It
 
 @contextmanager
 def secured_redis(folder: Path, authority: Authority, namespace: str = "*") -> Iterator[Server]:
-    """Run a Redis that wants TLS with a certificate of the client's, and a login; skip the test if there is none."""
+    """Run a Redis that requires TLS, a certificate of the client and a login; skip the test if no Redis has TLS."""
     certificate = str(authority.issue("redis"))
     arguments = ["--tls-cert-file", certificate, "--tls-key-file", certificate]
     arguments += ["--tls-ca-cert-file", str(authority.file), "--tls-auth-clients", "yes"]

@@ -1,4 +1,4 @@
-"""Backpressure: while Redis or Kafka is slow, memory is bounded, the lag grows and is seen, and nothing is dropped."""
+"""Backpressure: while Redis or Kafka is slow, memory is bounded, the metrics show the lag, and nothing is dropped."""
 
 from __future__ import annotations
 
@@ -25,42 +25,42 @@ from tests.kafka.deployment import Deployment, accepted, deployment, wait
 EVENTS, USERS = 10_000, 1_000
 
 ROOM_MIB = 48
-"""What a worker may take beyond what it took before anything was slow; 12 to 21 MiB were seen."""
+"""Memory that a worker may take in addition while a server is slow; 12 to 21 MiB were measured."""
 
 STACKS_MIB = 128
-"""More for the limit: it counts 8 MiB of stack for each thread that starts meanwhile, hardly touched."""
+"""Extra room in the limit: it counts 8 MiB of stack for each new thread, although a thread hardly uses it."""
 
 WAIT_SECONDS = 180.0
-"""Longest wait, on a machine that does much other work as well."""
+"""Longest wait, on a machine that is busy with other work."""
 
 BURST = 250
 
 BYTES_A_SECOND = 50_000
-"""What a slow Kafka lets a worker send and read."""
+"""Bytes a second that a slow Kafka lets a worker send, and lets it read."""
 
 SESSION_SECONDS = 6.0
 """The shortest session that a broker allows by default."""
 
 
 def lag(page: Page) -> int:
-    """Records that a worker has not done with."""
+    """Count the records that a worker has not finished."""
     return page.read().total("afresh_lag_records")
 
 
 def works(page: Page, before: int) -> bool:
-    """Whether a worker has taken more events in than before."""
+    """Whether a worker has taken in more events than before."""
     return accepted(page) > before
 
 
 def lags(page: Page, records: int, seconds: float = 0.0) -> bool:
-    """Whether a worker shows that it is behind by so many records, the oldest of them so old."""
+    """Whether a worker shows a lag of at least ``records``, the oldest of them at least ``seconds`` old."""
     read = page.read()
     shown = read.total("afresh_lag_records"), max(read.by("afresh_lag_seconds", "topic").values(), default=0)
     return shown[0] >= records and shown[1] >= seconds
 
 
 def memory(process: ServerProcess, what: str) -> int:
-    """Memory of a process, in bytes."""
+    """Return one figure of a process's memory, such as ``VmRSS``, in bytes."""
     status = Path(f"/proc/{process.pid}/status").read_text()
     (line,) = (line for line in status.splitlines() if line.startswith(f"{what}:"))
     return int(line.split()[1]) * 1024
@@ -68,7 +68,7 @@ def memory(process: ServerProcess, what: str) -> int:
 
 @contextmanager
 def limited(process: ServerProcess) -> Iterator[None]:
-    """Give a process so much more memory, and no more; at the end it must be the same process and have kept to it."""
+    """Limit the memory that a process may take in addition; at the end, check that it survived and kept the limit."""
     pid, before = process.pid, memory(process, "VmRSS")
     assert pid is not None
     limit = memory(process, "VmData") + ((ROOM_MIB + STACKS_MIB) << 20)
@@ -81,7 +81,7 @@ def limited(process: ServerProcess) -> Iterator[None]:
 
 @contextmanager
 def worker(settings: Settings, folder: Path) -> Iterator[tuple[Deployment, ServerProcess, Page]]:
-    """A deployment with one worker that has done a little of everything."""
+    """Run a deployment with one worker that has warmed up."""
     settings = settings.model_copy(
         update={"list_refresh_seconds": 0.5, "session_timeout_seconds": SESSION_SECONDS}
     )
@@ -98,7 +98,7 @@ def worker(settings: Settings, folder: Path) -> Iterator[tuple[Deployment, Serve
 
 
 def asleep(server: Server) -> AbstractContextManager[None]:
-    """A server whose connections stand, and that does not answer."""
+    """Stop a server's process for the block: its connections stay open, but it does not answer."""
     assert server.process is not None
     assert server.process.pid is not None
     return stopped([server.process.pid])
@@ -106,7 +106,7 @@ def asleep(server: Server) -> AbstractContextManager[None]:
 
 @contextmanager
 def slowed_down(kafka: Installation, settings: Settings) -> Iterator[None]:
-    """Have Kafka let the worker send and read so much a second, and no more."""
+    """Let Kafka limit what the worker may send and read to ``BYTES_A_SECOND``."""
     rates = {"producer_byte_rate": BYTES_A_SECOND, "consumer_byte_rate": BYTES_A_SECOND}
     alter_quotas(kafka, settings, "--add-config", ",".join(f"{name}={rate}" for name, rate in rates.items()))
     try:
@@ -123,14 +123,14 @@ def alter_quotas(kafka: Installation, settings: Settings, *what: str) -> None:
 
 
 def all_is_counted(made: Deployment, page: Page) -> None:
-    """Every event once, and nothing left to do."""
+    """Check that every event is counted once, and that nothing is left to do."""
     report = audit(made.settings, wait_seconds=WAIT_SECONDS)
     assert report.differences == []
     assert report.events.once == report.events.total == made.sent
     wait(lambda: lag(page) == 0, "the lag to be nothing", WAIT_SECONDS)
 
 
-def test_while_redis_is_slow_the_backlog_waits_in_kafka_and_is_seen(
+def test_while_redis_is_slow_the_backlog_waits_in_kafka_and_the_metrics_show_it(
     kafka: Server, own_redis: Server, tmp_path: Path
 ) -> None:
     with (
@@ -145,7 +145,7 @@ def test_while_redis_is_slow_the_backlog_waits_in_kafka_and_is_seen(
         all_is_counted(made, page)
 
 
-def test_while_kafka_is_silent_for_less_than_a_session_and_for_more_nothing_piles_up(
+def test_while_kafka_is_silent_for_less_or_more_than_a_session_memory_is_bounded(
     own_kafka: Server, redis_server: Server, tmp_path: Path
 ) -> None:
     settings = settings_for(own_kafka, redis_server, tmp_path)
@@ -159,14 +159,14 @@ def test_while_kafka_is_silent_for_less_than_a_session_and_for_more_nothing_pile
         all_is_counted(made, page)
 
 
-def test_while_kafka_is_slow_the_lag_is_seen_and_worked_off(
+def test_while_kafka_is_slow_the_metrics_show_the_lag_and_it_is_worked_off(
     own_kafka: Server, redis_server: Server, kafka_installation: Installation, tmp_path: Path
 ) -> None:
     settings = settings_for(own_kafka, redis_server, tmp_path)
     with worker(settings, tmp_path) as (made, process, page), limited(process):
 
         def seen() -> bool:
-            # Kafka lets bursts pass, and only then slows down.
+            # Kafka lets a burst pass before it slows the client down, so one load is not enough.
             made.load(BURST, users=USERS)
             return lags(page, records=EVENTS // 4, seconds=3.0)
 

@@ -1,4 +1,4 @@
-"""Disks that are full, under real workers: a clear sentence, nothing lost, and all goes on once there is space."""
+"""Full disks under real workers: a clear sentence, nothing lost, and everything goes on once there is space."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from afresh.streams.settings import Settings
 from tests.kafka.deployment import Deployment, deployment, ended
 
 ROOM = 300_000
-"""Largest file, in bytes: more than a log takes up here, and less than the rows of the load."""
+"""Largest file, in bytes: larger than a log is here, and smaller than the rows of the load."""
 
 
 @pytest.fixture
@@ -31,12 +31,12 @@ def on_disk(settings: Settings, tmp_path: Path) -> Iterator[Deployment]:
 
 
 def fill_disk(process: ServerProcess) -> None:
-    """Let no file of a process grow any more; the limit on a file's size stands for the disk's."""
+    """Let no file of a process grow beyond ``ROOM``; this limit stands in for a full disk."""
     assert process.pid is not None
     resource.prlimit(process.pid, resource.RLIMIT_FSIZE, (ROOM, ROOM))
 
 
-def test_rows_that_find_no_space_end_the_worker_in_a_sentence_and_are_counted_once_there_is_some(
+def test_a_full_disk_ends_the_worker_with_a_sentence_and_every_event_counts_once_there_is_space(
     on_disk: Deployment,
 ) -> None:
     process = on_disk.process()
@@ -54,7 +54,7 @@ def test_rows_that_find_no_space_end_the_worker_in_a_sentence_and_are_counted_on
         assert report.events.once == 6000
 
 
-def test_a_worker_whose_log_finds_no_space_works_as_ever(made: Deployment) -> None:
+def test_a_worker_that_cannot_write_its_log_works_as_usual(made: Deployment) -> None:
     (port,) = free_ports(1)
     command = ["sh", "-c", 'exec "$@" >/dev/full 2>&1', "sh", *COMMAND, "worker"]
     process = ServerProcess("afresh worker", command, port=port, folder=made.folder)

@@ -1,4 +1,4 @@
-"""The whole path on real servers: what a producer sends, and what an application then reads."""
+"""The whole path on real servers, from the event of a producer to the list that an application reads."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def embedded(embedded_settings: Settings, tmp_path: Path) -> Iterator[Deployment
 
 
 def play(made: Deployment) -> None:
-    """Feed a catalogue, and users of two tastes."""
+    """Send a catalogue, and events of users with two tastes."""
     for taste, films in TASTES.items():
         for film in films:
             made.item(film, text=f"a film of {taste}")
@@ -52,8 +52,8 @@ def whole_path(made: Deployment) -> None:
         made.event("ann", "c1")
         answer = made.answer("ann", made.event("ann", "c2"))
         listed = [each.id for each in answer.items]
-        assert set(listed[:2]) == {"c3", "c4"}, "who likes crime is shown crime"
-        assert not {"c1", "c2"} & set(listed), "what she has seen is left out"
+        assert set(listed[:2]) == {"c3", "c4"}, "a user who likes crime sees crime"
+        assert not {"c1", "c2"} & set(listed), "items that she has taken are left out"
         assert answer.revision == 2
         assert answer.items[0].parts["neighbours"] != 0
 
@@ -74,7 +74,7 @@ def whole_path(made: Deployment) -> None:
         last = made.answer("ann", made.event("ann", "l3"))
         listed = [each.id for each in last.items]
         assert "c4" not in listed, "a deleted item is left out"
-        assert "c5" in listed, "a new item is recommendable"
+        assert "c5" in listed, "a new item is recommended"
 
         (letter,) = made.records(made.topics.dead_letters)
         headers = dict(letter.headers)
@@ -95,7 +95,7 @@ def test_the_whole_path_on_the_embedded_broker(embedded: Deployment) -> None:
 
 
 def revisions(made: Deployment) -> dict[str, int]:
-    """Events counted in each user's row, read from the changelog."""
+    """Read from the changelog how many events each user's row has counted."""
     newest = {record.key: record.value for record in made.records(made.topics.users)}
     return {
         key.decode(): users.unpack(row).revision
@@ -104,7 +104,7 @@ def revisions(made: Deployment) -> dict[str, int]:
     }
 
 
-def test_a_worker_killed_and_started_again_has_counted_every_event_once(genuine: Deployment) -> None:
+def test_a_worker_that_is_killed_and_restarted_counts_every_event_once(genuine: Deployment) -> None:
     process = genuine.process()
     sent = dict.fromkeys((f"web:u{number}" for number in range(5)), 0)
     with genuine.running(process):
@@ -140,7 +140,7 @@ def test_two_workers_share_the_partitions_and_one_takes_over_when_the_other_is_k
         wait(lambda: page.read().total("afresh_rows", table="users") == 6, "the gauge to show all six users")
 
 
-def test_a_worker_told_to_stop_under_load_ends_with_status_0(genuine: Deployment) -> None:
+def test_a_worker_that_gets_sigterm_under_load_ends_with_status_0(genuine: Deployment) -> None:
     process = genuine.process()
     with genuine.running(process) as page:
         for number in range(3000):
@@ -154,7 +154,7 @@ def test_a_worker_told_to_stop_under_load_ends_with_status_0(genuine: Deployment
         assert running.wait(20) == 0
 
 
-def test_lists_come_back_after_redis_was_killed_and_started_empty(
+def test_lists_come_back_after_redis_was_killed_and_restarted_empty(
     kafka: Server, tmp_path: Path, own_redis: Server
 ) -> None:
     with (
@@ -169,7 +169,9 @@ def test_lists_come_back_after_redis_was_killed_and_started_empty(
         assert made.answer("ann", event).revision == 2
 
 
-def test_texts_are_embedded_and_a_new_item_is_found_by_its_text(settings: Settings, tmp_path: Path) -> None:
+def test_texts_are_embedded_and_a_new_item_is_recommended_by_its_text(
+    settings: Settings, tmp_path: Path
+) -> None:
     with (
         deployment(settings.model_copy(update={"encoder": "minilm"}), tmp_path) as made,
         made.running(worker := made.process()) as page,
@@ -191,5 +193,5 @@ def test_texts_are_embedded_and_a_new_item_is_found_by_its_text(settings: Settin
 
 
 def libraries(process: ServerProcess) -> str:
-    """What a process has loaded."""
+    """Return the memory map of a process, which names the libraries that it has loaded."""
     return Path(f"/proc/{process.pid}/maps").read_text()

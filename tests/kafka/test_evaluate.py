@@ -1,4 +1,4 @@
-"""What an evaluation says a worker serves is what stands in Redis."""
+"""An evaluation computes exactly the lists that workers write to Redis."""
 
 from __future__ import annotations
 
@@ -27,21 +27,21 @@ from tests.kafka.deployment import Deployment, deployment, learned
 SETTLED_SECONDS = 120.0
 
 QUIET_SECONDS = REFRESH_SECONDS + 0.5
-"""The lists of users who do nothing are looked at once in ``REFRESH_SECONDS``."""
+"""Time without a change after which the lists are final: a sweep comes once in ``REFRESH_SECONDS``."""
 
 USERS = ("ann", "bob", "cid")
 
 WORDS = ("a murder in the city", "two lovers in Paris", "a ship lost in space")
 
 TOO_OLD = 5
-"""Time of an event that ingest refuses."""
+"""Time of the event that ingest refuses, in ms."""
 
 LATE = "i17"
-"""Announced in the middle of the log."""
+"""Id of the item that arrives in the middle of the log."""
 
 
 def catalogue() -> list[dict[str, Any]]:
-    """Items of two domains; so few that an evaluation, too, derives what follows from all before every event."""
+    """Make items of two domains. They are so few that an evaluation, too, derives before every event."""
     made: list[dict[str, Any]] = [
         {
             "id": f"i{number}",
@@ -55,7 +55,7 @@ def catalogue() -> list[dict[str, Any]]:
 
 
 def events() -> list[dict[str, Any]]:
-    """Events of users who take one story after the other; one is sent twice, one refused, and two take nothing."""
+    """Make events of users who take one story after the other; one is sent twice, one is refused, two take nothing."""
     made = []
     for number in range(28):
         item = (7 * (number // 3) + number) % 17
@@ -70,14 +70,15 @@ def events() -> list[dict[str, Any]]:
 
 @pytest.fixture
 def made(settings: Settings, tmp_path: Path) -> Iterator[Deployment]:
-    # one partition: its fusion then takes a step; one text at a time: a batch would change their last bits
+    # With one partition, its fusion takes a step. With one text at a time, embeddings are bit for bit the same: a
+    # batch would change their last bits.
     changed = {"encoder": "minilm", "encoder_batch": 1, "partitions": 1, "list_refresh_seconds": 0.1}
     with deployment(settings.model_copy(update=changed), tmp_path) as opened:
         yield opened
 
 
 class Player:
-    """Plays a log into a deployment, one event at a time, every stage caught up in between."""
+    """Plays a log into a deployment, one event at a time; before each event every stage has caught up."""
 
     def __init__(self, made: Deployment, page: Page) -> None:
         self._made = made
@@ -86,7 +87,7 @@ class Player:
         self._sent: list[dict[str, Any]] = []
 
     def play(self) -> dict[str, UserList | None]:
-        """The list that stood in Redis just before each event was sent for the first time, by the event's id."""
+        """Play the log; return, by event id, the list in Redis just before the event was first sent."""
         found: dict[str, UserList | None] = {}
         for each in events():
             self._announce(each["time"])
@@ -107,7 +108,7 @@ class Player:
         assert settled is not None, f"{behind} records wait"
 
     def _look(self) -> tuple[int, Hashable]:
-        """Records that wait for ingest, learn or the encoder; and what changes while anything else is at work."""
+        """Return the number of waiting records, and a value that changes while anything else is at work."""
         readings = self._page.read()
         read = readings.total("afresh_events_total")
         taken = {each["id"] for each in self._sent if each["type"] == "view" and each["time"] > TOO_OLD}
@@ -118,7 +119,7 @@ class Player:
 
 
 def evaluated(made: Deployment, folder: Path) -> list[dict[str, Any]]:
-    """Lines of the lists that ``afresh evaluate`` writes for the same log."""
+    """Run ``afresh evaluate`` on the same log, and return the lines of its lists."""
     file = folder / "lists.jsonl"
     inputs = [
         "--events",
@@ -137,7 +138,7 @@ def evaluated(made: Deployment, folder: Path) -> list[dict[str, Any]]:
 
 
 @pytest.mark.timeout(900)
-def test_the_lists_of_workers_that_have_caught_up_are_those_of_an_evaluation(
+def test_workers_that_have_caught_up_serve_the_same_lists_as_an_evaluation(
     made: Deployment, tmp_path: Path
 ) -> None:
     with made.running(made.process()) as page, made.running(made.process("embed-worker")):
@@ -152,5 +153,5 @@ def test_the_lists_of_workers_that_have_caught_up_are_those_of_an_evaluation(
             assert [item.id for item in before.items] == line["items"], line["id"]
             assert [item.score for item in before.items] == line["scores"], line["id"]
         else:
-            assert before is None, "who has done nothing yet has no list, and reads the popular one"
+            assert before is None, "a user without an event has no list, and reads the popular one"
         known.add(line["user"])

@@ -1,4 +1,4 @@
-"""On the genuine Kafka: what a worker writes after another has claimed its partition never reaches the log."""
+"""On the genuine Kafka: after another worker has claimed a partition, the old owner's rows never reach the log."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ class Producers:
             await producer.stop()
 
 
-async def test_kafka_refuses_rows_of_a_worker_whose_partition_was_claimed_by_another(
+async def test_kafka_refuses_the_rows_of_a_worker_after_another_has_claimed_its_partition(
     made: Deployment,
 ) -> None:
     producers = Producers(made)
@@ -81,7 +81,7 @@ async def test_kafka_refuses_rows_of_a_worker_whose_partition_was_claimed_by_ano
 
 
 def alter(made: Deployment, **config: str) -> None:
-    """Change settings of the users' changelog."""
+    """Change settings of the users' changelog, and let the broker compact often."""
     named = {name.replace("_", "."): value for name, value in config.items()}
     admin = KafkaAdminClient(**kafka_options(made.settings))
     try:
@@ -93,23 +93,25 @@ def alter(made: Deployment, **config: str) -> None:
 
 
 async def test_a_worker_recovers_a_changelog_whose_claims_kafka_has_compacted_away(made: Deployment) -> None:
-    """Recovery waits for the last record, which is always there: Kafka never compacts the segment that it writes to."""
+    """Recovery waits for the last record. It is always there: Kafka never compacts the segment that it writes to."""
     small = {"segment_ms": "500", "min_cleanable_dirty_ratio": "0.01", "max_compaction_lag_ms": "500"}
     alter(made, delete_retention_ms="0", **small)
-    place, producers = TP(made.topics.users.name, 0), Producers(made)
+    partition, producers = TP(made.topics.users.name, 0), Producers(made)
     claims = Claims(made.settings.namespace, producers.start, lambda _: None, fenced=True)
-    await claims.renew([place])
-    await claims.sender(*place).send_whole(*place, [OutgoingRecord(b"web:ann", users.pack(UserRow()))])
+    await claims.renew([partition])
+    await claims.sender(*partition).send_whole(
+        *partition, [OutgoingRecord(b"web:ann", users.pack(UserRow()))]
+    )
     claimed = 1
 
     async def offsets() -> list[int]:
         found = await asyncio.to_thread(made.records, made.topics.users)
-        return [each.offset for each in found if each.partition == place.partition]
+        return [each.offset for each in found if each.partition == partition.partition]
 
     while not 0 < len(left := await offsets()) <= claimed // 2 or claimed < 6:
         assert claimed < 60, f"nothing was compacted: {left}"
         await asyncio.sleep(1.0)
-        await claims.renew([place])
+        await claims.renew([partition])
         claimed += 1
     await asyncio.sleep(5.0)
     assert (await offsets())[-1] == claimed

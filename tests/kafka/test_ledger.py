@@ -1,4 +1,4 @@
-"""The audit over real servers: nothing is found after a run without faults, and whatever is planted is named."""
+"""The audit over real servers: it finds nothing without faults, and it names every error that a test plants."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def made(settings: Settings, tmp_path: Path) -> Iterator[Deployment]:
 
 
 def play(made: Deployment, number: int = 200) -> list[bytes]:
-    """Feed a catalogue and events, one of them twice and two of no use; return the lines of the events."""
+    """Send a catalogue and events: one event twice, two to be refused; return the lines of the events."""
     for film in FILMS:
         made.item(film)
     lines = []
@@ -70,12 +70,12 @@ def names(report: Report, *sentences: str) -> None:
 
 
 def append(made: Deployment, topic: Topic, partition: int, key: bytes, value: bytes | None) -> None:
-    """Append a record that no agent of ours has written."""
+    """Append a record as no agent of ours would."""
     made.producer.send(topic.name, value, key, partition=partition).get(timeout=20)
 
 
 def command(settings: Settings, *arguments: str) -> subprocess.CompletedProcess[str]:
-    """The command as a person runs it."""
+    """Run the command as a person does."""
     return subprocess.run(
         [sys.executable, "-m", "afresh.deploy.cli", "ledger", *arguments],
         env=os.environ | {"PYTHONPATH": str(REPOSITORY / ".src")} | variables(settings),
@@ -85,7 +85,7 @@ def command(settings: Settings, *arguments: str) -> subprocess.CompletedProcess[
     )
 
 
-def test_a_run_without_faults_is_clean_and_everything_planted_is_named(
+def test_the_audit_finds_nothing_without_faults_and_names_every_planted_error(
     made: Deployment, tmp_path: Path
 ) -> None:
     with made.running(made.process()):
@@ -107,7 +107,7 @@ def test_a_run_without_faults_is_clean_and_everything_planted_is_named(
             "lists": 7,
             "popular lists": 1,
         }
-    # Nobody works from here on, so that what is planted stays as it is.
+    # No worker runs from here on: it would repair the planted errors.
     lost_before_kafka(made, file)
     stale_list(made)
     wrong_row(made)
@@ -137,7 +137,7 @@ def stale_list(made: Deployment) -> None:
 
 
 def wrong_row(made: Deployment) -> None:
-    """One bit of an item's row, and one event too many in a user's."""
+    """Plant one wrong bit in an item's row, and one event too many in a user's row."""
     item = b"film 1"
     partition = partition_of(item, made.settings.partitions)
     row = newest(made, made.topics.behaviour, item)
@@ -170,7 +170,7 @@ def newest(made: Deployment, topic: Topic, key: bytes) -> bytes:
 
 
 def doubled_event(made: Deployment) -> None:
-    """The newest interaction of its user once more, under another offset of its source."""
+    """Plant the newest interaction of a user a second time, with another offset of its source."""
     record = [each for each in made.records(made.topics.interactions) if each.partition == 0][-1]
     interaction = interaction_decoder.decode(record.value)
     doubled = msgspec.structs.replace(interaction, offset=100_000)
@@ -181,7 +181,7 @@ def doubled_event(made: Deployment) -> None:
 
 
 def lost_event(made: Deployment) -> None:
-    """An event that Kafka has taken, and nobody has made an interaction of."""
+    """Plant an event that no worker turns into an interaction."""
     event = made.event("u1", "film 1")
     sentence = f"event '{event}' (user 'web:u1', item 'film 1') at "
     report = audit(made.settings)
@@ -194,14 +194,14 @@ def missing_dead_letter(made: Deployment) -> None:
     assert any("must be refused, but has no dead letter" in each for each in audit(made.settings).differences)
 
 
-def test_a_backlog_that_nobody_works_off_is_a_difference(made: Deployment) -> None:
+def test_a_backlog_that_no_worker_reads_is_a_difference(made: Deployment) -> None:
     made.event("ann", "film 1")
     report = audit(made.settings, wait_seconds=1.0)
     assert report.settled_seconds is None
     assert any("settling: after 1 s 1 records wait" in each for each in report.differences)
 
 
-def test_two_runs_over_the_same_events_are_equal(made: Deployment, tmp_path: Path) -> None:
+def test_two_deployments_of_the_same_events_are_equal(made: Deployment, tmp_path: Path) -> None:
     other = made.settings.model_copy(update={"namespace": f"{made.settings.namespace}-2"})
     with (
         deployment(other, tmp_path / "2") as again,
@@ -220,7 +220,7 @@ def test_two_runs_over_the_same_events_are_equal(made: Deployment, tmp_path: Pat
         assert any("users of the other run: user 'web:u1' differs" in each for each in report.differences)
 
 
-def test_changelogs_that_kafka_has_compacted_show_no_difference(made: Deployment) -> None:
+def test_compacted_changelogs_show_no_difference(made: Deployment) -> None:
     compact(made)
     with made.running(made.process()):
         play(made)
@@ -228,8 +228,8 @@ def test_changelogs_that_kafka_has_compacted_show_no_difference(made: Deployment
         users = cycle(f"v{number}" for number in range(50))
 
         def compacted() -> bool:
-            # A segment is closed, and may be compacted, only when something is appended after its time. One user alone
-            # would soon teach others nothing more within the hour.
+            # Kafka closes and compacts a segment only when a record comes after the segment's time. Each event is of
+            # another user: one user alone would soon give no more examples within the hour.
             made.event(next(users), FILMS[1])
             return bool(holes(made, made.topics.users) and holes(made, made.topics.behaviour))
 
@@ -238,14 +238,14 @@ def test_changelogs_that_kafka_has_compacted_show_no_difference(made: Deployment
 
 
 def holes(made: Deployment, topic: Topic) -> int:
-    """Records that a topic has no longer."""
+    """Count the records that compaction has removed from a topic."""
     records = made.records(topic)
     last: dict[int, int] = {each.partition: each.offset for each in records}
     return sum(last.values()) + len(last) - len(records)
 
 
 def compact(made: Deployment) -> None:
-    """Let the broker compact changelogs all the time."""
+    """Let the broker compact the changelogs all the time."""
     config = {"segment.ms": "1000", "min.cleanable.dirty.ratio": "0.01", "max.compaction.lag.ms": "1000"}
     admin = KafkaAdminClient(**kafka_options(made.settings))
     try:
@@ -255,7 +255,7 @@ def compact(made: Deployment) -> None:
         admin.close()
 
 
-def test_topics_whose_beginning_is_gone_can_not_be_audited(made: Deployment) -> None:
+def test_topics_whose_first_records_are_gone_cannot_be_audited(made: Deployment) -> None:
     made.event("ann", "film 1")
     partition = partition_of(b"web:ann", made.settings.partitions)
     admin = KafkaAdminClient(**kafka_options(made.settings))
@@ -267,7 +267,7 @@ def test_topics_whose_beginning_is_gone_can_not_be_audited(made: Deployment) -> 
         audit(made.settings)
 
 
-def test_missing_topics_and_servers_are_told_in_a_sentence(settings: Settings) -> None:
+def test_missing_topics_and_unreachable_servers_are_reported_in_a_sentence(settings: Settings) -> None:
     done = command(settings)
     assert (done.returncode, done.stdout) == (2, "")
     assert "run: afresh topics create" in done.stderr

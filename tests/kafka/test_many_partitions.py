@@ -1,4 +1,4 @@
-"""On the genuine Kafka: one worker claims and works off as many partitions as are promised, and shares them."""
+"""On the genuine Kafka: one worker claims and works off 64 partitions, as promised, and shares them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""On the genuine Kafka: partitions added to a topic are noticed, and nothing is counted wrong meanwhile."""
+"""On the genuine Kafka: workers notice partitions added to a topic, and meanwhile count nothing wrong."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def add_partition(made: Deployment, *topics: Topic) -> None:
 
 
 def everything(made: Deployment) -> dict[str, Any]:
-    """Where every topic ends, what the group has committed, and what stands in Redis."""
+    """Read the end of every topic, the offsets that the group has committed, and all values in Redis."""
     admin, consumer = (client(**kafka_options(made.settings)) for client in (KafkaAdminClient, KafkaConsumer))
     try:
         return {
@@ -50,7 +50,7 @@ def everything(made: Deployment) -> dict[str, Any]:
         admin.close()
 
 
-def test_a_worker_is_refused_where_the_source_has_got_a_partition_and_nothing_is_touched(
+def test_a_worker_refuses_to_start_with_an_added_partition_and_changes_nothing(
     made: Deployment,
 ) -> None:
     process = made.process()
@@ -59,7 +59,7 @@ def test_a_worker_is_refused_where_the_source_has_got_a_partition_and_nothing_is
     made.event("ann", "c2")
     add_partition(made, made.topics.events)
     before = everything(made)
-    with pytest.raises(AfreshError, match="ended at its start with status 2"), made.running(process):
+    with pytest.raises(AfreshError, match="ended during its start with status 2"), made.running(process):
         pass
     said = process.log.read_text().splitlines()[-1]
     assert f"{made.topics.events.name} has 3 partitions instead of 2" in said
@@ -68,7 +68,7 @@ def test_a_worker_is_refused_where_the_source_has_got_a_partition_and_nothing_is
 
 
 def load(made: Deployment) -> None:
-    """Send the same 1,200 events of 20 users, more than a user's row remembers of each."""
+    """Send the same 1,200 events of 20 users each time: more than a user's row remembers."""
     for number in range(1200):
         user = f"u{number % 20}"
         event = made.next_event(user, f"i{number % 23}") | {"id": f"e{number}", "time": NOW_MS + number}
@@ -84,7 +84,7 @@ def send_to_the_new_partition(made: Deployment) -> None:
 
 
 @pytest.mark.parametrize("grown", ["events", "all"])
-def test_workers_end_when_a_topic_gets_a_partition_and_count_nothing_wrong_meanwhile(
+def test_workers_end_when_a_topic_gets_a_partition_and_until_then_count_nothing_wrong(
     made: Deployment, grown: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     first, second = made.process(), made.process()
@@ -107,7 +107,7 @@ def test_workers_end_when_a_topic_gets_a_partition_and_count_nothing_wrong_meanw
     assert {tally.wrong for name, tally in found.tallies.items() if name != "received"} == {0}, found
 
 
-def test_events_replayed_under_another_namespace_with_more_partitions_are_all_counted(
+def test_events_replayed_into_another_namespace_with_more_partitions_are_all_counted(
     made: Deployment, settings: Settings, tmp_path: Path
 ) -> None:
     kept = tmp_path / "events.jsonl"

@@ -1,4 +1,4 @@
-"""Tables in RocksDB over genuine Kafka: a restart reads only what is new, and rows are those of the changelogs."""
+"""Tables in RocksDB over genuine Kafka: a restart reads only new records, and the rows equal the changelogs."""
 
 from __future__ import annotations
 
@@ -24,23 +24,23 @@ def made(settings: Settings, tmp_path: Path) -> Iterator[Deployment]:
 
 
 def learned(*pages: Page) -> int:
-    """Events that went all the way, in the workers of these pages."""
+    """Count the examples that these workers have learned from."""
     return sum(page.read().total("afresh_stage_records_total", stage="learn") for page in pages)
 
 
 def claims(made: Deployment) -> int:
-    """Records that claim the changelogs' partitions for a worker that is assigned all."""
+    """Count the claims of a worker that holds all partitions: one record in each changelog partition."""
     return len(TABLES) * made.settings.partitions
 
 
 def of_changelogs(made: Deployment) -> dict[str, dict[tuple[int, bytes], bytes]]:
-    """Rows that tables in memory would have: the newest of each key."""
+    """Read the newest row of each key, as tables in memory would hold them."""
     tables = {}
     for table in TABLES:
         newest = {
             (each.partition, each.key): each.value for each in made.records(getattr(made.topics, table))
         }
-        tables[table] = {place: row for place, row in newest.items() if row is not None}
+        tables[table] = {key: row for key, row in newest.items() if row is not None}
     return tables
 
 
@@ -65,7 +65,7 @@ def stop(process: ServerProcess) -> None:
     assert running.wait(20) == 0
 
 
-def test_after_a_kill_only_the_tail_is_read_and_the_rows_are_those_of_the_changelogs(
+def test_after_a_kill_only_the_tail_is_read_and_the_rows_equal_the_changelogs(
     made: Deployment,
 ) -> None:
     process = made.process()
@@ -78,7 +78,7 @@ def test_after_a_kill_only_the_tail_is_read_and_the_rows_are_those_of_the_change
         before = written(made)
         process.start()
         page = made.ready(process)
-        # What Kafka had taken when the process was killed, and the disk had not: a batch of each table's partitions.
+        # At the kill, Kafka had a batch of each table's partitions that the disk did not have.
         assert recovered(page) < before / 10
         made.load(500, USERS)
         wait(lambda: learned(page) >= 500, "what came later to be learned from")
@@ -86,7 +86,7 @@ def test_after_a_kill_only_the_tail_is_read_and_the_rows_are_those_of_the_change
     assert of_files(made, process) == of_changelogs(made)
 
 
-def test_files_that_are_damaged_are_rebuilt_from_the_changelogs(made: Deployment) -> None:
+def test_damaged_files_are_rebuilt_from_the_changelogs(made: Deployment) -> None:
     process = made.process()
     with made.running(process) as page:
         made.load(1000, USERS)
@@ -103,7 +103,7 @@ def test_files_that_are_damaged_are_rebuilt_from_the_changelogs(made: Deployment
     assert of_files(made, process) == of_changelogs(made)
 
 
-def test_a_partition_that_moved_away_and_comes_back_is_read_from_where_its_files_end(
+def test_a_partition_that_comes_back_is_read_from_where_its_files_end(
     made: Deployment,
 ) -> None:
     first, second = made.process(), made.process()

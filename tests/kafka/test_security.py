@@ -1,4 +1,4 @@
-"""Kafka and Redis that want TLS, certificates and logins: who brings them is served, who does not is told why."""
+"""Kafka and Redis with TLS, certificates and logins: right settings work, and wrong ones give the reason."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def secured(kafka_installation: Installation, tmp_path_factory: pytest.TempPathF
 
 
 def leaked(text: str) -> list[str]:
-    """Secrets that stand in a text, plain or encoded."""
+    """Find secrets in a text, plain or encoded in base64."""
     secrets = (PASSWORD, REDIS_PASSWORD, WRONG)
     encoded = (base64.b64encode(secret.encode()).decode().rstrip("=") for secret in secrets)
     return [secret for secret in (*secrets, *encoded) if secret in text]
@@ -101,7 +101,7 @@ def test_every_tool_logs_in_over_tls(secured: Secured, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("mechanism", MODULES)
-async def test_both_clients_of_kafka_log_in_in_every_way(
+async def test_both_kafka_clients_log_in_with_every_mechanism(
     secured: Secured, tmp_path: Path, mechanism: str
 ) -> None:
     await both_clients(secured.settings(tmp_path, kafka_sasl=mechanism))
@@ -114,14 +114,14 @@ def unencrypted(secured: Secured, tmp_path_factory: pytest.TempPathFactory) -> I
 
 
 @pytest.mark.parametrize("mechanism", MODULES)
-async def test_both_clients_of_kafka_log_in_without_tls(
+async def test_both_kafka_clients_log_in_without_tls(
     unencrypted: Secured, tmp_path: Path, mechanism: str
 ) -> None:
     await both_clients(unencrypted.settings(tmp_path, kafka_sasl=mechanism, **NO_TLS))
 
 
 async def both_clients(settings: Settings) -> None:
-    """Make topics with kafka-python, and follow one with aiokafka."""
+    """Create topics with kafka-python, and follow one with aiokafka."""
     topics = Topics(settings)
     await asyncio.to_thread(create_topics, settings)
     seen: Latest = {}
@@ -169,7 +169,7 @@ REFUSED: dict[str, tuple[Changes, str]] = {
 
 
 @pytest.mark.parametrize("wrong", REFUSED)
-def test_a_worker_that_is_not_let_in_ends_with_a_sentence_and_status_2(
+def test_a_worker_that_a_server_refuses_ends_with_a_sentence_and_status_2(
     secured: Secured, tmp_path: Path, wrong: str
 ) -> None:
     change, sentence = REFUSED[wrong]
@@ -184,7 +184,7 @@ def test_a_worker_that_is_not_let_in_ends_with_a_sentence_and_status_2(
     assert not leaked(done.output)
 
 
-def test_a_process_that_is_not_let_in_says_nothing_else(secured: Secured, tmp_path: Path) -> None:
+def test_a_process_that_kafka_refuses_says_nothing_else(secured: Secured, tmp_path: Path) -> None:
     settings = secured.settings(tmp_path, kafka_password=WRONG, log_level="DEBUG")
     done = subprocess.run(
         [*COMMAND, "worker"],

@@ -1,4 +1,4 @@
-"""Standbys over genuine Kafka: who holds copies takes over from a worker that was killed, every event counts once."""
+"""Standbys over genuine Kafka: a worker with copies takes over from a killed one, and every event counts once."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ def made(settings: Settings, tmp_path: Path) -> Iterator[Deployment]:
 
 
 def users_held(page: Page) -> int:
-    """Rows of users that a worker holds, its own and copies."""
+    """Count the users' rows that a worker holds, its own and copies."""
     return page.read().total("afresh_rows", table="users")
 
 
 def take_over(made: Deployment, process: ServerProcess, heir: Page) -> None:
-    """Kill a worker at work; the other must go on alone."""
+    """Kill a worker under load, and wait until the other worker, ``heir``, is ready alone."""
     before = accepted(heir)
     made.load(1500)
     wait(lambda: accepted(heir) > before, "the workers to be at work")
@@ -42,7 +42,7 @@ def take_over(made: Deployment, process: ServerProcess, heir: Page) -> None:
     wait(heir.ready, "the heir to be ready")
 
 
-def test_whoever_holds_copies_takes_over_and_every_event_is_counted_once(made: Deployment) -> None:
+def test_a_worker_with_copies_takes_over_and_every_event_is_counted_once(made: Deployment) -> None:
     first, second = made.process(), made.process()
     with made.running(first), made.running(second) as other:
         page = made.ready(first)
@@ -63,18 +63,18 @@ def test_whoever_holds_copies_takes_over_and_every_event_is_counted_once(made: D
     assert report.events.once == report.events.accepted == report.events.total == 9000
 
 
-def test_who_takes_over_reads_only_what_its_copies_do_not_have(made: Deployment) -> None:
+def test_a_worker_that_takes_over_reads_only_what_its_copies_lack(made: Deployment) -> None:
     first, second = made.process(), made.process()
     with made.running(first), made.running(second) as other:
         made.load(3000)
         wait(lambda: users_held(other) == USERS, "the second to hold the rows of all users")
         assert audit(made.settings, wait_seconds=SETTLE_SECONDS).differences == []
-        # All that the first has ever written is with the second: its own partitions and the copies.
+        # The second worker must hold every row: of its own partitions, and as copies of the first worker's.
         every = written(made)
         wait(lambda: recovered(other) > every / 4, "the copies to be whole")
         before = recovered(other)
         first.kill()
         wait(lambda: recovered(other) > before, "the partitions to move")
         wait(other.ready, "the second to be ready")
-        # The claims of both workers' partitions.
+        # Only the new claims are read: one record in each changelog partition.
         assert recovered(other) - before == len(TABLES) * made.settings.partitions

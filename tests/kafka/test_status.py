@@ -1,4 +1,4 @@
-"""`afresh status` and `afresh rollback` as a person runs them, on the genuine Kafka."""
+"""`afresh status` and `afresh rollback` on the genuine Kafka, run as a person runs them."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def look(made: Deployment) -> dict[str, Any]:
     return found
 
 
-def test_a_look_tells_of_a_deployment_and_a_rollback_is_obeyed_by_every_partition(made: Deployment) -> None:
+def test_status_shows_a_deployment_and_every_partition_obeys_a_rollback(made: Deployment) -> None:
     for number in range(5):
         made.item(f"i{number}")
     with made.running(made.process()):
@@ -79,7 +79,7 @@ def _went_back(found: dict[str, Any], partitions: int) -> dict[str, Any] | None:
 
 
 @pytest.mark.parametrize("whose", ["A partition's row", "What the judge kept"])
-def test_a_row_of_a_newer_program_is_told_in_a_sentence(made: Deployment, whose: str) -> None:
+def test_a_row_of_a_newer_program_gives_one_sentence(made: Deployment, whose: str) -> None:
     judged = JudgeRow(version=JUDGE_ROW_VERSION + (whose == "What the judge kept"))
     row = PartitionRow(
         version=PARTITION_ROW_VERSION + (whose == "A partition's row"),
@@ -92,7 +92,7 @@ def test_a_row_of_a_newer_program_is_told_in_a_sentence(made: Deployment, whose:
     assert done.stderr == f"afresh: {whose} has version 2; this program knows 1: {ADVICE}.\n"
 
 
-def test_a_broker_that_is_not_there_is_told_in_a_sentence(settings: Settings) -> None:
+def test_an_unreachable_broker_gives_a_sentence(settings: Settings) -> None:
     nobody = settings.model_copy(update={"kafka": "127.0.0.1:9", "start_timeout_seconds": 1.0})
     for command in ("status", "rollback"):
         done = run(nobody, command)

@@ -1,4 +1,4 @@
-"""A worker told to stop: what it holds is finished and committed, its partitions move at once, nothing is repeated."""
+"""A worker that gets SIGTERM finishes and commits what it holds; its partitions move at once; nothing is repeated."""
 
 from __future__ import annotations
 
@@ -16,20 +16,20 @@ from tests.conftest import settings_for
 from tests.kafka.deployment import Deployment, accepted, deployment, told_to_stop, wait
 
 LONG_SESSION_SECONDS = 40.0
-"""Longer than any wait here: a partition that moves has not waited for the session to end."""
+"""Session timeout, longer than any wait here: so a partition that moves did not wait for the session to end."""
 
 
 UNFINISHED = "Runs under way did not finish within 5 s"
 
 
 def revisions(made: Deployment) -> list[int]:
-    """Events that each user's list takes in."""
+    """Read how many events each user's list takes in."""
     lists = [made.list_of(f"u{number}") for number in range(300)]
     return [each.revision for each in lists if each is not None]
 
 
 def members(settings: Settings) -> list[str]:
-    """Ids of the members of the workers' group."""
+    """List the ids of the members of the workers' group."""
     admin = KafkaAdminClient(**kafka_options(settings))
     try:
         (group,) = admin.describe_groups([settings.namespace]).values()
@@ -39,7 +39,7 @@ def members(settings: Settings) -> list[str]:
 
 
 def repeated(page: Page) -> int:
-    """Records that a worker was given and that were counted before."""
+    """Count the records that a worker got although they were counted before."""
     return page.read().total("afresh_already_counted_total")
 
 
@@ -73,7 +73,7 @@ def test_partitions_of_a_worker_that_stops_move_at_once(made: Deployment) -> Non
         made.load(6000)
         wait(lambda: accepted(page) > 0 and accepted(other) > 0, "both workers to be at work")
         assert told_to_stop(second) == 0
-        # Nobody is a member for a moment while the group deals out anew; a session lasts 40 s.
+        # During the rebalance the group is empty for a moment. 20 s are far less than the session timeout of 40 s.
         wait(lambda: len(members(made.settings)) == 1, "the other to be alone in the group", 20.0)
         wait(lambda: page.read().total("afresh_rows", table="users") == 300, "the other to own all users")
         made.answer("last", made.event("last", "c1"))
@@ -112,7 +112,7 @@ def test_a_worker_ends_and_says_so_while_kafka_is_down(
             made.load(6000)
             wait(lambda: accepted(page) > 0, "the worker to be at work")
             own_kafka.kill()
-            # 1 where the clients did not let go of a broker that is gone in time.
+            # The status is 1 if the clients did not close in time, as the broker is gone.
             assert told_to_stop(process) in (0, 1)
             assert UNFINISHED in process.log.read_text()
             own_kafka.start()

@@ -1,4 +1,4 @@
-"""On the genuine Kafka: rows of a newer program end a worker in one sentence, and are not written over."""
+"""On the genuine Kafka: rows of a newer program end a worker with one sentence, and are not overwritten."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ PLANTED: list[tuple[str, bool, Callable[[bytes], bytes], str]] = [
     ("behaviour", False, lambda row: bytes([row[0] + 1]) + row[1:], "item's behaviour row"),
     ("content", False, packed_by_msgpack, "item's content row"),
 ]
-"""A table, whether its partition's own row is meant, that row as a newer program would write it, and its name."""
+"""Cases: a table, whether its partition row is meant, a function that writes the row as a newer program, its name."""
 
 
 @pytest.fixture
@@ -54,7 +54,7 @@ def write(made: Deployment, table: str, key: bytes, row: bytes) -> None:
 
 
 def refused(process: ServerProcess) -> str:
-    """Start a process that is to end by itself; what it says last."""
+    """Start a process that must end by itself; return the last line of its log."""
     with suppress(AfreshError):
         process.start()
     status, said = ended(process)
@@ -62,7 +62,7 @@ def refused(process: ServerProcess) -> str:
     return said
 
 
-def test_rows_of_a_newer_program_are_refused_in_a_sentence_and_stay_as_they_are(made: Deployment) -> None:
+def test_rows_of_a_newer_program_are_refused_with_a_sentence_and_stay_unchanged(made: Deployment) -> None:
     process = made.process()
     with made.running(process) as page:
         made.item("i1")
@@ -75,7 +75,7 @@ def test_rows_of_a_newer_program_are_refused_in_a_sentence_and_stay_as_they_are(
             key = PARTITION_ROW_KEY if own else next(key for key in rows if key not in OWN_KEYS)
             planted = newer(rows[key])
             write(made, table, key, planted)
-            # Somebody does something, so that every row is needed.
+            # A new event makes the worker need every row.
             made.event("ann", "i1")
             said = refused(process)
             assert f"{name} has version" in said

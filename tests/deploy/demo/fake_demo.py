@@ -1,6 +1,6 @@
 """The command ``afresh demo`` on a dozen small films, with a stand-in for the workers.
 
-Started as ``fake_demo.py [OPTION ...]``; ``FAKE_DEMO_CRASH`` numbers the event that kills the worker.
+Start it as ``fake_demo.py [OPTION ...]``. ``FAKE_DEMO_CRASH`` is the number of the event that kills the worker.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ USERS = 12
 
 
 def data() -> movielens.Data:
-    """Each of a dozen users takes one film after the other."""
+    """Make a catalogue, and a dozen users who each take one film after the other."""
     films = [item(f"f{number}") for number in range(CATALOGUE)]
     taken = [event(number, f"u{number % USERS}", f"f{number // USERS}") for number in range(EVENTS)]
     crash = os.environ.get("FAKE_DEMO_CRASH")

@@ -1,6 +1,6 @@
-"""A stand-in for the workers, as a process: recommends what is popular, with no model and no Faust.
+"""A stand-in for the workers, as a process: recommends popular items, without models and without Faust.
 
-Started as ``fake_worker.py worker`` or ``fake_worker.py embed-worker`` with the workers' settings.
+Start it as ``fake_worker.py worker`` or ``fake_worker.py embed-worker`` with the workers' settings.
 """
 
 from __future__ import annotations
@@ -33,16 +33,16 @@ def work(settings: Settings) -> None:
         bootstrap_servers=settings.brokers, fetch_max_wait_ms=10, auto_offset_reset="earliest"
     )
     names = (topics.items.name, topics.events.name)
-    consumer.assign([TopicPartition(name, part) for name in names for part in range(settings.partitions)])
+    consumer.assign([TopicPartition(name, number) for name in names for number in range(settings.partitions)])
     items: set[str] = set()
     counts: Counter[str] = Counter()
     seen: defaultdict[str, set[str]] = defaultdict(set)
     start_http_server(settings.metrics_port, "127.0.0.1")
     while True:
-        for place, records in consumer.poll(timeout_ms=10).items():
+        for partition, records in consumer.poll(timeout_ms=10).items():
             for record in records:
                 content: dict[str, Any] = json.loads(record.value)
-                if place.topic == topics.items.name:
+                if partition.topic == topics.items.name:
                     items.add(content["id"])
                     continue
                 if content["item"] == "crash":
@@ -61,7 +61,7 @@ def work(settings: Settings) -> None:
 
 
 def embed(settings: Settings) -> None:
-    """Be there."""
+    """Serve the metrics page for ever, and encode nothing."""
     start_http_server(settings.embed_metrics_port, "127.0.0.1")
     while True:
         time.sleep(1.0)

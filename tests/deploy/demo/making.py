@@ -1,4 +1,4 @@
-"""Makes small events and items for the tests of the demo."""
+"""Makes small events, items and notes for the tests of the demo."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def event(number: int, user: str, item: str = "a", platform: str = "web") -> Eve
 
 
 def events(users: str) -> list[Event]:
-    """One event a letter, each letter a user, in time order."""
+    """Make one event for each letter, in time order; the letter is the user."""
     return [event(number, user) for number, user in enumerate(users)]
 
 
@@ -27,7 +27,7 @@ def item(name: str) -> Item:
 
 
 def notes_of_a_run() -> Notes:
-    """What was written down of four events of 2,000."""
+    """Make the player's notes after four of 2,000 events."""
     notes = Notes(Progress(2_000), PlayerJudge(list(TITLES), 2_000), Spotlight())
     notes.progress.start()
     for number in range(4):

@@ -1,4 +1,4 @@
-"""Whole runs, each a process with real servers; only the workers and the data are stand-ins."""
+"""Whole demos, each a process with real servers; only the workers and the data are stand-ins."""
 
 from __future__ import annotations
 
@@ -26,16 +26,16 @@ FAKE_DEMO = Path(__file__).with_name("fake_demo.py")
 
 
 @pytest.fixture
-def place(tmp_path: Path) -> Path:
-    """Folder for temporary files, with a space in its name."""
-    place = tmp_path / "a place"
-    place.mkdir()
-    return place
+def temporary(tmp_path: Path) -> Path:
+    """Make a folder for temporary files, with a space in its name."""
+    temporary = tmp_path / "a folder"
+    temporary.mkdir()
+    return temporary
 
 
 @pytest.fixture(scope="module")
 def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
-    """Variables that name a broker and a Redis, as a deployment that others use would."""
+    """Run a broker and a Redis as others would, and yield the variables that name them."""
     folder = tmp_path_factory.mktemp("servers")
     with local_kafka(folder / "kafka") as kafka, local_redis(folder / "redis") as redis:
         variables = {"AFRESH_KAFKA": kafka.address, "AFRESH_REDIS": redis.address, "AFRESH_PARTITIONS": "1"}
@@ -43,9 +43,9 @@ def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]
 
 
 @contextmanager
-def demo(place: Path, *options: str, **variables: str) -> Iterator[subprocess.Popen[str]]:
-    """Start a run whose temporary files lie in ``place``; it is ended if the test does not."""
-    own: Mapping[str, str] = {"TMPDIR": str(place), "PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1"}
+def demo(temporary: Path, *options: str, **variables: str) -> Iterator[subprocess.Popen[str]]:
+    """Start a demo whose temporary files lie in ``temporary``; kill it at the end if it still runs."""
+    own: Mapping[str, str] = {"TMPDIR": str(temporary), "PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1"}
     inherited = {name: value for name, value in os.environ.items() if not name.startswith("AFRESH_")}
     command = [sys.executable, str(FAKE_DEMO), *options]
     with subprocess.Popen(
@@ -62,7 +62,7 @@ def demo(place: Path, *options: str, **variables: str) -> Iterator[subprocess.Po
 
 
 def read_until(process: subprocess.Popen[str], words: str) -> list[str]:
-    """Read lines up to the one that holds ``words``."""
+    """Read lines up to the line that holds ``words``."""
     assert process.stdout
     lines = []
     for line in process.stdout:
@@ -72,21 +72,23 @@ def read_until(process: subprocess.Popen[str], words: str) -> list[str]:
     raise AssertionError(f"{words!r} is not in: {lines}")
 
 
-def left_over(place: Path) -> list[str]:
-    """Files in ``place``, and processes that work in it or were started with a file of it."""
+def left_over(temporary: Path) -> list[str]:
+    """List the files in ``temporary``, and the processes that work in it."""
     running = []
     for folder in Path("/proc").glob("[0-9]*"):
         try:
-            if (folder / "cwd").readlink().is_relative_to(place):
+            if (folder / "cwd").readlink().is_relative_to(temporary):
                 running.append((folder / "cmdline").read_text())
         except OSError:
             continue
-    return [*map(str, place.iterdir()), *running]
+    return [*map(str, temporary.iterdir()), *running]
 
 
-def test_a_run_ends_with_its_figures_on_plain_lines_and_in_the_file(place: Path, tmp_path: Path) -> None:
+def test_a_demo_prints_its_figures_as_plain_lines_and_writes_them_to_the_file(
+    temporary: Path, tmp_path: Path
+) -> None:
     summary, picture = tmp_path / "figures.json", tmp_path / "panel.svg"
-    with demo(place, "--summary", str(summary), "--picture", str(picture)) as process:
+    with demo(temporary, "--summary", str(summary), "--picture", str(picture)) as process:
         out, err = process.communicate()
     assert process.returncode == 0, err
     figures = json.loads(summary.read_text())
@@ -101,14 +103,14 @@ def test_a_run_ends_with_its_figures_on_plain_lines_and_in_the_file(place: Path,
     assert "Film f" in out
     assert "\x1b" not in out
     assert "Film f" in picture.read_text().replace("&#160;", " ")
-    assert left_over(place) == []
+    assert left_over(temporary) == []
 
 
 def test_the_open_loop_catches_up_and_judges_nothing(
-    place: Path, tmp_path: Path, servers: dict[str, str]
+    temporary: Path, tmp_path: Path, servers: dict[str, str]
 ) -> None:
     summary = tmp_path / "figures.json"
-    with demo(place, "--open-loop", "--events", "100", "--summary", str(summary), **servers) as process:
+    with demo(temporary, "--open-loop", "--events", "100", "--summary", str(summary), **servers) as process:
         _, err = process.communicate()
     assert process.returncode == 0, err
     figures = json.loads(summary.read_text())
@@ -121,34 +123,36 @@ def test_the_open_loop_catches_up_and_judges_nothing(
     ("number", "own", "status"), [(signal.SIGINT, False, 130), (signal.SIGTERM, True, 143)]
 )
 def test_a_signal_in_the_middle_stops_everything(
-    place: Path, servers: dict[str, str], number: signal.Signals, own: bool, status: int
+    temporary: Path, servers: dict[str, str], number: signal.Signals, own: bool, status: int
 ) -> None:
-    with demo(place, "--speed", "5", **({} if own else servers)) as process:
+    with demo(temporary, "--speed", "5", **({} if own else servers)) as process:
         read_until(process, "Running")
-        assert len(left_over(place)) > 1
+        assert len(left_over(temporary)) > 1
         process.send_signal(number)
         process.send_signal(number)
         _, err = process.communicate()
     assert process.returncode == status
     assert "Traceback" not in err
-    assert left_over(place) == []
+    assert left_over(temporary) == []
 
 
-def test_a_worker_that_dies_ends_the_run_with_its_last_words(place: Path, servers: dict[str, str]) -> None:
-    with demo(place, **servers, FAKE_DEMO_CRASH="50") as process:
+def test_a_worker_that_dies_ends_the_demo_with_the_reason_from_its_log(
+    temporary: Path, servers: dict[str, str]
+) -> None:
+    with demo(temporary, **servers, FAKE_DEMO_CRASH="50") as process:
         _, err = process.communicate()
     assert process.returncode == 1
     assert "afresh worker ended by itself" in err
     assert "the fake worker was told to crash" in err
     assert "Traceback" not in err
-    assert left_over(place) == []
+    assert left_over(temporary) == []
 
 
 def test_a_kept_deployment_serves_until_interrupted_and_leaves_given_servers_clean(
-    place: Path, servers: dict[str, str]
+    temporary: Path, servers: dict[str, str]
 ) -> None:
     with Redis.from_url(servers["AFRESH_REDIS"]) as redis:
-        with demo(place, "--keep", "--events", "60", **servers) as process:
+        with demo(temporary, "--keep", "--events", "60", **servers) as process:
             command = re.search(r"redis-cli -u \S+ GET (\S+)", "".join(read_until(process, "redis-cli")))
             assert command
             assert json.loads(str(redis.get(command[1]), "utf-8"))["items"]

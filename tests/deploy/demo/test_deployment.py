@@ -15,7 +15,7 @@ REDIS_URL = "redis://:s3cret@127.0.0.1:7777/3"
 
 @pytest.fixture(autouse=True)
 def no_settings(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """Neither variables nor a ``.env`` of whoever runs the tests."""
+    """Hide the variables and the ``.env`` of the person who runs the tests."""
     monkeypatch.chdir(tmp_path)
     for name in Settings.model_fields:
         monkeypatch.delenv(f"AFRESH_{name.upper()}", raising=False)
@@ -26,7 +26,7 @@ def servers(kind: Kind) -> Servers:
     return Servers(Server("127.0.0.1:7001", kind, "a broker"), Server(REDIS_URL, redis, "a Redis"))
 
 
-def test_a_demo_takes_the_servers_and_free_ports(tmp_path: Path) -> None:
+def test_a_demo_uses_the_given_servers_and_free_ports(tmp_path: Path) -> None:
     settings = demo_settings(servers("kafka"), tmp_path)
     assert (settings.kafka, settings.redis.get_secret_value()) == ("127.0.0.1:7001", REDIS_URL)
     assert settings.metrics_port != settings.embed_metrics_port
@@ -39,7 +39,7 @@ def test_the_embedded_broker_gets_one_partition_and_no_idempotence(tmp_path: Pat
     assert (settings.partitions, settings.idempotence) == (1, False)
 
 
-def test_what_the_person_sets_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_demo_keeps_what_the_environment_sets(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AFRESH_PARTITIONS", "3")
     monkeypatch.setenv("AFRESH_METRICS_PORT", "7002")
     monkeypatch.setenv("AFRESH_ENCODER", "none")
@@ -47,7 +47,7 @@ def test_what_the_person_sets_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     assert (settings.partitions, settings.metrics_port, settings.encoder) == (3, 7002, "none")
 
 
-def test_on_servers_of_others_each_demo_has_names_of_its_own(
+def test_each_demo_on_given_servers_has_its_own_namespace(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("AFRESH_NAMESPACE", "production")

@@ -16,7 +16,7 @@ def display(console: Console) -> Display:
 
 
 @pytest.mark.parametrize("terminal", [True, False])
-def test_lines_take_the_panels_place_where_there_is_no_terminal(terminal: bool) -> None:
+def test_a_terminal_gets_the_panel_and_anything_else_plain_lines(terminal: bool) -> None:
     console = Console(file=io.StringIO(), force_terminal=terminal, width=108, _environ={})
     with display(console):
         pass
@@ -27,7 +27,7 @@ def test_lines_take_the_panels_place_where_there_is_no_terminal(terminal: bool) 
     assert ("\x1b" in text) == terminal
 
 
-def test_how_things_stand_is_not_shown_once_more_where_the_run_has_failed() -> None:
+def test_a_failed_demo_does_not_show_its_state_once_more() -> None:
     console = Console(file=io.StringIO(), force_terminal=False)
     with pytest.raises(RuntimeError), display(console):
         raise RuntimeError("the broker is gone")
@@ -35,7 +35,7 @@ def test_how_things_stand_is_not_shown_once_more_where_the_run_has_failed() -> N
     assert console.file.getvalue() == ""
 
 
-def test_the_rate_of_a_run_that_has_ended_is_that_of_the_whole_run() -> None:
+def test_after_the_end_the_rate_is_the_rate_of_the_whole_demo() -> None:
     shown = display(Console(file=io.StringIO()))
     progress = shown._notes.progress
     progress.end()

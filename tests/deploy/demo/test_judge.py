@@ -16,7 +16,7 @@ lists = st.permutations(CATALOGUE)
 
 
 def reference_place(taken: list[tuple[str, str]], user: str, item: str) -> int:
-    """Sort the items that the user has not taken by count, those tied with ``item`` before it."""
+    """Sort the items that the user has not taken by count; put items tied with ``item`` before it."""
     counts = Counter(name for _, name in taken)
     unseen = [name for name in CATALOGUE if (user, name) not in taken]
     ranking = sorted(unseen, key=lambda name: (-counts[name], name == item))
@@ -25,14 +25,14 @@ def reference_place(taken: list[tuple[str, str]], user: str, item: str) -> int:
 
 
 @given(takes)
-def test_popularity_ranks_as_sorting_does(taken: list[tuple[str, str]]) -> None:
+def test_popularity_ranks_items_as_sorting_by_count_does(taken: list[tuple[str, str]]) -> None:
     popularity = MostTaken(CATALOGUE)
     for number, (user, item) in enumerate(taken):
         assert popularity.place(user, item) == reference_place(taken[:number], user, item)
         popularity.take(user, item)
 
 
-def test_an_item_tied_with_all_others_counts_against_popularity() -> None:
+def test_an_item_tied_with_all_others_comes_last() -> None:
     assert MostTaken(CATALOGUE).place("u", "i0") == 0
     assert MostTaken(CATALOGUE[:10]).place("u", "i0") == 10
 
@@ -52,7 +52,9 @@ def test_only_the_first_ten_count(items: list[str], item: str) -> None:
 
 
 @given(st.lists(st.tuples(st.sampled_from("uv"), st.sampled_from(CATALOGUE), lists), min_size=1, max_size=30))
-def test_the_judge_puts_both_rankings_together(seen: list[tuple[str, str, list[str]]]) -> None:
+def test_the_judge_measures_both_rankings_on_the_same_events(
+    seen: list[tuple[str, str, list[str]]],
+) -> None:
     judge = PlayerJudge(CATALOGUE, len(seen))
     for user, item, served in seen:
         assert judge.judge(user, item, served) == place_in(served, item)
@@ -64,7 +66,7 @@ def test_the_judge_puts_both_rankings_together(seen: list[tuple[str, str, list[s
     assert popular_quality.hit_rate == pytest.approx(np.mean(np.array(popular) > 0))
 
 
-def test_halves_and_recent_look_at_their_own_events() -> None:
+def test_halves_and_recent_cover_the_right_events() -> None:
     judge = PlayerJudge(["a", "b"], 5_004)
     for number in range(5_004):
         judge.judge(f"u{number}", "a", ["a"] if number >= 2_502 else [])
@@ -82,7 +84,7 @@ def test_the_course_cuts_all_events_into_stretches() -> None:
     assert judge.course(99)[0] == [0.0] * 6 + [1.0] * 2
 
 
-def test_nothing_judged_is_not_a_number() -> None:
+def test_without_judged_events_the_accuracy_is_nan() -> None:
     judge = PlayerJudge(["a"], 1)
     assert math.isnan(judge.over()[0].hit_rate)
     assert judge.course(5) == ([], [])

@@ -16,20 +16,18 @@ from tests.kafka.deployment import wait
 
 
 def read(settings: Settings, topic: Topic) -> list[tuple[int, bytes, bytes]]:
-    """Partition, key and value of all records of a topic."""
+    """Read all records of a topic as partition, key and value."""
     consumer = KafkaConsumer(**kafka_options(settings), enable_auto_commit=False, metrics_enabled=False)
     found = []
-    for place in places(topic):
-        end = consumer.end_offsets([place])[place]
-        found += [
-            (place.partition, each.key, each.value) for each in read_records(consumer, place, 0, end, 10.0)
-        ]
+    for one in places(topic):
+        end = consumer.end_offsets([one])[one]
+        found += [(one.partition, each.key, each.value) for each in read_records(consumer, one, 0, end, 10.0)]
     consumer.close()
     return found
 
 
 @pytest.mark.parametrize("hurry", [True, False])
-def test_a_users_events_stay_in_order_where_the_workers_look_for_them(
+def test_a_users_events_stay_in_order_on_the_partition_that_workers_expect(
     settings: Settings, hurry: bool
 ) -> None:
     create_topics(settings)
@@ -47,7 +45,7 @@ def test_a_users_events_stay_in_order_where_the_workers_look_for_them(
         ] == sent
 
 
-def test_items_are_keyed_by_their_id_and_there_once_they_were_sent(settings: Settings) -> None:
+def test_items_are_keyed_by_their_id_and_in_kafka_when_the_call_returns(settings: Settings) -> None:
     create_topics(settings)
     with DemoFeed(settings, hurry=False) as feed:
         feed.items([item("a"), item("b")])
@@ -65,7 +63,7 @@ def test_dead_letters_are_counted_over_all_partitions(settings: Settings) -> Non
     assert dead_letters(settings) == 3
 
 
-def test_deleted_topics_are_gone_and_those_of_others_stay(settings: Settings) -> None:
+def test_topics_are_deleted_and_topics_of_another_namespace_stay(settings: Settings) -> None:
     others = settings.model_copy(update={"namespace": f"{settings.namespace}-other"})
     for each in (settings, others):
         create_topics(each)

@@ -20,7 +20,7 @@ CONTENTS = {"ml-100k.inter": EVENTS.encode(), "ml-100k.item": ITEMS.encode()}
 
 
 class Pip:
-    """Stands in for pip: puts a wheel into the folder, and counts how often it was asked."""
+    """Stands in for pip: puts a wheel into the folder, and counts its calls."""
 
     def __init__(self) -> None:
         self.contents = CONTENTS
@@ -47,7 +47,7 @@ def pip(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Pip:
     return pip
 
 
-def test_items_carry_genres_and_year_and_what_is_unknown_is_left_out() -> None:
+def test_items_have_genres_and_year_but_no_unknown_values() -> None:
     known, unknown = movielens.parse_items(ITEMS)
     assert (known.id, known.domain, known.title) == ("1", "films", "Toy Story")
     assert known.text == "A film of 1995: Animation, Children's"
@@ -55,14 +55,14 @@ def test_items_carry_genres_and_year_and_what_is_unknown_is_left_out() -> None:
     assert (unknown.text, unknown.attributes) == ("A film", {"genres": []})
 
 
-def test_events_come_in_time_order_and_those_of_one_second_in_the_order_of_the_file() -> None:
+def test_events_are_in_time_order_and_in_file_order_within_a_second() -> None:
     events = movielens.parse_events(EVENTS)
     assert [(event.user, event.item) for event in events] == [("8", "2"), ("7", "1"), ("9", "1"), ("7", "2")]
     assert [event.id for event in events] == ["ml-1", "ml-2", "ml-3", "ml-4"]
     assert (events[0].type, events[0].value, events[0].time) == ("rating", 3.0, 10_000)
 
 
-def test_only_the_oldest_events_are_given_where_so_many_are_asked_for() -> None:
+def test_the_parameter_first_limits_the_events_to_the_oldest() -> None:
     assert movielens.parse_events(EVENTS, 2) == movielens.parse_events(EVENTS)[:2]
 
 
@@ -79,7 +79,7 @@ def test_only_the_two_files_are_kept(pip: Pip) -> None:
 
 
 @pytest.mark.parametrize("damage", [b"", b"user_id\titem_id\n"])
-def test_a_damaged_cache_heals(pip: Pip, damage: bytes) -> None:
+def test_a_damaged_cache_is_fetched_again(pip: Pip, damage: bytes) -> None:
     whole = movielens.load()
     (movielens.cache_folder() / "ml-100k.inter").write_bytes(damage)
     assert movielens.load() == whole
@@ -95,12 +95,12 @@ def test_without_a_network_the_error_says_what_failed_and_what_to_do(pip: Pip) -
 
 def test_a_wheel_with_other_contents_is_refused_and_not_kept(pip: Pip) -> None:
     pip.contents = CONTENTS | {"ml-100k.item": b"other"}
-    with pytest.raises(AfreshError, match="another recbole"):
+    with pytest.raises(AfreshError, match=r"a recbole==1\.2\.1 that differs from the known one"):
         movielens.load()
     assert not movielens.cache_folder().exists()
 
 
-def test_a_cache_that_cannot_be_written_is_named(pip: Pip, tmp_path: Path) -> None:
+def test_an_unwritable_cache_folder_gives_an_error_that_says_what_to_do(pip: Pip, tmp_path: Path) -> None:
     (tmp_path / "a cache").write_text("a file where the folder should be")
     with pytest.raises(AfreshError, match="set XDG_CACHE_HOME"):
         movielens.load()

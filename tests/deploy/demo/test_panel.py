@@ -46,12 +46,12 @@ def test_the_panel_shows_every_figure(view: View) -> None:
         assert words in text
 
 
-def test_the_item_taken_is_marked_and_its_title_is_no_markup(view: View) -> None:
+def test_the_item_taken_is_highlighted_and_its_title_is_no_markup(view: View) -> None:
     (row,) = [row for row in drawn(view).splitlines() if "◀ taken" in row]
     assert "2 Alien [1979]" in row
 
 
-def test_a_panel_without_anything_yet_can_be_drawn() -> None:
+def test_a_panel_without_any_event_can_be_drawn() -> None:
     notes = Notes(Progress(0), PlayerJudge([], 0), Spotlight())
     empty = View("", {}, notes, Readings(), 0.0)
     assert "not judged" in drawn(empty, width=80)

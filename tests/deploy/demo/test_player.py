@@ -24,7 +24,7 @@ POPULAR = ReadList([Entry("popular")])
 
 
 class FakeShop:
-    """Lists by user, set by the test."""
+    """Holds the lists of users; the test sets them."""
 
     def __init__(self) -> None:
         self.lists: dict[str, ReadList] = {}
@@ -37,7 +37,7 @@ class FakeShop:
 
 
 class Play:
-    """A closed loop whose clock and whose answers the test sets."""
+    """A closed loop; the test sets its clock and its answers."""
 
     def __init__(self, script: list[Event], users: int = 64, speed: float | None = None) -> None:
         self.now = 0.0
@@ -61,7 +61,7 @@ class Play:
         self.shop.lists[person(one)] = ReadList([Entry(item) for item in items], one.id)
 
     def step(self, seconds: float = 0.0) -> list[str]:
-        """Let time pass and make a step; gives the events it sent."""
+        """Let time pass and make a step; return the events that it sent."""
         self.now += seconds
         before = len(self.sent)
         self.loop.step()
@@ -72,7 +72,7 @@ def no_check() -> None:
     pass
 
 
-def test_a_users_next_event_waits_for_the_answer_while_others_pass() -> None:
+def test_a_users_next_event_waits_for_the_answer_while_other_users_go_on() -> None:
     script = events("aabac")
     play = Play(script)
     assert play.step() == ["e0", "e2", "e4"]
@@ -91,7 +91,7 @@ def test_a_list_that_takes_in_an_older_event_is_no_answer() -> None:
     assert play.step(0.1) == []
 
 
-def test_no_more_users_than_asked_for_wait_at_a_time() -> None:
+def test_no_more_users_than_the_limit_wait_at_the_same_time() -> None:
     script = events("abcd")
     play = Play(script, users=2)
     assert play.step() == ["e0", "e1"]
@@ -99,7 +99,7 @@ def test_no_more_users_than_asked_for_wait_at_a_time() -> None:
     assert play.step() == ["e2"]
 
 
-def test_an_answer_that_does_not_come_within_a_second_is_counted_as_late() -> None:
+def test_an_event_without_an_answer_after_a_second_counts_as_late() -> None:
     play = Play(events("aa"))
     play.step()
     assert play.step(PATIENCE_SECONDS / 2) == []
@@ -119,7 +119,7 @@ def test_latency_runs_from_sending_to_the_first_look_that_sees_the_list() -> Non
     assert play.window.exhausted
 
 
-def test_each_event_is_judged_by_the_list_that_stood_right_before_it() -> None:
+def test_each_event_is_judged_against_the_list_right_before_it() -> None:
     script = [event(0, "a", "x"), event(1, "a", "y"), event(2, "a", "z")]
     play = Play(script)
     play.step()
@@ -133,13 +133,13 @@ def test_each_event_is_judged_by_the_list_that_stood_right_before_it() -> None:
     assert play.notes.spotlight.scene.hits == 1
 
 
-def test_a_user_without_a_list_is_shown_what_is_popular_in_the_domain() -> None:
+def test_a_user_without_a_list_sees_the_popular_items_of_the_domain() -> None:
     play = Play([event(0, "new", "popular")])
     play.step()
     assert play.notes.judge.over()[0].hit_rate == 1.0
 
 
-def test_a_speed_bounds_what_is_sent() -> None:
+def test_the_speed_limits_how_many_events_are_sent() -> None:
     play = Play(events("abcdefgh"), speed=2.0)
     assert play.step() == ["e0"]
     assert play.step(0.4) == []
@@ -147,7 +147,7 @@ def test_a_speed_bounds_what_is_sent() -> None:
     assert play.step(1.0) == ["e2", "e3"]
 
 
-def test_the_open_loop_sends_everything_in_order_and_knows_each_users_last() -> None:
+def test_the_open_loop_sends_everything_in_order_and_returns_each_users_last_event() -> None:
     script, sent = events("abacb"), list[str]()
     progress = Progress(5)
     last = open_loop(script, lambda one: sent.append(one.id), progress, Pace(None), no_check)
@@ -156,7 +156,7 @@ def test_the_open_loop_sends_everything_in_order_and_knows_each_users_last() -> 
     assert (progress.sent, progress.answered) == (5, 0)
 
 
-def test_catching_up_gives_how_many_users_stay_behind() -> None:
+def test_catch_up_counts_the_users_who_stay_behind() -> None:
     shop = FakeShop()
     shop.lists = {"web:a": ReadList([], "e1"), "web:b": ReadList([], "e2")}
     assert catch_up({"web:a": "e1", "web:b": "e2"}, shop, 60.0, no_check) == 0
@@ -164,7 +164,7 @@ def test_catching_up_gives_how_many_users_stay_behind() -> None:
 
 
 class Recommender(threading.Thread):
-    """Takes events from a queue and writes lists to Redis: the item after the one just taken, then others."""
+    """Takes events from a queue and writes lists to Redis: first the item after the item just taken."""
 
     def __init__(self, redis: Redis) -> None:
         super().__init__(daemon=True)
@@ -203,7 +203,7 @@ def play_on(shop: Shop, script: list[Event], send: Callable[[Event], None], user
 
 
 @pytest.mark.servers
-def test_a_recommender_that_knows_the_next_item_is_right_on_all_but_first_events(
+def test_a_recommender_that_knows_the_next_item_is_right_on_all_events_but_the_first(
     redis: Redis, recommender: Recommender
 ) -> None:
     script = [event(number, f"u{number % 4}", str(number // 4)) for number in range(400)]

@@ -10,7 +10,7 @@ class Clock:
         return self.now
 
 
-def test_time_runs_from_the_start_to_the_end() -> None:
+def test_the_clock_runs_from_the_start_to_the_end() -> None:
     clock = Clock()
     progress = Progress(10, clock)
     assert (progress.seconds, progress.rate, progress.ended) == (0.0, 0.0, False)
@@ -23,7 +23,7 @@ def test_time_runs_from_the_start_to_the_end() -> None:
     assert (progress.seconds, progress.rate, progress.ended) == (2.0, 3.0, True)
 
 
-def test_latencies_are_those_of_all_answers_or_of_the_last() -> None:
+def test_latencies_cover_all_answers_or_only_the_last() -> None:
     progress = Progress(200)
     assert progress.latencies() is None
     for number in range(101):
@@ -33,7 +33,7 @@ def test_latencies_are_those_of_all_answers_or_of_the_last() -> None:
     assert progress.latencies(last=1_000) == progress.latencies()
 
 
-def test_an_event_given_up_is_late_and_counts_with_the_time_it_was_waited_for() -> None:
+def test_an_event_given_up_is_late_and_counts_with_its_waiting_time() -> None:
     progress = Progress(2)
     progress.answer(0.5, late=False)
     progress.answer(10.0, late=True)

@@ -14,7 +14,7 @@ TEXT = (
 
 
 class Worker:
-    """The pages of a process, whose readiness the test sets."""
+    """The pages of a process; the test sets whether it is ready."""
 
     def __init__(self) -> None:
         self.missing = ""
@@ -40,7 +40,7 @@ def test_a_process_is_ready_when_it_says_so(worker: Worker) -> None:
     assert not worker.page.ready()
 
 
-def test_metrics_are_read_as_they_stand_now(worker: Worker) -> None:
+def test_each_read_returns_the_current_metrics(worker: Worker) -> None:
     MADE.labels("one").inc(2)
     assert worker.page.read().total("test_scrape_made_total", kind="one") == 2
     MADE.labels("one").inc()

@@ -16,7 +16,7 @@ def watched(spotlight: Spotlight) -> str | None:
     return spotlight.scene.user if spotlight.scene else None
 
 
-def test_it_stays_with_a_user_while_others_pass() -> None:
+def test_it_stays_with_a_user_while_others_act() -> None:
     clock = Clock()
     spotlight = Spotlight(clock)
     spotlight.saw(event(1, "ann", "x"), ["x", "y"], 1)
@@ -28,7 +28,7 @@ def test_it_stays_with_a_user_while_others_pass() -> None:
     assert (spotlight.scene.events, spotlight.scene.hits) == (2, 1)
 
 
-def test_it_leaves_a_user_of_whom_nothing_comes() -> None:
+def test_it_leaves_a_user_who_is_quiet() -> None:
     clock = Clock()
     spotlight = Spotlight(clock)
     spotlight.saw(event(1, "ann"), [], 0)
@@ -37,7 +37,7 @@ def test_it_leaves_a_user_of_whom_nothing_comes() -> None:
     assert watched(spotlight) == "web:bob"
 
 
-def test_it_goes_to_another_after_a_while_even_if_the_user_goes_on() -> None:
+def test_after_a_while_it_leaves_even_an_active_user() -> None:
     clock = Clock()
     spotlight = Spotlight(clock)
     for number in range(int(STAY_SECONDS) + 1):

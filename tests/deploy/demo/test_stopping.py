@@ -21,7 +21,7 @@ def test_a_signal_raises_at_once(number: signal.Signals, error: type[BaseExcepti
         send(number)
 
 
-def test_a_second_signal_does_not_disturb_the_cleaning_up() -> None:
+def test_a_second_signal_does_not_disturb_the_cleanup() -> None:
     with Stop():
         with pytest.raises(SystemExit):
             send(signal.SIGTERM)
@@ -29,7 +29,7 @@ def test_a_second_signal_does_not_disturb_the_cleaning_up() -> None:
             send(number)
 
 
-def test_later_it_raises_in_a_check_and_only_once() -> None:
+def test_within_later_a_signal_raises_in_check_and_only_once() -> None:
     with Stop() as stop, stop.later():
         send(signal.SIGTERM)
         with pytest.raises(SystemExit, match="143"):
@@ -37,7 +37,7 @@ def test_later_it_raises_in_a_check_and_only_once() -> None:
         stop.check()
 
 
-def test_later_without_a_check_it_raises_at_the_end_of_the_block() -> None:
+def test_within_later_without_a_check_a_signal_raises_at_the_end_of_the_block() -> None:
     reached = []
 
     def work(stop: Stop) -> None:
@@ -50,7 +50,7 @@ def test_later_without_a_check_it_raises_at_the_end_of_the_block() -> None:
     assert reached
 
 
-def test_an_exception_that_a_library_swallowed_comes_again() -> None:
+def test_check_raises_again_an_exception_that_a_library_swallowed() -> None:
     with Stop() as stop:
         with pytest.raises(KeyboardInterrupt):
             send(signal.SIGINT)
@@ -58,7 +58,7 @@ def test_an_exception_that_a_library_swallowed_comes_again() -> None:
             stop.check()
 
 
-def test_handlers_are_put_back() -> None:
+def test_the_signal_handlers_are_restored() -> None:
     before = [signal.getsignal(number) for number in SIGNALS]
     with Stop():
         assert [signal.getsignal(number) for number in SIGNALS] != before

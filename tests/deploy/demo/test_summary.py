@@ -27,7 +27,7 @@ class Clock:
 
 
 def run_of(events: int) -> Notes:
-    """One event a second, each answered after a tenth; all but the first two in the list."""
+    """Note one event a second, each answered after 0.1 s; all items but the first two are in the list."""
     clock = Clock()
     notes = Notes(Progress(events, clock), PlayerJudge(["a", "b"], events), Spotlight(clock))
     notes.progress.start()
@@ -40,7 +40,7 @@ def run_of(events: int) -> Notes:
     return notes
 
 
-def test_the_file_holds_the_figures_of_the_run(tmp_path: Path) -> None:
+def test_the_file_holds_the_figures_of_the_demo(tmp_path: Path) -> None:
     summarise(run_of(4), READINGS, dlq=3).write(tmp_path / "figures.json")
     figures = json.loads((tmp_path / "figures.json").read_text())
     assert figures == {
@@ -63,7 +63,7 @@ def test_the_file_holds_the_figures_of_the_run(tmp_path: Path) -> None:
     }
 
 
-def test_what_was_not_measured_is_null_and_no_nan(tmp_path: Path) -> None:
+def test_a_figure_that_was_not_measured_is_null_and_not_nan(tmp_path: Path) -> None:
     notes = Notes(Progress(3), PlayerJudge(["a"], 3), Spotlight())
     summary = summarise(notes, READINGS, dlq=0)
     summary.write(tmp_path / "figures.json")
@@ -79,7 +79,7 @@ def test_the_sentences_name_both_hit_rates() -> None:
     assert "100.0%" in words
 
 
-def test_a_file_that_cannot_be_written_is_found_out_at_the_start(tmp_path: Path) -> None:
+def test_an_unwritable_file_is_found_at_the_start(tmp_path: Path) -> None:
     require_writable(tmp_path / "figures.json")
     with pytest.raises(AfreshError, match="cannot be written"):
         require_writable(tmp_path / "no folder" / "figures.json")

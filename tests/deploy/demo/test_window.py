@@ -11,7 +11,7 @@ users = st.text(alphabet="abcde", max_size=40)
 
 
 def drain(window: Window, data: st.DataObject) -> list[tuple[Event, set[str]]]:
-    """Play to the end, answering users in any order; each event with who was waiting when it went."""
+    """Play to the end and answer users in any order; return each event with the users who waited when it went."""
     gone: list[tuple[Event, set[str]]] = []
     waiting: set[str] = set()
     while not window.exhausted:
@@ -27,7 +27,9 @@ def drain(window: Window, data: st.DataObject) -> list[tuple[Event, set[str]]]:
 
 
 @given(users, st.integers(1, 6), st.data())
-def test_every_event_goes_once_and_each_users_in_order(names: str, at_once: int, data: st.DataObject) -> None:
+def test_every_event_goes_once_and_each_users_events_in_order(
+    names: str, at_once: int, data: st.DataObject
+) -> None:
     everything = events(names)
     gone = [one for one, _ in drain(Window(everything, at_once), data)]
     assert sorted(gone, key=everything.index) == everything
@@ -36,7 +38,7 @@ def test_every_event_goes_once_and_each_users_in_order(names: str, at_once: int,
 
 
 @given(users, st.integers(1, 6), st.data())
-def test_nobody_acts_before_their_answer_and_no_more_than_so_many_wait(
+def test_no_user_acts_before_their_answer_and_no_more_users_than_the_limit_wait(
     names: str, at_once: int, data: st.DataObject
 ) -> None:
     for one, waiting in drain(Window(events(names), at_once), data):
@@ -54,7 +56,7 @@ def test_only_events_of_waiting_users_are_overtaken(names: str, at_once: int, da
 
 
 @given(users)
-def test_when_everybody_is_answered_at_once_the_order_is_that_of_time(names: str) -> None:
+def test_with_instant_answers_events_go_in_time_order(names: str) -> None:
     window, gone = Window(events(names), 3), []
     while (one := window.next()) is not None:
         gone.append(one)
@@ -63,7 +65,7 @@ def test_when_everybody_is_answered_at_once_the_order_is_that_of_time(names: str
     assert window.exhausted
 
 
-def test_users_of_two_platforms_with_one_name_are_two_people() -> None:
+def test_the_same_user_name_on_two_platforms_means_two_users() -> None:
     window = Window([event(0, "a", platform="web"), event(1, "a", platform="tv")], 2)
     gone = [window.next(), window.next()]
     assert [person(one) for one in gone if one] == ["web:a", "tv:a"]

@@ -41,7 +41,7 @@ def test_a_worker_is_ready_when_its_page_says_so(tmp_path: Path) -> None:
         assert worker.page.read().total("afresh_catalogue_items") == 3
 
 
-def test_a_worker_that_ends_before_it_is_ready_is_told_with_its_last_words(tmp_path: Path) -> None:
+def test_a_worker_that_ends_before_it_is_ready_raises_with_the_end_of_its_log(tmp_path: Path) -> None:
     one = process(tmp_path, 503)
     with (
         running(one),
@@ -50,7 +50,7 @@ def test_a_worker_that_ends_before_it_is_ready_is_told_with_its_last_words(tmp_p
         workers.WorkerProcess(one).wait_until_ready()
 
 
-def test_of_a_long_log_the_cause_of_the_crash_is_told(tmp_path: Path) -> None:
+def test_the_error_shows_the_cause_of_a_crash_from_a_long_log(tmp_path: Path) -> None:
     one = process(tmp_path, 503)
     noise = "".join(f"stopping part {number}\n" for number in range(99))
     one.log.write_text(f"{noise}[^-App]: Crashed reason=ValueError('the cause')\n{noise}")
@@ -58,14 +58,16 @@ def test_of_a_long_log_the_cause_of_the_crash_is_told(tmp_path: Path) -> None:
         workers.WorkerProcess(one).wait_until_ready()
 
 
-def test_a_worker_that_is_never_ready_is_given_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_worker_that_is_never_ready_raises_after_the_timeout(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(workers, "READY_SECONDS", 0.0)
     one = process(tmp_path, 404)
     with running(one), pytest.raises(AfreshError, match="was not ready within 0 s"):
         workers.WorkerProcess(one).wait_until_ready()
 
 
-def test_a_page_that_nobody_serves_has_no_readings() -> None:
+def test_a_page_that_no_process_serves_is_not_ready_and_has_no_metrics() -> None:
     page = Page(free_ports(1)[0])
     assert not page.ready()
     assert page.read().total("afresh_catalogue_items") == 0

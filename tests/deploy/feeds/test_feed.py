@@ -19,7 +19,7 @@ RECORD = FeedRecord(None, b"{}")
 
 
 class Clock:
-    """A clock that only sleeping and working move."""
+    """A clock that moves only when somebody sleeps or works."""
 
     def __init__(self) -> None:
         self.now = 100.0
@@ -33,7 +33,7 @@ class Clock:
 
 
 class Answer:
-    """Kafka's answer to a record, as kafka-python hands it out."""
+    """Kafka's answer to a record, as kafka-python returns it."""
 
     def __init__(self, error: Exception | None = None) -> None:
         self.error = error
@@ -44,7 +44,7 @@ class Answer:
 
 
 class Producer:
-    """A producer whose answers are known beforehand."""
+    """A producer whose answers the test sets."""
 
     def __init__(self, answer: Callable[[int], Answer]) -> None:
         self.sent = 0
@@ -59,7 +59,7 @@ class Producer:
 
 
 def times(speed: float | None, work: list[float]) -> list[float]:
-    """When each of some records passes, if what is done with each takes so long."""
+    """Return the time at which each record passes; ``work`` is the seconds that handling each record takes."""
     clock = Clock()
     passed = []
     for _, seconds in zip(paced([RECORD] * len(work), speed, clock, clock.sleep), work, strict=True):
@@ -68,7 +68,7 @@ def times(speed: float | None, work: list[float]) -> list[float]:
     return passed
 
 
-def test_records_pass_at_the_speed_asked_for() -> None:
+def test_records_pass_at_the_given_speed() -> None:
     assert times(50.0, [0.001] * 5) == pytest.approx([0.0, 0.02, 0.04, 0.06, 0.08])
 
 
@@ -76,11 +76,11 @@ def test_without_a_speed_records_pass_at_once() -> None:
     assert times(None, [0.0] * 3) == [0.0, 0.0, 0.0]
 
 
-def test_a_late_record_does_not_slow_those_behind_it() -> None:
+def test_a_late_record_does_not_delay_the_next_ones() -> None:
     assert times(10.0, [0.25, 0.0, 0.0, 0.0]) == pytest.approx([0.0, 0.25, 0.25, 0.3])
 
 
-def test_after_a_long_pause_no_more_than_a_second_is_made_up_for() -> None:
+def test_after_a_long_pause_at_most_one_second_is_caught_up() -> None:
     passed = times(10.0, [3_600.0] + [0.0] * 30)
     burst = [moment for moment in passed[1:] if moment == pytest.approx(3_600.0)]
     assert len(burst) <= 11
@@ -89,7 +89,7 @@ def test_after_a_long_pause_no_more_than_a_second_is_made_up_for() -> None:
 @given(st.floats(0.5, 1_000.0), st.lists(st.floats(0.0, 3.0), min_size=1, max_size=20))
 def test_no_record_passes_before_its_turn(speed: float, work: list[float]) -> None:
     passed = times(speed, work)
-    assert all(moment >= place / speed - 1e-6 for place, moment in enumerate(passed))
+    assert all(moment >= number / speed - 1e-6 for number, moment in enumerate(passed))
 
 
 def test_only_records_that_kafka_acknowledged_are_counted() -> None:
@@ -102,17 +102,17 @@ def test_only_records_that_kafka_acknowledged_are_counted() -> None:
     assert fed.sent == 3
 
 
-def test_a_refused_record_ends_the_feed_and_says_how_far_it_came() -> None:
+def test_a_refused_record_ends_the_feed_with_the_number_of_records_sent() -> None:
     fed = Fed()
     broken = Producer(lambda count: Answer(KafkaTimeoutError("gone") if count == 3 else None))
     out = FeedSender(broken, TOPIC, fed)
     for _ in range(5):
         out.send(RECORD)
-    with pytest.raises(AfreshError, match=r"stopped taking events after 2 records .*gone"):
+    with pytest.raises(AfreshError, match=r"stopped accepting records of events after 2 .*gone"):
         out.wait_for_answers()
 
 
-def test_a_record_too_large_for_the_broker_is_counted_and_the_rest_sent() -> None:
+def test_a_record_too_large_for_the_broker_is_counted_and_the_others_are_sent() -> None:
     fed = Fed()
     out = FeedSender(Producer(lambda n: Answer(MessageSizeTooLargeError() if n == 1 else None)), TOPIC, fed)
     for _ in range(3):
@@ -121,7 +121,7 @@ def test_a_record_too_large_for_the_broker_is_counted_and_the_rest_sent() -> Non
     assert (fed.sent, fed.too_large) == (2, 1)
 
 
-def test_records_without_an_answer_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_number_of_unanswered_records_is_limited(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "IN_FLIGHT", 10)
     fed = Fed()
     out = FeedSender(Producer(lambda _: Answer()), TOPIC, fed)
@@ -131,7 +131,7 @@ def test_records_without_an_answer_are_bounded(monkeypatch: pytest.MonkeyPatch) 
 
 
 @pytest.mark.parametrize("broker", ["settings", "embedded_settings"])
-def test_a_record_too_large_to_send_is_counted_and_the_rest_sent(
+def test_a_record_too_large_to_send_is_counted_and_the_others_are_sent(
     broker: str, request: pytest.FixtureRequest
 ) -> None:
     settings: Settings = request.getfixturevalue(broker)

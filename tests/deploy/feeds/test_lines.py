@@ -23,19 +23,19 @@ def lines_of(path: Path) -> list[bytes]:
     st.lists(st.binary(min_size=1, max_size=40).filter(lambda line: not set(line) & set(b"\r\n"))),
     st.booleans(),
 )
-def test_lines_come_out_byte_by_byte_as_they_stand(
+def test_lines_are_read_unchanged(
     tmp_path_factory: pytest.TempPathFactory, lines: list[bytes], zipped: bool
 ) -> None:
     path = tmp_path_factory.mktemp("lines") / "lines"
     data = b"".join(line + b"\n" for line in lines)
-    # Bytes that begin as gzip does would be taken for it.
+    # Plain bytes that begin like gzip would be read as gzip.
     if not zipped and data.startswith(b"\x1f\x8b"):
         return
     path.write_bytes(gzip.compress(data) if zipped else data)
     assert lines_of(path) == lines
 
 
-def test_blank_lines_and_ends_of_lines_are_no_lines(tmp_path: Path) -> None:
+def test_blank_lines_and_line_endings_are_left_out(tmp_path: Path) -> None:
     path = tmp_path / "lines"
     path.write_bytes(b"\n{}\r\n\n  {}\n\r\nlast")
     assert lines_of(path) == [b"{}", b"  {}", b"last"]
@@ -48,7 +48,7 @@ def test_an_empty_file_has_no_lines(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("zipped", [False, True])
-def test_how_far_reading_has_come_is_told_in_bytes_of_the_file(tmp_path: Path, zipped: bool) -> None:
+def test_progress_is_counted_in_bytes_of_the_file_on_disk(tmp_path: Path, zipped: bool) -> None:
     path = tmp_path / "lines"
     data = b"{}\n" * 1_000
     path.write_bytes(gzip.compress(data) if zipped else data)
@@ -58,7 +58,7 @@ def test_how_far_reading_has_come_is_told_in_bytes_of_the_file(tmp_path: Path, z
 
 
 @pytest.mark.parametrize("zipped", [False, True])
-def test_standard_input_is_read_as_a_file_is(zipped: bool) -> None:
+def test_standard_input_is_read_like_a_file(zipped: bool) -> None:
     data = b"{}\n[]\n"
     done = subprocess.run(
         [sys.executable, "-c", COUNT],
@@ -71,20 +71,20 @@ def test_standard_input_is_read_as_a_file_is(zipped: bool) -> None:
 
 
 @pytest.mark.parametrize("damage", [slice(0, -12), slice(0, 40)])
-def test_a_gzip_file_that_was_cut_off_is_named(tmp_path: Path, damage: slice) -> None:
+def test_the_error_names_a_gzip_file_that_was_cut_off(tmp_path: Path, damage: slice) -> None:
     path = tmp_path / "lines.gz"
     path.write_bytes(gzip.compress(bytes(range(256)) * 10)[damage])
-    with pytest.raises(AfreshError, match=r"lines\.gz is not a whole gzip file"):
+    with pytest.raises(AfreshError, match=r"lines\.gz is not a complete gzip file"):
         lines_of(path)
 
 
-def test_a_gzip_file_with_garbage_in_it_is_named(tmp_path: Path) -> None:
+def test_the_error_names_a_gzip_file_that_holds_garbage(tmp_path: Path) -> None:
     path = tmp_path / "lines.gz"
     path.write_bytes(gzip.compress(b"{}\n")[:12] + b"\xff" * 50)
-    with pytest.raises(AfreshError, match="is not a whole gzip file"):
+    with pytest.raises(AfreshError, match="is not a complete gzip file"):
         lines_of(path)
 
 
-def test_a_file_that_is_not_there_is_an_os_error(tmp_path: Path) -> None:
+def test_a_missing_file_raises_an_os_error(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError):
         lines_of(tmp_path / "none")

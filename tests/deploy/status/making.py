@@ -1,4 +1,4 @@
-"""What judges keep, and a look at a deployment, made up."""
+"""Makes states of judges, and the status of a deployment."""
 
 from __future__ import annotations
 

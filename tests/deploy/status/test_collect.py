@@ -1,4 +1,4 @@
-"""What is collected of a deployment, from real servers: the embedded broker does not describe groups."""
+"""Collecting the status of a deployment, from real servers: the embedded broker does not describe groups."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from tests.upgrade.recorded import v0_1_0
 
 
 class Deployment:
-    """Topics of a deployment, and clients to fill and to look at them."""
+    """The topics of a deployment, with clients that fill and read them."""
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
@@ -45,15 +45,18 @@ class Deployment:
     def flush(self) -> None:
         self._producer.flush()
 
-    def stage(self, partition: int = 0) -> bytes:
-        """What is found of the judge in a partition."""
+    def agent_state(self, number: int = 0) -> bytes:
+        """Return the judge's newest agent state in a partition of the users."""
         self.flush()
-        place = TopicPartition(self.topics.users.name, partition)
+        partition = TopicPartition(self.topics.users.name, number)
         begin, end = (
-            ends[place]
-            for ends in (self.consumer.beginning_offsets([place]), self.consumer.end_offsets([place]))
+            offsets[partition]
+            for offsets in (
+                self.consumer.beginning_offsets([partition]),
+                self.consumer.end_offsets([partition]),
+            )
         )
-        return collect.newest_agent_state(self.consumer, place, begin, end)
+        return collect.newest_agent_state(self.consumer, partition, begin, end)
 
     def close(self) -> None:
         self._producer.close()
@@ -69,21 +72,21 @@ def made(settings: Settings) -> Iterator[Deployment]:
 
 
 def own_rows() -> list[bytes]:
-    """Partition rows as the users' changelog of a deployment held them, one after the other."""
+    """Return the partition rows from the users' changelog of a recorded deployment, in order."""
     records = v0_1_0().partitions_of["afresh.users.changelog", 0]
     return [each.value for each in records if each.key == PARTITION_ROW_KEY]
 
 
-def test_what_the_judge_kept_is_that_of_the_newest_row_of_the_partition(made: Deployment) -> None:
+def test_the_agent_state_of_the_judge_comes_from_the_newest_partition_row(made: Deployment) -> None:
     rows = own_rows()
     for row in rows:
         made.send(made.topics.users, PARTITION_ROW_KEY, row)
         made.send(made.topics.users, b"web:ann", b"a user's row")
     made.send(made.topics.users, CLAIM_KEY, None)
-    assert made.stage() == agent_state_of({b"": rows[-1]})
+    assert made.agent_state() == agent_state_of({b"": rows[-1]})
 
 
-def test_a_row_of_the_partition_is_found_however_far_from_the_end(
+def test_a_partition_row_is_found_however_far_from_the_end_it_is(
     made: Deployment, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(collect, "TAIL", 2)
@@ -91,16 +94,16 @@ def test_a_row_of_the_partition_is_found_however_far_from_the_end(
     made.send(made.topics.users, PARTITION_ROW_KEY, first)
     for number in range(40):
         made.send(made.topics.users, f"web:u{number}".encode(), b"a user's row")
-    assert made.stage() == agent_state_of({b"": first})
+    assert made.agent_state() == agent_state_of({b"": first})
 
 
-def test_where_no_row_of_the_partition_was_written_the_judge_kept_nothing(made: Deployment) -> None:
+def test_without_a_partition_row_there_is_no_agent_state(made: Deployment) -> None:
     made.send(made.topics.users, b"web:ann", b"a user's row")
     made.send(made.topics.users, PARTITION_ROW_KEY, own_rows()[0], partition=1)
-    assert made.stage() == b""
+    assert made.agent_state() == b""
 
 
-def test_what_waits_is_what_the_group_has_not_committed(made: Deployment) -> None:
+def test_the_waiting_records_are_those_that_the_group_has_not_committed(made: Deployment) -> None:
     events, items = made.topics.events, made.topics.items
     for number in range(7):
         made.send(events, b"web:ann", b"{}", partition=number % 2)
@@ -121,7 +124,7 @@ def test_what_waits_is_what_the_group_has_not_committed(made: Deployment) -> Non
 
 @contextmanager
 def member(settings: Settings, topic: Topic) -> Iterator[None]:
-    """A member of the workers' group that holds all partitions of a topic."""
+    """Join the workers' group with a member that holds all partitions of a topic."""
     worker = KafkaConsumer(
         topic.name,
         **kafka_options(settings),
@@ -137,7 +140,7 @@ def member(settings: Settings, topic: Topic) -> Iterator[None]:
         worker.close()
 
 
-def test_workers_are_told_with_the_partitions_that_they_hold(made: Deployment) -> None:
+def test_each_worker_is_listed_with_the_partitions_that_it_holds(made: Deployment) -> None:
     topic = made.topics.interactions
     with member(made.settings, topic):
         (found,) = collect.workers(made.admin, made.settings.namespace, topic.name)
@@ -147,12 +150,12 @@ def test_workers_are_told_with_the_partitions_that_they_hold(made: Deployment) -
         assert other.partitions == []
 
 
-def test_where_nobody_works_there_are_no_workers(made: Deployment) -> None:
+def test_an_empty_group_has_no_workers(made: Deployment) -> None:
     topic = made.topics.interactions.name
     assert collect.workers(made.admin, made.settings.namespace, topic) == []
 
 
-def test_lists_are_counted_without_popular_ones_and_those_of_others(
+def test_lists_are_counted_without_popular_lists_and_without_other_namespaces(
     settings: Settings,
 ) -> None:
     redis = Redis.from_url(settings.redis.get_secret_value())
@@ -168,7 +171,7 @@ def nobody_at(settings: Settings, **ports: str) -> Settings:
     return settings.model_copy(update={"start_timeout_seconds": 1.0} | ports)
 
 
-def test_of_a_redis_that_does_not_answer_the_lists_are_not_known(settings: Settings) -> None:
+def test_the_number_of_lists_is_unknown_if_redis_does_not_answer(settings: Settings) -> None:
     (port,) = free_ports(1)
     address = type(settings.redis)(f"redis://127.0.0.1:{port}/0")
     assert collect.lists(settings.model_copy(update={"redis": address})) is None
@@ -189,7 +192,9 @@ def test_the_worker_on_this_machine_is_asked_whether_it_is_ready(
     assert collect.ready(settings) is None
 
 
-def test_a_look_finds_what_a_deployment_of_0_1_0_left(settings: Settings, redis_server: Server) -> None:
+def test_look_reads_the_status_of_a_deployment_of_version_0_1_0(
+    settings: Settings, redis_server: Server
+) -> None:
     recorded, deployment = v0_1_0(), Deployment(settings)
     names = {
         f"afresh.{topic.name.removeprefix(settings.namespace + '.')}": topic
@@ -212,6 +217,6 @@ def test_a_look_finds_what_a_deployment_of_0_1_0_left(settings: Settings, redis_
     assert found.judged.judged["all"] == 117
 
 
-def test_a_look_at_a_broker_without_the_topics_says_what_to_do(settings: Settings) -> None:
+def test_without_the_topics_look_says_what_to_do(settings: Settings) -> None:
     with pytest.raises(AfreshError, match="afresh topics create"):
         collect.look(settings)

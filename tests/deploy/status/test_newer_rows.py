@@ -15,7 +15,7 @@ USERS = TopicPartition("afresh.users", 0)
 
 
 class Changelog:
-    """A consumer of one partition that holds these records."""
+    """Stands in for a consumer of one partition with these records."""
 
     def __init__(self, *records: tuple[bytes, bytes]) -> None:
         self.end = len(records)
@@ -25,8 +25,8 @@ class Changelog:
         ]
         self._at = 0
 
-    def assign(self, places: list[TopicPartition]) -> None:
-        assert places == [USERS]
+    def assign(self, partitions: list[TopicPartition]) -> None:
+        assert partitions == [USERS]
 
     def seek(self, _: TopicPartition, offset: int) -> None:
         self._at = offset
@@ -52,7 +52,7 @@ def kept(*records: tuple[bytes, bytes]) -> dict[int, Any]:
     return dict(kept_by_judges(changelog, [USERS], {USERS: 0}, {USERS: changelog.end}))
 
 
-def test_the_newest_row_of_a_partition_is_read() -> None:
+def test_the_newest_partition_row_is_read() -> None:
     newer = judge_row(version=JUDGE_ROW_VERSION + 1)
     found = kept(
         (PARTITION_ROW_KEY, partition_row(newer)),
@@ -63,7 +63,7 @@ def test_the_newest_row_of_a_partition_is_read() -> None:
     assert found[0].fusion.to_bytes() == scorers.new_fusion().to_bytes()
 
 
-def test_a_partition_without_a_row_has_no_judge() -> None:
+def test_a_partition_without_a_partition_row_has_no_state_of_a_judge() -> None:
     assert kept((b"web:ann", b"a user's row")) == {}
     assert kept() == {}
 
@@ -78,7 +78,7 @@ def test_a_partition_without_a_row_has_no_judge() -> None:
     ],
     ids=["partition", "judge", "fusion", "bytes"],
 )
-def test_rows_of_another_program_are_refused_in_a_sentence(row: bytes, problem: str) -> None:
+def test_rows_of_another_version_are_refused_with_a_sentence(row: bytes, problem: str) -> None:
     with pytest.raises(RowVersionError, match=problem) as refused:
         kept((PARTITION_ROW_KEY, row))
     assert str(refused.value).endswith(f"{ADVICE}.")

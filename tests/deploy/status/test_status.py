@@ -6,7 +6,7 @@ from afresh.state.judged.guard import Rollback
 from tests.deploy.status.making import kept, status
 
 
-def test_what_the_judges_of_partitions_keep_is_added_up() -> None:
+def test_the_states_of_the_judges_of_all_partitions_are_added_up() -> None:
     second = kept(0, 3)
     second.guard.roll_back(second.fusion, 7_000, "guard")
     second.verdicts.drifts[0] = 2
@@ -18,7 +18,7 @@ def test_what_the_judges_of_partitions_keep_is_added_up() -> None:
     assert tuple(judged.weights) == scorers.NAMES
 
 
-def test_json_holds_all_of_it() -> None:
+def test_the_json_holds_the_whole_status() -> None:
     found = json.loads(status(judged_together({0: kept(1, 1)})).as_json())
     assert found["waiting"] == {"afresh.events": 1234}
     assert found["workers"] == [{"name": "afresh-1", "host": "10.0.0.7", "partitions": [0, 2]}]

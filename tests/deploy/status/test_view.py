@@ -14,19 +14,19 @@ def words(status: Status) -> str:
     return console.export_text()
 
 
-def test_a_look_shows_what_waits_who_works_and_how_lists_are_received() -> None:
+def test_the_tables_show_the_backlog_the_workers_and_the_accuracy_of_the_lists() -> None:
     second = kept(0, 3)
     second.guard.roll_back(second.fusion, 7_000, "command")
     shown = words(status(judged_together({0: kept(1, 0), 1: second})))
     for expected in (
         "records waiting in afresh.events", "1,234", "worker afresh-1 at 10.0.0.7", "partitions 0, 2", "0.250",
         "domain:films", "neighbours", "1970-01-01T00:00:07", "by the command, to popularity",
-        "prove good: partitions 1",
+        "have not proved good yet in partitions 1",
     ):  # fmt: skip
         assert expected in shown
 
 
-def test_a_deployment_where_nothing_is_there_says_what_to_do() -> None:
+def test_without_workers_and_redis_the_remarks_say_what_to_do() -> None:
     shown = words(Status({"afresh.events": 0}, [], 0, None, None))
     assert "start one with afresh worker" in shown
-    assert "look at AFRESH_REDIS" in shown
+    assert "check AFRESH_REDIS" in shown
