@@ -27,7 +27,7 @@ from afresh.streams.stages import STAGES
 from afresh.streams.topics import Topics
 from tests.documents import DOCUMENTS, ROOT, blocks, headings, read, without_blocks
 
-RUN = "tests/test_readme.py::test_make_run_plays_real_events_and_ends_well"
+RUN = "tests/test_readme.py::test_make_run_plays_real_events_and_exits_with_0"
 CI = "tests/test_readme.py::test_make_test_is_what_ci_runs"
 START = "tests/test_readme.py::test_the_steps_to_production_give_a_list"
 INTERNALS = "tests/test_documents.py::test_what_is_done_to_faust_can_be_printed"

@@ -9,7 +9,7 @@ import numpy as np
 from msgspec.structs import replace
 from xxhash import xxh3_64_intdigest
 
-from afresh.deploy.ledger.reading import UNREADABLE, Logs, ReadRecord, Rows
+from afresh.deploy.ledger.reading import UNDECODABLE, Logs, ReadRecord, Rows
 from afresh.deploy.ledger.report import Report
 from afresh.state.identities import Identities
 from afresh.state.keys import key_of
@@ -187,5 +187,5 @@ def name_of(value: bytes) -> str:
     """Return the name of an event of the file or the topic: its id, or a hash of its bytes if it has no id."""
     try:
         return event_decoder.decode(value).id
-    except UNREADABLE:
+    except UNDECODABLE:
         return f"\0{digest(value)}"

@@ -24,7 +24,7 @@ POLL_RECORDS = 5000
 
 T = TypeVar("T")
 
-UNREADABLE = (msgspec.MsgspecError, UnicodeError, RecursionError)
+UNDECODABLE = (msgspec.MsgspecError, UnicodeError, RecursionError)
 """Errors that decoding a record may raise."""
 
 PARTITION_ROW = b""
@@ -183,7 +183,7 @@ def decoded(
             continue
         try:
             said = decoder.decode(record.value)
-        except UNREADABLE as error:
+        except UNDECODABLE as error:
             report.differ(
                 "records",
                 f"the record at {partition}@{record.offset} of {topic.name} cannot be read ({error})",
