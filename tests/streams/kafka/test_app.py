@@ -48,7 +48,7 @@ def test_the_data_folder_is_made(tmp_path: Path) -> None:
 def test_a_data_folder_that_can_not_be_made_is_named_with_its_variable(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     folder = tmp_path / "file" / "data"
-    with pytest.raises(AfreshError, match=rf"{folder} can not be made \(.+\); set AFRESH_DATA_DIR"):
+    with pytest.raises(AfreshError, match=rf"{folder} cannot be created \(.+\); set AFRESH_DATA_DIR"):
         create_app(settings_in(folder), "test")
 
 
@@ -101,7 +101,7 @@ async def test_runs_that_do_not_finish_hold_up_the_end_only_so_long(
     monkeypatch.setattr(module, "FINISH_SECONDS", 0.0)
     app.unfinished = lambda: True
     await app._finish()
-    assert "Runs under way did not finish within 0 s" in caplog.text
+    assert "Running runs did not finish within 0 s" in caplog.text
 
 
 @pytest.mark.parametrize(
