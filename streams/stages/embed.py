@@ -89,7 +89,7 @@ class Embed:
         await self._sender.send(outgoing)
 
     def not_ready(self) -> str:
-        """Say in a few words what is not ready yet; empty when all is."""
+        """Say in a few words what is not ready yet; empty when everything is."""
         return "" if self.app.started and self.app.assigned() else "no partitions assigned"
 
 

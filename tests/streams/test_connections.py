@@ -87,7 +87,7 @@ def test_files_that_hold_no_certificates_are_named(tmp_path: Path, server: str) 
     make = {"kafka": kafka_options, "redis": redis_options}[server]
     for kind in ("ca", "certificate"):
         values = {"kafka_tls": True, "redis": "rediss://cache", f"{server}_{kind}_file": broken}
-        sentence = rf"AFRESH_{server.upper()}_{kind.upper()}_FILE: {broken} can not be used .*in PEM form"
+        sentence = rf"AFRESH_{server.upper()}_{kind.upper()}_FILE: {broken} cannot be used .*in PEM format"
         with pytest.raises(AfreshError, match=sentence):
             make(settings_of(**values))
 
