@@ -92,7 +92,7 @@ REACHES = (
         where="streams/kafka/app.py",
         why="While it stops, Faust can wait forever for the thread of its consumer, above all after a crash. Such a "
         "worker does not work, holds its partitions, and is never restarted.",
-        test=f"{APP_TESTS}::test_an_end_that_takes_too_long_says_what_a_person_can_mend_and_whether_all_that_counts_was_done",
+        test=f"{APP_TESTS}::test_a_stop_that_takes_too_long_ends_with_the_right_status_and_message",
         overrides={
             **of(SERVICE, crash="async (self, reason)", _stop_children="async (self)"),
             **of(APP, on_stop="async (self)"),
@@ -122,7 +122,7 @@ REACHES = (
         where="streams/kafka/app.py",
         why="Faust makes its consumer at the first use. The thread of the metrics page asks while the app starts. Both "
         "threads made a consumer, and the app waited forever for the one never started.",
-        test=f"{APP_TESTS}::test_asking_what_is_assigned_makes_no_second_consumer",
+        test=f"{APP_TESTS}::test_asking_for_assigned_partitions_makes_no_second_consumer",
         uses=of(APP, consumer="property", _consumer="RunConsumer"),
     ),
     Reach(
@@ -146,7 +146,7 @@ REACHES = (
         why="Faust uses five tasks to wait for each delivery, and every task costs turns of the event loop: at a few "
         "hundred runs a second, each run waited for 30 ms. Its poll of one second does not wake up when a partition "
         "is released.",
-        test=f"{TRANSPORT_TESTS}::test_a_poll_waits_a_moment_only",
+        test=f"{TRANSPORT_TESTS}::test_a_poll_waits_only_a_moment",
         overrides=of(CONSUMER, _drain_messages="async (self, fetcher)"),
         uses=of(CONSUMER, _read_offset="defaultdict"),
         issue="robinhood/faust#563",
@@ -154,7 +154,7 @@ REACHES = (
     Reach(
         where="streams/kafka/transport.py",
         why="Faust sleeps a whole second while every partition is held back.",
-        test=f"{TRANSPORT_TESTS}::test_while_every_partition_is_held_back_the_consumer_waits_a_moment_only",
+        test=f"{TRANSPORT_TESTS}::test_while_every_partition_is_held_back_the_consumer_waits_only_a_moment",
         overrides=of(CONSUMER, _wait_next_records="async (self, timeout)"),
         uses=of(CONSUMER, _get_active_partitions="(self)"),
     ),
@@ -170,7 +170,7 @@ REACHES = (
         where="streams/kafka/transport.py",
         why="Faust sorts all acknowledged offsets to find the one to commit, and can pass a run that is still being "
         "processed. Here runs wait in their order, and the commit ends before the first one not acknowledged.",
-        test=f"{TRANSPORT_TESTS}::test_the_offset_to_commit_is_behind_the_unbroken_row_of_acknowledged_runs",
+        test=f"{TRANSPORT_TESTS}::test_the_offset_to_commit_ends_before_the_first_unacknowledged_run",
         overrides={
             **of(DELEGATE, __init__="(self, *args, **kwargs)"),
             **of(CONSUMER, ack="(self, message)", _new_offset="(self, tp)"),
@@ -184,7 +184,7 @@ REACHES = (
         where="streams/kafka/transport.py",
         why="Faust expands every gap in the offsets into a list, and the message of each run leaves a gap of up to "
         "thousands of offsets.",
-        test=f"{TRANSPORT_TESTS}::test_gaps_of_offsets_need_no_bookkeeping",
+        test=f"{TRANSPORT_TESTS}::test_gaps_in_the_offsets_need_no_bookkeeping",
         overrides=of(CONSUMER, _add_gap="async (self, tp, offset_from, offset_to)"),
         issue="faust-streaming/faust#282",
     ),
@@ -201,14 +201,14 @@ REACHES = (
     Reach(
         where="streams/kafka/transport.py",
         why="Only the time since the last commit shows that a partition is stuck, whatever the cause.",
-        test=f"{TRANSPORT_TESTS}::test_a_partition_ages_until_kafka_has_taken_the_commit_of_its_last_run",
+        test=f"{TRANSPORT_TESTS}::test_a_partition_ages_until_kafka_has_taken_its_last_commit",
         overrides=of(DELEGATE, _commit="async (self, offsets)"),
     ),
     Reach(
         where="streams/kafka/transport.py",
         why="Faust raises before its thread has started, and the loop that makes lists asks early: about one start in "
         "some hundreds ended.",
-        test=f"{TRANSPORT_TESTS}::test_nothing_is_assigned_before_the_thread_that_fetches_has_started",
+        test=f"{TRANSPORT_TESTS}::test_nothing_is_assigned_before_the_fetching_thread_has_started",
         overrides=of(DELEGATE, assignment="(self)"),
         issue="faust-streaming/faust#446",
     ),
@@ -222,15 +222,14 @@ REACHES = (
     Reach(
         where="streams/kafka/transport.py",
         why="A partition that a rebalance has just given has no position yet; Faust would crash the consumer.",
-        test=f"{TRANSPORT_TESTS}::test_a_partition_that_a_rebalance_has_just_given_or_taken_is_not_looked_at",
+        test=f"{TRANSPORT_TESTS}::test_a_partition_that_a_rebalance_has_just_given_or_taken_is_not_verified",
         overrides=of(f"{DRIVER}.Consumer", verify_event_path="(self, now, tp)"),
     ),
     Reach(
         where="streams/kafka/transport.py",
         why="Faust asks for end offsets through the queue of its thread: while one broker hangs, fetches from the "
         "others would wait in it.",
-        test=f"{TRANSPORT_TESTS}::"
-        "test_the_thread_that_fetches_asks_kafka_where_partitions_end_and_gives_up_when_told_to",
+        test=f"{TRANSPORT_TESTS}::test_the_fetching_thread_asks_kafka_for_end_offsets_and_can_be_cancelled",
         uses={
             **of(DELEGATE, _thread="RunConsumerThread"),
             **of(THREAD, _ensure_consumer="(self)"),
@@ -243,8 +242,7 @@ REACHES = (
         where="streams/kafka/transport.py",
         why="A committed offset stays before control records, so that the lag would never be 0. The documented method "
         "for the position waits until there is one.",
-        test=f"{TRANSPORT_TESTS}::"
-        "test_what_is_not_done_with_begins_at_the_first_run_that_may_not_be_committed",
+        test=f"{TRANSPORT_TESTS}::test_unfinished_records_begin_at_the_first_run_that_may_not_be_committed",
         uses={
             **of(CLIENT, _subscription="SubscriptionState"),
             **of(f"{SUBSCRIPTIONS}.SubscriptionState", subscription="property"),
@@ -266,7 +264,7 @@ REACHES = (
     Reach(
         where="streams/kafka/fetcher.py",
         why="aiokafka waits 0.1 s for a broker while one of its partitions has unread records.",
-        test=f"{FETCHER_TESTS}::test_the_waits_of_a_client_are_shortened",
+        test=f"{FETCHER_TESTS}::test_the_client_has_shorter_waits",
         overrides=of(THREAD, on_start="async (self)"),
         sets=of(FETCHER, _prefetch_backoff="float"),
         uses={**of(CLIENT, _fetcher="Fetcher"), **of(THREAD, _ensure_consumer="(self)")},
@@ -274,14 +272,14 @@ REACHES = (
     Reach(
         where="streams/kafka/fetcher.py",
         why="Faust's value is fixed at 1.5 s: the long poll of an idle partition would delay one just released.",
-        test=f"{FETCHER_TESTS}::test_the_waits_of_a_client_are_shortened",
+        test=f"{FETCHER_TESTS}::test_the_client_has_shorter_waits",
         overrides=of(THREAD, _create_worker_consumer="(self, transport)"),
         sets=of(CLIENT, _fetch_max_wait_ms="int"),
     ),
     Reach(
         where="streams/kafka/fetcher.py",
         why="A worker that slept believes that it still owns its partitions. Only an answer to a heartbeat shows it.",
-        test=f"{FETCHER_TESTS}::test_a_heartbeat_of_a_client_is_noted",
+        test=f"{FETCHER_TESTS}::test_an_answered_heartbeat_of_the_client_is_noted",
         sets=of("aiokafka.consumer.group_coordinator.GroupCoordinator", _do_heartbeat="async (self)"),
         uses=of(CLIENT, _coordinator="GroupCoordinator"),
     ),
@@ -296,7 +294,7 @@ REACHES = (
         where="streams/kafka/recovery.py",
         why="Faust trusts positions kept on disk, and crashes again and again when one is beyond the end of the "
         "changelog. For rows without a position, it goes on from an older recovery.",
-        test=f"{RECOVERY_TESTS}::test_rows_that_reflect_what_the_changelog_does_not_have_are_read_anew",
+        test=f"{RECOVERY_TESTS}::test_rows_with_a_position_outside_the_changelog_are_read_anew",
         overrides=of(
             RECOVERY,
             _add="(self, table, tp, offsets)",
@@ -325,7 +323,7 @@ REACHES = (
         where="streams/kafka/tables.py",
         why="Our stores keep rows separately for each partition, and a run writes its rows together. Faust's tables "
         "send one record for every row that is set.",
-        test=f"{TABLE_TESTS}::test_a_rebalance_drops_the_rows_of_partitions_that_left_or_come_anew",
+        test=f"{TABLE_TESTS}::test_a_rebalance_drops_the_rows_of_partitions_that_left_or_are_new",
         overrides=of(
             TABLE,
             __init__="(self, app, *, name=None, default=None, store=None, schema=None, key_type=None, value_type=None, "
@@ -348,14 +346,14 @@ REACHES = (
     Reach(
         where="streams/kafka/tables.py",
         why="Faust would ask its own store, which is empty. A standby that lags behind would become active.",
-        test=f"{TABLE_TESTS}::test_a_standby_is_read_before_it_becomes_active",
+        test=f"{TABLE_TESTS}::test_a_standby_is_recovered_before_it_becomes_active",
         overrides=of(TABLE, need_active_standby_for="async (self, tp)"),
     ),
     Reach(
         where="streams/kafka/tables.py",
         why="A changelog message is a run of records. When rows cannot be applied, Faust only logs the error, and goes "
         "on without them.",
-        test=f"{RECOVERY_TESTS}::test_rows_that_can_not_be_kept_end_the_worker_instead_of_leaving_a_hole",
+        test=f"{RECOVERY_TESTS}::test_rows_that_cannot_be_written_end_the_worker_instead_of_leaving_a_hole",
         overrides=of(TABLE, apply_changelog_batch="(self, batch)"),
     ),
     Reach(
@@ -382,7 +380,7 @@ REACHES = (
     Reach(
         where="streams/runs/runner.py",
         why="A run fetched under an earlier assignment must not be processed, because it is read again.",
-        test=f"{RUNNER_TESTS}::test_a_run_fetched_under_an_earlier_assignment_is_not_worked_on",
+        test=f"{RUNNER_TESTS}::test_a_run_fetched_under_an_earlier_assignment_is_not_processed",
         uses={
             **of(MESSAGE, acked="bool", generation_id="int"),
             **of("faust.types.app.AppT", consumer_generation_id="int"),
@@ -391,7 +389,7 @@ REACHES = (
     Reach(
         where="streams/runs/runner.py",
         why="Faust keeps a message until its offset is committed, and with it thousands of records in memory.",
-        test="tests/streams/runs/test_overlap.py::test_a_run_that_was_worked_on_or_dropped_lets_its_records_go",
+        test="tests/streams/runs/test_overlap.py::test_a_run_that_was_processed_or_dropped_releases_its_records",
         sets={**of(MESSAGE, value="NoneType"), **of("faust.events.Event", value="NoneType")},
     ),
     Reach(

@@ -69,13 +69,13 @@ def plain(tmp_path: Path) -> Settings:
 
 
 @pytest.mark.parametrize(("disguise", "attacked"), [(3, 0.02), (8, 0.02), (3, 0.3)])
-async def test_a_farm_of_fake_users_gets_an_item_into_the_lists_of_hardly_anybody(
+async def test_a_farm_of_fake_users_gets_its_item_into_few_lists(
     plain: Settings, disguise: int, attacked: float
 ) -> None:
     assert await share_of_lists(plain, disguise, attacked) <= 0.01
 
 
-async def test_if_all_votes_were_believed_the_same_farm_would_get_it_into_many(
+async def test_without_trust_the_same_farm_gets_its_item_into_many_lists(
     plain: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(trust, "shares", lambda votes, lately, ever: np.ones(len(votes)))

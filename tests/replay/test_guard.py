@@ -83,7 +83,7 @@ def broken(scorer: Scorer) -> Scorer:
     return replace(scorer, score=garbage)
 
 
-async def test_scorers_that_turn_to_garbage_make_the_weights_go_back_and_lists_recover_with_them(
+async def test_lists_recover_from_garbage_scores_because_the_weights_go_back(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     neighbours, transitions, *others = scorers.SCORERS
@@ -114,7 +114,7 @@ def break_weights(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Judge, "taken", then_broken)
 
 
-async def test_broken_weights_go_back_by_themselves_and_the_lists_are_as_good_as_before(
+async def test_broken_weights_go_back_automatically_and_the_lists_recover(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     break_weights(monkeypatch)

@@ -46,7 +46,7 @@ async def test_the_same_logs_give_the_same_rows_in_memory_and_on_disk(tmp_path: 
 
 @pytest.mark.parametrize("moment", ["sent", "acknowledged", "written"])
 @pytest.mark.parametrize("stage", STAGES)
-async def test_after_crashes_rows_on_disk_are_those_of_the_changelogs_of_which_only_the_tail_was_read(
+async def test_after_crashes_rows_on_disk_equal_the_changelogs_and_only_the_tail_was_read(
     tmp_path: Path, stage: str, moment: str
 ) -> None:
     steps, crashes = Counter[str](), 0

@@ -110,7 +110,7 @@ def test_the_rows_of_items_are_read(recorded: Recorded) -> None:
     assert any(row["pairs"]["next"].any() for row in rows.values())
 
 
-def test_what_items_are_is_read(recorded: Recorded) -> None:
+def test_the_content_rows_of_items_are_read(recorded: Recorded) -> None:
     rows = {each.key: content.unpack(each.value) for each in written(recorded, "content")}
     assert rows["amélie".encode()].attributes == {"language": "français"}
     assert not rows[b"kept from lists"].available
@@ -126,7 +126,7 @@ def test_the_pages_of_event_ids_are_read(recorded: Recorded) -> None:
         assert ReceivedWindow({each.key: each.value}, 1024).remembered
 
 
-def test_what_the_judges_kept_is_read(recorded: Recorded) -> None:
+def test_the_state_of_the_judges_is_read(recorded: Recorded) -> None:
     kept = stages(recorded)
     assert all(each.fusion.examples == each.verdicts.judged[0] + each.verdicts.unjudged for each in kept)
     last = [
@@ -192,7 +192,7 @@ def test_the_lists_in_redis_are_read(recorded: Recorded) -> None:
 
 
 @pytest.mark.parametrize(("newer", "replaced"), [(0, True), (1, True), (-1, False)])
-async def test_a_list_in_redis_gives_way_to_one_that_is_not_older(
+async def test_a_list_in_redis_is_replaced_unless_the_new_one_is_older(
     recorded: Recorded, redis_server: Server, newer: int, replaced: bool
 ) -> None:
     held = recorded.redis["afresh:recommendations:web:ann"]
@@ -224,7 +224,7 @@ def test_the_rows_of_items_are_those_learned_from_the_examples(recorded: Recorde
     assert learned == at_the_end(recorded, "behaviour", partition)
 
 
-def test_an_audit_finds_every_row_to_be_that_of_its_input(recorded: Recorded, settings: Settings) -> None:
+def test_an_audit_confirms_every_row_from_its_input(recorded: Recorded, settings: Settings) -> None:
     report = judged(Pipeline(settings, recorded.log()))
     assert report.differences == []
     assert report.events.once == report.events.accepted == len(EVENTS)
@@ -247,7 +247,7 @@ async def gone_on(recorded: Recorded, settings: Settings) -> Pipeline:
     return pipeline
 
 
-async def test_what_0_1_0_began_is_gone_on_with_to_the_same_rows_and_records(
+async def test_work_begun_by_0_1_0_continues_to_the_same_rows_and_records(
     recorded: Recorded, settings: Settings
 ) -> None:
     pipeline = await gone_on(recorded, settings)
@@ -262,7 +262,7 @@ async def test_what_0_1_0_began_is_gone_on_with_to_the_same_rows_and_records(
             assert found == at_the_end(recorded, table, partition), table
 
 
-async def test_the_fusion_and_the_verdicts_go_on_from_where_0_1_0_left_them(
+async def test_the_fusion_and_the_verdicts_continue_from_those_of_0_1_0(
     recorded: Recorded, settings: Settings
 ) -> None:
     pipeline = await gone_on(recorded, settings)

@@ -48,13 +48,13 @@ async def test_only_heartbeats_that_the_group_answered_make_the_membership_fresh
     assert thread.heartbeat_answered > float("-inf")
 
 
-async def test_the_waits_of_a_client_are_shortened(started_thread: RunConsumerThread) -> None:
+async def test_the_client_has_shorter_waits(started_thread: RunConsumerThread) -> None:
     client = started_thread._ensure_consumer()
     assert client._fetcher._prefetch_backoff == fetcher.PREFETCH_BACKOFF_SECONDS
     assert client._fetcher._fetch_max_wait_ms == client._fetch_max_wait_ms == FETCH_MAX_WAIT_SECONDS * 1000
 
 
-async def test_a_heartbeat_of_a_client_is_noted(
+async def test_an_answered_heartbeat_of_the_client_is_noted(
     started_thread: RunConsumerThread, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """aiokafka calls it by the name under which we put ours."""

@@ -128,7 +128,7 @@ async def examples(started_thread: RunConsumerThread) -> Sequence[object]:
     )
 
 
-async def test_all_that_is_reached_into_is_installed_as_the_table_says(examples: Sequence[object]) -> None:
+async def test_the_installed_libraries_match_the_table(examples: Sequence[object]) -> None:
     assert differences(REACHES, examples) == []
 
 
@@ -153,7 +153,7 @@ async def test_a_changed_signature_and_a_renamed_attribute_are_noticed(
     assert other.startswith("faust.tables.manager.TableManager.recovery is ")
 
 
-async def test_a_position_is_known_of_a_partition_as_the_lag_asks_for_it() -> None:
+async def test_the_lag_can_ask_for_the_position_of_a_partition() -> None:
     subscriptions, place = SubscriptionState(), TopicPartition("events", 0)
     subscriptions.assign_from_user([place])
     state = subscriptions.subscription.assignment.state_value(TP("events", 0))
@@ -281,20 +281,20 @@ def test_the_classes_that_derive_from_theirs_are_found() -> None:
 
 
 @pytest.mark.parametrize("name", derived())
-def test_every_method_of_theirs_that_we_override_stands_in_the_table(name: str) -> None:
+def test_every_overridden_library_method_is_in_the_table(name: str) -> None:
     where, kind = derived()[name]
     table = {each for reach in REACHES if reach.where == where for each in reach.overrides}
     assert overridden(kind)
     assert overridden(kind) <= table
 
 
-def test_everything_overridden_by_the_table_is_overridden() -> None:
+def test_everything_in_the_table_is_really_overridden() -> None:
     table = {each for reach in REACHES for each in reach.overrides}
     assert table == {each for _, kind in derived().values() for each in overridden(kind)}
 
 
 @pytest.mark.parametrize("name", derived())
-def test_what_we_override_takes_what_theirs_takes(name: str) -> None:
+def test_an_override_accepts_the_arguments_of_the_original(name: str) -> None:
     _, kind = derived()[name]
     for each in overridden(kind):
         attribute = each.rpartition(".")[2]
@@ -304,7 +304,7 @@ def test_what_we_override_takes_what_theirs_takes(name: str) -> None:
 
 
 @pytest.mark.parametrize("where", [where for where, _, _ in MODULES])
-def test_whatever_private_a_module_names_of_others_stands_in_the_table(where: str) -> None:
+def test_every_private_name_that_a_module_uses_is_in_the_table(where: str) -> None:
     _, module, tree = next(each for each in MODULES if each[0] == where)
     found = reached_into(tree, where)
     for node in ast.walk(tree):
@@ -315,7 +315,7 @@ def test_whatever_private_a_module_names_of_others_stands_in_the_table(where: st
     assert found <= named(where), f"name it in {internals.__name__}, or in OURS if it is ours"
 
 
-def test_what_would_have_to_stand_in_the_table_is_seen() -> None:
+def test_names_that_the_table_would_need_are_found() -> None:
     class Later(App):
         async def on_started(self) -> None:
             pass
@@ -329,7 +329,7 @@ def test_what_would_have_to_stand_in_the_table_is_seen() -> None:
 
 
 @pytest.mark.parametrize("reach", REACHES, ids=lambda reach: f"{reach.where}: {' '.join(reach.names)[:60]}")
-def test_every_row_names_code_of_ours_and_a_test(reach: Reach) -> None:
+def test_every_entry_names_a_file_of_ours_and_a_test(reach: Reach) -> None:
     code = (ROOT / reach.where).read_text(encoding="utf-8")
     assert [name for name in reach.names if name.rpartition(".")[2] not in code] == []
     path, _, name = reach.test.partition("::")

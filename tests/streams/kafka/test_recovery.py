@@ -68,7 +68,7 @@ async def test_recovery_goes_on_where_the_rows_end(
 
 
 @pytest.mark.parametrize(("start", "end", "after"), [(0, 41, -1), (43, 100, 42), (0, 0, -1)])
-async def test_rows_that_reflect_what_the_changelog_does_not_have_are_read_anew(
+async def test_rows_with_a_position_outside_the_changelog_are_read_anew(
     app: App, table: RunTable, start: int, end: int, after: int, caplog: pytest.LogCaptureFixture
 ) -> None:
     """The changelog was made anew, or lost its beginning; Faust would crash, or leave a hole."""
@@ -87,7 +87,7 @@ async def test_rows_without_a_position_are_read_from_the_start_whatever_was_read
     assert offsets[PLACE] == 4
 
 
-async def test_rows_that_can_not_be_kept_end_the_worker_instead_of_leaving_a_hole(
+async def test_rows_that_cannot_be_written_end_the_worker_instead_of_leaving_a_hole(
     app: App, table: RunTable, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     reasons: list[BaseException] = []
@@ -112,7 +112,7 @@ async def test_rows_that_can_not_be_kept_end_the_worker_instead_of_leaving_a_hol
     assert not table._endings
 
 
-async def test_after_recovery_the_rows_of_active_partitions_are_whole_as_of_now(table: RunTable) -> None:
+async def test_after_recovery_the_positions_of_active_partitions_are_confirmed(table: RunTable) -> None:
     for partition in (0, 1):
         table.rows[partition].write([(b"a", b"1")], Position(41, 7))
     await table.on_recovery_completed({PLACE}, {TP(CHANGELOG, 0)})

@@ -61,7 +61,7 @@ async def loop(recommender: Recommender, *happening: Callable[[], object]) -> No
     looping.cancel()
 
 
-async def test_popular_lists_are_pushed_when_items_or_weights_have_changed_and_the_first_partition_is_ours(
+async def test_the_owner_of_the_first_partition_pushes_popular_lists_after_changes(
     recommender: Recommender, store: FakeStore, catalogue: Catalogue
 ) -> None:
     pushed: list[int] = []
@@ -84,7 +84,7 @@ async def test_popular_lists_are_pushed_when_items_or_weights_have_changed_and_t
     assert [lists[0].items[0].id for lists in store.popular[:2]] == [first, second]
 
 
-async def test_what_a_user_of_whom_nothing_was_known_takes_is_judged_by_the_popular_list_of_its_domain(
+async def test_an_unknown_user_is_judged_by_the_popular_list_of_the_domain(
     recommender: Recommender,
 ) -> None:
     await loop(recommender, lambda: own(recommender, FIRST_PARTITION))
@@ -99,7 +99,7 @@ async def test_what_a_user_of_whom_nothing_was_known_takes_is_judged_by_the_popu
     assert judge.verdicts.unjudged == 2
 
 
-async def test_who_does_not_own_the_first_partition_pushes_no_popular_list_and_judges_by_its_own(
+async def test_a_worker_without_the_first_partition_makes_popular_lists_but_pushes_none(
     recommender: Recommender, store: FakeStore
 ) -> None:
     await loop(recommender, lambda: own(recommender, 3))
