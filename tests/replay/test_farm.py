@@ -1,4 +1,4 @@
-"""A thousand fake users push one item among the events of real ones, through the real agents."""
+"""A thousand fake users push one item through the real agents, among the events of real users."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ pytestmark = pytest.mark.slow
 
 FAKE_USERS = 1000
 TARGET = f"i{ITEMS - 1}"
-"""An item of the last taste that hardly anybody takes."""
+"""Item of the last taste that hardly anybody takes."""
 
 
 def fake(disguise: int, seed: int = 1) -> Iterator[Event]:
-    """Fake users, each with so many popular items for a disguise, before or after the item that they push."""
+    """Make fake users, each with popular items as a disguise, before or after the pushed item."""
     draw = random.Random(seed)
     popular = [items[rank] for items, _ in tastes(seed) for rank in range(3)]
     for number in range(FAKE_USERS):
@@ -33,7 +33,7 @@ def fake(disguise: int, seed: int = 1) -> Iterator[Event]:
 
 
 def timed(disguise: int, attacked: float) -> list[tuple[int, Event]]:
-    """Real events ten minutes apart, and the attack evenly over the last part of them; each with its time in ms."""
+    """Give times in ms to events: real ones ten minutes apart, the attack spread evenly over the last part of them."""
     real = list(people())
     step = 600_000
     start, end = int(len(real) * (1 - attacked)) * step, len(real) * step
@@ -44,7 +44,7 @@ def timed(disguise: int, attacked: float) -> list[tuple[int, Event]]:
 
 
 async def share_of_lists(settings: Settings, disguise: int, attacked: float) -> float:
-    """Share of the real users whose list holds the item pushed, at the end of the attack."""
+    """Return the share of real users whose list holds the pushed item at the end of the attack."""
     pipeline = Pipeline(settings)
     for number in range(ITEMS):
         pipeline.item(f"i{number}")

@@ -1,4 +1,4 @@
-"""The same log gives the same tables and the same records, bit by bit, however it is cut and interrupted."""
+"""The same log gives the same tables and records, bit by bit, however it is cut into runs and interrupted."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ async def played(settings: Settings, length: Any, events: int = 400) -> Pipeline
     pipeline.event(id="e1", user="u1")
     pipeline.feed(pipeline.topics.events.name, "web:u1", b"{broken")
     topics = pipeline.topics
-    # One stage after the other, so that each reads the very same input whatever the lengths of its runs.
+    # One stage after the other, so that each reads the same input whatever the lengths of its runs.
     for topic in (topics.items, topics.events, topics.interactions, topics.examples):
         for partition in range(settings.partitions):
             while (topic.name, partition) in set(pipeline.waiting()):
@@ -178,7 +178,7 @@ def examples_by_item(pipeline: Pipeline) -> dict[bytes, int]:
 
 
 def steps(pipeline: Pipeline) -> int:
-    """Examples that the fusions of all partitions have counted."""
+    """Return the number of examples that the fusions of all partitions have counted."""
     return sum(fusion_of(pipeline, partition).examples for partition in pipeline.rows()["users"])
 
 

@@ -1,4 +1,4 @@
-"""The same logs give the same rows, bit by bit, in memory and on disk, and a restart reads only what is new."""
+"""The same logs give the same rows in memory and on disk, bit by bit; a restart reads only what is new."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ PARTITIONS = 2
 
 @pytest.fixture(autouse=True)
 def _clock(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Records of these logs are of today, so that rows on disk do not count as too old."""
+    """Set the clock of the logs to today, so that rows on disk do not count as too old."""
     monkeypatch.setattr(memory, "CLOCK", time.time())
 
 
@@ -71,7 +71,7 @@ async def test_after_crashes_rows_on_disk_equal_the_changelogs_and_only_the_tail
             continue
         break
     assert crashes > 1
-    # Only what Kafka had taken, and the disk had not, is read: the records of the batches under way.
+    # Only records that Kafka had taken and the disk had not are read: those of the batches being written.
     assert bool(recovered) == (moment == "acknowledged")
     assert pipeline.rows() == pipeline_of(tmp_path, "memory", log).rows()
     pipeline.close()

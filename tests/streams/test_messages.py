@@ -126,7 +126,7 @@ def test_every_event_but_an_impression_leaves_its_item_out() -> None:
 def test_the_schema_file_matches_the_structs() -> None:
     expected = json.dumps(json_schemas(), indent=2, sort_keys=True, ensure_ascii=False) + "\n"
     assert SCHEMA.read_text(encoding="utf-8") == expected, (
-        "streams/schema.json is out of date; write it anew from the repository's root: python -c "
+        "streams/schema.json is out of date; to write it anew, run in the repository's root: python -c "
         "'import json, afresh.streams.messages as m; print(json.dumps(m.json_schemas(), indent=2, sort_keys=True, "
         "ensure_ascii=False))' > streams/schema.json"
     )

@@ -29,7 +29,7 @@ def test_topics_are_listed_in_the_order_of_an_event(topics: Topics) -> None:
 
 
 def test_every_topic_has_the_partitions_and_replicas_of_the_settings(topics: Topics) -> None:
-    """Tables and the topics that they are made from must be cut alike."""
+    """A table and its source topics must have the same number of partitions."""
     assert {(topic.partitions, topic.replication) for topic in topics.all()} == {(3, 2)}
 
 

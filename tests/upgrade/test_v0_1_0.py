@@ -1,4 +1,4 @@
-"""What 0.1.0 left in Kafka and Redis is read, and gone on from."""
+"""This version reads what 0.1.0 left in Kafka and Redis, and continues from it."""
 
 from __future__ import annotations
 
@@ -59,25 +59,25 @@ def settings(recorded: Recorded, tmp_path: Path) -> Settings:
 
 
 def written(recorded: Recorded, table: str) -> list[KafkaRecord]:
-    """All rows of a table that were ever written, but for those of partitions."""
+    """Return all rows of a table ever written, except partition rows."""
     records = recorded.records(f"{table}.changelog")
     return [each for each in records if each.key not in OWN_KEYS and each.value is not None]
 
 
 def stages(recorded: Recorded) -> list[Kept]:
-    """Everything that the judges ever kept."""
+    """Return every state that the judges ever kept."""
     own = [each for each in recorded.records("users.changelog") if each.key == PARTITION_ROW_KEY]
     return [judged_rows.unpack(agent_state_of({PARTITION_ROW: each.value})) for each in own]
 
 
 def at_the_end(recorded: Recorded, table: str, partition: int) -> dict[bytes, bytes]:
-    """Rows of a partition as they stood at the end, but for the partition's own."""
+    """Return the rows of a partition at the end, except the partition row."""
     rows = newest(recorded.partitions_of[f"afresh.{table}.changelog", partition])
     return {key: row for key, row in rows.items() if key != PARTITION_ROW_KEY}
 
 
 def interactions(recorded: Recorded, partition: int) -> list[tuple[int, Interaction]]:
-    """Interactions of a partition and their offsets, those that came twice once."""
+    """Return the interactions of a partition and their offsets, without repeats."""
     records = recorded.partitions_of["afresh.interactions", partition]
     made = [(each.offset, interaction_decoder.decode(each.value)) for each in records if each.key]
     return list({(each.source, each.offset): (offset, each) for offset, each in reversed(made)}.values())[
@@ -86,7 +86,7 @@ def interactions(recorded: Recorded, partition: int) -> list[tuple[int, Interact
 
 
 def examples(recorded: Recorded, partition: int) -> list[Example]:
-    """Examples of a partition, those that came twice once."""
+    """Return the examples of a partition, without repeats."""
     made = [
         example_decoder.decode(each.value) for each in recorded.partitions_of["afresh.examples", partition]
     ]
@@ -236,7 +236,7 @@ def test_an_audit_confirms_every_row_from_its_input(recorded: Recorded, settings
 
 
 async def gone_on(recorded: Recorded, settings: Settings) -> Pipeline:
-    """Take over from the worker that died, and take in what came afterwards as 0.1.0 did."""
+    """Take over from the worker that died, and take in the later events in the same runs as 0.1.0."""
     pipeline = Pipeline(settings, recorded.log_at_cut(), dict(recorded.committed))
     topic = pipeline.topics.events.name
     for ends in recorded.bursts:
@@ -276,7 +276,7 @@ async def test_the_fusion_and_the_verdicts_continue_from_those_of_0_1_0(
         assert after.verdicts.slices == before.verdicts.slices
         assert after.verdicts.judged.tolist() == before.verdicts.judged.tolist()
         assert after.guard.last == before.guard.last
-        # Not bit by bit: what is scored comes from products of matrices, which machines round differently.
+        # Not bit by bit: scores come from matrix products, which machines round differently.
         np.testing.assert_allclose(after.fusion.omega, before.fusion.omega, rtol=1e-3, atol=1e-4)
 
 

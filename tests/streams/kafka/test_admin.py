@@ -14,7 +14,7 @@ from afresh.streams.topics import Topics
 
 @pytest.fixture(params=["settings", "embedded_settings"])
 def either(request: pytest.FixtureRequest) -> Settings:
-    """Settings on the genuine Kafka and on the embedded broker."""
+    """Settings for the genuine Kafka and for the embedded broker."""
     found = request.getfixturevalue(request.param)
     assert isinstance(found, Settings)
     return found
@@ -22,7 +22,7 @@ def either(request: pytest.FixtureRequest) -> Settings:
 
 @pytest.fixture
 def silent_port() -> Iterator[int]:
-    """A port whose server takes connections and says nothing."""
+    """Port of a server that accepts connections and never answers."""
     with socket.create_server(("127.0.0.1", 0)) as server:
         yield server.getsockname()[1]
 
@@ -114,7 +114,7 @@ def test_the_advice_does_not_promise_that_creating_topics_helps(either: Settings
 
 
 def test_the_advice_is_never_to_add_partitions(either: Settings) -> None:
-    """Rows would stay where they were hashed."""
+    """Rows would stay in the partitions of the old hash."""
     create_topics(either)
     with pytest.raises(AfreshError, match="create topics under another AFRESH_NAMESPACE, and replay"):
         require_topics(changed(either, partitions=3))

@@ -16,7 +16,7 @@ def of(**topics: set[int]) -> list[TP]:
     [
         of(),
         of(events={0, 3}, clicks={0, 3}, users={0, 3}, items={0, 3}),
-        # A topic that no agent keeps rows of may have any partitions of these.
+        # A topic without a table may have any of these partitions.
         of(events={1}, clicks={1, 2}, users={1, 2}, items={1, 2}),
     ],
 )

@@ -15,7 +15,7 @@ ONE, TWO, OTHER = TP("rows", 1), TP("rows", 2), TP("others", 1)
 
 
 class Made:
-    """Starts producers, the first of which fail."""
+    """Starts producers; the first ones fail."""
 
     def __init__(self, *failures: Exception, sends: tuple[Exception, ...] = ()) -> None:
         self.failures = list(failures)
@@ -45,7 +45,9 @@ async def test_a_claim_writes_a_record_of_its_own_before_anything_else() -> None
     (producer,) = made.producers
     assert producer.batches == [("rows", 1, [(CLAIM_KEY, None)]), ("rows", 1, [(b"a", b"1")])]
     assert made.ids == ["ours-1"]
-    assert producer._txn_manager.transactional_id is None, "it would refuse to send outside of a transaction"
+    assert producer._txn_manager.transactional_id is None, (
+        "with its id it would refuse to send outside a transaction"
+    )
 
 
 async def test_after_a_rebalance_our_partitions_are_claimed_anew_and_others_are_given_up() -> None:

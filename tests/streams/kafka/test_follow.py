@@ -14,7 +14,7 @@ ROWS, LINKS = "test.rows", "test.links"
 
 
 class FakeConsumer:
-    """A consumer whose polls are written down beforehand; after the last one it ends the follower."""
+    """A consumer with prepared polls; after the last one it ends the follower."""
 
     def __init__(self, ends: dict[tuple[str, int], int], *polls: Any) -> None:
         self.ends = {TopicPartition(*tp): end for tp, end in ends.items()}

@@ -16,7 +16,7 @@ NOW = 1000.0
 
 
 class Kafka:
-    """Where partitions end, what a process has done of them, and a clock."""
+    """End offsets of partitions, the progress of a process in them, and a clock."""
 
     def __init__(self) -> None:
         self.now = NOW
@@ -39,7 +39,7 @@ class Kafka:
         return self.fetched
 
     async def _ends(self, tps: Collection[TP]) -> dict[TP, int]:
-        assert tps, "Kafka is asked of nothing"
+        assert tps, "Kafka is not asked about anything"
         if self.failures:
             raise self.failures.pop()
         if not self.answers:

@@ -33,7 +33,7 @@ def table(app: App) -> RunTable:
 
 
 class FakeConsumer:
-    """A consumer that knows the bounds of every changelog's partition: its first offset and its end."""
+    """A consumer that knows the first and the end offset of every changelog partition."""
 
     def __init__(self, start: int, end: int) -> None:
         self._start, self._end = start, end
@@ -51,7 +51,7 @@ def recovery_of(app: App) -> RunRecovery:
 
 
 async def begun_after(app: App, table: RunTable, consumer: FakeConsumer) -> int:
-    """Offset after which recovery reads."""
+    """Return the offset behind which recovery begins to read."""
     recovery, offsets = recovery_of(app), Counter[TP]()
     recovery._add(table, PLACE, offsets)
     await recovery._build_offsets(consumer, {PLACE}, offsets, "active")
@@ -71,7 +71,7 @@ async def test_recovery_goes_on_where_the_rows_end(
 async def test_rows_with_a_position_outside_the_changelog_are_read_anew(
     app: App, table: RunTable, start: int, end: int, after: int, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """The changelog was made anew, or lost its beginning; Faust would crash, or leave a hole."""
+    """The changelog was created anew, or lost its beginning. Faust would crash, or leave a hole."""
     table.rows[1].write([(b"a", b"1")], Position(41, 0))
     assert await begun_after(app, table, FakeConsumer(start, end)) == after
     assert table.rows[1].get(b"a") is None

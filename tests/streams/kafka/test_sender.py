@@ -127,7 +127,7 @@ async def test_records_that_belong_together_are_one_batch() -> None:
 
 
 async def test_records_that_do_not_fit_into_one_batch_are_not_sent_at_all() -> None:
-    """Half of a run's rows without their marks would be counted again after the next start."""
+    """Rows written without their marks would be counted again after the next start."""
     producer = FakeProducer()
     rows = [OutgoingRecord(b"%d" % number, bytes(400_000)) for number in range(3)]
     with pytest.raises(AfreshError, match=f"do not fit into one record batch of {BATCH_BYTES:,} bytes"):
@@ -154,7 +154,7 @@ async def test_without_records_no_batch_is_sent() -> None:
 
 
 def lots(*names: bytes, partitions: int) -> list[Outgoing]:
-    """Three records for each of the partitions, from each of the runs named."""
+    """Make three records for each partition, from each of the named runs."""
     made = []
     for name in names:
         outgoing = Outgoing(partitions)

@@ -70,7 +70,7 @@ async def test_every_rebalance_raises_the_generation(table: RunTable) -> None:
 
 
 async def test_a_table_starts_without_a_store_of_fausts(table: RunTable) -> None:
-    """Nor is the changelog declared, for which Faust would ask Kafka."""
+    """The changelog is not declared either; for that, Faust would ask Kafka."""
     await table.maybe_start()
     assert table.started
     assert table._data is None
@@ -98,7 +98,7 @@ def test_recovery_goes_on_where_the_rows_end(table: RunTable) -> None:
 
 
 def test_records_already_in_the_rows_are_skipped_and_not_counted(table: RunTable) -> None:
-    """Faust reads again from the position itself, and a run may begin before it."""
+    """Faust reads the record at the position again, and a run may begin before it."""
     table.apply_changelog_batch([changelog_run(1, (b"a", b"1"), (b"a", b"2"))])
     counts: list[int] = []
     table._recovered = counts.append
@@ -109,7 +109,7 @@ def test_records_already_in_the_rows_are_skipped_and_not_counted(table: RunTable
 
 
 def written(table: RunTable, first: int) -> int | None:
-    """Write a row and the partition's own as a batch that begins at an offset; return how far rows are whole."""
+    """Write a row and the partition row as one batch at an offset; return the new position."""
     change = table.change(1)
     change.put_row(b"a", b"1")
     change.apply(first)

@@ -35,7 +35,7 @@ def handed_over(message: Message) -> Delivered:
 
 
 def bare_consumer(*delivered: Message) -> Any:
-    """A consumer without a broker behind it, which has delivered these runs."""
+    """Make a consumer without a broker that has delivered these runs."""
     consumer: Any = RunConsumer.__new__(RunConsumer)
     consumer._delivered = defaultdict(deque)
     consumer._unacked_messages = set()
@@ -245,7 +245,7 @@ async def test_a_run_is_delivered_and_its_failure_is_raised(active: bool) -> Non
 
 
 def draining_consumer(*polls: Any, stopping: bool = False) -> Any:
-    """A consumer whose polls are written down beforehand; an exception among them is raised."""
+    """Make a consumer with prepared polls; it raises an exception among them."""
     left = list(polls)
 
     async def getmany(timeout: float) -> Any:
@@ -319,7 +319,7 @@ async def test_every_other_failure_is_an_error_even_while_the_app_stops() -> Non
 
 @pytest.mark.parametrize("gone", [AssertionError("Partition is not assigned"), AttributeError("highwater")])
 def test_a_partition_that_a_rebalance_has_just_taken_away_has_no_highwater(gone: Exception) -> None:
-    """It ended the task of the run, and each run behind it awaited the one before and failed without a word."""
+    """The error ended the task of the run. Each run behind it awaited that task, and failed silently."""
 
     def highwater(tp: TP) -> int:
         raise gone
@@ -353,7 +353,7 @@ def test_nothing_is_assigned_before_the_fetching_thread_has_started() -> None:
 
 
 def standing_at(position: int | None) -> Any:
-    """The thread of a consumer whose client is about to read this offset of every partition."""
+    """Make the fetching thread of a client that reads this offset next in every partition."""
 
     class State:
         @property

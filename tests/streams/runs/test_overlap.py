@@ -1,4 +1,4 @@
-"""Runs that follow one another: topics that change the same rows take turns, none fails silently, repeats are told."""
+"""Runs in sequence: topics of the same rows take turns, no run fails silently, and repeats are reported."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ async def test_items_and_embeddings_of_a_partition_do_not_overwrite_each_other(t
 
 
 async def test_a_failure_after_a_run_does_not_silently_stop_the_runs_behind_it() -> None:
-    """The next run of the partition awaits it: it would fail too, and so would all others, for ever."""
+    """The next run of the partition awaits the failed one: it would fail too, and all later runs with it."""
     app: Any = FakeApp()
 
     def fail(tp: TP) -> int:
@@ -68,7 +68,7 @@ async def test_a_failure_after_a_run_does_not_silently_stop_the_runs_behind_it()
 
 
 async def test_a_run_that_was_processed_or_dropped_releases_its_records() -> None:
-    """Faust keeps a message until its offset is committed, and each has thousands of records."""
+    """Faust keeps a message until its offset is committed, and each message holds thousands of records."""
     app: Any = FakeApp()
     events = [event_of(0, 0), event_of(0, 1)]
 

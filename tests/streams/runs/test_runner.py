@@ -27,7 +27,7 @@ REST_SECONDS = 7.0
 
 
 class FakeConsumer:
-    """What a runner needs of a consumer: which partitions are ours, and which are held back."""
+    """The part of a consumer that a runner needs: our partitions, and the ones held back."""
 
     def __init__(self, app: "FakeApp") -> None:
         self.app = app
@@ -50,7 +50,7 @@ class FakeConsumer:
 
 
 class FakeApp:
-    """What a runner needs of a Faust app."""
+    """The part of a Faust app that a runner needs."""
 
     def __init__(self, *failures: Exception) -> None:
         self.consumer_generation_id = GENERATION
@@ -80,7 +80,7 @@ class FakeApp:
 
 
 class FakeStream:
-    """A stream of runs, of which none is acknowledged by Faust itself."""
+    """A stream of runs that Faust itself does not acknowledge."""
 
     def __init__(self, *events: FakeEvent) -> None:
         self.items = events
@@ -97,7 +97,7 @@ class FakeStream:
 
 
 class Gates:
-    """Processing that notes what begins and what is done, and waits in between until a partition's gate opens."""
+    """Processing that records beginnings and ends, and waits in between until the gate of the partition opens."""
 
     def __init__(self) -> None:
         self.begun: list[tuple[int, int]] = []
@@ -232,7 +232,7 @@ async def test_rows_do_not_show_when_kafka_refuses_the_outgoing_records(table: R
 
 
 def fenced(app: FakeApp) -> SimpleNamespace:
-    """Have the app's rows refused, as if another worker had claimed their partition."""
+    """Let Kafka refuse the rows of an app, as if another worker had claimed their partition."""
     refusing: Any = FakeProducer(ProducerFenced())
     return SimpleNamespace(sender=lambda topic, partition: Sender(refusing))
 
@@ -278,7 +278,7 @@ async def test_every_run_of_a_stream_is_processed_in_order() -> None:
 
 
 async def test_a_run_fetched_under_an_earlier_assignment_is_not_processed() -> None:
-    """It would leave its ids in the window of the new assignment, and be taken for sent twice when it is read again."""
+    """Its ids would get into the new assignment's window, and its events would count as duplicates when read again."""
     app, event, processed = FakeApp(), event_of(0, 0), list[Run]()
 
     async def process(run: Run) -> None:
@@ -310,7 +310,7 @@ def dropped(stage: str) -> float:
 
 
 async def test_a_run_that_fails_ends_the_worker_and_nothing_after_it_is_processed() -> None:
-    """Faust would go on with the next run and leave a hole behind."""
+    """Faust would go on with the next run, and leave a hole."""
     app, events, processed = FakeApp(), [event_of(0, offset) for offset in range(3)], list[int]()
 
     async def process(run: Run) -> None:
@@ -365,7 +365,7 @@ async def test_a_partition_is_released_however_its_runs_end(failure: type[Except
 
 
 async def test_a_partition_that_moved_away_is_not_released() -> None:
-    """Faust would fetch from it again, though it is another worker's."""
+    """Faust would fetch a partition that belongs to another worker."""
     app, gates = FakeApp(), Gates()
     stream = FakeStream(event_of(0, 0), event_of(0, 1), event_of(1, 0), event_of(1, 1))
     driving = asyncio.create_task(runner_of(app).drive(stream, gates.process))
@@ -459,7 +459,7 @@ async def test_waiting_records_are_those_behind_the_last_run_of_our_partitions()
 
 
 async def test_a_run_is_unfinished_until_it_may_be_committed() -> None:
-    """The list that a run asks for is pushed after its rows are written: a process that stops must wait for it."""
+    """Lists are pushed after the rows of a run are written; a stopping process must wait for them."""
     event, runner = event_of(0, 0), runner_of(FakeApp())
 
     async def process(run: Run) -> None:

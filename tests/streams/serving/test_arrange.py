@@ -21,7 +21,7 @@ NOTHING = np.empty(0, np.int32)
 
 
 def films() -> Catalogue:
-    """A catalogue whose items have one of three texts."""
+    """Make a catalogue in which each item has one of three texts."""
     catalogue = catalogue_of(*ITEMS)
     for number, item in enumerate(ITEMS):
         text = np.eye(3, dtype="<f2")[number % 3].tobytes()
@@ -31,7 +31,7 @@ def films() -> Catalogue:
 
 
 def items_of(catalogue: Catalogue) -> Items:
-    """Items of which all but the first fifteen are new."""
+    """Return the items of a catalogue; all except the first fifteen are new."""
     examples = np.where(np.arange(len(catalogue)) < 15, NEW_EXAMPLES, NEW_EXAMPLES - 1)
     return replace(catalogue.items(), examples=examples.astype(np.uint32))
 
@@ -47,23 +47,23 @@ def best_of(each: Scored) -> Indices:
 
 def arranged(each: Scored, items: Items, diverse: float = 0.0, size: int = 5) -> tuple[list[int], Any]:
     places, propensities = arrange(each, best_of(each), items, diverse, size)
-    rows: list[int] = each.candidates[places].tolist()
-    return rows, propensities
+    indices: list[int] = each.candidates[places].tolist()
+    return indices, propensities
 
 
 def test_without_diversity_and_exploration_a_list_is_the_best_items_in_order() -> None:
     catalogue = films()
     each = scored(catalogue)
-    rows, propensities = arranged(each, items_of(catalogue))
-    assert rows == each.candidates[best_of(each)[:5]].tolist()
+    indices, propensities = arranged(each, items_of(catalogue))
+    assert indices == each.candidates[best_of(each)[:5]].tolist()
     assert list(propensities) == [None] * 5
 
 
 def test_a_list_has_at_most_as_many_items_as_there_are_candidates() -> None:
     catalogue = catalogue_of("a", "b")
     catalogue.derive()
-    rows, propensities = arranged(scored(catalogue, user_row("a")), items_of(catalogue))
-    assert [catalogue.ids[row] for row in rows] == ["b"]
+    indices, propensities = arranged(scored(catalogue, user_row("a")), items_of(catalogue))
+    assert [catalogue.ids[index] for index in indices] == ["b"]
     assert len(propensities) == 1
 
 
@@ -105,8 +105,8 @@ def test_places_for_new_items_hold_the_drawn_ones_and_every_place_has_a_propensi
     new = pool(items_of(catalogue), NOTHING)
     drawn = draw(new, 1.0, 5, seed=3)
     each = replace(scored(catalogue, others=drawn.new), drawn=drawn)
-    rows, propensities = arranged(each, items_of(catalogue))
-    assert rows == drawn.new[:5].tolist()
+    indices, propensities = arranged(each, items_of(catalogue))
+    assert indices == drawn.new[:5].tolist()
     assert propensities == pytest.approx([1 / (len(new) - given) for given in range(5)])
 
 
@@ -114,15 +114,15 @@ def test_without_a_place_for_new_items_the_best_items_stay_with_their_propensiti
     catalogue = films()
     drawn = draw(pool(items_of(catalogue), NOTHING), 1e-9, 5, seed=3)
     each = replace(scored(catalogue, others=drawn.new), drawn=drawn)
-    rows, propensities = arranged(each, items_of(catalogue))
-    assert rows == each.candidates[best_of(each)[:5]].tolist()
+    indices, propensities = arranged(each, items_of(catalogue))
+    assert indices == each.candidates[best_of(each)[:5]].tolist()
     assert propensities == pytest.approx([1.0] * 5)
 
 
 def test_places_of_indices_are_their_positions_among_the_candidates() -> None:
     each = scored(films())
-    rows = each.candidates[[4, 0, 9]]
-    assert each.places_of(rows).tolist() == [4, 0, 9]
+    indices = each.candidates[[4, 0, 9]]
+    assert each.places_of(indices).tolist() == [4, 0, 9]
 
 
 def test_the_final_score_uses_the_weights_of_the_users_situation() -> None:

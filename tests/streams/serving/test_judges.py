@@ -11,7 +11,7 @@ from tests.streams.making import FakeUsers, took
 
 
 class Rows(FakeUsers):
-    """Users whose partitions' rows hold what judges kept, and how often they were unpacked."""
+    """Users with the judges' state of their partitions; counts how often it was asked for."""
 
     def __init__(self) -> None:
         super().__init__()

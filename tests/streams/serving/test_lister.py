@@ -178,7 +178,7 @@ def test_exploring_new_items_does_not_change_the_scores_of_candidates() -> None:
     made_list, after = listed_by(catalogue, Policy(exploration=0.5), row)
     assert after.candidates.tolist() == before.candidates.tolist()
     assert (after.features == before.features).all()
-    ranked = {catalogue.ids[each] for each in scored_rows(catalogue, row)}
+    ranked = {catalogue.ids[each] for each in scored_indices(catalogue, row)}
     explored = set(ids(made_list)) - ranked
     assert explored
     kept = {item.id: item.score for item in plain.items}
@@ -189,7 +189,7 @@ def test_exploring_new_items_does_not_change_the_scores_of_candidates() -> None:
     assert "i1" not in ids(made_list)
 
 
-def scored_rows(catalogue: Catalogue, row: UserRow) -> list[int]:
+def scored_indices(catalogue: Catalogue, row: UserRow) -> list[int]:
     rows: list[int] = Lister(catalogue, 5).score(row, scorers.new_fusion()).candidates.tolist()
     return rows
 

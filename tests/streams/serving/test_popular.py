@@ -1,4 +1,4 @@
-"""What users of whom nothing is known are shown, and what is learned from it."""
+"""The popular lists, shown to users of whom nothing is known, and what is learned from them."""
 
 from __future__ import annotations
 
@@ -45,14 +45,14 @@ def recommender(catalogue: Catalogue, store: FakeStore) -> Recommender:
 
 
 def own(recommender: Recommender, partition: int, kept: Kept | None = None) -> None:
-    """Have a user of a partition, so that the recommender owns it."""
+    """Give the recommender a user of a partition, so that it owns the partition."""
     table: Any = recommender._users
     table.rows.setdefault(partition, {})["ann"] = pack(user_row("i1"))
     recommender.request(partition, kept or unpack(b""), {"ann": 5})
 
 
 async def loop(recommender: Recommender, *happening: Callable[[], object]) -> None:
-    """Let the loop go round after each thing that happens."""
+    """Run one turn of the loop after each step."""
     looping = asyncio.create_task(recommender.popular.loop())
     for happens in happening:
         await let_others_run()

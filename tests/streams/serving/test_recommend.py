@@ -172,7 +172,7 @@ async def test_when_redis_is_slow_the_number_of_waiting_users_is_limited(
     one_more = asyncio.create_task(recommender.requests.wait_for_room())
     turning = asyncio.create_task(recommender.turn())
     await let_others_run()
-    assert not one_more.done(), "a run that asks for more users than there is room for lets the next one wait"
+    assert not one_more.done(), "a run with more users than there is room for makes the next run wait"
     store.up.set()
     await turning
     await one_more
@@ -218,7 +218,7 @@ async def test_the_loop_serves_every_waiting_user(recommender: Recommender, stor
 
 
 class Backlog:
-    """What waits, and a clock; nobody sleeps."""
+    """A number of waiting records, and a clock; sleeping takes no real time."""
 
     def __init__(self, records: int) -> None:
         self.records = records
@@ -237,7 +237,7 @@ def backlog(monkeypatch: pytest.MonkeyPatch) -> Backlog:
 
 @pytest.fixture
 def behind(catalogue: Catalogue, store: FakeStore, backlog: Backlog) -> Recommender:
-    """A recommender that asks what waits."""
+    """Recommender that sees the backlog."""
     return Recommender(catalogue, store, Lister(catalogue, 5), FakeUsers(), lambda: backlog.records)  # type: ignore[arg-type]
 
 

@@ -125,7 +125,7 @@ class RestedError(Exception):
 async def test_the_sweep_does_not_rest_longer_after_redis_was_down(
     monkeypatch: pytest.MonkeyPatch, made: int, took_seconds: float, rests: float
 ) -> None:
-    """It rested for two minutes after a minute without Redis, while nobody's list was there."""
+    """After a minute without Redis, the sweep once rested for two minutes, while no list was in Redis."""
     users: Any = SimpleNamespace(names=lambda partition: ())
     recommender = Recommender(Catalogue(), None, Lister(Catalogue(), 5), users)  # type: ignore[arg-type]
     clock = iter([0.0, took_seconds])

@@ -1,4 +1,4 @@
-"""The table of stages: what stands there is what runs, and a new stage needs its file, its topic and its row."""
+"""STAGES decides what runs; a new stage needs only its file, its topic and its entry."""
 
 from __future__ import annotations
 

@@ -64,7 +64,7 @@ REFUSED: dict[str, tuple[str, bytes, bytes | None]] = {
     "key that is no text": ("key", GOOD, b"\xff"),
     "no key": ("key", GOOD, None),
 }
-"""One of each reason; the rest stands in ``tests/streams/test_checks.py``."""
+"""One record for each reason; ``tests/streams/test_checks.py`` has the other cases."""
 
 
 @pytest.mark.parametrize(("reason", "value", "key"), REFUSED.values(), ids=REFUSED.keys())
@@ -94,7 +94,7 @@ async def test_a_deletion_without_a_key_goes_to_the_dead_letters(
 
 @pytest.mark.parametrize("key", [b"never there", b"\xff\xfe", b"x" * 1_000_000])
 async def test_deleting_an_unknown_item_writes_nothing(pipeline: Pipeline, key: bytes) -> None:
-    """A key that is no text would stop every Catalogue, a huge one would not fit into a record batch."""
+    """In the changelog, a key that is no text would stop every Catalogue; a huge key would not fit into a batch."""
     put(pipeline, None, key)
     put(pipeline, GOOD)
     await pipeline.drain()

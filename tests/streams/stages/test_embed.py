@@ -15,7 +15,7 @@ from tests.streams.making import FakeProducer, record, run_of
 
 
 class FakeEncoder:
-    """Encodes a text as its length."""
+    """An encoder whose vectors are the lengths of the texts."""
 
     name, version = "lengths", "7"
 

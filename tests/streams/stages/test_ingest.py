@@ -65,7 +65,7 @@ REFUSED: dict[str, tuple[str, bytes]] = {
     "before 1990": ("time", event_json(time=631_151_999_999)),
     "text of 1 MiB": ("too_large", event_json(context={"text": "x" * 2**20})),
 }
-"""One of each reason; the rest stands in ``tests/streams/test_checks.py``."""
+"""One record for each reason; ``tests/streams/test_checks.py`` has the other cases."""
 
 
 @pytest.mark.parametrize(("reason", "value"), REFUSED.values(), ids=REFUSED.keys())
@@ -94,7 +94,7 @@ async def test_unusable_events_go_to_the_dead_letters_and_nothing_else_is_lost(
 async def test_an_event_without_a_value_goes_to_the_dead_letters(
     pipeline: Pipeline, key: bytes | None
 ) -> None:
-    """With an empty value: a client refuses a record that has neither key nor value."""
+    """The dead letter has an empty value: a client refuses a record with neither key nor value."""
     put(pipeline, None, key)
     put(pipeline, event_json())
     await pipeline.drain()

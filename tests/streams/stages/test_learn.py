@@ -20,7 +20,7 @@ def pipeline(tmp_path: Path) -> Pipeline:
 
 
 async def sizes_of_changes(pipeline: Pipeline, examples: list[Example]) -> list[int]:
-    """Sizes of the changes in which these examples are written, as one run."""
+    """Learn examples as one run, and return the sizes of the changes that are written."""
     topic = pipeline.topics.examples.name
     sizes: list[int] = []
     runner: Any = pipeline.agents[topic].__self__._runner  # type: ignore[attr-defined]

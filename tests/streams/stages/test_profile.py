@@ -99,7 +99,7 @@ async def test_users_of_different_platforms_are_different_users(pipeline: Pipeli
 
 
 def measured(pipeline: Pipeline) -> list[int]:
-    """Sizes of the changes that profile writes from now on."""
+    """Collects the sizes of the changes that profile writes from now on."""
     sizes: list[int] = []
     runner: Any = pipeline.agents[pipeline.topics.interactions.name].__self__._runner  # type: ignore[attr-defined]
     write = runner.write
@@ -120,7 +120,7 @@ async def through_ingest(pipeline: Pipeline) -> None:
 async def test_each_part_of_a_run_waits_until_there_is_room_for_its_users(
     pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A run of more users than there is room for goes on as their lists are made, though it is not done."""
+    """A run with more users than there is room for goes on, before it is done, as lists of its users are made."""
     monkeypatch.setattr(requests, "USERS_WAITING", 1)
     monkeypatch.setattr(profile, "CHANGE_BYTES", 0)
     for number in range(3):
@@ -184,7 +184,7 @@ async def test_examples_go_to_the_partition_of_their_item(tmp_path: Path) -> Non
 
 
 async def test_outgoing_records_of_a_long_run_are_sent_in_order() -> None:
-    """What the memory runner stands for: batches of one partition, one after the other."""
+    """This justifies the runner in memory: batches of one partition go one after the other."""
     outgoing, producer = Outgoing(1), FakeProducer()
     for number in range(10):
         outgoing.add_keyed("examples", b"i", b"%d" % number + bytes(300_000))

@@ -1,4 +1,4 @@
-"""The loop of every stage, with a stage that does as little as one can."""
+"""The loop of every stage, tested with a minimal stage."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from tests.streams.making import FakeEvent, record, run_of
 
 
 class SumPart(OwnPart):
-    """Adds up numbers; so many fit into a part as ``size`` says, counted by their values."""
+    """Adds up numbers; the numbers of a part add up to ``size`` at most."""
 
     def __init__(self, run: Run, change: Change, shared: Shared, size: int) -> None:
         super().__init__(run, change, shared)
@@ -42,7 +42,7 @@ class SumPart(OwnPart):
 
 
 class WritingRunner:
-    """Writes what is to be written, and nothing else."""
+    """A runner that only collects what is written."""
 
     stage = "sum"
 

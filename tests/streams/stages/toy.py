@@ -1,6 +1,6 @@
-"""A toy stage: counts the dead letters by their reason. All that a new stage is stands here.
+"""A toy stage that counts the dead letters by reason. It shows everything that a new stage needs.
 
-Its own file would be the two classes, its topic the line in ``ToyTopics``, and its row ``TOY``.
+The two classes would be the file of the stage, the line in ``ToyTopics`` its topic, and ``TOY`` its entry in STAGES.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ class TallyPart(OwnPart):
 
 
 class ToyTopics(Topics):
-    """The topics, and one more."""
+    """The topics, and one more for the toy stage."""
 
     def __init__(self, settings: Settings) -> None:
         super().__init__(settings)

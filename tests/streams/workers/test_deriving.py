@@ -27,7 +27,7 @@ async def test_it_goes_on_forever() -> None:
     running = asyncio.create_task(Deriver(catalogue).run())
     for item in ("c", "d"):
         describe(catalogue, item)
-        while catalogue.is_outdated():  # noqa: ASYNC110 - it tells nobody that it is done
+        while catalogue.is_outdated():  # noqa: ASYNC110 - no event tells
             await asyncio.sleep(0.01)
     running.cancel()
     with suppress(asyncio.CancelledError):

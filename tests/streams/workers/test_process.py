@@ -14,7 +14,7 @@ from afresh.streams.workers.process import execute
 
 
 def run(folder: Path, monkeypatch: pytest.MonkeyPatch, reason: BaseException | None, status: int) -> None:
-    """Execute an app that ends for a reason."""
+    """Execute an app that ends with a given reason."""
 
     def ends() -> None:
         raise SystemExit(status)
