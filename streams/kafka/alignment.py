@@ -41,5 +41,5 @@ def require_alignment(ours: Collection[TP], changelogs: Collection[str], partiti
     if not together or any(number >= partitions for number in numbers):
         raise AfreshError(
             f"Somebody has added partitions to a topic while workers ran, and AFRESH_PARTITIONS is {partitions}; "
-            "nothing was read from the new ones; run `afresh topics check`."
+            "nothing was read from the new ones; see `afresh topics check`."
         )

@@ -106,7 +106,7 @@ class App(faust.App):
             await asyncio.sleep(FINISH_POLL_SECONDS)
         if self.unfinished():
             logger.warning(
-                "Running runs did not finish within %g s, perhaps because Kafka or Redis is down; "
+                "Runs under way did not finish within %g s, perhaps because Kafka or Redis is down; "
                 "they will be read again",
                 FINISH_SECONDS,
             )

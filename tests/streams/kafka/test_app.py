@@ -101,7 +101,7 @@ async def test_runs_that_do_not_finish_delay_the_stop_only_for_a_limited_time(
     monkeypatch.setattr(module, "FINISH_SECONDS", 0.0)
     app.unfinished = lambda: True
     await app._finish()
-    assert "Running runs did not finish within 0 s" in caplog.text
+    assert "Runs under way did not finish within 0 s" in caplog.text
 
 
 @pytest.mark.parametrize(
