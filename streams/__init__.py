@@ -1,1 +1,1 @@
-"""What flows. Read ``stages`` in the order in which an event meets them; each stands on ``runs`` and ``kafka``."""
+"""The flow of events. Read ``stages`` first, in the order of an event; they use ``runs`` and ``kafka``."""

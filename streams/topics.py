@@ -1,4 +1,4 @@
-"""The topics: what each is called, how it is partitioned, and how long it keeps what."""
+"""The topics of a deployment: their names, partitions, and retention."""
 
 from __future__ import annotations
 
@@ -10,19 +10,19 @@ from afresh.streams.settings import Settings
 DAY_MS = 86_400_000
 
 DEAD_LETTER_BYTES = 4_194_304
-"""Largest record batch of the dead-letter topic."""
+"""Largest record batch of the dead-letter topic, in bytes."""
 
 
 @dataclass(frozen=True)
 class Topic:
-    """A topic as it must stand on the broker.
+    """A topic as it must be on the broker.
 
     Attributes
     ----------
     name, partitions, replication
-        As Kafka knows them.
+        Name, number of partitions, and number of replicas.
     config
-        Topic-level settings that differ from Kafka's defaults; what ``afresh topics check`` compares.
+        Topic-level settings that we set; ``afresh topics check`` compares them with the broker's.
     """
 
     name: str
@@ -32,7 +32,12 @@ class Topic:
 
 
 class Topics:
-    """The topics of a deployment, each a property of its own name.
+    """The topics of a deployment, each as an attribute.
+
+    Parameters
+    ----------
+    settings
+        Settings of the deployment.
 
     Examples
     --------
@@ -61,12 +66,12 @@ class Topics:
 
     def _taken_in(self) -> Topic:
         log = self._log("events")
-        # How far ahead of Kafka's clock an event may be is judged by this time; a producer's own could be anything.
+        # Events too far ahead of this time are refused. With a producer's own timestamp, the check would mean nothing.
         return replace(log, config=log.config | {"message.timestamp.type": "LogAppendTime"})
 
     def _dead_letters(self) -> Topic:
         log = self._log("events.dlq")
-        # A refused record of the largest size that Kafka takes must fit together with its headers.
+        # A refused record of the largest size that Kafka takes must still fit here, together with its headers.
         return replace(log, config=log.config | {"max.message.bytes": str(DEAD_LETTER_BYTES)})
 
     def _compacted(self, name: str) -> Topic:
@@ -74,7 +79,7 @@ class Topics:
 
     def _changelog(self, table: str) -> Topic:
         changelog = self._compacted(f"{table}.changelog")
-        # Kafka's default, said aloud: rows kept on disk rely on it.
+        # This is Kafka's default. It is set anyway, because rows kept on disk rely on it.
         return replace(changelog, config=changelog.config | {"delete.retention.ms": str(TOMBSTONES_MS)})
 
     def _topic(self, name: str, config: dict[str, str]) -> Topic:
@@ -82,10 +87,10 @@ class Topics:
         return Topic(f"{settings.namespace}.{name}", settings.partitions, settings.replication, config)
 
     def named(self, name: str) -> Topic:
-        """Topic of a name, as it is called here: without the namespace."""
+        """Return a topic by the name of its attribute, without the namespace."""
         topic: Topic = getattr(self, name)
         return topic
 
     def all(self) -> list[Topic]:
-        """Every topic, in the order in which an event meets them."""
+        """Return all topics, in the order of the attributes above."""
         return [topic for topic in vars(self).values() if isinstance(topic, Topic)]

@@ -1,4 +1,4 @@
-"""Waits at start for Kafka and Redis; what no waiting mends ends it at once, with a sentence that says why."""
+"""Waits for Kafka and Redis at start; an error that waiting cannot mend is raised at once, with the reason."""
 
 from __future__ import annotations
 
@@ -25,19 +25,19 @@ from afresh.streams.settings import Settings
 
 RETRY_SECONDS = 0.2
 TRY_SECONDS = 5.0
-"""Longest wait for one answer: a server that expects TLS can stay silent for ever to who brings none."""
+"""Longest wait for one answer: a server that expects TLS may never answer a client without TLS."""
 
 
 def wait_for_kafka(settings: Settings) -> None:
-    """Return once a broker takes us.
+    """Wait until a broker accepts us.
 
     Raises
     ------
     AfreshError
-        If none has within ``settings.start_timeout_seconds``; at once if it refuses the login, or its certificate is
-        not to be trusted.
+        If no broker does so within ``settings.start_timeout_seconds``. It is raised at once if the login is refused or
+        the certificate cannot be trusted.
     """
-    # Not kafka-python: it tries a wrong password again until its time is over, and then does not say why.
+    # Not with kafka-python: it retries a wrong password until its timeout, and then does not report the reason.
     asyncio.run(_wait_for_kafka(settings))
 
 
@@ -58,8 +58,7 @@ async def _wait_for_kafka(settings: Settings) -> None:
         if time.monotonic() > deadline:
             raise AfreshError(
                 f"Kafka at {settings.kafka} did not answer within {settings.start_timeout_seconds:g} s "
-                f"({_words(failed)}); start it, or set AFRESH_KAFKA, AFRESH_KAFKA_TLS and AFRESH_KAFKA_SASL to what "
-                "it listens for"
+                f"({_words(failed)}); start it, or correct AFRESH_KAFKA, AFRESH_KAFKA_TLS and AFRESH_KAFKA_SASL"
             ) from failed
         await asyncio.sleep(RETRY_SECONDS)
 
@@ -67,7 +66,7 @@ async def _wait_for_kafka(settings: Settings) -> None:
 async def _ask(host: str, port: int, options: dict[str, Any]) -> None:
     connection = await create_conn(host, port, **options)
     try:
-        # A broker that wants a login lets anybody connect, and hangs up at the first question.
+        # A request is needed: a broker that wants a login lets anybody connect, and hangs up at the first request.
         await connection.send(MetadataRequest([]))
     finally:
         connection.close()
@@ -83,7 +82,7 @@ def _brokers(servers: list[str]) -> list[tuple[str, int]]:
 
 
 def _refuse_kafka(settings: Settings, error: Exception) -> None:
-    """Raise for what no waiting mends."""
+    """Raise an AfreshError if waiting cannot mend the error."""
     match error:
         case AuthenticationFailedError() | SaslAuthenticationFailed():
             raise AfreshError(
@@ -92,7 +91,7 @@ def _refuse_kafka(settings: Settings, error: Exception) -> None:
             ) from error
         case UnsupportedSaslMechanismError():
             raise AfreshError(
-                f"Kafka at {settings.kafka} does not take AFRESH_KAFKA_SASL={settings.kafka_sasl}; set another"
+                f"Kafka at {settings.kafka} does not support AFRESH_KAFKA_SASL={settings.kafka_sasl}; set another"
             ) from error
         case ssl.SSLCertVerificationError():
             raise AfreshError(
@@ -101,13 +100,13 @@ def _refuse_kafka(settings: Settings, error: Exception) -> None:
 
 
 def wait_for_redis(settings: Settings) -> None:
-    """Return once Redis takes us.
+    """Wait until Redis accepts us.
 
     Raises
     ------
     AfreshError
-        If it has not within ``settings.start_timeout_seconds``; at once if it refuses the login, or its certificate is
-        not to be trusted.
+        If Redis does not do so within ``settings.start_timeout_seconds``. It is raised at once if the login is refused
+        or the certificate cannot be trusted.
     """
     deadline = time.monotonic() + settings.start_timeout_seconds
     client = redis.Redis.from_url(
@@ -121,7 +120,7 @@ def wait_for_redis(settings: Settings) -> None:
                 _refuse_redis(error)
                 if time.monotonic() > deadline:
                     raise AfreshError(
-                        f"Redis does not answer ({error}); start it, or set AFRESH_REDIS to where it is"
+                        f"Redis does not answer ({error}); start it, or set AFRESH_REDIS to its address"
                     ) from error
                 time.sleep(RETRY_SECONDS)
             else:
@@ -129,10 +128,10 @@ def wait_for_redis(settings: Settings) -> None:
 
 
 def _refuse_redis(error: Exception) -> None:
-    """Raise for what no waiting mends."""
+    """Raise an AfreshError if waiting cannot mend the error."""
     if isinstance(error, redis.AuthenticationError | redis.exceptions.NoPermissionError):
         raise AfreshError(
-            f"Redis refuses us ({error}); check user, password and rights of the user in AFRESH_REDIS"
+            f"Redis refuses us ({error}); check the user and password in AFRESH_REDIS, and the rights of the user"
         ) from error
     if isinstance(error.__context__, ssl.SSLCertVerificationError):
         raise AfreshError(_untrusted("Redis", error.__context__, "AFRESH_REDIS_CA_FILE")) from error
@@ -141,7 +140,7 @@ def _refuse_redis(error: Exception) -> None:
 def _untrusted(server: str, error: ssl.SSLCertVerificationError, variable: str) -> str:
     return (
         f"the certificate of {server} is not to be trusted ({error.verify_message}); set {variable} to the "
-        "certificates of who signed it"
+        "certificates of its issuer"
     )
 
 

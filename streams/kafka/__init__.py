@@ -1,4 +1,4 @@
-"""What is done to Faust and aiokafka, and how Kafka is asked.
+"""Kafka: our changes to Faust and aiokafka, and our own clients.
 
-``internals`` has all that we override or reach into in one table, with what would go wrong otherwise.
+The table in ``internals`` lists everything that we override or reach into, with the failure that it avoids.
 """

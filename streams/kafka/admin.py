@@ -1,4 +1,4 @@
-"""Creates the topics, and says where the broker's differ from what they must be."""
+"""Creates the topics, and checks that the broker's topics are as they must be."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ MISSING = "is missing"
 PARTITIONS = "partitions instead of"
 
 Metadata = dict[str, Any]
-"""What kafka-python says of a topic."""
+"""Description of a topic by kafka-python."""
 
 
 def create_topics(settings: Settings) -> list[str]:
-    """Create the topics that are missing, leave the others as they are, and return the names of the new ones.
+    """Create the missing topics, leave the others as they are, and return the names of the new ones.
 
     Raises
     ------
     AfreshError
-        If Kafka does not answer or refuses one of them.
+        If Kafka does not answer, or refuses to create a topic.
     """
     topics = Topics(settings).all()
     with _admin(settings) as admin:
@@ -39,9 +39,9 @@ def create_topics(settings: Settings) -> list[str]:
 
 
 def check_topics(settings: Settings, topics: Sequence[Topic] | None = None) -> list[str]:
-    """Say in plain words where the broker's topics differ from ``topics`` (default: all of the deployment).
+    """Describe how the broker's topics differ from ``topics``, by default all topics of the deployment.
 
-    Creates nothing. An empty list means that all is right.
+    Creates nothing. An empty list means that there is no difference.
 
     Raises
     ------
@@ -60,12 +60,12 @@ def check_topics(settings: Settings, topics: Sequence[Topic] | None = None) -> l
 
 
 def require_topics(settings: Settings, topics: Sequence[Topic] | None = None) -> None:
-    """Return if the topics are as they must be; creates nothing.
+    """Raise unless the topics are as they must be; creates nothing.
 
     Raises
     ------
     AfreshError
-        If one is missing or differs; the message names every difference and what to do.
+        If a topic is missing or differs. The message names every difference, and what to do.
     """
     differences = check_topics(settings, topics)
     if not differences:
@@ -74,10 +74,10 @@ def require_topics(settings: Settings, topics: Sequence[Topic] | None = None) ->
     if any(difference.endswith(MISSING) for difference in differences):
         advice = "run: afresh topics create"
     if any(PARTITIONS in difference for difference in differences):
-        # Not to be mended by giving all topics as many: rows would stay where they were hashed.
+        # More partitions for all topics would not help: rows would stay in the partitions of the old hash.
         advice = (
-            "set AFRESH_PARTITIONS to what all of them had when the first event came; a topic that has got more since "
-            "is of no use: create topics under another AFRESH_NAMESPACE, and replay the events into them"
+            "set AFRESH_PARTITIONS to the number that all of them had at the first event; a topic that has got more "
+            "since is of no use: create topics under another AFRESH_NAMESPACE, and replay the events into them"
         )
     raise AfreshError(f"the topics are not as they must be ({'; '.join(differences)}); {advice}")
 
@@ -99,15 +99,15 @@ def _admin(settings: Settings) -> Iterator[KafkaAdminClient]:
 
 
 def _describe(admin: KafkaAdminClient, topics: Sequence[Topic]) -> dict[str, Metadata]:
-    """Metadata of the topics that exist, by name."""
+    """Return the metadata of the topics that exist, by name."""
     described = admin.describe_topics([topic.name for topic in topics])
     unknown = UnknownTopicOrPartitionError.errno
     return {topic["name"]: topic for topic in described if topic["error_code"] != unknown}
 
 
 def _configs(admin: KafkaAdminClient, names: Sequence[str]) -> dict[str, dict[str, str]]:
-    """Read the settings of each topic, defaults too."""
-    # Without a list of wanted keys: asked for some, Tansu 0.6 drops the connection.
+    """Return the settings of each topic, including defaults."""
+    # No list of wanted keys: with one, Tansu 0.6 drops the connection.
     resources = [ConfigResource(ConfigResourceType.TOPIC, name) for name in names]
     described = admin.describe_configs(resources, config_filter="all") if resources else {}
     return {
@@ -141,7 +141,7 @@ def _create(admin: KafkaAdminClient, topics: Sequence[Topic]) -> list[str]:
     ]
     answer = admin.create_topics(new, raise_errors=False)["topics"]
     for topic in answer:
-        # Another `afresh topics create` at the same moment may have been faster.
+        # "Already exists" is no error: another `afresh topics create` may have been faster.
         if topic["error_code"] not in (0, TopicAlreadyExistsError.errno):
             reason = topic["error_message"] or for_code(topic["error_code"]).__name__
             raise AfreshError(f"Kafka did not create the topic {topic['name']}: {reason}")

@@ -1,8 +1,9 @@
-"""Alignment: a partition of a topic and those of all changelogs with its number belong to one worker.
+"""Alignment: partitions with the same number, of topics and of changelogs, belong to the same worker.
 
-An agent that reads a partition writes rows to the same partition of its table. Faust keeps them together as long as all
-topics have equally many partitions. Once somebody adds some to a topic, it deals that topic out by itself: records
-would meet a table without their rows, and users would lie in partitions where nobody looks for them.
+An agent that reads a partition writes rows to the same partition of its table. Faust assigns these partitions together
+as long as all topics have the same number of partitions. If somebody adds partitions to one topic, Faust assigns that
+topic separately. Records would then meet a table without their rows, and users would get into partitions where nobody
+looks for them.
 """
 
 from __future__ import annotations
@@ -15,21 +16,21 @@ from afresh.state.errors import AfreshError
 
 
 def require_alignment(ours: Collection[TP], changelogs: Collection[str], partitions: int) -> None:
-    """Return if partitions assigned to a worker are those of a deployment with so many of each topic.
+    """Raise unless the assigned partitions are aligned, with numbers below ``partitions``.
 
     Parameters
     ----------
     ours
-        What this worker was assigned, of topics and of changelogs.
+        Partitions assigned to this worker, of topics and of changelogs.
     changelogs
-        Topics of the tables.
+        Changelog topics of the tables.
     partitions
-        Of every topic.
+        Number of partitions that every topic must have.
 
     Raises
     ------
     AfreshError
-        If they are not.
+        If they are not aligned.
 
     Examples
     --------
@@ -40,5 +41,5 @@ def require_alignment(ours: Collection[TP], changelogs: Collection[str], partiti
     if not together or any(number >= partitions for number in numbers):
         raise AfreshError(
             f"Somebody has added partitions to a topic while workers ran, and AFRESH_PARTITIONS is {partitions}; "
-            "nothing was read from the new ones: see `afresh topics check`."
+            "nothing was read from the new ones; see `afresh topics check`."
         )

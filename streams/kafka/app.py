@@ -1,4 +1,4 @@
-"""The Faust apps: how Faust is set up, and which agent reads which topic."""
+"""The Faust apps: how Faust is configured, started and stopped."""
 
 from __future__ import annotations
 
@@ -31,42 +31,42 @@ from afresh.streams.settings import Settings
 from afresh.streams.topics import Topic
 
 RUNS_WAITING = 2
-"""Runs held for an agent: the fewer wait, the longer the next one is and the sooner it is read."""
+"""Runs queued for an agent: the fewer wait, the longer the next run is, and the sooner it is read."""
 
 MAX_RECORDS = 4000
-"""Longest run."""
+"""Maximum number of records in a run."""
 
 METADATA_SECONDS = 10.0
-"""How soon it is noticed that somebody has changed a topic; Faust looks every five minutes."""
+"""Maximum age of topic metadata, so that a changed topic is noticed soon; Faust's default is five minutes."""
 
 STOP_SECONDS = 9.0
-"""How long an orderly end may take; supervisors send SIGKILL after 10 s."""
+"""Time limit of an orderly stop; supervisors send SIGKILL after 10 s."""
 
 FINISH_SECONDS = 5.0
-"""Time for runs under way when the process is told to stop; what they have not finished is read again."""
+"""Time for running runs to finish when the process is told to stop. Runs that do not finish are read again."""
 
 FINISH_POLL_SECONDS = 0.01
 
 MENDABLE_STATUS = 2
-"""Exit status of a process that ends for what a person can mend."""
+"""Exit status of a process that ends because of a problem that a person can mend."""
 
 logger = logging.getLogger(__name__)
 
 
 class App(faust.App):
-    """A Faust app that ends when it must.
+    """A Faust app that is sure to end when it has to.
 
-    Faust 0.15 can wait for ever for its consumer's thread while it stops, above all after a crash. A worker that
-    neither works nor ends holds its partitions and is started again by nobody.
+    While it stops, Faust 0.15 can wait forever for the thread of its consumer, above all after a crash. Such a worker
+    does not work, holds its partitions, and is never restarted.
 
     Attributes
     ----------
     consumer
         The consumer that ``RunTransport`` makes.
     producers
-        Producers beside Faust's own.
+        Producers besides Faust's own.
     unfinished
-        Tells whether runs are under way, or written and not allowed to be committed yet.
+        Returns whether a run has begun and may not be committed yet.
     """
 
     consumer: RunConsumer
@@ -80,12 +80,12 @@ class App(faust.App):
         self.claims = Claims(name, self.producers.start, self.producers.drop, fenced=fenced)
 
     async def crash(self, reason: BaseException) -> None:
-        """Note that the process failed, and end it soon."""
+        """Record the failure, and end the process within the time limit."""
         self._end_soon()
         await super().crash(reason)
 
     async def on_stop(self) -> None:
-        """Stop in order, but not for longer than supervisors wait."""
+        """Stop in order, but within the time that supervisors wait."""
         self._end_soon()
         if not self.crashed:
             await self._finish()
@@ -97,7 +97,7 @@ class App(faust.App):
         self._group_left = True
 
     async def _finish(self) -> None:
-        """Fetch no more, and let runs under way finish, so that their offsets are in the last commit."""
+        """Stop fetching, and wait for running runs, so that the last commit contains their offsets."""
         if self.assigned():
             self.consumer.stop_flow()
             self.flow_control.suspend()
@@ -106,16 +106,17 @@ class App(faust.App):
             await asyncio.sleep(FINISH_POLL_SECONDS)
         if self.unfinished():
             logger.warning(
-                "Runs under way did not finish within %g s, as when Kafka or Redis is down; they will be read again",
+                "Runs under way did not finish within %g s, perhaps because Kafka or Redis is down; "
+                "they will be read again",
                 FINISH_SECONDS,
             )
 
     def _one_more_producer(self, transactional_id: str | None) -> AIOKafkaProducer:
-        # With the settings of Faust's own.
+        # Made by Faust, so that it has the settings of Faust's own producer.
         return cast(Producer, self.producer)._new_producer(transactional_id)
 
     async def _on_partitions_assigned(self, assigned: set[TP], generation_id: int = 0) -> None:
-        """Check what is ours, and claim the changelogs' partitions before Faust asks where they end."""
+        """Check the assignment, and claim the changelog partitions before Faust asks for their end offsets."""
         if not self.should_stop:
             ours, changelogs = self.assignor.assigned_actives(), self.tables.changelog_topics
             try:
@@ -126,9 +127,9 @@ class App(faust.App):
         await super()._on_partitions_assigned(assigned, generation_id)
 
     def assigned(self) -> set[TP]:
-        """Partitions that are ours; none while the consumer has not started."""
-        # Faust makes its consumer when somebody first asks for it. The thread of the page asks while the app starts:
-        # each made one, and the app waited for ever for the one that was not started.
+        """Return the partitions that are ours; none before the consumer has started."""
+        # Not ``self.consumer``: that property makes the consumer at its first use. The thread of the metrics page asks
+        # while the app starts. Both threads made a consumer, and the app waited forever for the one never started.
         return set(self._consumer.assignment()) if self._consumer else set()
 
     def _end_soon(self) -> None:
@@ -138,7 +139,8 @@ class App(faust.App):
 
     def _end(self) -> None:
         logger.error(
-            "Stopping took longer than %g s; the process ends now, what is counted is safe", STOP_SECONDS
+            "Stopping took longer than %g s; the process ends now, and everything counted is safe",
+            STOP_SECONDS,
         )
         status = self._status()
         if status == MENDABLE_STATUS:
@@ -149,31 +151,31 @@ class App(faust.App):
     def _status(self) -> int:
         if isinstance(self.crash_reason, AfreshError):
             return MENDABLE_STATUS
-        # Once the group is left, all that counts is done: it is only a task or a thread that does not end.
+        # After the group is left, all work is done: only a task or a thread still hangs.
         return 0 if self._group_left and self.crash_reason is None else 1
 
 
 def create_app(settings: Settings, name: str) -> App:
-    """Faust app of a process.
+    """Create the Faust app of a process.
 
     Parameters
     ----------
     settings
-        Where Kafka is, and its timeouts.
+        Settings of the deployment.
     name
-        The consumer group.
+        Name of the app and of its consumer group.
 
     Raises
     ------
     AfreshError
-        When the data folder can not be made, or a file for TLS not be used.
+        When the data folder cannot be created, or a TLS file cannot be used.
     """
     folder = settings.data_dir.expanduser()
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise AfreshError(
-            f"The folder {folder} can not be made ({error.strerror}); set AFRESH_DATA_DIR."
+            f"The folder {folder} cannot be created ({error.strerror}); set AFRESH_DATA_DIR."
         ) from error
     app = App(
         name,
@@ -186,7 +188,7 @@ def create_app(settings: Settings, name: str) -> App:
         TableManager=RunTables,
         table_standby_replicas=settings.standby_replicas,
         web_enabled=False,
-        # Topics stand before we start, made by `afresh topics create`: never with Faust's defaults.
+        # `afresh topics create` has made the topics. Faust would create missing ones with its own defaults.
         topic_allow_declare=False,
         topic_disable_leader=True,
         stream_buffer_maxsize=RUNS_WAITING,
@@ -213,12 +215,12 @@ def create_app(settings: Settings, name: str) -> App:
 
 
 def rows_of(settings: Settings, tables: Sequence[str]) -> Callable[[str], Partitions]:
-    """Where the rows of each table are kept: in memory, or in a database in the data folder.
+    """Return a function that makes the store of a table's rows: in memory, or a database in the data folder.
 
     Raises
     ------
     StoreError
-        When the database can not be used, as while another process does.
+        When the database cannot be used, for example because another process uses it.
     """
     if settings.state == "memory":
         return lambda _: MemoryPartitions()
@@ -226,7 +228,7 @@ def rows_of(settings: Settings, tables: Sequence[str]) -> Callable[[str], Partit
 
 
 def source(app: App, *topics: Topic) -> TopicT:
-    """Channel of runs from one topic or several: bytes as they stand in Kafka."""
+    """Return the channel of runs from one or several topics, with keys and values as raw bytes."""
     return app.topic(
         *(topic.name for topic in topics),
         key_type=bytes,
@@ -237,7 +239,7 @@ def source(app: App, *topics: Topic) -> TopicT:
 
 
 def _credentials(options: Mapping[str, Any]) -> CredentialsT | None:
-    """Say as Faust wants it how a client of Kafka connects."""
+    """Convert the arguments of a Kafka client to Faust's credentials."""
     context = options.get("ssl_context")
     if "sasl_mechanism" in options:
         return SASLCredentials(

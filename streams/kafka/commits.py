@@ -1,4 +1,4 @@
-"""How long runs wait to be committed: what shows that a partition is stuck, whatever the cause."""
+"""Commit ages: show how long runs wait to be committed, and so whether a partition is stuck, whatever the cause."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from afresh.streams import metrics
 
 
 class CommitAges:
-    """Since when each partition was committed last, of those of which runs wait to be.
+    """Time since the last commit of each partition that has uncommitted runs.
 
     Parameters
     ----------
     now
-        Clock, in seconds.
+        Clock, monotonic, in seconds.
     """
 
     def __init__(self, now: Callable[[], float] = time.monotonic) -> None:
@@ -25,21 +25,21 @@ class CommitAges:
         self._shown: set[TP] = set()
 
     def delivered(self, tp: TP) -> None:
-        """Note that a run waits; a partition of which none did begins to age now."""
+        """Note that a run waits to be committed; the age of its partition begins now unless another run waits."""
         self._since.setdefault(tp, self._now())
 
     def committed(self, tp: TP, more: bool) -> None:
-        """Note that Kafka has acknowledged a commit; ``more`` says whether other runs of the partition wait."""
+        """Note that Kafka has acknowledged a commit; ``more`` says whether other runs of the partition still wait."""
         self.forget(tp)
         if more:
             self.delivered(tp)
 
     def forget(self, tp: TP) -> None:
-        """Forget a partition: nothing of it waits, or it has left."""
+        """Forget a partition that has no uncommitted runs, or that is no longer ours."""
         self._since.pop(tp, None)
 
     def report(self) -> None:
-        """Show the ages now; a partition of which nothing waits has none."""
+        """Set the metric of each partition's age; a partition without uncommitted runs has none."""
         since = dict(self._since)
         for tp in self._shown - since.keys():
             metrics.COMMIT_AGE.remove(tp.topic, str(tp.partition))

@@ -1,21 +1,22 @@
-"""The fence: one writer for each partition of a changelog, and a broker that refuses all who wrote there before.
+"""The fence: each changelog partition has one writer, and the broker refuses all earlier writers.
 
-A worker can sleep between the moment when it makes sure that a partition is its own and the moment when its batch
-reaches Kafka, and a batch can hang in a client that tries it again and again; meanwhile the partition has a new
-owner. Such a batch would put old rows over newer ones, and no reader could tell.
+The danger is a late batch. A worker checks that it owns a partition, and then sleeps before its batch reaches Kafka;
+or the batch waits in a client that retries. Meanwhile the partition gets a new owner. The late batch would overwrite
+newer rows with older ones, and no reader could tell.
 
-Kafka itself knows how to refuse it. For a transactional id it gives out a producer id together with an epoch, one
-higher each time somebody asks, and the leader of a partition refuses the batches of a lower epoch than it has seen.
-So whoever is assigned a partition *claims* it: asks for the next epoch, and writes one record with it. What was
-under way before is then either in the log, in front of that record, or never gets there; recovery begins after the
-claim, so that it reads all of the former and nothing is missing.
+Kafka can refuse such a batch. For a transactional id, it hands out a producer id with an epoch, and each request
+raises the epoch by one. The leader of a partition refuses batches with a lower epoch than it has seen. A worker that
+is assigned a partition therefore *claims* it: it requests the next epoch, and writes one record with it. An earlier
+batch is then either in the log before that record, or never gets there. Recovery begins after the claim, so that it
+reads every earlier batch in the log, and misses none.
 
-One transactional id stands for a partition of all tables: the group assigns their changelogs' partitions of one number
-together. An id for each would need as many connections, and with 64 partitions their 256 claims took longer than the
-session timeout, after which the group took the worker for dead and everything began anew.
+One transactional id stands for one partition number of all tables, because the group assigns the changelog partitions
+with the same number together. One id for each changelog partition would need as many connections. With 64 partitions,
+the 256 claims took longer than the session timeout; the group then took the worker for dead, and everything began
+anew.
 
-Transactions themselves are not used. They would cost two more requests a run, and leave marks in the log, behind which
-Faust's recovery waits for records that never come.
+Transactions themselves are not used. They would cost two more requests for each run. They would also leave control
+records in the log, and Faust's recovery waits behind these for records that never come.
 """
 
 from __future__ import annotations
@@ -35,22 +36,22 @@ from afresh.streams.kafka.sender import FencedError, OutgoingRecord, Sender
 logger = logging.getLogger(__name__)
 
 NewProducer = Callable[[str | None], Awaitable[AIOKafkaProducer]]
-"""Starts a producer of a transactional id; of None: an ordinary one."""
+"""Starts a producer with a transactional id; with None, an ordinary one."""
 
 
 class Claims:
-    """The partitions of changelogs that this process may write.
+    """The changelog partitions that this process may write.
 
     Parameters
     ----------
     name
-        First part of the transactional ids, shared with no other tables.
+        First part of the transactional ids; no other app may use it.
     start
         Starts a producer.
     stop
-        Told of producers that are needed no longer.
+        Stops a producer that is no longer needed.
     fenced
-        Whether the broker knows epochs; without them, claims are only kept in mind.
+        Whether the broker knows epochs. If not, claims are only recorded in this process, and nothing is fenced.
     """
 
     def __init__(
@@ -66,8 +67,8 @@ class Claims:
     async def renew(self, partitions: Collection[TP]) -> None:
         """Claim partitions after a rebalance, and give up all others.
 
-        Those that were ours before are claimed again: a batch of a run that the rebalance cut short may still be on
-        its way, and would land on top of what recovery has read.
+        Partitions that were ours before are claimed again. The rebalance may have cut a run short whose batch is still
+        on its way; it would land behind what recovery has read.
 
         Raises
         ------
@@ -83,12 +84,12 @@ class Claims:
         await asyncio.gather(*(self._claim(number, names) for number, names in topics.items()))
 
     def sender(self, topic: str, partition: int) -> Sender:
-        """Who writes to a partition that was claimed.
+        """Return the sender of a claimed partition.
 
         Raises
         ------
         FencedError
-            When it was not.
+            When the partition was not claimed.
         """
         try:
             return self._senders[TP(topic, partition)]
@@ -100,13 +101,14 @@ class Claims:
         self._producers.append(producer)
         sender = Sender(producer)
         if self._fenced:
-            # With the epoch given, it goes on as an idempotent producer: see the module for why.
+            # It has its epoch now, and goes on as an idempotent producer. With a transactional id, it would refuse to
+            # send outside a transaction.
             producer._txn_manager.transactional_id = None
             claim = [OutgoingRecord(CLAIM_KEY, None)]
             try:
                 await asyncio.gather(*(sender.send_whole(topic, partition, claim) for topic in topics))
             except FencedError:
-                logger.info("Somebody else has claimed partition %d meanwhile", partition)
+                logger.info("Another process has claimed partition %d in the meantime", partition)
                 return
         self._senders |= {TP(topic, partition): sender for topic in topics}
 

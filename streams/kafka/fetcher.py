@@ -1,4 +1,4 @@
-"""The thread that fetches from Kafka: it hands over the records of each partition as one message."""
+"""The thread that fetches from Kafka, and hands over the records of each partition as one message."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from faust.transport.drivers import aiokafka as driver
 from faust.types import TP
 
 PREFETCH_BACKOFF_SECONDS = 0.005
-"""Wait of the fetcher for a node while one of its partitions has unread records; aiokafka waits 0.1 s."""
+"""Wait of the fetcher for a broker while one of its partitions has unread records; aiokafka's default is 0.1 s."""
 
 
 class RunConsumerThread(driver.AIOKafkaConsumerThread):
-    """The thread that fetches: hands over the records of each partition as one message."""
+    """Faust's fetching thread, changed so that the records of each partition become one message: a run."""
 
     heartbeat_answered: float = float("-inf")
-    """When the group last took us for a member, by the monotonic clock."""
+    """When the group last confirmed our membership, monotonic, in seconds."""
 
     async def on_start(self) -> None:
-        """Start the client, with its waits shortened."""
+        """Start the client with shorter waits."""
         await super().on_start()
         consumer = self._ensure_consumer()
         consumer._fetcher._prefetch_backoff = PREFETCH_BACKOFF_SECONDS
@@ -40,14 +40,14 @@ class RunConsumerThread(driver.AIOKafkaConsumerThread):
         coordinator._do_heartbeat = noted
 
     async def seek_to_committed(self) -> Mapping[TP, int]:
-        """Seek every source partition to its committed offset, or to its start while none is committed."""
+        """Seek every source partition to its committed offset, or to its beginning if it has none."""
         return cast(Mapping[TP, int], await self.call_thread(self._seek_to_committed))
 
     async def _seek_to_committed(self) -> Mapping[TP, int]:
         consumer = self._ensure_consumer()
         committed: Mapping[TP, int] = await consumer.seek_to_committed()
-        # aiokafka leaves a partition without a committed offset where it stands. Records fetched before recovery was
-        # complete are thrown away, so that after a crash before the first commit they would be lost.
+        # aiokafka does not move a partition without a committed offset. Records fetched before the end of recovery are
+        # thrown away. Without this seek they would be lost, if a worker crashed before the first commit.
         changelogs = self.app.tables.changelog_topics
         uncommitted = [tp for tp, offset in committed.items() if not offset and tp.topic not in changelogs]
         if uncommitted:
@@ -56,7 +56,7 @@ class RunConsumerThread(driver.AIOKafkaConsumerThread):
 
     def _create_worker_consumer(self, transport: driver.Transport) -> aiokafka.AIOKafkaConsumer:
         consumer = super()._create_worker_consumer(transport)
-        # Faust fixes 1.5 s: the long poll of an idle partition would hold up a partition just released.
+        # Faust's value is fixed at 1.5 s: the long poll of an idle partition would delay one that was just released.
         consumer._fetch_max_wait_ms = int(cast(Any, transport).fetch_max_wait_seconds * 1000)
         return consumer
 

@@ -1,7 +1,7 @@
-"""Followers: a worker's own copies of small topics that everybody needs whole.
+"""Follower: keeps a worker's copy of compacted topics that every worker needs whole.
 
-Faust's GlobalTable can hang in recovery with several workers, so a follower reads all partitions with a consumer
-of its own, outside the group, from the beginning.
+Faust's GlobalTable can hang in recovery when there are several workers. A follower therefore reads all partitions from
+the beginning with its own consumer, outside the group.
 """
 
 from __future__ import annotations
@@ -24,36 +24,40 @@ POLL_SECONDS = 1.0
 RETRY_SECONDS = 1.0
 
 APPLIED_AT_ONCE = 64
-"""Records applied before others get their turn: some milliseconds of work."""
+"""Records applied before the event loop gets its turn: some milliseconds of work."""
 
 REST = 6.0
-"""How much longer than it worked a follower rests: under load a row that changed ten times is applied once."""
+"""Rest of a follower, as a multiple of its working time: under load, a row that changes ten times is applied once."""
 
 SHORTEST_REST_SECONDS = 0.03
 LONGEST_REST_SECONDS = 2.0
 
 Latest = dict[bytes, bytes | None]
-"""Newest value of each key of a poll; None for a deleted key."""
+"""Newest value of each key in a poll; None for a deleted key."""
 
 Apply = Callable[[Latest], None]
 
 
 class Follower:
-    """Applies the records of topics to something in memory, newest value of each key only.
+    """Applies the newest value of each key in some topics to data in memory.
 
     Parameters
     ----------
     settings
-        Where Kafka is.
+        Settings of the deployment.
     topics
-        What to do with the records of each topic.
+        Function that applies the records of a topic, by the topic's name.
+
+    Attributes
+    ----------
+    caught_up
+        Set once everything that was in the topics at the start has been applied.
     """
 
     def __init__(self, settings: Settings, topics: Mapping[str, Apply]) -> None:
         self._settings = settings
         self._topics = topics
         self.caught_up = asyncio.Event()
-        """Set once everything that stood in the topics at the start has been applied."""
 
     async def run(self) -> None:
         """Follow until cancelled."""
@@ -90,7 +94,9 @@ class Follower:
         try:
             fetched = await consumer.getmany(timeout_ms=int(timeout * 1000), max_records=MAX_RECORDS)
         except KafkaError as error:
-            logger.warning("Following waits for Kafka: %r", error)
+            logger.warning(
+                "Kafka does not serve the followed topics (%r); retrying in %s s", error, RETRY_SECONDS
+            )
             await asyncio.sleep(RETRY_SECONDS)
             return
         latest: dict[str, Latest] = {}

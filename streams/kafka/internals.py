@@ -1,8 +1,8 @@
-"""Everything of Faust, mode and aiokafka that we override, replace or reach into, in one table.
+"""Table of everything in Faust, mode and aiokafka that we override, replace or reach into.
 
-None of it is promised by who makes them, so a new version may change it without a word. A test compares every name and
-signature here with what is installed, and looks through our code for anything that the table does not have. Whoever
-raises a version reads here what depends on it. Of kafka-python nothing private is used.
+Their makers promise none of it, so a new version may change it without notice. A test compares every name and
+signature here with the installed libraries, and searches our code for names that the table lacks. Read the table
+before raising a version: it shows what depends on the library. We use nothing private of kafka-python.
 
 To print the table: ``python -m afresh.streams.kafka.internals``.
 """
@@ -16,29 +16,29 @@ from dataclasses import dataclass, field
 NONE_FOUND = "none found"
 
 Names = Mapping[str, str]
-"""Whole name of something of theirs, and what it is: a function's signature, without types, or the type of a value."""
+"""Full names in a library, each with its kind: the signature of a function, without types, or the type of a value."""
 
 
 @dataclass(frozen=True)
 class Reach:
-    """One reason to reach into a library, and what is reached into for it.
+    """One reason to reach into a library, and the names that it needs.
 
     Attributes
     ----------
     where
-        File of ours.
+        Our file.
     why
         What would go wrong otherwise.
     test
-        What shows that: a file of the tests, and the name of one.
+        Test that shows the failure: file and name.
     overrides
-        What a class of ours puts its own in place of.
+        Methods and attributes that our subclass overrides.
     sets
-        Attributes of theirs that we assign to.
+        Attributes of the library that we assign to.
     uses
-        What we call or read though it is not documented.
+        Undocumented names that we call or read.
     issue
-        Theirs, where one tells of it.
+        Issue of the library about it, if there is one.
     """
 
     where: str
@@ -51,12 +51,12 @@ class Reach:
 
     @property
     def names(self) -> Names:
-        """Whatever is reached into."""
+        """All names that are reached into."""
         return {**self.overrides, **self.sets, **self.uses}
 
 
 def of(owner: str, **members: str) -> Names:
-    """Members of a class or a module by their whole names.
+    """Return members of a class or a module by their full names.
 
     Examples
     --------
@@ -90,9 +90,9 @@ RUNNER_TESTS = "tests/streams/runs/test_runner.py"
 REACHES = (
     Reach(
         where="streams/kafka/app.py",
-        why="Faust can wait for ever for its consumer's thread while it stops, above all after a crash. A worker "
-        "that neither works nor ends holds its partitions and is started again by nobody.",
-        test=f"{APP_TESTS}::test_an_end_that_takes_too_long_says_what_a_person_can_mend_and_whether_all_that_counts_was_done",
+        why="While it stops, Faust can wait forever for the thread of its consumer, above all after a crash. Such a "
+        "worker does not work, holds its partitions, and is never restarted.",
+        test=f"{APP_TESTS}::test_a_stop_that_takes_too_long_ends_with_the_right_status_and_message",
         overrides={
             **of(SERVICE, crash="async (self, reason)", _stop_children="async (self)"),
             **of(APP, on_stop="async (self)"),
@@ -101,9 +101,9 @@ REACHES = (
     ),
     Reach(
         where="streams/kafka/app.py",
-        why="An agent would meet a table without its rows where somebody has added partitions to a topic, and a "
-        "batch of an earlier owner would land on top of what recovery has read: what was assigned is checked, and "
-        "claimed, before Faust asks where changelogs end.",
+        why="If somebody adds partitions to a topic, an agent would meet a table without its rows. A batch of an "
+        "earlier owner would land behind what recovery has read. So the assignment is checked and claimed before "
+        "Faust asks for the end offsets of changelogs.",
         test="tests/kafka/test_partitions.py::"
         "test_workers_end_when_a_topic_gets_a_partition_and_count_nothing_wrong_meanwhile",
         overrides=of(APP, _on_partitions_assigned="async (self, assigned, generation_id=0)"),
@@ -111,7 +111,7 @@ REACHES = (
     ),
     Reach(
         where="streams/kafka/app.py",
-        why="Claims and outgoing records need producers beside Faust's own, with the settings of that one.",
+        why="Claims and outgoing records need producers besides Faust's own, with the same settings.",
         test=f"{APP_TESTS}::test_one_more_producer_has_the_settings_of_fausts_own",
         overrides=of(
             APP, __init__="(self, id, *, monitor=None, config_source=None, loop=None, beacon=None, **options)"
@@ -120,20 +120,20 @@ REACHES = (
     ),
     Reach(
         where="streams/kafka/app.py",
-        why="Faust makes its consumer when somebody first asks for it. The thread of the page asks while the app "
-        "starts: each made one, and the app waited for ever for the one that was not started.",
-        test=f"{APP_TESTS}::test_asking_what_is_assigned_makes_no_second_consumer",
+        why="Faust makes its consumer at the first use. The thread of the metrics page asks while the app starts. Both "
+        "threads made a consumer, and the app waited forever for the one never started.",
+        test=f"{APP_TESTS}::test_asking_for_assigned_partitions_makes_no_second_consumer",
         uses=of(APP, consumer="property", _consumer="RunConsumer"),
     ),
     Reach(
         where="streams/kafka/app.py",
-        why="A URL of Faust's names a transport of its own only; ours moves runs.",
+        why="A Faust URL can only name Faust's own transports; ours moves runs.",
         test=f"{APP_TESTS}::test_an_app_moves_runs_and_knows_all_brokers",
         sets=of(APP, transport="property"),
     ),
     Reach(
         where="streams/kafka/transport.py",
-        why="Faust spends about 150 µs on every message, whatever the agent does with it; a run is one message.",
+        why="Faust spends about 150 µs on every message, whatever the agent does with it. Here a run is one message.",
         test=f"{APP_TESTS}::test_an_app_moves_runs_and_knows_all_brokers",
         overrides={
             **of(f"{DRIVER}.Transport", Consumer="class"),
@@ -143,10 +143,10 @@ REACHES = (
     ),
     Reach(
         where="streams/kafka/transport.py",
-        why="Faust waits for each delivery with five tasks. Every task costs turns of the event loop, so that at a few "
-        "hundred runs a second each waited for 30 ms; and its poll of a second does not wake up for a partition "
-        "that is released.",
-        test=f"{TRANSPORT_TESTS}::test_a_poll_waits_a_moment_only",
+        why="Faust uses five tasks to wait for each delivery, and every task costs turns of the event loop: at a few "
+        "hundred runs a second, each run waited for 30 ms. Its poll of one second does not wake up when a partition "
+        "is released.",
+        test=f"{TRANSPORT_TESTS}::test_a_poll_waits_only_a_moment",
         overrides=of(CONSUMER, _drain_messages="async (self, fetcher)"),
         uses=of(CONSUMER, _read_offset="defaultdict"),
         issue="robinhood/faust#563",
@@ -154,23 +154,23 @@ REACHES = (
     Reach(
         where="streams/kafka/transport.py",
         why="Faust sleeps a whole second while every partition is held back.",
-        test=f"{TRANSPORT_TESTS}::test_while_every_partition_is_held_back_the_consumer_waits_a_moment_only",
+        test=f"{TRANSPORT_TESTS}::test_while_every_partition_is_held_back_the_consumer_waits_only_a_moment",
         overrides=of(CONSUMER, _wait_next_records="async (self, timeout)"),
         uses=of(CONSUMER, _get_active_partitions="(self)"),
     ),
     Reach(
         where="streams/kafka/transport.py",
-        why="Faust empties the agents' queues as the last step of a rebalance, after it has sought the committed "
-        "offsets: source records delivered in between would be lost.",
+        why="The last step of a rebalance is that Faust empties the agents' queues, after the seek to the committed "
+        "offsets. Source records delivered in between would be lost.",
         test=f"{TRANSPORT_TESTS}::test_during_a_rebalance_only_the_changelogs_of_active_partitions_are_read",
         overrides=of(DELEGATE, _getmany="async (self, active_partitions, timeout)"),
         issue="faust-streaming/faust#596",
     ),
     Reach(
         where="streams/kafka/transport.py",
-        why="Faust finds the offset to commit by sorting all offsets acknowledged, and can pass one that is still "
-        "worked on. Runs wait in their order; the last of the unbroken row of acknowledged ones is committed.",
-        test=f"{TRANSPORT_TESTS}::test_the_offset_to_commit_is_behind_the_unbroken_row_of_acknowledged_runs",
+        why="Faust sorts all acknowledged offsets to find the one to commit, and can pass a run that is still being "
+        "processed. Here runs wait in their order, and the commit ends before the first one not acknowledged.",
+        test=f"{TRANSPORT_TESTS}::test_the_offset_to_commit_ends_before_the_first_unacknowledged_run",
         overrides={
             **of(DELEGATE, __init__="(self, *args, **kwargs)"),
             **of(CONSUMER, ack="(self, message)", _new_offset="(self, tp)"),
@@ -182,14 +182,15 @@ REACHES = (
     ),
     Reach(
         where="streams/kafka/transport.py",
-        why="Faust keeps every gap in the offsets, and expands it into a list; a run jumps over a thousand.",
-        test=f"{TRANSPORT_TESTS}::test_gaps_of_offsets_need_no_bookkeeping",
+        why="Faust expands every gap in the offsets into a list, and the message of each run leaves a gap of up to "
+        "thousands of offsets.",
+        test=f"{TRANSPORT_TESTS}::test_gaps_in_the_offsets_need_no_bookkeeping",
         overrides=of(CONSUMER, _add_gap="async (self, tp, offset_from, offset_to)"),
         issue="faust-streaming/faust#282",
     ),
     Reach(
         where="streams/kafka/transport.py",
-        why="A late acknowledgement from before a rebalance would be committed: such runs are read again.",
+        why="A late acknowledgement from before a rebalance would be committed, although its run is read again.",
         test=f"{TRANSPORT_TESTS}::test_runs_from_before_an_assignment_are_not_committed_and_read_again",
         overrides=of(
             CONSUMER,
@@ -199,36 +200,36 @@ REACHES = (
     ),
     Reach(
         where="streams/kafka/transport.py",
-        why="Nothing else shows that a partition is stuck, whatever the cause, than how long it was not committed.",
-        test=f"{TRANSPORT_TESTS}::test_a_partition_ages_until_kafka_has_taken_the_commit_of_its_last_run",
+        why="Only the time since the last commit shows that a partition is stuck, whatever the cause.",
+        test=f"{TRANSPORT_TESTS}::test_a_partition_ages_until_kafka_has_taken_its_last_commit",
         overrides=of(DELEGATE, _commit="async (self, offsets)"),
     ),
     Reach(
         where="streams/kafka/transport.py",
-        why="Faust raises while its thread has not started, and lists may be asked for before: one start in some "
-        "hundreds ended.",
-        test=f"{TRANSPORT_TESTS}::test_nothing_is_assigned_before_the_thread_that_fetches_has_started",
+        why="Faust raises before its thread has started, and the loop that makes lists asks early: about one start in "
+        "some hundreds ended.",
+        test=f"{TRANSPORT_TESTS}::test_nothing_is_assigned_before_the_fetching_thread_has_started",
         overrides=of(DELEGATE, assignment="(self)"),
         issue="faust-streaming/faust#446",
     ),
     Reach(
         where="streams/kafka/transport.py",
-        why="The thread that fetches may take a partition away between the check and the look. It ended the task of "
-        "the run, and each run behind it failed without a word.",
+        why="The fetching thread may take the partition away between Faust's check and its access. The error ended the "
+        "task of the run, and each run behind it failed silently.",
         test=f"{TRANSPORT_TESTS}::test_a_partition_that_a_rebalance_has_just_taken_away_has_no_highwater",
         overrides=of(DELEGATE, highwater="(self, tp)"),
     ),
     Reach(
         where="streams/kafka/transport.py",
-        why="A partition that a rebalance has just given has no position yet; Faust takes that for a crash.",
-        test=f"{TRANSPORT_TESTS}::test_a_partition_that_a_rebalance_has_just_given_or_taken_is_not_looked_at",
+        why="A partition that a rebalance has just given has no position yet; Faust would crash the consumer.",
+        test=f"{TRANSPORT_TESTS}::test_a_partition_that_a_rebalance_has_just_given_or_taken_is_not_verified",
         overrides=of(f"{DRIVER}.Consumer", verify_event_path="(self, now, tp)"),
     ),
     Reach(
         where="streams/kafka/transport.py",
-        why="Faust asks for ends by a queue of its thread: behind a broker that hangs, fetches from others would wait.",
-        test=f"{TRANSPORT_TESTS}::"
-        "test_the_thread_that_fetches_asks_kafka_where_partitions_end_and_gives_up_when_told_to",
+        why="Faust asks for end offsets through the queue of its thread: while one broker hangs, fetches from the "
+        "others would wait in it.",
+        test=f"{TRANSPORT_TESTS}::test_the_fetching_thread_asks_kafka_for_end_offsets_and_can_be_cancelled",
         uses={
             **of(DELEGATE, _thread="RunConsumerThread"),
             **of(THREAD, _ensure_consumer="(self)"),
@@ -239,10 +240,9 @@ REACHES = (
     ),
     Reach(
         where="streams/kafka/transport.py",
-        why="A committed offset stays in front of control records, so that the lag would never be 0; and the "
-        "documented position waits for one while there is none.",
-        test=f"{TRANSPORT_TESTS}::"
-        "test_what_is_not_done_with_begins_at_the_first_run_that_may_not_be_committed",
+        why="A committed offset stays before control records, so that the lag would never be 0. The documented method "
+        "for the position waits until there is one.",
+        test=f"{TRANSPORT_TESTS}::test_unfinished_records_begin_at_the_first_run_that_may_not_be_committed",
         uses={
             **of(CLIENT, _subscription="SubscriptionState"),
             **of(f"{SUBSCRIPTIONS}.SubscriptionState", subscription="property"),
@@ -253,7 +253,7 @@ REACHES = (
     ),
     Reach(
         where="streams/kafka/fetcher.py",
-        why="The records that the client holds of a partition go to their agent as one run.",
+        why="All fetched records of a partition go to their agent as one run.",
         test=f"{FETCHER_TESTS}::test_the_thread_hands_over_a_run_for_each_partition_that_has_records",
         overrides=of(
             THREAD,
@@ -263,38 +263,38 @@ REACHES = (
     ),
     Reach(
         where="streams/kafka/fetcher.py",
-        why="aiokafka waits 0.1 s for a node while one of its partitions has unread records.",
-        test=f"{FETCHER_TESTS}::test_the_waits_of_a_client_are_shortened",
+        why="aiokafka waits 0.1 s for a broker while one of its partitions has unread records.",
+        test=f"{FETCHER_TESTS}::test_the_client_has_shorter_waits",
         overrides=of(THREAD, on_start="async (self)"),
         sets=of(FETCHER, _prefetch_backoff="float"),
         uses={**of(CLIENT, _fetcher="Fetcher"), **of(THREAD, _ensure_consumer="(self)")},
     ),
     Reach(
         where="streams/kafka/fetcher.py",
-        why="Faust fixes 1.5 s: the long poll of an idle partition would hold up a partition just released.",
-        test=f"{FETCHER_TESTS}::test_the_waits_of_a_client_are_shortened",
+        why="Faust's value is fixed at 1.5 s: the long poll of an idle partition would delay one just released.",
+        test=f"{FETCHER_TESTS}::test_the_client_has_shorter_waits",
         overrides=of(THREAD, _create_worker_consumer="(self, transport)"),
         sets=of(CLIENT, _fetch_max_wait_ms="int"),
     ),
     Reach(
         where="streams/kafka/fetcher.py",
-        why="A worker that slept believes that it still owns its partitions; only an answer of the group tells.",
-        test=f"{FETCHER_TESTS}::test_a_heartbeat_of_a_client_is_noted",
+        why="A worker that slept believes that it still owns its partitions. Only an answer to a heartbeat shows it.",
+        test=f"{FETCHER_TESTS}::test_an_answered_heartbeat_of_the_client_is_noted",
         sets=of("aiokafka.consumer.group_coordinator.GroupCoordinator", _do_heartbeat="async (self)"),
         uses=of(CLIENT, _coordinator="GroupCoordinator"),
     ),
     Reach(
         where="streams/kafka/fetcher.py",
-        why="aiokafka leaves a partition without a committed offset where it stands. Records fetched before recovery "
-        "was complete are thrown away, so that after a crash before the first commit they would be lost.",
+        why="aiokafka does not move a partition without a committed offset. Records fetched before the end of recovery "
+        "are thrown away, and would be lost if a worker crashed before the first commit.",
         test=f"{FETCHER_TESTS}::test_a_partition_without_a_committed_offset_is_read_from_the_beginning",
         overrides=of(THREAD, seek_to_committed="async (self)"),
     ),
     Reach(
         where="streams/kafka/recovery.py",
-        why="Faust takes positions kept on disk on trust, and crashes for ever when one is beyond the changelog's end; "
-        "where rows have none, it goes on from an older recovery.",
-        test=f"{RECOVERY_TESTS}::test_rows_that_reflect_what_the_changelog_does_not_have_are_read_anew",
+        why="Faust trusts positions kept on disk, and crashes again and again when one is beyond the end of the "
+        "changelog. For rows without a position, it goes on from an older recovery.",
+        test=f"{RECOVERY_TESTS}::test_rows_with_a_position_outside_the_changelog_are_read_anew",
         overrides=of(
             RECOVERY,
             _add="(self, table, tp, offsets)",
@@ -304,7 +304,7 @@ REACHES = (
     ),
     Reach(
         where="streams/kafka/recovery.py",
-        why="How long a recovery takes is to be seen in a metric.",
+        why="A metric shows how long a recovery takes.",
         test=f"{RECOVERY_TESTS}::test_a_recovery_is_timed_from_its_rebalance",
         overrides=of(
             RECOVERY,
@@ -314,16 +314,16 @@ REACHES = (
     ),
     Reach(
         where="streams/kafka/recovery.py",
-        why="No setting of Faust's names the class that recovers.",
+        why="Faust has no setting for the class that recovers tables.",
         test=f"{RECOVERY_TESTS}::test_recovery_goes_on_where_the_rows_end",
         overrides=of(MANAGER, recovery="property"),
         sets=of(MANAGER, _recovery="RunRecovery"),
     ),
     Reach(
         where="streams/kafka/tables.py",
-        why="Rows lie in stores of ours, apart for each partition, and are written by the run; Faust's tables send "
-        "one record for every row that is set.",
-        test=f"{TABLE_TESTS}::test_a_rebalance_drops_the_rows_of_partitions_that_left_or_come_anew",
+        why="Our stores keep rows separately for each partition, and a run writes its rows together. Faust's tables "
+        "send one record for every row that is set.",
+        test=f"{TABLE_TESTS}::test_a_rebalance_drops_the_rows_of_partitions_that_left_or_are_new",
         overrides=of(
             TABLE,
             __init__="(self, app, *, name=None, default=None, store=None, schema=None, key_type=None, value_type=None, "
@@ -339,48 +339,48 @@ REACHES = (
     ),
     Reach(
         where="streams/kafka/tables.py",
-        why="Faust would open a store of its own, and declare the changelog with its defaults.",
+        why="Faust would open its own store, and declare the changelog with its own defaults.",
         test=f"{TABLE_TESTS}::test_a_table_starts_without_a_store_of_fausts",
         overrides=of(TABLE, on_start="async (self)"),
     ),
     Reach(
         where="streams/kafka/tables.py",
-        why="Faust would ask its own store, which has nothing: copies that lag behind would become active.",
-        test=f"{TABLE_TESTS}::test_a_standby_is_read_before_it_becomes_active",
+        why="Faust would ask its own store, which is empty. A standby that lags behind would become active.",
+        test=f"{TABLE_TESTS}::test_a_standby_is_recovered_before_it_becomes_active",
         overrides=of(TABLE, need_active_standby_for="async (self, tp)"),
     ),
     Reach(
         where="streams/kafka/tables.py",
-        why="A message of a changelog is a run of records; and what fails while rows are applied is a line in the log "
-        "to Faust, after which it goes on without them.",
-        test=f"{RECOVERY_TESTS}::test_rows_that_can_not_be_kept_end_the_worker_instead_of_leaving_a_hole",
+        why="A changelog message is a run of records. When rows cannot be applied, Faust only logs the error, and goes "
+        "on without them.",
+        test=f"{RECOVERY_TESTS}::test_rows_that_cannot_be_written_end_the_worker_instead_of_leaving_a_hole",
         overrides=of(TABLE, apply_changelog_batch="(self, batch)"),
     ),
     Reach(
         where="streams/kafka/fence.py",
-        why="With a transactional id a producer refuses to send outside of a transaction. It is taken away once Kafka "
-        "has given the epoch, by which alone Kafka refuses whoever wrote there before.",
+        why="With a transactional id, a producer refuses to send outside a transaction. The id is removed once Kafka "
+        "has given the epoch; the epoch alone makes Kafka refuse earlier writers.",
         test="tests/streams/kafka/test_fence.py::test_a_claim_writes_a_record_of_its_own_before_anything_else",
         sets=of("aiokafka.producer.transaction_manager.TransactionManager", transactional_id="str"),
         uses=of("aiokafka.producer.producer.AIOKafkaProducer", _txn_manager="TransactionManager"),
     ),
     Reach(
         where="streams/kafka/sender.py",
-        why="The partition of a key must be that which any producer would choose.",
+        why="A key must go to the partition that any producer would choose.",
         test="tests/streams/kafka/test_sender.py::test_a_key_goes_to_the_partition_that_kafkas_own_clients_choose",
         uses=of("aiokafka.partitioner", murmur2="(data)"),
     ),
     Reach(
         where="streams/runs/runner.py",
-        why="Left to Faust, runs of one partition would fill the agent's queue, and all others would wait behind them.",
+        why="Faust would fill the agent's queue with runs of one partition, and all others would wait behind them.",
         test=f"{RUNNER_TESTS}::test_a_partition_is_held_back_while_a_run_of_it_waits",
         uses=of(CONSUMER, on_buffer_full="(self, tp)", on_buffer_drop="(self, tp)"),
         issue="faust-streaming/faust#53",
     ),
     Reach(
         where="streams/runs/runner.py",
-        why="A run fetched under an earlier assignment must not be worked on: it is read again.",
-        test=f"{RUNNER_TESTS}::test_a_run_fetched_under_an_earlier_assignment_is_not_worked_on",
+        why="A run fetched under an earlier assignment must not be processed, because it is read again.",
+        test=f"{RUNNER_TESTS}::test_a_run_fetched_under_an_earlier_assignment_is_not_processed",
         uses={
             **of(MESSAGE, acked="bool", generation_id="int"),
             **of("faust.types.app.AppT", consumer_generation_id="int"),
@@ -388,19 +388,19 @@ REACHES = (
     ),
     Reach(
         where="streams/runs/runner.py",
-        why="Faust keeps a message until its offset is committed, and with it thousands of records.",
-        test="tests/streams/runs/test_overlap.py::test_a_run_that_was_worked_on_or_dropped_lets_its_records_go",
+        why="Faust keeps a message until its offset is committed, and with it thousands of records in memory.",
+        test="tests/streams/runs/test_overlap.py::test_a_run_that_was_processed_or_dropped_releases_its_records",
         sets={**of(MESSAGE, value="NoneType"), **of("faust.events.Event", value="NoneType")},
     ),
     Reach(
         where="streams/workers/process.py",
-        why="What Faust's spinner prints would end the process at its start where the disk of its output is full.",
+        why="Faust's spinner writes to stdout, and would crash the start on a full disk.",
         test="tests/kafka/test_disk.py::test_a_worker_whose_log_finds_no_space_works_as_ever",
         sets=of("faust.worker.Worker", spinner="Spinner"),
     ),
     Reach(
         where="streams/waiting.py",
-        why="The documented clients try a wrong password again until their time is over, and do not say why.",
+        why="The documented clients retry a wrong password until their timeout, and do not report the reason.",
         test="tests/kafka/test_security.py::test_a_process_that_is_not_let_in_says_nothing_else",
         uses={
             **of("aiokafka.conn", collect_hosts="(hosts, randomize=True)"),
@@ -423,7 +423,7 @@ REACHES = (
 
 
 def as_markdown() -> str:
-    """Write the table for people."""
+    """Return the table as Markdown."""
     lines = ["| where | what | why | issue | test |", "|---|---|---|---|---|"]
     for reach in REACHES:
         kinds = {"overrides": reach.overrides, "sets": reach.sets, "uses": reach.uses}

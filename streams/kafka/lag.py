@@ -1,4 +1,4 @@
-"""How far a process is behind, as its metrics show it: asked of Kafka, for nothing is fetched of what is held back."""
+"""Lag: shows in metrics how far a process is behind the end offsets that Kafka reports."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from afresh.streams import metrics
 from afresh.streams.kafka.app import App
 
 ANSWER_SECONDS = 1.0
-"""Longest wait for Kafka: while it does not answer, the lag known already must be seen to grow old."""
+"""Longest wait for Kafka: while Kafka is silent, the age of the lag already known must still grow in the metrics."""
 
 REPORT_SECONDS = 1.0
 
@@ -22,15 +22,15 @@ logger = logging.getLogger(__name__)
 
 
 class Lag:
-    """The records of a process's partitions that it has not done with, by topic.
+    """Unfinished records in the partitions of a process, by topic.
 
-    A record counts from when Kafka takes it until its run may be committed. While Redis or Kafka is slow, partitions
-    are held back, and the client's own knowledge of where they end grows old: so Kafka is asked.
+    A record is unfinished from when Kafka takes it until its run may be committed. While Redis or Kafka is slow, a
+    partition is held back and not fetched. The client's own end offset of it is then out of date, so Kafka is asked.
 
     Parameters
     ----------
     app
-        The app whose partitions they are.
+        App that the partitions are assigned to.
     now
         Clock, seconds since 1970.
     """
@@ -43,13 +43,13 @@ class Lag:
         self._topics: set[str] = set()
 
     async def run(self) -> None:
-        """Show the lag every second, until the app stops, and its client with it."""
+        """Show the lag every second, until the app stops."""
         while not self._app.should_stop:
             await self.report()
             await asyncio.sleep(REPORT_SECONDS)
 
     async def report(self) -> None:
-        """Show the lag as of now; by the ends known last if Kafka does not answer."""
+        """Show the lag as of now; if Kafka does not answer, use the end offsets known last."""
         ours = {tp for tp in self._app.assigned() if self._app.topics.acks_enabled_for(tp.topic)}
         self._ends = {tp: end for tp, end in self._ends.items() if tp in ours}
         self._seen = {tp: since for tp, since in self._seen.items() if tp in ours}
@@ -66,12 +66,10 @@ class Lag:
         try:
             self._ends |= await asyncio.wait_for(consumer.ends(ours), ANSWER_SECONDS)
         except (KafkaError, TimeoutError) as error:
-            logger.warning(
-                "Kafka does not say where partitions end (%r); the lag shown may be too small", error
-            )
+            logger.warning("Kafka does not report end offsets (%r); the lag shown may be too small", error)
 
     def _behind(self, tp: TP) -> tuple[int, float]:
-        """How many records of a partition are not done with, and how old the first of them is, in seconds."""
+        """Return the number of unfinished records of a partition, and the age of the first one in seconds."""
         consumer = self._app.consumer
         end = max(self._ends.get(tp, 0), consumer.highwater(tp))
         offset, taken_at = consumer.undone(tp)
@@ -79,7 +77,7 @@ class Lag:
             self._seen.pop(tp, None)
             return 0, 0.0
         if taken_at is None:
-            # When Kafka took a record that is not fetched yet is not known.
+            # The record is not fetched yet, so nobody knows when Kafka took it. Its age counts from when it was seen.
             taken_at = self._seen.setdefault(tp, self._now())
         else:
             self._seen.pop(tp, None)

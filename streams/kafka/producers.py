@@ -1,4 +1,4 @@
-"""Producers beside Faust's own: each starts as soon as Kafka gives one, and all stop with the app."""
+"""Producers besides Faust's own: started with retries, and stopped together with the app."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ logger = logging.getLogger(__name__)
 RETRY_SECONDS = 0.5
 
 Make = Callable[[str | None], AIOKafkaProducer]
-"""Makes a producer of a transactional id; of None: an ordinary one."""
+"""Makes a producer with a transactional id; with None, an ordinary one."""
 
 
 class Producers:
-    """Producers of one app.
+    """The producers of one app.
 
     Parameters
     ----------
     make
-        Makes a producer that is not started yet.
+        Makes a producer without starting it.
     """
 
     def __init__(self, make: Make) -> None:
@@ -32,21 +32,22 @@ class Producers:
         self._stopping: set[asyncio.Task[None]] = set()
 
     async def start(self, transactional_id: str | None = None) -> AIOKafkaProducer:
-        """Start a producer as soon as Kafka gives one.
+        """Make a producer and start it; retry until Kafka lets it start.
 
         Raises
         ------
         TransactionalIdAuthorizationFailed
-            When Kafka does not allow us the transactional id.
+            When we have no rights to the transactional id.
         """
         while True:
             try:
                 return await self._try(transactional_id)
             except TransactionalIdAuthorizationFailed:
                 raise
-            # aiokafka asserts that it knows a broker; one that is only just up names none, not even itself.
+            # AssertionError: aiokafka asserts that it knows a broker, but a broker that has just started names none,
+            # not even itself.
             except (KafkaError, AssertionError) as error:
-                logger.warning("Kafka gives no producer (%r); again in %s s", error, RETRY_SECONDS)
+                logger.warning("A producer could not start (%r); retrying in %s s", error, RETRY_SECONDS)
                 await asyncio.sleep(RETRY_SECONDS)
 
     async def _try(self, transactional_id: str | None) -> AIOKafkaProducer:
@@ -60,12 +61,12 @@ class Producers:
         return producer
 
     def drop(self, producer: AIOKafkaProducer) -> None:
-        """Stop a producer without waiting for it: what it has not sent yet may take as long as Kafka does."""
+        """Stop a producer in the background: its unsent records may have to wait for Kafka."""
         self._running.discard(producer)
         task = asyncio.create_task(producer.stop())
         self._stopping.add(task)
         task.add_done_callback(self._stopping.discard)
 
     async def stop(self) -> None:
-        """Stop all, those dropped too."""
+        """Stop all producers, and wait for the dropped ones, too."""
         await asyncio.gather(*(producer.stop() for producer in self._running), *self._stopping)

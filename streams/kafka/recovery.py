@@ -1,7 +1,8 @@
-"""Recovery of tables: Faust's, with rows that know how far they reflect their changelog.
+"""Recovery of tables, as Faust does it, for rows that know their position in the changelog.
 
-Two things are mended. Faust takes positions kept on disk on trust, and crashes for ever when one is beyond the
-changelog's end; and whatever fails while rows are applied is a line in the log to it, after which it goes on.
+This module and ``streams.kafka.tables`` mend two faults. Faust trusts positions kept on disk, and crashes again and
+again when one is beyond the end of the changelog; here such rows are read anew. And when rows cannot be applied, Faust
+only logs the error and goes on; here the worker ends.
 """
 
 from __future__ import annotations
@@ -22,12 +23,12 @@ logger = logging.getLogger(__name__)
 
 
 class RunRecovery(Recovery):
-    """Reads what came after the position of the rows, or all where that position is none of the changelog's."""
+    """Reads the changelog behind the position of the rows, or all of it if the changelog has no such position."""
 
     _begun = 0.0
 
     async def on_rebalance(self, *args: Any, **kwargs: Any) -> None:
-        """Begin anew."""
+        """Reset the timers, and begin a recovery."""
         self._begun = time.monotonic()
         for table in self.tables.values():
             cast(RunTable, table).apply_seconds = 0.0
@@ -35,7 +36,7 @@ class RunRecovery(Recovery):
 
     def _add(self, table: Any, tp: TP, offsets: Counter[TP]) -> None:
         self.tp_to_table[tp] = table
-        # Faust would go on from an older recovery where the rows have no position.
+        # For rows without a position, Faust would go on from an older recovery.
         offsets[tp] = table.persisted_offset(tp)
 
     async def _build_offsets(self, consumer: Any, tps: set[TP], destination: Counter[TP], title: str) -> None:
@@ -44,7 +45,7 @@ class RunRecovery(Recovery):
             offset = cast("int | None", destination[tp])
             if offset is not None and not starts[tp] - 1 <= offset < ends[tp]:
                 logger.warning(
-                    "Rows of %s-%d reflect offset %d, and the changelog has %d to %d: they are read anew",
+                    "Rows of %s-%d reflect offset %d, but the changelog has offsets %d to %d; they are read anew",
                     *(tp.topic, tp.partition, offset, starts[tp], ends[tp] - 1),
                 )
                 cast(RunTable, self.tp_to_table[tp]).rows[tp.partition].forget()
@@ -52,7 +53,7 @@ class RunRecovery(Recovery):
         await super()._build_offsets(consumer, tps, destination, title)
 
     async def on_recovery_completed(self, generation_id: int = 0) -> None:
-        """Note what the recovery took."""
+        """Set the metrics of the recovery's duration."""
         tables = cast("list[RunTable]", list(self.tables.values()))
         metrics.RECOVERY_SECONDS.labels("whole").set(time.monotonic() - self._begun)
         metrics.RECOVERY_SECONDS.labels("apply").set(sum(table.apply_seconds for table in tables))
@@ -64,7 +65,7 @@ class RunTables(TableManager):
 
     @property
     def recovery(self) -> RunRecovery:
-        """Recovery service of the tables."""
+        """The recovery service of the tables."""
         if self._recovery is None:
             self._recovery = RunRecovery(self.app, self, beacon=self.beacon, loop=self.loop)
         return cast(RunRecovery, self._recovery)

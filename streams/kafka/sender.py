@@ -1,6 +1,6 @@
-"""Outgoing records by the batch: one Kafka record batch a partition, every batch acknowledged.
+"""Senders: send outgoing records in batches, and wait until Kafka has acknowledged each batch.
 
-Faust spends about 400 µs on a record that it sends; aiokafka's batches cost about 4 µs a record.
+Faust needs about 400 µs to send one record; aiokafka's batches need about 4 µs for each record.
 """
 
 from __future__ import annotations
@@ -28,9 +28,10 @@ RETRY_SECONDS = (0.1, 0.5, 1.0, 2.0, 5.0)
 
 
 class FencedError(Exception):
-    """The partition was claimed anew since, by this process or another: an earlier claim may not write there.
+    """The partition was claimed anew, by this process or another; a sender of an earlier claim must not write there.
 
-    A signal to whoever writes, who drops the run or claims again: no AfreshError, since there is nothing to mend.
+    A signal to the writer, which drops the run or claims again. It is not an AfreshError, because there is nothing for
+    a person to mend.
     """
 
     def __init__(self, topic: str, partition: int) -> None:
@@ -38,7 +39,7 @@ class FencedError(Exception):
 
 
 class OutgoingRecord(NamedTuple):
-    """A record to send; a value of None deletes the key in a compacted topic."""
+    """A record to send; the value None deletes the key in a compacted topic."""
 
     key: bytes | None
     value: bytes | None
@@ -46,7 +47,13 @@ class OutgoingRecord(NamedTuple):
 
 
 class Outgoing:
-    """Records to send, collected in order for each partition."""
+    """Records to send, collected in their order for each partition.
+
+    Attributes
+    ----------
+    batches
+        Records by topic and partition.
+    """
 
     def __init__(self, partitions: int) -> None:
         self._partitions = partitions
@@ -54,13 +61,13 @@ class Outgoing:
 
     @classmethod
     def together(cls, group: Sequence[Outgoing]) -> Outgoing:
-        """Records of a group, each one's in their order."""
+        """Merge several collections; the records of each stay in order."""
         if len(group) == 1:
             return group[0]
         merged = cls(group[0]._partitions)
         for outgoing in group:
-            for place, records in outgoing.batches.items():
-                merged.batches[place] += records
+            for target, records in outgoing.batches.items():
+                merged.batches[target] += records
         return merged
 
     def add_keyed(self, topic: str, key: bytes, value: bytes | None) -> None:
@@ -74,7 +81,7 @@ class Outgoing:
 
 @lru_cache(maxsize=262_144)
 def partition_of(key: bytes, partitions: int) -> int:
-    """Partition of a key, as Kafka's own clients choose it (murmur2), so that any producer's choice agrees.
+    """Return the partition of a key, as Kafka's own clients choose it (murmur2), so that all producers agree.
 
     Examples
     --------
@@ -85,22 +92,27 @@ def partition_of(key: bytes, partitions: int) -> int:
 
 
 class Sender:
-    """Sends batches until Kafka has acknowledged them.
+    """Sends batches, and retries until Kafka has acknowledged them.
 
-    Batches of one partition go one after the other, each acknowledged before the next leaves: were they sent
-    together, a retry could put an earlier batch behind a later one, and the receiver would take it for old.
+    Batches of one partition go one after the other: each is acknowledged before the next leaves. Otherwise a retry
+    could put an earlier batch behind a later one, and the receiver's marks would drop it as already counted.
+
+    Parameters
+    ----------
+    producer
+        A started producer.
     """
 
     def __init__(self, producer: AIOKafkaProducer) -> None:
         self._producer = producer
 
     async def send(self, outgoing: Outgoing) -> None:
-        """Send all that was collected; return when every record is acknowledged.
+        """Send all collected records; return when every record is acknowledged.
 
         Raises
         ------
         AfreshError
-            When Kafka refuses a batch for good, such as for want of rights.
+            When Kafka refuses a batch for good, for example because of missing rights.
         """
         await asyncio.gather(
             *(
@@ -120,14 +132,15 @@ class Sender:
 
         Returns
         -------
-        Offset of the first record; below 0 if Kafka does not say, as it may for a batch that it took at an earlier try.
+        Offset of the first record. It is negative if Kafka does not report it, which can happen when an earlier try
+        had already succeeded.
 
         Raises
         ------
         AfreshError
-            When they do not fit into one batch, or Kafka refuses it for good.
+            When the records do not fit into one batch, or Kafka refuses it for good.
         FencedError
-            When another process has claimed the partition.
+            When the partition was claimed anew.
         """
         _, first = await self._retry(topic, partition, records, 0, least=len(records))
         return first
@@ -135,7 +148,7 @@ class Sender:
     async def _retry(
         self, topic: str, partition: int, records: Sequence[OutgoingRecord], start: int, least: int = 1
     ) -> tuple[int, int]:
-        """Send one batch until Kafka takes it; return how many records it holds, and the offset of its first."""
+        """Send one batch until Kafka takes it; return its number of records, and the offset of the first one."""
         attempt = 0
         while True:
             batch, count = self._fill(topic, records, start, least)
@@ -150,7 +163,7 @@ class Sender:
                 wait = RETRY_SECONDS[min(attempt, len(RETRY_SECONDS) - 1)]
                 metrics.SEND_RETRIES.labels(topic).inc()
                 logger.warning(
-                    "Kafka did not take %d records for %s (%r); again in %s s", count, topic, error, wait
+                    "Kafka did not take %d records for %s (%r); retrying in %s s", count, topic, error, wait
                 )
                 await asyncio.sleep(wait)
                 attempt += 1
@@ -175,10 +188,15 @@ class Sender:
 
 
 class GroupSender:
-    """Sends what several runs have collected in one go.
+    """Sends the records of several runs together.
 
-    Kafka takes one batch of a partition at a time. Runs of different partitions send to the same ones; left to
-    themselves each would wait for all others, a round trip each.
+    A sender sends one batch to a partition at a time, and runs of different partitions send to the same partitions.
+    Without grouping, each run would wait for all others, one round trip each.
+
+    Parameters
+    ----------
+    sender
+        Sends the groups.
     """
 
     def __init__(self, sender: Sender) -> None:
@@ -187,7 +205,7 @@ class GroupSender:
         self._sending: asyncio.Task[None] | None = None
 
     async def send(self, outgoing: Outgoing) -> None:
-        """Send all that was collected, together with what others want sent; return when it is acknowledged.
+        """Send all collected records, together with those of other callers; return when they are acknowledged.
 
         Raises
         ------

@@ -1,7 +1,8 @@
-"""Faust's tables, of rows that are packed bytes and are written to their changelog by the run.
+"""Faust tables whose rows are packed bytes, and whose changelog is written run by run.
 
-Recovery, standby and rebalancing are Faust's. Rows are kept per partition, in memory or on disk (see
-``state.store.rows``), and are changed with the marks of what they have taken in (see ``state.store.changes``).
+Faust does recovery, standbys and rebalancing. Rows are kept per partition, in memory or on disk (see
+``state.store.rows``). They change together with the marks of the records that they contain (see
+``state.store.changes``).
 """
 
 from __future__ import annotations
@@ -18,33 +19,34 @@ from afresh.state.store.changes import Change
 from afresh.state.store.rows import MemoryPartitions, Partitions, Position, StoreError
 
 BUFFERED_RUNS = 2
-"""Runs that recovery holds before it applies them, of thousands of records each; with 1 Faust would read the changelogs
-of active partitions for ever."""
+"""Runs that recovery buffers before it applies them, of thousands of records each; with 1, Faust would read the
+changelogs of active partitions forever."""
 
 CONFIRM_MS = 3_600_000
-"""Age from which it is noted anew that rows are whole: those on disk must not look old only because nothing changes."""
+"""Age of a position, in ms, at which it is confirmed anew: rows on disk must not look old only because nothing
+changes."""
 
 
 class RunTable(faust.Table[bytes, bytes]):
-    """A Faust table of packed rows: key bytes to row bytes, apart for each partition.
+    """A Faust table of packed rows: maps key bytes to row bytes, separately for each partition.
 
     Parameters
     ----------
     app
-        The Faust app; the table must be added to ``app.tables``, else it is not recovered.
+        The Faust app. The table must be added to ``app.tables``, otherwise it is not recovered.
     name, changelog, partitions
-        Of the table, of its changelog's topic, and how many partitions both have.
+        Name of the table, name of its changelog topic, and number of partitions of both.
     rows
-        Where rows are kept; in memory unless given.
+        Store of the rows; by default in memory.
     recovered
-        Told how many records of the changelog were read.
+        Called with the number of changelog records read.
 
     Attributes
     ----------
     generation
-        Counts rebalances: what an agent derives from rows must be derived anew after one.
+        Number of rebalances so far. After a rebalance, agents must derive anew what they derive from rows.
     apply_seconds
-        Time spent on putting records of the changelog into rows.
+        Time spent on applying changelog records to rows, in seconds.
     """
 
     def __init__(
@@ -85,32 +87,32 @@ class RunTable(faust.Table[bytes, bytes]):
         )
 
     async def on_start(self) -> None:
-        """Start without a store of Faust's and without declaring the changelog: topics stand before we start."""
+        """Start without Faust's own store, and without declaring the changelog: the topic already exists."""
 
     def persisted_offset(self, tp: TP) -> int | None:
-        """Offset up to which the rows of a changelog's partition are whole: recovery reads what follows."""
+        """Return the changelog offset that the rows of a partition reflect; recovery reads what follows it."""
         position = self.rows[tp.partition].position
         return None if position is None else position.offset
 
     async def need_active_standby_for(self, tp: TP) -> bool:  # noqa: ARG002 - Faust passes it
-        """Whether a standby must be read before it becomes active: always."""
+        """Whether a standby must be recovered before it becomes active: always."""
         return True
 
     def apply_changelog_batch(self, batch: Iterable[EventT[Any]]) -> None:
-        """Apply runs of the changelog in their order."""
+        """Apply runs of the changelog in order."""
         started = time.perf_counter()
         try:
             for event in batch:
-                # The transport makes a message of a run of records, which Faust's types do not know.
+                # Each message carries a run of records, which Faust's types do not know.
                 self._apply(event.message.partition, event.message.value)  # type: ignore[arg-type]
         except StoreError as error:
-            # Faust would log the error, and go on without these rows.
+            # Faust would only log the error, and go on without these rows.
             self._end_worker(error)
             raise
         self.apply_seconds += time.perf_counter() - started
 
     def _end_worker(self, error: StoreError) -> None:
-        # asyncio itself keeps no task alive: one that nobody refers to can be collected before the app has crashed.
+        # Kept in a set: asyncio holds tasks weakly, so that this one could be collected before the app has crashed.
         ending = asyncio.ensure_future(self.app.crash(error))
         self._endings.add(ending)
         ending.add_done_callback(self._endings.discard)
@@ -130,26 +132,26 @@ class RunTable(faust.Table[bytes, bytes]):
         newly_assigned: set[TP],
         generation_id: int = 0,  # noqa: ARG002 - Faust passes it
     ) -> None:
-        """Let go of partitions that left or come anew: what is not kept on disk is read from the changelog again."""
+        """Drop the rows of partitions that left or are new here; rows not on disk are read again."""
         self.generation += 1
         changelog = self.changelog_topic.get_topic_name()
         self.rows.keep_only({tp.partition for tp in assigned - newly_assigned if tp.topic == changelog})
 
     async def on_recovery_completed(self, active_tps: set[TP], standby_tps: set[TP]) -> None:  # noqa: ARG002 - Faust passes it
-        """Note that the rows of active partitions are whole as of now: nobody but us writes them from here on."""
+        """Confirm the positions of active partitions: from now on, only this worker writes them."""
         for tp in active_tps:
             self.confirm(tp.partition)
 
     def confirm(self, partition: int) -> None:
-        """Note that the rows of a partition hold all that its changelog holds now."""
+        """Note in the position of a partition that its rows reflect the whole changelog as of now."""
         rows, now = self.rows[partition], int(time.time() * 1000)
         if rows.position is not None and now - rows.position.time > CONFIRM_MS:
             rows.write((), rows.position._replace(time=now))
 
     def change(self, partition: int) -> Change:
-        """Begin a change of a partition's rows."""
+        """Begin a change of the rows of a partition."""
         return Change(self.rows[partition], self._partitions)
 
     def count_rows(self) -> int:
-        """Rows held here; an estimate when they are kept on disk."""
+        """Return the number of rows held here; an estimate for rows on disk."""
         return self.rows.count_rows()

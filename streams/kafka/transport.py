@@ -1,11 +1,11 @@
-"""Faust by the batch: a transport that moves runs of records instead of single messages.
+"""Transport that moves runs of records through Faust instead of single messages.
 
-Faust spends about 150 µs on every message that it receives, whatever the agent does with it. Here one Faust
-message carries a *run*: every record that the client holds of one partition. The run's length settles by itself:
-few runs wait, so that records wait in the client's buffer and the next run is as long as the backlog.
+Faust spends about 150 µs on every message, whatever the agent does with it. Here one Faust message carries a *run*:
+all records of one partition that the client has fetched. The length of runs adapts by itself: only a few runs wait,
+further records wait in the client's buffer, and so the next run is as long as the backlog.
 
-Four stalls of Faust 0.15 and aiokafka 0.14, and one loss, are mended on the way, here and in
-``streams.kafka.fetcher``; each is named where it is.
+This module and ``streams.kafka.fetcher`` also mend four stalls and one loss of records in Faust 0.15 and aiokafka
+0.14. A comment names each where it is mended.
 """
 
 from __future__ import annotations
@@ -28,23 +28,23 @@ from afresh.streams.kafka.commits import CommitAges
 from afresh.streams.kafka.fetcher import RunConsumerThread
 
 POLL_SECONDS = 0.02
-"""Longest wait for records: getmany does not wake up when a partition that was held back is released."""
+"""Longest wait for records: getmany does not wake up when a held-back partition is released."""
 
 HELD_BACK_SECONDS = 0.002
-"""Wait while every partition is held back; Faust sleeps a whole second here."""
+"""Wait while every partition is held back; Faust sleeps a whole second."""
 
 
 class Delivered(NamedTuple):
-    """A run handed over, until its offset is committed.
+    """A run that was handed to an agent and is not committed yet.
 
     Attributes
     ----------
     message
-        The run; of its records it may have let go.
+        Message of the run; it may no longer hold the records.
     first
-        Offset of its first record.
+        Offset of the first record.
     taken_at
-        When Kafka took its first record, seconds since 1970.
+        When Kafka took the first record, seconds since 1970.
     """
 
     message: Message
@@ -53,10 +53,10 @@ class Delivered(NamedTuple):
 
 
 class RunConsumer(driver.Consumer):
-    """The consumer: commits the last run of the unbroken row of acknowledged runs.
+    """Consumer of runs: commits up to the first run that is not acknowledged.
 
-    Faust expands every offset of a gap into a list; here messages themselves wait in order, so that a run costs
-    the same however long it is, and an acknowledgement from before a rebalance finds nothing to acknowledge.
+    Faust expands every gap in the offsets into a list. Here, the messages themselves wait in their order. A run then
+    costs the same whatever its length, and an acknowledgement from before a rebalance has no effect.
     """
 
     _thread: RunConsumerThread
@@ -73,8 +73,8 @@ class RunConsumer(driver.Consumer):
     async def _drain_messages(self, fetcher: ServiceT) -> None:
         """Deliver runs until the consumer or its fetcher stops.
 
-        Faust waits for each delivery with five tasks. Every task costs turns of the event loop, and under load a
-        turn takes a millisecond, so that at a few hundred runs a second each waited for 30 ms.
+        Faust uses five tasks to wait for each delivery, and every task costs turns of the event loop. Under load, a
+        turn takes a millisecond: at a few hundred runs a second, each run waited for 30 ms.
         """
         stopped: tuple[type[BaseException], ...] = (*self.consumer_stopped_errors, asyncio.CancelledError)
         try:
@@ -92,9 +92,9 @@ class RunConsumer(driver.Consumer):
                 raise
 
     def _remember(self, tp: TP, message: Message) -> None:
-        """Remember a run that is to be handed over if its offset is to be committed.
+        """Remember a run before it is delivered, if its topic is committed.
 
-        One that is passed over must not be remembered: nobody would acknowledge it, and commits would wait for it.
+        A run that is skipped must not be remembered: nobody would acknowledge it, and commits would wait for it.
         """
         if self.app.topics.acks_enabled_for(tp.topic):
             first = cast("list[ConsumerRecord[bytes, bytes]]", message.value)[0]
@@ -102,9 +102,9 @@ class RunConsumer(driver.Consumer):
             self.commit_ages.delivered(tp)
 
     async def _deliver(self, message: Message) -> bool:
-        """Hand a run to its agent, unless a rebalance suspends the flow first; return whether it was handed over."""
+        """Hand a run to its agent unless a rebalance suspends the flow first; return whether it was handed over."""
         if self.app.flow_control.is_active():
-            # Nothing to wait for: agents hold back a partition before their queue is full.
+            # This does not block: agents hold back a partition before their queue is full.
             await self.callback(message)
             return True
         delivery = asyncio.ensure_future(self.callback(message))
@@ -120,9 +120,9 @@ class RunConsumer(driver.Consumer):
 
     async def _getmany(self, active_partitions: set[TP] | None, timeout: float) -> Any:
         if active_partitions is not None and self.app.rebalancing:
-            # Faust empties the agents' queues as the last step of a rebalance, after it has sought the committed
-            # offsets: source records delivered in between would be lost, and those of standbys. Until then only the
-            # changelogs of active partitions are read.
+            # The last step of a rebalance is that Faust empties the agents' queues, after the seek to the committed
+            # offsets. Source records delivered in between would be lost, and records of standbys, too. Until then,
+            # only the changelogs of active partitions are read.
             active_partitions = active_partitions & cast(Any, self.app.tables).recovery.active_tps
             if not active_partitions:
                 await asyncio.sleep(HELD_BACK_SECONDS)
@@ -136,7 +136,7 @@ class RunConsumer(driver.Consumer):
         return await super()._wait_next_records(timeout)
 
     def ack(self, message: Message) -> bool:
-        """Mark a run as done."""
+        """Acknowledge a run, so that its offset may be committed."""
         message.acked = True
         self._unacked_messages.discard(message)
         return True
@@ -159,53 +159,56 @@ class RunConsumer(driver.Consumer):
         return committed
 
     async def _add_gap(self, tp: TP, offset_from: int, offset_to: int) -> None:
-        """Nothing: offsets that compaction or control records leave out need no bookkeeping here."""
+        """Do nothing: offsets left out by compaction or control records need no bookkeeping here."""
 
     async def on_partitions_revoked(self, revoked: set[TP]) -> None:
-        """Forget the runs of partitions that leave."""
+        """Forget the runs of revoked partitions."""
         self._forget(revoked)
         await super().on_partitions_revoked(revoked)
 
     async def on_partitions_assigned(self, assigned: set[TP], generation_id: int = 0) -> None:
-        """Forget runs delivered before this assignment: they will be read again."""
+        """Forget the runs delivered before this assignment: they are read again."""
         self._forget(list(self._delivered))
         self._thread.heartbeat_answered = time.monotonic()
         await super().on_partitions_assigned(assigned, generation_id)
 
     def assignment(self) -> set[TP]:
-        """Partitions that are ours; none while the thread that fetches has not started."""
-        # Faust raises instead, and lists may be asked for before: it ended one start in some hundreds.
+        """Return the partitions that are ours; none before the fetching thread has started."""
+        # Faust raises instead, which ended about one start in some hundreds: the loop that makes lists asks early.
         try:
             return set(super().assignment())
         except ConsumerNotStarted:
             return set()
 
     def highwater(self, tp: TP) -> int:
-        """Offset behind the last record of a partition; 0 for one that a rebalance has just taken away."""
-        # The thread that takes it away may be between the check and the look.
+        """Return the offset behind the last record of a partition; 0 if a rebalance has just taken it away."""
+        # The fetching thread may take the partition away between Faust's check and its access.
         try:
             return super().highwater(tp) or 0
         except (AssertionError, AttributeError):
             return 0
 
     async def ends(self, tps: Iterable[TP]) -> Mapping[TP, int]:
-        """Ask Kafka for the offset behind the last record of each partition; give up by cancelling.
+        """Ask Kafka for the offset behind the last record of each partition; the caller may cancel it.
 
         Raises
         ------
         KafkaError
-            When Kafka refuses to say.
+            When Kafka refuses to answer.
         """
         fetcher, tps = self._thread._ensure_consumer()._fetcher, list(tps)
-        # Not by the thread's queue: behind a broker that hangs, fetches from others would wait.
+        # Not through the thread's queue: while one broker hangs, fetches from the others would wait in it.
         asked = asyncio.run_coroutine_threadsafe(fetcher.end_offsets(tps, None), self._thread.thread_loop)
         return cast(Mapping[TP, int], await asyncio.wrap_future(asked))
 
     def undone(self, tp: TP) -> tuple[int | None, float | None]:
-        """Offset of the first record that may not be committed yet, and when Kafka took it, seconds since 1970.
+        """Return the first unfinished record of a partition.
 
-        The time is None for a record that was not handed over yet, the offset for a partition that a rebalance has
-        just given or taken. Unlike a committed offset, this one is behind control records at the end, too.
+        Returns
+        -------
+        Offset of the first record that may not be committed yet, and when Kafka took it, in seconds since 1970. The
+        time is None if the record was not handed over yet. Both are None if a rebalance has just given or taken the
+        partition. Unlike a committed offset, this offset also passes control records at the end of the partition.
         """
         for run in self._delivered.get(tp, ()):
             if not run.message.acked:
@@ -216,13 +219,13 @@ class RunConsumer(driver.Consumer):
         return None, None
 
     def verify_event_path(self, now: float, tp: TP) -> None:
-        """Warn of a partition that stands still, unless a rebalance has just given or taken it."""
-        # It has no position yet, or no state any more; Faust takes that for a crash of the consumer.
+        """Let Faust warn of a partition that stands still, unless a rebalance has just given or taken it."""
+        # Such a partition has no position yet, or no state any more. Faust would crash the consumer.
         with suppress(AssertionError, AttributeError):
             super().verify_event_path(now, tp)
 
     def membership_is_fresh(self) -> bool:
-        """Whether the group has taken us for a member within the session timeout."""
+        """Whether the group has confirmed our membership within the session timeout."""
         silence = time.monotonic() - self._thread.heartbeat_answered
         return bool(silence < self.app.conf.broker_session_timeout)
 
@@ -233,7 +236,13 @@ class RunConsumer(driver.Consumer):
 
 
 class RunTransport(driver.Transport):
-    """Transport whose messages carry runs; ``fetch_max_wait_seconds`` bounds an empty fetch."""
+    """Transport whose messages carry runs.
+
+    Attributes
+    ----------
+    fetch_max_wait_seconds
+        Longest time that a broker may hold an empty fetch, in seconds.
+    """
 
     Consumer = RunConsumer
     fetch_max_wait_seconds: float = 0.02

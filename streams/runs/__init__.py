@@ -1,1 +1,1 @@
-"""Runs: how every agent takes records in, and the order in which it gives effects out."""
+"""Runs: how every agent takes records in, and in which order it writes its effects."""

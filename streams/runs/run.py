@@ -13,9 +13,9 @@ KafkaRecord: TypeAlias = ConsumerRecord[bytes, bytes]
 
 
 class RunDroppedError(Exception):
-    """The run's partition is no longer ours; whoever owns it now reads the run again.
+    """The run's partition has moved to another worker or was assigned anew; its owner reads the run again.
 
-    A signal to the runner, and no AfreshError: nobody has to mend it.
+    A signal to the runner. It is not an AfreshError, because there is nothing for a person to mend.
     """
 
 
@@ -37,5 +37,5 @@ class Run:
         return int(self.event.message.partition)
 
     def done(self) -> None:
-        """Allow Faust to commit the run's offset."""
+        """Allow Faust to commit the offset of the run."""
         self.event.ack()

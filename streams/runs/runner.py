@@ -1,16 +1,16 @@
-"""Runs: how every agent takes records in, and the order in which it gives effects out.
+"""The runner: feeds every agent with runs, and writes the effects of a run in a fixed order.
 
 The order of a run:
 
-1. compute, on copies of the rows;
-2. outgoing records, acknowledged by Kafka;
-3. changed rows together with their marks, in one record batch, acknowledged;
-4. the list in Redis, for the agent that makes lists;
-5. only then may Faust commit the offset.
+1. Compute, on copies of the rows.
+2. Send the outgoing records; Kafka acknowledges them.
+3. Write the changed rows and their marks in one record batch; Kafka acknowledges it.
+4. Push the list to Redis, for the agent that makes lists.
+5. Only now allow Faust to commit the offset.
 
-A crash between any two repeats work and loses none: outgoing records may come twice, and the next agent's marks
-drop them; rows are never counted twice. The reverse of 2 and 3 would lose outgoing records: a mark would already
-cover a run whose records never left.
+A crash between two steps repeats work, and loses none. Outgoing records may then come twice, but the marks of the next
+agent drop the second copy. Rows never count a record twice. With 2 and 3 swapped, outgoing records could be lost: the
+mark would already cover a run whose records were never sent.
 """
 
 from __future__ import annotations
@@ -37,14 +37,14 @@ logger = logging.getLogger(__name__)
 HEARTBEAT_WAIT_SECONDS = 0.05
 
 FINISH_SECONDS = 3.0
-"""Time for runs under way when a rebalance ends their agent; what they have not written is read again."""
+"""Time for running runs to finish when a rebalance ends their agent. Runs that do not finish are read again."""
 
 RUNS_HELD = 2
-"""Runs of a partition that an agent holds that does not rest: one under way, one waiting."""
+"""Runs that an agent without a rest holds of each partition: one being processed, one waiting."""
 
 
 class Runner:
-    """Feeds an agent with runs, and writes the effects of a run in their order.
+    """Feeds an agent with runs, and writes the effects of a run in the order of the module.
 
     Parameters
     ----------
@@ -53,9 +53,10 @@ class Runner:
     stage
         Name of the agent in metrics.
     ready
-        What the agent waits for before its first run, if anything.
+        Event that the agent waits for before its first run; None: it does not wait.
     rest_seconds
-        Pause after each run of a partition, for an agent that nobody waits for: its runs are fewer and longer.
+        Pause after each run of a partition, in seconds, for an agent that nobody waits for. It makes runs fewer and
+        longer.
 
     Attributes
     ----------
@@ -81,10 +82,10 @@ class Runner:
         self._behind: dict[TP, int] = {}
 
     async def drive(self, stream: Any, process: Callable[[Run], Awaitable[None]]) -> None:
-        """Hand every run of a stream to ``process``, which calls ``run.done()`` or has it called.
+        """Hand every run of a stream to ``process``, which calls ``run.done()`` itself or has it called later.
 
-        Runs of one partition follow one another, of whichever topic they are, since they change the same rows;
-        those of different partitions overlap, so that one waits for Kafka while another is worked on.
+        Runs of one partition go one after the other, whatever their topic, because they change the same rows. Runs of
+        different partitions overlap: while one waits for Kafka, another is processed.
         """
         newest: dict[int, asyncio.Task[None]] = {}
         try:
@@ -98,14 +99,15 @@ class Runner:
                     self._after(newest.get(tp.partition), run, process)
                 )
         finally:
-            # Faust ends the agent to stop or to rebalance: what is under way must not meet what comes after.
-            # A process that stops has waited already.
+            # Faust ends the agent to stop or to rebalance. Runs still being processed must not overlap with runs of
+            # the next assignment. A process that stops has already waited for them.
             await _finished(newest.values(), 0.0 if self._app.should_stop else FINISH_SECONDS)
 
     def _hold_back(self, tp: TP) -> None:
-        """Fetch no more of a partition while a run of it waits: the next one is then as long as the backlog.
+        """Stop fetching a partition while one of its runs waits, so that the next run is as long as the backlog.
 
-        Left to Faust, the run would fill the agent's queue, and all other agents' runs would wait behind it.
+        Without this, Faust would fill the agent's queue with runs of the partition, and the runs of all other agents
+        would wait behind them.
         """
         self._under_way[tp] += 1
         if self._under_way[tp] >= self._runs_held:
@@ -114,7 +116,7 @@ class Runner:
     async def _after(
         self, before: asyncio.Task[None] | None, run: Run, process: Callable[[Run], Awaitable[None]]
     ) -> None:
-        """Process a run after the one before it of the same partition."""
+        """Process a run once the run before it in the same partition has ended."""
         tp = TP(*run.event.message.tp)
         try:
             if before is not None:
@@ -129,13 +131,13 @@ class Runner:
                 self._app.consumer.on_buffer_drop(tp)
 
     async def _take(self, run: Run, process: Callable[[Run], Awaitable[None]]) -> None:
-        """Process a run. Any failure but a partition that moved ends the worker: it would leave a hole."""
+        """Process a run. Every failure except a moved partition ends the worker: to go on would leave a hole."""
         started = time.perf_counter()
         self._repeated.discard(run.partition)
         self._begun = [*filter(self._open, self._begun), run.event.message]
         try:
-            # Before it is worked on, too: what agents derive from rows belongs to one assignment of the partitions.
-            # A run fetched under an earlier one would leave its traces there, and be taken for known when read again.
+            # Checked before processing, too. Agents cache what they derive from rows, for one assignment. A run from
+            # an earlier assignment would change that cache, and would count as a repeat when it is read again.
             await self._check_owner(run)
             await process(run)
             self._seconds.observe(time.perf_counter() - started)
@@ -145,26 +147,33 @@ class Runner:
             self._note_waiting(run)
         except RunDroppedError:
             metrics.RUNS_DROPPED.labels(self.stage).inc()
-            logger.info("%s drops a run of %s-%d: its partition moved", self.stage, run.topic, run.partition)
+            logger.info(
+                "%s drops a run of %s-%d: its partition has moved", self.stage, run.topic, run.partition
+            )
         except Exception as error:
             if self._app.should_stop:
-                logger.info("%s leaves a run of %s-%d to be read again", self.stage, run.topic, run.partition)
+                logger.info(
+                    "%s did not finish a run of %s-%d; it will be read again",
+                    self.stage,
+                    run.topic,
+                    run.partition,
+                )
                 return
-            logger.exception("%s can not go on", self.stage)
+            logger.exception("%s cannot go on", self.stage)
             await self._app.crash(error)
             raise
-        # Faust keeps a message until its offset is committed; the records in it are needed no longer.
+        # Faust keeps a message until its offset is committed. The records in it would hold memory for nothing.
         run.event.value = run.event.message.value = None
 
     def unfinished(self) -> bool:
-        """Whether a run has begun that may not be committed yet."""
+        """Whether a run has begun and may not be committed yet."""
         return any(map(self._open, self._begun))
 
     def _open(self, message: Message) -> bool:
         return not message.acked and message.generation_id == self._app.consumer_generation_id
 
     def waiting(self) -> int:
-        """Records that wait behind the last runs."""
+        """Return the number of records behind the newest run of each partition that is ours."""
         ours = self._app.assigned()
         return sum(records for tp, records in self._behind.items() if tp in ours)
 
@@ -174,12 +183,12 @@ class Runner:
         self._behind[tp] = max(highwater - run.event.message.offset - 1, 0)
 
     async def write(self, run: Run, outgoing: Outgoing, table: RunTable, change: Change) -> None:
-        """Steps 2 and 3: outgoing records, then the changed rows with their marks, each acknowledged.
+        """Do steps 2 and 3: outgoing records, then the changed rows with their marks, each acknowledged.
 
         Raises
         ------
         RunDroppedError
-            When the partition moved away meanwhile, or may have without our noticing.
+            When the partition was assigned anew in the meantime.
         """
         sender = await self._outgoing_sender()
         await self._check_owner(run)
@@ -199,8 +208,8 @@ class Runner:
                 topic, run.partition, records
             )
         except FencedError:
-            # Whoever claimed the partition owns it, and then this run is dropped. Where the group says that it is
-            # still ours, somebody claimed it who was not entitled to, and it must be claimed and read again.
+            # The worker that claimed the partition usually owns it, and this run is dropped. If the group says that
+            # the partition is still ours, the claim was wrong. This worker then ends, to claim and read it again.
             await self._check_owner(run)
             raise
 
@@ -211,11 +220,11 @@ class Runner:
             return self._sender
 
     async def _check_owner(self, run: Run) -> None:
-        """Raise RunDroppedError if the run's partition was assigned anew since the run was fetched."""
+        """Raise RunDroppedError if partitions were assigned anew since the run was fetched."""
         consumer = self._app.consumer
         while run.event.message.generation_id == self._app.consumer_generation_id:
-            # A worker that slept through its session timeout believes that it still owns its partitions: it
-            # must hear from the group before it writes.
+            # A worker that slept through its session timeout still believes that it owns its partitions. It must get
+            # an answer to a heartbeat before it writes.
             if consumer.membership_is_fresh():
                 return
             await asyncio.sleep(HEARTBEAT_WAIT_SECONDS)
@@ -223,11 +232,11 @@ class Runner:
 
 
 async def _finished(tasks: Collection[asyncio.Task[None]], seconds: float) -> None:
-    """Let tasks finish, and cancel those that take too long."""
+    """Wait for tasks, and cancel those that take longer than ``seconds``."""
     if not tasks:
         return
     _, late = await asyncio.wait(tasks, timeout=seconds)
     for task in late:
         task.cancel()
-    # Whoever failed has ended the worker already.
+    # Exceptions are not raised again: a task that failed has already ended the worker.
     await asyncio.gather(*tasks, return_exceptions=True)

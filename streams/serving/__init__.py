@@ -1,1 +1,1 @@
-"""From user rows to lists in Redis, and what is learned from how they were received."""
+"""Serving: makes lists from user rows, pushes them to Redis, and learns from what users take."""

@@ -1,4 +1,4 @@
-"""arrange: from scored candidates to the order of a list, where it follows more than their scores."""
+"""arrange: orders the scored candidates of a list; diversity and exploration may change the order of the scores."""
 
 from __future__ import annotations
 
@@ -17,24 +17,24 @@ from afresh.models.retrieval.asking import Items
 
 @dataclass(frozen=True)
 class Scored:
-    """The candidates of a user's list.
+    """The scored candidates of a user's list.
 
     Attributes
     ----------
     candidates
-        Catalogue indices, shape (C,): those that are ranked in the order of the items' keys, then others.
+        Catalogue indices, int32, shape (C,): first the ranked ones in the order of the items' keys, then others.
     ranked
-        How many are ranked; the others scored stand in a list only if they were drawn.
+        Number of ranked candidates. The others get into a list only if they were drawn.
     features
-        What the scorers say, float32, shape (C, F).
+        Features of the candidates, float32, shape (C, F).
     situation
-        Context of the user, of ``models.fusion.fusion``.
+        Context of the user; see ``models.fusion.fusion``.
     learned
-        What weighs the features.
+        Fusion that weighs the features.
     excluded
-        Catalogue indices that the list may not hold, whatever they score.
+        Catalogue indices that the list must not hold, whatever their scores.
     drawn
-        New items drawn for the list, all of them scored, if any places are given to them.
+        New items drawn for the list, all of them scored; None if new items get no places.
     """
 
     candidates: Indices
@@ -52,17 +52,17 @@ class Scored:
         return np.asarray(weights)
 
     def places_of(self, indices: Indices) -> Indices:
-        """Places of Catalogue indices among the candidates, all of which must be there; int32, shape (n,)."""
+        """Return the places of Catalogue indices among the candidates, int32, shape (n,); all must be candidates."""
         order = np.argsort(self.candidates)
         return order[np.searchsorted(self.candidates, indices, sorter=order)].astype(np.int32)
 
     def fused(self) -> Floats:
-        """Return the final score of every candidate, shape (C,)."""
+        """Return the final score of every candidate, float32, shape (C,)."""
         return np.asarray(self.features @ self.weights.astype(np.float32))
 
 
 def pool(items: Items, excluded: Indices) -> Indices:
-    """Catalogue indices of the new items that a list may hold, in the order of their keys."""
+    """Return the Catalogue indices of the new items that a list may hold, in the order of their keys."""
     new = items.available & (items.examples < NEW_EXAMPLES)
     new[excluded] = False
     indices = np.flatnonzero(new).astype(np.int32)
@@ -72,24 +72,24 @@ def pool(items: Items, excluded: Indices) -> Indices:
 def arrange(
     scored: Scored, best: Indices, items: Items, diverse: float, size: int
 ) -> tuple[Indices, Sequence[float | None]]:
-    """Arrange a list.
+    """Choose and order the items of a list.
 
     Parameters
     ----------
     scored
         The candidates.
     best
-        Places of the best of them, best first.
+        Places of the best candidates, best first.
     items
-        What is known of the items.
+        Arrays of all items of the Catalogue.
     diverse
-        How far items that are alike are avoided; see ``models.lists.diversity``.
+        How strongly similar items are avoided; see ``models.lists.diversity``.
     size
-        Items in a list.
+        Number of items in a list.
 
     Returns
     -------
-    Places of the list's items among the candidates, and the propensity of each, None where nothing was drawn.
+    Places of the list's items among the candidates, and the propensity of each; None if new items get no places.
     """
     if diverse:
         best = _diversified(scored, best, items, diverse, size)

@@ -1,4 +1,4 @@
-"""judge: how the lists served were received, and what the fusion learns from it."""
+"""judge: compares what users take with the lists served, and lets the fusion learn from it."""
 
 from __future__ import annotations
 
@@ -28,13 +28,13 @@ class Judge:
     Parameters
     ----------
     kept
-        What judges have kept of the partition; moved in place.
+        State that judges keep for the partition; changed in place.
     served
-        The lists served lately.
+        Newest lists served.
     known
-        What the Catalogue knows of the item of a key.
+        Returns what the Catalogue knows about an item, given the item's key.
     snapshot_minutes
-        Least time between two snapshots of the fusion.
+        Minimum time between two snapshots of the fusion, in minutes.
     """
 
     def __init__(
@@ -50,7 +50,17 @@ class Judge:
         self._period_ms = int(snapshot_minutes * MINUTE_MS)
 
     def taken(self, interaction: Interaction, user_took: int, *, unknown: bool = False) -> None:
-        """Judge one example: a user who had taken so many items before, or of whom nothing was known, took another."""
+        """Judge one example.
+
+        Parameters
+        ----------
+        interaction
+            Interaction by which the user took the item.
+        user_took
+            Number of items that the user had taken before.
+        unknown
+            Whether nothing was known of the user before. The popular list is then the list served.
+        """
         lists = self._served
         served = lists.nobody.get(interaction.domain) if unknown else lists.of(interaction.user)
         if served is None:
@@ -74,21 +84,23 @@ class Judge:
     def _end_block(self, now: int) -> None:
         rate = self.verdicts.hit_rate()
         for name in self.verdicts.end_block():
-            logger.warning("The hit rate of the lists served has drifted (%s)", name)
+            logger.warning("The hit rate of the lists served has drifted (slice %s)", name)
         before = self.guard.rollbacks
         self.fusion = self.guard.end_block(self.fusion, rate, now, self._period_ms)
         if self.guard.rollbacks > before:
-            logger.warning("The lists are worse than they were and than popularity's: the weights go back")
+            logger.warning(
+                "The lists are worse than before and worse than the popular lists; the weights go back to a snapshot"
+            )
 
     @property
     def kept(self) -> Kept:
-        """What is to be kept of the partition now."""
+        """State to keep for the partition now."""
         return Kept(self.fusion, self.verdicts, self.guard)
 
     def roll_back(self, now: int) -> None:
-        """Go back to the last good snapshot because a person says so."""
+        """Go back to the last good snapshot because an operator says so."""
         self.fusion = self.guard.roll_back(self.fusion, now, "command")
-        logger.warning("The weights go back: afresh rollback was called")
+        logger.warning("The weights go back to a snapshot: afresh rollback was called")
 
 
 def _place(indices: Indices, index: int) -> int | None:
@@ -97,10 +109,10 @@ def _place(indices: Indices, index: int) -> int | None:
 
 
 def _ranks(served: ServedList, place: int | None, listed: int | None, popular: int | None) -> Integers:
-    """Rank of the item taken by each of ``RANKINGS``; ``LIST_LENGTH`` and more for a miss.
+    """Return the rank of the item taken in each of ``RANKINGS``; ``LIST_LENGTH`` or more is a miss.
 
-    A scorer alone ranks the candidates by its first feature, and one that scores as high as the item taken comes
-    before it.
+    The ranking of a single scorer orders the candidates by the scorer's first feature. A candidate with the same score
+    as the item taken ranks before it.
     """
     ranks = np.full(len(RANKINGS), LIST_LENGTH)
     if place is not None:

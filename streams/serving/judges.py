@@ -1,4 +1,4 @@
-"""Judges: the one place of a worker that holds what judges keep of its partitions."""
+"""Judges: holds the judges' state of all partitions of a worker."""
 
 from __future__ import annotations
 
@@ -16,22 +16,23 @@ from afresh.streams.serving.weights import Weights
 
 
 class Judges:
-    """What judges keep, by partition, as it is safe in the rows.
+    """The judges' state of each partition, as written in the partition rows.
 
-    A judge works on a copy, as a run does on rows, and what it has learned counts for others once the rows are safe.
+    A judge works on a copy, just as a run works on copies of rows. Others see what it has learned once Kafka has
+    acknowledged the rows.
 
     Parameters
     ----------
     users
-        Whose partitions' rows it stands in.
+        Users of this worker. Their partition rows hold the state.
     served
-        The lists served lately.
+        Newest lists served.
     known
-        What the Catalogue knows of the item of a key.
+        Returns what the Catalogue knows about an item, given the item's key.
     weights
-        Who is told what was learned.
+        Receives the fusion of a partition whenever it has learned.
     snapshot_minutes
-        Least time between two snapshots of the fusion.
+        Minimum time between two snapshots of the fusion, in minutes.
     """
 
     def __init__(
@@ -50,17 +51,17 @@ class Judges:
         self._live = Live()
 
     def begin(self, partition: int) -> Judge:
-        """Begin to judge what users of a partition take."""
+        """Make a judge that works on a copy of a partition's state."""
         return Judge(self._kept[partition].copy(), self._served, self._known, self._snapshot_minutes)
 
     def keep(self, partition: int, now: Kept) -> None:
-        """Keep what a judge has learned, whose rows are safe."""
+        """Keep the state of a judge whose rows Kafka has acknowledged."""
         self._kept.replace(partition, now)
         self._weights.learn(partition, now.fusion)
         self._live.see(partition, now)
 
     def look_up(self, partition: int) -> None:
-        """Have the weights of a partition that is ours, though nothing of it was judged yet."""
+        """Load the weights of a partition of ours in which nothing was judged yet."""
         if partition not in self._weights:
             self.keep(partition, self._kept[partition])
 
@@ -70,6 +71,6 @@ class Judges:
         self._live.keep_only(partitions)
 
     def report(self) -> None:
-        """Show how lists are received, and the weights, as metrics."""
+        """Set the metrics of the verdicts and of the weights."""
         self._live.report()
         self._weights.report()

@@ -1,4 +1,4 @@
-"""Lists: from user rows and the Catalogue to what stands in Redis."""
+"""Lister: makes the lists that go to Redis, from user rows and the Catalogue."""
 
 from __future__ import annotations
 
@@ -34,9 +34,9 @@ MODEL = f"afresh-{version('afresh')}"
 
 
 DIGITS = 4
-"""Decimals of a score: more would make the lists longer and tell nobody anything."""
+"""Decimals of a score: more would make the lists longer without any use."""
 
-NO_ROWS = np.empty(0, np.int32)
+NO_INDICES = np.empty(0, np.int32)
 
 
 @dataclass(frozen=True)
@@ -45,12 +45,14 @@ class Recipient:
 
     Attributes
     ----------
-    user, row
-        The user as of now.
+    user
+        Name of the canonical user.
     partition
-        Partition that owns the row.
+        Partition of the user's row.
+    row
+        The user's row as of now.
     received
-        When Kafka took the newest event that the row takes in, in ms.
+        When Kafka took the newest event that the row contains, in ms since 1970.
     """
 
     user: str
@@ -60,14 +62,14 @@ class Recipient:
 
 
 class Lister:
-    """Makes lists.
+    """Makes the lists of users and the popular lists.
 
     Parameters
     ----------
     catalogue
-        What to choose from.
+        Catalogue that lists are made from.
     size
-        Items in a list.
+        Number of items in a list.
     policy
         What lists may hold, and how they are arranged.
     now
@@ -91,20 +93,20 @@ class Lister:
     def make(
         self, recipients: Sequence[Recipient], learned: Sequence[Fusion]
     ) -> list[tuple[UserList, ServedList]]:
-        """Make the lists of some users, each with the fusion of the user's partition."""
+        """Make the lists of recipients, each with the fusion of its partition."""
         return [
             self.serve(each, self.candidates(each, fused))
             for each, fused in zip(recipients, learned, strict=True)
         ]
 
     def candidates(self, recipient: Recipient, learned: Fusion) -> Scored:
-        """Score all that a user's list is made of."""
+        """Score the candidates of a user's list, with the new items drawn for it."""
         drawn = self._draw(recipient)
-        scored = self.score(recipient.row, learned, NO_ROWS if drawn is None else drawn.new)
+        scored = self.score(recipient.row, learned, NO_INDICES if drawn is None else drawn.new)
         return replace(scored, drawn=drawn)
 
     def serve(self, recipient: Recipient, scored: Scored) -> tuple[UserList, ServedList]:
-        """Make a user's list of what was scored for it."""
+        """Make a user's list from its scored candidates."""
         depth = max(fusion.LEARNED_CANDIDATES, self._size)
         best = rank.best(scored.fused()[: scored.ranked], depth)
         listed, propensities = arrange.arrange(
@@ -121,7 +123,10 @@ class Lister:
         return self._list(recipient, self._items(scored, listed, propensities)), served
 
     def _draw(self, recipient: Recipient) -> Draw | None:
-        """Draw the new items of a user's list, the same for the same events; None where no place is given to them."""
+        """Draw the new items of a user's list; None if new items get no places.
+
+        The seed depends only on the user and the row's revision, so that the same events give the same draw.
+        """
         share = self.policy.exploration
         if not share:
             return None
@@ -129,13 +134,13 @@ class Lister:
         return draw(self.explorable(recipient.row), share, self._size, seed)
 
     def explorable(self, row: UserRow) -> Indices:
-        """Catalogue indices of the new items that places of a user's list may be given to."""
+        """Return the Catalogue indices of the new items that a user's list may hold."""
         if not self.policy.exploration:
-            return NO_ROWS
+            return NO_INDICES
         return arrange.pool(self._catalogue.items(), self._excluded(row))
 
-    def score(self, row: UserRow, learned: Fusion, others: Indices = NO_ROWS) -> Scored:
-        """Score the candidates of a user's list, and other items on the scale of these."""
+    def score(self, row: UserRow, learned: Fusion, others: Indices = NO_INDICES) -> Scored:
+        """Score the candidates of a user's list, and also ``others`` on the same scale."""
         user = self._user(row)
         asked = asking.Asked(user, self._catalogue.items(), self._numbering)
         excluded = self._excluded(row)
@@ -153,7 +158,7 @@ class Lister:
         return asking.User(history, users.ages_of(row), row.taken, self._catalogue.now)
 
     def _excluded(self, row: UserRow) -> Indices:
-        """Catalogue indices of the items to leave out, by the rule of each one's domain."""
+        """Return the Catalogue indices of the items to leave out, each by the rule of its domain."""
         return np.concatenate([self._left_out(row, rule) for rule in sorted(self.policy.rules)])
 
     def _left_out(self, row: UserRow, rule: LeaveOut) -> Indices:
@@ -165,7 +170,7 @@ class Lister:
         return indices[np.array(ruled, np.bool_)]
 
     def _popular(self, excluded: Indices) -> Indices:
-        """What a list of the most popular items would be."""
+        """Return the Catalogue indices of the list that popularity would have served."""
         head = self._head()
         return np.asarray(head[self._numbering.outside(head, excluded)][:LIST_LENGTH])
 
@@ -197,11 +202,11 @@ class Lister:
         )
 
     def popular(self, learned: Fusion) -> list[tuple[PopularList, ServedList]]:
-        """Make the popular list of every domain: what the weights say to somebody of whom nothing is known."""
+        """Make the popular list of every domain: the list for a user of whom nothing is known."""
         return self.serve_nobody(self.for_nobody(learned))
 
     def serve_nobody(self, scored: Scored) -> list[tuple[PopularList, ServedList]]:
-        """Make the popular list of every domain of what was scored for it."""
+        """Make the popular list of every domain from scored candidates."""
         made_at, head = timestamp(self._now()), self._head()
         scores = scored.fused()
         made = []
@@ -225,18 +230,18 @@ class Lister:
         return made
 
     def for_nobody(self, learned: Fusion) -> Scored:
-        """Choose and score what the popular lists may hold.
+        """Choose and score the candidates of the popular lists.
 
         Returns
         -------
-        The candidates of somebody of whom nothing is known, and the items most taken in each domain, so that no list
-        is short, all of them in the order of their keys.
+        The candidates of a user of whom nothing is known, and the items most taken in each domain, so that no list is
+        short. All are in the order of their keys.
         """
         counts, keys = self._catalogue.popularity(), self._catalogue.items().keys
-        heads = [NO_ROWS]
+        heads = [NO_INDICES]
         for indices in self._catalogue.domains().values():
             if self._size < len(indices):
-                # Not all are sorted: this is done anew every second, however large the catalogue is.
+                # Partition first, then sort only the most taken: this may run every second on a large catalogue.
                 indices = indices[counts[indices] >= np.partition(counts[indices], -self._size)[-self._size]]
             indices = indices[np.argsort(keys[indices])]
             heads.append(indices[rank.best(counts[indices], self._size)].astype(np.int32))

@@ -1,4 +1,4 @@
-"""live: how the lists served are received, as metrics."""
+"""live: shows the verdicts on the lists served as metrics."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ from afresh.streams import metrics
 
 
 class Live:
-    """What the judges of this worker's partitions keep."""
+    """The newest state of the judges of this worker's partitions."""
 
     def __init__(self) -> None:
         self._kept: dict[int, Kept] = {}
 
     def see(self, partition: int, kept: Kept) -> None:
-        """Take in what a judge keeps from now on; what it saw happen since the last time is counted."""
+        """Take in the newest state of a judge, and count the drifts and rollbacks since the state before."""
         before = self._kept.get(partition)
         self._kept[partition] = kept
         if before is None:
-            # Whoever owned the partition before has counted what happened there.
+            # The owner before us has already counted what happened in the partition.
             return
         past = dict(zip(before.verdicts.slices, before.verdicts.drifts.tolist(), strict=True))
         for name, drifts in zip(kept.verdicts.slices, kept.verdicts.drifts.tolist(), strict=True):
@@ -34,7 +34,7 @@ class Live:
         self._kept = {p: each for p, each in self._kept.items() if p in partitions}
 
     def report(self) -> None:
-        """Show how lists are received."""
+        """Set the metrics of all verdicts."""
         judged = [each.verdicts for each in self._kept.values()]
         for name, by_ranking in verdicts.rates(judged).items():
             for ranking, rate in by_ranking.items():

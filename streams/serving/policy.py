@@ -1,4 +1,4 @@
-"""policy: what a list may hold and how it is arranged, beyond its scores."""
+"""policy: the rules for what a list may hold, and how it is arranged besides its scores."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from afresh.streams.settings import EVERYWHERE, Settings
 
 @dataclass(frozen=True)
 class Policy:
-    """How lists are chosen; by default what a user took is left out, and scores say the rest.
+    """Rules for lists; by default, items that the user took are left out, and scores decide the rest.
 
     Attributes
     ----------
     leave_out
-        What is left out of a user's lists, by the domain of the item; ``*`` for all domains that are not named.
+        Which items are left out of a user's lists, by the item's domain; ``*`` stands for all domains not named.
     diversity
-        Of ``models.lists.diversity``; 0 for lists by score alone.
+        How strongly similar items are avoided (``models.lists.diversity``); 0: the scores alone decide.
     exploration
         Share of places given to new items (``models.lists.exploration``).
     """
@@ -29,26 +29,26 @@ class Policy:
 
     @classmethod
     def of(cls, settings: Settings) -> Policy:
-        """Policy of a deployment."""
+        """Make the policy that the settings describe."""
         return cls(settings.leave_out, settings.diversity, settings.exploration)
 
     def rule(self, domain: str) -> LeaveOut:
-        """What is left out of a domain."""
+        """Return the rule of a domain."""
         return self.leave_out.get(domain, self.rule_elsewhere)
 
     @property
     def rule_elsewhere(self) -> LeaveOut:
-        """What is left out of the domains that are not named."""
+        """Rule of the domains that are not named."""
         return self.leave_out.get(EVERYWHERE, "taken")
 
     @property
     def rules(self) -> set[LeaveOut]:
-        """All rules that there are."""
+        """All rules in use."""
         return {self.rule_elsewhere, *self.leave_out.values()}
 
     @property
     def by_score(self) -> bool:
-        """Whether lists are in the order of their scores."""
+        """Whether the scores alone decide the order of lists."""
         return not self.diversity and not self.exploration
 
 

@@ -1,4 +1,4 @@
-"""The popular lists: what users are shown of whom nothing is known."""
+"""The popular lists, for users of whom nothing is known."""
 
 from __future__ import annotations
 
@@ -16,23 +16,27 @@ from afresh.streams.serving.weights import Weights
 POPULAR_SECONDS = 1.0
 
 FIRST_PARTITION = 0
-"""Whose owner pushes the popular lists, with its weights."""
+"""The owner of this partition pushes the popular lists, made with its weights."""
 
 
 class PopularLists:
     """Keeps the popular lists of all domains up to date.
 
-    One worker is enough to push them: the one that owns the first partition, whose weights they are made with. All
-    others judge by their own what users took of whom nothing was known.
+    One worker is enough to push them: the owner of the first partition, with the weights of that partition. All other
+    workers make popular lists of their own, to judge what users take of whom nothing was known.
 
     Parameters
     ----------
-    lister, store, served
-        Who makes lists, where they are served from, and who remembers them.
+    lister
+        Makes the lists.
+    store
+        Store in Redis that lists are served from.
+    served
+        Remembers the lists for the judges.
     weights
-        What lists are made with.
+        Weights that lists are made with.
     stamps
-        Tells what lists would be made from now, by partition.
+        Returns the stamp that a list made now would have, by partition.
     """
 
     def __init__(
@@ -51,7 +55,7 @@ class PopularLists:
         self._made_from: tuple[int, Stamp] | None = None
 
     async def loop(self) -> None:
-        """Make the popular lists whenever items or weights have changed."""
+        """Make the popular lists whenever items or weights have changed, forever."""
         while True:
             newest = min(self._stamps().items(), default=None)
             if newest not in (None, self._made_from):
@@ -59,7 +63,7 @@ class PopularLists:
             await asyncio.sleep(POPULAR_SECONDS)
 
     def start_over(self) -> None:
-        """Make them anew though nothing has changed."""
+        """Make the popular lists anew at the next turn, even if nothing has changed."""
         self._made_from = None
 
     async def _make(self, partition: int, stamp: Stamp) -> None:

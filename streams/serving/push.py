@@ -1,4 +1,4 @@
-"""Pushing to Redis, however long it does not take anything."""
+"""Pushing to Redis, with retries until it succeeds."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ logger = logging.getLogger(__name__)
 
 
 async def until_taken(write: Callable[[], Awaitable[int]]) -> int:
-    """Write to Redis until it takes it, however long that lasts; return what the write returns."""
+    """Repeat a write until Redis takes it, with a growing backoff and no limit; return the result of the write."""
     attempt = 0
     while True:
         try:
@@ -24,6 +24,6 @@ async def until_taken(write: Callable[[], Awaitable[int]]) -> int:
         except (RedisError, OSError) as error:
             wait = RETRY_SECONDS[min(attempt, len(RETRY_SECONDS) - 1)]
             metrics.REDIS_RETRIES.inc()
-            logger.warning("Redis did not take the lists (%s); again in %s s", error, wait)
+            logger.warning("Redis did not take the lists (%s); retrying in %s s", error, wait)
             await asyncio.sleep(wait)
             attempt += 1

@@ -1,4 +1,4 @@
-"""Requests: the users who wait for a new list, and the runs that wait for these lists to be committed."""
+"""Requests: the users who wait for a new list, and the runs whose commit waits for these lists."""
 
 from __future__ import annotations
 
@@ -10,21 +10,21 @@ from typing import NamedTuple
 from afresh.streams.runs.run import Run
 
 USERS_WAITING = 20_000
-"""Users waiting from which on profile takes nothing in: a few runs, too, can ask for all users that a disk holds."""
+"""Number of waiting users at which profile takes in no more: even a few runs can request lists for all users."""
 
 RUNS_WAITING = 256
-"""Runs whose lists are not pushed yet, at most: when Redis is slow, profile waits instead of piling up work."""
+"""Maximum number of runs that wait for lists: when Redis is slow, profile waits instead of piling up work."""
 
 
 class WaitingUser(NamedTuple):
-    """A user who waits: not the row, which may be large, for the table has it.
+    """A user who waits for a list. The row is not kept here: it may be large, and the table has it.
 
     Attributes
     ----------
     user, partition
-        The user, and the partition of the row.
+        The user, and the partition of the user's row.
     received
-        When Kafka took the newest event that the row takes in, in ms.
+        When Kafka took the newest event that the row contains, in ms since 1970.
     """
 
     user: str
@@ -33,12 +33,12 @@ class WaitingUser(NamedTuple):
 
 
 class Requests:
-    """Users in the order in which they asked first, and runs behind them.
+    """Queue of waiting users, in the order of their first request, and of the runs that wait for them.
 
     Attributes
     ----------
     asked
-        Set when a user or a run has come to wait.
+        Set when a user or a run begins to wait.
     """
 
     def __init__(self) -> None:
@@ -53,39 +53,47 @@ class Requests:
         return len(self._users)
 
     def add_users(self, partition: int, received: Mapping[str, int]) -> None:
-        """Let users of a partition wait, given when Kafka took the newest event of each; who waits keeps the place."""
+        """Add users of a partition to the queue; a user who is in it already stays where it is.
+
+        Parameters
+        ----------
+        partition
+            Partition of the users' rows.
+        received
+            When Kafka took the newest event in each user's row, in ms since 1970.
+        """
         self._users |= {user: WaitingUser(user, partition, time_ms) for user, time_ms in received.items()}
         self._note_room()
         self.asked.set()
 
     async def commit_once_served(self, run: Run) -> None:
-        """Allow a run to be committed once the lists of all users who wait by now stand in Redis."""
+        """Allow the commit of a run once the lists of all users who wait now are in Redis."""
         await self._room_for_runs.acquire()
-        # The event, not the run: its records may go.
+        # Keep the event, not the run: the run would hold its records in memory.
         self._runs.append(run.event.ack)
         self.asked.set()
 
     async def wait_for_room(self) -> None:
-        """Return once more users may come to wait: before a part of a run, which may ask for as many as it likes."""
+        """Wait until there is room for more users. Called before each part of a run, which may add any number."""
         await self._room_for_users.wait()
 
     def is_full(self) -> bool:
-        """Whether profile takes nothing in until lists are pushed."""
+        """Whether profile takes in no more until lists are pushed."""
         return self._room_for_runs.locked() or not self._room_for_users.is_set()
 
     def take_users(self, count: int) -> list[WaitingUser]:
-        """Take so many users from the front."""
+        """Take up to ``count`` users from the front of the queue."""
         taken = [self._users.pop(user) for user in list(islice(self._users, count))]
         self._note_room()
         return taken
 
     def take_runs(self) -> list[Callable[[], object]]:
-        """Take all runs, as what allows each to be committed; ``let_go`` is to be called with them."""
+        """Take all waiting runs, each as the function that allows its commit; pass them to ``let_go`` later."""
         runs, self._runs = self._runs, []
         return runs
 
     def let_go(self, runs: Collection[Callable[[], object]]) -> None:
-        """Allow runs to be committed whose lists stand in Redis."""
+        """Allow the commit of runs whose lists are in Redis."""
         for allow_commit in runs:
             allow_commit()
             self._room_for_runs.release()

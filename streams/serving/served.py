@@ -1,4 +1,4 @@
-"""ServedList: the lists shown lately, with all that a judge needs of them."""
+"""Served lists: the newest lists of users, with everything that a judge needs."""
 
 from __future__ import annotations
 
@@ -12,27 +12,27 @@ import numpy.typing as npt
 from afresh.state.lists import PopularList
 
 SERVED_LIMIT = 20_000
-"""Users whose newest list is remembered; lists of others are not judged and not learned from."""
+"""Number of users whose newest list is kept for judging. Other lists are neither judged nor learned from."""
 
 
 @dataclass(frozen=True)
 class ServedList:
-    """A list as it was served, and what it was chosen from.
+    """A list as it was served, and the candidates that it was chosen from.
 
     Attributes
     ----------
     candidates
         Catalogue indices of the best candidates, best first, int32, shape (C,).
     features
-        Their features at that moment, float32, shape (C, F).
+        Features of the candidates when the list was made, float32, shape (C, F).
     situation
-        Context of the user, of ``models.fusion.fusion``.
+        Context of the user; see ``models.fusion.fusion``.
     listed
         Catalogue indices of the list as it went to Redis, best first, int32, shape (k,).
     popular
-        Catalogue indices of the list that popularity would have served, int32, shape (10,).
+        Catalogue indices of the list that popularity would have served, best first, int32, shape (10,).
     made_at
-        Examples that the fusion had counted when it weighed the candidates.
+        Number of examples that the fusion had counted when the list was made.
     """
 
     candidates: npt.NDArray[np.int32]
@@ -44,12 +44,12 @@ class ServedList:
 
 
 class ServedLists:
-    """The newest list of the users served lately.
+    """The newest list of each recently served user.
 
     Attributes
     ----------
     nobody
-        By domain: the popular list, which is shown to users of whom nothing is known.
+        Popular list of each domain, which users of whom nothing is known are shown.
     """
 
     def __init__(self, limit: int = SERVED_LIMIT) -> None:
@@ -58,16 +58,16 @@ class ServedLists:
         self._lists: OrderedDict[str, ServedList] = OrderedDict()
 
     def remember(self, user: str, served: ServedList) -> None:
-        """Remember a user's newest list, at the cost of the user served longest ago."""
+        """Remember a user's newest list; beyond the limit, forget the user served longest ago."""
         self._lists[user] = served
         self._lists.move_to_end(user)
         if len(self._lists) > self._limit:
             self._lists.popitem(last=False)
 
     def remember_popular(self, made: Iterable[tuple[PopularList, ServedList]]) -> None:
-        """Remember the popular lists in place of those before."""
+        """Replace the popular lists."""
         self.nobody = {popular.domain: served for popular, served in made}
 
     def of(self, user: str) -> ServedList | None:
-        """Newest list of a user, if it is remembered."""
+        """Return the newest list of a user; None if it is not remembered."""
         return self._lists.get(user)

@@ -1,4 +1,4 @@
-"""sweep: whose lists are out of date though they do nothing, and what it takes to make them anew."""
+"""sweep: finds the idle users whose lists are outdated."""
 
 from __future__ import annotations
 
@@ -8,24 +8,24 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from itertools import islice, repeat
 
 Stamp = tuple[int, int]
-"""What a list was made from besides its user's row: versions of the Catalogue and of the partition's weights."""
+"""Versions of the Catalogue and of the partition's weights that a list was made from, besides the user's row."""
 
 
 class Sweep:
-    """Remembers from what the newest lists were made, and tells which are out of date.
+    """Remembers the stamps of the newest lists, and says which lists are outdated.
 
-    Users of whom that is not remembered, such as all after a restart, are taken in passes over the table: a pass
-    begins when anything has changed since the one before it began, so that once nothing changes any more every list
-    is of the last state, and the sweep rests.
+    Users without a remembered stamp, such as all users after a restart, are refreshed in passes over the table. A pass
+    over a partition begins when its stamp has changed since the last pass began. Once nothing changes any more, every
+    list shows the last state, and the sweep rests.
 
     Parameters
     ----------
     names
-        Tells every user of a partition.
+        Returns the names of all users of a partition.
     limit
-        Lists remembered.
+        Number of lists whose stamps are remembered.
     clock
-        Seconds, monotonic.
+        Clock, monotonic, in seconds.
     """
 
     def __init__(
@@ -42,27 +42,27 @@ class Sweep:
         self._pass: Iterator[tuple[str, int]] = iter(())
 
     def note_made(self, user: str, partition: int, stamp: Stamp) -> None:
-        """Note that a user's list was made, and from what."""
+        """Remember when a user's list was made, and its stamp."""
         self._made[user] = (self._clock(), partition, stamp)
         self._made.move_to_end(user)
         if len(self._made) > self._limit:
             self._made.popitem(last=False)
 
     def outdated(self, count: int, age_seconds: float, stamps: Mapping[int, Stamp]) -> dict[str, int]:
-        """Choose users whose lists are to be made anew.
+        """Choose the users whose lists should be made anew.
 
         Parameters
         ----------
         count
-            How many at most.
+            Maximum number of users.
         age_seconds
-            Lists younger than this wait.
+            Lists younger than this are not chosen.
         stamps
-            What a list would be made from now, by partition; users of other partitions are not ours.
+            Stamp that a list made now would have, by partition. Users of other partitions are not ours.
 
         Returns
         -------
-        Users and their partitions, those whose list is known to be oldest first.
+        Partition of each user chosen: first the users with known stamps, oldest list first.
         """
         chosen: dict[str, int] = {}
         before = self._clock() - age_seconds
@@ -90,7 +90,7 @@ class Sweep:
         self._begun = {each: stamp for each, stamp in self._begun.items() if each in partitions}
 
     def start_over(self) -> None:
-        """Take every list for out of date."""
+        """Treat every list as outdated."""
         self._made.clear()
         self._begun.clear()
         self._pass = iter(())

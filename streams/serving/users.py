@@ -1,4 +1,4 @@
-"""The users whose lists are ours to make, as serving sees them."""
+"""Users: the view that serving has of the user rows of this worker."""
 
 from __future__ import annotations
 
@@ -10,34 +10,34 @@ from afresh.streams.kafka.tables import RunTable
 
 
 class Users(Protocol):
-    """The users whose lists are ours to make."""
+    """The users whose lists this worker makes."""
 
     @property
     def generation(self) -> int:
-        """Counts rebalances: what was derived from the rows before one does not hold any more."""
+        """Number of rebalances so far. Values derived from rows before a rebalance are no longer valid after it."""
 
     def partitions(self) -> set[int]:
-        """Partitions that are ours and whole."""
+        """Return the partitions that are ours and recovered."""
 
     def names(self, partition: int) -> Iterable[str]:
-        """Every user of a partition."""
+        """Return the names of all users of a partition."""
 
     def row(self, partition: int, user: str) -> bytes | None:
-        """Row of a user, packed."""
+        """Return the packed row of a user; None if there is none."""
 
     def judged(self, partition: int) -> bytes:
-        """What the judge keeps of a partition, packed."""
+        """Return the packed state of a partition's judge."""
 
 
 class TableUsers:
-    """The users of a table.
+    """The users in a table.
 
     Parameters
     ----------
     table
-        The table of user rows.
+        Table of user rows.
     ours
-        Tells which of its partitions are ours and whole; none while a rebalance or recovery is under way.
+        Returns the partitions that are ours and recovered; none during a rebalance or a recovery.
     """
 
     def __init__(self, table: RunTable, ours: Callable[[], set[int]]) -> None:
@@ -46,17 +46,17 @@ class TableUsers:
 
     @property
     def generation(self) -> int:
-        """Counts rebalances."""
+        """Number of rebalances so far."""
         return self._table.generation
 
     def names(self, partition: int) -> Iterable[str]:
-        """Every user of a partition, as of now."""
+        """Return the names of all users of a partition, as of now."""
         return (key.decode() for key in self._table.rows[partition].keys_now() if key != PARTITION_ROW_KEY)
 
     def row(self, partition: int, user: str) -> bytes | None:
-        """Row of a user, packed."""
+        """Return the packed row of a user; None if there is none."""
         return self._table.rows[partition].get(user.encode())
 
     def judged(self, partition: int) -> bytes:
-        """What the judge keeps of a partition, packed."""
+        """Return the packed state of a partition's judge."""
         return self._table.change(partition).agent_state

@@ -1,7 +1,8 @@
-"""The stages, one file an agent, in the order in which an event meets them.
+"""The stages, one file for each agent, in the order in which an event meets them.
 
-``STAGES`` is the one place that names them. A new stage is a file with a class of ``streams.stages.stage.Stage``, its
-topics in ``streams.topics``, and its row here; ``embed`` has no table and is an app of its own.
+``STAGES`` is the only list of them. A new stage needs three things: a file with a subclass of
+``streams.stages.stage.Stage``, its topics in ``streams.topics``, and an entry here. ``embed`` is not in the list: it
+has no table and runs as an app of its own.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from afresh.streams.stages.learn import Learn
 from afresh.streams.stages.profile import Profile
 
 REST_SECONDS = 0.1
-"""Items change within a fraction of a second; users' lists must not wait for that, nor share the CPU evenly with it."""
+"""Pause of the stages that change items, after each run: users' lists go first; items change soon enough."""
 
 STAGES = (
     StageSpec("ingest", sources=("events",), table="received", agent=Ingest),

@@ -1,6 +1,6 @@
-"""How stages are put together: from rows of a table to tables and agents of an app.
+"""Assembly of stages: turns StageSpecs into the tables and agents of an app.
 
-The worker, the pipeline in memory of the tests and the benchmarks all do it by these functions.
+The worker, the tests' in-memory pipeline and the benchmarks all use these functions.
 """
 
 from __future__ import annotations
@@ -21,30 +21,30 @@ from afresh.streams.topics import Topics
 
 
 class Agent(Protocol):
-    """Makes a stage; every class of a stage is one."""
+    """Callable that makes a stage; every subclass of Stage is one."""
 
     def __call__(self, runner: Runner, table: RunTable, shared: Shared, /) -> Stage[Any]:
-        """Make the stage of a runner, a table, and what stages share."""
+        """Make a stage from its runner, its table, and what all stages share."""
 
 
 @dataclass(frozen=True)
 class StageSpec:
-    """What a stage is.
+    """Description of a stage.
 
     Attributes
     ----------
     name
-        Of the agent, in metrics and logs.
+        Name of the agent in metrics and logs.
     sources
-        The topics that it reads, by their names in ``streams.topics.Topics``.
+        Topics that the agent reads, by their names in ``streams.topics.Topics``.
     table
-        The table that it writes; the topic of its changelog has the same name there.
+        Table that the agent writes. Its changelog topic has the same name in ``streams.topics.Topics``.
     agent
-        Its class.
+        Class of the stage.
     rest_seconds
-        Pause after each run of a partition, for an agent that nobody waits for.
+        Pause after each run of a partition, in seconds, for an agent that nobody waits for.
     waits_for_catalogue
-        Whether it takes nothing in before the worker has read the Catalogue and the identities.
+        Whether the first run waits until the worker has read the Catalogue and the identities.
     """
 
     name: str
@@ -63,29 +63,29 @@ def make_tables(
     rows: Callable[[str], Partitions],
     recovered: Callable[[str], Callable[[int], object]] = lambda table: metrics.RECOVERED.labels(table).inc,
 ) -> dict[str, RunTable]:
-    """Make the tables of stages, by name, and have the app recover them.
+    """Make the tables of stages, by name, and add them to the app, which recovers them.
 
     Parameters
     ----------
     app, settings, topics
-        The app, and the deployment.
+        The app, and the settings and topics of the deployment.
     stages
-        Whose tables.
+        Stages that the tables belong to.
     rows
-        Where the rows of each table are kept.
+        Returns the store of a table's rows, given the table's name.
     recovered
-        Who is told how many records of a table's changelog were read.
+        Returns the callback of a table, given its name. Recovery calls it with the number of changelog records read.
     """
     tables = {
-        row.table: RunTable(
+        spec.table: RunTable(
             app,
-            name=row.table,
-            changelog=topics.named(row.table).name,
+            name=spec.table,
+            changelog=topics.named(spec.table).name,
             partitions=settings.partitions,
-            rows=rows(row.table),
-            recovered=recovered(row.table),
+            rows=rows(spec.table),
+            recovered=recovered(spec.table),
         )
-        for row in stages
+        for spec in stages
     }
     for table in tables.values():
         app.tables.add(table)
@@ -98,12 +98,12 @@ def make_stages(
     shared: Shared,
     runner: Callable[[StageSpec], Runner],
 ) -> dict[str, Stage[Any]]:
-    """Make stages, by name, each with a runner of its own."""
-    return {row.name: row.agent(runner(row), tables[row.table], shared) for row in stages}
+    """Make the stages, by name, each with its own runner."""
+    return {spec.name: spec.agent(runner(spec), tables[spec.table], shared) for spec in stages}
 
 
 def add_agents(app: App, topics: Topics, stages: Sequence[StageSpec], made: Mapping[str, Stage[Any]]) -> None:
-    """Let an app feed stages from their topics."""
-    for row in stages:
-        channel = source(app, *map(topics.named, row.sources))
-        app.agent(channel, name=row.name, concurrency=1)(made[row.name].agent)
+    """Register the stages as agents of an app, each on its source topics."""
+    for spec in stages:
+        channel = source(app, *map(topics.named, spec.sources))
+        app.agent(channel, name=spec.name, concurrency=1)(made[spec.name].agent)

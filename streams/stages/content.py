@@ -1,4 +1,4 @@
-"""content: keeps what items are, asks for embeddings of texts that changed, and takes the embeddings in."""
+"""content: keeps the descriptions of items, requests an embedding when a text changes, and stores the embeddings."""
 
 from __future__ import annotations
 
@@ -19,27 +19,27 @@ from afresh.streams.stages.stage import OwnPart, Stage
 class Content(Stage["ContentPart"]):
     """The agent of ``afresh.items`` and ``afresh.embeddings``.
 
-    It is one agent for both topics, since both write the same rows.
+    One agent reads both topics because both change the same rows.
     """
 
     def begin(self, run: Run, change: Change) -> ContentPart:
-        """Begin a part of items, or of embeddings."""
+        """Begin a part of items or of embeddings."""
         return ContentPart(run, change, self._shared)
 
 
 class ContentPart(OwnPart):
-    """Items, or embeddings, that are written together."""
+    """Items or embeddings that are written together."""
 
     def __init__(self, run: Run, change: Change, shared: Shared) -> None:
         super().__init__(run, change, shared)
         self._size = 0
 
     def fits(self, message: KafkaRecord) -> bool:
-        """Whether there is room for one more row, however long its texts are."""
+        """Whether one more row fits, however long its texts are."""
         return self._size < CHANGE_BYTES // 2
 
     def take(self, message: KafkaRecord) -> None:
-        """Take in what an item is, or the embedding of its text."""
+        """Take in an item, or the embedding of an item's text."""
         if message.topic == self._topics.items.name:
             self._take_item(message)
         else:
@@ -54,7 +54,8 @@ class ContentPart(OwnPart):
             metrics.DEAD_LETTERS.labels(error.reason).inc()
             return
         if item is None:
-            # A key that no item has may be anything: longer than a record batch, or no text.
+            # The key of an unknown item may be anything, such as bytes longer than a record batch, or no text. It must
+            # not get into the changelog.
             if self.change.get(record.key) is not None:
                 self.change.delete_row(record.key)
             self._size += len(record.key)
@@ -76,7 +77,7 @@ class ContentPart(OwnPart):
         packed = self.change.get(record.key)
         embedding = embedding_decoder.decode(record.value)
         row = content.unpack(packed) if packed else None
-        # The item was deleted, or its text changed again, while the encoder worked.
+        # While the encoder worked, the item may have been deleted, or its text changed again.
         if row is None or row.content != embedding.content:
             return
         row = replace(
@@ -94,7 +95,7 @@ class ContentPart(OwnPart):
 
 
 def described(item: Item, before: ContentRow) -> tuple[ContentRow, str]:
-    """Content row of an item, given the one that it had before, and the text that the encoder reads."""
+    """Return an item's new content row, made from its row before, and the text that the encoder reads."""
     text = content.text_for_encoder(item.title, item.text, item.attributes)
     row = replace(
         before,

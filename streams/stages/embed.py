@@ -1,7 +1,7 @@
-"""embed: texts in, vectors out; a Faust app of its own, run where a GPU is.
+"""embed: encodes texts as vectors; a Faust app of its own, so that it can run where a GPU is.
 
-The consumer group is named after the encoder, so that a new encoder reads every text again and re-embeds the
-whole catalogue, while the old vectors serve until the new ones have the majority.
+The name of the consumer group contains the version of the encoder. A new encoder therefore reads every text again and
+embeds the whole catalogue anew. The old vectors serve until the new ones are the majority.
 """
 
 from __future__ import annotations
@@ -32,12 +32,12 @@ class Embed:
     Parameters
     ----------
     settings
-        The encoder, and where Kafka is.
+        Settings of the deployment; they name the encoder and Kafka.
 
     Raises
     ------
     AfreshError
-        When the encoder can not be loaded.
+        When the encoder cannot be loaded.
     """
 
     def __init__(self, settings: Settings) -> None:
@@ -48,20 +48,20 @@ class Embed:
         self._runner = Runner(self.app, "embed")
         self.app.unfinished = self._runner.unfinished
         self._sender: Sender | None = None
-        # Runs of several partitions overlap, but the encoder takes one batch at a time.
+        # Runs of different partitions overlap, but the encoder takes one batch at a time.
         self._encoding = asyncio.Lock()
         self.app.agent(source(self.app, self._topics.texts), name="embed", concurrency=1)(self.agent)
         self.app.task(Lag(self.app).run)
 
     async def agent(self, stream: faust.StreamT[object]) -> None:
-        """Take in runs for ever."""
+        """Take in runs forever."""
         await self._runner.drive(stream, self.process)
 
     async def process(self, run: Run) -> None:
-        """Encode a run of texts, the newest of each item, a batch at a time."""
+        """Encode the newest text of each item in a run, batch by batch."""
         newest = {record.key: record.value for record in run.records if record.value is not None}
         requests = [text_request_decoder.decode(value) for value in newest.values()]
-        # Sorted here as well as in the encoder: its batches are then alike over the whole run.
+        # Sorted by length over the whole run: the encoder itself can sort only within one batch.
         requests.sort(key=lambda request: len(request.text))
         size = self._settings.encoder_batch
         metrics.EMBEDDING_QUEUE.inc(len(requests))
@@ -74,7 +74,7 @@ class Embed:
 
     async def _encode(self, requests: Sequence[TextRequest]) -> None:
         started = time.perf_counter()
-        # In a thread, so that heartbeats go on while a batch is encoded.
+        # In a thread: a blocked event loop would send no heartbeats, and the group would drop the worker.
         with mendable(ValueError):
             vectors = await asyncio.to_thread(self._encoder.encode, [request.text for request in requests])
         metrics.EMBEDDING_SECONDS.observe(time.perf_counter() - started)
@@ -89,17 +89,17 @@ class Embed:
         await self._sender.send(outgoing)
 
     def not_ready(self) -> str:
-        """What is not ready yet, in a few words."""
+        """Say in a few words what is not ready yet; empty when everything is."""
         return "" if self.app.started and self.app.assigned() else "no partitions assigned"
 
 
 def require_encoder(settings: Settings) -> None:
-    """Make sure, without loading it, that the encoder that the settings name has the packages it needs.
+    """Check that the packages of the configured encoder are installed, without loading the encoder.
 
     Raises
     ------
     AfreshError
-        When some are not installed.
+        When a package is missing.
     """
     if settings.encoder == NO_ENCODER:
         return
@@ -115,7 +115,7 @@ def load_encoder(settings: Settings) -> Encoder:
     Raises
     ------
     AfreshError
-        When there is none, or it can not be loaded.
+        When the settings name none, or it cannot be loaded.
     """
     if settings.encoder == NO_ENCODER:
         raise AfreshError(

@@ -1,4 +1,4 @@
-"""ingest: checks events, resolves users, drops duplicates; what it can not use goes to the dead letters."""
+"""ingest: checks events, resolves users and drops duplicates; events that it cannot use become dead letters."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from afresh.streams.stages.shared import Shared
 from afresh.streams.stages.stage import OwnPart, Stage
 
 PART_RECORDS = 4096
-"""Events handled at a time: their ids fit into the pages of one record batch."""
+"""Largest number of events in a part: the pages with their ids fit into one record batch."""
 
 
 class Ingest(Stage["IngestPart"]):
@@ -32,22 +32,22 @@ class Ingest(Stage["IngestPart"]):
         self._windows = PerAssignment(table, lambda partition: ReceivedWindow(table.rows[partition], size))
 
     def begin(self, run: Run, change: Change) -> IngestPart:
-        """Begin a part with the ids received in its partition."""
+        """Begin a part, given the event ids that its partition remembers."""
         return IngestPart(run, change, self._windows[run.partition], self._shared)
 
     def written(self, part: IngestPart) -> None:
-        """Count what became of the events."""
+        """Count the outcomes of the events in the metrics."""
         for (kind, platform, outcome), count in part.outcomes.items():
             metrics.EVENTS.labels(kind, metrics.platform_label(platform), outcome).inc(count)
 
 
 class IngestPart(OwnPart):
-    """Events that become interactions together.
+    """Events that are turned into interactions together.
 
     Attributes
     ----------
     outcomes
-        How many there were of each type, platform and outcome.
+        Number of events by type, platform and outcome.
     """
 
     def __init__(self, run: Run, change: Change, window: ReceivedWindow, shared: Shared) -> None:
@@ -59,12 +59,12 @@ class IngestPart(OwnPart):
         self._records = 0
 
     def fits(self, message: KafkaRecord) -> bool:
-        """Whether the ids of all events still fit into the pages of one record batch."""
+        """Whether the pages with the ids of all events still fit into one record batch."""
         self._records += 1
         return self._records <= PART_RECORDS
 
     def take(self, message: KafkaRecord) -> None:
-        """Make an interaction of an event, unless it can not be used or was received before."""
+        """Make an interaction from an event, unless the event is unusable or was received before."""
         try:
             event = check_event(message.value, message.timestamp, self._settings)
         except RefusedError as error:
@@ -86,14 +86,24 @@ class IngestPart(OwnPart):
         self.outcomes[event.type, event.platform, "accepted"] += 1
 
     def close(self) -> None:
-        """Write the ids received."""
+        """Put the ids received into the change."""
         self._window.write(self.change, self._before)
 
 
 def interaction_of(
     event: Event, identities: Identities, source: int, offset: int, received: int
 ) -> Interaction:
-    """Make the interaction of an event: its user resolved; ``received`` is when Kafka took it, in ms."""
+    """Make an interaction from an event, with the canonical user.
+
+    Parameters
+    ----------
+    event, identities
+        The event, and the links that resolve its user.
+    source, offset
+        Partition and offset of the event.
+    received
+        When Kafka took the event, in ms since 1970.
+    """
     return Interaction(
         source=source,
         offset=offset,

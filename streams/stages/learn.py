@@ -1,4 +1,4 @@
-"""learn: an example moves the row of the item taken; what it moves, and how, says ``state.rows.learning``."""
+"""learn: updates the row of the item taken from each example; ``state.rows.learning`` has the update itself."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class Learn(Stage["LearnPart"]):
         self._behaviour = PerAssignment(table, lambda partition: BehaviourRows(table.rows[partition]))
 
     def begin(self, run: Run, change: Change) -> LearnPart:
-        """Begin a part with the rows of its partition."""
+        """Begin a part, given the behaviour rows of its partition."""
         return LearnPart(run, change, self._behaviour[run.partition], self._shared)
 
 
@@ -42,21 +42,21 @@ class LearnPart(Part[Example]):
         return example_decoder.decode(record.value)
 
     def fits(self, message: Example) -> bool:
-        """Whether the row of one more item fits, however many neighbours it has."""
+        """Whether the row of one more item fits, even with all its neighbours."""
         return (len(self._items) + 1) * (ROW.itemsize + self._longest_id) <= CHANGE_BYTES
 
     def source(self, message: Example) -> Source:
-        """Tell the interaction that the example was made from."""
+        """Return the topic, partition and offset of the interaction that the example was made from."""
         return self._interactions, message.source, message.offset
 
     def take(self, message: Example) -> None:
-        """Put an example to those that are learned at the end: many at once cost far less than one by one."""
+        """Collect an example; ``close`` learns all of them at once, which costs far less than one by one."""
         self._examples.append(message)
         self._items.add(message.item)
         self._longest_id = max(self._longest_id, len(message.item.encode()))
 
     def close(self) -> None:
-        """Learn, and write the rows that have changed."""
+        """Learn the examples, and put the changed rows into the change."""
         if self._examples:
             for number in learn(self._rows, self._examples):
                 self.change.put_row(self._rows.ids[number], self._rows.packed(number))

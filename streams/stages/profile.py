@@ -1,4 +1,4 @@
-"""profile: folds interactions into user rows, emits an example for every item taken, asks for new lists."""
+"""profile: folds interactions into user rows, emits an example for every item taken, and requests new lists."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from afresh.streams.stages.stage import Part, Source, Stage
 logger = logging.getLogger(__name__)
 
 EVENT_GROWTH_BYTES = 64
-"""What one event can add to a row, at most, besides the names that it carries."""
+"""Upper bound on what one event adds to a packed row, in bytes, besides the names in the event."""
 
 
 class Profile(Stage["ProfilePart"]):
@@ -31,36 +31,36 @@ class Profile(Stage["ProfilePart"]):
         self._recommender = shared.recommender
 
     def begin(self, run: Run, change: Change) -> ProfilePart:
-        """Begin a part with a judge of its partition."""
+        """Begin a part with a judge for its partition."""
         judge = self._recommender.judges.begin(run.partition)
         return ProfilePart(run, change, judge, self._shared)
 
     async def wait_for_room(self) -> None:
-        """Return once lists have caught up so far that more users may wait for one."""
+        """Return once enough lists are made that more users may wait for one."""
         await self._recommender.requests.wait_for_room()
 
     def written(self, part: ProfilePart) -> None:
-        """Ask for new lists of the users whose rows have changed."""
+        """Request new lists for the users whose rows have changed."""
         self._recommender.request(part.partition, part.judge.kept, part.received)
 
     async def end(self, run: Run) -> None:
-        """Allow the run to be committed once the lists asked for stand in Redis."""
+        """Allow the commit of a run once the requested lists are in Redis."""
         await self._recommender.requests.commit_once_served(run)
 
 
 Told = tuple[KafkaRecord, Interaction | None]
-"""A record, and the interaction that it tells of; None for a command."""
+"""A record and its decoded interaction; None for a command."""
 
 
 class ProfilePart(Part[Told]):
-    """Interactions folded in together, and commands among them.
+    """Interactions that are folded into user rows together, and the commands among them.
 
     Attributes
     ----------
     judge
-        What judges the lists by what users took.
+        Judge that compares what users took with the lists served.
     received
-        Users whose rows have changed, and when Kafka took the newest event of each, in ms.
+        When Kafka took the newest event of each user whose row has changed, in ms since 1970.
     """
 
     def __init__(self, run: Run, change: Change, judge: Judge, shared: Shared) -> None:
@@ -73,11 +73,11 @@ class ProfilePart(Part[Told]):
         self._size = 0
 
     def read(self, record: KafkaRecord) -> Told:
-        """Decode an interaction; what a command says matters only if it comes for the first time."""
+        """Decode an interaction. A command is decoded later, and only if it comes for the first time."""
         return record, (None if record.key == COMMAND_KEY else interaction_decoder.decode(record.value))
 
     def fits(self, message: Told) -> bool:
-        """Whether the rows of all users still fit, grown by what the events can add to them."""
+        """Whether the rows of all users still fit after the events have been folded in."""
         record, interaction = message
         if interaction is not None:
             self._size += EVENT_GROWTH_BYTES + len(record.value)
@@ -88,14 +88,14 @@ class ProfilePart(Part[Told]):
         return self._size <= CHANGE_BYTES
 
     def source(self, message: Told) -> Source:
-        """Tell the event that an interaction was made from; a command was made from no other record."""
+        """Return topic, partition and offset of an interaction's event, or of the record itself if it is a command."""
         record, interaction = message
         if interaction is None:
             return self._interactions, self.partition, record.offset
         return self._events, interaction.source, interaction.offset
 
     def take(self, message: Told) -> None:
-        """Fold an interaction into its user's row, or obey a command."""
+        """Fold an interaction into its user's row, or carry out a command."""
         record, interaction = message
         if interaction is None:
             self._obey(record)
@@ -107,7 +107,7 @@ class ProfilePart(Part[Told]):
         if command.name == ROLL_BACK:
             self.judge.roll_back(command.time)
         else:
-            logger.warning("The command %r is unknown to this version and is passed over", command.name)
+            logger.warning("This version does not know the command %r and ignores it", command.name)
 
     def _fold(self, row: UserRow, interaction: Interaction, offset: int) -> None:
         if row.knows(users.packed_key(interaction.event)):
@@ -123,7 +123,7 @@ class ProfilePart(Part[Told]):
         self.received[interaction.user] = interaction.received
 
     def close(self) -> None:
-        """Put the rows, and what the judge keeps, into the change."""
+        """Put the rows and the judge's state into the change."""
         for user in self.received:
             self.change.put_row(user.encode(), users.pack(self._rows[user]))
         self.change.agent_state = self.judge.kept.pack()

@@ -1,4 +1,4 @@
-"""What every stage is given besides its table and what feeds it."""
+"""What all stages share: settings, topics, identities and the recommender."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from afresh.streams.topics import Topics
 
 @dataclass(frozen=True)
 class Shared:
-    """What stages share.
+    """What all stages share.
 
     Attributes
     ----------
     settings, topics
-        Limits, and names of topics.
+        Settings and topics of the deployment.
     identities
-        Links between users of platforms.
+        Links from users of platforms to canonical users.
     recommender
-        Who makes the lists, and learns from how they were received.
+        Makes the lists, and learns from what users take.
     """
 
     settings: Settings

@@ -1,7 +1,8 @@
-"""Stages: the loop of every agent, written once.
+"""Base classes of stages: the loop of every agent, written once.
 
-A run is taken in by parts, each as long as the rows that it changes fit into one record batch. What a part must say is
-whose offset marks a record, whether one more fits, and what taking it in does; the order of effects is the runner's.
+A stage takes a run in part by part. A part ends when the rows that it changes fill one record batch. A subclass of
+Part answers three questions: which source offset a record is counted by, whether one more record fits, and what a
+record changes. The runner decides the order of effects.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ P = TypeVar("P", bound="Part[Any]")
 
 
 Source = tuple[str, int, int]
-"""Topic, partition and offset of the record by whose offset another one is known, however often it comes."""
+"""Topic, partition and offset that a record is counted by in the marks; the same at every delivery of the record."""
 
 
 class Part(ABC, Generic[M]):
@@ -34,16 +35,16 @@ class Part(ABC, Generic[M]):
     Parameters
     ----------
     run
-        The run that they are of.
+        Run of the records.
     change
-        Rows that they change, and the marks of what was counted.
+        Changes of rows and marks, collected until the part is written.
     shared
-        What stages share.
+        What all stages share.
 
     Attributes
     ----------
     partition
-        Of the records and the rows.
+        Partition of the records and of the rows.
     outgoing
         Records to send.
     """
@@ -57,46 +58,46 @@ class Part(ABC, Generic[M]):
 
     @abstractmethod
     def read(self, record: KafkaRecord) -> M:
-        """Make a message of a record: decode it as far as every record must be, known or not."""
+        """Decode a record as far as ``fits`` and ``source`` need it; repeated records come here too."""
 
     @abstractmethod
     def fits(self, message: M) -> bool:
-        """Count a message in, and tell whether the part still fits; the first of a part is taken in all the same."""
+        """Count a message, and say whether the part still fits; the first message of a part is taken in regardless."""
 
     @abstractmethod
     def source(self, message: M) -> Source:
-        """Tell by whose offset a message is known."""
+        """Return the topic, partition and offset that a message is counted by."""
 
     @abstractmethod
     def take(self, message: M) -> None:
         """Take in a message that comes for the first time."""
 
     def close(self) -> None:
-        """Put into the change what only the part as a whole can tell."""
+        """Add to the change what is known only at the end of the part."""
 
     def take_in(self, records: Sequence[KafkaRecord], position: int) -> int:
-        """Take in records from a position on, as many as fit; return the position after them."""
-        # Looked up once: a microsecond an event is what all this may cost.
+        """Take in as many records as fit, from a position on; return the position after them."""
+        # Looked up once: this loop may cost about a microsecond for each event.
         read, fits, source, take = self.read, self.fits, self.source, self.take
         count_offset = self.change.marks.count_offset
-        for place in range(position, len(records)):
-            message = read(records[place])
-            if not fits(message) and place > position:
-                return place
+        for current in range(position, len(records)):
+            message = read(records[current])
+            if not fits(message) and current > position:
+                return current
             if count_offset(*source(message)):
                 take(message)
         return len(records)
 
 
 class OwnPart(Part[KafkaRecord]):
-    """A part whose records are known by their own place: they were made from no record of ours."""
+    """Part whose records are counted by their own offsets, because they come from outside, not from another stage."""
 
     def read(self, record: KafkaRecord) -> KafkaRecord:
-        """Leave the record as it is."""
+        """Return the record as it is."""
         return record
 
     def source(self, message: KafkaRecord) -> Source:
-        """Tell the record's own place."""
+        """Return the topic, partition and offset of the record itself."""
         return message.topic, message.partition, message.offset
 
 
@@ -105,10 +106,12 @@ class Stage(ABC, Generic[P]):
 
     Parameters
     ----------
-    runner, table
-        What feeds the agent and writes its effects, and the table of its rows.
+    runner
+        Feeds the agent with runs, and writes its effects.
+    table
+        Table of the agent's rows.
     shared
-        What stages share.
+        What all stages share.
     """
 
     def __init__(self, runner: Runner, table: RunTable, shared: Shared) -> None:
@@ -121,11 +124,11 @@ class Stage(ABC, Generic[P]):
         """Begin a part of a run."""
 
     async def agent(self, stream: faust.StreamT[object]) -> None:
-        """Take in runs for ever."""
+        """Take in runs forever."""
         await self._runner.drive(stream, self.process)
 
     async def process(self, run: Run) -> None:
-        """Take in a run, part by part; effects in the order that ``streams.runs.runner`` states."""
+        """Take in a run part by part, with the effects in the order that ``streams.runs.runner`` states."""
         position = 0
         while position < len(run.records):
             await self.wait_for_room()
@@ -138,11 +141,11 @@ class Stage(ABC, Generic[P]):
         await self.end(run)
 
     async def wait_for_room(self) -> None:
-        """Return once a part may begin: at once, unless somebody else has to catch up first."""
+        """Wait until a part may begin; by default at once."""
 
     def written(self, part: P) -> None:
-        """Do what follows from a part once its rows are safe."""
+        """React to a part whose rows Kafka has acknowledged."""
 
     async def end(self, run: Run) -> None:
-        """Allow a run to be committed, whose rows are all safe."""
+        """Allow the commit of a run whose rows Kafka has all acknowledged."""
         run.done()

@@ -1,1 +1,1 @@
-"""The processes: what they are put together from, their pages and their logs."""
+"""The processes: their assembly, their pages and their logs."""

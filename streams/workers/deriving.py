@@ -1,4 +1,4 @@
-"""deriving: keeps up to date what follows from all item rows together, in a thread beside the stream."""
+"""deriving: derives what follows from all item rows, again and again, in a thread beside the event loop."""
 
 from __future__ import annotations
 
@@ -10,30 +10,35 @@ from afresh.state.catalogue.derived import derive
 from afresh.streams import metrics
 
 REST = 4.0
-"""How much longer than it worked it rests: a fifth of a core at most."""
+"""Rest after each derivation, as a multiple of its working time: it uses a fifth of a core at most."""
 
 SHORTEST_REST_SECONDS = 0.05
 LONGEST_REST_SECONDS = 60.0
 
 
 class Deriver:
-    """Derives anew whenever rows have changed.
+    """Derives anew whenever item rows have changed.
 
-    The thread reads the arrays that the event loop goes on writing. A row that changes under its eyes may be seen by
-    halves; but then the Catalogue is outdated again, and what was derived is replaced by the next.
+    The thread reads arrays while the event loop goes on writing them, so it may see a row half changed. The Catalogue
+    is then outdated again, and the next derivation replaces the result.
+
+    Parameters
+    ----------
+    catalogue
+        Catalogue whose rows are read, and which gets the result.
     """
 
     def __init__(self, catalogue: Catalogue) -> None:
         self._catalogue = catalogue
 
     async def run(self) -> None:
-        """Derive for ever."""
+        """Derive forever, with rests."""
         while True:
             rest = REST * await self.turn()
             await asyncio.sleep(min(max(rest, SHORTEST_REST_SECONDS), LONGEST_REST_SECONDS))
 
     async def turn(self) -> float:
-        """Derive once if rows have changed; return how long it took, in seconds."""
+        """Derive once if rows have changed; return the working time in seconds."""
         if not self._catalogue.is_outdated():
             return 0.0
         started = time.perf_counter()

@@ -1,4 +1,4 @@
-"""The pages of a process: /metrics for Prometheus, /health and /ready for whoever restarts and routes."""
+"""The pages of a process: /metrics for Prometheus, /health and /ready for supervisors and load balancers."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from prometheus_client import make_wsgi_app
 from afresh.state.errors import AfreshError
 
 NotReady = Callable[[], str]
-"""Says in a few words what is not ready yet; empty when all is."""
+"""Says in a few words what is not ready yet; empty when everything is."""
 
 
 class _Server(ThreadingMixIn, WSGIServer):
@@ -22,27 +22,27 @@ class _Server(ThreadingMixIn, WSGIServer):
 
 class _Quiet(WSGIRequestHandler):
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - as the base class names it
-        """Nothing: a line for every scrape would bury the log."""
+        """Do nothing: a line for every scrape would bury the other lines of the log."""
 
 
 def serve(host: str, port: int, not_ready: NotReady) -> WSGIServer:
-    """Serve the pages from a thread of their own.
+    """Serve the pages in a separate thread.
 
     Parameters
     ----------
     host, port
-        Where; port 0 takes any that is free.
+        Address to listen on; port 0 takes any free port.
     not_ready
-        Asked for /ready.
+        Says what is not ready yet; /ready calls it.
 
     Returns
     -------
-    The server; ``server_port`` tells the port.
+    The server; ``server_port`` is its port.
 
     Raises
     ------
     AfreshError
-        When the port is taken.
+        When the address is taken or not available.
     """
     metrics = make_wsgi_app()
 
@@ -61,7 +61,7 @@ def serve(host: str, port: int, not_ready: NotReady) -> WSGIServer:
         server = make_server(host, port, application, server_class=_Server, handler_class=_Quiet)
     except OSError as error:
         raise AfreshError(
-            f"The metrics page can not listen on {host}:{port} ({error.strerror}); set AFRESH_METRICS_PORT, "
+            f"The metrics page cannot listen on {host}:{port} ({error.strerror}); set AFRESH_METRICS_PORT, "
             "or AFRESH_EMBED_METRICS_PORT for the embed worker, to a free port."
         ) from error
     threading.Thread(target=server.serve_forever, name="pages", daemon=True).start()

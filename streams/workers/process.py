@@ -1,4 +1,4 @@
-"""A process of ours: its log, its page, and how it ends."""
+"""Runs a process: sets up its log and its page, and decides how it ends."""
 
 from __future__ import annotations
 
@@ -24,18 +24,27 @@ logger = logging.getLogger(__name__)
 NOISY_LOGGERS = ("aiokafka", "kafka", "faust.transport", "faust.tables.recovery", "mode")
 
 REPEATING_LOGGERS = ("aiokafka", "afresh.streams.kafka.lag")
-"""Loggers that say the same again and again while Kafka is silent."""
+"""Loggers that repeat the same message while Kafka is silent."""
 
 
 def execute(app: App, settings: Settings, port: int, not_ready: Callable[[], str]) -> NoReturn:
-    """Run an app, with a page on a port, until it is told to stop.
+    """Run an app, with its page, until it is told to stop.
+
+    Parameters
+    ----------
+    app, settings
+        The app, and the settings of the deployment.
+    port
+        Port of the page.
+    not_ready
+        Says what is not ready yet; /ready calls it.
 
     Raises
     ------
     AfreshError
-        When the port is taken, or the app ended for something that a person can mend.
+        When the port is taken, or the app ended because of a problem that a person can mend.
     SystemExit
-        At every other end, with the process's exit status.
+        At every other end, with the exit status of the process.
     """
     metrics.BUILD.info(
         {"version": version("afresh"), "python": platform.python_version(), "faust": faust.__version__}
@@ -48,13 +57,13 @@ def execute(app: App, settings: Settings, port: int, not_ready: Callable[[], str
     for name in NOISY_LOGGERS:
         logging.getLogger(name).setLevel(logging.WARNING)
     logger.info("metrics at http://%s:%d/metrics", settings.metrics_host, server.server_port)
-    # One thread for the maths: lists are made in small batches, for which threads cost more than they bring.
     collect_garbage_seldom()
+    # One BLAS thread: lists are made in small batches, for which more threads cost more than they gain.
     with threadpool_limits(1):
         worker = faust.Worker(
             app, loglevel=settings.log_level, redirect_stdouts=False, override_logging=False
         )
-        # What it prints would end the process at its start where the disk of its output is full; the log goes on then.
+        # The spinner writes to stdout, and would crash the start on a full disk. Logging survives a full disk.
         worker.spinner = None
         try:
             worker.execute_from_commandline()
@@ -65,6 +74,9 @@ def execute(app: App, settings: Settings, port: int, not_ready: Callable[[], str
 
 
 def collect_garbage_seldom() -> None:
-    """Spare the collector what lives for ever; by default it costs a fifth of the profile stage."""
+    """Exempt objects that live forever from garbage collection, and collect seldom.
+
+    The default settings cost a fifth of the time of the profile stage.
+    """
     gc.freeze()
     gc.set_threshold(50_000, 20, 50)

@@ -1,7 +1,7 @@
-"""What is logged again and again is logged once in a while.
+"""Log filter that limits repeated messages.
 
-While a broker is down, every client of aiokafka says many times a second that it can not connect: a thousand lines a
-second of a worker, which fill a disk and hide all others.
+While a broker is down, every aiokafka client logs many times a second that it cannot connect. A worker would log a
+thousand lines a second, which fill a disk and hide all other lines.
 """
 
 from __future__ import annotations
@@ -11,18 +11,18 @@ import time
 from collections.abc import Callable
 
 SECONDS = 10.0
-"""How long the same message of the same logger stays away."""
+"""Shortest time between two equal messages of the same logger, in seconds."""
 
 
 class Seldom(logging.Filter):
-    """Lets a message through once in ``SECONDS``, whatever it is filled in with.
+    """Lets each message through once in ``SECONDS``; the arguments of a message do not matter.
 
     Parameters
     ----------
     name
-        Of the loggers that it holds for, those below them included; others pass.
+        Name of the logger that is limited, with all loggers below it. Messages of other loggers pass.
     clock
-        Seconds, monotonic.
+        Clock, monotonic, in seconds.
     """
 
     def __init__(self, name: str, clock: Callable[[], float] = time.monotonic) -> None:
@@ -31,7 +31,7 @@ class Seldom(logging.Filter):
         self._said: dict[tuple[str, str], float] = {}
 
     def filter(self, record: logging.LogRecord) -> bool:
-        """Whether a record is to be logged."""
+        """Whether to log a record."""
         if not super().filter(record):
             return True
         now, what = self._clock(), (record.name, str(record.msg))

@@ -1,4 +1,4 @@
-"""The processes: a worker that runs every agent, and an embed worker for the text encoder."""
+"""The two kinds of processes: a worker that runs every stage, and an embed worker for the text encoder."""
 
 from __future__ import annotations
 
@@ -39,16 +39,16 @@ REPORT_SECONDS = 1.0
 
 
 class Worker:
-    """All parts of a worker, put together.
+    """A worker: the app, the tables, the stages and the loops that make lists.
 
     Parameters
     ----------
     settings
-        The deployment.
+        Settings of the deployment.
     stages
-        What runs in it.
+        Stages that run in the worker.
     topics
-        The topics of the deployment; those of every deployment unless given.
+        Topics of the deployment; by default those that follow from the settings.
     """
 
     def __init__(
@@ -68,12 +68,12 @@ class Worker:
                 topics.identities.name: self._apply_identities,
             },
         )
-        rows = rows_of(settings, [row.table for row in stages])
+        rows = rows_of(settings, [spec.table for spec in stages])
         self.tables = make_tables(self.app, settings, topics, stages, rows)
         self.recommender = self._make_recommender()
-        self.runners = {row.name: self._runner(row) for row in stages}
+        self.runners = {spec.name: self._runner(spec) for spec in stages}
         shared = Shared(settings, topics, self.identities, self.recommender)
-        made = make_stages(stages, self.tables, shared, lambda row: self.runners[row.name])
+        made = make_stages(stages, self.tables, shared, lambda spec: self.runners[spec.name])
         add_agents(self.app, topics, stages, made)
         self._add_tasks()
         self._redis_answers = False
@@ -89,9 +89,9 @@ class Worker:
             settings.snapshot_minutes,
         )
 
-    def _runner(self, row: StageSpec) -> Runner:
-        ready = self.follower.caught_up if row.waits_for_catalogue else None
-        return Runner(self.app, row.name, ready, row.rest_seconds)
+    def _runner(self, spec: StageSpec) -> Runner:
+        ready = self.follower.caught_up if spec.waits_for_catalogue else None
+        return Runner(self.app, spec.name, ready, spec.rest_seconds)
 
     def _add_tasks(self) -> None:
         for task in (
@@ -110,7 +110,7 @@ class Worker:
         self.app.unfinished = lambda: any(runner.unfinished() for runner in self.runners.values())
 
     def _partitions_of_users(self) -> set[int]:
-        """Partitions whose users are ours; none before their rows are recovered."""
+        """Return the partitions whose users are ours; none before their rows are recovered."""
         if self._tables_not_ready():
             return set()
         topic = self.topics.interactions.name
@@ -121,13 +121,13 @@ class Worker:
 
     def _waiting(self) -> int:
         if self.app.should_stop:
-            # No backlog is worked off any more: lists of runs under way must not wait for it.
+            # While stopping, no backlog is worked off. Lists for running runs would wait for it in vain.
             return 0
         return self.runners["ingest"].waiting() + self.runners["profile"].waiting()
 
     def _apply_identities(self, latest: Latest) -> None:
         for name, canonical in latest.items():
-            # A link that is no text matches nobody; it must not stop the worker.
+            # Bytes that are no text match no user; they must not stop the worker.
             linked = None if canonical is None else canonical.decode(errors="replace")
             self.identities.apply(name.decode(errors="replace"), linked)
 
@@ -140,22 +140,22 @@ class Worker:
         await self.follower.run()
 
     async def derive(self) -> None:
-        """Keep up to date what follows from all indices of the Catalogue."""
+        """Derive what follows from all item rows, forever."""
         await self.follower.caught_up.wait()
         await Deriver(self.catalogue).run()
 
     async def make_lists(self) -> None:
-        """Make lists once the Catalogue is whole."""
+        """Make lists for waiting users, once the Catalogue is whole."""
         await self.follower.caught_up.wait()
         await self.recommender.loop()
 
     async def refresh_lists(self) -> None:
-        """Make lists anew of users who do nothing while items change."""
+        """Refresh the lists of idle users, once the Catalogue is whole."""
         await self.follower.caught_up.wait()
         await self.recommender.refresh_loop(self.settings.list_refresh_seconds)
 
     async def watch_redis(self) -> None:
-        """Bring lists back that Redis has lost."""
+        """Have all lists made anew whenever Redis has lost its data."""
         await self.recommender.watch_loop()
 
     async def push_popular(self) -> None:
@@ -164,7 +164,7 @@ class Worker:
         await self.recommender.popular.loop()
 
     async def report(self) -> None:
-        """Bring the gauges up to date every second."""
+        """Update the gauges every second."""
         while True:
             for name, table in self.tables.items():
                 metrics.ROWS.labels(name).set(table.count_rows())
@@ -174,13 +174,13 @@ class Worker:
             await asyncio.sleep(REPORT_SECONDS)
 
     async def ask_redis(self) -> None:
-        """Note every second whether Redis answers; apart from the gauges, for it may be silent for long."""
+        """Note every second whether Redis answers. Separate from the gauges, because Redis may be silent for long."""
         while True:
             self._redis_answers = await answers(self.redis)
             await asyncio.sleep(REPORT_SECONDS)
 
     def _confirm_rows(self) -> None:
-        """Note of rows that nothing has changed for long that they are whole, unless we may have slept."""
+        """Confirm the positions of rows that have not changed for long, unless the worker may have slept."""
         ours = self._partitions_of_users()
         if ours and self.app.consumer.membership_is_fresh():
             for table in self.tables.values():
@@ -188,7 +188,7 @@ class Worker:
                     table.confirm(partition)
 
     def not_ready(self) -> str:
-        """What is not ready yet, in a few words."""
+        """Say in a few words what is not ready yet; empty when everything is."""
         app = self.app
         if not app.started or not app.assigned():
             return "no partitions assigned"
@@ -215,7 +215,7 @@ def run(settings: Settings) -> None:
     AfreshError
         When Kafka, its topics, Redis or the metrics port are not as they must be.
     SystemExit
-        At the end, with the process's exit status.
+        At the end, with the exit status of the process.
     """
     require_topics(settings)
     wait_for_redis(settings)
@@ -231,9 +231,9 @@ def run_embed(settings: Settings) -> None:
     AfreshError
         When Kafka, its topics, the encoder or the metrics port are not as they must be.
     SystemExit
-        At the end, with the process's exit status.
+        At the end, with the exit status of the process.
     """
-    # Before Kafka is waited for: whoever has forgotten the packages is told at once.
+    # Checked before the wait for Kafka, so that missing packages are reported at once.
     require_encoder(settings)
     require_topics(settings)
     embed = Embed(settings)

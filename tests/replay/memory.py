@@ -1,4 +1,4 @@
-"""The pipeline over logs in memory: the real agents, with runs of any length, crashes and restarts at will."""
+"""The pipeline over logs in memory: the real agents, with runs of any length, and with crashes and restarts."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ CLOCK = 1_700_000_000.0
 
 
 class CrashError(Exception):
-    """The process ended here: a signal to the test, and no AfreshError."""
+    """The process ends here: a signal to the test, not an AfreshError."""
 
 
 class Log:
@@ -64,7 +64,7 @@ class Log:
         )
 
     def values(self, topic: str) -> dict[int, list[tuple[bytes | None, bytes | None]]]:
-        """Keys and values of a topic, by partition."""
+        """Return the keys and values of a topic, by partition."""
         return {
             partition: [(record.key, record.value) for record in records]
             for (name, partition), records in sorted(self.partitions.items())
@@ -73,7 +73,7 @@ class Log:
 
 
 class Store:
-    """Lists as Redis would hold them."""
+    """A list store that behaves like Redis."""
 
     def __init__(self) -> None:
         self.lists: dict[str, UserList] = {}
@@ -88,7 +88,7 @@ class Store:
 
 @dataclass
 class MemoryRunner:
-    """Writes effects to the log in the order of ``streams.runs.runner.Runner``, and crashes when told to."""
+    """Writes effects to the log in the order of ``streams.runs.runner.Runner``; crashes on demand."""
 
     log: Log
     crash: Callable[[str], bool] = lambda _: False
@@ -113,7 +113,7 @@ class MemoryRunner:
 
 @dataclass
 class Pipeline:
-    """Agents over a log. A new pipeline over an old log is a restart: tables come from their changelogs."""
+    """The agents over a log. A new pipeline over an old log is a restart: it recovers tables from their changelogs."""
 
     settings: Settings
     log: Log = field(default_factory=Log)
@@ -167,7 +167,7 @@ class Pipeline:
         self.recovered[table] += count
 
     def close(self) -> None:
-        """Let go of the rows on disk, so that a pipeline that follows can have them."""
+        """Close the rows on disk, so that the next pipeline can open them."""
         if self.store_of_rows:
             self.store_of_rows.close()
 
@@ -181,7 +181,7 @@ class Pipeline:
         self.follow()
 
     def follow(self) -> None:
-        """Bring the Catalogue up to date with the changelogs, and the identities with their topic."""
+        """Update the Catalogue from the changelogs, and the identities from their topic."""
         for table, apply in (
             ("behaviour", self.catalogue.apply_behaviour),
             ("content", self.catalogue.apply_content),
@@ -206,7 +206,7 @@ class Pipeline:
         self.log.append(topic, partition, OutgoingRecord(key.encode(), encoded))
 
     def event(self, **fields: Any) -> None:
-        """Append an event, with defaults for what is not given."""
+        """Append an event, with defaults for missing fields."""
         event = {
             "type": "view",
             "time": int(CLOCK * 1000) - 10_000_000,
@@ -222,7 +222,7 @@ class Pipeline:
         self.feed(self.topics.items.name, name, {"id": name, "domain": "films", "title": name} | fields)
 
     def waiting(self) -> Iterator[tuple[str, int]]:
-        """Topics and partitions with records that no agent has taken in."""
+        """Return the topics and partitions with records that no agent has taken in."""
         for topic in self.agents:
             for partition in range(self.settings.partitions):
                 if self.committed.get((topic, partition), 0) < len(self.log.partitions[topic, partition]):
@@ -246,7 +246,7 @@ class Pipeline:
             self.follow()
 
     def rows(self) -> dict[str, dict[int, dict[bytes, bytes]]]:
-        """Rows of every table, by partition."""
+        """Return the rows of every table, by partition."""
         held = {
             name: {
                 partition: dict(table.rows[partition].items())

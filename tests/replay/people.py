@@ -1,4 +1,4 @@
-"""People with tastes, who take items one after the other."""
+"""Simulated users with tastes, who take items one after the other."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ ITEMS = 400
 USERS = 300
 EVENTS_EACH = 40
 PRESENT = 60
-"""Users who are there at a time."""
+"""Number of users active at a time."""
 
 Event = tuple[str, str]
-"""User and item."""
+"""A user and an item."""
 
 
 def tastes(seed: int) -> list[tuple[list[str], list[float]]]:
-    """Items of each taste with their popularity, which falls as in MovieLens: with the rank to the power of .9."""
+    """Make the items of each taste, with popularities that fall with rank**-0.9, as in MovieLens."""
     draw = random.Random(seed)
     items = [f"i{number}" for number in range(ITEMS - 1)]
     draw.shuffle(items)
@@ -27,7 +27,7 @@ def tastes(seed: int) -> list[tuple[list[str], list[float]]]:
 
 
 def people(seed: int = 1) -> Iterator[Event]:
-    """What people do who have a taste, and now and then something else; they come one after the other."""
+    """Yield what users take: mostly items of their taste, sometimes others; new users replace old ones."""
     draw = random.Random(seed)
     liked = tastes(seed)
     left = {f"r{number}": EVENTS_EACH for number in range(USERS)}

@@ -1,4 +1,4 @@
-"""A thousand fake users push one item among the events of real ones, through the real agents."""
+"""A thousand fake users push one item through the real agents, among the events of real users."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ pytestmark = pytest.mark.slow
 
 FAKE_USERS = 1000
 TARGET = f"i{ITEMS - 1}"
-"""An item of the last taste that hardly anybody takes."""
+"""Item of the last taste that hardly anybody takes."""
 
 
 def fake(disguise: int, seed: int = 1) -> Iterator[Event]:
-    """Fake users, each with so many popular items for a disguise, before or after the item that they push."""
+    """Make fake users, each with popular items as a disguise, before or after the pushed item."""
     draw = random.Random(seed)
     popular = [items[rank] for items, _ in tastes(seed) for rank in range(3)]
     for number in range(FAKE_USERS):
@@ -33,7 +33,7 @@ def fake(disguise: int, seed: int = 1) -> Iterator[Event]:
 
 
 def timed(disguise: int, attacked: float) -> list[tuple[int, Event]]:
-    """Real events ten minutes apart, and the attack evenly over the last part of them; each with its time in ms."""
+    """Give times in ms to events: real ones ten minutes apart, the attack spread evenly over the last part of them."""
     real = list(people())
     step = 600_000
     start, end = int(len(real) * (1 - attacked)) * step, len(real) * step
@@ -44,7 +44,7 @@ def timed(disguise: int, attacked: float) -> list[tuple[int, Event]]:
 
 
 async def share_of_lists(settings: Settings, disguise: int, attacked: float) -> float:
-    """Share of the real users whose list holds the item pushed, at the end of the attack."""
+    """Return the share of real users whose list holds the pushed item at the end of the attack."""
     pipeline = Pipeline(settings)
     for number in range(ITEMS):
         pipeline.item(f"i{number}")
@@ -69,13 +69,13 @@ def plain(tmp_path: Path) -> Settings:
 
 
 @pytest.mark.parametrize(("disguise", "attacked"), [(3, 0.02), (8, 0.02), (3, 0.3)])
-async def test_a_farm_of_fake_users_gets_an_item_into_the_lists_of_hardly_anybody(
+async def test_a_farm_of_fake_users_gets_its_item_into_few_lists(
     plain: Settings, disguise: int, attacked: float
 ) -> None:
     assert await share_of_lists(plain, disguise, attacked) <= 0.01
 
 
-async def test_if_all_votes_were_believed_the_same_farm_would_get_it_into_many(
+async def test_without_trust_the_same_farm_gets_its_item_into_many_lists(
     plain: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(trust, "shares", lambda votes, lately, ever: np.ones(len(votes)))

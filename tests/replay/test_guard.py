@@ -1,4 +1,4 @@
-"""Something breaks while people are served: the guard sees it, and the lists recover."""
+"""Something breaks while users are served: the guard notices, and the lists recover."""
 
 from __future__ import annotations
 
@@ -26,22 +26,22 @@ pytestmark = pytest.mark.slow
 BREAKS_AT = 4000
 REPAIRED_AT = 5500
 STEP = 40
-"""Events taken in together."""
+"""Number of events taken in together."""
 
 
 class Story:
-    """A pipeline with one partition, and how its lists did.
+    """A pipeline with one partition, and the hits of its lists.
 
     Attributes
     ----------
     hits
         For each event, whether the list held the item taken.
     rollbacks
-        Their number after every ``STEP`` events.
+        Number of rollbacks after every ``STEP`` events.
     """
 
     def __init__(self, folder: Path) -> None:
-        # In memory all records are of the same moment: a snapshot is due as soon as enough was judged.
+        # In memory, all records have the same time. With 0, a snapshot is due as soon as enough was judged.
         settings = Settings(
             _env_file=None, partitions=1, data_dir=folder, list_size=10, snapshot_minutes=1e-9
         )
@@ -50,7 +50,7 @@ class Story:
         self.rollbacks: list[int] = []
 
     async def play(self, happening: dict[int, Callable[[], object]], events: int) -> None:
-        """Let people take so many items; some things happen just before events of these numbers."""
+        """Play this number of events; call each function in ``happening`` just before the event with its number."""
         for number in range(ITEMS):
             self.pipeline.item(f"i{number}")
         await self.pipeline.drain()
@@ -69,12 +69,12 @@ class Story:
         return float(np.mean(self.hits[start:end]))
 
     def went_back(self) -> int:
-        """Number of the event at which the weights went back first."""
+        """Return the number of the event at which the weights first went back."""
         return STEP * self.rollbacks.index(1)
 
 
 def broken(scorer: Scorer) -> Scorer:
-    """Let a scorer say nothing, in numbers of all sizes."""
+    """Make a scorer return garbage of all magnitudes."""
 
     def garbage(asked: asking.Asked, chosen: Indices) -> Floats:
         shape = (len(scorer.priors), len(chosen))
@@ -83,7 +83,7 @@ def broken(scorer: Scorer) -> Scorer:
     return replace(scorer, score=garbage)
 
 
-async def test_scorers_that_turn_to_garbage_make_the_weights_go_back_and_lists_recover_with_them(
+async def test_lists_recover_from_garbage_scores_because_the_weights_go_back(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     neighbours, transitions, *others = scorers.SCORERS
@@ -103,7 +103,7 @@ async def test_scorers_that_turn_to_garbage_make_the_weights_go_back_and_lists_r
 
 
 def break_weights(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Turn all weights round once ``BREAKS_AT`` examples were counted."""
+    """Reverse the signs of all weights once ``BREAKS_AT`` examples are counted."""
     taken = Judge.taken
 
     def then_broken(self: Judge, *arguments: object, **named: object) -> None:
@@ -114,7 +114,7 @@ def break_weights(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Judge, "taken", then_broken)
 
 
-async def test_broken_weights_go_back_by_themselves_and_the_lists_are_as_good_as_before(
+async def test_broken_weights_go_back_automatically_and_the_lists_recover(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     break_weights(monkeypatch)

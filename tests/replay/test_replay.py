@@ -1,4 +1,4 @@
-"""The same log gives the same tables and the same records, bit by bit, however it is cut and interrupted."""
+"""The same log gives the same tables and records, bit by bit, however it is cut into runs and interrupted."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ async def played(settings: Settings, length: Any, events: int = 400) -> Pipeline
     pipeline.event(id="e1", user="u1")
     pipeline.feed(pipeline.topics.events.name, "web:u1", b"{broken")
     topics = pipeline.topics
-    # One stage after the other, so that each reads the very same input whatever the lengths of its runs.
+    # One stage after the other, so that each reads the same input whatever the lengths of its runs.
     for topic in (topics.items, topics.events, topics.interactions, topics.examples):
         for partition in range(settings.partitions):
             while (topic.name, partition) in set(pipeline.waiting()):
@@ -120,7 +120,7 @@ async def caught_up_after_each(settings: Settings, restart_at: int | None = None
 
 
 @pytest.mark.slow
-async def test_events_played_one_at_a_time_give_the_same_lists_every_time(plain: Settings) -> None:
+async def test_events_played_one_by_one_give_the_same_lists_every_time(plain: Settings) -> None:
     first, second = await caught_up_after_each(plain), await caught_up_after_each(plain)
     assert first.store.lists == second.store.lists
     assert len(first.store.lists) == 9
@@ -178,7 +178,7 @@ def examples_by_item(pipeline: Pipeline) -> dict[bytes, int]:
 
 
 def steps(pipeline: Pipeline) -> int:
-    """Examples that the fusions of all partitions have counted."""
+    """Return the number of examples that the fusions of all partitions have counted."""
     return sum(fusion_of(pipeline, partition).examples for partition in pipeline.rows()["users"])
 
 
@@ -201,7 +201,7 @@ async def test_an_event_sent_twice_under_two_offsets_counts_once(plain: Settings
     assert users.unpack(user_rows(pipeline)[b"web:ann"]).revision == 1
 
 
-async def test_an_event_sent_twice_beyond_the_window_is_dropped_by_the_user_row(tmp_path: Path) -> None:
+async def test_an_event_repeated_beyond_the_window_is_dropped_by_the_user_row(tmp_path: Path) -> None:
     settings = Settings(_env_file=None, partitions=1, data_dir=tmp_path, deduplication_window=0)
     pipeline = Pipeline(settings)
     for _ in range(3):
@@ -225,7 +225,7 @@ async def test_an_interaction_names_the_event_that_it_was_made_from(plain: Setti
     assert [(each.event, each.offset) for each in made] == [("first", 0), ("second", 1)]
 
 
-async def test_every_example_is_judged_or_known_not_to_be_and_slices_add_up(plain: Settings) -> None:
+async def test_every_example_counts_as_judged_or_unjudged_and_slices_add_up(plain: Settings) -> None:
     pipeline = Pipeline(plain)
     fill(pipeline, 300)
     await pipeline.drain(lambda: 5)
@@ -243,7 +243,7 @@ def command(pipeline: Pipeline, partition: int, name: str = ROLL_BACK) -> None:
     pipeline.log.append(pipeline.topics.interactions.name, partition, record)
 
 
-async def test_a_command_is_obeyed_once_in_its_partition_however_often_it_is_delivered(
+async def test_a_command_is_carried_out_once_even_if_it_is_delivered_again(
     plain: Settings,
 ) -> None:
     pipeline = Pipeline(plain)
@@ -260,7 +260,7 @@ async def test_a_command_is_obeyed_once_in_its_partition_however_often_it_is_del
         assert kept[1].guard.last == Rollback(5, "command", 0)
 
 
-async def test_an_unknown_command_is_passed_over(plain: Settings) -> None:
+async def test_an_unknown_command_is_ignored(plain: Settings) -> None:
     pipeline = Pipeline(plain)
     command(pipeline, 0, "dance")
     pipeline.event(id="e1")

@@ -1,4 +1,4 @@
-"""The same logs give the same rows, bit by bit, in memory and on disk, and a restart reads only what is new."""
+"""The same logs give the same rows in memory and on disk, bit by bit; a restart reads only what is new."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ PARTITIONS = 2
 
 @pytest.fixture(autouse=True)
 def _clock(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Records of these logs are of today, so that rows on disk do not count as too old."""
+    """Set the clock of the logs to today, so that rows on disk do not count as too old."""
     monkeypatch.setattr(memory, "CLOCK", time.time())
 
 
@@ -46,7 +46,7 @@ async def test_the_same_logs_give_the_same_rows_in_memory_and_on_disk(tmp_path: 
 
 @pytest.mark.parametrize("moment", ["sent", "acknowledged", "written"])
 @pytest.mark.parametrize("stage", STAGES)
-async def test_after_crashes_rows_on_disk_are_those_of_the_changelogs_of_which_only_the_tail_was_read(
+async def test_after_crashes_rows_on_disk_equal_the_changelogs_and_only_the_tail_was_read(
     tmp_path: Path, stage: str, moment: str
 ) -> None:
     steps, crashes = Counter[str](), 0
@@ -71,7 +71,7 @@ async def test_after_crashes_rows_on_disk_are_those_of_the_changelogs_of_which_o
             continue
         break
     assert crashes > 1
-    # Only what Kafka had taken, and the disk had not, is read: the records of the batches under way.
+    # Only records that Kafka had taken and the disk had not are read: those of the batches being written.
     assert bool(recovered) == (moment == "acknowledged")
     assert pipeline.rows() == pipeline_of(tmp_path, "memory", log).rows()
     pipeline.close()

@@ -1,4 +1,4 @@
-"""Records, runs, producers, lists' store, users and catalogues that tests of the agents make."""
+"""Makers of records, runs, producers, a list store, users and catalogues for the tests of streams."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def record(
 
 @dataclass
 class FakeEvent:
-    """A Faust event that carries a run, and counts how often it was acknowledged."""
+    """A Faust event that carries a run and counts its acknowledgements."""
 
     value: Sequence[KafkaRecord]
     acks: int = 0
@@ -77,13 +77,13 @@ class FakeEvent:
 
 
 def run_of(*records: KafkaRecord) -> tuple[Run, FakeEvent]:
-    """Make a run, and the event behind it."""
+    """Make a run and its Faust event."""
     event: Any = FakeEvent(records or (record(b"1"),))
     return Run(event, event.value), event
 
 
 class FakeProducer:
-    """A producer with batches like aiokafka's; ``failures`` come first, one a batch."""
+    """A producer with batches like aiokafka's; the first batches fail with ``failures``, one each."""
 
     def __init__(self, *failures: Exception) -> None:
         self.failures = list(failures)
@@ -118,7 +118,7 @@ class FakeProducer:
         return acknowledged
 
     def values(self, topic: str) -> dict[int, list[bytes | None]]:
-        """Values that were taken of a topic, by partition."""
+        """Return the values that the producer took for a topic, by partition."""
         values: dict[int, list[bytes | None]] = {}
         for name, partition, records in self.batches:
             if name == topic:
@@ -127,7 +127,7 @@ class FakeProducer:
 
 
 def user_row(*items: str, revision: int = 1, seconds: int = 60) -> UserRow:
-    """Make the row of a user who took these items, the last one last, so many seconds apart."""
+    """Make the row of a user who took the items in this order, ``seconds`` apart."""
     row = UserRow(since=5)
     for number, item in enumerate(items):
         key = packed_key(item)
@@ -138,13 +138,13 @@ def user_row(*items: str, revision: int = 1, seconds: int = 60) -> UserRow:
 
 
 def took(item: str, user: str = "ann", **fields: Any) -> Interaction:
-    """Make the interaction of a user who took an item."""
+    """Make the interaction of a user who takes an item."""
     made = Interaction(0, 0, 0, "e1", "view", 0, user, item, "web", "films")
     return msgspec.structs.replace(made, **fields)
 
 
 def event_json(**fields: Any) -> bytes:
-    """Make an event as a producer would, with defaults for what is not given."""
+    """Make an event as a producer would, with defaults for missing fields."""
     event = {
         "id": "e1",
         "type": "view",
@@ -158,12 +158,12 @@ def event_json(**fields: Any) -> bytes:
 
 
 def packed_size(records: Iterable[tuple[bytes, bytes | None]]) -> int:
-    """Bytes of keys and rows together."""
+    """Return the total size of keys and rows, in bytes."""
     return sum(len(key) + len(row or b"") for key, row in records)
 
 
 class FakeStore:
-    """Redis, which can be down."""
+    """A list store like Redis; it can be down."""
 
     def __init__(self) -> None:
         self.pushes: list[list[UserList]] = []
@@ -191,7 +191,7 @@ class FakeStore:
 
 
 class FakeUsers:
-    """A table of users, all of whose partitions are ours."""
+    """A table of users; all its partitions are ours."""
 
     def __init__(self) -> None:
         self.rows: dict[int, dict[str, bytes]] = {}
@@ -211,13 +211,13 @@ class FakeUsers:
 
 
 async def let_others_run() -> None:
-    """Give other tasks of the loop some turns."""
+    """Give the other tasks of the event loop some turns."""
     for _ in range(20):
         await asyncio.sleep(0)
 
 
 def describe(catalogue: Catalogue, *items: str, **fields: Any) -> None:
-    """Have the feed tell of items."""
+    """Apply content rows of items to the catalogue."""
     row = content.pack(ContentRow(**({"domain": "films"} | fields)))
     catalogue.apply_content({item.encode(): row for item in items})
 
@@ -225,7 +225,7 @@ def describe(catalogue: Catalogue, *items: str, **fields: Any) -> None:
 def count(
     catalogue: Catalogue, counts: dict[str, float], neighbours: dict[str, dict[str, float]] | None = None
 ) -> None:
-    """Have items taken so often, and after so many others."""
+    """Apply behaviour rows of items to the catalogue, with these counts."""
     rows = BehaviourRows({})
     for item, number in counts.items():
         number_of_item = rows.number_of(item.encode())
@@ -238,7 +238,7 @@ def count(
 
 
 def catalogue_of(*items: str) -> Catalogue:
-    """Make a catalogue of films, the first the most taken, with the first five as neighbours of all."""
+    """Make a catalogue of films: the first is taken most often, and the first five are neighbours of all."""
     catalogue = Catalogue()
     describe(catalogue, *items)
     if items:

@@ -105,7 +105,7 @@ ITEMS: dict[str, tuple[str, bytes, bytes | None]] = {
 }
 
 
-def test_checks_need_neither_faust_nor_a_client_nor_torch() -> None:
+def test_checks_import_neither_faust_nor_a_client_nor_torch() -> None:
     code = (
         "import sys, afresh.streams.checks; "
         "print({'faust', 'mode', 'aiokafka', 'kafka', 'torch', 'transformers', 'river'} & set(sys.modules))"
@@ -116,7 +116,7 @@ def test_checks_need_neither_faust_nor_a_client_nor_torch() -> None:
 
 
 @pytest.mark.parametrize(("reason", "value"), EVENTS.values(), ids=EVENTS.keys())
-def test_an_event_that_can_not_be_used_is_refused_with_the_reason(reason: str, value: bytes) -> None:
+def test_an_unusable_event_is_refused_with_the_reason(reason: str, value: bytes) -> None:
     with pytest.raises(RefusedError) as refused:
         check_event(value, NOW_MS, SETTINGS)
     assert refused.value.reason == reason
@@ -130,11 +130,11 @@ def test_an_event_without_a_value_is_refused() -> None:
 
 
 @pytest.mark.parametrize("time", [EARLIEST_MS, NOW_MS + 24 * HOUR_MS, "1990-01-01T00:00:00Z"])
-def test_an_event_from_1990_on_until_a_day_ahead_of_kafka_is_taken_in(time: Any) -> None:
+def test_an_event_from_1990_to_one_day_ahead_of_kafka_is_taken_in(time: Any) -> None:
     assert check_event(event_json(time=time), NOW_MS, SETTINGS).id == "e1"
 
 
-def test_how_far_ahead_and_how_long_events_may_be_are_settings() -> None:
+def test_settings_limit_how_far_ahead_and_how_large_events_may_be() -> None:
     strict = SETTINGS.model_copy(update={"clock_ahead_hours": 1, "text_limit_bytes": len(event_json())})
     assert check_event(event_json(), NOW_MS, strict).user == "ann"
     for value in (event_json(id="e2", time=NOW_MS + HOUR_MS + 1), event_json() + b" "):
@@ -143,16 +143,14 @@ def test_how_far_ahead_and_how_long_events_may_be_are_settings() -> None:
 
 
 @pytest.mark.parametrize(("reason", "value", "key"), ITEMS.values(), ids=ITEMS.keys())
-def test_an_item_that_can_not_be_used_is_refused_with_the_reason(
-    reason: str, value: bytes, key: bytes | None
-) -> None:
+def test_an_unusable_item_is_refused_with_the_reason(reason: str, value: bytes, key: bytes | None) -> None:
     with pytest.raises(RefusedError) as refused:
         check_keyed_item(key, value, SETTINGS)
     assert refused.value.reason == reason
     assert str(refused.value)
 
 
-def test_an_item_is_what_stands_under_its_own_key_and_without_a_value_it_goes() -> None:
+def test_an_item_needs_its_own_id_as_key_and_no_value_deletes_it() -> None:
     item = check_keyed_item(b"i1", GOOD, SETTINGS)
     assert item is not None
     assert item == check_item(GOOD, SETTINGS)
@@ -161,7 +159,7 @@ def test_an_item_is_what_stands_under_its_own_key_and_without_a_value_it_goes() 
 
 
 @pytest.mark.parametrize("key", [None, b""])
-def test_without_a_key_nothing_can_go(key: bytes | None) -> None:
+def test_an_item_record_without_a_key_is_refused(key: bytes | None) -> None:
     with pytest.raises(RefusedError, match="no key"):
         check_keyed_item(key, None, SETTINGS)
 

@@ -44,7 +44,7 @@ def test_faust_connects_as_every_other_client_does(
     assert faust == options
 
 
-def test_every_client_knows_every_option() -> None:
+def test_every_client_accepts_every_option() -> None:
     options = set(kafka_options(settings_of(**LOGIN, kafka_tls=True)))
     for client in (AIOKafkaConsumer, AIOKafkaProducer):
         assert options <= set(inspect.signature(client).parameters)
@@ -52,7 +52,7 @@ def test_every_client_knows_every_option() -> None:
         assert options <= set(client.DEFAULT_CONFIG)
 
 
-def test_a_server_has_to_show_a_certificate_for_its_name(tmp_path: Path) -> None:
+def test_a_server_must_show_a_certificate_for_its_name(tmp_path: Path) -> None:
     authority = Authority(tmp_path)
     options = kafka_options(
         settings_of(
@@ -87,7 +87,7 @@ def test_files_that_hold_no_certificates_are_named(tmp_path: Path, server: str) 
     make = {"kafka": kafka_options, "redis": redis_options}[server]
     for kind in ("ca", "certificate"):
         values = {"kafka_tls": True, "redis": "rediss://cache", f"{server}_{kind}_file": broken}
-        sentence = rf"AFRESH_{server.upper()}_{kind.upper()}_FILE: {broken} can not be used .*in PEM form"
+        sentence = rf"AFRESH_{server.upper()}_{kind.upper()}_FILE: {broken} cannot be used .*in PEM format"
         with pytest.raises(AfreshError, match=sentence):
             make(settings_of(**values))
 
@@ -109,7 +109,7 @@ def test_a_key_of_another_certificate_is_refused(tmp_path: Path) -> None:
         kafka_options(settings)
 
 
-def test_a_password_in_the_clear_is_warned_of() -> None:
+def test_there_is_a_warning_if_the_password_is_sent_in_the_clear() -> None:
     plain = LOGIN | {"kafka_sasl": "PLAIN"}
     (warning,) = warnings(settings_of(**plain))
     assert "AFRESH_KAFKA_SASL=PLAIN sends the password in the clear" in warning

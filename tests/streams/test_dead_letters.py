@@ -4,7 +4,7 @@ from afresh.streams.topics import DEAD_LETTER_BYTES
 from tests.streams.making import packed_size, record
 
 
-def test_a_dead_letter_fits_its_topic_whatever_a_record_grows_to_when_unpacked() -> None:
+def test_a_dead_letter_fits_its_topic_even_if_the_record_grows_when_unpacked() -> None:
     value = bytes(range(256)) * 40_000
     letter = dead_letter(record(value, key=value), RefusedError("too_large", "large" * 1000))
     assert letter.key == letter.value == value[:KEPT_BYTES]

@@ -81,12 +81,12 @@ embeddings = st.builds(Embedding, names, st.integers(0, 2**64 - 1), names, names
 
 
 @given(events)
-def test_an_event_is_the_same_after_json(event: Event) -> None:
+def test_an_event_survives_json(event: Event) -> None:
     assert messages.event_decoder.decode(msgspec.json.encode(event)) == event
 
 
 @given(items)
-def test_an_item_is_the_same_after_json(item: Item) -> None:
+def test_an_item_survives_json(item: Item) -> None:
     assert messages.item_decoder.decode(msgspec.json.encode(item)) == item
 
 
@@ -101,18 +101,18 @@ CODECS: list[tuple[Any, Any]] = [
 
 @pytest.mark.parametrize(("records", "decoder"), CODECS)
 @given(st.data())
-def test_our_own_records_are_the_same_after_packing(records: Any, decoder: Any, data: st.DataObject) -> None:
+def test_our_own_records_survive_packing(records: Any, decoder: Any, data: st.DataObject) -> None:
     record: Struct = data.draw(records)
     assert decoder.decode(encode(record)) == record
 
 
-def test_a_field_that_we_do_not_know_is_passed_over() -> None:
+def test_an_unknown_field_is_ignored() -> None:
     event = {"id": "e", "type": "view", "time": 0, "user": "u", "item": "i", "platform": "p", "domain": "d"}
     plain = messages.event_decoder.decode(json.dumps(event))
     assert messages.event_decoder.decode(json.dumps(event | {"shoe_size": 43})) == plain
 
 
-def test_a_time_says_the_same_in_any_offset() -> None:
+def test_a_time_is_the_same_in_any_offset() -> None:
     decoder = msgspec.json.Decoder(messages.AwareTime)
     assert decoder.decode('"2026-11-23T16:40:00Z"') == decoder.decode('"2026-11-23T18:40:00+02:00"')
     assert decoder.decode('"2026-11-23T16:40:00Z"') == datetime(2026, 11, 23, 16, 40, tzinfo=UTC)
@@ -123,10 +123,10 @@ def test_every_event_but_an_impression_leaves_its_item_out() -> None:
     assert not POSITIVE & REFUSED
 
 
-def test_the_schema_file_is_what_the_structs_say() -> None:
+def test_the_schema_file_matches_the_structs() -> None:
     expected = json.dumps(json_schemas(), indent=2, sort_keys=True, ensure_ascii=False) + "\n"
     assert SCHEMA.read_text(encoding="utf-8") == expected, (
-        "streams/schema.json is out of date; write it anew from the repository's root: python -c "
+        "streams/schema.json is out of date; to write it anew, run in the repository's root: python -c "
         "'import json, afresh.streams.messages as m; print(json.dumps(m.json_schemas(), indent=2, sort_keys=True, "
         "ensure_ascii=False))' > streams/schema.json"
     )

@@ -20,14 +20,14 @@ def test_settings_come_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> 
     assert (settings.partitions, settings.idempotence) == (7, False)
 
 
-def test_settings_come_from_a_file_and_the_environment_goes_first(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_environment_overrides_settings_from_a_file(monkeypatch: pytest.MonkeyPatch) -> None:
     Path(".env").write_text("AFRESH_PARTITIONS=3\nAFRESH_LIST_SIZE=5\nOTHER=1\n", encoding="utf-8")
     monkeypatch.setenv("AFRESH_PARTITIONS", "7")
     settings = Settings()
     assert (settings.partitions, settings.list_size) == (7, 5)
 
 
-def test_defaults_are_those_of_one_machine() -> None:
+def test_defaults_suit_a_single_machine() -> None:
     settings = Settings()
     assert settings.brokers == ["127.0.0.1:9092"]
     assert settings.metrics_host == "127.0.0.1"
@@ -91,7 +91,7 @@ REDIS_TLS = {"REDIS": "rediss://cache"}
         (REDIS_TLS | {"REDIS_KEY_FILE": "a.pem"}, "set AFRESH_REDIS_CERTIFICATE_FILE too"),
     ],
 )
-def test_settings_that_do_not_fit_together_are_refused(
+def test_contradictory_settings_are_refused(
     monkeypatch: pytest.MonkeyPatch, variables: dict[str, str], sentence: str
 ) -> None:
     Path("a.pem").touch()
@@ -105,9 +105,7 @@ def test_settings_that_do_not_fit_together_are_refused(
 @pytest.mark.parametrize(
     "variables", [LOGIN, LOGIN | {"KAFKA_TLS": "true"}, {"KAFKA_TLS": "true"}, REDIS_TLS]
 )
-def test_settings_that_fit_together_are_taken(
-    monkeypatch: pytest.MonkeyPatch, variables: dict[str, str]
-) -> None:
+def test_consistent_settings_are_accepted(monkeypatch: pytest.MonkeyPatch, variables: dict[str, str]) -> None:
     for name, value in variables.items():
         monkeypatch.setenv(f"AFRESH_{name}", value)
     assert "hunter2" not in repr(Settings())
@@ -121,7 +119,7 @@ def test_an_empty_variable_is_one_that_is_not_set(monkeypatch: pytest.MonkeyPatc
     assert all(getattr(Settings(), name) is None for name in names)
 
 
-def test_settings_do_not_change() -> None:
+def test_settings_cannot_be_changed() -> None:
     with pytest.raises(ValidationError):
         Settings().partitions = 9  # type: ignore[misc]
 

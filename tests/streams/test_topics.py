@@ -11,7 +11,7 @@ def topics() -> Topics:
     return Topics(settings)
 
 
-def test_topics_are_listed_in_the_order_in_which_an_event_meets_them(topics: Topics) -> None:
+def test_topics_are_listed_in_the_order_of_an_event(topics: Topics) -> None:
     assert [topic.name for topic in topics.all()] == [
         "test.events",
         "test.events.dlq",
@@ -29,11 +29,11 @@ def test_topics_are_listed_in_the_order_in_which_an_event_meets_them(topics: Top
 
 
 def test_every_topic_has_the_partitions_and_replicas_of_the_settings(topics: Topics) -> None:
-    """Tables and the topics that they are made from must be cut alike."""
+    """A table and its source topics must have the same number of partitions."""
     assert {(topic.partitions, topic.replication) for topic in topics.all()} == {(3, 2)}
 
 
-def test_what_flows_is_kept_for_days_and_what_is_kept_is_compacted(topics: Topics) -> None:
+def test_logs_have_a_retention_and_tables_are_compacted(topics: Topics) -> None:
     logs = [topics.events, topics.dead_letters, topics.interactions, topics.examples]
     for topic in topics.all():
         if topic in logs:

@@ -1,12 +1,14 @@
-"""Deployments of earlier versions as they stood in Kafka and Redis, byte by byte.
+"""Recorded deployments of earlier versions: the contents of Kafka and Redis, byte by byte.
 
-``v0.1.0.jsonl.gz`` was written by version 0.1.0 itself (the tag v0.1.0), whose agents worked over topics in memory, as
-those of ``tests.replay.memory`` do: 26 items in two domains, embeddings for some of them, 180 events of six users, two
-of whom are linked to one, and whatever else a deployment meets: duplicates, events and items that can not be used, an
-item deleted and one told anew, a rollback, a worker that died between two steps, and another one in its place.
+Version 0.1.0 itself (the tag v0.1.0) wrote ``v0.1.0.jsonl.gz``. Its agents worked over topics in memory, as those of
+``tests.replay.memory`` do. The file has 26 items in two domains, embeddings for some of them, and 180 events of six
+users, two of whom are linked to one canonical user. It also has what else a deployment meets: duplicates, events and
+items that cannot be used, a deleted item, an item described anew, a rollback, a worker that died between two steps,
+and another worker in its place.
 
-Its first line says how it was made. A line each follows for the records of all topics, in their order, with bytes in
-base64; then one for each list in Redis. Such a file is never made anew: what an earlier version wrote does not change.
+The first line says how the file was made. One line follows for each record of all topics, in their order, with bytes
+in base64. Then one line follows for each list in Redis. Such a file is never written again: what an earlier version
+wrote does not change.
 """
 
 from __future__ import annotations
@@ -26,29 +28,29 @@ from afresh.streams.settings import Settings
 from tests.replay.memory import Log
 
 Place = tuple[str, int]
-"""Topic and partition."""
+"""A topic and a partition."""
 
 
 @dataclass(frozen=True)
 class Recorded:
-    """A deployment as it was recorded.
+    """A recorded deployment.
 
     Attributes
     ----------
     partitions, list_size
         Settings that differ from the defaults.
     run
-        Length of the runs in which records were taken in, at most.
+        Maximum length of the runs in which records were taken in.
     partitions_of
         All records ever written, by topic and partition.
     cut
-        How many of them were there when the second worker was about to read the changelogs.
+        Number of records in each partition when the second worker began to read the changelogs.
     committed
-        Offsets committed at that moment.
+        Committed offsets at that moment.
     bursts
-        Ends of the partitions of the events each time that the second worker set to work.
+        End offsets of the event partitions, each time that the second worker began to work.
     redis
-        Lists as they stood in Redis at the end, by key.
+        Lists in Redis at the end, by key.
     """
 
     partitions: int
@@ -61,7 +63,7 @@ class Recorded:
     redis: dict[str, bytes]
 
     def settings(self, folder: Path) -> Settings:
-        """Settings of the deployment."""
+        """Return the settings of the deployment."""
         return Settings(
             _env_file=None,
             partitions=self.partitions,
@@ -71,11 +73,11 @@ class Recorded:
         )
 
     def log(self) -> Log:
-        """All topics as they stood at the end."""
+        """Return all topics as they were at the end."""
         return self._log({place: len(records) for place, records in self.partitions_of.items()})
 
     def log_at_cut(self) -> Log:
-        """All topics as they stood when the second worker was about to read the changelogs."""
+        """Return all topics as they were when the second worker began to read the changelogs."""
         return self._log(self.cut)
 
     def _log(self, ends: dict[Place, int]) -> Log:
@@ -85,14 +87,14 @@ class Recorded:
         return log
 
     def records(self, topic: str) -> Iterator[KafkaRecord]:
-        """All records of a topic, named without its namespace, one partition after the other."""
+        """Return all records of a topic, given its name without the namespace, partition by partition."""
         for (name, _), records in self.partitions_of.items():
             if name == f"afresh.{topic}":
                 yield from records
 
 
 def v0_1_0() -> Recorded:
-    """Load the deployment of 0.1.0."""
+    """Load the recorded deployment of 0.1.0."""
     return _load("v0.1.0.jsonl.gz")
 
 

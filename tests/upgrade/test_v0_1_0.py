@@ -1,4 +1,4 @@
-"""What 0.1.0 left in Kafka and Redis is read, and gone on from."""
+"""This version reads what 0.1.0 left in Kafka and Redis, and continues from it."""
 
 from __future__ import annotations
 
@@ -59,25 +59,25 @@ def settings(recorded: Recorded, tmp_path: Path) -> Settings:
 
 
 def written(recorded: Recorded, table: str) -> list[KafkaRecord]:
-    """All rows of a table that were ever written, but for those of partitions."""
+    """Return all rows of a table ever written, except partition rows."""
     records = recorded.records(f"{table}.changelog")
     return [each for each in records if each.key not in OWN_KEYS and each.value is not None]
 
 
 def stages(recorded: Recorded) -> list[Kept]:
-    """Everything that the judges ever kept."""
+    """Return every state that the judges ever kept."""
     own = [each for each in recorded.records("users.changelog") if each.key == PARTITION_ROW_KEY]
     return [judged_rows.unpack(agent_state_of({PARTITION_ROW: each.value})) for each in own]
 
 
 def at_the_end(recorded: Recorded, table: str, partition: int) -> dict[bytes, bytes]:
-    """Rows of a partition as they stood at the end, but for the partition's own."""
+    """Return the rows of a partition at the end, except the partition row."""
     rows = newest(recorded.partitions_of[f"afresh.{table}.changelog", partition])
     return {key: row for key, row in rows.items() if key != PARTITION_ROW_KEY}
 
 
 def interactions(recorded: Recorded, partition: int) -> list[tuple[int, Interaction]]:
-    """Interactions of a partition and their offsets, those that came twice once."""
+    """Return the interactions of a partition and their offsets, without repeats."""
     records = recorded.partitions_of["afresh.interactions", partition]
     made = [(each.offset, interaction_decoder.decode(each.value)) for each in records if each.key]
     return list({(each.source, each.offset): (offset, each) for offset, each in reversed(made)}.values())[
@@ -86,7 +86,7 @@ def interactions(recorded: Recorded, partition: int) -> list[tuple[int, Interact
 
 
 def examples(recorded: Recorded, partition: int) -> list[Example]:
-    """Examples of a partition, those that came twice once."""
+    """Return the examples of a partition, without repeats."""
     made = [
         example_decoder.decode(each.value) for each in recorded.partitions_of["afresh.examples", partition]
     ]
@@ -110,7 +110,7 @@ def test_the_rows_of_items_are_read(recorded: Recorded) -> None:
     assert any(row["pairs"]["next"].any() for row in rows.values())
 
 
-def test_what_items_are_is_read(recorded: Recorded) -> None:
+def test_the_content_rows_of_items_are_read(recorded: Recorded) -> None:
     rows = {each.key: content.unpack(each.value) for each in written(recorded, "content")}
     assert rows["amélie".encode()].attributes == {"language": "français"}
     assert not rows[b"kept from lists"].available
@@ -126,7 +126,7 @@ def test_the_pages_of_event_ids_are_read(recorded: Recorded) -> None:
         assert ReceivedWindow({each.key: each.value}, 1024).remembered
 
 
-def test_what_the_judges_kept_is_read(recorded: Recorded) -> None:
+def test_the_state_of_the_judges_is_read(recorded: Recorded) -> None:
     kept = stages(recorded)
     assert all(each.fusion.examples == each.verdicts.judged[0] + each.verdicts.unjudged for each in kept)
     last = [
@@ -192,7 +192,7 @@ def test_the_lists_in_redis_are_read(recorded: Recorded) -> None:
 
 
 @pytest.mark.parametrize(("newer", "replaced"), [(0, True), (1, True), (-1, False)])
-async def test_a_list_in_redis_gives_way_to_one_that_is_not_older(
+async def test_a_list_in_redis_is_replaced_unless_the_new_one_is_older(
     recorded: Recorded, redis_server: Server, newer: int, replaced: bool
 ) -> None:
     held = recorded.redis["afresh:recommendations:web:ann"]
@@ -224,7 +224,7 @@ def test_the_rows_of_items_are_those_learned_from_the_examples(recorded: Recorde
     assert learned == at_the_end(recorded, "behaviour", partition)
 
 
-def test_an_audit_finds_every_row_to_be_that_of_its_input(recorded: Recorded, settings: Settings) -> None:
+def test_an_audit_confirms_every_row_from_its_input(recorded: Recorded, settings: Settings) -> None:
     report = judged(Pipeline(settings, recorded.log()))
     assert report.differences == []
     assert report.events.once == report.events.accepted == len(EVENTS)
@@ -236,7 +236,7 @@ def test_an_audit_finds_every_row_to_be_that_of_its_input(recorded: Recorded, se
 
 
 async def gone_on(recorded: Recorded, settings: Settings) -> Pipeline:
-    """Take over from the worker that died, and take in what came afterwards as 0.1.0 did."""
+    """Take over from the worker that died, and take in the later events in the same runs as 0.1.0."""
     pipeline = Pipeline(settings, recorded.log_at_cut(), dict(recorded.committed))
     topic = pipeline.topics.events.name
     for ends in recorded.bursts:
@@ -247,7 +247,7 @@ async def gone_on(recorded: Recorded, settings: Settings) -> Pipeline:
     return pipeline
 
 
-async def test_what_0_1_0_began_is_gone_on_with_to_the_same_rows_and_records(
+async def test_work_begun_by_0_1_0_continues_to_the_same_rows_and_records(
     recorded: Recorded, settings: Settings
 ) -> None:
     pipeline = await gone_on(recorded, settings)
@@ -262,7 +262,7 @@ async def test_what_0_1_0_began_is_gone_on_with_to_the_same_rows_and_records(
             assert found == at_the_end(recorded, table, partition), table
 
 
-async def test_the_fusion_and_the_verdicts_go_on_from_where_0_1_0_left_them(
+async def test_the_fusion_and_the_verdicts_continue_from_those_of_0_1_0(
     recorded: Recorded, settings: Settings
 ) -> None:
     pipeline = await gone_on(recorded, settings)
@@ -276,7 +276,7 @@ async def test_the_fusion_and_the_verdicts_go_on_from_where_0_1_0_left_them(
         assert after.verdicts.slices == before.verdicts.slices
         assert after.verdicts.judged.tolist() == before.verdicts.judged.tolist()
         assert after.guard.last == before.guard.last
-        # Not bit by bit: what is scored comes from products of matrices, which machines round differently.
+        # Not bit by bit: scores come from matrix products, which machines round differently.
         np.testing.assert_allclose(after.fusion.omega, before.fusion.omega, rtol=1e-3, atol=1e-4)
 
 

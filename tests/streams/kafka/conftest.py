@@ -14,7 +14,7 @@ FETCH_MAX_WAIT_SECONDS = 0.5
 
 @pytest.fixture
 async def started_thread(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[RunConsumerThread]:
-    """The thread of an app's consumer, with the real client behind it, which is told of no broker."""
+    """Fetching thread of an app's consumer, with the real client but without a broker."""
 
     async def nothing(*_: object) -> None:
         pass

@@ -14,7 +14,7 @@ from afresh.streams.topics import Topics
 
 @pytest.fixture(params=["settings", "embedded_settings"])
 def either(request: pytest.FixtureRequest) -> Settings:
-    """Settings on the genuine Kafka and on the embedded broker."""
+    """Settings for the genuine Kafka and for the embedded broker."""
     found = request.getfixturevalue(request.param)
     assert isinstance(found, Settings)
     return found
@@ -22,7 +22,7 @@ def either(request: pytest.FixtureRequest) -> Settings:
 
 @pytest.fixture
 def silent_port() -> Iterator[int]:
-    """A port whose server takes connections and says nothing."""
+    """Port of a server that accepts connections and never answers."""
     with socket.create_server(("127.0.0.1", 0)) as server:
         yield server.getsockname()[1]
 
@@ -45,7 +45,7 @@ def topics_on(settings: Settings) -> list[str]:
         admin.close()
 
 
-def test_topics_created_are_right(either: Settings) -> None:
+def test_created_topics_pass_the_check(either: Settings) -> None:
     created = create_topics(either)
     assert created == [topic.name for topic in Topics(either).all()]
     assert check_topics(either) == []
@@ -100,21 +100,21 @@ def test_a_topic_that_is_not_compacted_is_a_difference(settings: Settings) -> No
     assert check_topics(settings, [items]) == [f"{items.name} has cleanup.policy delete instead of compact"]
 
 
-def test_a_worker_without_topics_is_told_the_command_that_makes_them(either: Settings) -> None:
+def test_a_worker_without_topics_names_the_command_that_creates_them(either: Settings) -> None:
     name = Topics(either).events.name
     with pytest.raises(AfreshError, match=rf"{re.escape(name)} is missing.*run: afresh topics create$"):
         require_topics(either)
 
 
-def test_what_creating_cannot_mend_is_not_promised(either: Settings) -> None:
+def test_the_advice_does_not_promise_that_creating_topics_helps(either: Settings) -> None:
     create_topics(either)
     with pytest.raises(AfreshError, match="instead of 3") as raised:
         require_topics(changed(either, replication=3))
     assert "topics create" not in str(raised.value)
 
 
-def test_nobody_is_told_to_give_topics_more_partitions(either: Settings) -> None:
-    """Rows would stay where they were hashed."""
+def test_the_advice_is_never_to_add_partitions(either: Settings) -> None:
+    """Rows would stay in the partitions of the old hash."""
     create_topics(either)
     with pytest.raises(AfreshError, match="create topics under another AFRESH_NAMESPACE, and replay"):
         require_topics(changed(either, partitions=3))
@@ -125,7 +125,7 @@ def test_more_replicas_than_brokers_are_refused_with_the_reason_of_kafka(setting
         create_topics(changed(settings, replication=3))
 
 
-def test_a_server_that_says_nothing_is_given_up(silent_port: int) -> None:
+def test_a_silent_broker_is_an_error_after_the_timeout(silent_port: int) -> None:
     settings = Settings(_env_file=None, kafka=f"127.0.0.1:{silent_port}", start_timeout_seconds=0.5)
     with pytest.raises(AfreshError, match="did not answer within"):
         check_topics(settings)

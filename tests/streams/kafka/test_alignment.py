@@ -16,11 +16,11 @@ def of(**topics: set[int]) -> list[TP]:
     [
         of(),
         of(events={0, 3}, clicks={0, 3}, users={0, 3}, items={0, 3}),
-        # A topic that no agent keeps rows of may have any partitions of these.
+        # A topic without a table may have any of these partitions.
         of(events={1}, clicks={1, 2}, users={1, 2}, items={1, 2}),
     ],
 )
-def test_partitions_that_lie_together_are_taken(ours: list[TP]) -> None:
+def test_aligned_partitions_are_accepted(ours: list[TP]) -> None:
     require_alignment(ours, CHANGELOGS, 4)
 
 
@@ -35,12 +35,12 @@ def test_partitions_that_lie_together_are_taken(ours: list[TP]) -> None:
         of(events={0, 4}, users={0, 4}, items={0, 4}),
     ],
 )
-def test_partitions_of_a_topic_that_has_got_more_are_refused(ours: list[TP]) -> None:
+def test_partitions_added_to_a_topic_are_refused(ours: list[TP]) -> None:
     with pytest.raises(AfreshError, match=r"Somebody has added partitions .*AFRESH_PARTITIONS is 4"):
         require_alignment(ours, CHANGELOGS, 4)
 
 
-def test_an_app_without_tables_is_held_to_the_number_alone() -> None:
+def test_for_an_app_without_tables_only_the_partition_number_counts() -> None:
     require_alignment(of(texts={0, 2}), set(), 4)
     with pytest.raises(AfreshError, match="Somebody has added partitions"):
         require_alignment(of(texts={4}), set(), 4)

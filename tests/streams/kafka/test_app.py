@@ -32,7 +32,7 @@ async def test_an_app_moves_runs_and_knows_all_brokers(tmp_path: Path) -> None:
     assert [str(url) for url in app.conf.broker] == ["kafka://a:9092", "kafka://b:9093"]
 
 
-def test_a_silent_worker_is_noticed_within_the_session_timeout(tmp_path: Path) -> None:
+def test_heartbeats_and_requests_fit_the_session_timeout(tmp_path: Path) -> None:
     conf = create_app(settings_in(tmp_path), "test").conf
     assert conf.broker_session_timeout == 12.0
     assert conf.broker_heartbeat_interval < conf.broker_session_timeout / 3
@@ -45,14 +45,14 @@ def test_the_data_folder_is_made(tmp_path: Path) -> None:
     assert folder.is_dir()
 
 
-def test_a_data_folder_that_can_not_be_made_is_named_with_its_variable(tmp_path: Path) -> None:
+def test_the_error_names_a_data_folder_that_cannot_be_created_and_its_variable(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     folder = tmp_path / "file" / "data"
-    with pytest.raises(AfreshError, match=rf"{folder} can not be made \(.+\); set AFRESH_DATA_DIR"):
+    with pytest.raises(AfreshError, match=rf"{folder} cannot be created \(.+\); set AFRESH_DATA_DIR"):
         create_app(settings_in(folder), "test")
 
 
-def test_a_source_gives_bytes_of_all_its_topics(tmp_path: Path) -> None:
+def test_a_source_delivers_raw_bytes_from_all_its_topics(tmp_path: Path) -> None:
     settings = settings_in(tmp_path)
     topics = Topics(settings)
     channel: Any = source(create_app(settings, "test"), topics.items, topics.embeddings)
@@ -61,7 +61,7 @@ def test_a_source_gives_bytes_of_all_its_topics(tmp_path: Path) -> None:
     assert (channel.key_serializer, channel.value_serializer) == ("raw", "raw")
 
 
-async def test_asking_what_is_assigned_makes_no_second_consumer(tmp_path: Path) -> None:
+async def test_asking_for_assigned_partitions_makes_no_second_consumer(tmp_path: Path) -> None:
     app = create_app(settings_in(tmp_path), "test")
     assert app.assigned() == set()
     assert app._consumer is None
@@ -78,7 +78,7 @@ async def test_one_more_producer_has_the_settings_of_fausts_own(tmp_path: Path) 
     assert ordinary.client._bootstrap_servers == ["a:9092", "b:9093"]
 
 
-async def test_an_app_that_stops_fetches_no_more_and_waits_for_runs_under_way(
+async def test_a_stopping_app_fetches_no_more_and_waits_for_running_runs(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     app = create_app(settings_in(tmp_path), "test")
@@ -94,7 +94,7 @@ async def test_an_app_that_stops_fetches_no_more_and_waits_for_runs_under_way(
     assert list(looks) == []
 
 
-async def test_runs_that_do_not_finish_hold_up_the_end_only_so_long(
+async def test_runs_that_do_not_finish_delay_the_stop_only_for_a_limited_time(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     app = create_app(settings_in(tmp_path), "test")
@@ -114,7 +114,7 @@ async def test_runs_that_do_not_finish_hold_up_the_end_only_so_long(
         (StoreError("free some space"), True, 2),
     ],
 )
-async def test_an_end_that_takes_too_long_says_what_a_person_can_mend_and_whether_all_that_counts_was_done(
+async def test_a_stop_that_takes_too_long_ends_with_the_right_status_and_message(
     tmp_path: Path,
     reason: BaseException | None,
     left: bool,

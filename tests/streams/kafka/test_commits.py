@@ -34,7 +34,7 @@ def shown(ages: CommitAges) -> dict[TP, float]:
     return {tp: value for tp, value in values.items() if value is not None}
 
 
-def test_a_partition_ages_from_the_first_run_that_waits() -> None:
+def test_the_age_of_a_partition_begins_with_the_first_waiting_run() -> None:
     ages = CommitAges(clock := Clock())
     assert shown(ages) == {}
     ages.delivered(ONE)
@@ -45,7 +45,7 @@ def test_a_partition_ages_from_the_first_run_that_waits() -> None:
     assert shown(ages) == {ONE: 7, TWO: 4}
 
 
-def test_a_commit_makes_a_partition_young_and_one_of_all_runs_ageless() -> None:
+def test_a_commit_resets_the_age_and_a_commit_of_all_runs_removes_it() -> None:
     ages = CommitAges(clock := Clock())
     ages.delivered(ONE)
     ages.delivered(TWO)
@@ -57,7 +57,7 @@ def test_a_commit_makes_a_partition_young_and_one_of_all_runs_ageless() -> None:
     assert shown(ages) == {ONE: 1}
 
 
-def test_a_partition_that_has_left_is_shown_no_longer() -> None:
+def test_a_partition_that_has_left_is_no_longer_shown() -> None:
     ages = CommitAges(Clock())
     ages.delivered(ONE)
     assert shown(ages) == {ONE: 0}

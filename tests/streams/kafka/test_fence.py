@@ -15,7 +15,7 @@ ONE, TWO, OTHER = TP("rows", 1), TP("rows", 2), TP("others", 1)
 
 
 class Made:
-    """Starts producers, the first of which fail."""
+    """Starts producers; the first ones fail."""
 
     def __init__(self, *failures: Exception, sends: tuple[Exception, ...] = ()) -> None:
         self.failures = list(failures)
@@ -45,10 +45,12 @@ async def test_a_claim_writes_a_record_of_its_own_before_anything_else() -> None
     (producer,) = made.producers
     assert producer.batches == [("rows", 1, [(CLAIM_KEY, None)]), ("rows", 1, [(b"a", b"1")])]
     assert made.ids == ["ours-1"]
-    assert producer._txn_manager.transactional_id is None, "it would refuse to send outside of a transaction"
+    assert producer._txn_manager.transactional_id is None, (
+        "with its id it would refuse to send outside a transaction"
+    )
 
 
-async def test_after_a_rebalance_all_is_claimed_anew_and_what_left_is_ours_no_more() -> None:
+async def test_after_a_rebalance_our_partitions_are_claimed_anew_and_others_are_given_up() -> None:
     made = Made()
     claims = made.claims()
     await claims.renew([ONE, TWO])
@@ -71,7 +73,7 @@ async def test_tables_share_one_claim_of_a_partition_with_a_record_in_each_of_th
     assert claimed == [(topic, number, [(CLAIM_KEY, None)]) for topic, number in sorted([ONE, OTHER, TWO])]
 
 
-async def test_a_claim_that_came_too_late_is_none() -> None:
+async def test_a_claim_that_came_too_late_gives_no_right_to_write() -> None:
     claims = Made(sends=(ProducerFenced(),)).claims()
     await claims.renew([ONE, OTHER])
     for topic in ("rows", "others"):
@@ -79,7 +81,7 @@ async def test_a_claim_that_came_too_late_is_none() -> None:
             claims.sender(topic, 1)
 
 
-async def test_a_missing_right_is_named() -> None:
+async def test_the_error_names_a_missing_right() -> None:
     with pytest.raises(AfreshError, match=r"'ours-1'.*Write and Describe on transactional ids"):
         await Made(TransactionalIdAuthorizationFailed()).claims().renew([ONE])
 

@@ -48,16 +48,16 @@ async def test_only_heartbeats_that_the_group_answered_make_the_membership_fresh
     assert thread.heartbeat_answered > float("-inf")
 
 
-async def test_the_waits_of_a_client_are_shortened(started_thread: RunConsumerThread) -> None:
+async def test_the_client_has_shorter_waits(started_thread: RunConsumerThread) -> None:
     client = started_thread._ensure_consumer()
     assert client._fetcher._prefetch_backoff == fetcher.PREFETCH_BACKOFF_SECONDS
     assert client._fetcher._fetch_max_wait_ms == client._fetch_max_wait_ms == FETCH_MAX_WAIT_SECONDS * 1000
 
 
-async def test_a_heartbeat_of_a_client_is_noted(
+async def test_an_answered_heartbeat_of_the_client_is_noted(
     started_thread: RunConsumerThread, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """aiokafka calls it by the name under which we put ours."""
+    """aiokafka calls the method by the name that we replace."""
     coordinator = started_thread._ensure_consumer()._coordinator
 
     async def answered(*_: object, **__: object) -> object:
@@ -70,7 +70,7 @@ async def test_a_heartbeat_of_a_client_is_noted(
 
 
 class FakeClient:
-    """A Kafka client that knows committed offsets, and notes each call that rewinds."""
+    """A Kafka client that knows committed offsets, and records each call that rewinds."""
 
     def __init__(self, committed: dict[TP, int | None]) -> None:
         self.committed = committed
@@ -98,5 +98,5 @@ async def test_a_partition_without_a_committed_offset_is_read_from_the_beginning
 
 
 async def test_no_partition_is_rewound_when_all_have_committed_offsets() -> None:
-    """Rewinding no partition in particular would rewind them all."""
+    """A call without partitions would rewind all of them."""
     assert await seek({ONE: 7, TP("test.changelog", 0): None}) == []

@@ -14,7 +14,7 @@ ROWS, LINKS = "test.rows", "test.links"
 
 
 class FakeConsumer:
-    """A consumer whose polls are written down beforehand; after the last one it ends the follower."""
+    """A consumer with prepared polls; after the last one it ends the follower."""
 
     def __init__(self, ends: dict[tuple[str, int], int], *polls: Any) -> None:
         self.ends = {TopicPartition(*tp): end for tp, end in ends.items()}
@@ -82,7 +82,7 @@ async def test_all_partitions_of_all_topics_are_read_from_the_beginning(followed
     assert consumer.rewound == consumer.assigned
 
 
-async def test_of_a_poll_the_newest_value_of_each_key_is_applied(followed: Followed) -> None:
+async def test_only_the_newest_value_of_each_key_in_a_poll_is_applied(followed: Followed) -> None:
     poll = [
         (ROWS, 0, 0, b"a", b"1"),
         (ROWS, 0, 1, b"b", b"1"),
@@ -98,7 +98,7 @@ async def test_of_a_poll_the_newest_value_of_each_key_is_applied(followed: Follo
     ]
 
 
-async def test_a_follower_has_caught_up_when_all_that_stood_there_at_the_start_is_applied(
+async def test_a_follower_has_caught_up_once_everything_from_before_its_start_is_applied(
     followed: Followed,
 ) -> None:
     consumer = FakeConsumer(
@@ -123,7 +123,7 @@ async def test_a_follower_waits_for_kafka_and_goes_on(followed: Followed) -> Non
     assert [latest for _, latest, _ in followed.applied] == [{b"a": b"1"}]
 
 
-async def test_rows_are_applied_in_portions_between_which_others_get_their_turn(
+async def test_rows_are_applied_in_portions_so_that_other_tasks_get_a_turn(
     followed: Followed, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(follow, "APPLIED_AT_ONCE", 2)
@@ -146,7 +146,7 @@ async def test_rows_are_applied_in_portions_between_which_others_get_their_turn(
     ("worked", "rest"),
     [(0.0, SHORTEST_REST_SECONDS), (0.1, REST * 0.1), (10.0, LONGEST_REST_SECONDS)],
 )
-async def test_a_follower_that_has_caught_up_rests_longer_than_it_worked_within_bounds(
+async def test_a_follower_that_has_caught_up_rests_in_proportion_to_its_work_within_bounds(
     monkeypatch: pytest.MonkeyPatch, worked: float, rest: float
 ) -> None:
     rests: list[float] = []

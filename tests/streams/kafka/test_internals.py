@@ -1,4 +1,4 @@
-"""Whether all that we reach into in libraries stands in the table, and is installed as the table says."""
+"""The table of internals is complete, and matches the installed libraries."""
 
 import ast
 import importlib
@@ -31,19 +31,19 @@ ROOT = Path(__file__).parents[3]
 LIBRARIES = ("faust", "mode", "aiokafka", "kafka")
 
 NOT_THEIRS = {"_exit", "_replace", "daemon"}
-"""Members of what is Python's own: ``os``, named tuples, threads."""
+"""Members of Python's own modules and classes: ``os``, named tuples, threads."""
 
 OURS = {"apply_seconds", "fetch_max_wait_seconds", "heartbeat_answered", "unfinished"}
-"""Attributes of our own classes that other code assigns to, in the folders below."""
+"""Attributes of our own classes that other code in the folders below assigns to."""
 
 WHERE_THEIRS_ARE_HELD = ("streams/kafka/", "streams/runs/", "streams/workers/", "streams/waiting.py")
-"""Where what is assigned to is taken for an attribute of theirs unless it is known as ours."""
+"""Folders in which an assigned attribute counts as a library's unless it is known as ours."""
 
 MADE_BY_METACLASSES = {"logger", "_abc_impl"}
 
 
 def resolved(name: str) -> Any:
-    """A module, or a class in one, by its whole name."""
+    """Return a module, or a class in one, by its full name."""
     try:
         return importlib.import_module(name)
     except ModuleNotFoundError:
@@ -52,7 +52,7 @@ def resolved(name: str) -> Any:
 
 
 def member(name: str, examples: Sequence[object]) -> tuple[Any, object | None]:
-    """Something of theirs by its whole name; if it is an attribute's value: of which example."""
+    """Return a member of a library by its full name; an attribute's value comes from an example."""
     owner, _, attribute = name.rpartition(".")
     holder = resolved(owner)
     if isinstance(holder, ModuleType):
@@ -65,7 +65,7 @@ def member(name: str, examples: Sequence[object]) -> tuple[Any, object | None]:
 
 
 def described(thing: Any) -> str:
-    """What the table says of something."""
+    """Describe an object as the table does."""
     if isinstance(thing, property | cached_property):
         return "property"
     if inspect.isclass(thing):
@@ -81,12 +81,12 @@ def described(thing: Any) -> str:
 
 
 def kinds(thing: Any) -> set[str]:
-    """Names of the classes that a value is of."""
+    """Return the names of the classes of a value."""
     return set() if callable(thing) else {kind.__name__ for kind in type(thing).__mro__}
 
 
 def differences(reaches: Sequence[Reach], examples: Sequence[object]) -> list[str]:
-    """What is installed otherwise than the table says, in sentences."""
+    """Yield a sentence for each difference between the installed libraries and the table."""
     found = []
     for reach in reaches:
         for name, expected in reach.names.items():
@@ -106,7 +106,7 @@ def differences(reaches: Sequence[Reach], examples: Sequence[object]) -> list[st
 
 @pytest.fixture
 async def examples(started_thread: RunConsumerThread) -> Sequence[object]:
-    """One of each class whose instances have what the table names, as they are while a worker runs."""
+    """Make an example of each class whose instances have attributes in the table, as in a running worker."""
     app, client = started_thread.app, started_thread._ensure_consumer()
     assert isinstance(app, App)
     assert isinstance(app.tables, RunTables)
@@ -128,7 +128,7 @@ async def examples(started_thread: RunConsumerThread) -> Sequence[object]:
     )
 
 
-async def test_all_that_is_reached_into_is_installed_as_the_table_says(examples: Sequence[object]) -> None:
+async def test_the_installed_libraries_match_the_table(examples: Sequence[object]) -> None:
     assert differences(REACHES, examples) == []
 
 
@@ -153,7 +153,7 @@ async def test_a_changed_signature_and_a_renamed_attribute_are_noticed(
     assert other.startswith("faust.tables.manager.TableManager.recovery is ")
 
 
-async def test_a_position_is_known_of_a_partition_as_the_lag_asks_for_it() -> None:
+async def test_the_lag_can_ask_for_the_position_of_a_partition() -> None:
     subscriptions, place = SubscriptionState(), TopicPartition("events", 0)
     subscriptions.assign_from_user([place])
     state = subscriptions.subscription.assignment.state_value(TP("events", 0))
@@ -161,11 +161,11 @@ async def test_a_position_is_known_of_a_partition_as_the_lag_asks_for_it() -> No
     assert state.position == 7
 
 
-# What of ours there is, found without the table.
+# Finds what our code reaches into, without the table.
 
 
 def modules() -> Iterator[tuple[str, ModuleType, ast.Module]]:
-    """Every module of ours that may know of the libraries: its file, itself, its code."""
+    """Yield every module of ours that may use the libraries, with its file and its code."""
     for info in pkgutil.walk_packages(afresh.streams.__path__, "afresh.streams."):
         module = importlib.import_module(info.name)
         path = Path(inspect.getfile(module)).resolve()
@@ -176,14 +176,14 @@ MODULES = list(modules())
 
 
 def theirs(kind: type) -> list[type]:
-    """Classes of the libraries that a class of ours derives from, the nearest first."""
+    """Return the library classes that a class of ours derives from, the nearest first."""
     if kind.__module__.partition(".")[0] in LIBRARIES:
         return []
     return [base for base in kind.__mro__[1:] if base.__module__.partition(".")[0] in LIBRARIES]
 
 
 def derived() -> dict[str, tuple[str, type]]:
-    """Our classes that derive from theirs, with their files."""
+    """Yield our classes that derive from library classes, with their files."""
     return {
         kind.__qualname__: (where, kind)
         for where, module, _ in MODULES
@@ -193,7 +193,7 @@ def derived() -> dict[str, tuple[str, type]]:
 
 
 def overridden(kind: type) -> set[str]:
-    """Whole names of what a class of ours puts its own in place of."""
+    """Return the full names of the library members that a class of ours overrides."""
     names = {
         name
         for name in vars(kind)
@@ -204,7 +204,7 @@ def overridden(kind: type) -> set[str]:
 
 
 def stored(tree: ast.AST) -> set[str]:
-    """Names of attributes that code gives to ``self``."""
+    """Return the names of attributes that code assigns to ``self``."""
     return {
         node.attr
         for node in ast.walk(tree)
@@ -217,7 +217,7 @@ def of_self(node: ast.Attribute) -> bool:
 
 
 def declared(tree: ast.AST) -> set[str]:
-    """Names that the classes of a piece of code give to their members."""
+    """Return the names of the members that the classes in some code define."""
     names = stored(tree)
     for node in ast.walk(tree):
         for part in node.body if isinstance(node, ast.ClassDef) else ():
@@ -231,7 +231,7 @@ def declared(tree: ast.AST) -> set[str]:
 
 @cache
 def members(kind: type) -> set[str]:
-    """Names of the members that a class of ours has from theirs, those of instances too."""
+    """Return the names of the members that a class of ours inherits from libraries, including those of instances."""
     names: set[str] = set()
     for base in theirs(kind):
         names |= set(vars(base)) | set(getattr(base, "__annotations__", ()))
@@ -240,7 +240,7 @@ def members(kind: type) -> set[str]:
 
 
 def reached_into(tree: ast.AST, where: str) -> set[str]:
-    """Private members of others that code names, and members of others that it assigns to."""
+    """Yield private members of other objects that code uses, and members of other objects that it assigns to."""
     others = [node for node in ast.walk(tree) if isinstance(node, ast.Attribute) and not of_self(node)]
     private = {node.attr for node in others if is_private(node.attr)} - declared(tree)
     assigned = {node.attr for node in others if isinstance(node.ctx, ast.Store)} - OURS
@@ -252,7 +252,7 @@ def is_private(name: str) -> bool:
 
 
 def reached_by_self(tree: ast.AST, kind: type) -> set[str]:
-    """What a class of ours names that is private to theirs, and what it assigns to that it has from there."""
+    """Yield private inherited members that a class of ours uses, and inherited members that it assigns to."""
     return {
         node.attr
         for node in ast.walk(tree)
@@ -264,7 +264,7 @@ def reached_by_self(tree: ast.AST, kind: type) -> set[str]:
 
 
 def named(where: str) -> set[str]:
-    """Last parts of the names that the table has of a file of ours."""
+    """Return the last parts of the names that the table has for a file of ours."""
     return {name.rpartition(".")[2] for reach in REACHES if reach.where == where for name in reach.names}
 
 
@@ -281,20 +281,20 @@ def test_the_classes_that_derive_from_theirs_are_found() -> None:
 
 
 @pytest.mark.parametrize("name", derived())
-def test_every_method_of_theirs_that_we_override_stands_in_the_table(name: str) -> None:
+def test_every_overridden_library_method_is_in_the_table(name: str) -> None:
     where, kind = derived()[name]
     table = {each for reach in REACHES if reach.where == where for each in reach.overrides}
     assert overridden(kind)
     assert overridden(kind) <= table
 
 
-def test_everything_overridden_by_the_table_is_overridden() -> None:
+def test_everything_in_the_table_is_really_overridden() -> None:
     table = {each for reach in REACHES for each in reach.overrides}
     assert table == {each for _, kind in derived().values() for each in overridden(kind)}
 
 
 @pytest.mark.parametrize("name", derived())
-def test_what_we_override_takes_what_theirs_takes(name: str) -> None:
+def test_an_override_accepts_the_arguments_of_the_original(name: str) -> None:
     _, kind = derived()[name]
     for each in overridden(kind):
         attribute = each.rpartition(".")[2]
@@ -304,7 +304,7 @@ def test_what_we_override_takes_what_theirs_takes(name: str) -> None:
 
 
 @pytest.mark.parametrize("where", [where for where, _, _ in MODULES])
-def test_whatever_private_a_module_names_of_others_stands_in_the_table(where: str) -> None:
+def test_every_private_name_that_a_module_uses_is_in_the_table(where: str) -> None:
     _, module, tree = next(each for each in MODULES if each[0] == where)
     found = reached_into(tree, where)
     for node in ast.walk(tree):
@@ -315,7 +315,7 @@ def test_whatever_private_a_module_names_of_others_stands_in_the_table(where: st
     assert found <= named(where), f"name it in {internals.__name__}, or in OURS if it is ours"
 
 
-def test_what_would_have_to_stand_in_the_table_is_seen() -> None:
+def test_names_that_the_table_would_need_are_found() -> None:
     class Later(App):
         async def on_started(self) -> None:
             pass
@@ -329,7 +329,7 @@ def test_what_would_have_to_stand_in_the_table_is_seen() -> None:
 
 
 @pytest.mark.parametrize("reach", REACHES, ids=lambda reach: f"{reach.where}: {' '.join(reach.names)[:60]}")
-def test_every_row_names_code_of_ours_and_a_test(reach: Reach) -> None:
+def test_every_entry_names_a_file_of_ours_and_a_test(reach: Reach) -> None:
     code = (ROOT / reach.where).read_text(encoding="utf-8")
     assert [name for name in reach.names if name.rpartition(".")[2] not in code] == []
     path, _, name = reach.test.partition("::")

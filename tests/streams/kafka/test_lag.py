@@ -16,7 +16,7 @@ NOW = 1000.0
 
 
 class Kafka:
-    """Where partitions end, what a process has done of them, and a clock."""
+    """End offsets of partitions, the progress of a process in them, and a clock."""
 
     def __init__(self) -> None:
         self.now = NOW
@@ -39,7 +39,7 @@ class Kafka:
         return self.fetched
 
     async def _ends(self, tps: Collection[TP]) -> dict[TP, int]:
-        assert tps, "Kafka is asked of nothing"
+        assert tps, "Kafka is not asked about anything"
         if self.failures:
             raise self.failures.pop()
         if not self.answers:
@@ -59,7 +59,7 @@ def kafka(monkeypatch: pytest.MonkeyPatch) -> Kafka:
     return Kafka()
 
 
-async def test_the_lag_is_the_records_not_done_with_and_the_age_of_the_oldest(kafka: Kafka) -> None:
+async def test_the_lag_is_the_number_of_unfinished_records_and_the_age_of_the_oldest(kafka: Kafka) -> None:
     kafka.done |= {EVENTS: (4, NOW - 7.5), MORE: (9, NOW - 3.0)}
     assert await kafka.shown() == (7, 7.5)
     assert await kafka.shown(OTHER.topic) == (0, 0)
@@ -72,7 +72,7 @@ async def test_the_lag_grows_while_nothing_is_taken_in(kafka: Kafka) -> None:
         assert await kafka.shown() == (6 + seconds, seconds)
 
 
-async def test_records_that_were_never_fetched_are_as_old_as_their_being_seen(kafka: Kafka) -> None:
+async def test_records_not_fetched_yet_age_from_when_they_were_first_seen(kafka: Kafka) -> None:
     kafka.done[EVENTS] = 4, None
     assert await kafka.shown() == (6, 0)
     kafka.now += 9
@@ -83,12 +83,12 @@ async def test_records_that_were_never_fetched_are_as_old_as_their_being_seen(ka
     assert await kafka.shown() == (1, 0)
 
 
-async def test_nothing_lags_once_all_is_done_even_behind_the_end_known(kafka: Kafka) -> None:
+async def test_the_lag_is_zero_once_all_is_done_even_beyond_the_known_end(kafka: Kafka) -> None:
     kafka.done |= {EVENTS: (12, None), MORE: (None, None)}
     assert await kafka.shown() == (0, 0)
 
 
-async def test_a_partition_that_left_is_anothers_lag(kafka: Kafka) -> None:
+async def test_a_partition_that_left_does_not_count_in_our_lag(kafka: Kafka) -> None:
     kafka.done |= {EVENTS: (4, NOW), MORE: (9, NOW)}
     assert await kafka.shown() == (7, 0)
     kafka.ours = {MORE}
@@ -98,7 +98,7 @@ async def test_a_partition_that_left_is_anothers_lag(kafka: Kafka) -> None:
 
 
 @pytest.mark.parametrize("failure", [KafkaConnectionError(), None])
-async def test_while_kafka_does_not_answer_what_is_known_grows_old_and_is_worked_off(
+async def test_while_kafka_is_silent_the_known_lag_grows_older_and_is_worked_off(
     kafka: Kafka, failure: Exception | None
 ) -> None:
     kafka.done[EVENTS] = 4, NOW

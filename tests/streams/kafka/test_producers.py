@@ -22,7 +22,7 @@ def real(transactional_id: str | None) -> AIOKafkaProducer:
     return AIOKafkaProducer(transactional_id=transactional_id)
 
 
-async def test_a_broker_that_is_down_or_names_no_broker_yet_is_asked_again(
+async def test_a_producer_is_retried_while_the_broker_is_down_or_names_no_broker(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr(module, "RETRY_SECONDS", 0.0)
@@ -36,12 +36,12 @@ async def test_a_broker_that_is_down_or_names_no_broker_yet_is_asked_again(
     with pytest.raises(TransactionalIdAuthorizationFailed):
         await Producers(real).start("ours-1")
     assert list(answers) == []
-    down, nameless = [message for message in caplog.messages if "gives no producer" in message]
+    down, nameless = [message for message in caplog.messages if "A producer could not start" in message]
     assert "KafkaConnectionError('down')" in down
     assert "Did we not perform bootstrap?" in nameless
 
 
-async def test_all_stop_once_those_dropped_before_too() -> None:
+async def test_every_producer_stops_once_including_dropped_ones() -> None:
     made: list[Stoppable] = []
 
     def make(transactional_id: str | None) -> Stoppable:

@@ -33,7 +33,7 @@ def table(app: App) -> RunTable:
 
 
 class FakeConsumer:
-    """A consumer that knows the bounds of every changelog's partition: its first offset and its end."""
+    """A consumer that knows the first and the end offset of every changelog partition."""
 
     def __init__(self, start: int, end: int) -> None:
         self._start, self._end = start, end
@@ -51,7 +51,7 @@ def recovery_of(app: App) -> RunRecovery:
 
 
 async def begun_after(app: App, table: RunTable, consumer: FakeConsumer) -> int:
-    """Offset after which recovery reads."""
+    """Return the offset behind which recovery begins to read."""
     recovery, offsets = recovery_of(app), Counter[TP]()
     recovery._add(table, PLACE, offsets)
     await recovery._build_offsets(consumer, {PLACE}, offsets, "active")
@@ -68,10 +68,10 @@ async def test_recovery_goes_on_where_the_rows_end(
 
 
 @pytest.mark.parametrize(("start", "end", "after"), [(0, 41, -1), (43, 100, 42), (0, 0, -1)])
-async def test_rows_that_reflect_what_the_changelog_does_not_have_are_read_anew(
+async def test_rows_with_a_position_outside_the_changelog_are_read_anew(
     app: App, table: RunTable, start: int, end: int, after: int, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """The changelog was made anew, or lost its beginning; Faust would crash, or leave a hole."""
+    """The changelog was created anew, or lost its beginning. Faust would crash, or leave a hole."""
     table.rows[1].write([(b"a", b"1")], Position(41, 0))
     assert await begun_after(app, table, FakeConsumer(start, end)) == after
     assert table.rows[1].get(b"a") is None
@@ -87,7 +87,7 @@ async def test_rows_without_a_position_are_read_from_the_start_whatever_was_read
     assert offsets[PLACE] == 4
 
 
-async def test_rows_that_can_not_be_kept_end_the_worker_instead_of_leaving_a_hole(
+async def test_rows_that_cannot_be_written_end_the_worker_instead_of_leaving_a_hole(
     app: App, table: RunTable, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     reasons: list[BaseException] = []
@@ -112,7 +112,7 @@ async def test_rows_that_can_not_be_kept_end_the_worker_instead_of_leaving_a_hol
     assert not table._endings
 
 
-async def test_after_recovery_the_rows_of_active_partitions_are_whole_as_of_now(table: RunTable) -> None:
+async def test_after_recovery_the_positions_of_active_partitions_are_confirmed(table: RunTable) -> None:
     for partition in (0, 1):
         table.rows[partition].write([(b"a", b"1")], Position(41, 7))
     await table.on_recovery_completed({PLACE}, {TP(CHANGELOG, 0)})

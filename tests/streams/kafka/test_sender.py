@@ -64,7 +64,7 @@ async def test_records_of_a_partition_keep_their_order() -> None:
         assert numbers(values) == [n for n in range(100) if partition_of(b"%d" % n, 3) == partition]
 
 
-async def test_a_record_can_go_to_a_partition_of_the_callers_choice() -> None:
+async def test_the_caller_can_choose_the_partition_of_a_record() -> None:
     outgoing, producer = Outgoing(4), FakeProducer()
     outgoing.add_to_partition("t", 3, OutgoingRecord(None, b"v", [("reason", b"time")]))
     await Sender(producer).send(outgoing)
@@ -72,7 +72,7 @@ async def test_a_record_can_go_to_a_partition_of_the_callers_choice() -> None:
     assert producer.headers == [[("reason", b"time")]]
 
 
-async def test_what_does_not_fit_into_one_batch_goes_in_the_next() -> None:
+async def test_records_that_do_not_fit_into_one_batch_go_into_the_next() -> None:
     producer = FakeProducer()
     await Sender(producer).send(outgoing_of(*range(5), size=400_000))
     assert [numbers([value for _, value in batch]) for _, _, batch in producer.batches] == [
@@ -90,7 +90,7 @@ async def test_order_is_kept_when_kafka_does_not_take_a_batch_at_once(failure: E
     assert producer.tried == 6
 
 
-async def test_a_batch_leaves_only_when_the_one_before_is_acknowledged() -> None:
+async def test_a_batch_is_sent_only_after_the_one_before_is_acknowledged() -> None:
     class Slow(FakeProducer):
         waiting = 0
 
@@ -112,22 +112,22 @@ async def test_a_batch_leaves_only_when_the_one_before_is_acknowledged() -> None
 
 
 @pytest.mark.parametrize("failure", [TopicAuthorizationFailedError("t"), MessageSizeTooLargeError()])
-async def test_what_kafka_refuses_for_good_is_an_error_that_names_the_topic(failure: Exception) -> None:
+async def test_a_final_refusal_by_kafka_is_an_error_that_names_the_topic(failure: Exception) -> None:
     producer = FakeProducer(failure)
     with pytest.raises(AfreshError, match=f"Kafka refuses records for t: {type(failure).__name__}"):
         await Sender(producer).send(outgoing_of(1))
     assert producer.tried == 1
 
 
-async def test_records_that_must_stand_together_are_one_batch() -> None:
+async def test_records_that_belong_together_are_one_batch() -> None:
     producer = FakeProducer()
     rows = [OutgoingRecord(b"%d" % number, b"row") for number in range(50)]
     await Sender(producer).send_whole("t", 2, rows)
     assert producer.batches == [("t", 2, [(row.key, row.value) for row in rows])]
 
 
-async def test_nothing_of_what_does_not_fit_into_one_batch_is_sent() -> None:
-    """Half of a run's rows without their marks would be counted again after the next start."""
+async def test_records_that_do_not_fit_into_one_batch_are_not_sent_at_all() -> None:
+    """Rows written without their marks would be counted again after the next start."""
     producer = FakeProducer()
     rows = [OutgoingRecord(b"%d" % number, bytes(400_000)) for number in range(3)]
     with pytest.raises(AfreshError, match=f"do not fit into one record batch of {BATCH_BYTES:,} bytes"):
@@ -135,26 +135,26 @@ async def test_nothing_of_what_does_not_fit_into_one_batch_is_sent() -> None:
     assert producer.tried == 0
 
 
-async def test_rows_are_sent_again_as_one_batch() -> None:
+async def test_rows_are_retried_as_one_batch() -> None:
     producer = FakeProducer(NotLeaderForPartitionError(), KafkaTimeoutError())
     await Sender(producer).send_whole("t", 0, [OutgoingRecord(b"a", b"1"), OutgoingRecord(b"", None)])
     assert producer.batches == [("t", 0, [(b"a", b"1"), (b"", None)])]
 
 
-async def test_the_offset_of_the_first_record_is_that_which_kafka_gave_it() -> None:
+async def test_the_sender_returns_the_offset_that_kafka_gave_the_first_record() -> None:
     sender = Sender(FakeProducer())
     offsets = [await sender.send_whole("t", 0, [OutgoingRecord(b"a", b"1")] * count) for count in (3, 1, 2)]
     assert offsets == [0, 3, 4]
 
 
-async def test_no_records_are_no_batch() -> None:
+async def test_without_records_no_batch_is_sent() -> None:
     producer = FakeProducer()
     await Sender(producer).send(Outgoing(1))
     assert producer.tried == 0
 
 
 def lots(*names: bytes, partitions: int) -> list[Outgoing]:
-    """Three records for each of the partitions, from each of the runs named."""
+    """Make three records for each partition, from each of the named runs."""
     made = []
     for name in names:
         outgoing = Outgoing(partitions)
@@ -165,7 +165,7 @@ def lots(*names: bytes, partitions: int) -> list[Outgoing]:
     return made
 
 
-async def test_what_runs_send_at_the_same_time_leaves_in_one_batch_a_partition() -> None:
+async def test_records_sent_at_the_same_time_leave_in_one_batch_per_partition() -> None:
     producer = FakeProducer()
     group = GroupSender(Sender(producer))
     await asyncio.gather(*map(group.send, lots(b"a", b"b", b"c", partitions=2)))
@@ -176,7 +176,7 @@ async def test_what_runs_send_at_the_same_time_leaves_in_one_batch_a_partition()
             assert [value for key, value in records if key == name] == [b"0", b"1", b"2"]
 
 
-async def test_what_comes_while_a_group_is_sent_is_the_next_group() -> None:
+async def test_records_that_come_while_a_group_is_sent_form_the_next_group() -> None:
     gate = asyncio.Event()
 
     class Gated(FakeProducer):
@@ -197,7 +197,7 @@ async def test_what_comes_while_a_group_is_sent_is_the_next_group() -> None:
     assert [{key for key, _ in records} for _, _, records in producer.batches] == [{b"a"}, {b"b", b"c"}]
 
 
-async def test_an_error_reaches_all_of_a_group_and_the_next_one_is_sent() -> None:
+async def test_an_error_reaches_all_callers_of_a_group_and_the_next_group_is_sent() -> None:
     producer = FakeProducer(TopicAuthorizationFailedError("t"))
     group = GroupSender(Sender(producer))
     first, second, later = lots(b"a", b"b", b"c", partitions=1)
@@ -208,7 +208,7 @@ async def test_an_error_reaches_all_of_a_group_and_the_next_one_is_sent() -> Non
     assert {key for key, _ in producer.batches[0][2]} == {b"c"}
 
 
-async def test_one_who_waits_no_longer_leaves_the_rest_of_the_group_alone() -> None:
+async def test_a_cancelled_caller_does_not_disturb_the_rest_of_its_group() -> None:
     producer = FakeProducer()
     group = GroupSender(Sender(producer))
     first, second = (asyncio.create_task(group.send(each)) for each in lots(b"a", b"b", partitions=1))
@@ -218,7 +218,7 @@ async def test_one_who_waits_no_longer_leaves_the_rest_of_the_group_alone() -> N
     assert {key for key, _ in producer.batches[0][2]} == {b"a", b"b"}
 
 
-async def test_no_records_wait_for_nobody() -> None:
+async def test_an_empty_send_does_not_wait() -> None:
     producer = FakeProducer()
     await GroupSender(Sender(producer)).send(Outgoing(1))
     assert producer.tried == 0

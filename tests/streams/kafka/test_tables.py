@@ -45,14 +45,14 @@ def test_runs_of_the_changelog_are_applied_in_order_to_their_partition(table: Ru
     assert rows_of(table) == {1: {b"a": b"2"}, 2: {b"a": b"9"}}
 
 
-def test_rows_are_counted_without_those_of_partitions(table: RunTable) -> None:
+def test_partition_rows_are_not_counted_as_rows(table: RunTable) -> None:
     table.apply_changelog_batch(
         [changelog_run(1, (b"a", b"1"), (PARTITION_ROW_KEY, b"")), changelog_run(2, (b"b", b"1"))]
     )
     assert table.count_rows() == 2
 
 
-async def test_a_rebalance_drops_the_rows_of_partitions_that_left_or_come_anew(table: RunTable) -> None:
+async def test_a_rebalance_drops_the_rows_of_partitions_that_left_or_are_new(table: RunTable) -> None:
     for partition in range(4):
         table.rows[partition].write([(b"a", b"1")], Position(7, 0))
     stays, comes = TP(CHANGELOG, 0), TP(CHANGELOG, 1)
@@ -63,25 +63,25 @@ async def test_a_rebalance_drops_the_rows_of_partitions_that_left_or_come_anew(t
     assert offsets == [7, None, None, None]
 
 
-async def test_every_rebalance_counts_as_a_generation(table: RunTable) -> None:
+async def test_every_rebalance_raises_the_generation(table: RunTable) -> None:
     await table.on_rebalance(set(), set(), set())
     await table.on_rebalance(set(), set(), set())
     assert table.generation == 2
 
 
 async def test_a_table_starts_without_a_store_of_fausts(table: RunTable) -> None:
-    """Nor is the changelog declared, for which Faust would ask Kafka."""
+    """The changelog is not declared either; for that, Faust would ask Kafka."""
     await table.maybe_start()
     assert table.started
     assert table._data is None
     await table.stop()
 
 
-async def test_a_standby_is_read_before_it_becomes_active(table: RunTable) -> None:
+async def test_a_standby_is_recovered_before_it_becomes_active(table: RunTable) -> None:
     assert await table.need_active_standby_for(TP(CHANGELOG, 0))
 
 
-def test_a_change_of_the_table_is_one_of_its_partition(table: RunTable) -> None:
+def test_a_change_belongs_to_its_partition(table: RunTable) -> None:
     change = table.change(3)
     change.put_row(b"a", b"1")
     change.apply(0)
@@ -97,8 +97,8 @@ def test_recovery_goes_on_where_the_rows_end(table: RunTable) -> None:
     assert table.rows[1].position == Position(offset=1, time=1001)
 
 
-def test_records_that_the_rows_reflect_already_are_passed_over_and_not_counted(table: RunTable) -> None:
-    """Faust reads again from the position itself, and a run may begin before it."""
+def test_records_already_in_the_rows_are_skipped_and_not_counted(table: RunTable) -> None:
+    """Faust reads the record at the position again, and a run may begin before it."""
     table.apply_changelog_batch([changelog_run(1, (b"a", b"1"), (b"a", b"2"))])
     counts: list[int] = []
     table._recovered = counts.append
@@ -109,19 +109,19 @@ def test_records_that_the_rows_reflect_already_are_passed_over_and_not_counted(t
 
 
 def written(table: RunTable, first: int) -> int | None:
-    """Write a row and the partition's own as a batch that begins at an offset; return how far rows are whole."""
+    """Write a row and the partition row as one batch at an offset; return the new position."""
     change = table.change(1)
     change.put_row(b"a", b"1")
     change.apply(first)
     return table.persisted_offset(TP(CHANGELOG, 1))
 
 
-def test_the_position_moves_on_with_every_batch_that_follows_the_one_before(table: RunTable) -> None:
+def test_the_position_advances_with_every_batch_that_follows_the_one_before(table: RunTable) -> None:
     assert [written(table, first) for first in (0, 2, 4)] == [1, 3, 5]
 
 
 @pytest.mark.parametrize("first", [3, 0, -1])
-def test_the_position_stays_when_somebody_wrote_in_between_so_that_recovery_reads_what_that_was(
+def test_the_position_stays_if_another_writer_came_between_so_that_recovery_reads_it(
     table: RunTable, first: int
 ) -> None:
     assert written(table, 0) == 1
@@ -130,7 +130,7 @@ def test_the_position_stays_when_somebody_wrote_in_between_so_that_recovery_read
     assert table.rows[1].get(b"a") == b"1"
 
 
-async def test_what_is_derived_from_rows_is_kept_until_a_rebalance(table: RunTable) -> None:
+async def test_derived_values_are_kept_until_a_rebalance(table: RunTable) -> None:
     derived = PerAssignment(table, lambda partition: len(list(table.rows[partition].items())))
     assert derived[0] == 0
     change = table.change(0)
@@ -142,7 +142,7 @@ async def test_what_is_derived_from_rows_is_kept_until_a_rebalance(table: RunTab
     assert (derived[0], derived[1]) == (1, 0)
 
 
-async def test_what_stands_in_place_of_what_was_derived_is_kept_until_a_rebalance(table: RunTable) -> None:
+async def test_a_replaced_derived_value_is_kept_until_a_rebalance(table: RunTable) -> None:
     derived = PerAssignment(table, lambda partition: f"derived {partition}")
     derived.replace(1, "moved on")
     assert [derived[0], derived[1]] == ["derived 0", "moved on"]

@@ -35,7 +35,7 @@ def handed_over(message: Message) -> Delivered:
 
 
 def bare_consumer(*delivered: Message) -> Any:
-    """A consumer without a broker behind it, which has delivered these runs."""
+    """Make a consumer without a broker that has delivered these runs."""
     consumer: Any = RunConsumer.__new__(RunConsumer)
     consumer._delivered = defaultdict(deque)
     consumer._unacked_messages = set()
@@ -56,7 +56,7 @@ def test_membership_is_fresh_within_the_session_timeout(monkeypatch: pytest.Monk
 
 
 @given(st.lists(st.integers(0, 5), unique=True, max_size=6))
-def test_the_offset_to_commit_is_behind_the_unbroken_row_of_acknowledged_runs(acked: list[int]) -> None:
+def test_the_offset_to_commit_ends_before_the_first_unacknowledged_run(acked: list[int]) -> None:
     runs = [message(offset) for offset in (9, 12, 13, 40, 41, 99)]
     consumer, committed = bare_consumer(*runs), None
     done: set[int] = set()
@@ -80,7 +80,7 @@ def test_an_offset_is_committed_once() -> None:
     assert consumer._new_offset(TWO) is None
 
 
-def test_only_partitions_whose_first_run_is_done_have_something_to_commit() -> None:
+def test_only_partitions_with_a_finished_first_run_have_something_to_commit() -> None:
     first, second, other = message(1), message(2), message(1, TWO)
     consumer = bare_consumer(first, second, other)
     consumer.ack(second)
@@ -132,7 +132,7 @@ async def test_runs_from_before_an_assignment_are_not_committed_and_read_again(r
 
 
 @pytest.mark.parametrize(("taken", "waiting"), [(True, {TWO}), (False, {ONE, TWO})])
-async def test_a_partition_ages_until_kafka_has_taken_the_commit_of_its_last_run(
+async def test_a_partition_ages_until_kafka_has_taken_its_last_commit(
     taken: bool, waiting: set[TP], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def commit(self: Any, offsets: dict[TP, int]) -> bool:
@@ -149,7 +149,7 @@ async def test_a_partition_ages_until_kafka_has_taken_the_commit_of_its_last_run
     assert set(consumer.commit_ages._since) == waiting
 
 
-async def test_gaps_of_offsets_need_no_bookkeeping() -> None:
+async def test_gaps_in_the_offsets_need_no_bookkeeping() -> None:
     first, second = message(1), message(1_000_000)
     consumer = bare_consumer(first, second)
     await consumer._add_gap(ONE, 2, 1_000_000)
@@ -158,7 +158,7 @@ async def test_gaps_of_offsets_need_no_bookkeeping() -> None:
     assert consumer._new_offset(ONE) == 1_000_001
 
 
-async def test_while_every_partition_is_held_back_the_consumer_waits_a_moment_only(
+async def test_while_every_partition_is_held_back_the_consumer_waits_only_a_moment(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     slept: list[float] = []
@@ -204,7 +204,7 @@ def suspended_consumer(callback: Any) -> Any:
     return consumer
 
 
-async def test_a_delivery_is_given_up_when_the_flow_is_suspended() -> None:
+async def test_a_delivery_is_cancelled_when_the_flow_is_suspended() -> None:
     outcomes: list[str] = []
 
     async def callback(_: Message) -> None:
@@ -226,7 +226,7 @@ async def test_a_delivery_is_given_up_when_the_flow_is_suspended() -> None:
 
 
 @pytest.mark.parametrize("active", [False, True])
-async def test_a_run_is_delivered_and_a_failure_of_it_is_seen(active: bool) -> None:
+async def test_a_run_is_delivered_and_its_failure_is_raised(active: bool) -> None:
     delivered: list[int] = []
 
     async def callback(run: Message) -> None:
@@ -245,7 +245,7 @@ async def test_a_run_is_delivered_and_a_failure_of_it_is_seen(active: bool) -> N
 
 
 def draining_consumer(*polls: Any, stopping: bool = False) -> Any:
-    """A consumer whose polls are written down beforehand; an exception among them is raised."""
+    """Make a consumer with prepared polls; it raises an exception among them."""
     left = list(polls)
 
     async def getmany(timeout: float) -> Any:
@@ -272,14 +272,14 @@ def draining_consumer(*polls: Any, stopping: bool = False) -> Any:
 RUNNING = SimpleNamespace(should_stop=False)
 
 
-async def test_a_poll_waits_a_moment_only() -> None:
+async def test_a_poll_waits_only_a_moment() -> None:
     consumer = draining_consumer([message(3)], asyncio.CancelledError(), stopping=True)
     await consumer._drain_messages(RUNNING)
     assert consumer.delivered == [(0, 3)]
     assert consumer.waits == [POLL_SECONDS, POLL_SECONDS]
 
 
-async def test_runs_behind_what_was_read_are_delivered_once() -> None:
+async def test_runs_with_offsets_already_read_are_not_delivered_again() -> None:
     polls = [message(3), message(1, TWO)], [message(2), message(5)]
     consumer = draining_consumer(*polls, asyncio.CancelledError(), stopping=True)
     await consumer._drain_messages(RUNNING)
@@ -287,7 +287,7 @@ async def test_runs_behind_what_was_read_are_delivered_once() -> None:
     assert dict(consumer._read_offset) == {ONE: 5, TWO: 1}
 
 
-async def test_runs_handed_over_are_remembered_if_their_offsets_are_to_be_committed() -> None:
+async def test_delivered_runs_are_remembered_if_their_offsets_will_be_committed() -> None:
     changelog = message(4, TP("test.changelog", 0))
     polls = [message(3), changelog], [message(2), message(5)]
     consumer = draining_consumer(*polls, asyncio.CancelledError(), stopping=True)
@@ -299,27 +299,27 @@ async def test_runs_handed_over_are_remembered_if_their_offsets_are_to_be_commit
     assert consumer._new_offset(ONE) == 6
 
 
-async def test_a_fetcher_that_stops_is_given_nothing_more() -> None:
+async def test_a_stopping_fetcher_delivers_nothing_more() -> None:
     consumer = draining_consumer([message(1)])
     await consumer._drain_messages(SimpleNamespace(should_stop=True))
     assert consumer.delivered == []
 
 
 @pytest.mark.parametrize("stopped", [asyncio.CancelledError, *RunConsumer.consumer_stopped_errors])
-async def test_a_client_that_stopped_is_an_error_unless_the_app_stops(stopped: type[BaseException]) -> None:
+async def test_a_stopped_client_is_an_error_unless_the_app_stops(stopped: type[BaseException]) -> None:
     await draining_consumer(stopped(), stopping=True)._drain_messages(RUNNING)
     with pytest.raises(stopped):
         await draining_consumer(stopped())._drain_messages(RUNNING)
 
 
-async def test_any_other_failure_is_an_error_even_while_the_app_stops() -> None:
+async def test_every_other_failure_is_an_error_even_while_the_app_stops() -> None:
     with pytest.raises(ZeroDivisionError):
         await draining_consumer(ZeroDivisionError(), stopping=True)._drain_messages(RUNNING)
 
 
 @pytest.mark.parametrize("gone", [AssertionError("Partition is not assigned"), AttributeError("highwater")])
 def test_a_partition_that_a_rebalance_has_just_taken_away_has_no_highwater(gone: Exception) -> None:
-    """It ended the task of the run, and each run behind it awaited the one before and failed without a word."""
+    """The error ended the task of the run. Each run behind it awaited that task, and failed silently."""
 
     def highwater(tp: TP) -> int:
         raise gone
@@ -332,7 +332,7 @@ def test_a_partition_that_a_rebalance_has_just_taken_away_has_no_highwater(gone:
 
 
 @pytest.mark.parametrize("unknown", [AssertionError(), AttributeError("highwater")])
-def test_a_partition_that_a_rebalance_has_just_given_or_taken_is_not_looked_at(unknown: Exception) -> None:
+def test_a_partition_that_a_rebalance_has_just_given_or_taken_is_not_verified(unknown: Exception) -> None:
     looked: list[TP] = []
 
     def look(now: float, tp: TP) -> None:
@@ -345,7 +345,7 @@ def test_a_partition_that_a_rebalance_has_just_given_or_taken_is_not_looked_at(u
     assert looked == [ONE]
 
 
-def test_nothing_is_assigned_before_the_thread_that_fetches_has_started() -> None:
+def test_nothing_is_assigned_before_the_fetching_thread_has_started() -> None:
     consumer = bare_consumer()
     consumer._thread = RunConsumerThread.__new__(RunConsumerThread)
     consumer._thread._consumer = None
@@ -353,7 +353,7 @@ def test_nothing_is_assigned_before_the_thread_that_fetches_has_started() -> Non
 
 
 def standing_at(position: int | None) -> Any:
-    """The thread of a consumer whose client is about to read this offset of every partition."""
+    """Make the fetching thread of a client that reads this offset next in every partition."""
 
     class State:
         @property
@@ -368,7 +368,7 @@ def standing_at(position: int | None) -> Any:
     return SimpleNamespace(_ensure_consumer=lambda: client)
 
 
-def test_what_is_not_done_with_begins_at_the_first_run_that_may_not_be_committed() -> None:
+def test_unfinished_records_begin_at_the_first_run_that_may_not_be_committed() -> None:
     first, second = message(3), message(8)
     consumer = bare_consumer(first, second)
     consumer._thread = standing_at(9)
@@ -380,13 +380,13 @@ def test_what_is_not_done_with_begins_at_the_first_run_that_may_not_be_committed
 
 
 @pytest.mark.parametrize("thread", [standing_at(None), SimpleNamespace(_ensure_consumer=lambda: None)])
-def test_of_a_partition_that_a_rebalance_has_just_given_or_taken_nothing_is_known(thread: Any) -> None:
+def test_a_partition_that_a_rebalance_has_just_given_or_taken_has_no_position(thread: Any) -> None:
     consumer = bare_consumer()
     consumer._thread = thread
     assert consumer.undone(ONE) == (None, None)
 
 
-async def test_the_thread_that_fetches_asks_kafka_where_partitions_end_and_gives_up_when_told_to() -> None:
+async def test_the_fetching_thread_asks_kafka_for_end_offsets_and_can_be_cancelled() -> None:
     loop, given_up = asyncio.new_event_loop(), threading.Event()
 
     async def end_offsets(tps: list[TP], timeout_ms: None) -> dict[TP, int]:

@@ -1,4 +1,4 @@
-"""Runs that follow one another: topics that change the same rows take turns, none fails silently, repeats are told."""
+"""Runs in sequence: topics of the same rows take turns, no run fails silently, and repeats are reported."""
 
 from __future__ import annotations
 
@@ -51,8 +51,8 @@ async def test_items_and_embeddings_of_a_partition_do_not_overwrite_each_other(t
     assert (after.available, after.embedding) == (False, b"\0\0")
 
 
-async def test_a_run_that_fails_after_its_work_does_not_stop_the_ones_behind_it_without_a_word() -> None:
-    """The next run of the partition awaits it: it would fail too, and so would all others, for ever."""
+async def test_a_failure_after_a_run_does_not_silently_stop_the_runs_behind_it() -> None:
+    """The next run of the partition awaits the failed one: it would fail too, and all later runs with it."""
     app: Any = FakeApp()
 
     def fail(tp: TP) -> int:
@@ -67,8 +67,8 @@ async def test_a_run_that_fails_after_its_work_does_not_stop_the_ones_behind_it_
     assert [type(error) for error in app.crashes] == [ZeroDivisionError]
 
 
-async def test_a_run_that_was_worked_on_or_dropped_lets_its_records_go() -> None:
-    """Faust keeps a message until its offset is committed, and each has thousands of records."""
+async def test_a_run_that_was_processed_or_dropped_releases_its_records() -> None:
+    """Faust keeps a message until its offset is committed, and each message holds thousands of records."""
     app: Any = FakeApp()
     events = [event_of(0, 0), event_of(0, 1)]
 
@@ -81,7 +81,7 @@ async def test_a_run_that_was_worked_on_or_dropped_lets_its_records_go() -> None
     assert held == [None] * 4
 
 
-async def test_a_run_that_was_counted_before_is_told_as_repeated_once_whatever_its_parts(
+async def test_a_repeated_run_is_reported_once_however_many_parts_it_has(
     tmp_path: Path,
 ) -> None:
     created = create_app(Settings(_env_file=None, data_dir=tmp_path), "test")

@@ -27,7 +27,7 @@ REST_SECONDS = 7.0
 
 
 class FakeConsumer:
-    """What a runner needs of a consumer: which partitions are ours, and which are held back."""
+    """The part of a consumer that a runner needs: our partitions, and the ones held back."""
 
     def __init__(self, app: "FakeApp") -> None:
         self.app = app
@@ -50,7 +50,7 @@ class FakeConsumer:
 
 
 class FakeApp:
-    """What a runner needs of a Faust app."""
+    """The part of a Faust app that a runner needs."""
 
     def __init__(self, *failures: Exception) -> None:
         self.consumer_generation_id = GENERATION
@@ -80,7 +80,7 @@ class FakeApp:
 
 
 class FakeStream:
-    """A stream of runs, of which none is acknowledged by Faust itself."""
+    """A stream of runs that Faust itself does not acknowledge."""
 
     def __init__(self, *events: FakeEvent) -> None:
         self.items = events
@@ -97,7 +97,7 @@ class FakeStream:
 
 
 class Gates:
-    """Processing that notes what begins and what is done, and waits in between until a partition's gate opens."""
+    """Processing that records beginnings and ends, and waits in between until the gate of the partition opens."""
 
     def __init__(self) -> None:
         self.begun: list[tuple[int, int]] = []
@@ -150,7 +150,7 @@ async def write(app: FakeApp, table: RunTable, run: Run) -> None:
     await runner_of(app).write(run, outgoing_of(b"out"), table, change)
 
 
-async def test_outgoing_records_leave_before_the_rows_and_rows_show_when_they_are_safe(
+async def test_outgoing_records_are_sent_before_rows_and_rows_show_once_acknowledged(
     table: RunTable,
 ) -> None:
     app = FakeApp()
@@ -176,7 +176,7 @@ async def test_a_run_of_another_generation_is_dropped_before_anything_is_sent(ta
 
 
 @pytest.mark.parametrize(("batch", "written"), [(1, 1), (2, 2)])
-async def test_a_partition_that_moves_in_between_drops_the_run_and_hides_its_rows(
+async def test_a_run_is_dropped_and_its_rows_stay_hidden_if_its_partition_moves_meanwhile(
     table: RunTable, batch: int, written: int
 ) -> None:
     app = FakeApp()
@@ -232,12 +232,12 @@ async def test_rows_do_not_show_when_kafka_refuses_the_outgoing_records(table: R
 
 
 def fenced(app: FakeApp) -> SimpleNamespace:
-    """Have the app's rows refused, as if another worker had claimed their partition."""
+    """Let Kafka refuse the rows of an app, as if another worker had claimed their partition."""
     refusing: Any = FakeProducer(ProducerFenced())
     return SimpleNamespace(sender=lambda topic, partition: Sender(refusing))
 
 
-async def test_a_run_whose_rows_are_fenced_off_is_dropped_once_its_partition_is_known_to_have_moved(
+async def test_a_run_whose_rows_are_fenced_is_dropped_if_its_partition_has_moved(
     table: RunTable,
 ) -> None:
     app = FakeApp()
@@ -255,7 +255,7 @@ async def test_a_run_whose_rows_are_fenced_off_is_dropped_once_its_partition_is_
     assert not dict(table.rows[0].items())
 
 
-async def test_an_owner_that_is_fenced_off_fails_so_that_it_claims_anew(table: RunTable) -> None:
+async def test_a_fenced_owner_fails_so_that_it_claims_again(table: RunTable) -> None:
     app = FakeApp()
     app.claims = fenced(app)
     with pytest.raises(FencedError):
@@ -277,8 +277,8 @@ async def test_every_run_of_a_stream_is_processed_in_order() -> None:
     assert [event.acks for event in events] == [1, 1, 1]
 
 
-async def test_a_run_fetched_under_an_earlier_assignment_is_not_worked_on() -> None:
-    """It would leave its ids in the window of the new assignment, and be taken for sent twice when it is read again."""
+async def test_a_run_fetched_under_an_earlier_assignment_is_not_processed() -> None:
+    """Its ids would get into the new assignment's window, and its events would count as duplicates when read again."""
     app, event, processed = FakeApp(), event_of(0, 0), list[Run]()
 
     async def process(run: Run) -> None:
@@ -310,7 +310,7 @@ def dropped(stage: str) -> float:
 
 
 async def test_a_run_that_fails_ends_the_worker_and_nothing_after_it_is_processed() -> None:
-    """Faust would go on with the next run and leave a hole behind."""
+    """Faust would go on with the next run, and leave a hole."""
     app, events, processed = FakeApp(), [event_of(0, offset) for offset in range(3)], list[int]()
 
     async def process(run: Run) -> None:
@@ -323,7 +323,7 @@ async def test_a_run_that_fails_ends_the_worker_and_nothing_after_it_is_processe
     assert [event.acks for event in events] == [0, 0, 0]
 
 
-async def test_runs_of_one_partition_follow_one_another_and_those_of_different_partitions_overlap() -> None:
+async def test_runs_of_one_partition_go_in_order_and_runs_of_different_ones_overlap() -> None:
     gates, events = Gates(), [event_of(0, 0), event_of(0, 1), event_of(1, 0), event_of(0, 2)]
     driving = asyncio.create_task(runner_of(FakeApp()).drive(FakeStream(*events), gates.process))
     await let_others_run()
@@ -352,7 +352,7 @@ async def test_a_partition_is_held_back_while_a_run_of_it_waits() -> None:
 
 
 @pytest.mark.parametrize("failure", [RunDroppedError, ZeroDivisionError])
-async def test_a_partition_is_released_whatever_became_of_its_runs(failure: type[Exception]) -> None:
+async def test_a_partition_is_released_however_its_runs_end(failure: type[Exception]) -> None:
     app = FakeApp()
 
     async def process(run: Run) -> None:
@@ -365,7 +365,7 @@ async def test_a_partition_is_released_whatever_became_of_its_runs(failure: type
 
 
 async def test_a_partition_that_moved_away_is_not_released() -> None:
-    """Faust would fetch from it again, though it is another worker's."""
+    """Faust would fetch a partition that belongs to another worker."""
     app, gates = FakeApp(), Gates()
     stream = FakeStream(event_of(0, 0), event_of(0, 1), event_of(1, 0), event_of(1, 1))
     driving = asyncio.create_task(runner_of(app).drive(stream, gates.process))
@@ -399,7 +399,7 @@ async def test_a_resting_agent_holds_its_partition_until_it_has_rested(
     assert app.consumer.held_back == set()
 
 
-async def test_one_run_under_way_holds_back_the_partition_of_an_agent_that_rests() -> None:
+async def test_one_run_is_enough_to_hold_back_the_partition_of_a_resting_agent() -> None:
     for rest, held_back in ((0.0, set[TP]()), (REST_SECONDS, {LEFT})):
         app, gates = FakeApp(), Gates()
         runner = runner_of(app, rest=rest)
@@ -409,7 +409,7 @@ async def test_one_run_under_way_holds_back_the_partition_of_an_agent_that_rests
         driving.cancel()
 
 
-async def test_runs_that_write_at_the_same_time_share_one_producer_of_what_they_send_out(
+async def test_runs_that_write_at_the_same_time_share_one_producer_for_outgoing_records(
     table: RunTable,
 ) -> None:
     app = FakeApp()
@@ -445,7 +445,7 @@ async def test_the_first_run_waits_until_the_agent_is_ready() -> None:
     assert len(processed) == 1
 
 
-async def test_what_waits_stands_behind_the_last_run_of_each_partition_that_is_ours() -> None:
+async def test_waiting_records_are_those_behind_the_last_run_of_our_partitions() -> None:
 
     async def process(run: Run) -> None:
         run.done()
@@ -459,7 +459,7 @@ async def test_what_waits_stands_behind_the_last_run_of_each_partition_that_is_o
 
 
 async def test_a_run_is_unfinished_until_it_may_be_committed() -> None:
-    """The list that a run asks for is pushed after its rows are written: a process that stops must wait for it."""
+    """Lists are pushed after the rows of a run are written; a stopping process must wait for them."""
     event, runner = event_of(0, 0), runner_of(FakeApp())
 
     async def process(run: Run) -> None:
@@ -471,7 +471,7 @@ async def test_a_run_is_unfinished_until_it_may_be_committed() -> None:
     assert not runner.unfinished()
 
 
-async def test_a_run_of_before_a_rebalance_is_not_waited_for() -> None:
+async def test_a_run_from_before_a_rebalance_does_not_count_as_unfinished() -> None:
     app, event = FakeApp(), event_of(0, 0)
     runner = runner_of(app)
 
@@ -484,7 +484,7 @@ async def test_a_run_of_before_a_rebalance_is_not_waited_for() -> None:
     assert not runner.unfinished()
 
 
-async def test_a_process_that_stops_finishes_the_run_under_way_and_begins_no_other() -> None:
+async def test_a_stopping_process_finishes_the_current_run_and_begins_no_other() -> None:
     app, gates, events = FakeApp(), Gates(), [event_of(0, 0), event_of(0, 1)]
     runner = runner_of(app)
     stream = FakeStream(*events)

@@ -21,7 +21,7 @@ NOTHING = np.empty(0, np.int32)
 
 
 def films() -> Catalogue:
-    """A catalogue whose items have one of three texts."""
+    """Make a catalogue in which each item has one of three texts."""
     catalogue = catalogue_of(*ITEMS)
     for number, item in enumerate(ITEMS):
         text = np.eye(3, dtype="<f2")[number % 3].tobytes()
@@ -31,7 +31,7 @@ def films() -> Catalogue:
 
 
 def items_of(catalogue: Catalogue) -> Items:
-    """Items of which all but the first fifteen are new."""
+    """Return the items of a catalogue; all except the first fifteen are new."""
     examples = np.where(np.arange(len(catalogue)) < 15, NEW_EXAMPLES, NEW_EXAMPLES - 1)
     return replace(catalogue.items(), examples=examples.astype(np.uint32))
 
@@ -47,27 +47,27 @@ def best_of(each: Scored) -> Indices:
 
 def arranged(each: Scored, items: Items, diverse: float = 0.0, size: int = 5) -> tuple[list[int], Any]:
     places, propensities = arrange(each, best_of(each), items, diverse, size)
-    rows: list[int] = each.candidates[places].tolist()
-    return rows, propensities
+    indices: list[int] = each.candidates[places].tolist()
+    return indices, propensities
 
 
-def test_a_list_that_is_neither_diverse_nor_explored_is_the_best_in_their_order() -> None:
+def test_without_diversity_and_exploration_a_list_is_the_best_items_in_order() -> None:
     catalogue = films()
     each = scored(catalogue)
-    rows, propensities = arranged(each, items_of(catalogue))
-    assert rows == each.candidates[best_of(each)[:5]].tolist()
+    indices, propensities = arranged(each, items_of(catalogue))
+    assert indices == each.candidates[best_of(each)[:5]].tolist()
     assert list(propensities) == [None] * 5
 
 
-def test_a_list_is_no_longer_than_there_are_candidates() -> None:
+def test_a_list_has_at_most_as_many_items_as_there_are_candidates() -> None:
     catalogue = catalogue_of("a", "b")
     catalogue.derive()
-    rows, propensities = arranged(scored(catalogue, user_row("a")), items_of(catalogue))
-    assert [catalogue.ids[row] for row in rows] == ["b"]
+    indices, propensities = arranged(scored(catalogue, user_row("a")), items_of(catalogue))
+    assert [catalogue.ids[index] for index in indices] == ["b"]
     assert len(propensities) == 1
 
 
-def test_a_diverse_list_begins_with_the_best_and_goes_on_with_what_is_unlike_it() -> None:
+def test_a_diverse_list_begins_with_the_best_item_and_goes_on_with_different_ones() -> None:
     catalogue = films()
     each = scored(catalogue)
     plain, _ = arranged(each, items_of(catalogue))
@@ -77,7 +77,7 @@ def test_a_diverse_list_begins_with_the_best_and_goes_on_with_what_is_unlike_it(
     assert len(set(texts[diverse[:3]].tolist())) == 3
 
 
-def test_what_is_not_chosen_for_diversity_follows_in_the_order_of_its_scores() -> None:
+def test_items_not_chosen_for_diversity_follow_in_the_order_of_scores() -> None:
     catalogue = films()
     each = scored(catalogue)
     best = best_of(each)
@@ -91,7 +91,7 @@ def test_what_is_not_chosen_for_diversity_follows_in_the_order_of_its_scores() -
     assert longer.tolist() == [*places.tolist(), *rest]
 
 
-def test_new_items_are_those_available_and_seldom_taken_that_are_not_left_out_in_the_order_of_keys() -> None:
+def test_the_pool_has_available_seldom_taken_items_that_are_not_left_out_by_key() -> None:
     catalogue = films()
     describe(catalogue, "i29", available=False)
     items, excluded = items_of(catalogue), np.array([20, 3], np.int32)
@@ -100,32 +100,32 @@ def test_new_items_are_those_available_and_seldom_taken_that_are_not_left_out_in
     assert (np.diff(items.keys[found].astype(object)) > 0).all()
 
 
-def test_places_given_to_new_items_hold_those_drawn_and_every_place_tells_its_chance() -> None:
+def test_places_for_new_items_hold_the_drawn_ones_and_every_place_has_a_propensity() -> None:
     catalogue = films()
     new = pool(items_of(catalogue), NOTHING)
     drawn = draw(new, 1.0, 5, seed=3)
     each = replace(scored(catalogue, others=drawn.new), drawn=drawn)
-    rows, propensities = arranged(each, items_of(catalogue))
-    assert rows == drawn.new[:5].tolist()
+    indices, propensities = arranged(each, items_of(catalogue))
+    assert indices == drawn.new[:5].tolist()
     assert propensities == pytest.approx([1 / (len(new) - given) for given in range(5)])
 
 
-def test_where_no_place_is_given_to_a_new_item_the_best_stand_and_their_chance_is_told() -> None:
+def test_without_a_place_for_new_items_the_best_items_stay_with_their_propensities() -> None:
     catalogue = films()
     drawn = draw(pool(items_of(catalogue), NOTHING), 1e-9, 5, seed=3)
     each = replace(scored(catalogue, others=drawn.new), drawn=drawn)
-    rows, propensities = arranged(each, items_of(catalogue))
-    assert rows == each.candidates[best_of(each)[:5]].tolist()
+    indices, propensities = arranged(each, items_of(catalogue))
+    assert indices == each.candidates[best_of(each)[:5]].tolist()
     assert propensities == pytest.approx([1.0] * 5)
 
 
-def test_places_of_rows_are_where_these_stand_among_the_candidates() -> None:
+def test_places_of_indices_are_their_positions_among_the_candidates() -> None:
     each = scored(films())
-    rows = each.candidates[[4, 0, 9]]
-    assert each.places_of(rows).tolist() == [4, 0, 9]
+    indices = each.candidates[[4, 0, 9]]
+    assert each.places_of(indices).tolist() == [4, 0, 9]
 
 
-def test_the_final_score_is_what_the_weights_of_the_users_situation_say() -> None:
+def test_the_final_score_uses_the_weights_of_the_users_situation() -> None:
     each = scored(films())
     expected = each.features @ (each.situation @ each.learned.omega)
     np.testing.assert_allclose(each.fused(), expected, rtol=1e-5, atol=1e-5)

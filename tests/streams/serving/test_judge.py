@@ -32,7 +32,7 @@ def judging(packed: bytes = b"", **lists: ServedList) -> Judge:
     return Judge(judged_rows.unpack(packed), served, known=lambda key: Known(NUMBERS.get(key, -1), 0, 1.0))
 
 
-def test_an_item_taken_is_judged_by_its_places_in_both_lists() -> None:
+def test_an_item_taken_is_judged_by_its_places_in_the_served_and_the_popular_list() -> None:
     judged = judging(ann=served_list(*range(20), popular=(7, 3)))
     judged.taken(took("i3"), 0)
     rates = verdicts.rates([judged.verdicts])["all"]
@@ -43,14 +43,14 @@ def test_an_item_taken_is_judged_by_its_places_in_both_lists() -> None:
     assert rates["served"] == pytest.approx((0.5, rank.ndcg(3) / 2))
 
 
-def test_what_did_not_stand_in_redis_is_a_miss() -> None:
+def test_an_item_outside_the_served_list_is_a_miss() -> None:
     judged = judging(ann=served_list(*range(20), size=3))
     judged.taken(took("i2"), 0)
     judged.taken(took("i3"), 0)
     assert verdicts.rates([judged.verdicts])["all"]["served"].hit_rate == 0.5
 
 
-def test_each_scorer_alone_ranks_the_candidates_and_ties_are_against_it() -> None:
+def test_each_single_scorer_ranks_the_candidates_and_ties_count_against_it() -> None:
     made = served_list(*range(20))
     first, second, third = (fusion.FEATURES_PER_SCORER * number for number in range(3))
     made.features[:, first] = -np.arange(20)
@@ -64,13 +64,13 @@ def test_each_scorer_alone_ranks_the_candidates_and_ties_are_against_it() -> Non
     assert rates[RANKINGS[4]] == pytest.approx((1.0, rank.ndcg(1)))
 
 
-def test_an_item_that_nobody_knows_is_a_miss_also_where_a_list_has_empty_places() -> None:
+def test_an_unknown_item_is_a_miss_even_if_a_list_has_empty_places() -> None:
     judged = judging(ann=served_list(1, 2, popular=(5, -1, -1)))
     judged.taken(took("i1000"), 0)
     assert {tuple(rate) for rate in verdicts.rates([judged.verdicts])["all"].values()} == {(0.0, 0.0)}
 
 
-def test_a_user_without_a_list_is_counted_and_not_judged() -> None:
+def test_an_example_of_a_user_without_a_list_is_counted_but_not_judged() -> None:
     judged = judging()
     judged.taken(took("i1"), 0)
     assert (judged.fusion.examples, judged.verdicts.unjudged) == (1, 1)
@@ -112,7 +112,7 @@ def test_weights_of_other_scorers_start_anew_and_the_count_goes_on(monkeypatch: 
     assert verdicts.totals([kept.verdicts]) == verdicts.totals([judged.verdicts])
 
 
-def test_an_example_moves_the_weights_as_far_as_its_item_is_believed() -> None:
+def test_an_example_moves_the_weights_by_the_trust_in_its_item() -> None:
     moved = []
     for trust in (1.0, 0.5, 0.0):
         judged = judging(ann=served_list(*range(20)))

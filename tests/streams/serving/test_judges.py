@@ -11,7 +11,7 @@ from tests.streams.making import FakeUsers, took
 
 
 class Rows(FakeUsers):
-    """Users whose partitions' rows hold what judges kept, and how often they were unpacked."""
+    """Users with the judges' state of their partitions; counts how often it was asked for."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -42,9 +42,7 @@ def examples(judges: Judges, partition: int = 0) -> int:
     return judges.begin(partition).fusion.examples
 
 
-def test_what_a_judge_learned_counts_for_the_next_one_and_for_lists_only_once_it_is_kept(
-    judges: Judges, weights: Weights
-) -> None:
+def test_what_a_judge_learned_is_used_only_once_it_is_kept(judges: Judges, weights: Weights) -> None:
     judge = judges.begin(0)
     judge.taken(took("i1"), 0)
     assert (examples(judges), 0 in weights) == (0, False)
@@ -53,7 +51,7 @@ def test_what_a_judge_learned_counts_for_the_next_one_and_for_lists_only_once_it
     assert examples(judges, 1) == 0
 
 
-def test_rows_are_unpacked_once_an_assignment_and_anew_after_a_rebalance(judges: Judges, users: Rows) -> None:
+def test_rows_are_unpacked_once_per_assignment(judges: Judges, users: Rows) -> None:
     for number in range(3):
         judge = judges.begin(0)
         judge.taken(took(f"i{number}"), 0)
@@ -66,7 +64,7 @@ def test_rows_are_unpacked_once_an_assignment_and_anew_after_a_rebalance(judges:
     assert (examples(judges), users.asked) == (40, 2)
 
 
-def test_weights_are_known_before_anything_was_judged_and_are_not_put_back_later(
+def test_weights_are_loaded_before_anything_is_judged_and_never_overwritten_later(
     judges: Judges, users: Rows, weights: Weights
 ) -> None:
     stored = unpack(b"")

@@ -65,13 +65,13 @@ def test_an_empty_catalogue_gives_an_empty_list() -> None:
     assert len(served.candidates) == len(served.features) == len(served.popular) == 0
 
 
-def test_a_catalogue_of_which_the_user_has_seen_everything_gives_an_empty_list() -> None:
+def test_a_user_who_has_seen_every_item_gets_an_empty_list() -> None:
     ((made_list, served),) = made(catalogue_of("a", "b"), user_row("a", "b"))
     assert made_list.items == []
     assert served.features.shape == (0, fusion.FEATURES_PER_SCORER * len(scorers.NAMES))
 
 
-def test_items_known_from_histories_alone_are_not_listed() -> None:
+def test_items_known_only_from_histories_are_not_listed() -> None:
     catalogue = Catalogue()
     describe(catalogue, "a", "b")
     count(catalogue, {"a": 1.0}, {"a": {"nameless": 9.0, "b": 1.0}})
@@ -79,7 +79,7 @@ def test_items_known_from_histories_alone_are_not_listed() -> None:
     assert ids(made_list) == ["b"]
 
 
-def test_a_list_says_how_old_it_is() -> None:
+def test_a_list_says_which_row_it_was_made_from_and_when() -> None:
     row = user_row("i1", revision=7)
     ((made_list, _),) = made(catalogue_of(*ITEMS), row)
     assert (made_list.since, made_list.revision, made_list.last_event) == (5, 7, "e7")
@@ -96,7 +96,7 @@ def test_scores_are_best_first_and_the_sums_of_their_parts() -> None:
         assert sum(item.parts.values()) == pytest.approx(item.score, abs=10**-DIGITS)
 
 
-def test_ties_go_by_key_whatever_the_order_in_which_items_came() -> None:
+def test_ties_are_ordered_by_key_whatever_the_order_of_items() -> None:
     for order in (ITEMS, ITEMS[::-1]):
         catalogue = Catalogue()
         describe(catalogue, *order)
@@ -126,7 +126,7 @@ def listed_by(catalogue: Catalogue, policy: Policy, row: UserRow) -> tuple[UserL
     return made_list, served
 
 
-def test_what_is_left_out_follows_the_rule_of_the_items_domain() -> None:
+def test_items_are_left_out_by_the_rule_of_their_domain() -> None:
     catalogue = catalogue_of(*ITEMS)
     describe(catalogue, *ITEMS[10:20], domain="groceries")
     describe(catalogue, *ITEMS[20:], domain="books")
@@ -140,7 +140,7 @@ def test_what_is_left_out_follows_the_rule_of_the_items_domain() -> None:
     assert set(ITEMS) - allowed == {"i1", "i2", "i22"}
 
 
-def test_a_diverse_list_holds_other_items_and_learns_from_the_same_candidates() -> None:
+def test_diversity_changes_the_list_but_not_the_candidates_learned_from() -> None:
     catalogue = catalogue_of(*ITEMS)
     for number, item in enumerate(ITEMS):
         text = np.eye(3, dtype="<f2")[number % 3].tobytes()
@@ -158,7 +158,7 @@ def test_a_diverse_list_holds_other_items_and_learns_from_the_same_candidates() 
     assert (after.features == before.features).all()
 
 
-def test_places_given_to_new_items_are_told_by_propensities_and_drawn_anew_with_each_event() -> None:
+def test_new_items_have_propensities_and_are_drawn_anew_with_each_event() -> None:
     catalogue, policy = catalogue_of(*ITEMS), Policy(exploration=0.5)
     made_list, _ = listed_by(catalogue, policy, user_row("i1"))
     assert [item.propensity is not None for item in made_list.items] == [True] * 5
@@ -170,7 +170,7 @@ def test_places_given_to_new_items_are_told_by_propensities_and_drawn_anew_with_
     assert b"propensity" not in msgspec.json.encode(plain)
 
 
-def test_new_items_that_are_no_candidates_are_explored_and_change_nothing_for_those_that_are() -> None:
+def test_exploring_new_items_does_not_change_the_scores_of_candidates() -> None:
     catalogue = catalogue_of(*(f"i{number}" for number in range(2 * RELATED_CANDIDATES)))
     catalogue.derive()
     row = user_row("i1", "i2")
@@ -178,7 +178,7 @@ def test_new_items_that_are_no_candidates_are_explored_and_change_nothing_for_th
     made_list, after = listed_by(catalogue, Policy(exploration=0.5), row)
     assert after.candidates.tolist() == before.candidates.tolist()
     assert (after.features == before.features).all()
-    ranked = {catalogue.ids[each] for each in scored_rows(catalogue, row)}
+    ranked = {catalogue.ids[each] for each in scored_indices(catalogue, row)}
     explored = set(ids(made_list)) - ranked
     assert explored
     kept = {item.id: item.score for item in plain.items}
@@ -189,12 +189,12 @@ def test_new_items_that_are_no_candidates_are_explored_and_change_nothing_for_th
     assert "i1" not in ids(made_list)
 
 
-def scored_rows(catalogue: Catalogue, row: UserRow) -> list[int]:
+def scored_indices(catalogue: Catalogue, row: UserRow) -> list[int]:
     rows: list[int] = Lister(catalogue, 5).score(row, scorers.new_fusion()).candidates.tolist()
     return rows
 
 
-def test_a_list_does_not_depend_on_who_is_served_with_the_user() -> None:
+def test_a_list_does_not_depend_on_the_other_users_in_the_batch() -> None:
     catalogue, rows = catalogue_of(*ITEMS), [user_row(f"i{n}", f"i{n + 3}") for n in range(6)]
     together = [ids(each) for each, _ in made(catalogue, *rows)]
     assert together == [ids(made(catalogue, row)[0][0]) for row in rows]
@@ -217,7 +217,7 @@ def test_a_list_follows_the_fusion_of_the_users_partition() -> None:
     assert ids(second) == ITEMS[:-6:-1]
 
 
-def test_what_was_served_is_what_the_fusion_is_to_learn_from() -> None:
+def test_the_served_list_holds_what_the_fusion_learns_from() -> None:
     catalogue, learned = catalogue_of(*ITEMS), scorers.new_fusion()
     ((made_list, served),) = made(catalogue, user_row("i1"))
     assert [catalogue.ids[row] for row in served.candidates[:5]] == ids(made_list)
@@ -229,7 +229,7 @@ def test_what_was_served_is_what_the_fusion_is_to_learn_from() -> None:
     assert catalogue.ids[served.popular[0]] == "i0"
 
 
-def test_candidates_are_as_many_as_the_fusion_learns_from_or_the_list_holds() -> None:
+def test_there_are_enough_candidates_for_the_fusion_and_for_the_list() -> None:
     many = [f"j{number}" for number in range(fusion.LEARNED_CANDIDATES + 50)]
     catalogue = catalogue_of(*many)
     ((_, served),) = made(catalogue, user_row("j0"))
@@ -238,7 +238,7 @@ def test_candidates_are_as_many_as_the_fusion_learns_from_or_the_list_holds() ->
     assert len(served.candidates) == len(made_list.items) == fusion.LEARNED_CANDIDATES + 20
 
 
-def test_a_history_longer_than_what_lists_are_made_from_is_served() -> None:
+def test_a_user_with_a_history_longer_than_lists_use_is_served() -> None:
     row = user_row(*ITEMS[:25])
     ((made_list, _),) = made(catalogue_of(*ITEMS), row)
     assert set(ids(made_list)) == set(ITEMS[25:])
@@ -266,7 +266,7 @@ def test_nothing_is_popular_in_an_empty_catalogue() -> None:
     assert not len(served.candidates)
 
 
-def test_popular_ties_go_by_key() -> None:
+def test_popular_ties_are_ordered_by_key() -> None:
     catalogue, names = Catalogue(), sorted((f"j{number}" for number in range(300)), key=key_of)
     describe(catalogue, *names)
     count(catalogue, dict.fromkeys(names[100:], 1.0))
@@ -275,7 +275,7 @@ def test_popular_ties_go_by_key() -> None:
     assert [item.id for item in popular.items] == names[100:] + names[:50]
 
 
-def test_a_popular_list_is_what_somebody_would_be_recommended_of_whom_nothing_is_known() -> None:
+def test_a_popular_list_is_the_list_of_a_user_of_whom_nothing_is_known() -> None:
     catalogue, turned = catalogue_of(*ITEMS), scorers.new_fusion()
     turned.omega[:] *= -1
     catalogue.derive()
@@ -289,7 +289,7 @@ def test_a_popular_list_is_what_somebody_would_be_recommended_of_whom_nothing_is
         )
 
 
-def test_the_metrics_list_of_popularity_is_not_longer_than_ten() -> None:
+def test_the_popularity_list_of_the_metrics_has_at_most_ten_items() -> None:
     ((_, served),) = made(catalogue_of(*ITEMS), user_row("i0"))
     expected = rank.best(np.array([float(30 - n) if n else np.nan for n in range(30)]), LIST_LENGTH)
     assert served.popular.tolist() == expected.tolist()

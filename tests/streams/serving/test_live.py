@@ -23,7 +23,7 @@ def shown(name: str, **labels: str) -> Any:
     return REGISTRY.get_sample_value(name, labels)
 
 
-def test_verdicts_of_all_partitions_are_one_rate_in_every_slice() -> None:
+def test_the_verdicts_of_all_partitions_give_one_rate_per_slice() -> None:
     live = Live()
     live.see(0, kept([0], [LIST_LENGTH]))
     live.see(1, kept([LIST_LENGTH] * 3, [0, 0, 2], domain="books"))
@@ -39,7 +39,7 @@ def test_verdicts_of_all_partitions_are_one_rate_in_every_slice() -> None:
     assert shown("afresh_judged_examples", slice="all") == 1
 
 
-def test_drift_and_rollbacks_are_counted_once_and_only_those_seen_here() -> None:
+def test_drifts_and_rollbacks_count_once_and_only_if_seen_by_this_worker() -> None:
     def counted() -> tuple[float, float]:
         return (
             shown("afresh_drift_total", slice="all") or 0.0,

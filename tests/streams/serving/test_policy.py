@@ -5,14 +5,14 @@ from afresh.streams.serving.policy import Policy
 from afresh.streams.settings import Settings
 
 
-def test_what_is_taken_is_left_out_unless_a_rule_says_else() -> None:
+def test_items_taken_are_left_out_unless_a_rule_allows_them() -> None:
     assert Policy().rule("films") == "taken"
     policy = Policy(leave_out={"groceries": "nothing", "*": "bought"})
     assert (policy.rule("groceries"), policy.rule("films")) == ("nothing", "bought")
     assert (Policy().rules, policy.rules) == ({"taken"}, {"nothing", "bought"})
 
 
-def test_the_policy_of_a_deployment_is_that_of_its_settings(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_policy_of_a_deployment_follows_its_settings(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AFRESH_LEAVE_OUT", '{"groceries": "bought"}')
     monkeypatch.setenv("AFRESH_DIVERSITY", "0.3")
     policy = Policy.of(Settings(_env_file=None))

@@ -1,4 +1,4 @@
-"""What users of whom nothing is known are shown, and what is learned from it."""
+"""The popular lists, shown to users of whom nothing is known, and what is learned from them."""
 
 from __future__ import annotations
 
@@ -45,14 +45,14 @@ def recommender(catalogue: Catalogue, store: FakeStore) -> Recommender:
 
 
 def own(recommender: Recommender, partition: int, kept: Kept | None = None) -> None:
-    """Have a user of a partition, so that the recommender owns it."""
+    """Give the recommender a user of a partition, so that it owns the partition."""
     table: Any = recommender._users
     table.rows.setdefault(partition, {})["ann"] = pack(user_row("i1"))
     recommender.request(partition, kept or unpack(b""), {"ann": 5})
 
 
 async def loop(recommender: Recommender, *happening: Callable[[], object]) -> None:
-    """Let the loop go round after each thing that happens."""
+    """Run one turn of the loop after each step."""
     looping = asyncio.create_task(recommender.popular.loop())
     for happens in happening:
         await let_others_run()
@@ -61,7 +61,7 @@ async def loop(recommender: Recommender, *happening: Callable[[], object]) -> No
     looping.cancel()
 
 
-async def test_popular_lists_are_pushed_when_items_or_weights_have_changed_and_the_first_partition_is_ours(
+async def test_the_owner_of_the_first_partition_pushes_popular_lists_after_changes(
     recommender: Recommender, store: FakeStore, catalogue: Catalogue
 ) -> None:
     pushed: list[int] = []
@@ -84,7 +84,7 @@ async def test_popular_lists_are_pushed_when_items_or_weights_have_changed_and_t
     assert [lists[0].items[0].id for lists in store.popular[:2]] == [first, second]
 
 
-async def test_what_a_user_of_whom_nothing_was_known_takes_is_judged_by_the_popular_list_of_its_domain(
+async def test_an_unknown_user_is_judged_by_the_popular_list_of_the_domain(
     recommender: Recommender,
 ) -> None:
     await loop(recommender, lambda: own(recommender, FIRST_PARTITION))
@@ -99,7 +99,7 @@ async def test_what_a_user_of_whom_nothing_was_known_takes_is_judged_by_the_popu
     assert judge.verdicts.unjudged == 2
 
 
-async def test_who_does_not_own_the_first_partition_pushes_no_popular_list_and_judges_by_its_own(
+async def test_a_worker_without_the_first_partition_makes_popular_lists_but_pushes_none(
     recommender: Recommender, store: FakeStore
 ) -> None:
     await loop(recommender, lambda: own(recommender, 3))

@@ -9,7 +9,7 @@ def retries() -> float:
     return REGISTRY.get_sample_value("afresh_redis_retries_total") or 0.0
 
 
-async def test_a_write_is_tried_until_redis_takes_it_and_every_try_is_told(
+async def test_a_write_is_retried_until_redis_takes_it_and_every_retry_is_logged(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(push, "RETRY_SECONDS", (0.0,))
@@ -25,7 +25,7 @@ async def test_a_write_is_tried_until_redis_takes_it_and_every_try_is_told(
     assert retries() == before + 3
 
 
-async def test_a_fault_of_ours_is_not_tried_again() -> None:
+async def test_an_error_that_is_not_from_redis_is_not_retried() -> None:
     async def write() -> int:
         raise ZeroDivisionError
 

@@ -63,7 +63,7 @@ def few_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(requests, "USERS_WAITING", USERS)
 
 
-async def test_a_user_who_asks_again_and_again_gets_one_list_a_turn_of_the_newest_row(
+async def test_a_user_who_asks_repeatedly_gets_one_list_per_turn_from_the_newest_row(
     recommender: Recommender, store: FakeStore
 ) -> None:
     for revision in (1, 2, 3):
@@ -74,7 +74,7 @@ async def test_a_user_who_asks_again_and_again_gets_one_list_a_turn_of_the_newes
     assert {each.user: each.revision for each in lists} == {"ann": 3, "bob": 1}
 
 
-async def test_nobody_waiting_is_nothing_to_push_and_runs_are_done(
+async def test_without_waiting_users_nothing_is_pushed_and_runs_are_done(
     recommender: Recommender, store: FakeStore
 ) -> None:
     event = await finished(recommender)
@@ -83,7 +83,7 @@ async def test_nobody_waiting_is_nothing_to_push_and_runs_are_done(
     assert event.acks == 1
 
 
-async def test_a_user_is_served_once_for_each_request(recommender: Recommender, store: FakeStore) -> None:
+async def test_a_user_is_served_once_per_request(recommender: Recommender, store: FakeStore) -> None:
     ask(recommender, "ann")
     await recommender.turn()
     await recommender.turn()
@@ -98,7 +98,7 @@ async def test_many_users_are_served_in_batches(recommender: Recommender, store:
     assert [each.user for lists in store.pushes for each in lists] == names
 
 
-async def test_a_run_is_done_only_when_its_lists_stand_in_redis(
+async def test_a_run_is_done_only_when_its_lists_are_in_redis(
     recommender: Recommender, store: FakeStore
 ) -> None:
     store.up.clear()
@@ -132,7 +132,7 @@ async def test_a_run_that_ends_during_a_turn_waits_for_the_next_one(
 
 
 @pytest.mark.parametrize("failure", [NoRedisError("down"), ConnectionResetError(), TimeoutError()])
-async def test_while_redis_is_down_lists_are_tried_again_and_no_run_is_done(
+async def test_while_redis_is_down_lists_are_retried_and_no_run_is_done(
     recommender: Recommender, store: FakeStore, failure: Exception
 ) -> None:
     store.failures = [failure] * 7
@@ -164,7 +164,7 @@ async def test_when_redis_is_slow_the_runs_wait_instead_of_piling_up(
     assert last.acks == 1
 
 
-async def test_when_redis_is_slow_no_more_users_wait_than_there_is_room_for(
+async def test_when_redis_is_slow_the_number_of_waiting_users_is_limited(
     recommender: Recommender, store: FakeStore, few_waiting: None
 ) -> None:
     store.up.clear()
@@ -172,7 +172,7 @@ async def test_when_redis_is_slow_no_more_users_wait_than_there_is_room_for(
     one_more = asyncio.create_task(recommender.requests.wait_for_room())
     turning = asyncio.create_task(recommender.turn())
     await let_others_run()
-    assert not one_more.done(), "a run that asks for more users than there is room for lets the next one wait"
+    assert not one_more.done(), "a run with more users than there is room for makes the next run wait"
     store.up.set()
     await turning
     await one_more
@@ -206,7 +206,7 @@ async def test_a_user_who_asks_during_a_turn_comes_after_those_of_the_turn(
     assert [(each.user, each.revision) for each in store.pushes[-1]] == [("u0", 2), ("new", 2)]
 
 
-async def test_the_loop_serves_whoever_waits(recommender: Recommender, store: FakeStore) -> None:
+async def test_the_loop_serves_every_waiting_user(recommender: Recommender, store: FakeStore) -> None:
     looping = asyncio.create_task(recommender.loop())
     for revision in (1, 2):
         ask(recommender, "ann", revision=revision)
@@ -218,7 +218,7 @@ async def test_the_loop_serves_whoever_waits(recommender: Recommender, store: Fa
 
 
 class Backlog:
-    """What waits, and a clock; nobody sleeps."""
+    """A number of waiting records, and a clock; sleeping takes no real time."""
 
     def __init__(self, records: int) -> None:
         self.records = records
@@ -237,11 +237,11 @@ def backlog(monkeypatch: pytest.MonkeyPatch) -> Backlog:
 
 @pytest.fixture
 def behind(catalogue: Catalogue, store: FakeStore, backlog: Backlog) -> Recommender:
-    """A recommender that asks what waits."""
+    """Recommender that sees the backlog."""
     return Recommender(catalogue, store, Lister(catalogue, 5), FakeUsers(), lambda: backlog.records)  # type: ignore[arg-type]
 
 
-async def test_a_backlog_comes_before_lists_until_it_is_worked_off(
+async def test_lists_wait_until_a_backlog_is_worked_off(
     behind: Recommender, store: FakeStore, backlog: Backlog
 ) -> None:
     looping = asyncio.create_task(behind.loop())
@@ -258,7 +258,7 @@ async def test_a_backlog_comes_before_lists_until_it_is_worked_off(
     looping.cancel()
 
 
-async def test_lists_wait_for_a_backlog_only_so_long(
+async def test_lists_wait_for_a_backlog_only_for_a_limited_time(
     behind: Recommender, store: FakeStore, backlog: Backlog
 ) -> None:
     looping = asyncio.create_task(behind.loop())
@@ -273,7 +273,7 @@ async def test_lists_wait_for_a_backlog_only_so_long(
     looping.cancel()
 
 
-async def test_lists_do_not_wait_for_a_backlog_that_waits_for_them(
+async def test_lists_do_not_wait_for_a_backlog_that_itself_waits_for_lists(
     behind: Recommender, store: FakeStore
 ) -> None:
     looping = asyncio.create_task(behind.loop())
@@ -317,7 +317,7 @@ async def test_a_user_who_asks_while_the_loop_pushes_is_served_next(
     assert event.acks == 1
 
 
-async def test_users_of_a_partition_that_moved_away_are_for_its_new_owner(
+async def test_users_of_a_moved_partition_are_left_to_its_new_owner(
     recommender: Recommender, store: FakeStore
 ) -> None:
     ask(recommender, "stays", partition=0)
@@ -352,7 +352,7 @@ async def test_pushed_and_withheld_lists_are_counted(recommender: Recommender) -
     assert (counted("pushed") - before[0], counted("withheld") - before[1]) == (2, 1)
 
 
-async def test_the_metrics_tell_of_the_catalogue_and_the_weights(
+async def test_metrics_show_the_catalogue_and_the_weights(
     recommender: Recommender, catalogue: Catalogue
 ) -> None:
     catalogue.apply_content({b"i0": None})
@@ -370,7 +370,7 @@ def taken_off(catalogue: Catalogue, item: str) -> None:
     catalogue.apply_content({item.encode(): None})
 
 
-async def test_a_list_older_than_the_catalogue_is_made_anew_for_a_user_who_does_nothing(
+async def test_an_idle_users_list_is_refreshed_when_the_catalogue_has_changed(
     recommender: Recommender, catalogue: Catalogue, store: FakeStore
 ) -> None:
     ask(recommender, "ann")
@@ -387,7 +387,7 @@ async def test_a_list_older_than_the_catalogue_is_made_anew_for_a_user_who_does_
     assert shown not in {each.id for each in anew.items}
 
 
-async def test_a_list_made_anew_takes_in_the_users_newest_row(
+async def test_a_refreshed_list_uses_the_newest_row_of_the_user(
     recommender: Recommender, catalogue: Catalogue, store: FakeStore
 ) -> None:
     for revision in (1, 2):
@@ -398,7 +398,7 @@ async def test_a_list_made_anew_takes_in_the_users_newest_row(
     assert [lists[0].revision for lists in store.pushes] == [1, 2, 2]
 
 
-async def test_lists_of_a_partition_that_moved_away_are_not_made_anew(
+async def test_lists_of_a_moved_partition_are_not_refreshed(
     recommender: Recommender, catalogue: Catalogue, store: FakeStore
 ) -> None:
     ask(recommender, "ann", partition=0)
@@ -412,7 +412,7 @@ async def test_lists_of_a_partition_that_moved_away_are_not_made_anew(
     assert [each.user for each in store.pushes[1]] == ["bob"]
 
 
-async def test_whoever_waits_comes_before_lists_made_anew(
+async def test_waiting_users_come_before_refreshed_lists(
     recommender: Recommender, catalogue: Catalogue, store: FakeStore
 ) -> None:
     ask(recommender, "ann")
@@ -433,7 +433,7 @@ async def test_users_of_whom_nothing_is_known_after_a_start_get_a_list(
     assert await recommender.refresh(0.0) == 0
 
 
-async def test_lists_are_made_anew_once_the_weights_have_moved(
+async def test_lists_are_refreshed_when_the_weights_have_changed(
     recommender: Recommender, store: FakeStore
 ) -> None:
     ask(recommender, "ann")
@@ -465,7 +465,7 @@ async def test_lists_that_redis_has_lost_come_back(
     assert len(store.popular) == 2
 
 
-async def test_a_redis_that_does_not_answer_is_not_taken_for_one_that_lost_its_lists(
+async def test_a_silent_redis_does_not_count_as_one_that_has_lost_its_lists(
     recommender: Recommender, store: FakeStore
 ) -> None:
     ask(recommender, "ann")

@@ -4,7 +4,7 @@ from afresh.streams.serving import requests
 from afresh.streams.serving.requests import Requests
 
 
-def test_users_are_taken_in_the_order_in_which_they_were_first_asked() -> None:
+def test_users_are_taken_in_the_order_of_their_first_request() -> None:
     users = Requests()
     users.add_users(0, {"ann": 1, "bob": 2})
     users.add_users(1, {"cid": 3})
@@ -14,7 +14,7 @@ def test_users_are_taken_in_the_order_in_which_they_were_first_asked() -> None:
     assert len(users) == 0
 
 
-def test_there_is_room_again_once_users_are_taken_or_their_partition_has_moved(
+def test_taken_users_and_moved_partitions_make_room(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(requests, "USERS_WAITING", 2)

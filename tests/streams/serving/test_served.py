@@ -23,7 +23,7 @@ def test_the_lists_of_the_users_served_last_are_remembered(users: list[str], lim
         assert {each: served.of(each) for each in "abcd"} == {each: model.get(each) for each in "abcd"}
 
 
-def test_popular_lists_take_the_place_of_all_those_before() -> None:
+def test_new_popular_lists_replace_all_old_ones() -> None:
     served = ServedLists()
     for domains in (["films", "books"], ["films"]):
         made = {domain: served_list() for domain in domains}

@@ -48,13 +48,13 @@ def test_after_a_start_every_list_is_made_once(world: World) -> None:
     assert world.outdated(1, 1) == {}
 
 
-def test_a_pass_goes_on_where_it_was_left(world: World) -> None:
+def test_a_pass_goes_on_where_it_was_interrupted(world: World) -> None:
     first = world.outdated(1, 1, count=2)
     world.make(first, 1, 1)
     assert [*first, *world.outdated(1, 1, count=2)] == ["ann", "bob", "cid"]
 
 
-def test_only_lists_of_the_partition_whose_weights_changed_are_made_anew(world: World) -> None:
+def test_only_lists_of_the_partition_with_changed_weights_are_refreshed(world: World) -> None:
     world.make(world.outdated(1, 1), 1, 1)
     assert world.outdated(1, 2) == {"cid": 1}
 
@@ -66,7 +66,7 @@ def test_a_young_list_waits_until_it_is_old_enough(world: World) -> None:
     assert set(world.outdated(2, 2, age=5.0)) == {"ann", "bob", "cid"}
 
 
-def test_lists_of_a_partition_that_moved_away_are_left_alone_and_swept_when_it_comes_back(
+def test_lists_of_a_moved_partition_are_swept_only_after_it_comes_back(
     world: World,
 ) -> None:
     world.make(world.outdated(1, 1), 1, 1)
@@ -76,7 +76,7 @@ def test_lists_of_a_partition_that_moved_away_are_left_alone_and_swept_when_it_c
     assert world.outdated(2, 2) == {"ann": 0, "bob": 0}
 
 
-def test_starting_over_takes_every_list_for_out_of_date(world: World) -> None:
+def test_starting_over_makes_every_list_outdated(world: World) -> None:
     world.make(world.outdated(1, 1), 1, 1)
     world.sweep.start_over()
     assert set(world.outdated(1, 1)) == {"ann", "bob", "cid"}
@@ -89,7 +89,7 @@ def test_starting_over_takes_every_list_for_out_of_date(world: World) -> None:
     changes=st.lists(st.integers(0, 3), max_size=5),
 )
 @limits(deadline=None)
-def test_once_nothing_changes_every_list_becomes_one_of_the_last_state_and_the_sweep_rests(
+def test_once_nothing_changes_all_lists_become_current_and_the_sweep_rests(
     limit: int, users: list[int], batch: int, changes: list[int]
 ) -> None:
     world = World(limit)
@@ -122,10 +122,10 @@ class RestedError(Exception):
     ("made", "took_seconds", "rests"),
     [(8, 0.1, 0.1 * REFRESH_REST), (8, 60.0, REFRESH_SECONDS), (0, 0.1, REFRESH_SECONDS)],
 )
-async def test_the_sweep_rests_no_longer_after_a_redis_that_was_down(
+async def test_the_sweep_does_not_rest_longer_after_redis_was_down(
     monkeypatch: pytest.MonkeyPatch, made: int, took_seconds: float, rests: float
 ) -> None:
-    """It rested for two minutes after a minute without Redis, while nobody's list was there."""
+    """After a minute without Redis, the sweep once rested for two minutes, while no list was in Redis."""
     users: Any = SimpleNamespace(names=lambda partition: ())
     recommender = Recommender(Catalogue(), None, Lister(Catalogue(), 5), users)  # type: ignore[arg-type]
     clock = iter([0.0, took_seconds])

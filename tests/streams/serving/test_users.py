@@ -6,7 +6,7 @@ from afresh.streams.serving.users import TableUsers
 from afresh.streams.settings import Settings
 
 
-async def test_users_are_the_rows_of_a_table_but_for_the_partitions_own(tmp_path: Path) -> None:
+async def test_users_are_the_rows_of_a_table_except_the_partition_row(tmp_path: Path) -> None:
     app = create_app(Settings(_env_file=None, data_dir=tmp_path), "test")
     table = RunTable(app, name="users", changelog="test.users", partitions=2)
     users = TableUsers(table, lambda: {1})

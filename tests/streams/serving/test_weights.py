@@ -12,7 +12,7 @@ def fusion(shift: float = 0.0) -> Fusion:
     return made
 
 
-def test_a_version_counts_how_often_weights_moved_and_not_how_often_they_were_told() -> None:
+def test_a_version_counts_changes_of_the_weights_not_reports_of_them() -> None:
     weights, told = Weights(), []
     for shift in (0.0, 0.0, 1.0, 1.0, 0.0):
         weights.learn(3, fusion(shift))
@@ -20,7 +20,7 @@ def test_a_version_counts_how_often_weights_moved_and_not_how_often_they_were_to
     assert told == [1, 1, 2, 2, 3]
 
 
-def test_an_example_that_moved_nothing_yet_is_there_all_the_same() -> None:
+def test_a_fusion_with_unchanged_weights_is_taken_in_too() -> None:
     weights, counted = Weights(), fusion()
     counted.skip()
     weights.learn(3, fusion())
@@ -28,7 +28,7 @@ def test_an_example_that_moved_nothing_yet_is_there_all_the_same() -> None:
     assert weights.of(3) is counted
 
 
-def test_weights_that_come_back_have_another_version_than_before_they_left() -> None:
+def test_weights_of_a_returning_partition_have_a_new_version() -> None:
     weights = Weights()
     for partition in (0, 1):
         weights.learn(partition, fusion())

@@ -1,4 +1,4 @@
-"""The table of stages: what stands there is what runs, and a new stage needs its file, its topic and its row."""
+"""STAGES decides what runs; a new stage needs only its file, its topic and its entry."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def plain(tmp_path: Path) -> Settings:
     return Settings(_env_file=None, partitions=2, data_dir=tmp_path, list_size=5, namespace="test")
 
 
-def test_every_row_names_topics_that_there_are_and_no_table_has_two_writers(plain: Settings) -> None:
+def test_every_stage_names_existing_topics_and_no_table_has_two_writers(plain: Settings) -> None:
     topics = Topics(plain)
     tables = [row.table for row in STAGES]
     assert len(set(tables)) == len(tables)
@@ -46,7 +46,7 @@ def due(pipeline: Pipeline) -> dict[bytes, int]:
     return Counter(dict(letter.headers)["reason"] for letter in letters)
 
 
-async def test_a_toy_stage_counts_every_dead_letter_once_whatever_crashes_and_comes_back_from_its_changelog(
+async def test_a_toy_stage_counts_every_dead_letter_once_across_crashes_and_recovers(
     plain: Settings,
 ) -> None:
     crashes = iter([False, True] * 4)
@@ -82,7 +82,7 @@ def test_a_worker_runs_a_toy_stage_beside_all_others_and_recovers_its_table(plai
     assert "test.tallies.changelog" in {topic.name for topic in worker.topics.all()}
 
 
-def test_an_app_of_other_stages_knows_nothing_of_the_toy(plain: Settings) -> None:
+def test_an_app_without_the_toy_stage_does_not_know_it(plain: Settings) -> None:
     assert "tallies" not in create_app(plain, "other").tables
     assert not hasattr(Topics(plain), "tallies")
     assert Tally not in {row.agent for row in STAGES}

@@ -64,11 +64,11 @@ REFUSED: dict[str, tuple[str, bytes, bytes | None]] = {
     "key that is no text": ("key", GOOD, b"\xff"),
     "no key": ("key", GOOD, None),
 }
-"""One of each reason; the rest stands in ``tests/streams/test_checks.py``."""
+"""One record for each reason; ``tests/streams/test_checks.py`` has the other cases."""
 
 
 @pytest.mark.parametrize(("reason", "value", "key"), REFUSED.values(), ids=REFUSED.keys())
-async def test_an_item_that_can_not_be_used_goes_to_the_dead_letters_and_nothing_else_is_lost(
+async def test_an_unusable_item_goes_to_the_dead_letters_and_nothing_else_is_lost(
     pipeline: Pipeline, reason: str, value: bytes, key: bytes | None
 ) -> None:
     put(pipeline, b'{"id":"before","domain":"films"}', b"before")
@@ -84,15 +84,17 @@ async def test_an_item_that_can_not_be_used_goes_to_the_dead_letters_and_nothing
 
 
 @pytest.mark.parametrize("key", [None, b""])
-async def test_a_deletion_of_nothing_goes_to_the_dead_letters(pipeline: Pipeline, key: bytes | None) -> None:
+async def test_a_deletion_without_a_key_goes_to_the_dead_letters(
+    pipeline: Pipeline, key: bytes | None
+) -> None:
     put(pipeline, None, key)
     await pipeline.drain()
     assert [letter.headers[0] for letter in letters(pipeline)] == [("reason", b"key")]
 
 
 @pytest.mark.parametrize("key", [b"never there", b"\xff\xfe", b"x" * 1_000_000])
-async def test_a_deletion_of_what_is_not_there_writes_nothing(pipeline: Pipeline, key: bytes) -> None:
-    """A key that is no text would stop every Catalogue, a huge one would not fit into a record batch."""
+async def test_deleting_an_unknown_item_writes_nothing(pipeline: Pipeline, key: bytes) -> None:
+    """In the changelog, a key that is no text would stop every Catalogue; a huge key would not fit into a batch."""
     put(pipeline, None, key)
     put(pipeline, GOOD)
     await pipeline.drain()
@@ -101,7 +103,7 @@ async def test_a_deletion_of_what_is_not_there_writes_nothing(pipeline: Pipeline
     assert pipeline.catalogue.ids == ["i1"]
 
 
-async def test_a_deleted_item_is_not_available_and_fed_again_it_is(pipeline: Pipeline) -> None:
+async def test_a_deleted_item_is_unavailable_until_it_is_fed_again(pipeline: Pipeline) -> None:
     pipeline.item("i1", text="a pig")
     await pipeline.drain()
     embed(pipeline, "i1", requests(pipeline)[0].text)
@@ -128,7 +130,7 @@ async def test_an_item_fed_deleted_and_fed_again_in_one_run_is_there(pipeline: P
     assert content.unpack(packed).title == "Babe 2"
 
 
-async def test_an_item_without_text_asks_for_nothing_and_is_available(pipeline: Pipeline) -> None:
+async def test_an_item_without_text_requests_no_embedding_and_is_available(pipeline: Pipeline) -> None:
     pipeline.item("i1", title="")
     await pipeline.drain()
     assert requests(pipeline) == []

@@ -15,7 +15,7 @@ from tests.streams.making import FakeProducer, record, run_of
 
 
 class FakeEncoder:
-    """Encodes a text as its length."""
+    """An encoder whose vectors are the lengths of the texts."""
 
     name, version = "lengths", "7"
 
@@ -78,19 +78,19 @@ async def test_only_the_newest_text_of_an_item_is_encoded(embedded: Embedded) ->
     assert embedded.sent()["a"].content == 2
 
 
-async def test_texts_are_encoded_in_batches_of_like_length(embedded: Embedded) -> None:
+async def test_texts_are_encoded_in_batches_of_similar_length(embedded: Embedded) -> None:
     await embedded.process(*(TextRequest(f"i{n}", n, "x" * n) for n in (9, 1, 7, 2, 3)))
     assert [[len(text) for text in batch] for batch in embedded.encoder.batches] == [[1, 2], [3, 7], [9]]
     assert len(embedded.sent()) == 5
     assert embedded.producers_started == 1
 
 
-async def test_a_request_without_a_value_is_passed_over(embedded: Embedded) -> None:
+async def test_a_text_request_without_a_value_is_skipped(embedded: Embedded) -> None:
     assert await embedded.process(None)
     assert embedded.encoder.batches == []
 
 
-async def test_an_encoder_that_fails_at_a_text_ends_the_worker_in_its_sentence(embedded: Embedded) -> None:
+async def test_an_encoder_that_fails_ends_the_worker_with_its_message(embedded: Embedded) -> None:
     def fails(texts: list[str]) -> Any:
         raise ValueError("the encoder gave a vector that is not finite")
 

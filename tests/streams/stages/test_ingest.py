@@ -65,11 +65,11 @@ REFUSED: dict[str, tuple[str, bytes]] = {
     "before 1990": ("time", event_json(time=631_151_999_999)),
     "text of 1 MiB": ("too_large", event_json(context={"text": "x" * 2**20})),
 }
-"""One of each reason; the rest stands in ``tests/streams/test_checks.py``."""
+"""One record for each reason; ``tests/streams/test_checks.py`` has the other cases."""
 
 
 @pytest.mark.parametrize(("reason", "value"), REFUSED.values(), ids=REFUSED.keys())
-async def test_what_can_not_be_used_goes_to_the_dead_letters_and_nothing_else_is_lost(
+async def test_unusable_events_go_to_the_dead_letters_and_nothing_else_is_lost(
     pipeline: Pipeline, reason: str, value: bytes
 ) -> None:
     put(pipeline, event_json(id="before"), partition=1)
@@ -94,7 +94,7 @@ async def test_what_can_not_be_used_goes_to_the_dead_letters_and_nothing_else_is
 async def test_an_event_without_a_value_goes_to_the_dead_letters(
     pipeline: Pipeline, key: bytes | None
 ) -> None:
-    """With an empty value: a client refuses a record that has neither key nor value."""
+    """The dead letter has an empty value: a client refuses a record with neither key nor value."""
     put(pipeline, None, key)
     put(pipeline, event_json())
     await pipeline.drain()
@@ -144,13 +144,13 @@ async def test_ids_of_any_characters_are_taken_in_and_their_users_served(
         ("1990-01-01T00:00:00Z", 631_152_000_000),
     ],
 )
-async def test_times_are_taken_in_as_ms(pipeline: Pipeline, time: Any, milliseconds: int) -> None:
+async def test_times_become_ms(pipeline: Pipeline, time: Any, milliseconds: int) -> None:
     put(pipeline, event_json(time=time))
     await pipeline.drain()
     assert [each.time for each in interactions(pipeline)] == [milliseconds]
 
 
-async def test_how_far_ahead_and_how_long_events_may_be_are_settings(tmp_path: Path) -> None:
+async def test_settings_limit_how_far_ahead_and_how_large_events_may_be(tmp_path: Path) -> None:
     settings = Settings(
         _env_file=None,
         partitions=1,
@@ -166,7 +166,7 @@ async def test_how_far_ahead_and_how_long_events_may_be_are_settings(tmp_path: P
     assert [headers(letter)["reason"] for letter in letters(pipeline)] == ["time", "too_large"]
 
 
-async def test_an_interaction_says_all_that_the_event_said(pipeline: Pipeline) -> None:
+async def test_an_interaction_keeps_every_field_of_its_event(pipeline: Pipeline) -> None:
     put(pipeline, b"{}")
     put(
         pipeline,
@@ -213,7 +213,7 @@ async def test_an_event_sent_again_after_a_restart_is_dropped(pipeline: Pipeline
     assert letters(pipeline) == []
 
 
-async def test_a_run_longer_than_what_is_handled_at_a_time_loses_nothing(tmp_path: Path) -> None:
+async def test_a_run_longer_than_a_part_loses_nothing(tmp_path: Path) -> None:
     pipeline = Pipeline(Settings(_env_file=None, partitions=1, data_dir=tmp_path))
     for number in range(PART_RECORDS + 10):
         put(pipeline, event_json(id=f"e{number}"))
@@ -222,7 +222,7 @@ async def test_a_run_longer_than_what_is_handled_at_a_time_loses_nothing(tmp_pat
     assert [each.event for each in interactions(pipeline)] == [f"e{n}" for n in range(PART_RECORDS + 10)]
 
 
-async def test_ids_of_a_run_that_was_dropped_are_not_taken_for_duplicates(pipeline: Pipeline) -> None:
+async def test_ids_of_a_dropped_run_do_not_count_as_duplicates(pipeline: Pipeline) -> None:
     pipeline.event(id="e1")
     topic = pipeline.topics.events.name
     (partition,) = [partition for name, partition in pipeline.waiting() if name == topic]
@@ -279,7 +279,7 @@ def bent_event(name: str, value: Any) -> bytes:
     st.randoms(use_true_random=False),
 )
 @limits(deadline=None, max_examples=100)
-def test_whatever_is_sent_is_an_interaction_a_duplicate_or_a_dead_letter(
+def test_every_event_becomes_an_interaction_a_duplicate_or_a_dead_letter(
     tmp_path_factory: pytest.TempPathFactory,
     sent: list[tuple[bytes | None, bytes | None, int]],
     draw: random.Random,

@@ -20,7 +20,7 @@ def pipeline(tmp_path: Path) -> Pipeline:
 
 
 async def sizes_of_changes(pipeline: Pipeline, examples: list[Example]) -> list[int]:
-    """Sizes of the changes in which these examples are written, as one run."""
+    """Learn examples as one run, and return the sizes of the changes that are written."""
     topic = pipeline.topics.examples.name
     sizes: list[int] = []
     runner: Any = pipeline.agents[topic].__self__._runner  # type: ignore[attr-defined]
@@ -65,7 +65,7 @@ async def test_an_example_delivered_again_changes_nothing(pipeline: Pipeline) ->
     assert pipeline.rows()["behaviour"] == before
 
 
-async def test_learning_of_a_run_that_was_dropped_leaves_no_traces(pipeline: Pipeline) -> None:
+async def test_a_dropped_run_leaves_no_traces_in_what_is_learned(pipeline: Pipeline) -> None:
     topic = pipeline.topics.examples.name
     pipeline.log.append(topic, 0, OutgoingRecord(b"a", encode(example("a", "b"))))
     runner: Any = pipeline.agents[topic].__self__._runner  # type: ignore[attr-defined]

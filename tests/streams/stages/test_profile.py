@@ -33,7 +33,7 @@ def row_of(pipeline: Pipeline, user: str) -> users.UserRow:
     return users.unpack(pipeline.tables["users"].rows[0].get(user.encode()))
 
 
-async def test_an_example_is_who_the_user_was_just_before(pipeline: Pipeline) -> None:
+async def test_an_example_shows_the_user_just_before_the_event(pipeline: Pipeline) -> None:
     for number, item in enumerate(("a", "b", "c")):
         pipeline.event(id=f"e{number}", item=item, time=START + number * 60_000)
     await pipeline.drain()
@@ -49,7 +49,7 @@ async def test_an_example_is_who_the_user_was_just_before(pipeline: Pipeline) ->
     ("kind", "taken", "seen"),
     [("view", 1, 1), ("rating", 1, 1), ("purchase", 1, 1), ("dislike", 0, 1), ("impression", 0, 0)],
 )
-async def test_what_an_event_brings_depends_on_its_type(
+async def test_the_effect_of_an_event_depends_on_its_type(
     pipeline: Pipeline, kind: str, taken: int, seen: int
 ) -> None:
     pipeline.event(id="e1", type=kind)
@@ -60,7 +60,7 @@ async def test_what_an_event_brings_depends_on_its_type(
     assert (row.revision, row.last_event, row.domains) == (1, "e1", {"films": 1})
 
 
-async def test_every_event_asks_for_a_new_list(pipeline: Pipeline) -> None:
+async def test_every_event_requests_a_new_list(pipeline: Pipeline) -> None:
     pipeline.event(id="e1", user="a", type="impression")
     pipeline.event(id="e2", user="b")
     await pipeline.drain()
@@ -82,7 +82,7 @@ async def test_an_interaction_delivered_again_changes_nothing(pipeline: Pipeline
     assert len(examples(pipeline)) == 1
 
 
-async def test_an_event_that_ingest_did_not_know_again_is_folded_in_once(tmp_path: Path) -> None:
+async def test_a_repeated_event_that_ingest_missed_is_folded_in_once(tmp_path: Path) -> None:
     pipeline = Pipeline(Settings(_env_file=None, partitions=1, data_dir=tmp_path, deduplication_window=0))
     for _ in range(2):
         pipeline.event(id="e1")
@@ -91,7 +91,7 @@ async def test_an_event_that_ingest_did_not_know_again_is_folded_in_once(tmp_pat
     assert (row_of(pipeline, "web:ann").revision, len(examples(pipeline))) == (1, 1)
 
 
-async def test_platforms_have_users_of_their_own(pipeline: Pipeline) -> None:
+async def test_users_of_different_platforms_are_different_users(pipeline: Pipeline) -> None:
     pipeline.event(id="e1", platform="web", user="ann")
     pipeline.event(id="e2", platform="tv", user="ann")
     await pipeline.drain()
@@ -99,7 +99,7 @@ async def test_platforms_have_users_of_their_own(pipeline: Pipeline) -> None:
 
 
 def measured(pipeline: Pipeline) -> list[int]:
-    """Sizes of the changes that profile writes from now on."""
+    """Collects the sizes of the changes that profile writes from now on."""
     sizes: list[int] = []
     runner: Any = pipeline.agents[pipeline.topics.interactions.name].__self__._runner  # type: ignore[attr-defined]
     write = runner.write
@@ -117,10 +117,10 @@ async def through_ingest(pipeline: Pipeline) -> None:
         await pipeline.step(pipeline.topics.events.name, 0, 100_000)
 
 
-async def test_each_part_of_a_run_waits_until_there_is_room_to_mark_its_users(
+async def test_each_part_of_a_run_waits_until_there_is_room_for_its_users(
     pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A run of more users than there is room for goes on as their lists are made, though it is not done."""
+    """A run with more users than there is room for goes on, before it is done, as lists of its users are made."""
     monkeypatch.setattr(requests, "USERS_WAITING", 1)
     monkeypatch.setattr(profile, "CHANGE_BYTES", 0)
     for number in range(3):
@@ -161,7 +161,7 @@ async def test_rows_that_grow_by_long_names_are_written_in_parts_that_fit_a_reco
     assert max(sizes) < BATCH_BYTES * 0.9
 
 
-async def test_a_user_with_thousands_of_events_in_a_run_is_folded_in_whole(pipeline: Pipeline) -> None:
+async def test_thousands_of_events_of_one_user_in_a_run_are_all_folded_in(pipeline: Pipeline) -> None:
     for number in range(4000):
         pipeline.event(id=f"e{number}", item=f"i{number}")
     await through_ingest(pipeline)
@@ -184,7 +184,7 @@ async def test_examples_go_to_the_partition_of_their_item(tmp_path: Path) -> Non
 
 
 async def test_outgoing_records_of_a_long_run_are_sent_in_order() -> None:
-    """What the memory runner stands for: batches of one partition, one after the other."""
+    """This justifies the runner in memory: batches of one partition go one after the other."""
     outgoing, producer = Outgoing(1), FakeProducer()
     for number in range(10):
         outgoing.add_keyed("examples", b"i", b"%d" % number + bytes(300_000))

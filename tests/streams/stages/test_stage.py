@@ -1,4 +1,4 @@
-"""The loop of every stage, with a stage that does as little as one can."""
+"""The loop of every stage, tested with a minimal stage."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from tests.streams.making import FakeEvent, record, run_of
 
 
 class SumPart(OwnPart):
-    """Adds up numbers; so many fit into a part as ``size`` says, counted by their values."""
+    """Adds up numbers; the numbers of a part add up to ``size`` at most."""
 
     def __init__(self, run: Run, change: Change, shared: Shared, size: int) -> None:
         super().__init__(run, change, shared)
@@ -42,7 +42,7 @@ class SumPart(OwnPart):
 
 
 class WritingRunner:
-    """Writes what is to be written, and nothing else."""
+    """A runner that only collects what is written."""
 
     stage = "sum"
 
@@ -82,7 +82,7 @@ def numbers(*values: int, offset: int = 0) -> tuple[Run, FakeEvent]:
     return run_of(*(record(b"%d" % value, offset=offset + place) for place, value in enumerate(values)))
 
 
-async def test_a_run_is_taken_in_by_parts_each_once_there_is_room_and_then_done(table: RunTable) -> None:
+async def test_a_run_is_taken_in_part_by_part_as_there_is_room_and_then_done(table: RunTable) -> None:
     stage = Sum(table, size=5)
     run, event = numbers(2, 3, 1, 4, 5)
     await stage.process(run)
@@ -90,13 +90,13 @@ async def test_a_run_is_taken_in_by_parts_each_once_there_is_room_and_then_done(
     assert (table.rows[0].get(b"sum"), event.acks) == (b"15", 1)
 
 
-async def test_a_record_that_fits_into_no_part_is_a_part_of_its_own(table: RunTable) -> None:
+async def test_a_record_too_large_for_any_part_gets_a_part_of_its_own(table: RunTable) -> None:
     stage = Sum(table, size=5)
     await stage.process(numbers(1, 9, 9, 1)[0])
     assert [each for each in stage.happened if each != "room"] == [1, 10, 19, 20]
 
 
-async def test_a_record_that_was_counted_before_is_skipped_and_told(table: RunTable) -> None:
+async def test_a_record_counted_before_is_skipped_and_reported(table: RunTable) -> None:
     def skipped() -> float:
         return REGISTRY.get_sample_value("afresh_already_counted_total", {"stage": "sum"}) or 0.0
 
@@ -108,7 +108,7 @@ async def test_a_record_that_was_counted_before_is_skipped_and_told(table: RunTa
 
 
 @given(st.lists(st.integers(0, 9), min_size=1), st.integers(0, 12), st.data())
-async def test_neither_parts_nor_runs_nor_repetitions_change_what_is_counted(
+async def test_counts_do_not_depend_on_parts_runs_or_repetitions(
     tmp_path_factory: pytest.TempPathFactory, values: list[int], size: int, data: st.DataObject
 ) -> None:
     table = table_in(tmp_path_factory.getbasetemp())

@@ -1,4 +1,4 @@
-"""A toy stage: counts the dead letters by their reason. All that a new stage is stands here.
+"""A toy stage that counts the dead letters by reason. It shows everything that a new stage needs.
 
 ``CONTRIBUTING.md`` shows it as its recipe: the two classes in a file, the line of ``ToyTopics``, and the row ``TOY``.
 """
@@ -35,7 +35,7 @@ class TallyPart(OwnPart):
 
 
 class ToyTopics(Topics):
-    """The topics, and one more."""
+    """The topics, and one more for the toy stage."""
 
     def __init__(self, settings: Settings) -> None:
         super().__init__(settings)

@@ -7,7 +7,7 @@ from afresh.streams.workers.deriving import Deriver
 from tests.streams.making import catalogue_of, describe
 
 
-async def test_what_has_changed_is_derived_and_lists_know_of_it() -> None:
+async def test_changed_rows_are_derived_and_reach_the_lists() -> None:
     catalogue = catalogue_of("a", "b", "c")
     before = catalogue.version
     assert await Deriver(catalogue).turn() > 0
@@ -16,18 +16,18 @@ async def test_what_has_changed_is_derived_and_lists_know_of_it() -> None:
     assert not catalogue.is_outdated()
 
 
-async def test_where_nothing_has_changed_nothing_is_derived() -> None:
+async def test_nothing_is_derived_if_nothing_has_changed() -> None:
     catalogue = Catalogue()
     assert await Deriver(catalogue).turn() == 0
     assert catalogue.version == 0
 
 
-async def test_it_goes_on_for_ever() -> None:
+async def test_it_goes_on_forever() -> None:
     catalogue = catalogue_of("a", "b")
     running = asyncio.create_task(Deriver(catalogue).run())
     for item in ("c", "d"):
         describe(catalogue, item)
-        while catalogue.is_outdated():  # noqa: ASYNC110 - it tells nobody that it is done
+        while catalogue.is_outdated():  # noqa: ASYNC110 - no event tells
             await asyncio.sleep(0.01)
     running.cancel()
     with suppress(asyncio.CancelledError):

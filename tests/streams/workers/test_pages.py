@@ -33,7 +33,7 @@ def served() -> Iterator[Pages]:
     server.server_close()
 
 
-def test_a_process_that_answers_is_alive_even_if_not_ready(served: Pages) -> None:
+def test_a_process_that_is_not_ready_is_alive(served: Pages) -> None:
     served.missing = "tables not recovered"
     assert served.get("/health") == (200, "alive\n")
 
@@ -51,13 +51,13 @@ def test_prometheus_finds_our_metrics(served: Pages) -> None:
     assert "# TYPE afresh_events_total counter" in text
 
 
-def test_a_port_that_is_taken_is_named_with_the_variables_that_change_it(served: Pages) -> None:
+def test_the_error_names_a_taken_port_and_the_variables_that_change_it(served: Pages) -> None:
     with pytest.raises(
         AfreshError, match=rf"127\.0\.0\.1:{served.port} .*AFRESH_METRICS_PORT.*AFRESH_EMBED_METRICS_PORT"
     ):
         pages.serve("127.0.0.1", served.port, lambda: "")
 
 
-def test_an_address_that_is_not_ours_is_named() -> None:
+def test_the_error_names_an_address_that_is_not_ours() -> None:
     with pytest.raises(AfreshError, match=r"192\.0\.2\.1"):
         pages.serve("192.0.2.1", 0, lambda: "")

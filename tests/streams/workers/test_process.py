@@ -14,7 +14,7 @@ from afresh.streams.workers.process import execute
 
 
 def run(folder: Path, monkeypatch: pytest.MonkeyPatch, reason: BaseException | None, status: int) -> None:
-    """Execute an app that ends for a reason."""
+    """Execute an app that ends with a given reason."""
 
     def ends() -> None:
         raise SystemExit(status)
@@ -30,7 +30,7 @@ def run(folder: Path, monkeypatch: pytest.MonkeyPatch, reason: BaseException | N
 
 
 @pytest.mark.parametrize("kind", [AfreshError, StoreError, RowVersionError])
-def test_what_a_person_can_mend_ends_in_its_sentence(
+def test_a_problem_that_a_person_can_mend_ends_with_its_message(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: type[Exception]
 ) -> None:
     with pytest.raises(AfreshError, match="mend it"):

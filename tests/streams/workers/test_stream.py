@@ -57,7 +57,7 @@ print({"torch", "transformers", "huggingface_hub"} & set(sys.modules))
     assert done.stdout == b"set()\n"
 
 
-def test_a_worker_says_what_is_missing_until_it_is_ready(worker: Worker) -> None:
+def test_a_worker_says_what_is_not_ready_yet(worker: Worker) -> None:
     app: Any = SimpleNamespace(
         started=False,
         assigned=set,
@@ -89,7 +89,7 @@ def test_links_between_users_are_followed(worker: Worker) -> None:
     assert worker.identities.resolve("tv", "4711") == "tv:4711"
 
 
-async def test_a_rebalance_forgets_what_was_learned_of_partitions_that_left(worker: Worker) -> None:
+async def test_after_a_rebalance_the_weights_of_partitions_that_left_are_forgotten(worker: Worker) -> None:
     learned = scorers.new_fusion()
     for partition in (0, 1):
         worker.recommender._weights.learn(partition, learned)
@@ -100,7 +100,7 @@ async def test_a_rebalance_forgets_what_was_learned_of_partitions_that_left(work
     assert worker.recommender._weights._fusions == {1: learned}
 
 
-async def test_whether_redis_answers_is_known(redis_server: Server) -> None:
+async def test_a_worker_knows_whether_redis_answers(redis_server: Server) -> None:
     for url, expected in ((redis_server.address, True), (NOBODY, False)):
         client = Redis.from_url(url)
         assert await answers(client) is expected
@@ -108,7 +108,7 @@ async def test_whether_redis_answers_is_known(redis_server: Server) -> None:
 
 
 @pytest.mark.parametrize("start", [run, run_embed])
-def test_a_worker_without_a_broker_says_so_after_a_bounded_wait(tmp_path: Path, start: Any) -> None:
+def test_a_worker_without_a_broker_ends_after_the_timeout(tmp_path: Path, start: Any) -> None:
     with pytest.raises(AfreshError, match=r"Kafka at 127\.0\.0\.1:1 did not answer"):
         start(settings_for(tmp_path, kafka="127.0.0.1:1"))
 
