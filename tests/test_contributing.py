@@ -178,7 +178,7 @@ def test_the_stage_of_the_recipe_is_the_toy_that_is_run_with_crashes() -> None:
 @pytest.mark.slow
 def test_a_new_stage_is_a_row_that_a_worker_runs(tmp_path: Path) -> None:
     copy = follow(tmp_path, STAGE)
-    assert len(copy.pytest("tests/streams/stages/test_assembly.py", "-k", "every_row_names")) == 1
+    assert len(copy.pytest("tests/streams/stages/test_assembly.py", "-k", "every_stage_names")) == 1
     assert (
         len(copy.pytest("tests/streams/test_topics.py", "tests/replay/test_replay.py", "-k", ONE_OF_EACH)) > 3
     )

@@ -105,7 +105,7 @@ REACHES = (
         "earlier owner would land behind what recovery has read. So the assignment is checked and claimed before "
         "Faust asks for the end offsets of changelogs.",
         test="tests/kafka/test_partitions.py::"
-        "test_workers_end_when_a_topic_gets_a_partition_and_count_nothing_wrong_meanwhile",
+        "test_workers_end_when_a_topic_gets_a_partition_and_until_then_count_nothing_wrong",
         overrides=of(APP, _on_partitions_assigned="async (self, assigned, generation_id=0)"),
         issue="robinhood/faust#137",
     ),
@@ -395,13 +395,13 @@ REACHES = (
     Reach(
         where="streams/workers/process.py",
         why="Faust's spinner writes to stdout, and would crash the start on a full disk.",
-        test="tests/kafka/test_disk.py::test_a_worker_whose_log_finds_no_space_works_as_ever",
+        test="tests/kafka/test_disk.py::test_a_worker_that_cannot_write_its_log_works_as_usual",
         sets=of("faust.worker.Worker", spinner="Spinner"),
     ),
     Reach(
         where="streams/waiting.py",
         why="The documented clients retry a wrong password until their timeout, and do not report the reason.",
-        test="tests/kafka/test_security.py::test_a_process_that_is_not_let_in_says_nothing_else",
+        test="tests/kafka/test_security.py::test_a_process_that_kafka_refuses_says_nothing_else",
         uses={
             **of("aiokafka.conn", collect_hosts="(hosts, randomize=True)"),
             **of(
