@@ -67,9 +67,9 @@ def worker() -> None:
 @app.command(epilog="Example: AFRESH_ENCODER=minilm afresh embed-worker")
 def embed_worker() -> None:
     """Turn the texts of items into embeddings, on a GPU if there is one; SIGTERM ends it."""
-    from afresh.streams.workers.stream import run_embed
+    from afresh.streams.workers.embed import run
 
-    run_embed(_settings())
+    run(_settings())
 
 
 @app.command(epilog="Example: AFRESH_PARTITIONS=8 afresh settings")

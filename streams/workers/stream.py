@@ -1,4 +1,4 @@
-"""The two kinds of processes: a worker that runs every stage, and an embed worker for the text encoder."""
+"""The worker: the process that runs every stage with a table, and makes the lists."""
 
 from __future__ import annotations
 
@@ -26,7 +26,6 @@ from afresh.streams.serving.users import TableUsers
 from afresh.streams.settings import Settings
 from afresh.streams.stages import STAGES
 from afresh.streams.stages.assembly import StageSpec, add_agents, make_stages, make_tables
-from afresh.streams.stages.embed import Embed, require_encoder
 from afresh.streams.stages.shared import Shared
 from afresh.streams.topics import Topics
 from afresh.streams.waiting import wait_for_redis
@@ -221,20 +220,3 @@ def run(settings: Settings) -> None:
     wait_for_redis(settings)
     worker = Worker(settings)
     execute(worker.app, settings, settings.metrics_port, worker.not_ready)
-
-
-def run_embed(settings: Settings) -> None:
-    """Run an embed worker until it is told to stop (SIGTERM, SIGINT).
-
-    Raises
-    ------
-    AfreshError
-        When Kafka, its topics, the encoder or the metrics port are not as they must be.
-    SystemExit
-        At the end, with the exit status of the process.
-    """
-    # Checked before the wait for Kafka, so that missing packages are reported at once.
-    require_encoder(settings)
-    require_topics(settings)
-    embed = Embed(settings)
-    execute(embed.app, settings, settings.embed_metrics_port, embed.not_ready)

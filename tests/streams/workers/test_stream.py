@@ -15,7 +15,7 @@ from afresh.models import scorers
 from afresh.state.errors import AfreshError
 from afresh.streams.settings import Settings
 from afresh.streams.workers import stream as module
-from afresh.streams.workers.stream import Worker, answers, run, run_embed
+from afresh.streams.workers.stream import Worker, answers, run
 
 NOBODY = "redis://127.0.0.1:1/0"
 
@@ -107,10 +107,9 @@ async def test_a_worker_knows_whether_redis_answers(redis_server: Server) -> Non
         await client.aclose()
 
 
-@pytest.mark.parametrize("start", [run, run_embed])
-def test_a_worker_without_a_broker_ends_after_the_timeout(tmp_path: Path, start: Any) -> None:
+def test_a_worker_without_a_broker_ends_after_the_timeout(tmp_path: Path) -> None:
     with pytest.raises(AfreshError, match=r"Kafka at 127\.0\.0\.1:1 did not answer"):
-        start(settings_for(tmp_path, kafka="127.0.0.1:1"))
+        run(settings_for(tmp_path, kafka="127.0.0.1:1"))
 
 
 def test_a_worker_checks_kafka_the_topics_and_redis_before_it_starts(

@@ -1,0 +1,25 @@
+"""The embed worker: the process that runs the text encoder, where a GPU is."""
+
+from __future__ import annotations
+
+from afresh.streams.kafka.admin import require_topics
+from afresh.streams.settings import Settings
+from afresh.streams.stages.embed import Embed, require_encoder
+from afresh.streams.workers.process import execute
+
+
+def run(settings: Settings) -> None:
+    """Run an embed worker until it is told to stop (SIGTERM, SIGINT).
+
+    Raises
+    ------
+    AfreshError
+        When Kafka, its topics, the encoder or the metrics port are not as they must be.
+    SystemExit
+        At the end, with the exit status of the process.
+    """
+    # Checked before the wait for Kafka, so that missing packages are reported at once.
+    require_encoder(settings)
+    require_topics(settings)
+    embed = Embed(settings)
+    execute(embed.app, settings, settings.embed_metrics_port, embed.not_ready)
