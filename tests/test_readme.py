@@ -17,6 +17,7 @@ from afresh.deploy.servers.process import free_ports
 from afresh.streams.settings import Settings
 from tests.documents import ROOT, blocks, read
 from tests.kafka.deployment import wait
+from tests.sources import copy_sources
 
 LINES = 150
 """Of the README at most: who has five minutes reads it to its end."""
@@ -50,6 +51,40 @@ def test_make_test_is_what_ci_runs() -> None:
     makefile = (ROOT / "Makefile").read_text()
     assert "\ntest: lint\n\t.venv/bin/python -m pytest" in makefile
     assert "\nlint: .venv/installed\n\t.venv/bin/ruff check ." in makefile
+
+
+def run_block(document: str, section: str, folder: Path, **values: str) -> str:
+    """Run the commands of a section as a person types them, with some more variables; return what they print."""
+    (block,) = [each.text for each in blocks(read(document), "sh") if each.section == section]
+    # Options of the make and the pytest that run this test are not those of a person.
+    own = {
+        name: value for name, value in os.environ.items() if not name.startswith(("MAKE", "MFLAGS", "PYTEST"))
+    }
+    ended = subprocess.run(
+        ["bash", "-euo", "pipefail", "-c", block],
+        cwd=folder,
+        env=own | {"PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"} | values,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert ended.returncode == 0, ended.stdout[-3000:] + ended.stderr[-3000:]
+    return ended.stdout
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+def test_two_commands_set_up_a_checkout_and_run_unit_tests() -> None:
+    """A few of the tests: the others run beside this one."""
+    assert " passed in " in run_block("CONTRIBUTING.md", "Set up", ROOT, ARGS="tests/models/lists")
+
+
+@pytest.mark.slow
+def test_the_installation_finds_all_that_it_needs(tmp_path: Path) -> None:
+    """Pip is asked to the end, and writes nothing: everything that the constraints name is here already."""
+    source = copy_sources(tmp_path / "a copy")
+    offline = {"PIP_DRY_RUN": "1", "PIP_NO_INDEX": "1", "PIP_NO_BUILD_ISOLATION": "0"}
+    assert "Would install afresh-" in run_block("OPERATING.md", "Install", source, **offline)
 
 
 @pytest.mark.servers
