@@ -71,7 +71,7 @@ class Status:
     waiting
         Number of records that no agent has taken in and committed, by topic.
     workers
-        Members of the workers' group.
+        Members of the workers' group; None if the broker does not tell.
     dead_letters
         Number of records in the dead-letter topic.
     lists
@@ -83,7 +83,7 @@ class Status:
     """
 
     waiting: dict[str, int]
-    workers: list[Member]
+    workers: list[Member] | None
     dead_letters: int
     lists: int | None
     ready: str | None

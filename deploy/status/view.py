@@ -27,7 +27,7 @@ def _deployment(status: Status) -> Table:
     table = Table("what", "how much", title="Deployment", title_justify="left")
     for topic, count in status.waiting.items():
         table.add_row(f"records waiting in {topic}", f"{count:,}")
-    for worker in status.workers:
+    for worker in status.workers or ():
         held = ", ".join(map(str, worker.partitions)) or "none"
         table.add_row(f"worker {worker.name} at {worker.host}", f"partitions {held}")
     table.add_row("worker on this machine", status.ready or "no metrics page")
@@ -63,7 +63,9 @@ def _scorers(judged: Judged) -> Table:
 
 
 def _remarks(status: Status) -> Iterator[str]:
-    if not status.workers:
+    if status.workers is None:
+        yield "this broker does not tell which workers run"
+    elif not status.workers:
         yield "no worker is running: start one with afresh worker"
     if status.lists is None:
         yield "Redis does not answer: check AFRESH_REDIS"

@@ -26,6 +26,12 @@ def test_the_tables_show_the_backlog_the_workers_and_the_accuracy_of_the_lists()
         assert expected in shown
 
 
+def test_a_broker_that_does_not_tell_of_workers_is_not_taken_for_none_at_work() -> None:
+    shown = words(Status({"afresh.events": 0}, None, 0, 3, "ready"))
+    assert "this broker does not tell which workers run" in shown
+    assert "start one with afresh worker" not in shown
+
+
 def test_without_workers_and_redis_the_remarks_say_what_to_do() -> None:
     shown = words(Status({"afresh.events": 0}, [], 0, None, None))
     assert "start one with afresh worker" in shown
