@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -64,7 +64,7 @@ def uncommitted(
     KafkaError
         If Kafka does not answer, or refuses.
     """
-    committed = _committed(admin, group, wanted)
+    committed = ask_coordinator(lambda: admin.list_group_offsets({group: list(wanted)})).get(group, {})
     found: Offsets = {}
     for partition in wanted:
         done = committed[partition].offset if partition in committed else -1
@@ -72,11 +72,18 @@ def uncommitted(
     return found
 
 
-def _committed(admin: KafkaAdminClient, group: str, wanted: Collection[TopicPartition]) -> dict[Any, Any]:
+def ask_coordinator(ask: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+    """Ask the coordinator of a group until it answers: after a start of Kafka it needs a moment.
+
+    Raises
+    ------
+    KafkaError
+        If it does not answer within ``COORDINATOR_SECONDS``, or refuses.
+    """
     deadline = time.monotonic() + COORDINATOR_SECONDS
     while True:
         try:
-            return dict(admin.list_group_offsets({group: list(wanted)}).get(group, {}))
+            return dict(ask())
         except KafkaError as error:
             if not error.retriable or time.monotonic() > deadline:
                 raise

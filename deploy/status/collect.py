@@ -10,7 +10,7 @@ from typing import Any
 from kafka import KafkaAdminClient, KafkaConsumer, TopicPartition
 from redis import RedisError
 
-from afresh.deploy.clients import Offsets, places, read_records, redis_client, uncommitted
+from afresh.deploy.clients import Offsets, ask_coordinator, places, read_records, redis_client, uncommitted
 from afresh.deploy.ledger.reading import PARTITION_ROW, agent_state_of
 from afresh.deploy.status.status import Member, Status, judged_together
 from afresh.state.judged import kept as judged
@@ -78,7 +78,7 @@ def waiting(
 def workers(admin: KafkaAdminClient, group: str, topic: str) -> list[Member] | None:
     """List the members of the workers' group, each with the partitions of a topic that it holds; None if unknown."""
     try:
-        described: dict[str, Any] = admin.describe_groups([group]).get(group, {})
+        described: dict[str, Any] = ask_coordinator(lambda: admin.describe_groups([group])).get(group, {})
     except ValueError:
         # The embedded broker answers with rights that kafka-python does not know, and it fails on them.
         return None
