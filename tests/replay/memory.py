@@ -245,6 +245,16 @@ class Pipeline:
                 await self.step(topic, partition, length())
             self.follow()
 
+    def letters(self) -> list[KafkaRecord]:
+        """Return all dead letters."""
+        topic = self.topics.dead_letters.name
+        return [
+            record
+            for (name, _), records in self.log.partitions.items()
+            if name == topic
+            for record in records
+        ]
+
     def rows(self) -> dict[str, dict[int, dict[bytes, bytes]]]:
         """Return the rows of every table, by partition."""
         held = {

@@ -41,9 +41,7 @@ def tallied(pipeline: Pipeline) -> dict[bytes, int]:
 
 
 def due(pipeline: Pipeline) -> dict[bytes, int]:
-    name = pipeline.topics.dead_letters.name
-    letters = [each for (topic, _), log in pipeline.log.partitions.items() if topic == name for each in log]
-    return Counter(dict(letter.headers)["reason"] for letter in letters)
+    return Counter(dict(letter.headers)["reason"] for letter in pipeline.letters())
 
 
 async def test_a_toy_stage_counts_every_dead_letter_once_across_crashes_and_recovers(

@@ -9,7 +9,6 @@ from afresh.state.rows import content
 from afresh.state.rows.content import ContentRow
 from afresh.streams.kafka.sender import BATCH_BYTES, OutgoingRecord, partition_of
 from afresh.streams.messages import Embedding, TextRequest, encode, text_request_decoder
-from afresh.streams.runs.run import KafkaRecord
 from afresh.streams.settings import Settings
 from tests.replay.memory import Pipeline
 from tests.streams.making import packed_size
@@ -22,16 +21,6 @@ def pipeline(tmp_path: Path) -> Pipeline:
 
 def put(pipeline: Pipeline, value: bytes | None, key: bytes | None = b"i1", partition: int = 0) -> None:
     pipeline.log.append(pipeline.topics.items.name, partition, OutgoingRecord(key, value))
-
-
-def letters(pipeline: Pipeline) -> list[KafkaRecord]:
-    topic = pipeline.topics.dead_letters.name
-    return [
-        record
-        for (name, _), records in pipeline.log.partitions.items()
-        if name == topic
-        for record in records
-    ]
 
 
 def requests(pipeline: Pipeline) -> list[TextRequest]:
@@ -75,7 +64,7 @@ async def test_an_unusable_item_goes_to_the_dead_letters_and_nothing_else_is_los
     put(pipeline, value, key)
     put(pipeline, b'{"id":"after","domain":"films"}', b"after")
     await pipeline.drain()
-    (letter,) = letters(pipeline)
+    (letter,) = pipeline.letters()
     assert (letter.key, letter.value, letter.partition) == (key, value, 0)
     headers = {name: found.decode() for name, found in letter.headers}
     assert (headers["reason"], headers["topic"]) == (reason, pipeline.topics.items.name)
@@ -89,7 +78,7 @@ async def test_a_deletion_without_a_key_goes_to_the_dead_letters(
 ) -> None:
     put(pipeline, None, key)
     await pipeline.drain()
-    assert [letter.headers[0] for letter in letters(pipeline)] == [("reason", b"key")]
+    assert [letter.headers[0] for letter in pipeline.letters()] == [("reason", b"key")]
 
 
 @pytest.mark.parametrize("key", [b"never there", b"\xff\xfe", b"x" * 1_000_000])
@@ -194,7 +183,7 @@ async def test_an_event_of_an_unknown_item_is_kept_and_counts_when_the_item_come
     for number in range(4):
         pipeline.event(id=f"e{number}", user=f"u{number}", item="late")
     await pipeline.drain()
-    assert letters(pipeline) == []
+    assert pipeline.letters() == []
     assert pipeline.store.lists["web:u0"].items == []
 
     pipeline.item("late", title="Late")

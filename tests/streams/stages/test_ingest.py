@@ -37,16 +37,6 @@ def put(pipeline: Pipeline, value: bytes | None, key: bytes | None = b"key", par
     pipeline.log.append(pipeline.topics.events.name, partition, OutgoingRecord(key, value))
 
 
-def letters(pipeline: Pipeline) -> list[KafkaRecord]:
-    topic = pipeline.topics.dead_letters.name
-    return [
-        record
-        for (name, _), records in pipeline.log.partitions.items()
-        if name == topic
-        for record in records
-    ]
-
-
 def interactions(pipeline: Pipeline) -> list[Interaction]:
     found = pipeline.log.values(pipeline.topics.interactions.name)
     return [interaction_decoder.decode(value or b"") for records in found.values() for _, value in records]
@@ -77,7 +67,7 @@ async def test_unusable_events_go_to_the_dead_letters_and_nothing_else_is_lost(
     put(pipeline, event_json(id="after"), partition=1)
     await pipeline.drain()
     assert [each.event for each in interactions(pipeline)] == ["before", "after"]
-    (letter,) = letters(pipeline)
+    (letter,) = pipeline.letters()
     assert (letter.key, letter.value, letter.partition) == (b"\xffits own key\0", value, 1)
     found = headers(letter)
     assert found.pop("detail")
@@ -98,7 +88,7 @@ async def test_an_event_without_a_value_goes_to_the_dead_letters(
     put(pipeline, None, key)
     put(pipeline, event_json())
     await pipeline.drain()
-    (letter,) = letters(pipeline)
+    (letter,) = pipeline.letters()
     assert (letter.key, letter.value) == (key, b"")
     assert headers(letter)["reason"] == "malformed"
     assert headers(letter)["detail"] == "An event has no value."
@@ -129,7 +119,7 @@ async def test_ids_of_any_characters_are_taken_in_and_their_users_served(
     await pipeline.drain()
     put(pipeline, event_json(id=name, user=name, item="other", session=name, domain=name))
     await pipeline.drain()
-    assert letters(pipeline) == []
+    assert pipeline.letters() == []
     served = pipeline.store.lists[f"web:{name}"]
     assert served.last_event == name
     assert [item.id for item in served.items] == [name]
@@ -163,7 +153,7 @@ async def test_settings_limit_how_far_ahead_and_how_large_events_may_be(tmp_path
     put(pipeline, event_json(id="e2", time=NOW_MS + HOUR_MS + 1))
     put(pipeline, event_json() + b" ")
     await pipeline.drain()
-    assert [headers(letter)["reason"] for letter in letters(pipeline)] == ["time", "too_large"]
+    assert [headers(letter)["reason"] for letter in pipeline.letters()] == ["time", "too_large"]
 
 
 async def test_an_interaction_keeps_every_field_of_its_event(pipeline: Pipeline) -> None:
@@ -210,7 +200,7 @@ async def test_an_event_sent_again_after_a_restart_is_dropped(pipeline: Pipeline
     put(pipeline, event_json(id="e2"))
     await pipeline.drain()
     assert [each.event for each in interactions(pipeline)] == ["e1", "e2"]
-    assert letters(pipeline) == []
+    assert pipeline.letters() == []
 
 
 async def test_a_run_longer_than_a_part_loses_nothing(tmp_path: Path) -> None:
@@ -293,9 +283,9 @@ def test_every_event_becomes_an_interaction_a_duplicate_or_a_dead_letter(
 
     made = {(each.source, each.offset): each.event for each in interactions(pipeline)}
     dead = {
-        (int(headers(each)["partition"]), int(headers(each)["offset"])): each for each in letters(pipeline)
+        (int(headers(each)["partition"]), int(headers(each)["offset"])): each for each in pipeline.letters()
     }
-    assert len(made) + len(dead) == len(interactions(pipeline)) + len(letters(pipeline))
+    assert len(made) + len(dead) == len(interactions(pipeline)) + len(pipeline.letters())
     assert not made.keys() & dead.keys()
     for partition in range(2):
         known: set[str] = set()
