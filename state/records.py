@@ -29,7 +29,9 @@ class Interaction(Struct, frozen=True, array_like=True):
     """An event that ingest took in, with its canonical user and times in ms. Its key is the user.
 
     ``source`` and ``offset`` are the event's partition and offset on ``afresh.events``: marks know by them what is
-    already counted. ``received`` is the time at which Kafka took the event, in ms.
+    already counted. ``received`` is the time at which Kafka took the event, in ms. ``incarnation`` is that of
+    ``afresh.events``: a topic that is made again begins its offsets again. It is the first 8 bytes of Kafka's topic id;
+    0 where the broker has none, and in records of 0.1.0.
     """
 
     source: int
@@ -45,6 +47,7 @@ class Interaction(Struct, frozen=True, array_like=True):
     value: float | None = None
     session: str | None = None
     context: dict[str, Scalar] | None = None
+    incarnation: int = 0
 
 
 class Example(Struct, frozen=True, array_like=True):
@@ -64,6 +67,16 @@ class Example(Struct, frozen=True, array_like=True):
         Time at which each of them was taken, in seconds since 1970; uint32, little-endian, shape (n,).
     taken
         Number of items that the user had taken before, however long ago.
+    version
+        Version of this layout; 0.1.0 wrote version 1, which ends here.
+    incarnation
+        Incarnation of ``afresh.interactions``, as in ``Interaction``.
+    type, platform, account, value
+        How the item was taken: type of the event, its platform, index of the account, and value of the event.
+    details
+        Details of each item of the history, newest first; see ``state.rows.details``.
+    platforms, domains
+        Names that the details refer to by their indices.
     """
 
     source: int
@@ -74,3 +87,12 @@ class Example(Struct, frozen=True, array_like=True):
     history: bytes
     times: bytes
     taken: int
+    version: int = 1
+    incarnation: int = 0
+    type: str = ""
+    platform: str = ""
+    account: int = 0
+    value: float | None = None
+    details: bytes = b""
+    platforms: list[str] = []
+    domains: list[str] = []
