@@ -7,6 +7,7 @@ from pydantic_settings import SettingsError
 
 from afresh.deploy.settings_table import variable
 from afresh.state.errors import AfreshError
+from afresh.streams.encodings import foreign_encoding
 
 
 def explain(error: Exception) -> str | None:
@@ -27,7 +28,8 @@ def explain(error: Exception) -> str | None:
         case RedisError():
             return f"Redis failed ({error}); look at the server named by AFRESH_REDIS"
         case UnicodeDecodeError():
-            return f"a text file is not UTF-8 (byte {error.start}: {error.reason}); check .env first"
+            found = foreign_encoding(error.object) or f"byte {error.start}: {error.reason}"
+            return f"a text file is not UTF-8 ({found}); check .env first"
         case BrokenPipeError():
             return None
         case OSError():

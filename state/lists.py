@@ -315,10 +315,6 @@ class ListStore:
         self._heartbeats += 1
         return lost
 
-    async def ping(self) -> bool:
-        """Return whether Redis answers."""
-        return bool(await self._redis.ping())
-
 
 def timestamp(seconds: float) -> str:
     """Format a time, in seconds since 1970, as RFC 3339 with microseconds.

@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
-from datetime import datetime
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
 import msgspec
 
-from afresh.streams.messages import EVENT_VERSION, ITEM_VERSION, Event, Item, event_decoder, item_decoder
+from afresh.streams.encodings import foreign_encoding
+from afresh.streams.generous import EVENTS, ITEMS
+from afresh.streams.messages import EVENT_VERSION, ITEM_VERSION, Event, Item
 from afresh.streams.settings import Settings
+from afresh.streams.times import EARLIEST_MS, milliseconds, unusable
 
-T = TypeVar("T")
 V = TypeVar("V", Event, Item)
+T_co = TypeVar("T_co", covariant=True)
 
-EARLIEST_MS = 631_152_000_000
-"""1990-01-01, the earliest time of an event, in ms since 1970: an older time means a wrong unit or a wrong clock."""
+
+class Decoder(Protocol[T_co]):
+    """Decodes JSON, and raises the errors of ``msgspec``."""
+
+    def decode(self, value: bytes, /) -> T_co:
+        """Decode a value."""
+        ...
 
 
 class RefusedError(ValueError):
@@ -56,10 +63,10 @@ def check_event(value: bytes | None, received: int, settings: Settings) -> Event
     """
     if value is None:
         raise RefusedError("malformed", "An event has no value.")
-    event = decode_known(event_decoder, value, "event", EVENT_VERSION, settings.text_limit_bytes)
+    event = decode_known(EVENTS, value, "event", EVENT_VERSION, settings.text_limit_bytes)
     latest = received + int(settings.clock_ahead_hours * 3_600_000)
     if not EARLIEST_MS <= milliseconds(event.time) <= latest:
-        raise RefusedError("time", f"The time {event.time} is before 1990 or too far ahead.")
+        raise RefusedError("time", unusable(event.time))
     return event
 
 
@@ -71,7 +78,7 @@ def check_item(value: bytes, settings: Settings) -> Item:
     RefusedError
         When the item cannot be used.
     """
-    return decode_known(item_decoder, value, "item", ITEM_VERSION, settings.text_limit_bytes)
+    return decode_known(ITEMS, value, "item", ITEM_VERSION, settings.text_limit_bytes)
 
 
 def check_keyed_item(key: bytes | None, value: bytes | None, settings: Settings) -> Item | None:
@@ -92,7 +99,7 @@ def check_keyed_item(key: bytes | None, value: bytes | None, settings: Settings)
     return item
 
 
-def decode(decoder: msgspec.json.Decoder[T], value: bytes) -> T:
+def decode(decoder: Decoder[T_co], value: bytes) -> T_co:
     """Decode JSON from outside.
 
     Raises
@@ -105,10 +112,13 @@ def decode(decoder: msgspec.json.Decoder[T], value: bytes) -> T:
     except msgspec.ValidationError as error:
         raise RefusedError("invalid", str(error)) from error
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise RefusedError("malformed", str(error)) from error
+        encoding = foreign_encoding(value)
+        raise RefusedError(
+            "malformed", f"This is {encoding}; send UTF-8." if encoding else str(error)
+        ) from error
 
 
-def decode_known(decoder: msgspec.json.Decoder[V], value: bytes, noun: str, version: int, limit: int) -> V:
+def decode_known(decoder: Decoder[V], value: bytes, noun: str, version: int, limit: int) -> V:
     """Decode JSON from outside, and check its size and its version.
 
     Parameters
@@ -136,8 +146,3 @@ def decode_known(decoder: msgspec.json.Decoder[V], value: bytes, noun: str, vers
             "version", f"The {noun} has the unknown version {found.version}; send version {version}."
         )
     return found
-
-
-def milliseconds(when: datetime | int) -> int:
-    """Convert a time to ms since 1970; an integer is taken as it is."""
-    return when if isinstance(when, int) else int(when.timestamp() * 1000)

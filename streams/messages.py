@@ -1,13 +1,13 @@
 """Messages: events and items from producers (JSON), and the records between our agents (MessagePack).
 
 Events and items are a public contract: fields have names, unknown fields are ignored, and every limit is checked. The
-records between agents are internal: arrays without names, which only this module writes and reads.
+types say what is well-formed; ``streams.generous`` takes more. The records between agents are internal: arrays without
+names, which only this module writes and reads.
 """
 
 from __future__ import annotations
 
 from datetime import datetime
-from inspect import cleandoc
 from typing import Annotated, Literal
 
 import msgspec
@@ -36,11 +36,12 @@ class Event(Struct, frozen=True, kw_only=True):
     Attributes
     ----------
     id
-        Unique id of the event; a second event with the same id is dropped.
+        Unique id of the event; a second event with the same id is dropped. Here and in every id and name, an integer
+        stands for its decimal string.
     type
         What happened; see ``EventType``.
     time
-        When it happened: RFC 3339 with an offset, or milliseconds since 1970.
+        When it happened: RFC 3339 with an offset, or milliseconds since 1970 as a number; from 1990 on.
     user, platform
         The platform's id of the user, and the platform's name, which contains no colon.
     item, domain
@@ -52,7 +53,7 @@ class Event(Struct, frozen=True, kw_only=True):
     context
         Location, device and so on: a flat map.
     version
-        Version of this schema.
+        Version of this schema; an unknown one is refused.
     """
 
     id: Id
@@ -82,7 +83,7 @@ class Item(Struct, frozen=True, kw_only=True):
     available
         Whether lists may contain the item.
     version
-        Version of this schema.
+        Version of this schema; an unknown one is refused.
     """
 
     id: Id
@@ -144,16 +145,3 @@ embedding_decoder = msgspec.msgpack.Decoder(Embedding)
 
 encode = msgspec.msgpack.Encoder().encode
 """Encodes one of our own records."""
-
-
-def json_schemas() -> dict[str, object]:
-    """Return the JSON Schemas of events and items, for producers in any language."""
-    (event, item), components = msgspec.json.schema_components([Event, Item], ref_template="#/$defs/{name}")
-    for component in components.values():
-        # Python 3.13 strips the indentation of docstrings, older ones keep it.
-        component["description"] = cleandoc(component["description"])
-    return {
-        "$schema": "https://json-schema.org/draft/2020-12/schema",
-        "$defs": components,
-        "oneOf": [event, item],
-    }

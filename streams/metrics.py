@@ -14,6 +14,9 @@ OTHER = "other"
 
 EVENTS = Counter("afresh_events", "Events read, by outcome.", ["type", "platform", "outcome"])
 DEAD_LETTERS = Counter("afresh_dead_letters", "Records that could not be used, by reason.", ["reason"])
+FIELDS_DROPPED = Counter(
+    "afresh_fields_dropped", "Misshapen optional fields that were left out of events and items.", ["field"]
+)
 STAGE_SECONDS = Histogram(
     "afresh_stage_seconds", "Time that a stage needs for one run.", ["stage"], buckets=SECONDS
 )

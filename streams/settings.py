@@ -93,6 +93,9 @@ class Settings(BaseSettings):
     model_config = SettingsConfigDict(
         env_prefix="AFRESH_",
         env_file=".env",
+        # With a byte-order mark, the first name would be another one, and unknown names are ignored.
+        env_file_encoding="utf-8-sig",
+        allow_inf_nan=False,
         extra="ignore",
         frozen=True,
         str_strip_whitespace=True,

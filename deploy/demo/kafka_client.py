@@ -8,9 +8,10 @@ from types import TracebackType
 from typing import Self
 
 import msgspec
-from kafka import KafkaAdminClient, KafkaConsumer, KafkaProducer, TopicPartition
-from kafka.errors import KafkaError
+from kafka import KafkaAdminClient, KafkaConsumer, KafkaProducer
+from kafka.errors import KafkaError, MessageSizeTooLargeError
 
+from afresh.deploy.clients import places
 from afresh.deploy.demo.window import person
 from afresh.state.errors import AfreshError
 from afresh.streams.connections import kafka_options
@@ -41,6 +42,7 @@ class DemoFeed:
         self._refused: Exception | None = None
         self._producer = KafkaProducer(
             **kafka_options(settings),
+            acks="all",
             linger_ms=0 if hurry else LINGER_MS,
             enable_idempotence=settings.idempotence,
             # Without idempotence, a retried batch could come after the next one and swap a user's events.
@@ -81,7 +83,11 @@ class DemoFeed:
             )
 
     def _send(self, topic: str, key: str, value: bytes) -> None:
-        self._producer.send(topic, value, key.encode()).add_errback(self._refuse)
+        try:
+            self._producer.send(topic, value, key.encode()).add_errback(self._refuse)
+        except MessageSizeTooLargeError as error:
+            # The client refuses such a record by itself; it is reported like one that Kafka refused.
+            self._refuse(error)
 
     def _refuse(self, error: Exception) -> None:
         self._refused = error
@@ -89,8 +95,7 @@ class DemoFeed:
 
 def dead_letters(settings: Settings) -> int:
     """Count the records in the dead-letter topic from its offsets."""
-    topic = Topics(settings).dead_letters
-    partitions = [TopicPartition(topic.name, number) for number in range(topic.partitions)]
+    partitions = places(Topics(settings).dead_letters)
     consumer = KafkaConsumer(**kafka_options(settings))
     try:
         ends, starts = consumer.end_offsets(partitions), consumer.beginning_offsets(partitions)

@@ -139,7 +139,7 @@ def data_folder() -> Path:
 
 def _table(file: Path) -> Iterator[Row]:
     try:
-        with gzip.open(file, "rt", encoding="utf-8", newline="") as lines:
+        with gzip.open(file, "rt", encoding="utf-8-sig", newline="") as lines:
             yield from csv.DictReader(lines, delimiter="\t", quoting=csv.QUOTE_NONE)
     except FileNotFoundError as error:
         raise AfreshError(f"there is no {file}; set {VARIABLE} to the folder that holds the sets") from error

@@ -15,11 +15,13 @@ from afresh.state.keys import key_of
 from afresh.state.records import POSITIVE, Interaction
 from afresh.state.rows.received import ReceivedWindow
 from afresh.state.rows.users import RECENT_EVENTS
-from afresh.streams.checks import RefusedError, check_event, check_item, decode, milliseconds
+from afresh.streams.checks import RefusedError, check_event, check_item, decode
+from afresh.streams.generous import GenerousDecoder, read_time
 from afresh.streams.kafka.sender import partition_of
 from afresh.streams.messages import AwareTime, Integer, Item
 from afresh.streams.settings import Settings
 from afresh.streams.stages.ingest import interaction_of
+from afresh.streams.times import milliseconds
 
 
 class _Timed(msgspec.Struct):
@@ -28,7 +30,7 @@ class _Timed(msgspec.Struct):
     time: AwareTime | Integer | None = None
 
 
-_timed_decoder = msgspec.json.Decoder(_Timed)
+_timed_decoder = GenerousDecoder(msgspec.json.Decoder(_Timed), mend={"time": read_time})
 
 
 @dataclass(frozen=True)

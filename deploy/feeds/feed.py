@@ -23,6 +23,8 @@ IN_FLIGHT = 20_000
 
 CLOSE_SECONDS = 5.0
 CATCH_UP_SECONDS = 1.0
+LONGEST_SLEEP_SECONDS = 3600.0
+"""The system refuses sleeps of centuries, which a very low speed asks for."""
 
 
 class FeedRecord(NamedTuple):
@@ -168,5 +170,6 @@ def paced(
         yield record
         if speed is not None:
             due = max(due + 1.0 / speed, clock() - CATCH_UP_SECONDS)
-            if due > clock():
-                sleep(due - clock())
+            # The clock is read once a turn: between two readings, the rest could become negative.
+            while (rest := due - clock()) > 0:
+                sleep(min(rest, LONGEST_SLEEP_SECONDS))

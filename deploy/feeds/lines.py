@@ -13,13 +13,14 @@ from pathlib import Path
 from typing import cast
 
 from afresh.state.errors import AfreshError
+from afresh.streams.encodings import BOM, foreign_encoding
 
 STDIN = "-"
 GZIP = b"\x1f\x8b"
 
 
 class Lines:
-    """The lines that are not blank, as bytes without the line ending.
+    """The lines that are not blank, as bytes without the line ending and without a byte-order mark.
 
     Parameters
     ----------
@@ -44,14 +45,21 @@ class Lines:
 
     def __iter__(self) -> Iterator[bytes]:
         try:
-            for line in self._lines:
-                text = line.rstrip(b"\r\n")
+            for number, line in enumerate(self._lines):
+                if not number:
+                    self._require_utf8(line)
+                # Not only the first line: files that were joined have a mark where each of them begins.
+                text = line.removeprefix(BOM).rstrip(b"\r\n")
                 if text:
                     yield text
         except (EOFError, zlib.error, gzip.BadGzipFile) as error:
             raise AfreshError(
                 f"{self._source} is not a complete gzip file ({error}); make it again"
             ) from error
+
+    def _require_utf8(self, start: bytes) -> None:
+        if encoding := foreign_encoding(start):
+            raise AfreshError(f"{self._source} is {encoding}; save it as UTF-8")
 
 
 @contextmanager

@@ -1,6 +1,7 @@
 """Sends events and items from JSON lines to Kafka. The keys keep a user's events in order.
 
-Lines are sent as they are, byte for byte. Checking them is the task of ingest, which keeps the reason of a refusal.
+Lines are sent as they are, byte for byte, less a byte-order mark. Checking them is the task of ingest, which keeps the
+reason of a refusal.
 """
 
 from __future__ import annotations
@@ -16,7 +17,8 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, T
 from afresh.deploy.feeds.feed import Fed, FeedRecord, paced, sender
 from afresh.deploy.feeds.lines import Lines, open_lines
 from afresh.state.errors import AfreshError
-from afresh.streams.messages import Event, event_decoder, item_decoder
+from afresh.streams.generous import EVENTS, ITEMS
+from afresh.streams.messages import Event
 from afresh.streams.settings import Settings
 from afresh.streams.topics import Topic, Topics
 
@@ -80,7 +82,7 @@ def event_records(
     ranged = since is not None or until is not None
     for line in lines:
         try:
-            event = event_decoder.decode(line)
+            event = EVENTS.decode(line)
             record = FeedRecord(f"{event.platform}:{event.user}".encode(), line)
         except MALFORMED:
             fed.malformed += 1
@@ -97,7 +99,7 @@ def item_records(lines: Iterable[bytes], fed: Fed) -> Iterator[FeedRecord]:
     """Make a record of each item."""
     for line in lines:
         try:
-            key = item_decoder.decode(line).id.encode()
+            key = ITEMS.decode(line).id.encode()
         except MALFORMED:
             fed.malformed += 1
             fed.left_out += 1

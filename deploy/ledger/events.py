@@ -15,7 +15,9 @@ from afresh.state.identities import Identities
 from afresh.state.keys import key_of
 from afresh.state.records import Interaction
 from afresh.streams.checks import RefusedError, check_event
-from afresh.streams.messages import Event, encode, event_decoder, interaction_decoder
+from afresh.streams.encodings import BOM
+from afresh.streams.generous import EVENTS
+from afresh.streams.messages import Event, encode, interaction_decoder
 from afresh.streams.settings import Settings
 from afresh.streams.stages.ingest import interaction_of
 from afresh.streams.topics import Topics
@@ -186,6 +188,7 @@ def digest(value: bytes) -> int:
 def name_of(value: bytes) -> str:
     """Return the name of an event of the file or the topic: its id, or a hash of its bytes if it has no id."""
     try:
-        return event_decoder.decode(value).id
+        return EVENTS.decode(value).id
     except UNDECODABLE:
-        return f"\0{digest(value)}"
+        # In the file, a line has lost its byte-order mark.
+        return f"\0{digest(value.removeprefix(BOM))}"

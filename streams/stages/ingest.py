@@ -10,7 +10,7 @@ from afresh.state.records import Interaction
 from afresh.state.rows.received import ReceivedWindow
 from afresh.state.store.changes import Change, PerAssignment
 from afresh.streams import metrics
-from afresh.streams.checks import RefusedError, check_event, milliseconds
+from afresh.streams.checks import RefusedError, check_event
 from afresh.streams.dead_letters import dead_letter
 from afresh.streams.kafka.tables import RunTable
 from afresh.streams.messages import Event, encode
@@ -18,6 +18,7 @@ from afresh.streams.runs.run import KafkaRecord, Run
 from afresh.streams.runs.runner import Runner
 from afresh.streams.stages.shared import Shared
 from afresh.streams.stages.stage import OwnPart, Stage
+from afresh.streams.times import milliseconds
 
 PART_RECORDS = 4096
 """Largest number of events in a part: the pages with their ids fit into one record batch."""

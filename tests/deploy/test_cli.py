@@ -285,8 +285,9 @@ def test_a_closed_pipe_ends_the_command_quietly() -> None:
     running.wait(60)
 
 
-def test_ctrl_c_ends_a_replay_quietly(ready: Settings) -> None:
-    running = process("replay", "-", **variables(ready))
+@pytest.mark.parametrize("speed", ["max", "1e-300"])
+def test_ctrl_c_ends_a_replay_quietly_at_any_speed(ready: Settings, speed: str) -> None:
+    running = process("replay", "-", "--speed", speed, **variables(ready))
     assert running.stdin is not None
     assert running.stderr is not None
     running.stdin.write(json.dumps(EVENT).encode() + b"\n")

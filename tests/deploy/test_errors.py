@@ -82,6 +82,14 @@ def test_a_bug_of_ours_keeps_its_traceback(error: Exception) -> None:
     assert explain(error) is None
 
 
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-32"])
+def test_a_dotenv_file_in_another_encoding_is_explained_by_its_name(tmp_path: Path, encoding: str) -> None:
+    (tmp_path / ".env").write_text("AFRESH_NAMESPACE=x\n", encoding=encoding)
+    with pytest.raises(UnicodeDecodeError) as raised:
+        Settings(_env_file=tmp_path / ".env")
+    assert explain(raised.value) == f"a text file is not UTF-8 ({encoding.upper()}); check .env first"
+
+
 def test_a_dotenv_file_that_is_not_text_is_explained(tmp_path: Path) -> None:
     (tmp_path / ".env").write_bytes(b"AFRESH_NAMESPACE=\xff\n")
     with pytest.raises(UnicodeDecodeError) as raised:

@@ -194,10 +194,6 @@ async def test_a_value_that_is_no_list_is_replaced(served: Served) -> None:
     assert (await served.read())["revision"] == 1
 
 
-async def test_ping_tells_whether_redis_answers(served: Served) -> None:
-    assert await served.store.ping()
-
-
 async def test_an_unreachable_redis_raises_a_redis_error() -> None:
     redis = Redis.from_url("redis://127.0.0.1:1/0")
     with pytest.raises(NoRedisError):

@@ -1,6 +1,5 @@
 import json
 from datetime import UTC, datetime, timedelta, timezone
-from pathlib import Path
 from typing import Any, get_args
 
 import msgspec
@@ -9,12 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec import Struct
 
-from afresh import streams
 from afresh.state.records import POSITIVE, REFUSED, Example, Interaction
 from afresh.streams import messages
-from afresh.streams.messages import Embedding, Event, EventType, Item, TextRequest, encode, json_schemas
-
-SCHEMA = Path(streams.__file__).with_name("schema.json")
+from afresh.streams.messages import Embedding, Event, EventType, Item, TextRequest, encode
 
 names = st.text(min_size=1, max_size=12)
 platforms = names.filter(lambda name: ":" not in name)
@@ -121,18 +117,3 @@ def test_a_time_is_the_same_in_any_offset() -> None:
 def test_every_event_but_an_impression_leaves_its_item_out() -> None:
     assert set(get_args(EventType)) - POSITIVE - REFUSED == {"impression"}
     assert not POSITIVE & REFUSED
-
-
-def test_the_schema_file_matches_the_structs() -> None:
-    expected = json.dumps(json_schemas(), indent=2, sort_keys=True, ensure_ascii=False) + "\n"
-    assert SCHEMA.read_text(encoding="utf-8") == expected, (
-        "streams/schema.json is out of date; to write it anew, run in the repository's root: python -c "
-        "'import json, afresh.streams.messages as m; print(json.dumps(m.json_schemas(), indent=2, sort_keys=True, "
-        "ensure_ascii=False))' > streams/schema.json"
-    )
-
-
-def test_the_schema_names_the_required_fields_of_events_and_items() -> None:
-    definitions: Any = json_schemas()["$defs"]
-    assert definitions["Event"]["required"] == ["id", "type", "time", "user", "item", "platform", "domain"]
-    assert definitions["Item"]["required"] == ["id", "domain"]

@@ -27,6 +27,12 @@ def test_the_environment_overrides_settings_from_a_file(monkeypatch: pytest.Monk
     assert (settings.partitions, settings.list_size) == (7, 5)
 
 
+def test_a_byte_order_mark_costs_no_setting() -> None:
+    Path(".env").write_text("AFRESH_PARTITIONS=3\r\nAFRESH_LIST_SIZE=5", encoding="utf-8-sig")
+    settings = Settings()
+    assert (settings.partitions, settings.list_size) == (3, 5)
+
+
 def test_defaults_suit_a_single_machine() -> None:
     settings = Settings()
     assert settings.brokers == ["127.0.0.1:9092"]
@@ -46,6 +52,8 @@ def test_defaults_suit_a_single_machine() -> None:
         ("AFRESH_METRICS_PORT", "65536"),
         ("AFRESH_LOG_LEVEL", "WARNING"),
         ("AFRESH_RETENTION_DAYS", "nan"),
+        ("AFRESH_RETENTION_DAYS", "inf"),
+        ("AFRESH_CLOCK_AHEAD_HOURS", "inf"),
         ("AFRESH_RETENTION_DAYS", "-1"),
         ("AFRESH_SESSION_TIMEOUT_SECONDS", "1"),
         ("AFRESH_FETCH_MAX_WAIT_SECONDS", "2"),

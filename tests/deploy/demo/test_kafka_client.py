@@ -1,10 +1,15 @@
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from kafka import KafkaAdminClient, KafkaConsumer, KafkaProducer
+from msgspec.structs import replace
 
 from afresh.deploy.clients import places, read_records
+from afresh.deploy.demo import kafka_client
 from afresh.deploy.demo.kafka_client import DemoFeed, dead_letters, delete_topics
+from afresh.state.errors import AfreshError
 from afresh.streams.connections import kafka_options
 from afresh.streams.kafka.admin import create_topics
 from afresh.streams.kafka.sender import partition_of
@@ -51,6 +56,22 @@ def test_items_are_keyed_by_their_id_and_in_kafka_when_the_call_returns(settings
         feed.items([item("a"), item("b")])
         found = read(settings, Topics(settings).items)
     assert {key: item_decoder.decode(value) for _, key, value in found} == {b"a": item("a"), b"b": item("b")}
+
+
+def test_an_item_too_large_for_kafka_ends_the_demo_with_a_sentence(embedded_settings: Settings) -> None:
+    create_topics(embedded_settings)
+    with (
+        DemoFeed(embedded_settings, hurry=False) as feed,
+        pytest.raises(AfreshError, match=r"Kafka refused a record of the demo .*MessageSizeTooLarge"),
+    ):
+        feed.items([item("a"), replace(item("b"), text="x" * 2_000_000)])
+
+
+def test_the_demo_asks_kafka_for_every_acknowledgement(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: dict[str, Any] = {}
+    monkeypatch.setattr(kafka_client, "KafkaProducer", lambda **options: asked.update(options))
+    DemoFeed(Settings(_env_file=None, idempotence=False), hurry=True)
+    assert asked["acks"] == "all"
 
 
 def test_dead_letters_are_counted_over_all_partitions(settings: Settings) -> None:

@@ -41,6 +41,15 @@ def test_the_lines_of_a_table_become_events_that_ingest_accepts(folder: Path) ->
     assert (announcement.item.title, announcement.item.text) == ('"Inked" set', 'art "prints')
 
 
+def test_a_byte_order_mark_costs_no_column(folder: Path) -> None:
+    (folder / "films").mkdir()
+    row = "1700000000\ttwitter\tfilm\tt-1\tx1\t4.5\n"
+    (folder / "films" / "events.tsv.gz").write_bytes(gzip.compress((EVENTS + row).encode("utf-8-sig")))
+    (folder / "films" / "items.tsv.gz").write_bytes(gzip.compress(ITEMS.encode("utf-8-sig")))
+    lines = datasets.load("films")
+    assert (len(lines.events), len(lines.items)) == (1, 1)
+
+
 def test_events_are_a_minute_apart_if_a_set_has_only_their_order(folder: Path) -> None:
     put(folder, "arts-office", "0\tshop\tarts\tu-1\tx1\t1.0\n2\tshop\toffice\tu-1\tx1\t1.0\n")
     lines = datasets.load("arts-office")

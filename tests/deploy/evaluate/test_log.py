@@ -22,6 +22,23 @@ def test_items_become_known_by_time_and_items_without_a_time_come_first() -> Non
     assert [each.time for each in log.announcements] == [None, START_MS, 1_893_456_000_000]
 
 
+def test_the_time_of_an_item_is_read_as_that_of_an_event_and_never_dropped() -> None:
+    items: list[dict[str, Any]] = [
+        {"id": "leap", "domain": "d", "time": "2016-12-31T23:59:60Z"},
+        {"id": "fraction", "domain": "d", "time": 1.7e12},
+        {"id": "null", "domain": "d", "time": None},
+        {"id": "text", "domain": "d", "time": "1700000000000"},
+        {"id": "list", "domain": "d", "time": []},
+    ]
+    log = read_log(Settings(), lines([event(1, "u", "i")]), lines(items))
+    assert {each.item.id: each.time for each in log.announcements} == {
+        "leap": 1_483_228_800_000,
+        "fraction": 1_700_000_000_000,
+        "null": None,
+    }
+    assert log.refused == {"invalid": 2}
+
+
 def test_an_event_sent_twice_counts_once_even_from_two_platforms_of_a_user() -> None:
     identities = Identities()
     identities.apply("app:ann", "web:ann")

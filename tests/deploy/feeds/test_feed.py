@@ -1,4 +1,7 @@
+import math
+import threading
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -90,6 +93,39 @@ def test_after_a_long_pause_at_most_one_second_is_caught_up() -> None:
 def test_no_record_passes_before_its_turn(speed: float, work: list[float]) -> None:
     passed = times(speed, work)
     assert all(moment >= number / speed - 1e-6 for number, moment in enumerate(passed))
+
+
+class Stepping(Clock):
+    """A clock that moves on at each reading, as a real one does."""
+
+    def __call__(self) -> float:
+        self.now += 1e-4
+        return self.now
+
+
+@given(st.floats(0.0, exclude_min=True))
+def test_no_speed_makes_a_sleep_that_the_system_refuses(speed: float) -> None:
+    clock = Stepping()
+
+    class EnoughError(Exception):
+        """The test does not wait for centuries."""
+
+    def sleep(seconds: float) -> None:
+        assert 0 < seconds < threading.TIMEOUT_MAX
+        clock.sleep(seconds)
+        if clock.now > 1_000_000:
+            raise EnoughError
+
+    with suppress(EnoughError):
+        assert len(list(paced([RECORD] * 300, speed, clock, sleep))) == 300
+
+
+def test_an_infinite_speed_is_no_limit() -> None:
+    assert times(math.inf, [0.0] * 3) == [0.0, 0.0, 0.0]
+
+
+def test_a_speed_beyond_what_the_clock_can_tell_is_fed_to_the_end() -> None:
+    assert len(list(paced([RECORD] * 2000, 1_000_000.0))) == 2000
 
 
 def test_only_records_that_kafka_acknowledged_are_counted() -> None:

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from afresh.deploy.feeds.lines import open_lines
 from afresh.deploy.servers.kafka import REPOSITORY
 from afresh.state.errors import AfreshError
+from afresh.streams.encodings import BOM, foreign_encoding
 
 COUNT = "from afresh.deploy.feeds.lines import open_lines\nwith open_lines('-') as lines: print(list(lines))"
 
@@ -28,8 +29,10 @@ def test_lines_are_read_unchanged(
 ) -> None:
     path = tmp_path_factory.mktemp("lines") / "lines"
     data = b"".join(line + b"\n" for line in lines)
-    # Plain bytes that begin like gzip would be read as gzip.
+    # Plain bytes that begin like gzip would be read as gzip, others as what they look like.
     if not zipped and data.startswith(b"\x1f\x8b"):
+        return
+    if foreign_encoding(data) or any(line.startswith(BOM) for line in lines):
         return
     path.write_bytes(gzip.compress(data) if zipped else data)
     assert lines_of(path) == lines
@@ -39,6 +42,27 @@ def test_blank_lines_and_line_endings_are_left_out(tmp_path: Path) -> None:
     path = tmp_path / "lines"
     path.write_bytes(b"\n{}\r\n\n  {}\n\r\nlast")
     assert lines_of(path) == [b"{}", b"  {}", b"last"]
+
+
+@pytest.mark.parametrize("zipped", [False, True])
+def test_a_byte_order_mark_is_no_part_of_a_line(tmp_path: Path, zipped: bool) -> None:
+    """Files that were joined have a mark where each of them begins."""
+    path = tmp_path / "lines"
+    data = b"\xef\xbb\xbf{}\r\n[]\r\n\xef\xbb\xbf1\n\xef\xbb\xbf\n2"
+    path.write_bytes(gzip.compress(data) if zipped else data)
+    assert lines_of(path) == [b"{}", b"[]", b"1", b"2"]
+
+
+@pytest.mark.parametrize("zipped", [False, True])
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "utf-16-be", "utf-32"])
+def test_the_error_names_the_encoding_of_a_file_that_is_not_utf8(
+    tmp_path: Path, encoding: str, zipped: bool
+) -> None:
+    path = tmp_path / "lines.jsonl"
+    data = '{"id": 1}\r\n{"id": 2}\r\n'.encode(encoding)
+    path.write_bytes(gzip.compress(data) if zipped else data)
+    with pytest.raises(AfreshError, match=rf"lines\.jsonl is {encoding[:6].upper()}; save it as UTF-8"):
+        lines_of(path)
 
 
 def test_an_empty_file_has_no_lines(tmp_path: Path) -> None:

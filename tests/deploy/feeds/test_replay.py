@@ -31,8 +31,8 @@ MALFORMED = [
 NO_ITEMS = [
     *(line for line in MALFORMED if b'"item"' not in line),
     b'{"id":"","domain":"films"}',
-    b'{"id":7,"domain":"films"}',
-    b'{"id":"film-1","domain":"films","title":["a","b"]}',
+    b'{"id":7.5,"domain":"films"}',
+    b'{"id":"film-1","domain":"films","available":["a","b"]}',
 ]
 
 
@@ -141,6 +141,15 @@ def test_a_malformed_event_has_no_time_and_is_left_out_of_a_time_range(line: byt
 @pytest.mark.parametrize("line", NO_ITEMS)
 def test_a_malformed_item_gives_no_record(line: bytes) -> None:
     assert list(item_records([line], Fed())) == []
+
+
+def test_lines_that_are_taken_generously_have_the_keys_that_the_checks_ask_for() -> None:
+    line = event(1).replace(b'"ann"', b"7")
+    assert list(event_records([line], Fed())) == [FeedRecord(b"web:7", line)]
+    line = b'{"id":7,"domain":"films","title":null}'
+    fed = Fed()
+    assert list(item_records([line], fed)) == [FeedRecord(b"7", line)]
+    assert fed.malformed == 0
 
 
 @given(st.binary())

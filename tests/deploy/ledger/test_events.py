@@ -88,6 +88,12 @@ def test_a_record_that_is_no_event_is_not_usable() -> None:
     assert usable(record(event_json()), Settings(_env_file=None, text_limit_bytes=10)) is None
 
 
+def test_a_line_and_its_record_have_one_name_with_a_byte_order_mark_and_without() -> None:
+    for value in (event_json(id="e7"), event_json(id=7), b"{"):
+        assert name_of(b"\xef\xbb\xbf" + value) == name_of(value)
+    assert name_of(event_json(id=7)) == "7"
+
+
 def test_an_event_without_an_id_is_named_by_a_hash_of_its_bytes() -> None:
     assert name_of(event_json(id="e7")) == "e7"
     assert name_of(b"{") == name_of(b"{") != name_of(b"{ ")
