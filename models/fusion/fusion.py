@@ -4,6 +4,9 @@ The weights depend on the context of the list: z = (c Omega) x. Here x are the f
 scorer), and c is the context. Omega steps by Adagrad (river's) on the cross-entropy of a softmax. The softmax goes
 over the candidates at the head of the served list, and one of them is the item taken. This is a conditional logit
 (McFadden 1974).
+
+A step is as small as its evidence: Adagrad counts some gradients as seen before, and a step gains no more on its own
+examples than their distinct items allow.
 """
 
 from __future__ import annotations
