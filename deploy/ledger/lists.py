@@ -21,7 +21,7 @@ from afresh.deploy.ledger.reading import PARTITION_ROW, Rows
 from afresh.deploy.ledger.report import STATE, Report
 from afresh.deploy.ledger.served import ListsInRedis
 from afresh.models import scorers
-from afresh.models.arrays import Places, Reals
+from afresh.models.arrays import Reals
 from afresh.models.fusion import fusion
 from afresh.models.fusion.fusion import Fusion
 from afresh.state.catalogue.catalogue import Catalogue
@@ -192,12 +192,15 @@ def check_popular(
     """Compare the popular list of every domain with the list that the final state gives."""
     tally = report.tally(POPULAR, STATE)
     with threadpool_limits(1):
-        scored = Lister(catalogue, size).for_nobody(learned[FIRST_PARTITION])
-    scores = np.full(len(catalogue), -np.inf)
-    scores[scored.candidates] = scored.fused()
-    domains = {name: indices for name, indices in catalogue.domains().items() if len(indices)}
-    for name, indices in domains.items():
-        fault = partial(_popular_fault, name, catalogue, scores, indices, size)
+        lister = Lister(catalogue, size)
+        scored = lister.for_nobody(learned[FIRST_PARTITION])
+        domains = {
+            name: each for name, each in lister.popular_scores(scored).items() if np.isfinite(each).any()
+        }
+    for name, of_candidates in domains.items():
+        scores = np.full(len(catalogue), -np.inf)
+        scores[scored.candidates] = of_candidates
+        fault = partial(_popular_fault, name, catalogue, scores, size)
         report.check_list(POPULAR, f"domain {name!r}", served.domains.get(name), fault)
     for name in served.domains.keys() - domains.keys():
         if _holds_items(name, served.domains[name]):
@@ -208,8 +211,7 @@ def check_popular(
 def _popular_fault(
     domain: str,
     catalogue: Catalogue,
-    everywhere: Reals,
-    allowed: Places,
+    scores: Reals,
     size: int,
     packed: bytes,
 ) -> str:
@@ -217,8 +219,6 @@ def _popular_fault(
         made = decode_popular_list(packed, domain)
     except AfreshError as error:
         return f"is no list ({error.__cause__})"
-    scores = np.full(len(catalogue), -np.inf)
-    scores[allowed] = everywhere[allowed]
     indices = _indices(catalogue, made.items)
     ids = [item.id for item in made.items]
     fault = _items_fault(ids, indices, scores, size) or _order_fault(ids, indices, scores, TOLERANCE)

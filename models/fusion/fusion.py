@@ -4,11 +4,16 @@ The weights depend on the context of the list: z = (c Omega) x. Here x are the f
 scorer), and c is the context. Omega steps by Adagrad (river's) on the cross-entropy of a softmax. The softmax goes
 over the candidates at the head of the served list, and one of them is the item taken. This is a conditional logit
 (McFadden 1974).
+
+A step is as small as its evidence: Adagrad counts some gradients as seen before, and a step gains no more on its own
+examples than their distinct items allow.
 """
 
 from __future__ import annotations
 
 import struct
+from collections import Counter
+from collections.abc import Sequence
 
 import numpy as np
 from river import optim
@@ -26,6 +31,16 @@ BATCH = 20
 LEARNING_RATES = (0.05, 0.2)
 """Learning rates of the weights of logarithms and of roots. Among the candidates of a list a logarithm varies over
 several units, a root by a fraction of one. With steps of one length the roots would hardly move the score."""
+
+SQUARES_AT_FIRST = (0.1, 0.002)
+"""Squared gradients of logarithms and of roots that Adagrad counts as seen before its first step: those of about 50
+ordinary examples. They are added to the sums at each step and not stored. With sums of 0 the first step would move
+every weight by its full rate, however small its gradient."""
+
+GAIN_LIMIT = 0.1
+"""Largest gain of a step for each distinct item that its examples took. The gain is the rise of the examples' mean
+log-likelihood, to first order. Examples of one item move all weights the same way, and scorers that say nearly the same
+add up. Without a limit the first 20 users who took one new item turned the lists of all new users over."""
 
 GRADIENT_LIMIT = 10.0
 WEIGHT_LIMIT = 20.0
@@ -127,6 +142,17 @@ def parts(weights: Doubles, values: Floats) -> Floats:
     return np.asarray(products.sum(axis=2), np.float32)
 
 
+def distinct(items: Sequence[int]) -> float:
+    """Count distinct items by how evenly they come: the inverse of the chance that two draws are the same.
+
+    Examples
+    --------
+    >>> distinct([1, 2, 3, 4]), distinct([1, 1, 1, 1]), distinct([1, 1, 1, 2])
+    (4.0, 1.0, 1.6)
+    """
+    return len(items) ** 2 / sum(times**2 for times in Counter(items).values())
+
+
 class Fusion:
     """The weights, and what is needed to learn them; all state is in arrays and counters.
 
@@ -148,7 +174,7 @@ class Fusion:
         self.examples = 0
         self.refused = 0
         self._pending: Doubles = np.zeros_like(self.omega)
-        self._pending_count = 0
+        self._pending_items: list[int] = []
         self._squares: Doubles = np.zeros_like(self.omega)
 
     def weights(self, contexts: Doubles) -> Doubles:
@@ -162,14 +188,19 @@ class Fusion:
     def restart(self, prior: Doubles) -> None:
         """Start anew from other weights; steps get no longer than they were, as large ones would first fit garbage."""
         self.omega[:] = prior
+        self._forget_pending()
+
+    def _forget_pending(self) -> None:
         self._pending[:] = 0
-        self._pending_count = 0
+        self._pending_items.clear()
 
     def skip(self) -> None:
         """Count one example that teaches nothing."""
         self.examples += 1
 
-    def learn(self, values: Floats, situation: Doubles, taken: int | None, weight: float = 1.0) -> None:
+    def learn(
+        self, values: Floats, situation: Doubles, taken: int | None, item: int, weight: float = 1.0
+    ) -> None:
         """Count one example, and learn from it if the item taken was among the list's candidates.
 
         Parameters
@@ -180,6 +211,8 @@ class Fusion:
             Context of the list, shape (``len(CONTEXT)``,).
         taken
             Place of the item taken among the candidates; None if it was none of them, or if nothing was served.
+        item
+            Key of the item taken.
         weight
             How much the example is believed, 0 to 1.
         """
@@ -190,8 +223,8 @@ class Fusion:
             self.refused += 1
             return
         self._pending += weight * self._gradient(np.asarray(values, np.float64), situation, taken)
-        self._pending_count += 1
-        if self._pending_count == BATCH:
+        self._pending_items.append(item)
+        if len(self._pending_items) == BATCH:
             self._step()
 
     def _gradient(self, values: Doubles, situation: Doubles, taken: int) -> Doubles:
@@ -201,21 +234,25 @@ class Fusion:
         return np.clip(gradient, -GRADIENT_LIMIT, GRADIENT_LIMIT)
 
     def _step(self) -> None:
-        for kind, rate in enumerate(LEARNING_RATES):
-            optimizer = optim.AdaGrad(rate)
+        gradient, step = self._pending / BATCH, np.zeros_like(self.omega)
+        for kind, (rate, seen) in enumerate(zip(LEARNING_RATES, SQUARES_AT_FIRST, strict=True)):
+            optimizer = optim.AdaGrad(rate, eps=seen)
             # Views: the optimizer adds to them in place, so that the result stands in our arrays.
-            optimizer.g2["omega"] = self._squares[:, kind::FEATURES_PER_SCORER]
-            weights, gradient = (of[:, kind::FEATURES_PER_SCORER] for of in (self.omega, self._pending))
-            optimizer.step({"omega": weights}, {"omega": gradient / BATCH})
+            squares, steps, gradients = (
+                of[:, kind::FEATURES_PER_SCORER] for of in (self._squares, step, gradient)
+            )
+            optimizer.g2["omega"] = squares
+            optimizer.step({"omega": steps}, {"omega": gradients})
+        gain, limit = -float((step * gradient).sum()), GAIN_LIMIT * distinct(self._pending_items)
+        self.omega += step * min(1.0, limit / max(gain, limit))
         np.clip(self.omega, -WEIGHT_LIMIT, WEIGHT_LIMIT, out=self.omega)
-        self._pending[:] = 0
-        self._pending_count = 0
+        self._forget_pending()
 
     def to_bytes(self) -> bytes:
         """Pack all state; ``from_bytes`` restores the same learner, to the last bit."""
-        counters = (*self.omega.shape, self.examples, self.refused, self._pending_count)
-        arrays = (self.omega, self._squares, self._pending)
-        return _HEADER.pack(*counters) + b"".join(array.astype("<f8").tobytes() for array in arrays)
+        counters = (*self.omega.shape, self.examples, self.refused, len(self._pending_items))
+        arrays = np.stack([self.omega, self._squares, self._pending]).astype("<f8")
+        return _HEADER.pack(*counters) + arrays.tobytes() + np.array(self._pending_items, "<u8").tobytes()
 
     @classmethod
     def from_bytes(cls, data: bytes) -> Fusion:
@@ -229,9 +266,15 @@ class Fusion:
         if len(data) < _HEADER.size:
             raise ValueError("too short for the state of a fusion")
         contexts, width, examples, refused, pending_count = _HEADER.unpack_from(data)
-        arrays = np.frombuffer(data, "<f8", offset=_HEADER.size).reshape(3, contexts, width)
+        size = contexts * width
+        arrays = np.frombuffer(data, "<f8", 3 * size, _HEADER.size).reshape(3, contexts, width)
+        items = np.frombuffer(data, "<u8", offset=_HEADER.size + arrays.nbytes).tolist()
+        if not items and 0 < pending_count < BATCH:
+            # 0.1.0 did not keep the items of a step's examples. They count as distinct, as they did there.
+            items = list(range(pending_count))
+        if len(items) != pending_count or pending_count >= BATCH:
+            raise ValueError("not as many items as examples in the state of a fusion")
         fusion = cls(arrays[0])
-        fusion._squares = arrays[1].copy()
-        fusion._pending = arrays[2].copy()
-        fusion.examples, fusion.refused, fusion._pending_count = examples, refused, pending_count
+        fusion._squares, fusion._pending, fusion._pending_items = arrays[1].copy(), arrays[2].copy(), items
+        fusion.examples, fusion.refused = examples, refused
         return fusion

@@ -15,7 +15,8 @@ from afresh.state.versions import known_layout, unpack_known
 
 logger = logging.getLogger(__name__)
 
-JUDGE_ROW_VERSION = 1
+JUDGE_ROW_VERSION = 2
+"""Since version 2 the fusion also holds the items of its examples that wait for a step."""
 
 
 class JudgeRow(msgspec.Struct, array_like=True):

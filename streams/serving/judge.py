@@ -72,10 +72,11 @@ class Judge:
             self._end_block(interaction.received)
 
     def _judge(self, served: ServedList, interaction: Interaction, user_took: int) -> None:
-        item = self._known(key_of(interaction.item))
+        key = key_of(interaction.item)
+        item = self._known(key)
         place = _place(served.candidates, item.index)
         ranks = _ranks(served, place, _place(served.listed, item.index), _place(served.popular, item.index))
-        self.fusion.learn(served.features, served.situation, place, item.trust)
+        self.fusion.learn(served.features, served.situation, place, key, item.trust)
         hit, popular = (ranks[:2] < LIST_LENGTH).tolist()
         self.guard.count_example(hit, popular, served.made_at)
         slices = self.verdicts.slices_of(user_took, item.examples, interaction.domain, interaction.platform)

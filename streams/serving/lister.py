@@ -10,11 +10,12 @@ from importlib.metadata import version
 import numpy as np
 
 from afresh.models import scorers
-from afresh.models.arrays import Indices
+from afresh.models.arrays import Floats, Indices
 from afresh.models.fusion import fusion
 from afresh.models.fusion.fusion import Fusion
 from afresh.models.lists import rank
 from afresh.models.lists.exploration import Draw, draw
+from afresh.models.lists.untaken import expected_takes, held_back
 from afresh.models.retrieval import asking
 from afresh.models.retrieval.candidates import gather
 from afresh.models.retrieval.places import Numbering
@@ -207,12 +208,11 @@ class Lister:
 
     def serve_nobody(self, scored: Scored) -> list[tuple[PopularList, ServedList]]:
         """Make the popular list of every domain from scored candidates."""
-        made_at, head = timestamp(self._now()), self._head()
-        scores = scored.fused()
+        made_at, head, domains = timestamp(self._now()), self._head(), self._catalogue.domains()
         made = []
-        for domain, indices in self._catalogue.domains().items():
-            of_domain = np.where(np.isin(scored.candidates, indices), scores, -np.inf)
-            best = rank.best(of_domain, max(fusion.LEARNED_CANDIDATES, self._size))
+        for domain, scores in self.popular_scores(scored).items():
+            indices = domains[domain]
+            best = rank.best(scores, max(fusion.LEARNED_CANDIDATES, self._size))
             chosen = scored.candidates[best]
             items = [
                 PopularItem(self._catalogue.ids[index], round(score, DIGITS))
@@ -228,6 +228,21 @@ class Lister:
             )
             made.append((PopularList(0, 0, made_at, domain, items), served))
         return made
+
+    def popular_scores(self, scored: Scored) -> dict[str, Floats]:
+        """Return the scores of all candidates in the popular list of each domain; -inf for those of other domains.
+
+        Untaken items stand no higher than the counts of their domain say, whatever the weights are.
+        """
+        fused, candidates = scored.fused(), scored.candidates
+        counts, examples = self._catalogue.popularity()[candidates], self._catalogue.items().examples
+        untaken = examples[candidates] == 0
+        scores = {}
+        for domain, indices in self._catalogue.domains().items():
+            inside = np.isin(candidates, indices)
+            proven = inside & ~untaken & (counts > expected_takes(examples[indices]))
+            scores[domain] = np.where(inside, held_back(fused, untaken, proven), np.float32(-np.inf))
+        return scores
 
     def for_nobody(self, learned: Fusion) -> Scored:
         """Choose and score the candidates of the popular lists.

@@ -44,6 +44,14 @@ def test_a_constant_rate_does_not_drift() -> None:
         assert drifts(rates((0.2, 10_000), seed=seed), block=50) == []
 
 
+def test_a_test_that_has_just_begun_sees_no_drift_in_chance() -> None:
+    tests, draw = drift.new(10_000), np.random.default_rng(1)
+    for _ in range(10):
+        assert not drift.update(
+            tests, np.full(10_000, 50.0), draw.binomial(50, 0.5, 10_000).astype(float)
+        ).any()
+
+
 def test_a_fall_and_a_rise_are_each_seen_once_and_soon() -> None:
     fall, rise = drifts(rates((0.25, 3000), (0.1, 3000), (0.25, 3000), seed=1), block=50)
     assert 3000 < fall < 4000

@@ -3,7 +3,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from afresh.models.relations.trust import BELIEVED, trust
+from afresh.models.arrays import Reals
+from afresh.models.layout import HALF_LIVES_MS
+from afresh.models.learning.popularity import count_event
+from afresh.models.relations.trust import BELIEVED, suddenness, trust
 
 TOTALS = np.array([900.0, 900.0, 1800.0, 3600.0, 7200.0, 13_000.0, 72_000.0])
 """Votes by tenure, about as in MovieLens 100K."""
@@ -49,3 +52,21 @@ def test_a_larger_farm_is_believed_less() -> None:
         counts = np.array([[size, 0, 0, 0, 0, 0, 10.0]])
         believed.append(float(trust(counts, TOTALS)[0]) * counts.sum())
     assert believed == sorted(believed, reverse=True)
+
+
+def test_the_first_vote_after_a_pause_makes_no_item_sudden() -> None:
+    counts: Reals = np.zeros((1, 2))
+    day, times = 86_400_000, np.array([0])
+    for at in [*range(0, 100 * day, day // 20), 160 * day]:
+        counts, times = count_event(counts, times, np.array([at]), np.ones((1, 2)), HALF_LIVES_MS[:2])
+    ever, lately = counts.T
+    usual = 1 / 40
+    assert suddenness(lately, ever, usual).tolist() == [1.0]
+
+
+def test_the_first_vote_of_an_older_user_takes_no_trust_from_what_only_newer_users_take() -> None:
+    counts = np.zeros((60, 7))
+    counts[:40, 0] = 100
+    assert trust(counts, counts.sum(axis=0)).min() == 1.0
+    counts[3, 4] = 1
+    assert trust(counts, counts.sum(axis=0)).min() == 1.0

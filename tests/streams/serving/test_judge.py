@@ -82,7 +82,7 @@ def test_the_fusion_learns_from_what_was_served() -> None:
     judged, alone = judging(ann=made), scorers.new_fusion()
     for number in range(3 * fusion.BATCH):
         judged.taken(took(f"i{number % 20}"), 0)
-        alone.learn(made.features, SITUATION, number % 20)
+        alone.learn(made.features, SITUATION, number % 20, key_of(f"i{number % 20}"))
     assert judged.fusion.to_bytes() == alone.to_bytes()
     assert (judged.fusion.omega != scorers.new_fusion().omega).any()
 

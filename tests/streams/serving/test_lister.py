@@ -9,12 +9,14 @@ from hypothesis import strategies as st
 
 from afresh.models import scorers
 from afresh.models.fusion import fusion
+from afresh.models.fusion.fusion import Fusion
 from afresh.models.lists import rank
 from afresh.models.retrieval.candidates import RELATED_CANDIDATES
 from afresh.state.catalogue.catalogue import Catalogue
 from afresh.state.judged.verdicts import LIST_LENGTH
 from afresh.state.keys import key_of
 from afresh.state.lists import UserList
+from afresh.state.rows.behaviour import BehaviourRows
 from afresh.state.rows.users import UserRow, packed_key
 from afresh.streams.serving.lister import DIGITS, Lister, Recipient
 from afresh.streams.serving.policy import Policy
@@ -287,6 +289,32 @@ def test_a_popular_list_is_the_list_of_a_user_of_whom_nothing_is_known() -> None
         assert [item.score for item in popular.items] == pytest.approx(
             [i.score for i in nobodys.items], abs=1e-3
         )
+
+
+def popular_by(takes: dict[str, int], learned: Fusion) -> list[str]:
+    """Return the popular list of a catalogue whose items were taken this often."""
+    catalogue, rows = Catalogue(), BehaviourRows({})
+    describe(catalogue, *takes)
+    for item, times in takes.items():
+        row = rows.array[rows.number_of(item.encode())]
+        row["counts"][:], row["examples"] = times, times
+    catalogue.apply_behaviour({item.encode(): rows.packed(rows.number[item.encode()]) for item in takes})
+    catalogue.derive()
+    ((popular, _),) = Lister(catalogue, 30).popular(learned)
+    scores = [item.score for item in popular.items]
+    assert scores == sorted(scores, reverse=True)
+    return [item.id for item in popular.items]
+
+
+@pytest.mark.parametrize(("once", "first"), [(0, "often"), (4, "once"), (12, "never")])
+def test_untaken_items_rise_only_before_items_taken_no_more_often_than_untaken_ones_would_be(
+    once: int, first: str
+) -> None:
+    turned = scorers.new_fusion()
+    turned.omega[:] *= -1
+    untaken = {f"never {number}": 0 for number in range(10)}
+    taken = {f"once {number}": 1 for number in range(once)} or {f"often {n}": 40 + n for n in range(8)}
+    assert {item.split()[0] for item in popular_by(untaken | taken, turned)[: len(taken)][:8]} == {first}
 
 
 def test_the_popularity_list_of_the_metrics_has_at_most_ten_items() -> None:
