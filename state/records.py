@@ -17,6 +17,9 @@ BOUGHT: frozenset[str] = frozenset({"purchase"})
 REFUSED: frozenset[str] = frozenset({"dislike"})
 """Types of events after which an item is left out of the user's lists, even where taken items are not."""
 
+LIFTING: frozenset[str] = frozenset({"like", "purchase"})
+"""Types of events that take a refusal of the item back. The others do not: a click is no change of mind."""
+
 SEEN: frozenset[str] = POSITIVE | REFUSED
 """Types of events after which an item is left out of the user's lists, if taken items are left out."""
 
@@ -48,6 +51,9 @@ class Interaction(Struct, frozen=True, array_like=True):
     session: str | None = None
     context: dict[str, Scalar] | None = None
     incarnation: int = 0
+
+
+EXAMPLE_VERSION = 2
 
 
 class Example(Struct, frozen=True, array_like=True):

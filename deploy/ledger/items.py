@@ -5,10 +5,10 @@ from __future__ import annotations
 from threadpoolctl import threadpool_limits
 
 from afresh.deploy.ledger.comparing import behaviour_fields, compare
-from afresh.deploy.ledger.events import Place, digest
+from afresh.deploy.ledger.events import Place
 from afresh.deploy.ledger.reading import Logs, ReadRecord, Rows, decoded, newest
 from afresh.deploy.ledger.report import Report
-from afresh.deploy.ledger.users import DueExample
+from afresh.deploy.ledger.users import Content, DueExample
 from afresh.state.records import Example
 from afresh.state.rows.behaviour import BehaviourRows
 from afresh.state.rows.learning import learn
@@ -40,12 +40,12 @@ class Learning:
         self._due = due
         self._report = report
         self._rows = BehaviourRows({})
-        self._met: dict[Place, int] = {}
+        self._met: dict[Place, Content] = {}
         self._batch: list[Example] = []
 
     def take(self, record: ReadRecord, example: Example) -> None:
         """Take in a record, unless it is a repeated one."""
-        place, found = Place(example.source, example.offset), digest(record.value or b"")
+        place, found = Place(example.source, example.offset), Content.of(example, record.value or b"")
         if place not in self._met:
             self._met[place] = found
             self._check(example, place)
@@ -54,7 +54,7 @@ class Learning:
                 self._learn()
             return
         self._report.events.repeated += 1
-        if self._met[place] != found:
+        if not self._met[place].agrees(found):
             self._report.differ("examples", f"{_told(example)} came again with other content")
 
     def _check(self, example: Example, place: Place) -> None:
@@ -63,7 +63,7 @@ class Learning:
             self._report.differ(
                 "examples", f"{_told(example)} must not be learned from, or is in two partitions"
             )
-        elif meant.digest != self._met[place]:
+        elif not meant.content.agrees(self._met[place], meant.partly):
             self._report.differ(
                 "examples", f"{_told(example)} does not hold the state of user {meant.user!r} just before it"
             )
