@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from threadpoolctl import threadpool_limits
-
 from afresh.deploy.ledger.comparing import behaviour_fields, compare
 from afresh.deploy.ledger.events import Place
 from afresh.deploy.ledger.reading import Logs, ReadRecord, Rows, decoded, newest
@@ -90,14 +88,12 @@ def check_items(logs: Logs, topics: Topics, due: dict[Place, DueExample], report
     ``due`` holds the examples that must be there. The missing ones are left in it.
     """
     found: dict[int, Rows] = {}
-    # One thread, as in the workers. More threads would group sums differently, and the last bits would differ.
-    with threadpool_limits(1):
-        for partition in range(topics.examples.partitions):
-            learning = Learning(partition, topics.examples.partitions, due, report)
-            for record, example in decoded(logs, topics.examples, partition, example_decoder, report):
-                learning.take(record, example)
-            found[partition] = newest(logs.records(topics.behaviour, partition))
-            learning.compare(found[partition])
+    for partition in range(topics.examples.partitions):
+        learning = Learning(partition, topics.examples.partitions, due, report)
+        for record, example in decoded(logs, topics.examples, partition, example_decoder, report):
+            learning.take(record, example)
+        found[partition] = newest(logs.records(topics.behaviour, partition))
+        learning.compare(found[partition])
     for place, missing in due.items():
         report.differ(
             "examples",
