@@ -28,7 +28,10 @@ LeaveOut = Literal["taken", "bought", "nothing"]
 """Which items are left out of a user's lists, besides those that the user refused."""
 
 
-class Interaction(Struct, frozen=True, array_like=True):
+# gc=False: records hold no cycles, and thousands of them are alive at a time, for the collector to look through.
+
+
+class Interaction(Struct, frozen=True, array_like=True, gc=False):
     """An event that ingest took in, with its canonical user and times in ms. Its key is the user.
 
     ``source`` and ``offset`` are the event's partition and offset on ``afresh.events``: marks know by them what is
@@ -56,7 +59,7 @@ class Interaction(Struct, frozen=True, array_like=True):
 EXAMPLE_VERSION = 2
 
 
-class Example(Struct, frozen=True, array_like=True):
+class Example(Struct, frozen=True, array_like=True, gc=False):
     """One thing to learn: the state of the user, and the item taken. Its key is the item.
 
     Attributes
@@ -100,5 +103,5 @@ class Example(Struct, frozen=True, array_like=True):
     account: int = 0
     value: float | None = None
     details: bytes = b""
-    platforms: list[str] = []
-    domains: list[str] = []
+    platforms: tuple[str, ...] = ()
+    domains: tuple[str, ...] = ()

@@ -20,7 +20,7 @@ UNREADABLE = (msgspec.MsgspecError, RowVersionError, ValueError)
 Fields = Callable[[bytes], Mapping[str, Any]]
 
 
-def _as_found(due: bytes, found: bytes) -> bytes:
+def _as_found(_due: bytes, found: bytes) -> bytes:
     return found
 
 

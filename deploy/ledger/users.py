@@ -135,7 +135,11 @@ class Folding:
 
 def _begun_earlier(found: Rows) -> set[str]:
     """Return the users whose rows an earlier version began."""
-    return {key.decode(errors="replace") for key, row in found.items() if key != PARTITION_ROW and _is_earlier(row)}
+    return {
+        key.decode(errors="replace")
+        for key, row in found.items()
+        if key != PARTITION_ROW and _is_earlier(row)
+    }
 
 
 def _is_earlier(packed: bytes) -> bool:

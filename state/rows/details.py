@@ -12,9 +12,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-DETAIL = np.dtype(
-    [("type", "u1"), ("platform", "u1"), ("domain", "u1"), ("account", "u1"), ("value", "<f2")]
-)
+DETAIL = np.dtype([("type", "u1"), ("platform", "u1"), ("domain", "u1"), ("account", "u1"), ("value", "<f2")])
 """Layout of a record: code of the event's type, indices of its platform, domain and account, and its value.
 
 The value is NaN where the event had none.
@@ -89,16 +87,12 @@ def unpack(packed: bytes) -> Details:
     return np.frombuffer(packed, DETAIL)
 
 
-def index_of(names: list[str], name: str) -> int:
-    """Return the index of a name, ``OTHER`` if it is not among the first ``NAMES``.
+def index_of(names: tuple[str, ...], name: str) -> int:
+    """Return the index of a name among those that have one; ``OTHER`` if it has none.
 
     Examples
     --------
-    >>> index_of(["films", "books"], "books"), index_of([], "books")
+    >>> index_of(("films", "books"), "books"), index_of((), "books")
     (1, 255)
     """
-    try:
-        index = names.index(name)
-    except ValueError:
-        return OTHER
-    return index if index < NAMES else OTHER
+    return names.index(name) if name in names else OTHER

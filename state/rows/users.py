@@ -56,7 +56,7 @@ _TIME_BYTES = 4
 _LATEST_SECONDS = 2**32 - 1
 
 
-class UserRow(msgspec.Struct, array_like=True):
+class UserRow(msgspec.Struct, array_like=True, gc=False):
     """State of a user.
 
     Attributes
@@ -110,8 +110,8 @@ class UserRow(msgspec.Struct, array_like=True):
     taught: int = 0
     bought: bytes = b""
     details: bytes = b""
-    platforms: list[str] = []
-    accounts: list[str] = []
+    platforms: tuple[str, ...] = ()
+    accounts: tuple[str, ...] = ()
     began: int = USER_ROW_VERSION
 
     def knows(self, event_key: bytes) -> bool:
@@ -170,14 +170,14 @@ class UserRow(msgspec.Struct, array_like=True):
         """Let the user's lists hold an item again that the user refused before."""
         self.refused = _forget(self.refused, item_key)
 
-    def detail(self, interaction: Interaction) -> bytes:
-        """Pack how an item was taken; the row must know the interaction's domain already."""
+    def detail(self, interaction: Interaction, domains: tuple[str, ...]) -> bytes:
+        """Pack how an item was taken, given the names of the row's domains."""
         if interaction.platform not in self.platforms and len(self.platforms) < details.NAMES:
-            self.platforms.append(interaction.platform)
+            self.platforms = (*self.platforms, interaction.platform)
         return details.pack(
             interaction.type,
             details.index_of(self.platforms, interaction.platform),
-            details.index_of([*self.domains], interaction.domain),
+            details.index_of(domains, interaction.domain),
             details.OWN_ACCOUNT,
             interaction.value,
         )
@@ -244,6 +244,7 @@ def fold(row: UserRow, interaction: Interaction, source: int, offset: int) -> Ex
     row.fold_event(interaction.event, event_key, interaction.time, interaction.received, interaction.domain)
     example = None
     if interaction.type in POSITIVE:
+        domains = tuple(row.domains)[: details.NAMES]
         if row.teach(item_key, interaction.time):
             example = Example(
                 source=source,
@@ -260,10 +261,10 @@ def fold(row: UserRow, interaction: Interaction, source: int, offset: int) -> Ex
                 account=details.OWN_ACCOUNT,
                 value=interaction.value,
                 details=row.details,
-                platforms=row.platforms.copy(),
-                domains=[*row.domains][: details.NAMES],
+                platforms=row.platforms,
+                domains=domains,
             )
-        row.take(item_key, interaction.time, row.detail(interaction))
+        row.take(item_key, interaction.time, row.detail(interaction, domains))
     if interaction.type in BOUGHT:
         row.bought = _remember(row.bought, item_key)
     if interaction.type in REFUSED:

@@ -37,7 +37,7 @@ rows = st.builds(
     times=st.binary(max_size=64),
     events=st.binary(max_size=64),
     details=st.binary(max_size=60),
-    platforms=st.lists(names, max_size=3),
+    platforms=st.lists(names, max_size=3).map(tuple),
     seen=st.binary(max_size=64),
     refused=st.binary(max_size=64),
     taken=st.integers(0, 2**40),
@@ -289,12 +289,14 @@ def test_a_row_says_how_each_item_of_its_history_was_taken() -> None:
         (5, 0, 0, 0),
     ]
     np.testing.assert_array_equal(found["value"], np.array([np.nan, -65504, 65504, 4.5], "<f2"))
-    assert (row.platforms, list(row.domains)) == (["web", "tv"], ["films", "games", "books"])
+    assert (row.platforms, list(row.domains)) == (("web", "tv"), ["films", "games", "books"])
     assert len(found) == len(users.history_of(row))
-    assert (row.version, row.began, row.accounts) == (3, 3, [])
+    assert (row.version, row.began, row.accounts) == (3, 3, ())
 
 
-def test_platforms_and_domains_beyond_the_limit_have_no_index_so_that_rows_and_examples_stay_bounded() -> None:
+def test_platforms_and_domains_beyond_the_limit_have_no_index_so_that_rows_and_examples_stay_bounded() -> (
+    None
+):
     row = UserRow()
     for number in range(details.NAMES + 3):
         each = interaction(f"e{number}", f"i{number}", 1000, platform=f"p{number}", domain=f"d{number}")
@@ -317,7 +319,7 @@ def test_an_example_says_how_its_item_was_taken_and_how_those_before_it_were() -
     assert (example.version, example.type, example.platform, example.account) == (2, "purchase", "tv", 0)
     assert example.value == 1e9
     assert details.unpack(example.details).tolist() == [(5, 0, 0, 0, 4.5)]
-    assert (example.platforms, example.domains) == (["web"], ["films", "books"])
+    assert (example.platforms, example.domains) == (("web",), ("films", "books"))
 
 
 def test_details_of_items_that_an_earlier_version_folded_are_unknown() -> None:
