@@ -6,8 +6,8 @@ from afresh.deploy.ledger.comparing import behaviour_fields, compare
 from afresh.deploy.ledger.events import Place
 from afresh.deploy.ledger.reading import Logs, ReadRecord, Rows, decoded, newest
 from afresh.deploy.ledger.report import Report
-from afresh.deploy.ledger.users import Content, DueExample
-from afresh.state.records import Example
+from afresh.deploy.ledger.users import DueExample, ExampleDigest
+from afresh.state.records import EXAMPLE_VERSION, Example
 from afresh.state.rows.behaviour import BehaviourRows
 from afresh.state.rows.learning import learn
 from afresh.streams.kafka.sender import partition_of
@@ -38,12 +38,12 @@ class Learning:
         self._due = due
         self._report = report
         self._rows = BehaviourRows({})
-        self._met: dict[Place, Content] = {}
+        self._met: dict[Place, ExampleDigest] = {}
         self._batch: list[Example] = []
 
     def take(self, record: ReadRecord, example: Example) -> None:
         """Take in a record, unless it is a repeated one."""
-        place, found = Place(example.source, example.offset), Content.of(example, record.value or b"")
+        place, found = Place(example.source, example.offset), ExampleDigest.of(example, record.value or b"")
         if place not in self._met:
             self._met[place] = found
             self._check(example, place)
@@ -56,12 +56,17 @@ class Learning:
             self._report.differ("examples", f"{_told(example)} came again with other content")
 
     def _check(self, example: Example, place: Place) -> None:
+        if example.version > EXAMPLE_VERSION:
+            self._report.differ(
+                "examples",
+                f"{_told(example)} has version {example.version}; this program knows {EXAMPLE_VERSION}",
+            )
         meant = self._due.pop(place, None)
         if meant is None:
             self._report.differ(
                 "examples", f"{_told(example)} must not be learned from, or is in two partitions"
             )
-        elif not meant.content.agrees(self._met[place], meant.partly):
+        elif not meant.digest.agrees(self._met[place], meant.partly):
             self._report.differ(
                 "examples", f"{_told(example)} does not hold the state of user {meant.user!r} just before it"
             )

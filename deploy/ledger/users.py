@@ -24,7 +24,7 @@ NOT_SHARED = ("refused", "details", "platforms", "accounts", "began")
 """Fields of a row that a program of an earlier version did not keep, or folded otherwise."""
 
 
-class Content(NamedTuple):
+class ExampleDigest(NamedTuple):
     """What an example holds: its version, a digest of all of it, and one of the fields that all versions have."""
 
     version: int
@@ -32,11 +32,11 @@ class Content(NamedTuple):
     shared: int
 
     @classmethod
-    def of(cls, example: Example, packed: bytes) -> Content:
+    def of(cls, example: Example, packed: bytes) -> ExampleDigest:
         """Digest an example and its bytes."""
         return cls(example.version, digest(packed), digest(encode(_shared(example))))
 
-    def agrees(self, other: Content, partly: bool = False) -> bool:
+    def agrees(self, other: ExampleDigest, partly: bool = False) -> bool:
         """Tell whether two examples are equal; ``partly``, or of two versions, in what the versions share."""
         partly = partly or self.version != other.version
         return self.whole == other.whole or (partly and self.shared == other.shared)
@@ -62,7 +62,7 @@ class DueExample(NamedTuple):
     ``partly`` says that the user's row was begun by an earlier version, so that details of its history are not known.
     """
 
-    content: Content
+    digest: ExampleDigest
     user: str
     item: str
     partly: bool
@@ -128,8 +128,8 @@ class Folding:
         example = users.fold(row, interaction, self._partition, offset)
         if example is not None:
             self.count += 1
-            content = Content.of(example, encode(example))
-            due = DueExample(content, interaction.user, example.item, interaction.user in self._earlier)
+            found = ExampleDigest.of(example, encode(example))
+            due = DueExample(found, interaction.user, example.item, interaction.user in self._earlier)
             self._made.examples[Place(self._partition, offset)] = due
 
 

@@ -13,14 +13,11 @@ from typing import Any
 import msgspec
 import pytest
 from msgspec.structs import replace as replaced
-from threadpoolctl import threadpool_info, threadpool_limits
 
-from afresh.deploy.ledger import items
 from afresh.deploy.ledger.report import Report
 from afresh.deploy.ledger.served import ListsInRedis
 from afresh.models import scorers
 from afresh.models.fusion.fusion import Fusion
-from afresh.state.catalogue import catalogue
 from afresh.state.judged.kept import JudgeRow
 from afresh.state.lists import PopularList, UserList
 from afresh.state.rows import content, users
@@ -478,25 +475,3 @@ def test_topics_in_memory_are_read_in_order(settings: Settings) -> None:
     partition = partition_of(b"web:ann", 2)
     read = MemoryLogs(pipeline.log).records(pipeline.topics.events, partition)
     assert [record.offset for record in read] == [0, 1]
-
-
-async def test_an_audit_computes_with_one_thread_as_workers_do(
-    pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    threads: list[int] = []
-
-    def counting(function: Callable[..., Any]) -> Callable[..., Any]:
-        def counted(*arguments: Any) -> Any:
-            threads.extend(each["num_threads"] for each in threadpool_info() if each["user_api"] == "blas")
-            return function(*arguments)
-
-        return counted
-
-    served = lists_of(pipeline)
-    for module, name in ((items, "learn"), (catalogue, "derive")):
-        monkeypatch.setattr(module, name, counting(getattr(module, name)))
-    monkeypatch.setattr(Lister, "score", counting(Lister.score))
-    with threadpool_limits(2):
-        clean(judged(pipeline, served))
-    assert len(threads) > 3
-    assert set(threads) == {1}
