@@ -86,7 +86,7 @@ def on_the_border() -> dict[str, np.ndarray]:
     pool = (drawn / np.linalg.norm(drawn, axis=1, keepdims=True)).astype("<f2")
     exact = pool.astype(np.float64)
     vectors = {}
-    for place, name in enumerate(LATE):
+    for place in range(len(LATE)):
         distance = np.abs(exact @ exact[place] * 10_000 % 1 - 0.5)
         for near in np.argsort(distance)[:NEAR]:
             vectors[f"near {near}"] = pool[near]
