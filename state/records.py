@@ -17,6 +17,9 @@ BOUGHT: frozenset[str] = frozenset({"purchase"})
 REFUSED: frozenset[str] = frozenset({"dislike"})
 """Types of events after which an item is left out of the user's lists, even where taken items are not."""
 
+LIFTING: frozenset[str] = frozenset({"like", "purchase"})
+"""Types of events that take a refusal of the item back. The others do not: a click is no change of mind."""
+
 SEEN: frozenset[str] = POSITIVE | REFUSED
 """Types of events after which an item is left out of the user's lists, if taken items are left out."""
 
@@ -25,7 +28,10 @@ LeaveOut = Literal["taken", "bought", "nothing"]
 """Which items are left out of a user's lists, besides those that the user refused."""
 
 
-class Interaction(Struct, frozen=True, array_like=True):
+# gc=False: records hold no cycles, and thousands of them are alive at a time, for the collector to look through.
+
+
+class Interaction(Struct, frozen=True, array_like=True, gc=False):
     """An event that ingest took in, with its canonical user and times in ms. Its key is the user.
 
     ``source`` and ``offset`` are the event's partition and offset on ``afresh.events``: marks know by them what is
@@ -50,7 +56,10 @@ class Interaction(Struct, frozen=True, array_like=True):
     incarnation: int = 0
 
 
-class Example(Struct, frozen=True, array_like=True):
+EXAMPLE_VERSION = 2
+
+
+class Example(Struct, frozen=True, array_like=True, gc=False):
     """One thing to learn: the state of the user, and the item taken. Its key is the item.
 
     Attributes
@@ -94,5 +103,5 @@ class Example(Struct, frozen=True, array_like=True):
     account: int = 0
     value: float | None = None
     details: bytes = b""
-    platforms: list[str] = []
-    domains: list[str] = []
+    platforms: tuple[str, ...] = ()
+    domains: tuple[str, ...] = ()

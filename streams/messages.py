@@ -13,7 +13,8 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta, Struct
 
-from afresh.state.records import Example, Interaction
+from afresh.state.records import EXAMPLE_VERSION, Example, Interaction
+from afresh.state.versions import unpack_known
 
 EVENT_VERSION = 1
 ITEM_VERSION = 1
@@ -145,3 +146,14 @@ embedding_decoder = msgspec.msgpack.Decoder(Embedding)
 
 encode = msgspec.msgpack.Encoder().encode
 """Encodes one of our own records."""
+
+
+def decode_example(packed: bytes) -> Example:
+    """Decode an example of a known version.
+
+    Raises
+    ------
+    RowVersionError
+        A newer program made it.
+    """
+    return unpack_known(example_decoder, packed, "An example", EXAMPLE_VERSION)

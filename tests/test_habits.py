@@ -34,7 +34,6 @@ TESTED_ELSEWHERE = {
     "deploy/ledger/content.py": "deploy/ledger/test_auditing.py",
     "deploy/ledger/items.py": "deploy/ledger/test_auditing.py",
     "deploy/ledger/letters.py": "deploy/ledger/test_auditing.py",
-    "deploy/ledger/users.py": "deploy/ledger/test_auditing.py",
     # These are the cases for the scorers' contract; the tests of the contract use them.
     "models/scorers/cases.py": "models/scorers/test_contract.py",
 }

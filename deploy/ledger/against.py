@@ -10,6 +10,7 @@ import numpy as np
 from afresh.deploy.ledger.comparing import UNREADABLE, behaviour_fields, differing, shown, struct_fields
 from afresh.deploy.ledger.reading import PARTITION_ROW, Logs, Rows, newest
 from afresh.deploy.ledger.report import Report
+from afresh.deploy.ledger.users import NOT_SHARED, begun_earlier
 from afresh.state.rows import users
 from afresh.streams.topics import Topic, Topics
 
@@ -70,10 +71,12 @@ def _together(rows: Mapping[int, Rows]) -> Rows:
 
 def _user_difference(due: bytes, found: bytes) -> str:
     try:
-        theirs, ours = (struct_fields(users.unpack(row)) for row in (due, found))
+        rows = [users.unpack(row) for row in (due, found)]
     except UNREADABLE as error:
         return f"a row cannot be read ({error})"
-    return differing(theirs, ours, KAFKAS_OWN)
+    early = any(begun_earlier(each) for each in rows)
+    theirs, ours = map(struct_fields, rows)
+    return differing(theirs, ours, (*KAFKAS_OWN, *NOT_SHARED) if early else KAFKAS_OWN)
 
 
 def _item_difference(due: bytes, found: bytes) -> str:

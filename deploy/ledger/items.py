@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from threadpoolctl import threadpool_limits
-
 from afresh.deploy.ledger.comparing import behaviour_fields, compare
-from afresh.deploy.ledger.events import Place, digest
+from afresh.deploy.ledger.events import Place
 from afresh.deploy.ledger.reading import Logs, ReadRecord, Rows, decoded, newest
 from afresh.deploy.ledger.report import Report
-from afresh.deploy.ledger.users import DueExample
-from afresh.state.records import Example
+from afresh.deploy.ledger.users import DueExample, ExampleDigest
+from afresh.state.records import EXAMPLE_VERSION, Example
 from afresh.state.rows.behaviour import BehaviourRows
 from afresh.state.rows.learning import learn
 from afresh.streams.kafka.sender import partition_of
@@ -40,12 +38,12 @@ class Learning:
         self._due = due
         self._report = report
         self._rows = BehaviourRows({})
-        self._met: dict[Place, int] = {}
+        self._met: dict[Place, ExampleDigest] = {}
         self._batch: list[Example] = []
 
     def take(self, record: ReadRecord, example: Example) -> None:
         """Take in a record, unless it is a repeated one."""
-        place, found = Place(example.source, example.offset), digest(record.value or b"")
+        place, found = Place(example.source, example.offset), ExampleDigest.of(example, record.value or b"")
         if place not in self._met:
             self._met[place] = found
             self._check(example, place)
@@ -54,16 +52,21 @@ class Learning:
                 self._learn()
             return
         self._report.events.repeated += 1
-        if self._met[place] != found:
+        if not self._met[place].agrees(found):
             self._report.differ("examples", f"{_told(example)} came again with other content")
 
     def _check(self, example: Example, place: Place) -> None:
+        if example.version > EXAMPLE_VERSION:
+            self._report.differ(
+                "examples",
+                f"{_told(example)} has version {example.version}; this program knows {EXAMPLE_VERSION}",
+            )
         meant = self._due.pop(place, None)
         if meant is None:
             self._report.differ(
                 "examples", f"{_told(example)} must not be learned from, or is in two partitions"
             )
-        elif meant.digest != self._met[place]:
+        elif not meant.digest.agrees(self._met[place], meant.partly):
             self._report.differ(
                 "examples", f"{_told(example)} does not hold the state of user {meant.user!r} just before it"
             )
@@ -90,14 +93,12 @@ def check_items(logs: Logs, topics: Topics, due: dict[Place, DueExample], report
     ``due`` holds the examples that must be there. The missing ones are left in it.
     """
     found: dict[int, Rows] = {}
-    # One thread, as in the workers. More threads would group sums differently, and the last bits would differ.
-    with threadpool_limits(1):
-        for partition in range(topics.examples.partitions):
-            learning = Learning(partition, topics.examples.partitions, due, report)
-            for record, example in decoded(logs, topics.examples, partition, example_decoder, report):
-                learning.take(record, example)
-            found[partition] = newest(logs.records(topics.behaviour, partition))
-            learning.compare(found[partition])
+    for partition in range(topics.examples.partitions):
+        learning = Learning(partition, topics.examples.partitions, due, report)
+        for record, example in decoded(logs, topics.examples, partition, example_decoder, report):
+            learning.take(record, example)
+        found[partition] = newest(logs.records(topics.behaviour, partition))
+        learning.compare(found[partition])
     for place, missing in due.items():
         report.differ(
             "examples",

@@ -14,7 +14,6 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 
 import numpy as np
-from threadpoolctl import threadpool_limits
 
 from afresh.deploy.ledger.comparing import UNREADABLE, behaviour_fields
 from afresh.deploy.ledger.reading import PARTITION_ROW, Rows
@@ -75,11 +74,10 @@ def check_lists(
     tally = report.tally(LISTS, STATE)
     lister = Lister(catalogue, size, policy=policy)
     everybody: set[str] = set()
-    with threadpool_limits(1):
-        for each in _recipients(found):
-            everybody.add(each.user)
-            fault = partial(_fault, each, catalogue, lister, learned[each.partition], size)
-            report.check_list(LISTS, f"user {each.user!r}", served.users.get(each.user), fault)
+    for each in _recipients(found):
+        everybody.add(each.user)
+        fault = partial(_fault, each, catalogue, lister, learned[each.partition], size)
+        report.check_list(LISTS, f"user {each.user!r}", served.users.get(each.user), fault)
     for user in served.users.keys() - everybody:
         tally.surplus += 1
         report.differ(LISTS, f"there is a list of user {user!r}, who has no row")
@@ -191,12 +189,9 @@ def check_popular(
 ) -> None:
     """Compare the popular list of every domain with the list that the final state gives."""
     tally = report.tally(POPULAR, STATE)
-    with threadpool_limits(1):
-        lister = Lister(catalogue, size)
-        scored = lister.for_nobody(learned[FIRST_PARTITION])
-        domains = {
-            name: each for name, each in lister.popular_scores(scored).items() if np.isfinite(each).any()
-        }
+    lister = Lister(catalogue, size)
+    scored = lister.for_nobody(learned[FIRST_PARTITION])
+    domains = {name: each for name, each in lister.popular_scores(scored).items() if np.isfinite(each).any()}
     for name, of_candidates in domains.items():
         scores = np.full(len(catalogue), -np.inf)
         scores[scored.candidates] = of_candidates

@@ -8,11 +8,11 @@ from typing import Any, NamedTuple
 
 from afresh.deploy.ledger.comparing import UNREADABLE, compare, struct_fields
 from afresh.deploy.ledger.events import Account, Place, digest, told
-from afresh.deploy.ledger.reading import Logs, ReadRecord, Rows, decoded, newest
+from afresh.deploy.ledger.reading import PARTITION_ROW, Logs, ReadRecord, Rows, decoded, newest
 from afresh.deploy.ledger.report import Report
 from afresh.state.records import Example, Interaction
 from afresh.state.rows import users
-from afresh.state.rows.users import RECENT_EVENTS, UserRow
+from afresh.state.rows.users import RECENT_EVENTS, USER_ROW_VERSION, UserRow
 from afresh.streams.kafka.sender import partition_of
 from afresh.streams.messages import encode, interaction_decoder
 from afresh.streams.topics import Topics
@@ -20,12 +20,52 @@ from afresh.streams.topics import Topics
 TABLE = "users"
 
 
-class DueExample(NamedTuple):
-    """An example that must be there: a digest of its bytes, its user and its item."""
+NOT_SHARED = ("refused", "details", "platforms", "accounts", "began")
+"""Fields of a row that a program of an earlier version did not keep, or folded otherwise."""
 
-    digest: int
+
+class ExampleDigest(NamedTuple):
+    """What an example holds: its version, a digest of all of it, and one of the fields that all versions have."""
+
+    version: int
+    whole: int
+    shared: int
+
+    @classmethod
+    def of(cls, example: Example, packed: bytes) -> ExampleDigest:
+        """Digest an example and its bytes."""
+        return cls(example.version, digest(packed), digest(encode(_shared(example))))
+
+    def agrees(self, other: ExampleDigest, partly: bool = False) -> bool:
+        """Tell whether two examples are equal; ``partly``, or of two versions, in what the versions share."""
+        partly = partly or self.version != other.version
+        return self.whole == other.whole or (partly and self.shared == other.shared)
+
+
+def _shared(example: Example) -> Example:
+    """Return an example as 0.1.0 made it."""
+    return Example(
+        example.source,
+        example.offset,
+        example.item,
+        example.domain,
+        example.time,
+        example.history,
+        example.times,
+        example.taken,
+    )
+
+
+class DueExample(NamedTuple):
+    """An example that must be there, its user and its item.
+
+    ``partly`` says that the user's row was begun by an earlier version, so that details of its history are not known.
+    """
+
+    digest: ExampleDigest
     user: str
     item: str
+    partly: bool
 
 
 @dataclass
@@ -56,6 +96,7 @@ class Folding:
     def __init__(self, partition: int, account: Account, report: Report, made: RecomputedUsers) -> None:
         self.rows: dict[str, UserRow] = {}
         self.count = 0
+        self._earlier = _begun_earlier(made.found[partition])
         self._partition = partition
         self._account = account
         self._report = report
@@ -87,31 +128,56 @@ class Folding:
         example = users.fold(row, interaction, self._partition, offset)
         if example is not None:
             self.count += 1
-            self._made.examples[Place(self._partition, offset)] = _due(example, interaction.user)
+            found = ExampleDigest.of(example, encode(example))
+            due = DueExample(found, interaction.user, example.item, interaction.user in self._earlier)
+            self._made.examples[Place(self._partition, offset)] = due
 
 
-def _due(example: Example, user: str) -> DueExample:
-    return DueExample(digest(encode(example)), user, example.item)
+def _begun_earlier(found: Rows) -> set[str]:
+    """Return the users whose rows an earlier version began."""
+    return {
+        key.decode(errors="replace")
+        for key, row in found.items()
+        if key != PARTITION_ROW and _is_earlier(row)
+    }
+
+
+def _is_earlier(packed: bytes) -> bool:
+    try:
+        return begun_earlier(users.unpack(packed))
+    except UNREADABLE:
+        return False
+
+
+def begun_earlier(row: UserRow) -> bool:
+    """Tell whether an earlier version began a row: then it shares only a part with a row recomputed from its topic."""
+    return row.began < USER_ROW_VERSION
 
 
 def _fields(packed: bytes) -> dict[str, Any]:
     return struct_fields(users.unpack(packed))
 
 
-def _anew(packed: bytes) -> bytes:
-    return users.pack(users.unpack(packed))
+def _anew(due: bytes, found: bytes) -> bytes:
+    """Pack a row that was found as this version does; what the versions do not share is taken from the row due."""
+    row = users.unpack(found)
+    if begun_earlier(row):
+        meant = users.unpack(due)
+        for name in NOT_SHARED:
+            setattr(row, name, getattr(meant, name))
+    return users.pack(row)
 
 
 def check_users(logs: Logs, topics: Topics, account: Account, report: Report) -> RecomputedUsers:
     """Recompute the users' rows and compare them with their changelog."""
     made = RecomputedUsers()
     for partition in range(topics.interactions.partitions):
+        found = made.found[partition] = newest(logs.records(topics.users, partition))
         folding = Folding(partition, account, report, made)
         for record, interaction in decoded(logs, topics.interactions, partition, interaction_decoder, report):
             folding.take(record, interaction)
         made.due[partition] = folding.rows
         made.counts[partition] = folding.count
-        found = made.found[partition] = newest(logs.records(topics.users, partition))
         due = {user.encode(): users.pack(row) for user, row in folding.rows.items()}
         compare(report, TABLE, "user", due, found, _fields, _anew)
         for user in folding.rows:

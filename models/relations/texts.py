@@ -5,13 +5,20 @@ from __future__ import annotations
 import numpy as np
 
 from afresh.models.arrays import NONE, Floats, Indices, Mask, Places
-from afresh.models.lists.rank import strongest
 
 BLOCK = 512
 """Number of items that are compared with all others at a time."""
 
 DECIMALS = 4
-"""Decimals of a cosine. Products of matrices of other shapes differ in the last bits, and these would decide ties."""
+"""Decimals of a cosine. Its last bits depend on the shape of the product, on threads and on the machine."""
+
+UNIT = 10.0**-DECIMALS
+
+DOUBT = 2e-6
+"""Largest error of a cosine of 32 bits. One that lies so close to where rounding changes is computed anew, exactly."""
+
+PAIRS = 4096
+"""Number of cosines that are computed exactly at a time."""
 
 
 def nearest(embeddings: Floats, akin: Indices, likeness: Floats, changed: Mask) -> tuple[Indices, Floats]:
@@ -57,14 +64,14 @@ def nearest(embeddings: Floats, akin: Indices, likeness: Floats, changed: Mask) 
     return akin, likeness
 
 
-def _cosines(some: Floats, others: Floats) -> Floats:
-    return np.asarray(np.round(some @ others.T, DECIMALS), np.float32)
-
-
 def _nearest_of(block: Places, embeddings: Floats, count: int) -> tuple[Indices, Floats]:
-    cosines = _cosines(embeddings[block], embeddings)
-    cosines[np.arange(len(block)), block] = 0
-    return _best(np.broadcast_to(np.arange(len(embeddings), dtype=np.int32), cosines.shape), cosines, count)
+    raw = embeddings[block] @ embeddings.T
+    raw[np.arange(len(block)), block] = 0
+    size = min(count, len(embeddings))
+    least = np.partition(raw, -size, axis=1)[:, -size] - 2 * UNIT
+    rows, items = np.nonzero((raw >= least[:, None]) & (raw > 0))
+    values = _cosines(raw[rows, items], embeddings, block[rows], items)
+    return _best(rows, items, values, (len(block), count))
 
 
 def _enter(
@@ -75,28 +82,45 @@ def _enter(
     likeness: Floats,
 ) -> None:
     """Enter items that came among the nearest of others, where they are nearer than those found before."""
-    cosines = _cosines(embeddings[others], embeddings[came])
-    entered = np.flatnonzero((cosines >= likeness[others, -1:]).any(axis=1) & (cosines > 0).any(axis=1))
-    moved = others[entered]
-    items = np.concatenate(
-        [akin[moved], np.broadcast_to(came.astype(np.int32), (len(moved), len(came)))], axis=1
+    raw = embeddings[others] @ embeddings[came].T
+    least = likeness[others, -1]
+    rows, places = np.nonzero((raw >= least[:, None] - UNIT) & (raw > 0))
+    items = came[places]
+    values = _cosines(raw[rows, places], embeddings, others[rows], items)
+    entered = values >= least[rows]
+    rows, items, values = rows[entered], items[entered], values[entered]
+    moved, rows = np.unique(rows, return_inverse=True)
+    known = akin[others[moved]]
+    before, places = np.nonzero(known != NONE)
+    akin[others[moved]], likeness[others[moved]] = _best(
+        np.concatenate([before, rows]),
+        np.concatenate([known[before, places], items]),
+        np.concatenate([likeness[others[moved]][before, places], values]),
+        known.shape,
     )
-    values = np.concatenate([likeness[moved], cosines[entered]], axis=1)
-    order = np.argsort(items, axis=1, kind="stable")
-    items, values = np.take_along_axis(items, order, 1), np.take_along_axis(values, order, 1)
-    akin[moved], likeness[moved] = _best(items, values, akin.shape[1])
 
 
-def _best(items: Indices, cosines: Floats, count: int) -> tuple[Indices, Floats]:
-    """Find the nearest items of each row, shape (R, count); the items of a row must ascend."""
-    akin = np.full((len(items), count), NONE, np.int32)
-    likeness = np.zeros((len(items), count), np.float32)
-    size = min(count, items.shape[1])
-    if size:
-        chosen = np.nonzero(strongest(cosines, size))[1].reshape(len(items), size)
-        values = np.take_along_axis(cosines, chosen, 1)
-        order = np.argsort(-values, axis=1, kind="stable")
-        chosen, values = np.take_along_axis(chosen, order, 1), np.take_along_axis(values, order, 1)
-        akin[:, :size] = np.where(values > 0, np.take_along_axis(items, chosen, 1), NONE)
-        likeness[:, :size] = np.maximum(values, 0)
+def _cosines(raw: Floats, embeddings: Floats, some: Places, others: Places) -> Floats:
+    """Round cosines of pairs of items, so that they are the same however ``raw`` was computed."""
+    rounded = np.asarray(np.round(raw, DECIMALS), np.float32)
+    parts = raw.astype(np.float64) / UNIT % 1
+    doubtful = np.flatnonzero(np.abs(parts - 0.5) < DOUBT / UNIT)
+    for start in range(0, len(doubtful), PAIRS):
+        pairs = doubtful[start : start + PAIRS]
+        one, other = (embeddings[of[pairs]].astype(np.float64) for of in (some, others))
+        rounded[pairs] = np.round(np.einsum("pe,pe->p", one, other), DECIMALS)
+    return rounded
+
+
+def _best(rows: Places, items: Places, cosines: Floats, shape: tuple[int, ...]) -> tuple[Indices, Floats]:
+    """Find the nearest items of each row among pairs of rows and items; both results have the shape (R, count)."""
+    akin, likeness = np.full(shape, NONE, np.int32), np.zeros(shape, np.float32)
+    positive = cosines > 0
+    rows, items, cosines = rows[positive], items[positive], cosines[positive]
+    order = np.lexsort((items, -cosines, rows))
+    rows, items, cosines = rows[order], items[order], cosines[order]
+    place = np.arange(len(rows)) - np.searchsorted(rows, rows)
+    kept = place < shape[1]
+    akin[rows[kept], place[kept]] = items[kept]
+    likeness[rows[kept], place[kept]] = cosines[kept]
     return akin, likeness

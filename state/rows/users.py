@@ -11,10 +11,20 @@ import numpy as np
 from afresh.models.arrays import Floats, Keys, Naturals
 from afresh.models.layout import HISTORY
 from afresh.state.keys import key_of
-from afresh.state.records import BOUGHT, POSITIVE, REFUSED, Example, Interaction, LeaveOut
+from afresh.state.records import (
+    BOUGHT,
+    EXAMPLE_VERSION,
+    LIFTING,
+    POSITIVE,
+    REFUSED,
+    Example,
+    Interaction,
+    LeaveOut,
+)
+from afresh.state.rows import details
 from afresh.state.versions import unpack_known
 
-USER_ROW_VERSION = 2
+USER_ROW_VERSION = 3
 
 OLDEST_USER_ROW_VERSION = 2
 """Oldest version that is read. Version 1 belonged to other models, before the first release."""
@@ -43,15 +53,16 @@ DOMAIN_LIMIT = 100
 _KEY_BYTES = 8
 _SEEN_BYTES = 4
 _TIME_BYTES = 4
+_LATEST_SECONDS = 2**32 - 1
 
 
-class UserRow(msgspec.Struct, array_like=True):
+class UserRow(msgspec.Struct, array_like=True, gc=False):
     """State of a user.
 
     Attributes
     ----------
     version
-        Version of this layout.
+        Version of this layout. Version 2 ended with ``bought``; its fold never lifted a refusal.
     since
         Time at which Kafka took the user's first event, in ms. A row that is made anew after a loss has a later one.
     revision
@@ -70,9 +81,17 @@ class UserRow(msgspec.Struct, array_like=True):
     refused, bought
         Lower halves, in the same way, of items disliked and of items bought, whether in the history or not.
     domains
-        Number of interactions by domain, for the first ``DOMAIN_LIMIT`` domains.
+        Number of interactions by domain, for the first ``DOMAIN_LIMIT`` domains. Their order gives their indices.
     hour, taught
         Newest hour, since 1970, in which the user took an item, and number of examples made in this hour.
+    details
+        How each item of the history was taken, newest first; see ``state.rows.details``.
+    platforms
+        First platforms on which the user took items; their order gives their indices.
+    accounts
+        Accounts beside the row's own user, by index from 1 on; for merged people, so that none has them yet.
+    began
+        Version of the program's rows when this one was begun. Of a row begun at an earlier one some is not known.
     """
 
     version: int = USER_ROW_VERSION
@@ -90,6 +109,10 @@ class UserRow(msgspec.Struct, array_like=True):
     hour: int = 0
     taught: int = 0
     bought: bytes = b""
+    details: bytes = b""
+    platforms: tuple[str, ...] = ()
+    accounts: tuple[str, ...] = ()
+    began: int = USER_ROW_VERSION
 
     def knows(self, event_key: bytes) -> bool:
         """Return whether an event with this key was folded in lately."""
@@ -111,7 +134,8 @@ class UserRow(msgspec.Struct, array_like=True):
             self.since = received
         self.revision += 1
         self.last_event = event
-        self.last_time = max(self.last_time, time)
+        if time > self.last_time:
+            self.last_time = time
         self.events = (event_key + self.events)[: RECENT_EVENTS * _KEY_BYTES]
         if domain in self.domains or len(self.domains) < DOMAIN_LIMIT:
             self.domains[domain] = self.domains.get(domain, 0) + 1
@@ -142,7 +166,23 @@ class UserRow(msgspec.Struct, array_like=True):
         """Leave an item out of the user's lists from now on."""
         self.refused = _remember(self.refused, item_key)
 
-    def take(self, item_key: bytes, time: int) -> None:
+    def lift(self, item_key: bytes) -> None:
+        """Let the user's lists hold an item again that the user refused before."""
+        self.refused = _forget(self.refused, item_key)
+
+    def detail(self, interaction: Interaction, domains: tuple[str, ...]) -> bytes:
+        """Pack how an item was taken, given the names of the row's domains."""
+        if interaction.platform not in self.platforms and len(self.platforms) < details.NAMES:
+            self.platforms = (*self.platforms, interaction.platform)
+        return details.pack(
+            interaction.type,
+            details.index_of(self.platforms, interaction.platform),
+            details.index_of(domains, interaction.domain),
+            details.OWN_ACCOUNT,
+            interaction.value,
+        )
+
+    def take(self, item_key: bytes, time: int, detail: bytes) -> None:
         """Fold in an item taken.
 
         Parameters
@@ -151,20 +191,35 @@ class UserRow(msgspec.Struct, array_like=True):
             Key of the item, 8 bytes.
         time
             Time at which it was taken, in ms.
+        detail
+            How it was taken, packed.
         """
         oldest = self.items[(HISTORY - 1) * _KEY_BYTES :]
         if oldest:
             self.seen = _remember(self.seen, oldest)
         self.items = (item_key + self.items)[: HISTORY * _KEY_BYTES]
-        seconds = min(max(time // 1000, 0), 0xFFFFFFFF).to_bytes(_TIME_BYTES, "little")
-        self.times = (seconds + self.times)[: HISTORY * _TIME_BYTES]
+        self.times = (_packed_seconds(time) + self.times)[: HISTORY * _TIME_BYTES]
+        self.details = (detail + self.details)[: HISTORY * details.BYTES]
         self.taken += 1
+
+
+def _packed_seconds(time: int) -> bytes:
+    seconds = time // 1000
+    if not 0 <= seconds <= _LATEST_SECONDS:
+        seconds = _LATEST_SECONDS if seconds > 0 else 0
+    return seconds.to_bytes(_TIME_BYTES, "little")
 
 
 def _remember(packed: bytes, item_key: bytes) -> bytes:
     """Put the lower half of a key in front, unless it is there already."""
     half = item_key[:_SEEN_BYTES]
     return packed if _index(packed, half) >= 0 else (half + packed)[: SEEN_LIMIT * _SEEN_BYTES]
+
+
+def _forget(packed: bytes, item_key: bytes) -> bytes:
+    """Take out the lower half of a key, if it is there."""
+    place = _SEEN_BYTES * _index(packed, item_key[:_SEEN_BYTES])
+    return packed if place < 0 else packed[:place] + packed[place + _SEEN_BYTES :]
 
 
 def fold(row: UserRow, interaction: Interaction, source: int, offset: int) -> Example | None:
@@ -184,9 +239,12 @@ def fold(row: UserRow, interaction: Interaction, source: int, offset: int) -> Ex
     The example to learn from: the user just before, and the item taken. None if the user took no item, or took so many
     within the hour that others must not learn from this one.
     """
-    item_key = packed_key(interaction.item)
+    item_key, event_key = packed_key(interaction.item), packed_key(interaction.event)
+    # First, so that the domain has its index.
+    row.fold_event(interaction.event, event_key, interaction.time, interaction.received, interaction.domain)
     example = None
     if interaction.type in POSITIVE:
+        domains = tuple(row.domains)[: details.NAMES]
         if row.teach(item_key, interaction.time):
             example = Example(
                 source=source,
@@ -197,14 +255,22 @@ def fold(row: UserRow, interaction: Interaction, source: int, offset: int) -> Ex
                 history=row.items,
                 times=row.times,
                 taken=row.taken,
+                version=EXAMPLE_VERSION,
+                type=interaction.type,
+                platform=interaction.platform,
+                account=details.OWN_ACCOUNT,
+                value=interaction.value,
+                details=row.details,
+                platforms=row.platforms,
+                domains=domains,
             )
-        row.take(item_key, interaction.time)
+        row.take(item_key, interaction.time, row.detail(interaction, domains))
     if interaction.type in BOUGHT:
         row.bought = _remember(row.bought, item_key)
     if interaction.type in REFUSED:
         row.refuse(item_key)
-    event_key = packed_key(interaction.event)
-    row.fold_event(interaction.event, event_key, interaction.time, interaction.received, interaction.domain)
+    elif interaction.type in LIFTING:
+        row.lift(item_key)
     return example
 
 
@@ -223,7 +289,7 @@ pack = msgspec.msgpack.Encoder().encode
 
 
 def unpack(packed: bytes | None) -> UserRow:
-    """Unpack a user's row; make a new one for None.
+    """Unpack a user's row; make a new one for None. A row of an earlier version gets what it lacks.
 
     Raises
     ------
@@ -236,6 +302,9 @@ def unpack(packed: bytes | None) -> UserRow:
     # Earlier programs remembered more event ids. With these the row would drop an event as a repetition that a
     # recomputation from the topic counts.
     row.events = row.events[: RECENT_EVENTS * _KEY_BYTES]
+    if row.version < USER_ROW_VERSION:
+        row.began, row.version = row.version, USER_ROW_VERSION
+        row.details = details.UNKNOWN * (len(row.times) // _TIME_BYTES)
     return row
 
 

@@ -173,11 +173,8 @@ class Sender:
     def _fill(self, topic: str, records: Sequence[OutgoingRecord], start: int, least: int) -> tuple[Any, int]:
         batch = self._producer.create_batch()
         count = 0
-        for record in records[start:]:
-            if (
-                batch.append(timestamp=None, key=record.key, value=record.value, headers=list(record.headers))
-                is None
-            ):
+        for key, value, headers in records[start:]:
+            if batch.append(timestamp=None, key=key, value=value, headers=list(headers)) is None:
                 break
             count += 1
         if count < least:

@@ -7,7 +7,7 @@ from afresh.state.rows.behaviour import ROW, BehaviourRows
 from afresh.state.rows.learning import learn
 from afresh.state.store.changes import CHANGE_BYTES, Change, PerAssignment
 from afresh.streams.kafka.tables import RunTable
-from afresh.streams.messages import example_decoder
+from afresh.streams.messages import decode_example
 from afresh.streams.runs.run import KafkaRecord, Run
 from afresh.streams.runs.runner import Runner
 from afresh.streams.stages.shared import Shared
@@ -38,8 +38,8 @@ class LearnPart(Part[Example]):
         self._longest_id = rows.longest_id
 
     def read(self, record: KafkaRecord) -> Example:
-        """Decode an example."""
-        return example_decoder.decode(record.value)
+        """Decode an example; one of a newer program is refused."""
+        return decode_example(record.value)
 
     def fits(self, message: Example) -> bool:
         """Whether the row of one more item fits, even with all its neighbours."""

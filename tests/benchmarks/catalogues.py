@@ -21,6 +21,7 @@ from afresh.models.layout import HISTORY, NEIGHBOURS, TENURES
 from afresh.models.retrieval.asking import AKIN, Items
 from afresh.state.catalogue.catalogue import Catalogue
 from afresh.state.catalogue.derived import CatalogueSnapshot, derive
+from afresh.state.rows.details import UNKNOWN
 from afresh.state.rows.users import UserRow
 
 THEME, TOPIC = 50, 1_000
@@ -159,7 +160,7 @@ class World:
             gaps = self._random.exponential(120, length) + 86_400 * (self._random.random(length) < 0.1)
             row = UserRow()
             for item, ago in zip(took.tolist(), np.cumsum(gaps)[::-1].tolist(), strict=True):
-                row.take((item + 1).to_bytes(8, "little"), NOW_MS - int(1000 * ago))
+                row.take((item + 1).to_bytes(8, "little"), NOW_MS - int(1000 * ago), UNKNOWN)
             row.revision = row.taken
             yield row
 

@@ -1,5 +1,6 @@
 from afresh.models import layout
 from afresh.state.rows.behaviour import BEHAVIOUR_ROW_VERSION, ROW
+from afresh.state.rows.details import DETAIL
 from afresh.state.rows.users import USER_ROW_VERSION
 
 HOUR_MS = 3_600_000
@@ -17,4 +18,4 @@ def test_counts_in_rows_of_version_3_fade_by_these_half_lives() -> None:
 
 
 def test_user_rows_get_a_new_version_when_the_history_changes_its_length() -> None:
-    assert (USER_ROW_VERSION, layout.HISTORY) == (2, 50)
+    assert (USER_ROW_VERSION, layout.HISTORY, DETAIL.itemsize) == (3, 50, 6)

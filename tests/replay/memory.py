@@ -23,6 +23,7 @@ from afresh.streams.kafka.sender import Outgoing, OutgoingRecord, partition_of
 from afresh.streams.kafka.tables import RunTable
 from afresh.streams.runs.run import KafkaRecord, Run
 from afresh.streams.serving.lister import Lister
+from afresh.streams.serving.policy import Policy
 from afresh.streams.serving.recommend import Recommender
 from afresh.streams.serving.users import TableUsers
 from afresh.streams.settings import Settings
@@ -146,7 +147,7 @@ class Pipeline:
         self.recommender = Recommender(
             self.catalogue,
             self.store,  # type: ignore[arg-type]
-            Lister(self.catalogue, settings.list_size, now=lambda: CLOCK),
+            Lister(self.catalogue, settings.list_size, policy=Policy.of(settings), now=lambda: CLOCK),
             TableUsers(self.tables["users"], lambda: set(range(settings.partitions))),
             snapshot_minutes=settings.snapshot_minutes,
         )

@@ -9,6 +9,7 @@ import pytest
 from afresh.state.records import Interaction
 from afresh.state.rows import behaviour, content, users
 from afresh.state.rows.content import ContentRow
+from afresh.state.rows.details import UNKNOWN
 from afresh.state.rows.received import ReceivedWindow
 from afresh.state.rows.users import RECENT_EVENTS, UserRow, packed_key
 from afresh.state.store.changes import Change
@@ -56,11 +57,14 @@ def test_a_users_row_of_an_earlier_program_is_read_and_goes_on() -> None:
         taken=2,
         refused=packed_key("i3")[:4],
         domains={"films": 3},
+        details=2 * UNKNOWN,
+        began=2,
     )
     later = Interaction(0, 3, 1, "e3", "view", 1_700_000_003_000, "ann", "i4", "web", "films")
     example = users.fold(row, later, 0, 3)
     assert example is not None
     assert example.history == packed_key("i2") + packed_key("i1")
+    assert example.details == 2 * UNKNOWN
     assert users.unpack(users.pack(row)) == row
 
 

@@ -21,6 +21,7 @@ from afresh.state.records import Interaction
 from afresh.state.rows import content
 from afresh.state.rows.behaviour import BehaviourRows
 from afresh.state.rows.content import ContentRow
+from afresh.state.rows.details import UNKNOWN
 from afresh.state.rows.users import UserRow, packed_key
 from afresh.streams.kafka.sender import BATCH_BYTES
 from afresh.streams.runs.run import KafkaRecord, Run
@@ -131,7 +132,7 @@ def user_row(*items: str, revision: int = 1, seconds: int = 60) -> UserRow:
     row = UserRow(since=5)
     for number, item in enumerate(items):
         key = packed_key(item)
-        row.take(key, number * seconds * 1000)
+        row.take(key, number * seconds * 1000, UNKNOWN)
     row.fold_event(f"e{revision}", packed_key(f"e{revision}"), 0, 5, "films")
     row.revision = revision
     return row

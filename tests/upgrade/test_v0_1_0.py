@@ -13,13 +13,15 @@ import numpy as np
 import pytest
 from redis.asyncio import Redis
 
+from afresh.deploy.ledger.comparing import struct_fields
 from afresh.deploy.ledger.reading import PARTITION_ROW, agent_state_of, newest
+from afresh.deploy.ledger.users import NOT_SHARED
 from afresh.deploy.servers import Server
 from afresh.state.judged import kept as judged_rows
 from afresh.state.judged.kept import Kept
 from afresh.state.lists import ListStore, PopularList, UserList
 from afresh.state.records import Example, Interaction
-from afresh.state.rows import behaviour, content, users
+from afresh.state.rows import behaviour, content, details, users
 from afresh.state.rows.behaviour import BehaviourRows
 from afresh.state.rows.learning import learn
 from afresh.state.rows.received import ReceivedWindow
@@ -83,6 +85,11 @@ def interactions(recorded: Recorded, partition: int) -> list[tuple[int, Interact
     return list({(each.source, each.offset): (offset, each) for offset, each in reversed(made)}.values())[
         ::-1
     ]
+
+
+def shared(row: UserRow) -> dict[str, Any]:
+    """Return the fields of a user's row that 0.1.0 kept, and folded as this version does."""
+    return {name: value for name, value in struct_fields(row).items() if name not in NOT_SHARED}
 
 
 def examples(recorded: Recorded, partition: int) -> list[Example]:
@@ -212,8 +219,9 @@ def test_the_rows_of_users_are_those_folded_from_the_interactions(recorded: Reco
     rows: dict[str, UserRow] = {}
     for offset, each in interactions(recorded, partition):
         users.fold(rows.setdefault(each.user, UserRow()), each, partition, offset)
-    folded = {user.encode(): users.pack(row) for user, row in rows.items()}
-    assert folded == at_the_end(recorded, "users", partition)
+    folded = {user.encode(): shared(row) for user, row in rows.items()}
+    found = at_the_end(recorded, "users", partition)
+    assert folded == {user: shared(users.unpack(row)) for user, row in found.items()}
 
 
 @pytest.mark.parametrize("partition", PARTITIONS)
@@ -252,14 +260,52 @@ async def test_work_begun_by_0_1_0_continues_to_the_same_rows_and_records(
 ) -> None:
     pipeline = await gone_on(recorded, settings)
     topics = pipeline.topics
-    for topic in (topics.interactions, topics.examples, topics.texts, topics.dead_letters):
+    for topic in (topics.interactions, topics.texts, topics.dead_letters):
         expected = recorded.log().values(topic.name)
         assert pipeline.log.values(topic.name) == expected, topic.name
+    for partition in PARTITIONS:
+        made = pipeline.log.partitions[topics.examples.name, partition]
+        assert {example_decoder.decode(each.value).version for each in made} == {1, 2}
+        before = recorded.partitions_of[topics.examples.name, partition]
+        assert [shared_with_0_1_0(each) for each in made] == [shared_with_0_1_0(each) for each in before]
     rows = pipeline.rows()
-    for table in ("received", "behaviour", "content", "users"):
-        for partition in PARTITIONS:
+    for partition in PARTITIONS:
+        for table in ("received", "behaviour", "content"):
             found = {key: row for key, row in rows[table][partition].items() if key != PARTITION_ROW_KEY}
             assert found == at_the_end(recorded, table, partition), table
+        for user, row in at_the_end(recorded, "users", partition).items():
+            assert shared(users.unpack(rows["users"][partition][user])) == shared(users.unpack(row)), user
+
+
+def shared_with_0_1_0(record: KafkaRecord) -> list[Any]:
+    """Return key and fields of an example, as far as 0.1.0 had them."""
+    example = example_decoder.decode(record.value)
+    return [record.key, *(getattr(example, name) for name in example.__struct_fields__[:8])]
+
+
+async def test_rows_begun_by_0_1_0_get_details_of_what_comes_later(
+    recorded: Recorded, settings: Settings
+) -> None:
+    pipeline = await gone_on(recorded, settings)
+    rows = [
+        users.unpack(row)
+        for table in pipeline.rows()["users"].values()
+        for user, row in table.items()
+        if user != PARTITION_ROW_KEY
+    ]
+    assert {(row.version, row.began) for row in rows} == {(3, 2)}
+    types = [details.unpack(row.details)["type"] for row in rows]
+    assert all(len(each) == len(users.history_of(row)) for each, row in zip(types, rows, strict=True))
+    assert all(each[0] and not each[-1] for each in types)
+
+
+async def test_an_audit_of_work_that_0_1_0_began_finds_no_difference(
+    recorded: Recorded, settings: Settings
+) -> None:
+    pipeline = await gone_on(recorded, settings)
+    report = judged(pipeline)
+    assert report.differences == []
+    assert report.events.once == report.events.accepted == len(EVENTS)
 
 
 async def test_the_fusion_and_the_verdicts_continue_from_those_of_0_1_0(

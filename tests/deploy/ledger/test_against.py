@@ -14,6 +14,7 @@ from afresh.state.store.marks import PARTITION_ROW_KEY
 from afresh.streams.settings import Settings
 from afresh.streams.topics import Topics
 from tests.deploy.ledger.making import MemoryLogs, settings_of, spoil
+from tests.deploy.ledger.test_users import as_0_1_0
 from tests.replay.memory import Pipeline
 
 
@@ -80,3 +81,19 @@ async def test_users_of_only_one_run_are_named(settings: Settings) -> None:
     assert any("only this run has user 'web:u0'" in each for each in report.differences)
     report = compared(State({}, {}), one)
     assert report.tallies["items of the other run"].missing == 31
+
+
+async def test_rows_that_an_earlier_version_began_are_compared_by_what_the_versions_share(
+    settings: Settings,
+) -> None:
+    one = await run(settings, lambda: 20)
+    state = state_of(one)
+    earlier = {
+        partition: {
+            key: row if key == PARTITION_ROW_KEY else users.pack(as_0_1_0(users.unpack(row)))
+            for key, row in rows.items()
+        }
+        for partition, rows in state.users.items()
+    }
+    assert earlier != state.users
+    assert compared(State(earlier, state.behaviour), one).differences == []

@@ -1,11 +1,20 @@
 from __future__ import annotations
 
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from threadpoolctl import threadpool_info, threadpool_limits
 
+from afresh.deploy.ledger import items
 from afresh.deploy.ledger.lists import TOLERANCE, _items_fault, _order_fault
+from afresh.state.catalogue import catalogue
+from afresh.streams.serving.lister import Lister
+from tests.deploy.ledger.making import judged, lists_of, played, settings_of
 
 SCORES = st.lists(st.floats(0, 1), min_size=1, max_size=30, unique=True)
 
@@ -61,3 +70,24 @@ def test_items_that_are_not_allowed_or_unknown_are_named() -> None:
 def test_an_empty_list_is_right_if_no_item_is_allowed() -> None:
     assert fault([], [-np.inf, -np.inf], 5) == ""
     assert fault([], [], 5) == ""
+
+
+async def test_an_audit_derives_learns_and_scores_with_one_thread_as_workers_do(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pipeline = await played(settings_of(tmp_path), events=60)
+    served, threads = lists_of(pipeline), dict[str, set[int]]()
+
+    def watched(name: str, function: Callable[..., Any]) -> Callable[..., Any]:
+        def watching(*arguments: Any) -> Any:
+            found = [each["num_threads"] for each in threadpool_info() if each["user_api"] == "blas"]
+            threads.setdefault(name, set()).update(found)
+            return function(*arguments)
+
+        return watching
+
+    for place, name in ((items, "learn"), (catalogue, "derive"), (Lister, "score")):
+        monkeypatch.setattr(place, name, watched(name, getattr(place, name)))
+    with threadpool_limits(2):
+        assert judged(pipeline, served).differences == []
+    assert threads == {"learn": {1}, "derive": {1}, "score": {1}}

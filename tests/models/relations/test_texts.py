@@ -57,3 +57,22 @@ def test_the_size_of_the_blocks_changes_nothing(monkeypatch: pytest.MonkeyPatch)
 def test_there_may_be_fewer_items_than_places() -> None:
     assert found(EMBEDDINGS[:2], 4)[0].tolist() == [[1, -1, -1, -1], [0, -1, -1, -1]]
     assert found(EMBEDDINGS[:0], 4)[0].shape == (0, 4)
+
+
+def test_cosines_at_the_border_of_rounding_are_the_same_however_items_come() -> None:
+    """Products of other shapes differ in their last bits, and these decide the fourth decimal at the border."""
+    rng = np.random.default_rng(0)
+    pool = rng.normal(size=(4000, 64)) + rng.normal(size=64)
+    pool = (pool / np.linalg.norm(pool, axis=1, keepdims=True)).astype("<f2").astype(np.float32)
+    exact = pool.astype(np.float64) @ pool[0]
+    near = np.argsort(np.abs(exact * 10_000 % 1 - 0.5))[:40]
+    embeddings = np.concatenate([pool[near], pool[:1]])
+    whole = found(embeddings, 40)
+    growing, result = np.zeros_like(embeddings), found(np.zeros_like(embeddings), 40)
+    for each in range(len(embeddings)):
+        growing[each] = embeddings[each]
+        result = nearest(growing, *result, np.arange(len(embeddings)) == each)
+    for one, other in zip(result, whole, strict=True):
+        np.testing.assert_array_equal(one, other)
+    cosines = np.round(embeddings[:-1].astype(np.float64) @ embeddings[-1], texts.DECIMALS)
+    np.testing.assert_array_equal(np.sort(whole[1][-1]), np.sort(cosines.astype(np.float32)))

@@ -6,7 +6,8 @@ from hypothesis import strategies as st
 
 from afresh.models.layout import HISTORY
 from afresh.state.records import Interaction
-from afresh.state.rows import users
+from afresh.state.rows import details, users
+from afresh.state.rows.details import UNKNOWN
 from afresh.state.rows.users import (
     DOMAIN_LIMIT,
     HOUR_MS,
@@ -35,6 +36,8 @@ rows = st.builds(
     items=st.binary(max_size=64),
     times=st.binary(max_size=64),
     events=st.binary(max_size=64),
+    details=st.binary(max_size=60),
+    platforms=st.lists(names, max_size=3).map(tuple),
     seen=st.binary(max_size=64),
     refused=st.binary(max_size=64),
     taken=st.integers(0, 2**40),
@@ -59,7 +62,7 @@ def test_new_rows_share_nothing() -> None:
 
 def test_a_row_of_a_newer_version_is_refused_by_name() -> None:
     packed = users.pack(UserRow(version=USER_ROW_VERSION + 1))
-    with pytest.raises(RowVersionError, match=r"user's row has version 3; this program knows 2"):
+    with pytest.raises(RowVersionError, match=r"user's row has version 4; this program knows 3"):
         users.unpack(packed)
 
 
@@ -72,7 +75,7 @@ def test_fields_that_a_newer_program_appended_are_ignored() -> None:
 def test_the_history_holds_the_newest_items_newest_first(items: list[str]) -> None:
     row = UserRow()
     for number, item in enumerate(items):
-        row.take(packed_key(item), number * 1000)
+        row.take(packed_key(item), number * 1000, UNKNOWN)
     expected = [int.from_bytes(packed_key(item), "little") for item in reversed(items)][:HISTORY]
     assert users.history_of(row).tolist() == expected
     assert np.frombuffer(row.times, "<u4").tolist() == [*range(len(items))][::-1][:HISTORY]
@@ -81,7 +84,7 @@ def test_the_history_holds_the_newest_items_newest_first(items: list[str]) -> No
 def test_an_item_taken_twice_is_in_the_history_twice() -> None:
     row = UserRow()
     for _ in range(2):
-        row.take(packed_key("i"), 1000)
+        row.take(packed_key("i"), 1000, UNKNOWN)
     assert len(users.history_of(row)) == 2
 
 
@@ -93,14 +96,14 @@ def half(item: str) -> int:
 def test_all_items_taken_are_left_out_however_long_ago(items: list[str]) -> None:
     row = UserRow()
     for item in items:
-        row.take(packed_key(item), 0)
+        row.take(packed_key(item), 0, UNKNOWN)
     assert set(users.left_out_of(row, "taken").tolist()) == {half(item) for item in items}
     assert row.taken == len(items)
 
 
 def test_refused_items_are_left_out_even_where_taken_items_are_listed_again() -> None:
     row = UserRow()
-    row.take(packed_key("taken"), 0)
+    row.take(packed_key("taken"), 0, UNKNOWN)
     for _ in range(2):
         row.refuse(packed_key("refused"))
     assert users.left_out_of(row, "nothing").tolist() == [half("refused")]
@@ -116,12 +119,14 @@ def test_the_oldest_items_beyond_the_limit_may_be_listed_again() -> None:
     assert SEEN_LIMIT - 1 not in refused
 
 
-def test_a_row_of_50_events_has_at_most_1_kib() -> None:
+def test_a_row_of_50_events_has_at_most_1_3_kib() -> None:
     row = UserRow()
     for number in range(50):
-        row.take(packed_key(f"i{number}"), 1_700_000_000_000)
-        note(row, f"event-{number}", time=1_700_000_000_000, received=1_700_000_000_000)
-    assert len(users.pack(row)) <= 1024
+        event = f"7b1c9a52-6d0e-4f7a-9b43-{number:012}"
+        users.fold(row, interaction(event, f"i{number}", 1_700_000_000_000 + number * HOUR_MS), 0, number)
+    assert len(row.events) == 8 * RECENT_EVENTS
+    assert len(users.unpack(users.pack(row)).details) == HISTORY * details.BYTES
+    assert len(users.pack(row)) <= 1331
 
 
 def test_a_row_of_another_layout_is_refused() -> None:
@@ -159,7 +164,7 @@ def test_events_out_of_order_count_and_keep_the_newest_time() -> None:
     row = UserRow()
     for event, time in (("new", 9_000), ("old", 2_000)):
         note(row, event, time=time)
-        row.take(packed_key(event), time)
+        row.take(packed_key(event), time, UNKNOWN)
     assert (row.last_time, row.last_event, row.revision) == (9_000, "old", 2)
     assert np.frombuffer(row.times, "<u4").tolist() == [2, 9]
     assert users.ages_of(row).tolist() == [0.0, 0.0]
@@ -168,7 +173,7 @@ def test_events_out_of_order_count_and_keep_the_newest_time() -> None:
 def test_ages_are_seconds_before_the_newest_item() -> None:
     row = UserRow()
     for item, time in (("a", 1_000), ("b", 61_000), ("c", 61_999)):
-        row.take(packed_key(item), time)
+        row.take(packed_key(item), time, UNKNOWN)
     assert users.ages_of(row).tolist() == [0.0, 0.0, 60.0]
     assert users.ages_of(row).dtype == np.float32
 
@@ -176,7 +181,7 @@ def test_ages_are_seconds_before_the_newest_item() -> None:
 @pytest.mark.parametrize(("time", "seconds"), [(-5_000, 0), (2**63 - 1, 2**32 - 1)])
 def test_times_beyond_32_bits_are_limited(time: int, seconds: int) -> None:
     row = UserRow()
-    row.take(packed_key("i"), time)
+    row.take(packed_key("i"), time, UNKNOWN)
     assert np.frombuffer(row.times, "<u4").tolist() == [seconds]
 
 
@@ -223,8 +228,16 @@ def test_a_burst_on_one_item_makes_few_examples_but_is_all_in_the_users_row() ->
     assert users.fold(row, late, 0, 100) is not None
 
 
-def interaction(event: str, item: str, time: int, kind: str = "view") -> Interaction:
-    return Interaction(0, 0, 5, event, kind, time, "web:ann", item, "web", "films")
+def interaction(
+    event: str,
+    item: str,
+    time: int,
+    kind: str = "view",
+    platform: str = "web",
+    domain: str = "films",
+    value: float | None = None,
+) -> Interaction:
+    return Interaction(0, 0, 5, event, kind, time, "web:ann", item, platform, domain, value)
 
 
 def test_rules_leave_out_items_taken_bought_or_refused() -> None:
@@ -236,3 +249,86 @@ def test_rules_leave_out_items_taken_bought_or_refused() -> None:
         for rule in ("taken", "bought", "nothing")
     }
     assert found == {"taken": {"a", "b", "c"}, "bought": {"b", "c"}, "nothing": {"c"}}
+
+
+def kinds(row: UserRow, *kinds: str) -> None:
+    """Fold in events of these types, all with the item ``a``."""
+    for kind in kinds:
+        users.fold(row, interaction(f"e{row.revision}", "a", 1000, kind), 0, row.revision)
+
+
+@pytest.mark.parametrize("lifting", ["like", "purchase"])
+def test_a_later_like_or_purchase_lifts_a_dislike(lifting: str) -> None:
+    row = UserRow(refused=packed_key("b")[:4])
+    kinds(row, "dislike", "view", "click", "add_to_cart", "rating", "impression")
+    assert half("a") in users.left_out_of(row, "nothing")
+    kinds(row, lifting)
+    assert users.left_out_of(row, "nothing").tolist() == [half("b")]
+    assert half("a") in users.left_out_of(row, "taken")
+    assert (half("a") in users.left_out_of(row, "bought")) == (lifting == "purchase")
+    kinds(row, "dislike")
+    assert users.left_out_of(row, "nothing").tolist() == [half("a"), half("b")]
+
+
+def test_a_row_says_how_each_item_of_its_history_was_taken() -> None:
+    row = UserRow()
+    folded = [
+        interaction("e0", "a", 1000, "rating", "web", "films", 4.5),
+        interaction("e1", "b", 2000, "dislike", "desk", "games"),
+        interaction("e2", "c", 3000, "purchase", "tv", "books", 1e9),
+        interaction("e3", "d", 4000, "view", "web", "books", -1e9),
+        interaction("e4", "e", 5000, "view", "tv", "games"),
+    ]
+    for number, each in enumerate(folded):
+        users.fold(row, each, 0, number)
+    found = details.unpack(row.details)
+    assert found[["type", "platform", "domain", "account"]].tolist() == [
+        (1, 1, 1, 0),
+        (1, 0, 2, 0),
+        (4, 1, 2, 0),
+        (5, 0, 0, 0),
+    ]
+    np.testing.assert_array_equal(found["value"], np.array([np.nan, -65504, 65504, 4.5], "<f2"))
+    assert (row.platforms, list(row.domains)) == (("web", "tv"), ["films", "games", "books"])
+    assert len(found) == len(users.history_of(row))
+    assert (row.version, row.began, row.accounts) == (3, 3, ())
+
+
+def test_platforms_and_domains_beyond_the_limit_have_no_index_so_that_rows_and_examples_stay_bounded() -> (
+    None
+):
+    row = UserRow()
+    for number in range(details.NAMES + 3):
+        each = interaction(f"e{number}", f"i{number}", 1000, platform=f"p{number}", domain=f"d{number}")
+        users.fold(row, each, 0, number)
+    found = details.unpack(row.details)
+    last = details.NAMES - 1
+    assert found["platform"][:5].tolist() == [details.OTHER] * 3 + [last, last - 1]
+    assert found["domain"][:5].tolist() == [details.OTHER] * 3 + [last, last - 1]
+    assert len(row.platforms) == details.NAMES
+    example = users.fold(row, interaction("last", "i", 1000), 0, 100)
+    assert example is not None
+    assert (len(example.platforms), len(example.domains)) == (details.NAMES, details.NAMES)
+
+
+def test_an_example_says_how_its_item_was_taken_and_how_those_before_it_were() -> None:
+    row = UserRow()
+    users.fold(row, interaction("e0", "a", 1000, "rating", "web", "films", 4.5), 0, 0)
+    example = users.fold(row, interaction("e1", "b", 2000, "purchase", "tv", "books", 1e9), 0, 1)
+    assert example is not None
+    assert (example.version, example.type, example.platform, example.account) == (2, "purchase", "tv", 0)
+    assert example.value == 1e9
+    assert details.unpack(example.details).tolist() == [(5, 0, 0, 0, 4.5)]
+    assert (example.platforms, example.domains) == (("web",), ("films", "books"))
+
+
+def test_details_of_items_that_an_earlier_version_folded_are_unknown() -> None:
+    fields = msgspec.to_builtins(
+        UserRow(version=2, items=packed_key("a") + packed_key("b"), times=bytes(8)), builtin_types=(bytes,)
+    )
+    row = users.unpack(msgspec.msgpack.encode(fields[:15]))
+    assert (row.version, row.began, row.details) == (3, 2, 2 * UNKNOWN)
+    users.fold(row, interaction("e1", "c", 1000), 0, 0)
+    again = users.unpack(users.pack(row))
+    assert (again, again.began) == (row, 2)
+    assert details.unpack(again.details)["type"].tolist() == [1, 0, 0]

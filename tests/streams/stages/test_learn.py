@@ -1,10 +1,12 @@
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
-from afresh.state.records import Example
+from afresh.state.records import EXAMPLE_VERSION, Example
 from afresh.state.rows import behaviour
+from afresh.state.versions import RowVersionError
 from afresh.streams.kafka.sender import BATCH_BYTES, OutgoingRecord
 from afresh.streams.messages import encode
 from afresh.streams.runs.run import RunDroppedError
@@ -81,3 +83,20 @@ async def test_a_dropped_run_leaves_no_traces_in_what_is_learned(pipeline: Pipel
     await pipeline.step(topic, 0, 10)
     row = behaviour.unpack([pipeline.rows()["behaviour"][0][b"a"]])[0]
     assert int(row["examples"]) == 1
+
+
+async def test_an_example_of_0_1_0_that_is_under_way_is_learned(pipeline: Pipeline) -> None:
+    topic = pipeline.topics.examples.name
+    fields = msgspec.to_builtins(example("a", "b"), builtin_types=(bytes,))[:8]
+    pipeline.log.append(topic, 0, OutgoingRecord(b"a", msgspec.msgpack.encode(fields)))
+    await pipeline.step(topic, 0, 10)
+    assert behaviour.unpack([pipeline.rows()["behaviour"][0][b"a"]])[0]["examples"] == 1
+
+
+async def test_an_example_of_a_newer_version_is_refused(pipeline: Pipeline) -> None:
+    topic = pipeline.topics.examples.name
+    newer = msgspec.structs.replace(example("a", "b"), version=EXAMPLE_VERSION + 1)
+    pipeline.log.append(topic, 0, OutgoingRecord(b"a", encode(newer)))
+    with pytest.raises(RowVersionError, match=r"An example has version 3; this program knows 2"):
+        await pipeline.step(topic, 0, 10)
+    assert not pipeline.rows()["behaviour"]

@@ -11,7 +11,7 @@ from afresh.state.rows import users
 from afresh.streams.kafka.sender import BATCH_BYTES, Outgoing, Sender, partition_of
 from afresh.streams.messages import example_decoder
 from afresh.streams.serving import requests
-from afresh.streams.settings import Settings
+from afresh.streams.settings import EVERYWHERE, Settings
 from afresh.streams.stages import profile
 from tests.replay.memory import CLOCK, Pipeline
 from tests.streams.making import FakeProducer, packed_size
@@ -190,3 +190,21 @@ async def test_outgoing_records_of_a_long_run_are_sent_in_order() -> None:
         outgoing.add_keyed("examples", b"i", b"%d" % number + bytes(300_000))
     await Sender(producer).send(outgoing)
     assert [int(value[:1]) for value in producer.values("examples")[0] if value] == list(range(10))
+
+
+@pytest.mark.parametrize("lifting", ["like", "purchase"])
+async def test_an_item_disliked_and_later_liked_is_in_lists_again_where_they_may_hold_what_was_taken(
+    tmp_path: Path, lifting: str
+) -> None:
+    pipeline = Pipeline(
+        Settings(_env_file=None, partitions=1, data_dir=tmp_path, leave_out={EVERYWHERE: "nothing"})
+    )
+    for item in ("a", "b", "c"):
+        pipeline.item(item)
+    await pipeline.drain()
+    listed = []
+    for number, (kind, item) in enumerate((("view", "a"), ("dislike", "b"), ("view", "b"), (lifting, "b"))):
+        pipeline.event(id=f"e{number}", type=kind, item=item, time=START + number)
+        await pipeline.drain()
+        listed.append("b" in {each.id for each in pipeline.store.lists["web:ann"].items})
+    assert listed == [True, False, False, True]
