@@ -7,7 +7,8 @@ from kafka import KafkaAdminClient
 from kafka.admin import NewTopic
 
 from afresh.state.errors import AfreshError
-from afresh.streams.kafka.admin import check_topics, create_topics, require_topics
+from afresh.streams.kafka.admin import check_topics, claim_expiry, create_topics, require_topics
+from afresh.streams.kafka.fence import EXPIRY_SECONDS
 from afresh.streams.settings import Settings
 from afresh.streams.topics import Topics
 
@@ -129,3 +130,7 @@ def test_a_silent_broker_is_an_error_after_the_timeout(silent_port: int) -> None
     settings = Settings(_env_file=None, kafka=f"127.0.0.1:{silent_port}", start_timeout_seconds=0.5)
     with pytest.raises(AfreshError, match="did not answer within"):
         check_topics(settings)
+
+
+def test_kafka_forgets_claims_after_a_day_by_default(settings: Settings) -> None:
+    assert claim_expiry(settings) == EXPIRY_SECONDS
