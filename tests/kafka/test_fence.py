@@ -252,7 +252,7 @@ def test_kafka_says_when_it_forgets_claims_only_to_those_with_the_right_to_ask(f
         admin.create_acls(
             [ACL("User:*", "*", operation, kind, cluster) for operation, kind in rights.items()]
         )
-        assert claim_expiry(settings) is None
+        wait(lambda: claim_expiry(settings) is None, "the right to be taken away", 20.0)
         admin.delete_acls([ACLFilter("User:*", "*", ACLOperation.ANY, ACLPermissionType.ANY, cluster)])
     finally:
         admin.close()
