@@ -19,8 +19,11 @@ from afresh.streams.waiting import wait_for_kafka
 MISSING = "is missing"
 PARTITIONS = "partitions instead of"
 
+EXPIRY_SETTINGS = ("transactional.id.expiration.ms", "producer.id.expiration.ms")
+"""Settings of brokers that say when they forget a claim; the smaller one counts."""
+
 Metadata = dict[str, Any]
-"""Description of a topic by kafka-python."""
+"""Description of a topic or a broker by kafka-python."""
 
 
 def create_topics(settings: Settings) -> list[str]:
@@ -80,6 +83,33 @@ def require_topics(settings: Settings, topics: Sequence[Topic] | None = None) ->
             "since is of no use: create topics under another AFRESH_NAMESPACE, and replay the events into them"
         )
     raise AfreshError(f"the topics are not as they must be ({'; '.join(differences)}); {advice}")
+
+
+def claim_expiry(settings: Settings) -> float | None:
+    """Return the age at which Kafka may forget a claim, in seconds; None if it does not say.
+
+    Raises
+    ------
+    AfreshError
+        If Kafka does not answer.
+    """
+    with _admin(settings) as admin:
+        brokers = admin.describe_cluster()["brokers"]
+        configs = [_broker_config(admin, broker) for broker in brokers if not broker.get("is_fenced")]
+    known = [int(config[name]) for config in configs for name in EXPIRY_SETTINGS if name in config]
+    return min(known) / 1000 if known else None
+
+
+def _broker_config(admin: KafkaAdminClient, broker: Metadata) -> dict[str, str]:
+    """Return the settings of a broker; none without the right to see them, or while the broker does not answer."""
+    name = str(broker["broker_id"])
+    try:
+        described = admin.describe_configs(
+            [ConfigResource(ConfigResourceType.BROKER, name)], config_filter="all"
+        )
+    except KafkaError:
+        return {}
+    return {key: entry["value"] for key, entry in described["broker"][name].items()}
 
 
 @contextmanager

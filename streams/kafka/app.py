@@ -126,6 +126,13 @@ class App(faust.App):
                 await self.crash(error)
         await super()._on_partitions_assigned(assigned, generation_id)
 
+    async def keep_claims(self) -> None:
+        """Renew the claims of our changelog partitions in time, forever."""
+        try:
+            await self.claims.keep(lambda: not self.rebalancing and self.consumer.membership_is_fresh())
+        except* Exception as failed:
+            await self.crash(failed.exceptions[0])
+
     def assigned(self) -> set[TP]:
         """Return the partitions that are ours; none before the consumer has started."""
         # Not ``self.consumer``: that property makes the consumer at its first use. The thread of the metrics page asks

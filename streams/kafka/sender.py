@@ -18,6 +18,7 @@ from aiokafka.partitioner import murmur2
 
 from afresh.state.errors import AfreshError
 from afresh.streams import metrics
+from afresh.streams.kafka.lease import Lease
 
 logger = logging.getLogger(__name__)
 
@@ -30,12 +31,12 @@ RETRY_SECONDS = (0.1, 0.5, 1.0, 2.0, 5.0)
 class FencedError(Exception):
     """The partition was claimed anew, by this process or another; a sender of an earlier claim must not write there.
 
-    A signal to the writer, which drops the run or claims again. It is not an AfreshError, because there is nothing for
-    a person to mend.
+    Also raised when that cannot be ruled out, because the claim is too old. A signal to the writer, which drops the run
+    or claims again. It is not an AfreshError, because there is nothing for a person to mend.
     """
 
-    def __init__(self, topic: str, partition: int) -> None:
-        super().__init__(f"{topic}-{partition} was claimed anew")
+    def __init__(self, topic: str, partition: int, reason: str = "was claimed anew") -> None:
+        super().__init__(f"{topic}-{partition} {reason}")
 
 
 class OutgoingRecord(NamedTuple):
@@ -127,8 +128,17 @@ class Sender:
             count, _ = await self._retry(topic, partition, records, sent)
             sent += count
 
-    async def send_whole(self, topic: str, partition: int, records: Sequence[OutgoingRecord]) -> int:
+    async def send_whole(
+        self, topic: str, partition: int, records: Sequence[OutgoingRecord], lease: Lease | None = None
+    ) -> int:
         """Send records as exactly one record batch, which Kafka appends whole or not at all.
+
+        Parameters
+        ----------
+        topic, partition, records
+            What to send, and where.
+        lease
+            Once it is over, nothing is sent, not even again.
 
         Returns
         -------
@@ -140,17 +150,25 @@ class Sender:
         AfreshError
             When the records do not fit into one batch, or Kafka refuses it for good.
         FencedError
-            When the partition was claimed anew.
+            When the partition was claimed anew, or the lease is over.
         """
-        _, first = await self._retry(topic, partition, records, 0, least=len(records))
+        _, first = await self._retry(topic, partition, records, 0, len(records), lease)
         return first
 
     async def _retry(
-        self, topic: str, partition: int, records: Sequence[OutgoingRecord], start: int, least: int = 1
+        self,
+        topic: str,
+        partition: int,
+        records: Sequence[OutgoingRecord],
+        start: int,
+        least: int = 1,
+        lease: Lease | None = None,
     ) -> tuple[int, int]:
         """Send one batch until Kafka takes it; return its number of records, and the offset of the first one."""
         attempt = 0
         while True:
+            if lease is not None and lease.is_over():
+                raise FencedError(topic, partition, "was claimed too long ago")
             batch, count = self._fill(topic, records, start, least)
             try:
                 delivered = await self._producer.send_batch(batch, topic, partition=partition)

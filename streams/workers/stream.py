@@ -14,7 +14,7 @@ from afresh.state.identities import Identities
 from afresh.state.lists import ListStore
 from afresh.streams import metrics
 from afresh.streams.connections import redis_options
-from afresh.streams.kafka.admin import require_topics
+from afresh.streams.kafka.admin import claim_expiry, require_topics
 from afresh.streams.kafka.app import create_app, rows_of
 from afresh.streams.kafka.follow import Follower, Latest
 from afresh.streams.kafka.lag import Lag
@@ -103,6 +103,7 @@ class Worker:
             self.report,
             self.ask_redis,
             Lag(self.app).run,
+            self.app.keep_claims,
         ):
             self.app.task(task)
         self.app.on_partitions_assigned.connect(self._on_assigned)
@@ -219,4 +220,6 @@ def run(settings: Settings) -> None:
     require_topics(settings)
     wait_for_redis(settings)
     worker = Worker(settings)
+    if settings.idempotence:
+        worker.app.claims.expiry_seconds = claim_expiry(settings)
     execute(worker.app, settings, settings.metrics_port, worker.not_ready)

@@ -4,23 +4,70 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 from aiokafka import AIOKafkaProducer
 from faust.types import TP
 from kafka import KafkaAdminClient
-from kafka.admin import ConfigResource, ConfigResourceType
+from kafka.admin import (
+    ACL,
+    ACLFilter,
+    ACLOperation,
+    ACLPermissionType,
+    ConfigResource,
+    ConfigResourceType,
+    ResourcePattern,
+    ResourceType,
+)
 
+from afresh.deploy.clients import places
+from afresh.deploy.ledger import audit
+from afresh.deploy.servers import Server, local_kafka
+from afresh.deploy.servers.kafka import Installation
 from afresh.state.rows import users
 from afresh.state.rows.users import UserRow
 from afresh.state.store.marks import CLAIM_KEY
 from afresh.state.store.rows import TOMBSTONES_MS
 from afresh.streams.connections import kafka_options
+from afresh.streams.kafka.admin import claim_expiry
 from afresh.streams.kafka.fence import Claims
 from afresh.streams.kafka.sender import FencedError, OutgoingRecord
 from afresh.streams.settings import Settings
-from tests.kafka.deployment import Deployment, deployment
+from tests.conftest import settings_for
+from tests.kafka.deployment import TABLES, Deployment, deployment, wait
+
+EXPIRY_SECONDS = 4.0
+
+FORGETFUL = {
+    "transactional.id.expiration.ms": f"{EXPIRY_SECONDS * 1000:.0f}",
+    "producer.id.expiration.ms": f"{EXPIRY_SECONDS * 1000:.0f}",
+    "transaction.remove.expired.transaction.cleanup.interval.ms": "200",
+    "producer.id.expiration.check.interval.ms": "200",
+    "authorizer.class.name": "org.apache.kafka.metadata.authorizer.StandardAuthorizer",
+    "allow.everyone.if.no.acl.found": "true",
+}
+"""Settings of a broker that forgets claims within seconds, instead of days."""
+
+
+RENEWALS = 6
+"""So many renewals take longer than Kafka remembers a claim, even at a sixth of that time each."""
+
+
+@pytest.fixture(scope="module")
+def forgetful(kafka_installation: Installation, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    with local_kafka(tmp_path_factory.mktemp("forgetful"), kind="kafka", properties=FORGETFUL) as server:
+        yield server
+
+
+@pytest.fixture
+def forgotten(forgetful: Server, redis_server: Server, tmp_path: Path) -> Iterator[Deployment]:
+    settings = settings_for(forgetful, redis_server, tmp_path).model_copy(
+        update={"list_refresh_seconds": 0.5}
+    )
+    with deployment(settings, tmp_path) as made:
+        yield made
 
 
 @pytest.fixture
@@ -119,3 +166,93 @@ async def test_a_worker_recovers_a_changelog_whose_claims_kafka_has_compacted_aw
     alter(made, delete_retention_ms=str(TOMBSTONES_MS), **small)
     with made.running(made.process()):
         pass
+
+
+def claims_of(made: Deployment, producers: Producers) -> Claims:
+    """Make the claims of one process, which knows when the broker forgets them."""
+    claims = Claims(made.settings.namespace, producers.start, lambda _: None, fenced=True)
+    claims.expiry_seconds = EXPIRY_SECONDS
+    return claims
+
+
+def epoch(made: Deployment) -> int:
+    """Return how often in turn the claims of a deployment were renewed before Kafka forgot them."""
+    tps = [place for table in TABLES for place in places(getattr(made.topics, table))]
+    admin = KafkaAdminClient(**kafka_options(made.settings))
+    try:
+        found = admin.describe_producers(tps).values()
+    finally:
+        admin.close()
+    # A claim that Kafka has forgotten got a later producer id, and began anew at epoch 0.
+    states = [[(each.producer_id, each.producer_epoch) for each in known.active_producers] for known in found]
+    return min(int(max(each, default=(0, 0))[1]) for each in states)
+
+
+async def test_an_owner_whose_claim_kafka_has_forgotten_writes_nothing(forgotten: Deployment) -> None:
+    made, producers, topic = forgotten, Producers(forgotten), forgotten.topics.users.name
+    # Of the first partition, the coordinator forgets the claim before it is replaced. Of the second, the leader forgets
+    # what has replaced it.
+    first, second = TP(topic, 0), TP(topic, 1)
+    sleeper, owner, heir = (claims_of(made, producers) for _ in range(3))
+    await sleeper.renew([first, second])
+    await owner.renew([second])
+    await asyncio.sleep(EXPIRY_SECONDS + 2.0)
+    await heir.renew([first])
+    await heir.sender(*first).send_whole(*first, [OutgoingRecord(b"ann", b"new")])
+    for tp in (first, second):
+        with suppress(FencedError, TimeoutError):
+            sending = sleeper.sender(*tp).send_whole(*tp, [OutgoingRecord(b"ann", b"stale")])
+            await asyncio.wait_for(sending, 0.5)
+    kept = [(each.partition, each.value) for each in made.records(made.topics.users) if each.value]
+    assert kept == [(0, b"new")]
+    # Nor does it renew a claim of a partition that another process has written to.
+    with pytest.raises(ExceptionGroup) as ended:
+        await asyncio.wait_for(sleeper.keep(lambda: True), 60.0)
+    assert ended.group_contains(FencedError, match="has records of another writer")
+    await producers.stop()
+
+
+def test_a_worker_renews_its_claims_under_load_and_idle_and_counts_exactly(
+    forgotten: Deployment,
+) -> None:
+    """It runs for several times the age at which Kafka forgets claims."""
+    made, process = forgotten, forgotten.process()
+
+    def busy() -> bool:
+        made.load(100)
+        return epoch(made) >= RENEWALS
+
+    def clean() -> bool:
+        # The ledger waits until nothing is written any more, but here claims are, all the time.
+        report = audit(made.settings)
+        differences = [each for each in report.differences if not each.startswith("settling")]
+        return not differences and report.events.once == made.sent
+
+    with made.running(process) as page:
+        wait(busy, "a busy worker to renew its claims")
+        wait(lambda: epoch(made) >= 2 * RENEWALS, "an idle worker to renew its claims")
+        made.load(100)
+        wait(clean, "the ledger to find no difference")
+        assert page.ready()
+    log = process.log.read_text()
+    assert "FencedError" not in log
+    assert log.count(f"Kafka forgets claims after {EXPIRY_SECONDS:g} s") == 1
+
+
+def test_kafka_says_when_it_forgets_claims_only_to_those_with_the_right_to_ask(forgotten: Deployment) -> None:
+    settings = forgotten.settings
+    assert claim_expiry(settings) == EXPIRY_SECONDS
+    cluster = ResourcePattern(ResourceType.CLUSTER, "kafka-cluster")
+    rights = {
+        ACLOperation.ALL: ACLPermissionType.ALLOW,
+        ACLOperation.DESCRIBE_CONFIGS: ACLPermissionType.DENY,
+    }
+    admin = KafkaAdminClient(**kafka_options(settings))
+    try:
+        admin.create_acls(
+            [ACL("User:*", "*", operation, kind, cluster) for operation, kind in rights.items()]
+        )
+        wait(lambda: claim_expiry(settings) is None, "the right to be taken away", 20.0)
+        admin.delete_acls([ACLFilter("User:*", "*", ACLOperation.ANY, ACLPermissionType.ANY, cluster)])
+    finally:
+        admin.close()

@@ -1,13 +1,19 @@
 import re
 import socket
 from collections.abc import Iterator
+from contextlib import nullcontext
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from kafka import KafkaAdminClient
-from kafka.admin import NewTopic
+from kafka.admin import ConfigResource, NewTopic
+from kafka.errors import KafkaConnectionError
 
 from afresh.state.errors import AfreshError
-from afresh.streams.kafka.admin import check_topics, create_topics, require_topics
+from afresh.streams.kafka import admin as module
+from afresh.streams.kafka.admin import check_topics, claim_expiry, create_topics, require_topics
+from afresh.streams.kafka.fence import EXPIRY_SECONDS
 from afresh.streams.settings import Settings
 from afresh.streams.topics import Topics
 
@@ -129,3 +135,34 @@ def test_a_silent_broker_is_an_error_after_the_timeout(silent_port: int) -> None
     settings = Settings(_env_file=None, kafka=f"127.0.0.1:{silent_port}", start_timeout_seconds=0.5)
     with pytest.raises(AfreshError, match="did not answer within"):
         check_topics(settings)
+
+
+def test_kafka_forgets_claims_after_a_day_by_default(settings: Settings) -> None:
+    assert claim_expiry(settings) == EXPIRY_SECONDS
+
+
+def test_the_broker_that_forgets_first_counts_among_those_that_answer(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    configs = {"1": {"producer.id.expiration.ms": "5000", "transactional.id.expiration.ms": "9000"}}
+    configs["2"] = configs["1"] | {"transactional.id.expiration.ms": "3000"}
+    fenced = {"broker_id": 4, "is_fenced": True}
+    asked: list[str] = []
+
+    def describe(resources: list[ConfigResource], config_filter: str) -> Any:
+        (name,) = [resource.name for resource in resources]
+        asked.append(name)
+        if name not in configs:
+            raise KafkaConnectionError("it has just died")
+        return {"broker": {name: {key: {"value": value} for key, value in configs[name].items()}}}
+
+    brokers = [{"broker_id": number} for number in (1, 2, 3)]
+    admin = SimpleNamespace(
+        describe_cluster=lambda: {"brokers": [*brokers, fenced]}, describe_configs=describe
+    )
+    monkeypatch.setattr(module, "_admin", lambda _: nullcontext(admin))
+    settings = Settings(_env_file=None)
+    assert claim_expiry(settings) == 3.0
+    assert asked == ["1", "2", "3"]
+    configs.clear()
+    assert claim_expiry(settings) is None

@@ -1,3 +1,4 @@
+from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -9,6 +10,7 @@ from afresh.state.errors import AfreshError
 from afresh.state.store.rows import StoreError
 from afresh.streams.kafka import app as module
 from afresh.streams.kafka.app import App, create_app, source
+from afresh.streams.kafka.sender import FencedError
 from afresh.streams.kafka.transport import RunConsumer, RunTransport
 from afresh.streams.settings import Settings
 from afresh.streams.topics import Topics
@@ -76,6 +78,28 @@ async def test_one_more_producer_has_the_settings_of_fausts_own(tmp_path: Path) 
     ordinary = app._one_more_producer(None)
     assert ordinary._txn_manager is None
     assert ordinary.client._bootstrap_servers == ["a:9092", "b:9093"]
+
+
+async def test_an_app_ends_when_a_claim_cannot_be_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    app = create_app(settings_in(tmp_path), "test")
+    lost, ends, asked = FencedError("rows", 1), list[BaseException](), list[bool]()
+
+    async def keep(ours: Callable[[], bool]) -> None:
+        for app.rebalancing, fresh in ((False, False), (True, True), (False, True)):
+            monkeypatch.setattr(RunConsumer, "membership_is_fresh", lambda _, fresh=fresh: fresh)
+            asked.append(ours())
+        raise ExceptionGroup("renewals", [lost])
+
+    async def crash(error: BaseException) -> None:
+        ends.append(error)
+
+    monkeypatch.setattr(app.claims, "keep", keep)
+    monkeypatch.setattr(app, "crash", crash)
+    await app.keep_claims()
+    assert asked == [False, False, True]
+    assert ends == [lost]
 
 
 async def test_a_stopping_app_fetches_no_more_and_waits_for_running_runs(

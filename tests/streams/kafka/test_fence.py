@@ -1,3 +1,7 @@
+import asyncio
+import logging
+from collections import Counter
+from collections.abc import Callable, Iterator
 from types import SimpleNamespace
 from typing import Any
 
@@ -7,6 +11,7 @@ from faust.types import TP
 
 from afresh.state.errors import AfreshError
 from afresh.state.store.marks import CLAIM_KEY
+from afresh.streams.kafka import fence as module
 from afresh.streams.kafka.fence import Claims
 from afresh.streams.kafka.sender import FencedError, OutgoingRecord
 from tests.streams.making import FakeProducer
@@ -23,12 +28,14 @@ class Made:
         self.ids: list[str | None] = []
         self.producers: list[Any] = []
         self.stopped: list[Any] = []
+        self.ends: Counter[tuple[str, int]] = Counter()
 
     async def start(self, transactional_id: str | None) -> Any:
         self.ids.append(transactional_id)
         if self.failures:
             raise self.failures.pop(0)
         producer: Any = FakeProducer(*self.sends)
+        producer.ends = self.ends
         producer._txn_manager = SimpleNamespace(transactional_id=transactional_id)
         self.producers.append(producer)
         return producer
@@ -68,7 +75,6 @@ async def test_tables_share_one_claim_of_a_partition_with_a_record_in_each_of_th
     claims = made.claims()
     await claims.renew([ONE, OTHER, TWO])
     assert sorted(map(str, made.ids)) == ["ours-1", "ours-2"]
-    assert claims.sender("rows", 1) is claims.sender("others", 1) is not claims.sender("rows", 2)
     claimed = sorted(batch for producer in made.producers for batch in producer.batches)
     assert claimed == [(topic, number, [(CLAIM_KEY, None)]) for topic, number in sorted([ONE, OTHER, TWO])]
 
@@ -93,3 +99,133 @@ async def test_a_broker_without_epochs_gets_ordinary_producers_and_no_claims() -
     await claims.sender("rows", 1).send_whole("rows", 1, [OutgoingRecord(b"a", b"1")])
     assert made.ids == [None]
     assert made.producers[0].batches == [("rows", 1, [(b"a", b"1")])]
+
+
+EXPIRY = 600.0
+
+
+class Leases:
+    """Makes leases that a test ends."""
+
+    def __init__(self) -> None:
+        self.made: list[Any] = []
+
+    def __call__(self, expiry: float) -> Any:
+        lease = SimpleNamespace(expiry=expiry, due=False, over=False)
+        lease.is_due = lambda: lease.due
+        lease.is_over = lambda: lease.over
+        self.made.append(lease)
+        return lease
+
+
+@pytest.fixture
+def leases(monkeypatch: pytest.MonkeyPatch) -> Leases:
+    made = Leases()
+    monkeypatch.setattr(module, "Lease", made)
+    monkeypatch.setattr(module, "LOOK_SECONDS", 0.001)
+    return made
+
+
+async def kept(claims: Claims, ours: Callable[[], bool] = lambda: True) -> "asyncio.Task[None]":
+    """Keep claims until nothing is left to do, and return the task, which goes on."""
+    task = asyncio.create_task(claims.keep(ours))
+    await asyncio.sleep(0.02)
+    return task
+
+
+async def test_a_claim_that_is_due_is_renewed_while_nothing_else_is_under_way(leases: Leases) -> None:
+    made = Made()
+    claims = made.claims()
+    claims.expiry_seconds = EXPIRY
+    await claims.renew([ONE, OTHER, TWO])
+    for tp in (ONE, TWO):
+        await claims.sender(*tp).send_whole(*tp, [OutgoingRecord(b"a", b"1"), OutgoingRecord(b"b", b"2")])
+    old, other = made.producers
+    leases.made[0].due = True
+    task = await kept(claims)
+    assert made.ids == ["ours-1", "ours-2", "ours-1"]
+    new = made.producers[2]
+    assert sorted(new.batches) == [("others", 1, [(CLAIM_KEY, None)]), ("rows", 1, [(CLAIM_KEY, None)])]
+    assert made.stopped == [old]
+    await claims.sender(*ONE).send_whole(*ONE, [OutgoingRecord(b"a", b"3")])
+    assert new.batches[-1] == ("rows", 1, [(b"a", b"3")])
+    assert [lease.expiry for lease in leases.made] == [EXPIRY] * 3
+    leases.made[2].due = True
+    await asyncio.sleep(0.02)
+    assert made.stopped == [old, new]
+    assert other.batches == [("rows", 2, [(CLAIM_KEY, None)]), ("rows", 2, [(b"a", b"1"), (b"b", b"2")])]
+    task.cancel()
+
+
+async def test_nothing_is_renewed_while_the_group_does_not_confirm_that_it_is_ours(leases: Leases) -> None:
+    made = Made()
+    claims = made.claims()
+    await claims.renew([ONE])
+    leases.made[0].due = True
+    task = await kept(claims, lambda: False)
+    assert made.ids == ["ours-1"]
+    # The partition may also move while Kafka hands out the epoch. Its record would fence the new owner.
+    answers: Iterator[bool] = iter([True])
+    task.cancel()
+    task = await kept(claims, lambda: next(answers, False))
+    assert made.ids == ["ours-1"] * 2
+    assert made.producers[1].batches == []
+    assert made.stopped == [made.producers[1]]
+    task.cancel()
+
+
+async def test_a_rebalance_during_a_renewal_gives_up_the_renewed_claim(leases: Leases) -> None:
+    made = Made()
+    claims = made.claims()
+    await claims.renew([ONE])
+    leases.made[0].due = True
+    blocked, start = asyncio.Event(), claims._start
+
+    async def slow(transactional_id: str | None) -> Any:
+        producer = await start(transactional_id)
+        await blocked.wait()
+        return producer
+
+    claims._start = slow
+    task = await kept(claims)
+    claims._start = start
+    await claims.renew([ONE])
+    blocked.set()
+    await asyncio.sleep(0.02)
+    first, renewed, current = made.producers
+    assert made.stopped == [first, renewed]
+    assert renewed.batches == []
+    await claims.sender(*ONE).send_whole(*ONE, [OutgoingRecord(b"a", b"1")])
+    assert current.batches[-1] == ("rows", 1, [(b"a", b"1")])
+    task.cancel()
+
+
+async def test_a_partition_with_records_of_another_writer_ends_the_process(leases: Leases) -> None:
+    made = Made()
+    claims = made.claims()
+    await claims.renew([ONE])
+    made.ends[ONE] += 1
+    leases.made[0].due = True
+    with pytest.raises(ExceptionGroup) as ended:
+        await claims.keep(lambda: True)
+    assert ended.group_contains(FencedError, match="rows-1 has records of another writer")
+    assert made.stopped == [made.producers[1]]
+
+
+@pytest.mark.parametrize(
+    ("expiry", "level", "said"),
+    [
+        (None, "INFO", "Kafka does not say when it forgets claims"),
+        (4.0, "WARNING", "Kafka forgets claims after 4 s"),
+        (EXPIRY * 100, "", ""),
+    ],
+)
+async def test_the_log_says_once_what_is_assumed_and_whether_kafka_forgets_too_soon(
+    expiry: float | None, level: str, said: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    claims = Made().claims()
+    claims.expiry_seconds = expiry
+    (await kept(claims)).cancel()
+    assert [each.levelname for each in caplog.records] == [level] * bool(level)
+    assert said in caplog.text
