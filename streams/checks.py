@@ -6,6 +6,7 @@ from typing import Protocol, TypeVar
 
 import msgspec
 
+from afresh.streams.batches import UnreadableBatch
 from afresh.streams.encodings import foreign_encoding
 from afresh.streams.generous import EVENTS, ITEMS
 from afresh.streams.messages import EVENT_VERSION, ITEM_VERSION, Event, Item
@@ -89,7 +90,7 @@ def check_keyed_item(key: bytes | None, value: bytes | None, settings: Settings)
     RefusedError
         When the item cannot be used.
     """
-    if not key:
+    if not key and not isinstance(value, UnreadableBatch):
         raise RefusedError("key", "The record of an item has no key; set the key to the item's id.")
     if value is None:
         return None
@@ -138,6 +139,8 @@ def decode_known(decoder: Decoder[V], value: bytes, noun: str, version: int, lim
         As ``decode`` raises it; also when the value is larger than ``limit`` (``too_large``) or has another version
         (``version``).
     """
+    if isinstance(value, UnreadableBatch):
+        raise RefusedError("unreadable", value.why)
     if len(value) > limit:
         raise RefusedError("too_large", f"The {noun} has {len(value):,} bytes; the limit is {limit:,} bytes.")
     found = decode(decoder, value)

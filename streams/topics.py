@@ -9,6 +9,9 @@ from afresh.streams.settings import Settings
 
 DAY_MS = 86_400_000
 
+WRITTEN_BY_OTHERS = frozenset({"events", "items", "identities"})
+"""Topics whose records come from outside, by name without the namespace; all others only we write."""
+
 DEAD_LETTER_BYTES = 4_194_304
 """Largest record batch of the dead-letter topic, in bytes."""
 

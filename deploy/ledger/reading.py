@@ -9,6 +9,7 @@ from typing import Protocol, TypeVar
 import msgspec
 from kafka import KafkaConsumer, TopicPartition
 
+import afresh.streams.kafka.batches  # noqa: F401 - replaces how kafka-python takes batches apart
 from afresh.deploy.clients import Offsets, places, read_records
 from afresh.deploy.ledger.report import Report
 from afresh.state.errors import AfreshError
@@ -130,6 +131,7 @@ def kafka_logs(settings: Settings) -> Iterator[KafkaLogs]:
         bootstrap_timeout_ms=int(settings.start_timeout_seconds * 1000),
         auto_offset_reset="earliest",
         enable_auto_commit=False,
+        isolation_level="read_committed",
         # Checksums in Python take nine tenths of the time, and the broker has already checked them.
         check_crcs=False,
         fetch_max_bytes=4 * FETCH_BYTES,

@@ -63,7 +63,10 @@ def settle(
 
 @contextmanager
 def _looking(settings: Settings, redis: Redis) -> Iterator[Look]:
-    consumer = KafkaConsumer(**kafka_options(settings), metrics_enabled=False)
+    # Up to the last stable offset: what waits behind an open transaction waits for its producer.
+    consumer = KafkaConsumer(
+        **kafka_options(settings), isolation_level="read_committed", metrics_enabled=False
+    )
     admin = KafkaAdminClient(**kafka_options(settings))
     try:
         yield lambda: _look(settings, redis, consumer, admin)

@@ -42,6 +42,7 @@ def look(settings: Settings) -> Status:
     topics = Topics(settings)
     with _clients(settings) as (admin, consumer):
         every = places(*topics.all())
+        # High watermarks: whoever asks what waits must see what an open transaction holds up.
         begins, ends = consumer.beginning_offsets(every), consumer.end_offsets(every)
         read = (topics.events, topics.interactions, topics.examples, topics.items, topics.embeddings)
         return Status(

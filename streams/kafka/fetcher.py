@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
+import copy
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from typing import Any, cast
 
 import aiokafka
+from aiokafka.consumer.fetcher import READ_UNCOMMITTED
 from aiokafka.structs import ConsumerRecord
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP
 
+import afresh.streams.kafka.batches  # noqa: F401 - replaces how aiokafka takes batches apart
+
 PREFETCH_BACKOFF_SECONDS = 0.005
 """Wait of the fetcher for a broker while one of its partitions has unread records; aiokafka's default is 0.1 s."""
+
+PASSED_SECONDS = 0.2
+"""Time between two looks for partitions whose position has moved though no record came."""
 
 
 class RunConsumerThread(driver.AIOKafkaConsumerThread):
@@ -21,8 +29,12 @@ class RunConsumerThread(driver.AIOKafkaConsumerThread):
     heartbeat_answered: float = float("-inf")
     """When the group last confirmed our membership, monotonic, in seconds."""
 
+    _handed_over: dict[TP, int]
+    _looked = float("-inf")
+
     async def on_start(self) -> None:
         """Start the client with shorter waits."""
+        self._handed_over = {}
         await super().on_start()
         consumer = self._ensure_consumer()
         consumer._fetcher._prefetch_backoff = PREFETCH_BACKOFF_SECONDS
@@ -58,11 +70,64 @@ class RunConsumerThread(driver.AIOKafkaConsumerThread):
         consumer = super()._create_worker_consumer(transport)
         # Faust's value is fixed at 1.5 s: the long poll of an idle partition would delay one that was just released.
         consumer._fetch_max_wait_ms = int(cast(Any, transport).fetch_max_wait_seconds * 1000)
+        # Faust leaves aborted transactions out only when it uses transactions itself.
+        consumer._isolation_level = "read_committed"
         return consumer
 
-    async def _fetch_records(self, *args: Any, **kwargs: Any) -> dict[TP, list[ConsumerRecord[None, Any]]]:
-        fetched = await super()._fetch_records(*args, **kwargs)
-        return {tp: [_as_run(records)] for tp, records in fetched.items() if records}
+    async def end_offsets(self, tps: Iterable[TP]) -> Mapping[TP, int]:
+        """Ask Kafka for the high watermark of each partition, the offset behind everything that Kafka has taken.
+
+        To the client itself Kafka answers with the last stable offset, which stands still while a transaction is open.
+        """
+        asking = copy.copy(self._ensure_consumer()._fetcher)
+        asking._isolation_level = READ_UNCOMMITTED
+        return cast(Mapping[TP, int], await asking.end_offsets(list(tps), None))
+
+    async def _highwaters(self, partitions: list[TP]) -> Mapping[TP, int]:
+        # For changelogs. A recovery that ended at the last stable offset would leave out rows behind a transaction
+        # that somebody has opened there.
+        return await self.end_offsets(partitions)
+
+    async def _fetch_records(
+        self,
+        consumer: aiokafka.AIOKafkaConsumer,
+        active_partitions: set[TP],
+        timeout: float | None = None,
+        max_records: int | None = None,
+    ) -> dict[TP, list[ConsumerRecord[None, Any]]]:
+        fetched = await super()._fetch_records(consumer, active_partitions, timeout, max_records)
+        runs = {tp: [_as_run(records)] for tp, records in fetched.items() if records}
+        self._handed_over |= {tp: run.offset + 1 for tp, (run,) in runs.items()}
+        if active_partitions and time.monotonic() - self._looked > PASSED_SECONDS:
+            self._looked = time.monotonic()
+            runs |= {
+                tp: [_passed(tp, end)] for tp, end in self._moved(consumer, active_partitions - runs.keys())
+            }
+        return runs
+
+    def _moved(self, consumer: aiokafka.AIOKafkaConsumer, tps: Iterable[TP]) -> Iterator[tuple[TP, int]]:
+        """Yield partitions that are read beyond the records handed over, and up to where they are."""
+        for tp in tps:
+            position = position_of(consumer, tp)
+            if (
+                position
+                and position > self._handed_over.get(tp, 0)
+                and self.app.topics.acks_enabled_for(tp.topic)
+            ):
+                self._handed_over[tp] = position
+                yield tp, position
+
+
+def position_of(consumer: aiokafka.AIOKafkaConsumer, tp: TP) -> int | None:
+    """Return the offset that a client reads next; None if a rebalance has just given or taken the partition."""
+    with suppress(AssertionError, AttributeError):
+        return cast(int, consumer._subscription.subscription.assignment.state_value(tp).position)
+    return None
+
+
+def _passed(tp: TP, end: int) -> ConsumerRecord[None, Any]:
+    """Make a run without records: what stands before ``end`` were markers of transactions, or aborted records."""
+    return ConsumerRecord(tp.topic, tp.partition, end - 1, -1, 0, None, (), None, 0, 0, ())
 
 
 def _as_run(records: list[ConsumerRecord[bytes, bytes]]) -> ConsumerRecord[None, Any]:

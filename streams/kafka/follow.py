@@ -14,6 +14,7 @@ from collections.abc import Callable, Mapping
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
 
+import afresh.streams.kafka.batches  # noqa: F401 - replaces how aiokafka takes batches apart
 from afresh.streams.connections import kafka_options
 from afresh.streams.settings import Settings
 
@@ -65,6 +66,7 @@ class Follower:
             **kafka_options(self._settings),
             enable_auto_commit=False,
             auto_offset_reset="earliest",
+            isolation_level="read_committed",
             fetch_max_wait_ms=int(self._settings.fetch_max_wait_seconds * 1000),
             max_partition_fetch_bytes=4 * 1024 * 1024,
         )
@@ -101,7 +103,9 @@ class Follower:
             return
         latest: dict[str, Latest] = {}
         for tp, records in fetched.items():
-            latest.setdefault(tp.topic, {}).update((record.key, record.value) for record in records)
+            # In a compacted topic, only a batch that nothing can unpack comes without a key.
+            found = ((record.key, record.value) for record in records if record.key is not None)
+            latest.setdefault(tp.topic, {}).update(found)
         started = time.perf_counter()
         for topic, rows in latest.items():
             await self._apply(self._topics[topic], rows)

@@ -232,17 +232,57 @@ REACHES = (
         test=f"{TRANSPORT_TESTS}::test_the_fetching_thread_asks_kafka_for_end_offsets_and_can_be_cancelled",
         uses={
             **of(DELEGATE, _thread="RunConsumerThread"),
-            **of(THREAD, _ensure_consumer="(self)"),
             **of("mode.threads.ServiceThread", thread_loop="AbstractEventLoop"),
+        },
+    ),
+    Reach(
+        where="streams/kafka/fetcher.py",
+        why="To a client that leaves out aborted transactions, Kafka answers with the last stable offset. The lag must "
+        "count an open transaction, and a recovery must not end before rows behind one.",
+        test=f"{FETCHER_TESTS}::test_end_offsets_are_high_watermarks_whatever_the_client_reads",
+        overrides=of(THREAD, _highwaters="async (self, partitions)"),
+        sets=of(FETCHER, _isolation_level="int"),
+        uses={
+            **of(THREAD, _ensure_consumer="(self)"),
             **of(CLIENT, _fetcher="Fetcher"),
             **of(FETCHER, end_offsets="async (self, partitions, timeout_ms)"),
         },
     ),
     Reach(
+        where="streams/kafka/fetcher.py",
+        why="Faust leaves aborted transactions out only when it uses transactions itself.",
+        test=f"{FETCHER_TESTS}::test_the_client_leaves_out_aborted_transactions",
+        overrides=of(THREAD, _create_worker_consumer="(self, transport)"),
+        sets=of(CLIENT, _isolation_level="str"),
+    ),
+    Reach(
+        where="streams/kafka/batches.py",
+        why="A record whose header has a key that is no UTF-8 raises an error at each fetch, and nothing behind it is "
+        "ever read. So does a marker that compaction has emptied, and a batch that cannot be decompressed.",
+        test="tests/streams/kafka/test_batches.py::test_odd_batches_are_read_and_those_behind_them_too",
+        sets=of("aiokafka.consumer.fetcher", MemoryRecords="class"),
+    ),
+    Reach(
+        where="streams/kafka/batches.py",
+        why="An error about a wrong checksum names neither the offset nor what to do, and the records before it are "
+        "dropped and fetched again for ever.",
+        test="tests/streams/kafka/test_batches.py::test_a_damaged_batch_is_named_once_the_records_before_it_are_out",
+        overrides=of("aiokafka.consumer.fetcher.PartitionRecords", _unpack_records="(self)"),
+        sets=of("aiokafka.consumer.fetcher", PartitionRecords="class"),
+        uses=of("aiokafka.consumer.fetcher.PartitionRecords", _records="FetchedRecords", _tp="TP"),
+    ),
+    Reach(
         where="streams/kafka/transport.py",
-        why="A committed offset stays before control records, so that the lag would never be 0. The documented method "
-        "for the position waits until there is one.",
-        test=f"{TRANSPORT_TESTS}::test_unfinished_records_begin_at_the_first_run_that_may_not_be_committed",
+        why="What waits ends at the last stable offset, which Faust tells only when it uses transactions itself.",
+        test=f"{TRANSPORT_TESTS}::"
+        "test_what_waits_ends_at_the_last_stable_offset_and_begins_behind_aborted_records",
+        uses=of(THREAD, _ensure_consumer="(self)"),
+    ),
+    Reach(
+        where="streams/kafka/fetcher.py",
+        why="A position also passes markers and aborted records: it is committed, and it is where the lag begins. The "
+        "documented method for it waits until there is one.",
+        test=f"{FETCHER_TESTS}::test_a_position_that_moves_without_records_is_a_run_without_records_once",
         uses={
             **of(CLIENT, _subscription="SubscriptionState"),
             **of(f"{SUBSCRIPTIONS}.SubscriptionState", subscription="property"),

@@ -25,7 +25,7 @@ from faust.types.tuples import Message
 from mode import ServiceT
 
 from afresh.streams.kafka.commits import CommitAges
-from afresh.streams.kafka.fetcher import RunConsumerThread
+from afresh.streams.kafka.fetcher import RunConsumerThread, position_of
 
 POLL_SECONDS = 0.02
 """Longest wait for records: getmany does not wake up when a held-back partition is released."""
@@ -61,9 +61,11 @@ class RunConsumer(driver.Consumer):
 
     _thread: RunConsumerThread
     _delivered: defaultdict[TP, deque[Delivered]]
+    _passed: dict[TP, int]
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         self._delivered = defaultdict(deque)
+        self._passed = {}
         self.commit_ages = CommitAges()
         super().__init__(*args, **kwargs)
 
@@ -83,6 +85,9 @@ class RunConsumer(driver.Consumer):
                     read = self._read_offset[tp]
                     if read is not None and message.offset < read:
                         continue
+                    if not message.value:
+                        self._pass(tp, message)
+                        continue
                     self._remember(tp, message)
                     if await self._deliver(message):
                         self._read_offset[tp] = message.offset
@@ -90,6 +95,12 @@ class RunConsumer(driver.Consumer):
         except stopped:
             if not self.transport.app.should_stop:
                 raise
+
+    def _pass(self, tp: TP, message: Message) -> None:
+        """Let the offset behind markers and aborted records be committed, once every run before is done."""
+        message.acked = True
+        self._delivered[tp].append(Delivered(message, message.offset, 0.0))
+        self._passed[tp] = message.offset + 1
 
     def _remember(self, tp: TP, message: Message) -> None:
         """Remember a run before it is delivered, if its topic is committed.
@@ -188,17 +199,37 @@ class RunConsumer(driver.Consumer):
         except (AssertionError, AttributeError):
             return 0
 
+    def waiting(self, tp: TP, done: int) -> int:
+        """Count the records of a partition that may be read and are not done.
+
+        Parameters
+        ----------
+        tp
+            The partition.
+        done
+            Offset behind the records done.
+
+        Returns
+        -------
+        Records up to the last stable offset. Records of an open transaction, and all behind it, wait for its producer
+        and not for us: they are part of the lag, and must not hold lists back.
+        """
+        try:
+            stable = self._thread._ensure_consumer().last_stable_offset(tp) or 0
+        except (AssertionError, AttributeError):
+            return 0
+        return max(int(stable) - max(done, self._passed.get(tp, 0)), 0)
+
     async def ends(self, tps: Iterable[TP]) -> Mapping[TP, int]:
-        """Ask Kafka for the offset behind the last record of each partition; the caller may cancel it.
+        """Ask Kafka for the high watermark of each partition; the caller may cancel it.
 
         Raises
         ------
         KafkaError
             When Kafka refuses to answer.
         """
-        fetcher, tps = self._thread._ensure_consumer()._fetcher, list(tps)
         # Not through the thread's queue: while one broker hangs, fetches from the others would wait in it.
-        asked = asyncio.run_coroutine_threadsafe(fetcher.end_offsets(tps, None), self._thread.thread_loop)
+        asked = asyncio.run_coroutine_threadsafe(self._thread.end_offsets(tps), self._thread.thread_loop)
         return cast(Mapping[TP, int], await asyncio.wrap_future(asked))
 
     def undone(self, tp: TP) -> tuple[int | None, float | None]:
@@ -213,9 +244,8 @@ class RunConsumer(driver.Consumer):
         for run in self._delivered.get(tp, ()):
             if not run.message.acked:
                 return run.first, run.taken_at
-        with suppress(AssertionError, AttributeError):
-            assignment = self._thread._ensure_consumer()._subscription.subscription.assignment
-            return assignment.state_value(tp).position, None
+        with suppress(AttributeError):
+            return position_of(self._thread._ensure_consumer(), tp), None
         return None, None
 
     def verify_event_path(self, now: float, tp: TP) -> None:
@@ -232,6 +262,7 @@ class RunConsumer(driver.Consumer):
     def _forget(self, tps: Iterable[TP]) -> None:
         for tp in tps:
             self._delivered.pop(tp, None)
+            self._passed.pop(tp, None)
             self.commit_ages.forget(tp)
 
 

@@ -79,7 +79,7 @@ class Runner:
         self.stage = stage
         self._seconds = metrics.STAGE_SECONDS.labels(stage)
         self._records = metrics.STAGE_RECORDS.labels(stage)
-        self._behind: dict[TP, int] = {}
+        self._done: dict[TP, tuple[int | None, int]] = {}
 
     async def drive(self, stream: Any, process: Callable[[Run], Awaitable[None]]) -> None:
         """Hand every run of a stream to ``process``, which calls ``run.done()`` itself or has it called later.
@@ -144,7 +144,8 @@ class Runner:
             self._records.inc(len(run.records))
             if run.partition in self._repeated:
                 metrics.RUNS_REPEATED.labels(self.stage).inc()
-            self._note_waiting(run)
+            message = run.event.message
+            self._done[TP(*message.tp)] = message.generation_id, message.offset + 1
         except RunDroppedError:
             metrics.RUNS_DROPPED.labels(self.stage).inc()
             logger.info(
@@ -174,13 +175,12 @@ class Runner:
 
     def waiting(self) -> int:
         """Return the number of records behind the newest run of each partition that is ours."""
-        ours = self._app.assigned()
-        return sum(records for tp, records in self._behind.items() if tp in ours)
-
-    def _note_waiting(self, run: Run) -> None:
-        tp = TP(*run.event.message.tp)
-        highwater = self._app.consumer.highwater(tp)
-        self._behind[tp] = max(highwater - run.event.message.offset - 1, 0)
+        ours, generation = self._app.assigned(), self._app.consumer_generation_id
+        return sum(
+            self._app.consumer.waiting(tp, done)
+            for tp, (since, done) in self._done.items()
+            if tp in ours and since == generation
+        )
 
     async def write(self, run: Run, outgoing: Outgoing, table: RunTable, change: Change) -> None:
         """Do steps 2 and 3: outgoing records, then the changed rows with their marks, each acknowledged.

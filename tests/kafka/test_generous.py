@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from confluent_kafka import Producer  # type: ignore[import-untyped]
+from confluent_kafka import Producer
 from typer.testing import CliRunner
 
 from afresh.deploy.cli import app

@@ -7,6 +7,7 @@ import msgspec
 import pytest
 
 from afresh.deploy.servers.kafka import REPOSITORY
+from afresh.streams.batches import UnreadableBatch
 from afresh.streams.checks import (
     RefusedError,
     check_event,
@@ -188,6 +189,19 @@ def test_an_item_needs_its_own_id_as_key_and_no_value_deletes_it() -> None:
 def test_an_item_record_without_a_key_is_refused(key: bytes | None) -> None:
     with pytest.raises(RefusedError, match="no key"):
         check_keyed_item(key, None, SETTINGS)
+
+
+def test_a_batch_that_nothing_can_unpack_says_why_it_is_refused() -> None:
+    batch = UnreadableBatch(b"\0" * SETTINGS.text_limit_bytes + b"\0")
+    batch.why = "The batch cannot be unpacked."
+    for check in (
+        lambda: check_event(batch, NOW_MS, SETTINGS),
+        lambda: check_item(batch, SETTINGS),
+        lambda: check_keyed_item(None, batch, SETTINGS),
+    ):
+        with pytest.raises(RefusedError, match="cannot be unpacked") as refused:
+            check()
+        assert refused.value.reason == "unreadable"
 
 
 def test_json_of_any_schema_is_decoded_with_the_same_reasons() -> None:

@@ -98,6 +98,11 @@ async def test_only_the_newest_value_of_each_key_in_a_poll_is_applied(followed: 
     ]
 
 
+async def test_a_batch_that_nothing_can_unpack_has_no_key_and_is_left_out(followed: Followed) -> None:
+    await followed.run(FakeConsumer({}, [(LINKS, 0, 0, None, b"whole batch"), (LINKS, 0, 1, b"a", b"1")]))
+    assert [latest for _, latest, _ in followed.applied] == [{b"a": b"1"}]
+
+
 async def test_a_follower_has_caught_up_once_everything_from_before_its_start_is_applied(
     followed: Followed,
 ) -> None:

@@ -11,6 +11,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+import aiokafka.consumer.fetcher as fetching
 import faust
 import pytest
 from aiokafka import AIOKafkaProducer, TopicPartition
@@ -33,7 +34,14 @@ LIBRARIES = ("faust", "mode", "aiokafka", "kafka")
 NOT_THEIRS = {"_exit", "_replace", "daemon"}
 """Members of Python's own modules and classes: ``os``, named tuples, threads."""
 
-OURS = {"apply_seconds", "expiry_seconds", "fetch_max_wait_seconds", "heartbeat_answered", "unfinished"}
+OURS = {
+    "apply_seconds",
+    "expiry_seconds",
+    "fetch_max_wait_seconds",
+    "handed_on",
+    "heartbeat_answered",
+    "unfinished",
+}
 """Attributes of our own classes that other code in the folders below assigns to."""
 
 WHERE_THEIRS_ARE_HELD = ("streams/kafka/", "streams/runs/", "streams/workers/", "streams/waiting.py")
@@ -125,6 +133,9 @@ async def examples(started_thread: RunConsumerThread) -> Sequence[object]:
         message,
         app.create_event(None, None, None, message),
         faust.Worker(app),
+        fetching.PartitionRecords(
+            TP("events", 0), fetching.MemoryRecords(b""), [], 0, None, None, True, fetching.READ_COMMITTED
+        ),
     )
 
 
@@ -277,6 +288,7 @@ def test_the_classes_that_derive_from_theirs_are_found() -> None:
         "RunRecovery",
         "RunTables",
         "RunTable",
+        "PartitionRecords",
     } == set(derived())
 
 

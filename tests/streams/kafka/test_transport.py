@@ -38,6 +38,7 @@ def bare_consumer(*delivered: Message) -> Any:
     """Make a consumer without a broker that has delivered these runs."""
     consumer: Any = RunConsumer.__new__(RunConsumer)
     consumer._delivered = defaultdict(deque)
+    consumer._passed = {}
     consumer._unacked_messages = set()
     consumer.commit_ages = CommitAges()
     consumer._thread = SimpleNamespace(heartbeat_answered=float("-inf"))
@@ -386,21 +387,76 @@ def test_a_partition_that_a_rebalance_has_just_given_or_taken_has_no_position(th
     assert consumer.undone(ONE) == (None, None)
 
 
+def passed(end: int, tp: TP = ONE) -> Message:
+    """Make the message of a run without records: it stands behind markers and aborted records."""
+    nothing: Any = ()
+    return Message(tp.topic, tp.partition, end - 1, 0.0, 0, None, None, nothing, None, tp=tp)
+
+
+async def test_markers_and_aborted_records_are_committed_once_every_run_before_them_is_done() -> None:
+    run, after = message(3), message(20)
+    consumer = draining_consumer([run, passed(9), after], asyncio.CancelledError(), stopping=True)
+    await consumer._drain_messages(RUNNING)
+    assert consumer.delivered == [(0, 3), (0, 20)]
+    assert consumer._new_offset(ONE) is None
+    consumer.ack(run)
+    assert list(consumer._filter_tps_with_pending_acks()) == [ONE]
+    assert consumer._new_offset(ONE) == 9
+    consumer.ack(after)
+    assert consumer._new_offset(ONE) == 21
+
+
+def reading_up_to(stable: int | None) -> Any:
+    """Make the fetching thread of a client that may read up to this offset."""
+    client = SimpleNamespace(last_stable_offset=lambda tp: stable)
+    return SimpleNamespace(_ensure_consumer=lambda: client)
+
+
+def test_what_waits_ends_at_the_last_stable_offset_and_begins_behind_aborted_records() -> None:
+    consumer = bare_consumer()
+    consumer._thread = reading_up_to(5000)
+    assert consumer.waiting(ONE, 3000) == 2000
+    consumer._passed[ONE] = 5000
+    assert consumer.waiting(ONE, 3000) == 0
+    consumer._thread = reading_up_to(None)
+    assert consumer.waiting(TWO, 3000) == 0
+
+
+@pytest.mark.parametrize("gone", [AssertionError("Partition is not assigned"), AttributeError("lso")])
+def test_nothing_waits_in_a_partition_that_a_rebalance_has_just_taken_away(gone: Exception) -> None:
+    def last_stable_offset(tp: TP) -> int:
+        raise gone
+
+    consumer = bare_consumer()
+    client = SimpleNamespace(last_stable_offset=last_stable_offset)
+    consumer._thread = SimpleNamespace(_ensure_consumer=lambda: client)
+    assert consumer.waiting(ONE, 0) == 0
+
+
+async def test_a_rebalance_forgets_what_was_passed(rebalances: list[str]) -> None:
+    consumer = bare_consumer()
+    for each in (ONE, TWO):
+        consumer._pass(each, passed(5, each))
+    await consumer.on_partitions_revoked({ONE})
+    assert consumer._passed == {TWO: 5}
+    await consumer.on_partitions_assigned({ONE, TWO}, 4)
+    assert (consumer._passed, consumer._new_offset(TWO)) == ({}, None)
+
+
 async def test_the_fetching_thread_asks_kafka_for_end_offsets_and_can_be_cancelled() -> None:
     loop, given_up = asyncio.new_event_loop(), threading.Event()
 
-    async def end_offsets(tps: list[TP], timeout_ms: None) -> dict[TP, int]:
+    async def end_offsets(tps: set[TP]) -> dict[TP, int]:
         assert asyncio.get_running_loop() is loop
-        if tps == [TWO]:
+        if tps == {TWO}:
             try:
                 await asyncio.Event().wait()
             finally:
                 given_up.set()
         return dict.fromkeys(tps, 7)
 
-    client = SimpleNamespace(_fetcher=SimpleNamespace(end_offsets=end_offsets))
     consumer = bare_consumer()
-    consumer._thread = SimpleNamespace(thread_loop=loop, _ensure_consumer=lambda: client)
+    consumer._thread = SimpleNamespace(thread_loop=loop, end_offsets=end_offsets)
     thread = threading.Thread(target=loop.run_forever)
     thread.start()
     assert await consumer.ends({ONE}) == {ONE: 7}

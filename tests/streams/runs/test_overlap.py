@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
-from faust.types import TP
 from prometheus_client import REGISTRY
 
 from afresh.state.identities import Identities
@@ -55,13 +54,8 @@ async def test_a_failure_after_a_run_does_not_silently_stop_the_runs_behind_it()
     """The next run of the partition awaits the failed one: it would fail too, and all later runs with it."""
     app: Any = FakeApp()
 
-    def fail(tp: TP) -> int:
-        raise ZeroDivisionError
-
-    app.consumer.highwater = fail
-
     async def process(run: Run) -> None:
-        run.done()
+        raise ZeroDivisionError
 
     await Runner(app, "learn").drive(FakeStream(event_of(0, 0), event_of(0, 1)), process)
     assert [type(error) for error in app.crashes] == [ZeroDivisionError]

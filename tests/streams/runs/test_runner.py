@@ -36,8 +36,8 @@ class FakeConsumer:
     def membership_is_fresh(self) -> bool:
         return self.app.fresh()
 
-    def highwater(self, tp: TP) -> int:
-        return 13
+    def waiting(self, tp: TP, done: int) -> int:
+        return 13 - done
 
     def assignment(self) -> set[TP]:
         return self.app.ours
@@ -456,6 +456,8 @@ async def test_waiting_records_are_those_behind_the_last_run_of_our_partitions()
     assert runner.waiting() == 3 + 1
     app.ours = {RIGHT}
     assert runner.waiting() == 1
+    app.consumer_generation_id += 1
+    assert runner.waiting() == 0
 
 
 async def test_a_run_is_unfinished_until_it_may_be_committed() -> None:
