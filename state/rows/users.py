@@ -167,7 +167,9 @@ def _remember(packed: bytes, item_key: bytes) -> bytes:
     return packed if _index(packed, half) >= 0 else (half + packed)[: SEEN_LIMIT * _SEEN_BYTES]
 
 
-def fold(row: UserRow, interaction: Interaction, source: int, offset: int) -> Example | None:
+def fold(
+    row: UserRow, interaction: Interaction, source: int, offset: int, incarnation: int = 0
+) -> Example | None:
     """Fold an interaction into the user's row, in place. The row must not know the event yet.
 
     Parameters
@@ -176,8 +178,8 @@ def fold(row: UserRow, interaction: Interaction, source: int, offset: int) -> Ex
         The user's row.
     interaction
         What the user did.
-    source, offset
-        Partition and offset of the interaction. They identify its example.
+    source, offset, incarnation
+        Partition and offset of the interaction, and incarnation of its topic. They identify its example.
 
     Returns
     -------
@@ -197,6 +199,7 @@ def fold(row: UserRow, interaction: Interaction, source: int, offset: int) -> Ex
                 history=row.items,
                 times=row.times,
                 taken=row.taken,
+                incarnation=incarnation,
             )
         row.take(item_key, interaction.time)
     if interaction.type in BOUGHT:

@@ -291,6 +291,41 @@ REACHES = (
         overrides=of(THREAD, seek_to_committed="async (self)"),
     ),
     Reach(
+        where="streams/kafka/fetcher.py",
+        why="When a log no longer has the position, aiokafka goes on at its beginning without a word, even if it is "
+        "another topic by now. Told not to, it raises; it also raises for a partition that has no position yet.",
+        test=f"{FETCHER_TESTS}::test_a_log_that_ends_before_the_position_ends_the_process",
+        overrides=of(
+            THREAD,
+            _fetch_records="async (self, consumer, active_partitions, timeout=None, max_records=None)",
+        ),
+    ),
+    Reach(
+        where="streams/kafka/fetcher.py",
+        why="A committed offset means nothing once its topic was made again. Faust commits no metadata, and aiokafka's "
+        "documented method returns none.",
+        test=f"{FETCHER_TESTS}::test_a_committed_offset_names_the_incarnation_of_its_topic",
+        sets=of(CLIENT, commit="async (self, offsets=None)"),
+        uses={
+            **of(CLIENT, _coordinator="GroupCoordinator"),
+            **of(
+                "aiokafka.consumer.group_coordinator.GroupCoordinator",
+                fetch_committed_offsets="async (self, partitions)",
+            ),
+        },
+    ),
+    Reach(
+        where="streams/kafka/recovery.py",
+        why="Where a source goes on is decided when its rows are recovered, and before Faust seeks: a topic that was "
+        "made again, cut short or replaced would be skipped or counted twice.",
+        test=f"{RECOVERY_TESTS}::test_starts_are_found_once_rows_are_recovered_and_before_the_first_seek",
+        overrides=of(
+            RECOVERY,
+            _resume_streams="async (self, generation_id=0)",
+            on_recovery_completed="async (self, generation_id=0)",
+        ),
+    ),
+    Reach(
         where="streams/kafka/recovery.py",
         why="Faust trusts positions kept on disk, and crashes again and again when one is beyond the end of the "
         "changelog. For rows without a position, it goes on from an older recovery.",

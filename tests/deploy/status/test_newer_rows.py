@@ -71,7 +71,7 @@ def test_a_partition_without_a_partition_row_has_no_state_of_a_judge() -> None:
 @pytest.mark.parametrize(
     ("row", "problem"),
     [
-        (partition_row(judge_row(), PARTITION_ROW_VERSION + 1), "A partition's row has version 2"),
+        (partition_row(judge_row(), PARTITION_ROW_VERSION + 1), "A partition's row has version 3"),
         (partition_row(judge_row(version=JUDGE_ROW_VERSION + 1)), "What the judge kept has version 2"),
         (partition_row(judge_row(fusion=b"short")), "What the judge kept has a layout"),
         (b"no row", "A partition's row has a layout"),

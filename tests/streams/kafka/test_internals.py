@@ -33,7 +33,7 @@ LIBRARIES = ("faust", "mode", "aiokafka", "kafka")
 NOT_THEIRS = {"_exit", "_replace", "daemon"}
 """Members of Python's own modules and classes: ``os``, named tuples, threads."""
 
-OURS = {"apply_seconds", "fetch_max_wait_seconds", "heartbeat_answered", "unfinished"}
+OURS = {"apply_seconds", "fetch_max_wait_seconds", "heartbeat_answered", "positions", "starts", "unfinished"}
 """Attributes of our own classes that other code in the folders below assigns to."""
 
 WHERE_THEIRS_ARE_HELD = ("streams/kafka/", "streams/runs/", "streams/workers/", "streams/waiting.py")
