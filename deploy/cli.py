@@ -13,6 +13,7 @@ from typer.core import TyperGroup
 
 from afresh.deploy.demo.command import demo
 from afresh.deploy.evaluate.command import evaluate
+from afresh.state.errors import AfreshError
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -28,7 +29,7 @@ class Commands(TyperGroup):
     """Commands that report their errors as sentences."""
 
     def invoke(self, ctx: Any) -> Any:
-        """Run a command; exit with status 2 and one sentence if a person can fix the error."""
+        """Run a command; exit with status 2, or that of the error, and one sentence if a person can fix the error."""
         try:
             return super().invoke(ctx)
         except Exception as error:
@@ -38,7 +39,7 @@ class Commands(TyperGroup):
             if sentence is None:
                 raise
             typer.echo(f"afresh: {sentence}", err=True)
-            raise typer.Exit(2) from error
+            raise typer.Exit(error.status if isinstance(error, AfreshError) else 2) from error
 
 
 app = typer.Typer(

@@ -12,7 +12,9 @@ from kafka.errors import KafkaError
 from redis import Redis
 
 from afresh.state.errors import AfreshError
+from afresh.state.store.marks import UNKNOWN
 from afresh.streams.connections import redis_options
+from afresh.streams.kafka.admin import incarnations_of
 from afresh.streams.settings import Settings
 from afresh.streams.topics import Topic
 
@@ -65,11 +67,20 @@ def uncommitted(
         If Kafka does not answer, or refuses.
     """
     committed = ask_coordinator(lambda: admin.list_group_offsets({group: list(wanted)})).get(group, {})
+    incarnations = incarnations_of(admin, sorted({partition.topic for partition in wanted}))
     found: Offsets = {}
     for partition in wanted:
-        done = committed[partition].offset if partition in committed else -1
+        done = _done(committed.get(partition), ends[partition], incarnations.get(partition.topic, UNKNOWN))
         found[partition] = max(ends[partition] - max(done, begins[partition] if begins else 0), 0)
     return found
+
+
+def _done(committed: Any, end: int, incarnation: int) -> int:
+    """Return the committed offset; -1 if there is none, or if it is one of a topic that was made again since."""
+    if committed is None or committed.offset > end:
+        return -1
+    noted = int(committed.metadata) if (committed.metadata or "").isdecimal() else UNKNOWN
+    return -1 if UNKNOWN != noted != incarnation != UNKNOWN else int(committed.offset)
 
 
 def ask_coordinator(ask: Callable[[], dict[str, Any]]) -> dict[str, Any]:

@@ -5,13 +5,29 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+START_AGAIN_STATUS = 75
+"""Exit status of a process that only has to be started again: EX_TEMPFAIL of sysexits.h."""
+
 
 class AfreshError(Exception):
     """Something is wrong outside the program; the message says what it is and what to do.
 
-    The command line prints the message without a traceback and exits with status 2. A worker that ends because of it
+    The command line prints the message without a traceback and exits with ``status``. A worker that ends because of it
     does the same. Our errors that do not derive from this class are signals inside the program; no user sees them.
+
+    Attributes
+    ----------
+    status
+        Exit status of a process that ends because of the error.
     """
+
+    status = 2
+
+
+class StartAgainError(AfreshError):
+    """Something has changed under a running process; started again, the process takes it into account."""
+
+    status = START_AGAIN_STATUS
 
 
 @contextmanager

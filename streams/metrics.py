@@ -84,6 +84,12 @@ RECOVERY_SECONDS = Gauge(
     "Time of the last recovery of tables: as a whole, and the part spent on applying rows.",
     ["part"],
 )
+RECORDS_LOST = Counter(
+    "afresh_records_lost", "Records that retention or DeleteRecords removed before they were read.", ["topic"]
+)
+POLICY_WRONG = Gauge(
+    "afresh_topic_policy_wrong", "Whether a topic has another cleanup.policy than it must have.", ["topic"]
+)
 REBALANCES = Counter("afresh_rebalances", "Times that partitions were assigned anew.")
 BUILD = Info("afresh_build", "Versions of afresh, Python and Faust.")
 

@@ -14,14 +14,20 @@ from threadpoolctl import threadpool_limits
 from afresh.deploy.clients import redis_client
 from afresh.deploy.feeds.lines import open_lines
 from afresh.deploy.ledger.against import State, check_against
-from afresh.deploy.ledger.comparing import compare, page_fields
+from afresh.deploy.ledger.comparing import compare, leave_unchecked, page_fields
 from afresh.deploy.ledger.content import check_content
 from afresh.deploy.ledger.events import Account, Links, Outcomes
 from afresh.deploy.ledger.items import check_items
 from afresh.deploy.ledger.letters import check_letters
 from afresh.deploy.ledger.lines import check_lines
 from afresh.deploy.ledger.lists import catalogue_of, check_lists, check_popular
-from afresh.deploy.ledger.reading import Logs, kafka_logs, newest
+from afresh.deploy.ledger.reading import (
+    Logs,
+    earlier_incarnations,
+    kafka_logs,
+    made_from_what_is_gone,
+    newest,
+)
 from afresh.deploy.ledger.report import Report
 from afresh.deploy.ledger.served import ListsInRedis, read_served
 from afresh.deploy.ledger.settling import wait_until_settled
@@ -104,13 +110,18 @@ def judge(settings: Settings, logs: Logs, served: ListsInRedis, report: Report, 
 
 def _judge(settings: Settings, logs: Logs, served: ListsInRedis, report: Report, outcomes: Outcomes) -> State:
     topics = Topics(settings)
-    account = Account(report, Links(logs, topics), outcomes)
+    windows = {number: newest(logs.records(topics.received, number)) for number in range(settings.partitions)}
+    earlier = earlier_incarnations(windows.values(), logs, topics.events)
+    account = Account(report, Links(logs, topics), outcomes, logs.incarnation(topics.events), earlier)
     account.read(logs, topics, settings)
     for partition, received in account.received.items():
-        window = newest(logs.records(topics.received, partition))
-        compare(report, "received", "page", received.rows(), window, page_fields)
+        window = windows[partition]
+        if made_from_what_is_gone(window, logs, topics.events):
+            leave_unchecked(report, "received", window)
+        else:
+            compare(report, "received", "page", received.rows(), window, page_fields)
     users = check_users(logs, topics, account, report)
-    behaviour = check_items(logs, topics, users.examples, report)
+    behaviour = check_items(logs, topics, users, report)
     content = check_content(logs, topics, settings, account.refused, report)
     check_letters(logs, topics, account.refused, report)
     learned = check_weights(users.found, users.counts, report)

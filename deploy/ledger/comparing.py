@@ -72,6 +72,11 @@ def compare(
         report.differ(name, f"the row of {whose} {shown(key)} comes from nothing in the input")
 
 
+def leave_unchecked(report: Report, name: str, found: Rows) -> None:
+    """Count the rows of a partition that cannot be recomputed, because what they were made from is gone."""
+    report.tally(name).unchecked += len(found.keys() - {PARTITION_ROW})
+
+
 def shown(key: bytes) -> str:
     """Return a key as text for a sentence."""
     return repr(key.decode(errors="replace"))

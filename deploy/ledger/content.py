@@ -6,10 +6,10 @@ from dataclasses import dataclass, field
 
 from msgspec.structs import replace
 
-from afresh.deploy.ledger.comparing import UNREADABLE, compare, shown, struct_fields
+from afresh.deploy.ledger.comparing import UNREADABLE, compare, leave_unchecked, shown, struct_fields
 from afresh.deploy.ledger.events import Place, digest
 from afresh.deploy.ledger.letters import Source
-from afresh.deploy.ledger.reading import Logs, ReadRecord, Rows, decoded, newest
+from afresh.deploy.ledger.reading import Logs, ReadRecord, Rows, decoded, made_from_what_is_gone, newest
 from afresh.deploy.ledger.report import Report
 from afresh.state.rows import content
 from afresh.state.rows.content import ContentRow
@@ -81,6 +81,9 @@ def check_content(
             feed.asked.add((request.item.encode(), request.content))
         found[partition] = newest(logs.records(topics.content, partition))
         due = {key: _due(feed.row(key, item), found[partition].get(key)) for key, item in feed.items.items()}
+        if made_from_what_is_gone(found[partition], logs, topics.items):
+            leave_unchecked(report, TABLE, found[partition])
+            continue
         compare(report, TABLE, "item", due, found[partition], lambda row: struct_fields(content.unpack(row)))
         _check_texts(feed, due, settings, report)
     return found

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from typing import NamedTuple
 
 import numpy as np
@@ -14,6 +14,7 @@ from afresh.deploy.ledger.report import Report
 from afresh.state.identities import Identities
 from afresh.state.keys import key_of
 from afresh.state.records import Interaction
+from afresh.state.store.marks import UNKNOWN
 from afresh.streams.checks import RefusedError, check_event
 from afresh.streams.encodings import BOM
 from afresh.streams.generous import EVENTS
@@ -21,6 +22,9 @@ from afresh.streams.messages import Event, encode, interaction_decoder
 from afresh.streams.settings import Settings
 from afresh.streams.stages.ingest import interaction_of
 from afresh.streams.topics import Topics
+
+OF_0_1_0 = b"\x9d"
+"""First byte of an interaction of 0.1.0: an array of 13 fields, without an incarnation."""
 
 PAGE = 256
 """Event keys in one row of the received window."""
@@ -98,9 +102,28 @@ class Links:
 
 
 class Account:
-    """Compares what must become of every event with what did."""
+    """Compares what must become of every event with what did.
 
-    def __init__(self, report: Report, links: Links, outcomes: Outcomes) -> None:
+    Parameters
+    ----------
+    report
+        Gets the counts and differences.
+    links
+        Users that each user of a platform was ever linked to.
+    outcomes
+        Gets what became of the events, by id.
+    incarnation, earlier
+        Incarnation of the topic of events, and earlier ones that were taken in.
+    """
+
+    def __init__(
+        self,
+        report: Report,
+        links: Links,
+        outcomes: Outcomes,
+        incarnation: int = UNKNOWN,
+        earlier: Collection[int] = (),
+    ) -> None:
         self.refused: dict[tuple[str, Place], int] = {}
         """Digests of the records that must be among the dead letters, by topic, partition and offset."""
         self.received: dict[int, Received] = {}
@@ -109,6 +132,9 @@ class Account:
         self._links = links
         self._waiting: dict[Place, bytes] = {}
         self._met: dict[Place, int] = {}
+        self.incarnation = incarnation
+        self._earlier = earlier
+        self._gone: set[str] = set()
 
     def read(self, logs: Logs, topics: Topics, settings: Settings) -> None:
         """Read the events, and decide for each what must become of it."""
@@ -124,7 +150,7 @@ class Account:
                     outcome = "refused"
                 elif received.take(event.id):
                     self._waiting[place] = encode(
-                        interaction_of(event, NOBODY_LINKED, *place, record.timestamp)
+                        interaction_of(event, NOBODY_LINKED, *place, record.timestamp, self.incarnation)
                     )
                     outcome = "counted"
                 else:
@@ -136,6 +162,10 @@ class Account:
     def meet(self, partition: int, value: bytes, interaction: Interaction) -> None:
         """Check an interaction against its event; call this once for each interaction of a partition."""
         place = Place(interaction.source, interaction.offset)
+        if self._is_gone(interaction, value, self._waiting.get(place)):
+            self._gone.add(interaction.event)
+            self._report.events.unchecked += 1
+            return
         due = self._waiting.pop(place, None)
         if due is None:
             self._report.differ("interactions", self._surplus(place, partition, interaction))
@@ -144,6 +174,8 @@ class Account:
         if due == value:
             return
         meant = interaction_decoder.decode(due)
+        if value.startswith(OF_0_1_0):
+            meant = replace(meant, incarnation=UNKNOWN)
         if (
             not self._links.allow(meant.user, interaction.user)
             or replace(meant, user=interaction.user) != interaction
@@ -155,6 +187,12 @@ class Account:
                 "interactions", f"{told(interaction)} differs from its event in {', '.join(fields)}"
             )
 
+    def _is_gone(self, interaction: Interaction, value: bytes, due: bytes | None) -> bool:
+        """Tell whether an interaction was made from an event of an earlier topic, which was deleted."""
+        if value.startswith(OF_0_1_0):
+            return due is not None and interaction_decoder.decode(due).event != interaction.event
+        return interaction.incarnation in self._earlier
+
     def _surplus(self, place: Place, partition: int, interaction: Interaction) -> str:
         at = f"names the event {place.partition}@{place.offset}"
         if place in self._met:
@@ -162,8 +200,17 @@ class Account:
         return f"{told(interaction)} in partition {partition} {at}, which must not be counted"
 
     def missing(self) -> Iterator[tuple[Place, Interaction]]:
-        """Yield the interactions that are missing, with the partition and offset of their events."""
-        return ((place, interaction_decoder.decode(due)) for place, due in self._waiting.items())
+        """Yield the interactions that are missing, with the partition and offset of their events.
+
+        An event whose id came from an earlier topic already, which was deleted, is a duplicate.
+        """
+        for place, due in self._waiting.items():
+            interaction = interaction_decoder.decode(due)
+            if interaction.event in self._gone:
+                self._report.events.duplicates += 1
+                self._report.events.accepted -= 1
+            else:
+                yield place, interaction
 
     def _tell(self, value: bytes, event: Event | None, outcome: str) -> None:
         name = name_of(value) if event is None else event.id

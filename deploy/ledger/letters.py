@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from afresh.deploy.ledger.events import Place, digest
-from afresh.deploy.ledger.reading import Logs, ReadRecord
+from afresh.deploy.ledger.reading import Logs, ReadRecord, is_earlier
 from afresh.deploy.ledger.report import Report
+from afresh.state.store.marks import UNKNOWN
 from afresh.streams.dead_letters import KEPT_BYTES
 from afresh.streams.topics import Topics
 
@@ -15,6 +16,7 @@ Source = tuple[str, Place]
 def check_letters(logs: Logs, topics: Topics, refused: dict[Source, int], report: Report) -> None:
     """Compare the dead letters with the records that must be refused; ``refused`` holds digests of their bytes."""
     met: set[Source] = set()
+    incarnations = {topic.name: logs.incarnation(topic) for topic in topics.all()}
     for partition in range(topics.dead_letters.partitions):
         for record in logs.records(topics.dead_letters, partition):
             source = _source(record)
@@ -22,6 +24,8 @@ def check_letters(logs: Logs, topics: Topics, refused: dict[Source, int], report
                 report.differ(
                     "dead letters", f"the dead letter at {partition}@{record.offset} names no record"
                 )
+            elif is_earlier(_incarnation(record), incarnations.get(source[0], UNKNOWN)):
+                report.events.unchecked += 1
             elif source in met:
                 report.events.repeated += 1
             else:
@@ -53,6 +57,11 @@ def _source(record: ReadRecord) -> Source | None:
         return topic, Place(int(headers["partition"]), int(headers["offset"]))
     except (KeyError, ValueError):
         return None
+
+
+def _incarnation(record: ReadRecord) -> int:
+    noted = dict(record.headers).get("incarnation", b"")
+    return int(noted) if noted.isdigit() else UNKNOWN
 
 
 def _told(source: Source) -> str:

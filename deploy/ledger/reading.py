@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Protocol, TypeVar
 
 import msgspec
-from kafka import KafkaConsumer, TopicPartition
+from kafka import KafkaAdminClient, KafkaConsumer, TopicPartition
 
 import afresh.streams.kafka.batches  # noqa: F401 - replaces how kafka-python takes batches apart
 from afresh.deploy.clients import Offsets, places, read_records
 from afresh.deploy.ledger.report import Report
 from afresh.state.errors import AfreshError
-from afresh.state.store.marks import PARTITION_ROW_VERSION
+from afresh.state.store.marks import PARTITION_ROW_VERSION, UNKNOWN, Reached
 from afresh.state.versions import unpack_known
 from afresh.streams.connections import kafka_options
+from afresh.streams.kafka.admin import incarnations_of
 from afresh.streams.messages import COMMAND_KEY
 from afresh.streams.settings import Settings
 from afresh.streams.topics import Topic, Topics
@@ -35,11 +36,17 @@ Rows = dict[bytes, bytes]
 
 
 class AuditedPartitionRow(msgspec.Struct, array_like=True):
-    """What the audit reads of a partition row. It does not read the marks, because it audits that bookkeeping."""
+    """What the audit reads of a partition row.
+
+    It does not read the marks, because it audits that bookkeeping. It does read which incarnations of a topic the rows
+    were made from: rows made from records that are gone cannot be recomputed.
+    """
 
     version: int
     marks: msgspec.Raw
     agent_state: bytes
+    counted: msgspec.Raw = msgspec.Raw()
+    reached: dict[str, list[Reached]] = {}
 
 
 _partition_row_decoder = msgspec.msgpack.Decoder(AuditedPartitionRow)
@@ -72,6 +79,10 @@ class ReadRecord(Protocol):
 class Logs(Protocol):
     """The topics to read."""
 
+    def incarnation(self, topic: Topic) -> int:
+        """Return the incarnation of a topic; 0 if the broker does not tell."""
+        ...
+
     def records(self, topic: Topic, partition: int) -> Iterator[ReadRecord]:
         """Yield the records of a partition in their order."""
         ...
@@ -86,6 +97,8 @@ class KafkaLogs:
         A consumer without a group.
     topics
         The topics to read.
+    incarnations
+        Incarnation of each topic, by its name.
     patience_seconds
         Longest time to wait for an answer of Kafka.
 
@@ -95,8 +108,15 @@ class KafkaLogs:
         If the beginning of a topic is gone, because rows cannot be recomputed from the rest.
     """
 
-    def __init__(self, consumer: KafkaConsumer, topics: Sequence[Topic], patience_seconds: float) -> None:
+    def __init__(
+        self,
+        consumer: KafkaConsumer,
+        topics: Sequence[Topic],
+        incarnations: Mapping[str, int],
+        patience_seconds: float,
+    ) -> None:
         self._consumer = consumer
+        self._incarnations = incarnations
         self._patience_seconds = patience_seconds
         every = places(*topics)
         self._ends: Offsets = consumer.end_offsets(every)
@@ -108,6 +128,10 @@ class KafkaLogs:
                     f"the first {begin:,} records of {place.topic}-{place.partition} are gone, and rows cannot be "
                     "recomputed without them; audit before retention (AFRESH_RETENTION_DAYS) deletes records"
                 )
+
+    def incarnation(self, topic: Topic) -> int:
+        """Return the incarnation of a topic; 0 if the broker does not tell."""
+        return self._incarnations.get(topic.name, UNKNOWN)
 
     def records(self, topic: Topic, partition: int) -> Iterator[ReadRecord]:
         """Yield the records of a partition in their order.
@@ -139,9 +163,13 @@ def kafka_logs(settings: Settings) -> Iterator[KafkaLogs]:
         max_poll_records=POLL_RECORDS,
         metrics_enabled=False,
     )
+    topics = Topics(settings).all()
+    admin = KafkaAdminClient(**kafka_options(settings))
     try:
-        yield KafkaLogs(consumer, Topics(settings).all(), settings.start_timeout_seconds)
+        incarnations = incarnations_of(admin, [topic.name for topic in topics])
+        yield KafkaLogs(consumer, topics, incarnations, settings.start_timeout_seconds)
     finally:
+        admin.close()
         consumer.close()
 
 
@@ -165,12 +193,40 @@ def agent_state_of(rows: Rows) -> bytes:
     RowVersionError
         If another version of this program wrote the partition row.
     """
+    row = _partition_row(rows)
+    return b"" if row is None else row.agent_state
+
+
+def made_from_what_is_gone(rows: Rows, logs: Logs, topic: Topic) -> bool:
+    """Tell whether rows were also made from an earlier topic of this name, which was deleted.
+
+    Raises
+    ------
+    RowVersionError
+        If another version of this program wrote the partition row.
+    """
+    return bool(earlier_incarnations([rows], logs, topic))
+
+
+def earlier_incarnations(tables: Iterable[Rows], logs: Logs, topic: Topic) -> set[int]:
+    """Return the earlier incarnations of a topic that rows were made from; see ``made_from_what_is_gone``."""
+    found = [row.reached.get(topic.name, []) for rows in tables if (row := _partition_row(rows))]
+    current = logs.incarnation(topic)
+    return {
+        last.incarnation for reached in found for last in reached if is_earlier(last.incarnation, current)
+    }
+
+
+def is_earlier(incarnation: int, current: int) -> bool:
+    """Tell whether an incarnation is known, and is not the current one."""
+    return UNKNOWN not in (incarnation, current) and incarnation != current
+
+
+def _partition_row(rows: Rows) -> AuditedPartitionRow | None:
     packed = rows.get(PARTITION_ROW)
     if packed is None:
-        return b""
-    return unpack_known(
-        _partition_row_decoder, packed, "A partition's row", PARTITION_ROW_VERSION
-    ).agent_state
+        return None
+    return unpack_known(_partition_row_decoder, packed, "A partition's row", PARTITION_ROW_VERSION)
 
 
 def decoded(

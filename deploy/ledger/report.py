@@ -43,6 +43,8 @@ class Events:
         Accepted events that are learned from.
     repeated
         Records between agents that came again after a crash. Their source tells that they are repeated.
+    unchecked
+        Events, or records made from them, that cannot be checked, because a topic was deleted and made again.
     """
 
     total: int = 0
@@ -55,6 +57,7 @@ class Events:
     missing: int = 0
     examples: int = 0
     repeated: int = 0
+    unchecked: int = 0
 
 
 @dataclass
@@ -92,6 +95,8 @@ class Tally:
         How many of the expected ones are equal, wrong or missing. A list that is older than the state is wrong.
     surplus
         How many there are that should not be there.
+    unchecked
+        How many cannot be recomputed, because they were made from a topic that was deleted and made again.
     """
 
     kind: str = FUNCTION
@@ -100,6 +105,7 @@ class Tally:
     wrong: int = 0
     missing: int = 0
     surplus: int = 0
+    unchecked: int = 0
 
 
 @dataclass
@@ -194,9 +200,16 @@ def _tallies(report: Report) -> Table:
     table = Table(title="rows and lists")
     for name in ("", "kind"):
         table.add_column(name)
-    for name in ("expected", "equal", "wrong or stale", "missing", "surplus"):
+    for name in ("expected", "equal", "wrong or stale", "missing", "surplus", "unchecked"):
         table.add_column(name, justify="right")
     for name, tally in report.tallies.items():
-        numbers = (tally.expected, tally.equal, tally.wrong, tally.missing, tally.surplus)
+        numbers = (
+            tally.expected,
+            tally.equal,
+            tally.wrong,
+            tally.missing,
+            tally.surplus,
+            tally.unchecked,
+        )
         table.add_row(name, tally.kind, *(f"{number:,}" for number in numbers))
     return table

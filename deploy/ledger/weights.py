@@ -25,7 +25,7 @@ def check_weights(found: Mapping[int, Rows], counts: Mapping[int, int], report: 
     found
         Rows of the users' changelog, by partition.
     counts
-        Number of examples of each partition.
+        Number of examples of each partition; a partition whose interactions are gone has none.
     report
         Gets the counts and differences.
     """
@@ -35,7 +35,8 @@ def check_weights(found: Mapping[int, Rows], counts: Mapping[int, int], report: 
         tally.expected += 1
         try:
             kept = unpack(agent_state_of(rows))
-            faults = list(_faults(kept.fusion, kept.verdicts, counts[partition]))
+            due = counts.get(partition, kept.fusion.examples)
+            faults = list(_faults(kept.fusion, kept.verdicts, due))
         except UNREADABLE as error:
             kept, faults = unpack(b""), [f"has a row that cannot be read ({error})"]
         learned[partition] = kept.fusion

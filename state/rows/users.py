@@ -222,7 +222,9 @@ def _forget(packed: bytes, item_key: bytes) -> bytes:
     return packed if place < 0 else packed[:place] + packed[place + _SEEN_BYTES :]
 
 
-def fold(row: UserRow, interaction: Interaction, source: int, offset: int) -> Example | None:
+def fold(
+    row: UserRow, interaction: Interaction, source: int, offset: int, incarnation: int = 0
+) -> Example | None:
     """Fold an interaction into the user's row, in place. The row must not know the event yet.
 
     Parameters
@@ -231,8 +233,8 @@ def fold(row: UserRow, interaction: Interaction, source: int, offset: int) -> Ex
         The user's row.
     interaction
         What the user did.
-    source, offset
-        Partition and offset of the interaction. They identify its example.
+    source, offset, incarnation
+        Partition and offset of the interaction, and incarnation of its topic. They identify its example.
 
     Returns
     -------
@@ -263,6 +265,7 @@ def fold(row: UserRow, interaction: Interaction, source: int, offset: int) -> Ex
                 details=row.details,
                 platforms=row.platforms,
                 domains=domains,
+                incarnation=incarnation,
             )
         row.take(item_key, interaction.time, row.detail(interaction, domains))
     if interaction.type in BOUGHT:

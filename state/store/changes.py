@@ -11,7 +11,15 @@ from typing import Generic, Protocol, TypeVar
 
 import msgspec
 
-from afresh.state.store.marks import PARTITION_ROW_KEY, PARTITION_ROW_VERSION, Marks, PartitionRow
+from afresh.state.store.marks import (
+    PARTITION_ROW_KEY,
+    PARTITION_ROW_VERSION,
+    UNKNOWN,
+    Marks,
+    PartitionRow,
+    Reached,
+    reach,
+)
 from afresh.state.store.rows import Position, Rows, Written
 from afresh.state.versions import unpack_known
 
@@ -64,18 +72,39 @@ class PerAssignment(Generic[T]):
         self._derived[partition] = self._assigned.generation, value
 
 
-class Change:
-    """Rows to be written together. The run that makes them sees them; others see them only after ``apply``."""
+def partition_row(rows: Rows) -> PartitionRow | None:
+    """Return the partition row among the rows of a partition; None if there is none.
 
-    def __init__(self, rows: Rows, partitions: int) -> None:
+    Raises
+    ------
+    RowVersionError
+        If another version of this program wrote it.
+    """
+    own = rows.get(PARTITION_ROW_KEY)
+    if not own:
+        return None
+    return unpack_known(_partition_row_decoder, own, "A partition's row", PARTITION_ROW_VERSION)
+
+
+class Change:
+    """Rows to be written together. The run that makes them sees them; others see them only after ``apply``.
+
+    Parameters
+    ----------
+    rows, partitions
+        Rows of the partition, and how many partitions there are.
+    changelog
+        Incarnation of the changelog that they are written to.
+    """
+
+    def __init__(self, rows: Rows, partitions: int, changelog: int = UNKNOWN) -> None:
         self._rows = rows
         self._changed: dict[bytes, bytes | None] = {}
-        own = rows.get(PARTITION_ROW_KEY)
-        row = PartitionRow()
-        if own:
-            row = unpack_known(_partition_row_decoder, own, "A partition's row", PARTITION_ROW_VERSION)
-        self.marks = Marks(row.marks, partitions)
+        row = partition_row(rows) or PartitionRow()
+        self.marks = Marks(row.all_marks(), partitions)
         self.agent_state = row.agent_state
+        self._reached = row.reached
+        self._changelog = changelog
 
     def get(self, key: bytes) -> bytes | None:
         """Return the row of a key as this change sees it."""
@@ -91,10 +120,19 @@ class Change:
         """Delete the row of a key."""
         self._changed[key] = None
 
+    def reach(self, topic: str, last: Reached) -> None:
+        """Note the last record taken in from a topic that the stage reads."""
+        reach(self._reached, topic, last)
+
     def records(self) -> list[Written]:
         """Return the changed rows and the partition row, for one record batch."""
-        own = _encode(PartitionRow(marks=self.marks.pack(), agent_state=self.agent_state))
-        return [*self._changed.items(), (PARTITION_ROW_KEY, own)]
+        own = PartitionRow(
+            agent_state=self.agent_state,
+            counted=self.marks.pack(),
+            reached=self._reached,
+            changelog=self._changelog,
+        )
+        return [*self._changed.items(), (PARTITION_ROW_KEY, _encode(own))]
 
     def apply(self, first: int) -> None:
         """Make the change visible to everybody; call it when the record batch is acknowledged.

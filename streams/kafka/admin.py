@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
+from uuid import UUID
 
 from kafka import KafkaAdminClient
 from kafka.admin import ConfigResource, ConfigResourceType, NewTopic
 from kafka.errors import KafkaError, TopicAlreadyExistsError, UnknownTopicOrPartitionError, for_code
 
 from afresh.state.errors import AfreshError
+from afresh.state.store.marks import UNKNOWN
 from afresh.streams.connections import kafka_options
 from afresh.streams.settings import Settings
 from afresh.streams.topics import Topic, Topics
@@ -24,6 +27,9 @@ EXPIRY_SETTINGS = ("transactional.id.expiration.ms", "producer.id.expiration.ms"
 
 Metadata = dict[str, Any]
 """Description of a topic or a broker by kafka-python."""
+
+ANSWER_MS = 5000
+"""Longest wait of a client that is kept, for one answer; a process that stops may have to wait for it."""
 
 
 def create_topics(settings: Settings) -> list[str]:
@@ -128,9 +134,92 @@ def _admin(settings: Settings) -> Iterator[KafkaAdminClient]:
         admin.close()
 
 
+class TopicClient:
+    """A client that is kept, to ask for topics again and again, from any thread; it connects when it is first asked.
+
+    Parameters
+    ----------
+    settings
+        Settings of the deployment.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._admin: KafkaAdminClient | None = None
+        self._one_at_a_time = threading.Lock()
+
+    def incarnations(self, names: Sequence[str]) -> dict[str, int]:
+        """Return the incarnation of each topic that exists.
+
+        Raises
+        ------
+        KafkaError
+            If Kafka does not answer.
+        """
+        with self._connected() as admin:
+            return incarnations_of(admin, names)
+
+    def policies(self, topics: Sequence[Topic]) -> dict[str, str]:
+        """Return the cleanup policy of each topic whose policy is not as it must be.
+
+        Raises
+        ------
+        KafkaError
+            If Kafka does not answer.
+        """
+        with self._connected() as admin:
+            configs = _configs(admin, [topic.name for topic in topics])
+        found = {name: config.get("cleanup.policy") for name, config in configs.items()}
+        return {
+            topic.name: policy
+            for topic in topics
+            if (policy := found.get(topic.name)) and policy != topic.config["cleanup.policy"]
+        }
+
+    def close(self) -> None:
+        """Close the connections, unless a thread still waits for an answer: a process that stops must not wait too."""
+        if self._one_at_a_time.acquire(blocking=False):
+            self._close()
+            self._one_at_a_time.release()
+
+    def _close(self) -> None:
+        if self._admin is not None:
+            self._admin.close()
+            self._admin = None
+
+    @contextmanager
+    def _connected(self) -> Iterator[KafkaAdminClient]:
+        with self._one_at_a_time:
+            try:
+                if self._admin is None:
+                    self._admin = KafkaAdminClient(
+                        **kafka_options(self._settings),
+                        request_timeout_ms=ANSWER_MS,
+                        bootstrap_timeout_ms=ANSWER_MS,
+                    )
+                yield self._admin
+            except Exception:
+                # A client that has failed is not asked again: nobody knows what state it is in.
+                self._close()
+                raise
+
+
+def incarnations_of(admin: KafkaAdminClient, names: Sequence[str]) -> dict[str, int]:
+    """Return the incarnation of each topic that exists; see ``streams.kafka.incarnations``."""
+    return {
+        name: UUID(str(topic["topic_id"])).int >> 64 if topic.get("topic_id") else UNKNOWN
+        for name, topic in _described(admin, names).items()
+        if not topic["error_code"]
+    }
+
+
 def _describe(admin: KafkaAdminClient, topics: Sequence[Topic]) -> dict[str, Metadata]:
     """Return the metadata of the topics that exist, by name."""
-    described = admin.describe_topics([topic.name for topic in topics])
+    return _described(admin, [topic.name for topic in topics])
+
+
+def _described(admin: KafkaAdminClient, names: Sequence[str]) -> dict[str, Metadata]:
+    described = admin.describe_topics(list(names))
     unknown = UnknownTopicOrPartitionError.errno
     return {topic["name"]: topic for topic in described if topic["error_code"] != unknown}
 

@@ -18,14 +18,18 @@ from faust.types import TP, TopicT
 from faust.types.auth import CredentialsT
 
 from afresh.state.errors import AfreshError
+from afresh.state.store.changes import Change
 from afresh.state.store.rocks import RocksStore
 from afresh.state.store.rows import MemoryPartitions, Partitions
 from afresh.streams.connections import kafka_options
 from afresh.streams.kafka.alignment import require_alignment
 from afresh.streams.kafka.fence import Claims
+from afresh.streams.kafka.incarnations import Incarnations, TopicWatch
+from afresh.streams.kafka.positions import Positions, Read
 from afresh.streams.kafka.producers import Producers
 from afresh.streams.kafka.recovery import RunTables
-from afresh.streams.kafka.sender import BATCH_BYTES
+from afresh.streams.kafka.sender import BATCH_BYTES, FencedError, OutgoingRecord
+from afresh.streams.kafka.tables import RunTable
 from afresh.streams.kafka.transport import RunConsumer, RunTransport
 from afresh.streams.settings import Settings
 from afresh.streams.topics import Topic
@@ -47,9 +51,6 @@ FINISH_SECONDS = 5.0
 
 FINISH_POLL_SECONDS = 0.01
 
-MENDABLE_STATUS = 2
-"""Exit status of a process that ends because of a problem that a person can mend."""
-
 logger = logging.getLogger(__name__)
 
 
@@ -67,6 +68,10 @@ class App(faust.App):
         Producers besides Faust's own.
     unfinished
         Returns whether a run has begun and may not be committed yet.
+    incarnations
+        Incarnations of the topics.
+    positions
+        Decides where sources go on; None: at their committed offsets.
     """
 
     consumer: RunConsumer
@@ -74,6 +79,8 @@ class App(faust.App):
     def __init__(self, name: str, *, fenced: bool, partitions: int, **kwargs: Any) -> None:
         self._partitions = partitions
         self.unfinished: Callable[[], bool] = lambda: False
+        self.incarnations = Incarnations()
+        self.positions: Positions | None = None
         self._group_left = False
         self.producers = Producers(self._one_more_producer)
         super().__init__(name, **kwargs)
@@ -133,6 +140,15 @@ class App(faust.App):
         except* Exception as failed:
             await self.crash(failed.exceptions[0])
 
+    async def write_rows(self, table: RunTable, partition: int, change: Change) -> None:
+        """Write a change to the changelog before the sources are read, unless another worker owns the partition now."""
+        topic = str(table.changelog_topic.get_topic_name())
+        records = [OutgoingRecord(key, row) for key, row in change.records()]
+        try:
+            change.apply(await self.claims.sender(topic, partition).send_whole(topic, partition, records))
+        except FencedError:
+            logger.info("Another process owns partition %d in the meantime", partition)
+
     def assigned(self) -> set[TP]:
         """Return the partitions that are ours; none before the consumer has started."""
         # Not ``self.consumer``: that property makes the consumer at its first use. The thread of the metrics page asks
@@ -149,15 +165,15 @@ class App(faust.App):
             "Stopping took longer than %g s; the process ends now, and everything counted is safe",
             STOP_SECONDS,
         )
-        status = self._status()
-        if status == MENDABLE_STATUS:
+        if isinstance(self.crash_reason, AfreshError):
             logger.error("%s", self.crash_reason)
+        status = self._status()
         logging.shutdown()
         os._exit(status)
 
     def _status(self) -> int:
         if isinstance(self.crash_reason, AfreshError):
-            return MENDABLE_STATUS
+            return self.crash_reason.status
         # After the group is left, all work is done: only a task or a thread still hangs.
         return 0 if self._group_left and self.crash_reason is None else 1
 
@@ -207,7 +223,8 @@ def create_app(settings: Settings, name: str) -> App:
         broker_heartbeat_interval=settings.session_timeout_seconds / 5,
         broker_request_timeout=settings.session_timeout_seconds * 2,
         broker_rebalance_timeout=settings.session_timeout_seconds,
-        consumer_auto_offset_reset="earliest",
+        # With any other value, aiokafka goes on at the beginning of whatever log it finds, without a word.
+        consumer_auto_offset_reset="none",
         consumer_metadata_max_age_ms=int(METADATA_SECONDS * 1000),
         consumer_max_fetch_size=4 * 1024 * 1024,
         producer_acks=-1,
@@ -219,6 +236,13 @@ def create_app(settings: Settings, name: str) -> App:
     transport.fetch_max_wait_seconds = settings.fetch_max_wait_seconds
     app.transport = transport
     return app
+
+
+def watch_topics(app: App, settings: Settings, topics: Sequence[Topic], sources: Mapping[str, Read]) -> None:
+    """Let an app watch topics while it runs, and decide by their incarnations where its sources go on."""
+    watch = TopicWatch(settings, topics, app.incarnations, app.crash)
+    app.positions = Positions(settings, app.conf.id, sources, app.incarnations, watch, app.write_rows)
+    app.task(watch.run)
 
 
 def rows_of(settings: Settings, tables: Sequence[str]) -> Callable[[str], Partitions]:

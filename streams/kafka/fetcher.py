@@ -4,17 +4,24 @@ from __future__ import annotations
 
 import copy
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import suppress
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import aiokafka
 from aiokafka.consumer.fetcher import READ_UNCOMMITTED
-from aiokafka.structs import ConsumerRecord
+from aiokafka.errors import NoOffsetForPartitionError, OffsetOutOfRangeError
+from aiokafka.structs import ConsumerRecord, OffsetAndMetadata
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP
 
 import afresh.streams.kafka.batches  # noqa: F401 - replaces how aiokafka takes batches apart
+from afresh.state.errors import StartAgainError
+from afresh.state.store.marks import UNKNOWN
+from afresh.streams.kafka.starts import Committed, Start, tell_lost
+
+if TYPE_CHECKING:
+    from afresh.streams.kafka.app import App
 
 PREFETCH_BACKOFF_SECONDS = 0.005
 """Wait of the fetcher for a broker while one of its partitions has unread records; aiokafka's default is 0.1 s."""
@@ -29,6 +36,9 @@ class RunConsumerThread(driver.AIOKafkaConsumerThread):
     heartbeat_answered: float = float("-inf")
     """When the group last confirmed our membership, monotonic, in seconds."""
 
+    starts: Mapping[TP, Start] = {}
+    """Source partitions that do not go on at their committed offsets in this assignment."""
+
     _handed_over: dict[TP, int]
     _looked = float("-inf")
 
@@ -39,6 +49,21 @@ class RunConsumerThread(driver.AIOKafkaConsumerThread):
         consumer = self._ensure_consumer()
         consumer._fetcher._prefetch_backoff = PREFETCH_BACKOFF_SECONDS
         self._note_heartbeats(consumer._coordinator)
+        self._note_incarnations(consumer)
+
+    def _note_incarnations(self, consumer: Any) -> None:
+        """Let every committed offset name the incarnation of the topic that it belongs to."""
+        commit, incarnations = consumer.commit, cast("App", self.app).incarnations
+
+        async def noted(offsets: Mapping[TP, OffsetAndMetadata]) -> None:
+            await commit(
+                {
+                    tp: OffsetAndMetadata(each.offset, str(incarnations.of(tp.topic)))
+                    for tp, each in offsets.items()
+                }
+            )
+
+        consumer.commit = noted
 
     def _note_heartbeats(self, coordinator: Any) -> None:
         heartbeat = coordinator._do_heartbeat
@@ -52,7 +77,7 @@ class RunConsumerThread(driver.AIOKafkaConsumerThread):
         coordinator._do_heartbeat = noted
 
     async def seek_to_committed(self) -> Mapping[TP, int]:
-        """Seek every source partition to its committed offset, or to its beginning if it has none."""
+        """Seek every source partition to its start, its committed offset or, if it has none, its beginning."""
         return cast(Mapping[TP, int], await self.call_thread(self._seek_to_committed))
 
     async def _seek_to_committed(self) -> Mapping[TP, int]:
@@ -64,7 +89,19 @@ class RunConsumerThread(driver.AIOKafkaConsumerThread):
         uncommitted = [tp for tp, offset in committed.items() if not offset and tp.topic not in changelogs]
         if uncommitted:
             await consumer.seek_to_beginning(*uncommitted)
-        return committed
+        # A later commit says better where to go on.
+        starts = {tp: to for tp, (instead_of, to) in self.starts.items() if committed.get(tp) == instead_of}
+        for tp, to in starts.items():
+            consumer.seek(tp, to)
+        return {**committed, **starts}
+
+    async def committed(self, tps: Collection[TP]) -> Mapping[TP, Committed | None]:
+        """Return the committed offset of each partition; None if it has none."""
+        return cast("Mapping[TP, Committed | None]", await self.call_thread(self._committed, tps))
+
+    async def _committed(self, tps: Collection[TP]) -> Mapping[TP, Committed | None]:
+        found = await self._ensure_consumer()._coordinator.fetch_committed_offsets(list(tps))
+        return {tp: _committed(found[tp]) if tp in found else None for tp in tps}
 
     def _create_worker_consumer(self, transport: driver.Transport) -> aiokafka.AIOKafkaConsumer:
         consumer = super()._create_worker_consumer(transport)
@@ -95,7 +132,14 @@ class RunConsumerThread(driver.AIOKafkaConsumerThread):
         timeout: float | None = None,
         max_records: int | None = None,
     ) -> dict[TP, list[ConsumerRecord[None, Any]]]:
-        fetched = await super()._fetch_records(consumer, active_partitions, timeout, max_records)
+        try:
+            fetched = await super()._fetch_records(consumer, active_partitions, timeout, max_records)
+        except NoOffsetForPartitionError:
+            # Before the first seek of an assignment, a partition without a committed offset has no position.
+            return {}
+        except OffsetOutOfRangeError as error:
+            await self._go_on_behind_gap(error.args[0])
+            return {}
         runs = {tp: [_as_run(records)] for tp, records in fetched.items() if records}
         self._handed_over |= {tp: run.offset + 1 for tp, (run,) in runs.items()}
         if active_partitions and time.monotonic() - self._looked > PASSED_SECONDS:
@@ -117,6 +161,31 @@ class RunConsumerThread(driver.AIOKafkaConsumerThread):
                 self._handed_over[tp] = position
                 yield tp, position
 
+    async def _go_on_behind_gap(self, positions: Mapping[TP, int]) -> None:
+        """Go on at the beginning of logs that begin behind our positions now.
+
+        aiokafka would go on at the beginning of any log, without a word, even if that is another topic by now.
+
+        Raises
+        ------
+        StartAgainError
+            If a log ends before our position.
+        """
+        consumer = self._ensure_consumer()
+        begins = await consumer.beginning_offsets(list(positions))
+        for tp, position in positions.items():
+            if tp not in consumer.assignment() or await consumer.position(tp) != position:
+                continue
+            if begins[tp] <= position:
+                raise StartAgainError(
+                    f"{tp.topic}-{tp.partition} has no offset {position} any more, up to which it was read: it was cut "
+                    "short, or made again, while this process ran; start it again: then it says what that means"
+                )
+            consumer.seek(tp, begins[tp])
+            # A changelog without its beginning is refused once it is read; Faust seeks to just before it.
+            if tp.topic not in self.app.tables.changelog_topics:
+                tell_lost(TP(*tp), begins[tp] - position)
+
 
 def position_of(consumer: aiokafka.AIOKafkaConsumer, tp: TP) -> int | None:
     """Return the offset that a client reads next; None if a rebalance has just given or taken the partition."""
@@ -128,6 +197,12 @@ def position_of(consumer: aiokafka.AIOKafkaConsumer, tp: TP) -> int | None:
 def _passed(tp: TP, end: int) -> ConsumerRecord[None, Any]:
     """Make a run without records: what stands before ``end`` were markers of transactions, or aborted records."""
     return ConsumerRecord(tp.topic, tp.partition, end - 1, -1, 0, None, (), None, 0, 0, ())
+
+
+def _committed(found: OffsetAndMetadata) -> Committed | None:
+    # 0.1.0 and other tools note nothing.
+    incarnation = int(found.metadata) if found.metadata.isdecimal() else UNKNOWN
+    return Committed(found.offset, incarnation) if found.offset >= 0 else None
 
 
 def _as_run(records: list[ConsumerRecord[bytes, bytes]]) -> ConsumerRecord[None, Any]:

@@ -12,9 +12,10 @@ import time
 from collections.abc import Callable, Mapping
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
-from aiokafka.errors import KafkaError
+from aiokafka.errors import KafkaError, OffsetOutOfRangeError
 
 import afresh.streams.kafka.batches  # noqa: F401 - replaces how aiokafka takes batches apart
+from afresh.state.errors import StartAgainError
 from afresh.streams.connections import kafka_options
 from afresh.streams.settings import Settings
 
@@ -65,7 +66,7 @@ class Follower:
         consumer = AIOKafkaConsumer(
             **kafka_options(self._settings),
             enable_auto_commit=False,
-            auto_offset_reset="earliest",
+            auto_offset_reset="none",
             isolation_level="read_committed",
             fetch_max_wait_ms=int(self._settings.fetch_max_wait_seconds * 1000),
             max_partition_fetch_bytes=4 * 1024 * 1024,
@@ -95,6 +96,11 @@ class Follower:
         timeout = POLL_SECONDS if self.caught_up.is_set() else 0.1
         try:
             fetched = await consumer.getmany(timeout_ms=int(timeout * 1000), max_records=MAX_RECORDS)
+        except OffsetOutOfRangeError as error:
+            raise StartAgainError(
+                f"a followed topic has no longer what was read of it ({error}): it was cut short, or made again, while "
+                "this process ran; start it again: then it reads the topic anew"
+            ) from error
         except KafkaError as error:
             logger.warning(
                 "Kafka does not serve the followed topics (%r); retrying in %s s", error, RETRY_SECONDS

@@ -10,61 +10,8 @@ To print the table: ``python -m afresh.streams.kafka.internals``.
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
-from dataclasses import dataclass, field
 
-NONE_FOUND = "none found"
-
-Names = Mapping[str, str]
-"""Full names in a library, each with its kind: the signature of a function, without types, or the type of a value."""
-
-
-@dataclass(frozen=True)
-class Reach:
-    """One reason to reach into a library, and the names that it needs.
-
-    Attributes
-    ----------
-    where
-        Our file.
-    why
-        What would go wrong otherwise.
-    test
-        Test that shows the failure: file and name.
-    overrides
-        Methods and attributes that our subclass overrides.
-    sets
-        Attributes of the library that we assign to.
-    uses
-        Undocumented names that we call or read.
-    issue
-        Issue of the library about it, if there is one.
-    """
-
-    where: str
-    why: str
-    test: str
-    overrides: Names = field(default_factory=dict)
-    sets: Names = field(default_factory=dict)
-    uses: Names = field(default_factory=dict)
-    issue: str = NONE_FOUND
-
-    @property
-    def names(self) -> Names:
-        """All names that are reached into."""
-        return {**self.overrides, **self.sets, **self.uses}
-
-
-def of(owner: str, **members: str) -> Names:
-    """Return members of a class or a module by their full names.
-
-    Examples
-    --------
-    >>> of("a.B", c="(self)")
-    {'a.B.c': '(self)'}
-    """
-    return {f"{owner}.{name}": what for name, what in members.items()}
-
+from afresh.streams.kafka.reach import Reach, of
 
 APP = "faust.app.base.App"
 SERVICE = "mode.services.Service"
@@ -329,6 +276,41 @@ REACHES = (
         "are thrown away, and would be lost if a worker crashed before the first commit.",
         test=f"{FETCHER_TESTS}::test_a_partition_without_a_committed_offset_is_read_from_the_beginning",
         overrides=of(THREAD, seek_to_committed="async (self)"),
+    ),
+    Reach(
+        where="streams/kafka/fetcher.py",
+        why="When a log no longer has the position, aiokafka goes on at its beginning without a word, even if it is "
+        "another topic by now. Told not to, it raises; it also raises for a partition that has no position yet.",
+        test=f"{FETCHER_TESTS}::test_a_log_that_ends_before_the_position_ends_the_process",
+        overrides=of(
+            THREAD,
+            _fetch_records="async (self, consumer, active_partitions, timeout=None, max_records=None)",
+        ),
+    ),
+    Reach(
+        where="streams/kafka/fetcher.py",
+        why="A committed offset means nothing once its topic was made again. Faust commits no metadata, and aiokafka's "
+        "documented method returns none.",
+        test=f"{FETCHER_TESTS}::test_a_committed_offset_names_the_incarnation_of_its_topic",
+        sets=of(CLIENT, commit="async (self, offsets=None)"),
+        uses={
+            **of(CLIENT, _coordinator="GroupCoordinator"),
+            **of(
+                "aiokafka.consumer.group_coordinator.GroupCoordinator",
+                fetch_committed_offsets="async (self, partitions)",
+            ),
+        },
+    ),
+    Reach(
+        where="streams/kafka/recovery.py",
+        why="Where a source goes on is decided when its rows are recovered, and before Faust seeks: a topic that was "
+        "made again, cut short or replaced would be skipped or counted twice.",
+        test=f"{RECOVERY_TESTS}::test_starts_are_found_once_rows_are_recovered_and_before_the_first_seek",
+        overrides=of(
+            RECOVERY,
+            _resume_streams="async (self, generation_id=0)",
+            on_recovery_completed="async (self, generation_id=0)",
+        ),
     ),
     Reach(
         where="streams/kafka/recovery.py",

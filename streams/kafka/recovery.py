@@ -7,17 +7,29 @@ only logs the error and goes on; here the worker ends.
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import time
 from collections import Counter
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
+import aiokafka.errors
+import kafka.errors
 from faust.tables.manager import TableManager
 from faust.tables.recovery import Recovery
 from faust.types import TP
 
+from afresh.state.errors import AfreshError
 from afresh.streams import metrics
 from afresh.streams.kafka.tables import RunTable
+
+if TYPE_CHECKING:
+    from afresh.streams.kafka.app import App
+
+SILENT = (kafka.errors.KafkaError, aiokafka.errors.KafkaError, OSError)
+"""Errors of the clients while Kafka is silent or busy."""
+
+ASK_SECONDS = 1.0
 
 logger = logging.getLogger(__name__)
 
@@ -52,8 +64,32 @@ class RunRecovery(Recovery):
                 destination[tp] = cast(int, None)
         await super()._build_offsets(consumer, tps, destination, title)
 
+    async def _find_starts(self) -> None:
+        """Decide where the sources go on, before the first seek; what must not go on ends the process."""
+        app = cast("App", self.app)
+        # Without tables, Faust lets aiokafka assign partitions, and its own assignor knows none of them.
+        ours = app.assignor.assigned_actives() if self.tables else app.assigned()
+        positions = app.positions
+        while positions is not None and ours:
+            try:
+                starts = await positions.starts(app.consumer, ours)
+            except AfreshError as error:
+                await app.crash(error)
+                raise
+            except SILENT as error:
+                logger.warning("Kafka does not tell where the sources go on (%r); asking again", error)
+                await asyncio.sleep(ASK_SECONDS)
+            else:
+                app.consumer.start_at(starts)
+                return
+
+    async def _resume_streams(self, generation_id: int = 0) -> None:
+        await self._find_starts()
+        await super()._resume_streams(generation_id)
+
     async def on_recovery_completed(self, generation_id: int = 0) -> None:
-        """Set the metrics of the recovery's duration."""
+        """Find where the sources go on, and set the metrics of the recovery's duration."""
+        await self._find_starts()
         tables = cast("list[RunTable]", list(self.tables.values()))
         metrics.RECOVERY_SECONDS.labels("whole").set(time.monotonic() - self._begun)
         metrics.RECOVERY_SECONDS.labels("apply").set(sum(table.apply_seconds for table in tables))

@@ -17,6 +17,7 @@ from faust.types import TP, EventT
 
 from afresh.state.store.changes import Change
 from afresh.state.store.rows import MemoryPartitions, Partitions, Position, StoreError
+from afresh.streams.kafka.incarnations import Incarnations
 
 BUFFERED_RUNS = 2
 """Runs that recovery buffers before it applies them, of thousands of records each; with 1, Faust would read the
@@ -40,6 +41,8 @@ class RunTable(faust.Table[bytes, bytes]):
         Store of the rows; by default in memory.
     recovered
         Called with the number of changelog records read.
+    incarnations
+        Incarnations of the topics, as far as they are known.
 
     Attributes
     ----------
@@ -58,10 +61,12 @@ class RunTable(faust.Table[bytes, bytes]):
         partitions: int,
         rows: Partitions | None = None,
         recovered: Callable[[int], object] = lambda _: None,
+        incarnations: Incarnations | None = None,
     ) -> None:
         self.apply_seconds = 0.0
         self._endings: set[asyncio.Future[None]] = set()
         self._recovered = recovered
+        self._incarnations = incarnations or Incarnations()
         self.rows: Partitions = MemoryPartitions() if rows is None else rows
         self.generation = 0
         self._partitions = partitions
@@ -150,7 +155,8 @@ class RunTable(faust.Table[bytes, bytes]):
 
     def change(self, partition: int) -> Change:
         """Begin a change of the rows of a partition."""
-        return Change(self.rows[partition], self._partitions)
+        changelog = self._incarnations.of(self.changelog_topic.get_topic_name())
+        return Change(self.rows[partition], self._partitions, changelog)
 
     def count_rows(self) -> int:
         """Return the number of rows held here; an estimate for rows on disk."""

@@ -13,7 +13,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import defaultdict, deque
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import suppress
 from typing import Any, NamedTuple, cast
 
@@ -24,8 +24,10 @@ from faust.types import TP
 from faust.types.tuples import Message
 from mode import ServiceT
 
+from afresh.state.errors import AfreshError
 from afresh.streams.kafka.commits import CommitAges
 from afresh.streams.kafka.fetcher import RunConsumerThread, position_of
+from afresh.streams.kafka.starts import Committed, Start
 
 POLL_SECONDS = 0.02
 """Longest wait for records: getmany does not wake up when a held-back partition is released."""
@@ -138,7 +140,11 @@ class RunConsumer(driver.Consumer):
             if not active_partitions:
                 await asyncio.sleep(HELD_BACK_SECONDS)
                 return {}
-        return await super()._getmany(active_partitions, timeout)
+        try:
+            return await super()._getmany(active_partitions, timeout)
+        except AfreshError as error:
+            await self.app.crash(error)
+            raise
 
     async def _wait_next_records(self, timeout: float) -> tuple[Any, Any]:
         if self.flow_active and not self._get_active_partitions():
@@ -180,6 +186,7 @@ class RunConsumer(driver.Consumer):
     async def on_partitions_assigned(self, assigned: set[TP], generation_id: int = 0) -> None:
         """Forget the runs delivered before this assignment: they are read again."""
         self._forget(list(self._delivered))
+        self.start_at({})
         self._thread.heartbeat_answered = time.monotonic()
         await super().on_partitions_assigned(assigned, generation_id)
 
@@ -258,6 +265,14 @@ class RunConsumer(driver.Consumer):
         """Whether the group has confirmed our membership within the session timeout."""
         silence = time.monotonic() - self._thread.heartbeat_answered
         return bool(silence < self.app.conf.broker_session_timeout)
+
+    async def committed(self, tps: Collection[TP]) -> Mapping[TP, Committed | None]:
+        """Return the committed offset of each partition; None if it has none."""
+        return await self._thread.committed(tps)
+
+    def start_at(self, starts: Mapping[TP, Start]) -> None:
+        """Go on at these offsets instead of the committed ones, until the next assignment."""
+        self._thread.starts = starts
 
     def _forget(self, tps: Iterable[TP]) -> None:
         for tp in tps:

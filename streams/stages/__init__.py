@@ -21,6 +21,11 @@ STAGES = (
     StageSpec("profile", sources=("interactions",), table="users", agent=Profile),
     StageSpec("learn", sources=("examples",), table="behaviour", agent=Learn, rest_seconds=REST_SECONDS),
     StageSpec(
-        "content", sources=("items", "embeddings"), table="content", agent=Content, rest_seconds=REST_SECONDS
+        "content",
+        sources=("items", "embeddings"),
+        table="content",
+        agent=Content,
+        rest_seconds=REST_SECONDS,
+        rebuilt=True,
     ),
 )

@@ -12,6 +12,7 @@ from typing import Any, Protocol
 from afresh.state.store.rows import Partitions
 from afresh.streams import metrics
 from afresh.streams.kafka.app import App, source
+from afresh.streams.kafka.positions import Read
 from afresh.streams.kafka.tables import RunTable
 from afresh.streams.runs.runner import Runner
 from afresh.streams.settings import Settings
@@ -45,6 +46,10 @@ class StageSpec:
         Pause after each run of a partition, in seconds, for an agent that nobody waits for.
     waits_for_catalogue
         Whether the first run waits until the worker has read the Catalogue and the identities.
+    rebuilt
+        Whether an empty table is filled from the beginning of the sources, whatever the group has committed. It fits
+        sources that keep everything, and a stage that takes over the source of another one. Other stages refuse to go
+        on without rows of what was committed.
     """
 
     name: str
@@ -53,6 +58,7 @@ class StageSpec:
     agent: Agent
     rest_seconds: float = 0.0
     waits_for_catalogue: bool = True
+    rebuilt: bool = False
 
 
 def make_tables(
@@ -84,6 +90,7 @@ def make_tables(
             partitions=settings.partitions,
             rows=rows(spec.table),
             recovered=recovered(spec.table),
+            incarnations=app.incarnations,
         )
         for spec in stages
     }
@@ -100,6 +107,15 @@ def make_stages(
 ) -> dict[str, Stage[Any]]:
     """Make the stages, by name, each with its own runner."""
     return {spec.name: spec.agent(runner(spec), tables[spec.table], shared) for spec in stages}
+
+
+def reads_of(topics: Topics, stages: Sequence[StageSpec], tables: Mapping[str, RunTable]) -> dict[str, Read]:
+    """Return how each source topic is read, by its name."""
+    return {
+        topics.named(source).name: Read(tables[spec.table], spec.rebuilt)
+        for spec in stages
+        for source in spec.sources
+    }
 
 
 def add_agents(app: App, topics: Topics, stages: Sequence[StageSpec], made: Mapping[str, Stage[Any]]) -> None:

@@ -49,7 +49,7 @@ class ContentPart(OwnPart):
         try:
             item = check_keyed_item(record.key, record.value, self._settings)
         except RefusedError as error:
-            letter = dead_letter(record, error)
+            letter = dead_letter(record, error, self.incarnation)
             self.outgoing.add_to_partition(self._topics.dead_letters.name, self.partition, letter)
             metrics.DEAD_LETTERS.labels(error.reason).inc()
             return

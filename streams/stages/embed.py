@@ -16,8 +16,9 @@ import numpy as np
 from afresh.models.encoder import Encoder, NotInstalled, require
 from afresh.state.errors import AfreshError, mendable
 from afresh.streams import metrics
-from afresh.streams.kafka.app import create_app, source
+from afresh.streams.kafka.app import create_app, source, watch_topics
 from afresh.streams.kafka.lag import Lag
+from afresh.streams.kafka.positions import Read
 from afresh.streams.kafka.sender import Outgoing, Sender
 from afresh.streams.messages import Embedding, TextRequest, encode, text_request_decoder
 from afresh.streams.runs.run import Run
@@ -51,6 +52,8 @@ class Embed:
         # Runs of different partitions overlap, but the encoder takes one batch at a time.
         self._encoding = asyncio.Lock()
         self.app.agent(source(self.app, self._topics.texts), name="embed", concurrency=1)(self.agent)
+        texts = self._topics.texts
+        watch_topics(self.app, settings, [texts], {texts.name: Read(None)})
         self.app.task(Lag(self.app).run)
 
     async def agent(self, stream: faust.StreamT[object]) -> None:

@@ -9,6 +9,7 @@ from afresh.state.keys import key_of
 from afresh.state.records import Interaction
 from afresh.state.rows.received import ReceivedWindow
 from afresh.state.store.changes import Change, PerAssignment
+from afresh.state.store.marks import UNKNOWN
 from afresh.streams import metrics
 from afresh.streams.checks import RefusedError, check_event
 from afresh.streams.dead_letters import dead_letter
@@ -70,7 +71,9 @@ class IngestPart(OwnPart):
             event = check_event(message.value, message.timestamp, self._settings)
         except RefusedError as error:
             self.outgoing.add_to_partition(
-                self._topics.dead_letters.name, self.partition, dead_letter(message, error)
+                self._topics.dead_letters.name,
+                self.partition,
+                dead_letter(message, error, self.incarnation),
             )
             metrics.DEAD_LETTERS.labels(error.reason).inc()
             self.outcomes["none", "none", "refused"] += 1
@@ -79,7 +82,12 @@ class IngestPart(OwnPart):
             self.outcomes[event.type, event.platform, "duplicate"] += 1
             return
         interaction = interaction_of(
-            event, self._identities, message.partition, message.offset, message.timestamp
+            event,
+            self._identities,
+            message.partition,
+            message.offset,
+            message.timestamp,
+            self.incarnation,
         )
         self.outgoing.add_keyed(
             self._topics.interactions.name, interaction.user.encode(), encode(interaction)
@@ -92,7 +100,12 @@ class IngestPart(OwnPart):
 
 
 def interaction_of(
-    event: Event, identities: Identities, source: int, offset: int, received: int
+    event: Event,
+    identities: Identities,
+    source: int,
+    offset: int,
+    received: int,
+    incarnation: int = UNKNOWN,
 ) -> Interaction:
     """Make an interaction from an event, with the canonical user.
 
@@ -104,6 +117,8 @@ def interaction_of(
         Partition and offset of the event.
     received
         When Kafka took the event, in ms since 1970.
+    incarnation
+        Incarnation of the topic of events.
     """
     return Interaction(
         source=source,
@@ -119,4 +134,5 @@ def interaction_of(
         value=event.value,
         session=event.session,
         context=event.context,
+        incarnation=incarnation,
     )

@@ -46,8 +46,8 @@ class LearnPart(Part[Example]):
         return (len(self._items) + 1) * (ROW.itemsize + self._longest_id) <= CHANGE_BYTES
 
     def source(self, message: Example) -> Source:
-        """Return the topic, partition and offset of the interaction that the example was made from."""
-        return self._interactions, message.source, message.offset
+        """Return the topic, incarnation, partition and offset of the interaction that the example was made from."""
+        return self._interactions, message.incarnation, message.source, message.offset
 
     def take(self, message: Example) -> None:
         """Collect an example; ``close`` learns all of them at once, which costs far less than one by one."""

@@ -88,11 +88,11 @@ class ProfilePart(Part[Told]):
         return self._size <= CHANGE_BYTES
 
     def source(self, message: Told) -> Source:
-        """Return topic, partition and offset of an interaction's event, or of the record itself if it is a command."""
+        """Return the place of an interaction's event, or of the record itself if it is a command."""
         record, interaction = message
         if interaction is None:
-            return self._interactions, self.partition, record.offset
-        return self._events, interaction.source, interaction.offset
+            return self._interactions, self.incarnation, self.partition, record.offset
+        return self._events, interaction.incarnation, interaction.source, interaction.offset
 
     def take(self, message: Told) -> None:
         """Fold an interaction into its user's row, or carry out a command."""
@@ -114,7 +114,7 @@ class ProfilePart(Part[Told]):
             metrics.SKIPPED.labels("profile").inc()
             return
         user_took, unknown = row.taken, not row.revision
-        example = users.fold(row, interaction, self.partition, offset)
+        example = users.fold(row, interaction, self.partition, offset, self.incarnation)
         if example is not None:
             self.judge.taken(interaction, user_took, unknown=unknown)
             self.outgoing.add_keyed(self._topics.examples.name, interaction.item.encode(), encode(example))

@@ -1,10 +1,11 @@
-"""What all stages share: settings, topics, identities and the recommender."""
+"""What all stages share: settings, topics, identities, the recommender and the incarnations of topics."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from afresh.state.identities import Identities
+from afresh.streams.kafka.incarnations import Incarnations
 from afresh.streams.serving.recommend import Recommender
 from afresh.streams.settings import Settings
 from afresh.streams.topics import Topics
@@ -22,9 +23,12 @@ class Shared:
         Links from users of platforms to canonical users.
     recommender
         Makes the lists, and learns from what users take.
+    incarnations
+        Which incarnation of a topic its records are of.
     """
 
     settings: Settings
     topics: Topics
     identities: Identities
     recommender: Recommender
+    incarnations: Incarnations = field(default_factory=Incarnations)

@@ -14,6 +14,7 @@ from typing import Any, Generic, TypeVar
 import faust
 
 from afresh.state.store.changes import Change
+from afresh.state.store.marks import reached_with
 from afresh.streams import metrics
 from afresh.streams.kafka.sender import Outgoing
 from afresh.streams.kafka.tables import RunTable
@@ -25,8 +26,9 @@ M = TypeVar("M")
 P = TypeVar("P", bound="Part[Any]")
 
 
-Source = tuple[str, int, int]
-"""Topic, partition and offset that a record is counted by in the marks; the same at every delivery of the record."""
+Source = tuple[str, int, int, int]
+"""Topic, its incarnation, partition and offset that a record is counted by in the marks; the same at every delivery of
+the record."""
 
 
 class Part(ABC, Generic[M]):
@@ -45,12 +47,15 @@ class Part(ABC, Generic[M]):
     ----------
     partition
         Partition of the records and of the rows.
+    incarnation
+        Incarnation of the topic of the records.
     outgoing
         Records to send.
     """
 
     def __init__(self, run: Run, change: Change, shared: Shared) -> None:
         self.partition = run.partition
+        self.incarnation = shared.incarnations.of(run.topic)
         self.change = change
         self.outgoing = Outgoing(shared.settings.partitions)
         self._settings = shared.settings
@@ -66,7 +71,7 @@ class Part(ABC, Generic[M]):
 
     @abstractmethod
     def source(self, message: M) -> Source:
-        """Return the topic, partition and offset that a message is counted by."""
+        """Return the topic, incarnation, partition and offset that a message is counted by."""
 
     @abstractmethod
     def take(self, message: M) -> None:
@@ -80,13 +85,17 @@ class Part(ABC, Generic[M]):
         # Looked up once: this loop may cost about a microsecond for each event.
         read, fits, source, take = self.read, self.fits, self.source, self.take
         count_offset = self.change.marks.count_offset
-        for current in range(position, len(records)):
+        end = len(records)
+        for current in range(position, end):
             message = read(records[current])
             if not fits(message) and current > position:
-                return current
+                end = current
+                break
             if count_offset(*source(message)):
                 take(message)
-        return len(records)
+        last = records[end - 1]
+        self.change.reach(last.topic, reached_with(last, self.incarnation))
+        return end
 
 
 class OwnPart(Part[KafkaRecord]):
@@ -97,8 +106,8 @@ class OwnPart(Part[KafkaRecord]):
         return record
 
     def source(self, message: KafkaRecord) -> Source:
-        """Return the topic, partition and offset of the record itself."""
-        return message.topic, message.partition, message.offset
+        """Return the topic, incarnation, partition and offset of the record itself."""
+        return message.topic, self.incarnation, message.partition, message.offset
 
 
 class Stage(ABC, Generic[P]):

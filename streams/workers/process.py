@@ -23,7 +23,7 @@ logger = logging.getLogger(__name__)
 
 NOISY_LOGGERS = ("aiokafka", "kafka", "faust.transport", "faust.tables.recovery", "mode")
 
-REPEATING_LOGGERS = ("aiokafka", "afresh.streams.kafka.lag")
+REPEATING_LOGGERS = ("aiokafka", "kafka", "afresh.streams.kafka.lag", "afresh.streams.kafka.incarnations")
 """Loggers that repeat the same message while Kafka is silent."""
 
 
@@ -42,7 +42,8 @@ def execute(app: App, settings: Settings, port: int, not_ready: Callable[[], str
     Raises
     ------
     AfreshError
-        When the port is taken, or the app ended because of a problem that a person can mend.
+        When the port is taken, or the app ended because of a problem that a person can mend, or of a change that only
+        needs another start.
     SystemExit
         At every other end, with the exit status of the process.
     """
@@ -69,7 +70,7 @@ def execute(app: App, settings: Settings, port: int, not_ready: Callable[[], str
             worker.execute_from_commandline()
         except SystemExit:
             if isinstance(worker.crash_reason, AfreshError):
-                raise AfreshError(str(worker.crash_reason)) from worker.crash_reason
+                raise worker.crash_reason from None
             raise
 
 

@@ -10,12 +10,13 @@ import redis
 from redis.asyncio import Redis
 
 from afresh.state.catalogue.catalogue import Catalogue
+from afresh.state.errors import StartAgainError
 from afresh.state.identities import Identities
 from afresh.state.lists import ListStore
 from afresh.streams import metrics
 from afresh.streams.connections import redis_options
 from afresh.streams.kafka.admin import claim_expiry, require_topics
-from afresh.streams.kafka.app import create_app, rows_of
+from afresh.streams.kafka.app import create_app, rows_of, watch_topics
 from afresh.streams.kafka.follow import Follower, Latest
 from afresh.streams.kafka.lag import Lag
 from afresh.streams.runs.runner import Runner
@@ -25,7 +26,7 @@ from afresh.streams.serving.recommend import Recommender
 from afresh.streams.serving.users import TableUsers
 from afresh.streams.settings import Settings
 from afresh.streams.stages import STAGES
-from afresh.streams.stages.assembly import StageSpec, add_agents, make_stages, make_tables
+from afresh.streams.stages.assembly import StageSpec, add_agents, make_stages, make_tables, reads_of
 from afresh.streams.stages.shared import Shared
 from afresh.streams.topics import Topics
 from afresh.streams.waiting import wait_for_redis
@@ -71,9 +72,10 @@ class Worker:
         self.tables = make_tables(self.app, settings, topics, stages, rows)
         self.recommender = self._make_recommender()
         self.runners = {spec.name: self._runner(spec) for spec in stages}
-        shared = Shared(settings, topics, self.identities, self.recommender)
+        shared = Shared(settings, topics, self.identities, self.recommender, self.app.incarnations)
         made = make_stages(stages, self.tables, shared, lambda spec: self.runners[spec.name])
         add_agents(self.app, topics, stages, made)
+        watch_topics(self.app, settings, topics.all(), reads_of(topics, stages, self.tables))
         self._add_tasks()
         self._redis_answers = False
 
@@ -137,7 +139,10 @@ class Worker:
 
     async def follow(self) -> None:
         """Keep the Catalogue and the identities up to date."""
-        await self.follower.run()
+        try:
+            await self.follower.run()
+        except StartAgainError as error:
+            await self.app.crash(error)
 
     async def derive(self) -> None:
         """Derive what follows from all item rows, forever."""

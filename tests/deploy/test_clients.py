@@ -1,5 +1,6 @@
 from types import SimpleNamespace
 from typing import Any
+from uuid import UUID
 
 import pytest
 from kafka import TopicPartition
@@ -15,14 +16,17 @@ class FakeAdmin:
 
     def __init__(self, error: type[KafkaError], times: int) -> None:
         self.error, self.times, self.asked = error, times, 0
+        self.offset, self.metadata = 7, ""
 
     def list_group_offsets(self, groups: dict[str, Any]) -> dict[str, Any]:
         self.asked += 1
         if self.asked <= self.times:
             raise self.error
-        return {
-            group: {each: SimpleNamespace(offset=7) for each in wanted} for group, wanted in groups.items()
-        }
+        committed = SimpleNamespace(offset=self.offset, metadata=self.metadata)
+        return {group: dict.fromkeys(wanted, committed) for group, wanted in groups.items()}
+
+    def describe_topics(self, names: list[str]) -> list[dict[str, Any]]:
+        return [{"name": name, "error_code": 0, "topic_id": str(UUID(int=9 << 64))} for name in names]
 
 
 @pytest.fixture(autouse=True)
@@ -32,6 +36,18 @@ def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def left(admin: Any) -> clients.Offsets:
     return clients.uncommitted(admin, "workers", [PARTITION], {PARTITION: 10})
+
+
+@pytest.mark.parametrize(
+    ("offset", "metadata", "waiting"),
+    [(7, "9", 3), (7, "another client's", 3), (7, "8", 10), (11, "", 10), (10, "9", 0)],
+)
+def test_a_commit_of_a_topic_that_was_made_again_since_means_nothing(
+    offset: int, metadata: str, waiting: int
+) -> None:
+    admin = FakeAdmin(CoordinatorLoadInProgressError, 0)
+    admin.offset, admin.metadata = offset, metadata
+    assert left(admin) == {PARTITION: waiting}
 
 
 def test_a_coordinator_that_is_not_ready_yet_is_asked_again() -> None:

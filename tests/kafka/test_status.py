@@ -85,11 +85,12 @@ def test_a_row_of_a_newer_program_gives_one_sentence(made: Deployment, whose: st
         version=PARTITION_ROW_VERSION + (whose == "A partition's row"),
         agent_state=msgspec.msgpack.encode(judged),
     )
+    known = PARTITION_ROW_VERSION if whose == "A partition's row" else JUDGE_ROW_VERSION
     users = made.topics.users.name
     made.producer.send(users, msgspec.msgpack.encode(row), PARTITION_ROW_KEY, partition=1).get(timeout=20)
     done = run(made.settings, "status")
     assert (done.returncode, done.stdout) == (2, "")
-    assert done.stderr == f"afresh: {whose} has version 2; this program knows 1: {ADVICE}.\n"
+    assert done.stderr == f"afresh: {whose} has version {known + 1}; this program knows {known}: {ADVICE}.\n"
 
 
 def test_an_unreachable_broker_gives_a_sentence(settings: Settings) -> None:

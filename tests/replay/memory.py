@@ -19,6 +19,7 @@ from afresh.state.store.changes import Change
 from afresh.state.store.rocks import RocksStore
 from afresh.state.store.rows import MemoryPartitions
 from afresh.streams.kafka.app import create_app
+from afresh.streams.kafka.incarnations import Incarnations
 from afresh.streams.kafka.sender import Outgoing, OutgoingRecord, partition_of
 from afresh.streams.kafka.tables import RunTable
 from afresh.streams.runs.run import KafkaRecord, Run
@@ -39,11 +40,30 @@ class CrashError(Exception):
     """The process ends here: a signal to the test, not an AfreshError."""
 
 
+class Made(Incarnations):
+    """Incarnations of topics in memory: how often each was made."""
+
+    def __init__(self, again: Counter[str]) -> None:
+        super().__init__()
+        self._again = Counter(again)
+
+    def of(self, topic: str) -> int:
+        return 1 + self._again[topic]
+
+
 class Log:
     """Topics in memory: lists of records by topic and partition."""
 
     def __init__(self) -> None:
         self.partitions: defaultdict[tuple[str, int], list[KafkaRecord]] = defaultdict(list)
+        self.made_again: Counter[str] = Counter()
+
+    def make_again(self, topic: str) -> None:
+        """Delete a topic and make it again: it is empty, and another one."""
+        self.made_again[topic] += 1
+        for name, partition in list(self.partitions):
+            if name == topic:
+                self.partitions[name, partition].clear()
 
     def append(self, topic: str, partition: int, record: OutgoingRecord) -> None:
         """Append a record as a broker would."""
@@ -153,7 +173,7 @@ class Pipeline:
         )
         self._applied: dict[tuple[str, int], int] = {}
         self._recover()
-        shared = Shared(settings, topics, self.identities, self.recommender)
+        shared = Shared(settings, topics, self.identities, self.recommender, Made(self.log.made_again))
         self.stages = make_stages(self.rows_of_stages, self.tables, shared, self._runner)
         self.agents: dict[str, Callable[[Run], Any]] = {
             topics.named(source).name: self.stages[row.name].process

@@ -225,6 +225,70 @@ async def test_an_interaction_names_the_event_that_it_was_made_from(plain: Setti
     assert [(each.event, each.offset) for each in made] == [("first", 0), ("second", 1)]
 
 
+async def test_events_of_a_topic_that_is_made_again_count_and_late_records_of_the_old_one_do_not(
+    plain: Settings,
+) -> None:
+    """The offsets of the new events are those of the old ones. A crash lets old interactions come again."""
+    before = Pipeline(plain)
+    fill(before, 60)
+    await before.drain()
+    old = {
+        partition: list(records)
+        for partition, records in before.log.values(before.topics.interactions.name).items()
+    }
+    taken = {key: users.unpack(row).revision for key, row in user_rows(before).items()}
+    before.log.make_again(before.topics.events.name)
+    committed = {
+        place: offset for place, offset in before.committed.items() if place[0] != before.topics.events.name
+    }
+    after = Pipeline(plain, before.log, committed)
+    for number in range(30):
+        after.event(id=f"new{number}", user=f"v{number}", item="i1")
+    await after.drain()
+    new = {key for key in user_rows(after) if key.startswith(b"web:v")}
+    assert len(new) == 30, "every event of the new topic counts"
+    counted = user_rows(after)
+    for partition, records in old.items():
+        for key, value in records:
+            after.log.append(after.topics.interactions.name, partition, OutgoingRecord(key, value))
+    await after.drain()
+    assert user_rows(after) == counted, "late records of the old topic are known"
+    assert {key: users.unpack(row).revision for key, row in counted.items() if key in taken} == taken
+
+
+async def test_interactions_and_examples_may_be_made_again_and_no_event_counts_twice(plain: Settings) -> None:
+    before = Pipeline(plain)
+    fill(before, 60)
+    await before.drain()
+    topics, rows = before.topics, user_rows(before)
+    inner = (topics.interactions.name, topics.examples.name)
+    for name in inner:
+        before.log.make_again(name)
+    committed = {
+        (name, partition): 0 if name in (*inner, topics.events.name) else offset
+        for (name, partition), offset in before.committed.items()
+    }
+    after = Pipeline(plain, before.log, committed)
+    await after.drain()
+    assert user_rows(after) == rows, "events that are read again are known"
+    learned = sum(
+        behaviour.unpack([row])["examples"][0]
+        for part in after.rows()["behaviour"].values()
+        for key, row in part.items()
+        if key != PARTITION_ROW_KEY
+    )
+    for number in range(10):
+        after.event(id=f"new{number}", user="ann", item=f"i{number}")
+    await after.drain()
+    assert users.unpack(user_rows(after)[b"web:ann"]).revision == 10
+    assert learned + 10 == sum(
+        behaviour.unpack([row])["examples"][0]
+        for part in after.rows()["behaviour"].values()
+        for key, row in part.items()
+        if key != PARTITION_ROW_KEY
+    )
+
+
 async def test_every_example_counts_as_judged_or_unjudged_and_slices_add_up(plain: Settings) -> None:
     pipeline = Pipeline(plain)
     fill(pipeline, 300)

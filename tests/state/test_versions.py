@@ -100,8 +100,8 @@ def test_a_behaviour_row_of_an_earlier_program_is_read() -> None:
 def test_marks_and_pages_of_an_earlier_program_are_read() -> None:
     change = Change(MemoryRows({PARTITION_ROW_KEY: PARTITION}), 2)
     assert change.agent_state == b"kept"
-    assert not change.marks.count_offset("events", 0, 7)
-    assert change.marks.count_offset("events", 1, 0)
+    assert not change.marks.count_offset("events", 9, 0, 7)
+    assert change.marks.count_offset("events", 9, 1, 0)
     window = ReceivedWindow(MemoryRows({(0).to_bytes(4, "little"): PAGE}), 256)
     assert window.remembered == 1
     assert not window.remember(11)

@@ -32,6 +32,9 @@ class MemoryLogs:
     def __init__(self, log: Log) -> None:
         self._log = log
 
+    def incarnation(self, topic: Topic) -> int:
+        return 1 + self._log.made_again[topic.name]
+
     def records(self, topic: Topic, partition: int) -> Iterator[ReadRecord]:
         return iter(self._log.partitions[topic.name, partition])
 

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from afresh.state.store.changes import Change, PerAssignment
-from afresh.state.store.marks import PARTITION_ROW_KEY, PARTITION_ROW_VERSION, PartitionRow
+from afresh.state.store.changes import Change, PerAssignment, partition_row
+from afresh.state.store.marks import PARTITION_ROW_KEY, PARTITION_ROW_VERSION, PartitionRow, Reached
 from afresh.state.store.rows import MemoryPartitions, MemoryRows, Partitions
 from afresh.state.versions import RowVersionError
 
@@ -44,7 +44,7 @@ def test_the_records_of_all_changes_recover_the_rows(changes: list[Any]) -> None
     rows, log = MemoryRows(), list[tuple[bytes, bytes | None]]()
     for number, each in enumerate(changes):
         change = Change(rows, 1)
-        change.marks.count_offset("events", 0, number)
+        change.marks.count_offset("events", 7, 0, number)
         for key, row in each:
             edit(change, key, row)
         log += change.records()
@@ -58,24 +58,47 @@ def test_a_change_that_is_dropped_leaves_nothing() -> None:
     change = Change(rows, 1)
     change.put_row(b"a", b"2")
     change.delete_row(b"a")
-    change.marks.count_offset("events", 0, 7)
+    change.marks.count_offset("events", 7, 0, 7)
     change.agent_state = b"weights"
     del change
     assert rows == {b"a": b"1"}
-    assert Change(rows, 1).marks.count_offset("events", 0, 7)
+    assert Change(rows, 1).marks.count_offset("events", 7, 0, 7)
 
 
 def test_the_partition_row_keeps_marks_and_agent_state() -> None:
     rows = MemoryRows()
     change = Change(rows, 2)
-    change.marks.count_offset("events", 1, 7)
+    change.marks.count_offset("events", 7, 1, 7)
     change.agent_state = b"weights"
     assert [key for key, _ in change.records()] == [PARTITION_ROW_KEY]
     change.apply(0)
     again = Change(rows, 2)
-    assert not again.marks.count_offset("events", 1, 7)
-    assert again.marks.count_offset("events", 1, 8)
+    assert not again.marks.count_offset("events", 7, 1, 7)
+    assert again.marks.count_offset("events", 7, 1, 8)
     assert again.agent_state == b"weights"
+
+
+def test_the_partition_row_keeps_how_far_the_stage_has_read_its_topics() -> None:
+    rows = MemoryRows()
+    for last in (Reached(7, 4, 1, 2), Reached(7, 3, 0, 0), Reached(8, 0, 5, 6)):
+        change = Change(rows, 1)
+        change.reach("events", last)
+        change.apply(0)
+    row = partition_row(rows)
+    assert row is not None
+    assert row.reached == {"events": [Reached(7, 4, 1, 2), Reached(8, 0, 5, 6)]}
+    assert partition_row(MemoryRows()) is None
+
+
+def test_a_partition_row_of_0_1_0_rises_with_the_first_change() -> None:
+    marks = (7).to_bytes(8, "little")
+    rows = MemoryRows({PARTITION_ROW_KEY: msgspec.msgpack.encode([1, {"events": marks}, b"state"])})
+    change = Change(rows, 1)
+    assert not change.marks.count_offset("events", 9, 0, 7)
+    change.apply(0)
+    row = partition_row(rows)
+    assert row is not None
+    assert (row.version, row.marks, row.counted, row.agent_state) == (2, {}, {"events": {9: marks}}, b"state")
 
 
 def test_a_row_edited_twice_is_written_once() -> None:
@@ -88,12 +111,12 @@ def test_a_row_edited_twice_is_written_once() -> None:
 
 def test_a_partition_row_of_a_newer_version_is_refused_by_name() -> None:
     newer = msgspec.msgpack.encode(PartitionRow(version=PARTITION_ROW_VERSION + 1))
-    with pytest.raises(RowVersionError, match=r"partition's row has version 2; this program knows 1"):
+    with pytest.raises(RowVersionError, match=r"partition's row has version 3; this program knows 2"):
         Change(MemoryRows({PARTITION_ROW_KEY: newer}), 1)
 
 
 def test_fields_appended_to_a_row_of_the_same_version_are_ignored() -> None:
-    longer = msgspec.msgpack.encode([PARTITION_ROW_VERSION, {}, b"state", "new"])
+    longer = msgspec.msgpack.encode([PARTITION_ROW_VERSION, {}, b"state", {}, {}, 7, "new"])
     assert Change(MemoryRows({PARTITION_ROW_KEY: longer}), 1).agent_state == b"state"
 
 

@@ -1,5 +1,6 @@
 import re
 import socket
+import time
 from collections.abc import Iterator
 from contextlib import nullcontext
 from types import SimpleNamespace
@@ -7,12 +8,12 @@ from typing import Any
 
 import pytest
 from kafka import KafkaAdminClient
-from kafka.admin import ConfigResource, NewTopic
-from kafka.errors import KafkaConnectionError
+from kafka.admin import ConfigResource, ConfigResourceType, NewTopic
+from kafka.errors import KafkaConnectionError, KafkaError
 
 from afresh.state.errors import AfreshError
 from afresh.streams.kafka import admin as module
-from afresh.streams.kafka.admin import check_topics, claim_expiry, create_topics, require_topics
+from afresh.streams.kafka.admin import TopicClient, check_topics, claim_expiry, create_topics, require_topics
 from afresh.streams.kafka.fence import EXPIRY_SECONDS
 from afresh.streams.settings import Settings
 from afresh.streams.topics import Topics
@@ -129,6 +130,51 @@ def test_the_advice_is_never_to_add_partitions(either: Settings) -> None:
 def test_more_replicas_than_brokers_are_refused_with_the_reason_of_kafka(settings: Settings) -> None:
     with pytest.raises(AfreshError, match=r"did not create the topic .*eplication factor"):
         create_topics(changed(settings, replication=3))
+
+
+def test_a_topic_that_is_made_again_has_another_incarnation(either: Settings) -> None:
+    """Also on the embedded broker, which has topic ids too."""
+    create_topics(either)
+    events, items = Topics(either).events, Topics(either).items
+    client = TopicClient(either)
+    first = client.incarnations([events.name, items.name, "no-such-topic"])
+    assert first.keys() == {events.name, items.name}
+    assert 0 not in first.values()
+    assert first[events.name] != first[items.name]
+    admin = KafkaAdminClient(bootstrap_servers=either.brokers)
+    admin.delete_topics([events.name])
+    deadline = time.monotonic() + 60
+    while events.name in admin.list_topics() and time.monotonic() < deadline:
+        time.sleep(0.1)
+    admin.close()
+    create_topics(either)
+    again = client.incarnations([events.name, items.name])
+    assert again[events.name] != first[events.name]
+    assert again[items.name] == first[items.name]
+    client.close()
+
+
+def test_a_topic_with_a_wrong_policy_is_found(settings: Settings) -> None:
+    create_topics(settings)
+    topics = Topics(settings)
+    client, admin = TopicClient(settings), KafkaAdminClient(bootstrap_servers=settings.brokers)
+    assert client.policies(topics.all()) == {}
+    wrong = {"cleanup.policy": "delete"}
+    admin.alter_configs([ConfigResource(ConfigResourceType.TOPIC, topics.users.name, configs=wrong)])
+    admin.close()
+    assert client.policies(topics.all()) == {topics.users.name: "delete"}
+    client.close()
+
+
+def test_a_client_that_is_kept_connects_anew_after_a_failure(silent_port: int, settings: Settings) -> None:
+    client = TopicClient(changed(settings, kafka=f"127.0.0.1:{silent_port}"))
+    for _ in range(2):
+        with pytest.raises(KafkaError):
+            client.incarnations(["events"])
+    create_topics(settings)
+    client._settings = settings
+    assert client.incarnations([Topics(settings).events.name])
+    client.close()
 
 
 def test_a_silent_broker_is_an_error_after_the_timeout(silent_port: int) -> None:

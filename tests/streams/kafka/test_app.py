@@ -6,11 +6,13 @@ from typing import Any
 import pytest
 from faust.types import TP
 
-from afresh.state.errors import AfreshError
+from afresh.state.errors import AfreshError, StartAgainError
+from afresh.state.store.changes import Change
 from afresh.state.store.rows import StoreError
 from afresh.streams.kafka import app as module
 from afresh.streams.kafka.app import App, create_app, source
 from afresh.streams.kafka.sender import FencedError
+from afresh.streams.kafka.tables import RunTable
 from afresh.streams.kafka.transport import RunConsumer, RunTransport
 from afresh.streams.settings import Settings
 from afresh.streams.topics import Topics
@@ -136,6 +138,7 @@ async def test_runs_that_do_not_finish_delay_the_stop_only_for_a_limited_time(
         (KeyError(7), True, 1),
         (StoreError("free some space"), False, 2),
         (StoreError("free some space"), True, 2),
+        (StartAgainError("start it again"), False, 75),
     ],
 )
 async def test_a_stop_that_takes_too_long_ends_with_the_right_status_and_message(
@@ -156,3 +159,33 @@ async def test_a_stop_that_takes_too_long_ends_with_the_right_status_and_message
     app._end()
     assert ended == [status]
     assert ("free some space" in caplog.messages) == (status == 2)
+
+
+async def test_rows_are_written_before_the_sources_are_read_unless_another_worker_owns_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    app = create_app(settings_in(tmp_path), "test")
+    table = RunTable(app, name="rows", changelog="test.rows.changelog", partitions=1)
+    sent: list[Any] = []
+
+    class Fake:
+        fenced = False
+
+        async def send_whole(self, topic: str, partition: int, records: Any) -> int:
+            if self.fenced:
+                raise FencedError(topic, partition)
+            sent.append((topic, partition, [record.key for record in records]))
+            return 0
+
+    fake: Any = Fake()
+    monkeypatch.setattr(app.claims, "sender", lambda *_: fake)
+    change: Change = table.change(0)
+    change.put_row(b"a", b"1")
+    await app.write_rows(table, 0, change)
+    assert sent == [("test.rows.changelog", 0, [b"a", b""])]
+    assert table.rows[0].get(b"a") == b"1"
+    fake.fenced = True
+    change = table.change(0)
+    change.put_row(b"a", b"2")
+    await app.write_rows(table, 0, change)
+    assert table.rows[0].get(b"a") == b"1"

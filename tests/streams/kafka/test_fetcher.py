@@ -5,11 +5,15 @@ from typing import Any
 
 import pytest
 from aiokafka.consumer.fetcher import READ_COMMITTED, READ_UNCOMMITTED, Fetcher
+from aiokafka.errors import NoOffsetForPartitionError, OffsetOutOfRangeError
+from aiokafka.structs import OffsetAndMetadata
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP
 
+from afresh.state.errors import StartAgainError
 from afresh.streams.kafka import fetcher
 from afresh.streams.kafka.fetcher import RunConsumerThread
+from afresh.streams.kafka.starts import Committed, Start
 from tests.streams.kafka.conftest import FETCH_MAX_WAIT_SECONDS
 from tests.streams.making import record
 
@@ -140,6 +144,10 @@ class FakeClient:
     def __init__(self, committed: dict[TP, int | None]) -> None:
         self.committed = committed
         self.rewound: list[set[TP]] = []
+        self.sought: dict[TP, int] = {}
+
+    def seek(self, tp: TP, offset: int) -> None:
+        self.sought[tp] = offset
 
     async def seek_to_committed(self) -> dict[TP, int | None]:
         return self.committed
@@ -155,6 +163,138 @@ async def seek(committed: dict[TP, int | None]) -> list[set[TP]]:
     thread.app = SimpleNamespace(tables=SimpleNamespace(changelog_topics={"test.changelog"}))
     assert await thread._seek_to_committed() == committed
     return client.rewound
+
+
+async def test_a_partition_goes_on_at_its_start_until_something_else_was_committed() -> None:
+    client = FakeClient({ONE: 200, TWO: 7})
+    thread: Any = RunConsumerThread.__new__(RunConsumerThread)
+    thread._ensure_consumer = lambda: client
+    thread.app = SimpleNamespace(tables=SimpleNamespace(changelog_topics=set()))
+    thread.starts = {ONE: Start(200, 0)}
+    assert await thread._seek_to_committed() == {ONE: 0, TWO: 7}
+    assert client.sought == {ONE: 0}
+    client.committed[ONE], client.sought = 40, {}
+    assert await thread._seek_to_committed() == {ONE: 40, TWO: 7}
+    assert client.sought == {}
+
+
+class OutOfRange:
+    """A Kafka client whose logs begin elsewhere than at the position."""
+
+    def __init__(self, begins: dict[TP, int], position: int = 5) -> None:
+        self.begins = begins
+        self.at = position
+        self.sought: dict[TP, int] = {}
+
+    async def beginning_offsets(self, tps: list[TP]) -> dict[TP, int]:
+        return {tp: self.begins[tp] for tp in tps}
+
+    async def position(self, tp: TP) -> int:
+        return self.at
+
+    def assignment(self) -> set[TP]:
+        return set(self.begins)
+
+    def seek(self, tp: TP, offset: int) -> None:
+        self.sought[tp] = offset
+
+
+def out_of_range(client: OutOfRange, monkeypatch: pytest.MonkeyPatch, error: Exception) -> Any:
+    async def fetch(*_: Any) -> Any:
+        raise error
+
+    monkeypatch.setattr(driver.AIOKafkaConsumerThread, "_fetch_records", fetch)
+    thread: Any = RunConsumerThread.__new__(RunConsumerThread)
+    thread._ensure_consumer = lambda: client
+    thread.app = SimpleNamespace(tables=SimpleNamespace(changelog_topics={"test.changelog"}))
+    return thread
+
+
+async def test_records_that_were_removed_before_they_were_read_are_counted(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    client = OutOfRange({ONE: 9})
+    thread = out_of_range(client, monkeypatch, OffsetOutOfRangeError({ONE: 5, TWO: 5}))
+    client.begins = {ONE: 9, TWO: 9}
+    client.assignment = lambda: {ONE}  # type: ignore[method-assign]
+    assert await thread._fetch_records(None, set()) == {}
+    assert client.sought == {ONE: 9}
+    assert "4 records of test.events-0 were removed before they were read" in caplog.text
+
+
+async def test_a_log_that_ends_before_the_position_ends_the_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    for tp in (ONE, TP("test.changelog", 0)):
+        client = OutOfRange({tp: 0})
+        thread = out_of_range(client, monkeypatch, OffsetOutOfRangeError({tp: 5}))
+        with pytest.raises(StartAgainError, match="has no offset 5 any more"):
+            await thread._fetch_records(None, set())
+        assert client.sought == {}
+
+
+async def test_a_changelog_is_read_from_where_it_begins_and_none_of_its_records_counts_as_unread(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Faust seeks to just before the beginning."""
+    client = OutOfRange({TP("test.changelog", 0): 9}, position=8)
+    await out_of_range(
+        client, monkeypatch, OffsetOutOfRangeError({TP("test.changelog", 0): 8})
+    )._fetch_records(None, set())
+    assert client.sought == {TP("test.changelog", 0): 9}
+    assert not caplog.text
+
+
+async def test_a_partition_that_was_moved_in_the_meantime_stays_where_it_is(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    client = OutOfRange({ONE: 0}, position=2)
+    assert (
+        await out_of_range(client, monkeypatch, OffsetOutOfRangeError({ONE: 5}))._fetch_records(None, set())
+        == {}
+    )
+    assert client.sought == {}
+
+
+async def test_a_partition_without_a_position_yet_has_nothing_to_fetch(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    assert (
+        await out_of_range(OutOfRange({}), monkeypatch, NoOffsetForPartitionError(ONE))._fetch_records(
+            None, set()
+        )
+        == {}
+    )
+
+
+async def test_a_committed_offset_names_the_incarnation_of_its_topic(
+    started_thread: RunConsumerThread,
+) -> None:
+    client, said = started_thread._ensure_consumer(), list[Any]()
+
+    async def commit(offsets: Any) -> None:
+        said.append(offsets)
+
+    client.commit = commit
+    started_thread.app.incarnations.learn({ONE.topic: 7})  # type: ignore[attr-defined]
+    started_thread._note_incarnations(client)
+    await client.commit({ONE: OffsetAndMetadata(5, "")})
+    assert said == [{ONE: OffsetAndMetadata(5, "7")}]
+
+
+async def test_the_incarnation_of_a_committed_offset_is_read_again() -> None:
+    three, four = TP("test.events", 2), TP("test.events", 3)
+
+    class Coordinator:
+        async def fetch_committed_offsets(self, _: Any) -> dict[TP, OffsetAndMetadata]:
+            return {
+                ONE: OffsetAndMetadata(5, "7"),
+                TWO: OffsetAndMetadata(6, ""),
+                three: OffsetAndMetadata(-1, ""),
+            }
+
+    thread: Any = RunConsumerThread.__new__(RunConsumerThread)
+    thread._ensure_consumer = lambda: SimpleNamespace(_coordinator=Coordinator())
+    found = await thread._committed([ONE, TWO, three, four])
+    assert found == {ONE: Committed(5, 7), TWO: Committed(6, 0), three: None, four: None}
 
 
 async def test_a_partition_without_a_committed_offset_is_read_from_the_beginning() -> None:

@@ -4,8 +4,9 @@ from typing import Any
 
 import pytest
 from aiokafka import TopicPartition
-from aiokafka.errors import KafkaConnectionError
+from aiokafka.errors import KafkaConnectionError, OffsetOutOfRangeError
 
+from afresh.state.errors import StartAgainError
 from afresh.streams.kafka import follow
 from afresh.streams.kafka.follow import LONGEST_REST_SECONDS, REST, SHORTEST_REST_SECONDS, Follower, Latest
 from afresh.streams.settings import Settings
@@ -126,6 +127,15 @@ async def test_a_follower_waits_for_kafka_and_goes_on(followed: Followed) -> Non
     consumer = FakeConsumer({(ROWS, 0): 1}, KafkaConnectionError(), [(ROWS, 0, 0, b"a", b"1")])
     await followed.run(consumer)
     assert [latest for _, latest, _ in followed.applied] == [{b"a": b"1"}]
+
+
+async def test_a_followed_topic_that_was_made_again_ends_the_process_to_be_started_again(
+    followed: Followed,
+) -> None:
+    """aiokafka would go on at its beginning, and keep what was deleted."""
+    consumer: Any = FakeConsumer({}, OffsetOutOfRangeError({TopicPartition(ROWS, 0): 5}))
+    with pytest.raises(StartAgainError, match="start it again"):
+        await followed.follower._follow(consumer)
 
 
 async def test_rows_are_applied_in_portions_so_that_other_tasks_get_a_turn(

@@ -1,16 +1,19 @@
 import asyncio
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from aiokafka.errors import KafkaConnectionError
 from faust.tables.recovery import Recovery
 from faust.types import TP
 from prometheus_client import REGISTRY
 
 from afresh.state.errors import AfreshError
 from afresh.state.store.rows import MemoryPartitions, Position, StoreError
+from afresh.streams.kafka import recovery
 from afresh.streams.kafka.app import App, create_app, rows_of
 from afresh.streams.kafka.recovery import RunRecovery, RunTables
 from afresh.streams.kafka.tables import RunTable
@@ -85,6 +88,86 @@ async def test_rows_without_a_position_are_read_from_the_start_whatever_was_read
     recovery._add(table, PLACE, offsets)
     await recovery._build_offsets(FakeConsumer(5, 100), {PLACE}, offsets, "active")
     assert offsets[PLACE] == 4
+
+
+async def test_starts_are_found_once_rows_are_recovered_and_before_the_first_seek(
+    app: App, table: RunTable, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    steps: list[str] = []
+
+    class Fake:
+        def start_at(self, starts: Any) -> None:
+            steps.append(f"start at {starts}")
+
+        async def starts(self, _consumer: Any, ours: Any) -> dict[TP, int]:
+            return dict.fromkeys(ours, 3)
+
+    async def seek(*_: Any, **__: Any) -> None:
+        steps.append("seek")
+
+    monkeypatch.setattr(type(app), "consumer", Fake(), raising=False)
+    monkeypatch.setattr(app, "positions", Fake())
+    monkeypatch.setattr(app.assignor, "assigned_actives", lambda: {PLACE})
+    assert table.name in app.tables
+    for name in ("on_recovery_completed", "_resume_streams"):
+        steps.clear()
+        monkeypatch.setattr(Recovery, name, seek)
+        await getattr(recovery_of(app), name)(1)
+        assert steps == [f"start at { {PLACE: 3} }", "seek"]
+
+
+async def test_a_process_without_tables_finds_starts_for_what_the_group_has_assigned(
+    app: App, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Faust's assignor knows only partitions of apps with tables."""
+    asked: list[set[TP]] = []
+
+    class Fake:
+        async def starts(self, _: Any, ours: Any) -> dict[TP, int]:
+            asked.append(set(ours))
+            return {}
+
+        def start_at(self, _: Any) -> None:
+            pass
+
+    async def resume(*_: Any, **__: Any) -> None:
+        pass
+
+    monkeypatch.setattr(type(app), "consumer", Fake(), raising=False)
+    monkeypatch.setattr(app, "positions", Fake())
+    monkeypatch.setattr(app, "assigned", lambda: {PLACE})
+    monkeypatch.setattr(Recovery, "_resume_streams", resume)
+    await recovery_of(app)._resume_streams(1)
+    assert asked == [{PLACE}]
+
+
+async def test_a_source_that_must_not_go_on_ends_the_process_and_a_silent_kafka_is_asked_again(
+    app: App, table: RunTable, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert table.name in app.tables
+    reasons: list[BaseException] = []
+
+    class Fake:
+        answers: Sequence[Exception] = (KafkaConnectionError(), OSError(), AfreshError("rows were lost"))
+
+        async def starts(self, *_: Any) -> Any:
+            (answer, *self.answers) = self.answers
+            raise answer
+
+        def start_at(self, _: Any) -> None:
+            raise AssertionError
+
+    async def crash(reason: BaseException) -> None:
+        reasons.append(reason)
+
+    monkeypatch.setattr(app, "crash", crash)
+    monkeypatch.setattr(app, "positions", Fake())
+    monkeypatch.setattr(type(app), "consumer", Fake(), raising=False)
+    monkeypatch.setattr(recovery, "ASK_SECONDS", 0.0)
+    monkeypatch.setattr(app.assignor, "assigned_actives", lambda: {PLACE})
+    with pytest.raises(AfreshError, match="rows were lost"):
+        await recovery_of(app).on_recovery_completed(1)
+    assert len(reasons) == 1
 
 
 async def test_rows_that_cannot_be_written_end_the_worker_instead_of_leaving_a_hole(

@@ -86,7 +86,7 @@ async def test_a_repeated_run_is_reported_once_however_many_parts_it_has(
     async def process(run: Run) -> None:
         for each in run.records:
             change = table.change(run.partition)
-            change.marks.count_offset(each.topic, each.partition, each.offset)
+            change.marks.count_offset(each.topic, 0, each.partition, each.offset)
             await runner.write(run, Outgoing(1), table, change)
         run.done()
 

@@ -9,8 +9,10 @@ import pytest
 
 from afresh.state.store.marks import PARTITION_ROW_KEY
 from afresh.streams.kafka.app import create_app
+from afresh.streams.kafka.positions import Read
 from afresh.streams.settings import Settings
 from afresh.streams.stages import STAGES
+from afresh.streams.stages.assembly import reads_of
 from afresh.streams.topics import Topics
 from afresh.streams.workers.stream import Worker
 from tests.replay.memory import CrashError, Pipeline
@@ -31,6 +33,16 @@ def test_every_stage_names_existing_topics_and_no_table_has_two_writers(plain: S
     named = {topics.named(name).name for name in [*tables, *sources]}
     assert named <= {topic.name for topic in topics.all()}
     assert {f"test.{table}.changelog" for table in tables} <= named
+
+
+def test_only_a_stage_whose_sources_keep_everything_makes_its_rows_anew(plain: Settings) -> None:
+    """The others would begin in the middle: retention has removed what their rows were made from."""
+    worker = Worker(plain)
+    reads = reads_of(worker.topics, STAGES, worker.tables)
+    assert reads["test.events"] == Read(worker.tables["received"], rebuilt=False)
+    for name, read in reads.items():
+        topic = next(each for each in worker.topics.all() if each.name == name)
+        assert not read.rebuilt or topic.config["cleanup.policy"] == "compact"
 
 
 def tallied(pipeline: Pipeline) -> dict[bytes, int]:

@@ -77,6 +77,7 @@ async def test_unusable_events_go_to_the_dead_letters_and_nothing_else_is_lost(
         "partition": "1",
         "offset": "1",
         "time": str(NOW_MS),
+        "incarnation": "1",
     }
 
 
@@ -180,6 +181,7 @@ async def test_an_interaction_keeps_every_field_of_its_event(pipeline: Pipeline)
             value=4.5,
             session="s1",
             context={"device": "tv", "n": 2**63 - 1},
+            incarnation=1,
         )
     ]
 

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from afresh.state.errors import AfreshError
+from afresh.state.errors import AfreshError, StartAgainError
 from afresh.state.store.rows import StoreError
 from afresh.state.versions import RowVersionError
 from afresh.streams.kafka.app import create_app
@@ -29,11 +29,11 @@ def run(folder: Path, monkeypatch: pytest.MonkeyPatch, reason: BaseException | N
     execute(create_app(settings, "test"), settings, 0, lambda: "")
 
 
-@pytest.mark.parametrize("kind", [AfreshError, StoreError, RowVersionError])
+@pytest.mark.parametrize("kind", [AfreshError, StoreError, RowVersionError, StartAgainError])
 def test_a_problem_that_a_person_can_mend_ends_with_its_message(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: type[Exception]
 ) -> None:
-    with pytest.raises(AfreshError, match="mend it"):
+    with pytest.raises(kind, match="mend it"):
         run(tmp_path, monkeypatch, kind("mend it"), 1)
 
 

@@ -12,7 +12,8 @@ from redis.asyncio import Redis
 from afresh.deploy.servers import Server
 from afresh.deploy.servers.kafka import REPOSITORY
 from afresh.models import scorers
-from afresh.state.errors import AfreshError
+from afresh.state.errors import AfreshError, StartAgainError
+from afresh.state.store.changes import partition_row
 from afresh.streams.settings import Settings
 from afresh.streams.workers import stream as module
 from afresh.streams.workers.stream import Worker, answers, run
@@ -55,6 +56,34 @@ print({"torch", "transformers", "huggingface_hub"} & set(sys.modules))
         [sys.executable, "-c", code], cwd=tmp_path, env=variables, capture_output=True, check=True
     )
     assert done.stdout == b"set()\n"
+
+
+async def test_a_followed_topic_that_was_made_again_ends_the_worker(
+    worker: Worker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reasons: list[BaseException] = []
+
+    async def follow() -> None:
+        raise StartAgainError("start it again")
+
+    async def crash(reason: BaseException) -> None:
+        reasons.append(reason)
+
+    monkeypatch.setattr(worker.follower, "run", follow)
+    monkeypatch.setattr(worker.app, "crash", crash)
+    await worker.follow()
+    assert [type(each) for each in reasons] == [StartAgainError]
+
+
+def test_a_worker_watches_all_topics_and_knows_their_incarnations_in_every_stage(worker: Worker) -> None:
+    assert worker.app.positions is not None
+    assert worker.app.positions._watch._topics == worker.topics.all()
+    worker.app.incarnations.learn({"test.users.changelog": 7})
+    change = worker.tables["users"].change(0)
+    change.apply(-1)
+    row = partition_row(worker.tables["users"].rows[0])
+    assert row is not None
+    assert row.changelog == 7
 
 
 def test_a_worker_says_what_is_not_ready_yet(worker: Worker) -> None:

@@ -1,0 +1,100 @@
+from typing import Any
+
+import pytest
+from kafka.errors import KafkaConnectionError
+from prometheus_client import REGISTRY
+
+from afresh.state.errors import START_AGAIN_STATUS, AfreshError, StartAgainError
+from afresh.streams.kafka import incarnations
+from afresh.streams.kafka.incarnations import Incarnations, TopicWatch
+from afresh.streams.settings import Settings
+from afresh.streams.topics import Topics
+
+SETTINGS = Settings(_env_file=None, namespace="test")
+TOPICS = Topics(SETTINGS)
+
+
+class FakeClient:
+    """A client with prepared answers."""
+
+    def __init__(self, *answers: Any, policies: dict[str, str] | None = None) -> None:
+        self.answers = list(answers)
+        self.wrong = policies or {}
+        self.closed = False
+
+    def incarnations(self, names: list[str]) -> dict[str, int]:
+        answer = self.answers.pop(0)
+        if isinstance(answer, Exception):
+            raise answer
+        return dict.fromkeys(names, answer)
+
+    def policies(self, _: Any) -> dict[str, str]:
+        return self.wrong
+
+    def close(self) -> None:
+        self.closed = True
+
+
+def watch(client: FakeClient, ended: list[AfreshError]) -> tuple[TopicWatch, Incarnations]:
+    met = Incarnations()
+
+    async def end(error: AfreshError) -> None:
+        ended.append(error)
+
+    made = TopicWatch(SETTINGS, [TOPICS.events, TOPICS.users], met, end)
+    made._client = client  # type: ignore[assignment]
+    return made, met
+
+
+async def test_a_topic_that_is_made_again_ends_the_process_to_be_started_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(incarnations, "WATCH_SECONDS", 0.0)
+    ended: list[AfreshError] = []
+    client = FakeClient(7, 7, KafkaConnectionError(), 7, 8)
+    made, met = watch(client, ended)
+    await made.ask()
+    assert met.of(TOPICS.events.name) == 7
+    await made.run()
+    (error,) = ended
+    assert isinstance(error, StartAgainError)
+    assert error.status == START_AGAIN_STATUS == 75
+    assert "test.events was deleted and made again while this process ran; start it again" in str(error)
+    assert client.closed
+
+
+async def test_a_topic_that_changed_between_the_first_question_and_the_next_is_noticed() -> None:
+    made, _ = watch(FakeClient(7, 8), [])
+    await made.ask()
+    with pytest.raises(StartAgainError):
+        await made.ask()
+
+
+async def test_a_topic_that_is_missing_for_a_while_is_still_the_same() -> None:
+    met = Incarnations()
+    met.learn({"events": 7})
+    met.learn({})
+    met.learn({"events": 7})
+    assert met.of("events") == 7
+    assert met.of("items") == 0
+
+
+async def test_a_wrong_policy_is_told_at_once_and_then_seldom(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    client = FakeClient(7, 7, 7, 7, policies={TOPICS.users.name: "delete"})
+    made, _ = watch(client, [])
+
+    def shown() -> float | None:
+        return REGISTRY.get_sample_value("afresh_topic_policy_wrong", {"topic": TOPICS.users.name})
+
+    await made.look()
+    await made.look()
+    assert caplog.text.count("has cleanup.policy delete instead of compact") == 1
+    assert shown() == 1
+    monkeypatch.setattr(incarnations, "POLICY_SECONDS", 0.0)
+    await made.look()
+    assert caplog.text.count("has cleanup.policy delete instead of compact") == 2
+    client.wrong = {}
+    await made.look()
+    assert shown() == 0
