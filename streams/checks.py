@@ -7,7 +7,15 @@ from typing import TypeVar
 
 import msgspec
 
-from afresh.streams.messages import EVENT_VERSION, ITEM_VERSION, Event, Item, event_decoder, item_decoder
+from afresh.streams.messages import (
+    EVENT_VERSION,
+    ITEM_VERSION,
+    LONGEST_ID,
+    Event,
+    Item,
+    event_decoder,
+    item_decoder,
+)
 from afresh.streams.settings import Settings
 
 T = TypeVar("T")
@@ -15,6 +23,10 @@ V = TypeVar("V", Event, Item)
 
 EARLIEST_MS = 631_152_000_000
 """1990-01-01, the earliest time of an event, in ms since 1970: an older time means a wrong unit or a wrong clock."""
+
+
+LONGEST_USER = 128 + 1 + LONGEST_ID
+"""Most characters of ``platform:user``, and so of a canonical user."""
 
 
 class RefusedError(ValueError):
@@ -80,16 +92,48 @@ def check_keyed_item(key: bytes | None, value: bytes | None, settings: Settings)
     Raises
     ------
     RefusedError
-        When the item cannot be used.
+        When the item cannot be used, or the key cannot be an item's id.
     """
     if not key:
         raise RefusedError("key", "The record of an item has no key; set the key to the item's id.")
+    check_name(key, LONGEST_ID, "key", "key of an item")
     if value is None:
         return None
     item = check_item(value, settings)
     if key != item.id.encode():
         raise RefusedError("key", f"The key of the item {item.id!r} is not the item's id.")
     return item
+
+
+def check_link(key: bytes | None, value: bytes | None, settings: Settings) -> str | None:  # noqa: ARG001 - as the others
+    """Return the canonical user of a record of ``afresh.identities``; None for a record that ends the link of its key.
+
+    Raises
+    ------
+    RefusedError
+        When the key cannot be ``platform:user``, or the value cannot be a canonical user.
+    """
+    user = check_name(key or b"", LONGEST_USER, "key", "key of a link")
+    if ":" not in user:
+        raise RefusedError("key", f"The key of a link must be platform:user, and is {user!r}.")
+    return None if value is None else check_name(value, LONGEST_USER, "invalid", "canonical user of a link")
+
+
+def check_name(name: bytes, longest: int, reason: str, noun: str) -> str:
+    """Return a name as text: it becomes the key of rows and of records between agents.
+
+    Raises
+    ------
+    RefusedError
+        When it is empty, longer than ``longest`` characters, or no UTF-8 text.
+    """
+    try:
+        text = name.decode()
+    except UnicodeDecodeError as error:
+        raise RefusedError(reason, f"The {noun} is no UTF-8 text.") from error
+    if not 0 < len(text) <= longest:
+        raise RefusedError(reason, f"The {noun} has {len(text):,} characters; 1 to {longest} are allowed.")
+    return text
 
 
 def decode(decoder: msgspec.json.Decoder[T], value: bytes) -> T:

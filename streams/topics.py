@@ -9,6 +9,9 @@ from afresh.streams.settings import Settings
 
 DAY_MS = 86_400_000
 
+INPUT_TOMBSTONES_MS = 30 * DAY_MS
+"""Least time, in ms, that a compacted input keeps a tombstone: workers that stood still for less have missed none."""
+
 DEAD_LETTER_BYTES = 4_194_304
 """Largest record batch of the dead-letter topic, in bytes."""
 
@@ -51,10 +54,13 @@ class Topics:
         self.dead_letters = self._dead_letters()
         self.interactions = self._log("interactions")
         self.examples = self._log("examples")
-        self.items = self._compacted("items")
-        self.texts = self._compacted("texts")
-        self.embeddings = self._compacted("embeddings")
-        self.identities = self._compacted("identities")
+        self.items = self._input("items")
+        self.items_keyed = self._compacted("items.keyed")
+        self.texts = self._forgetful("texts")
+        self.embeddings = self._forgetful("embeddings")
+        self.identities = self._input("identities")
+        self.identities_keyed = self._compacted("identities.keyed")
+        self.intake = self._changelog("intake")
         self.received = self._changelog("received")
         self.users = self._changelog("users")
         self.behaviour = self._changelog("behaviour")
@@ -76,6 +82,17 @@ class Topics:
 
     def _compacted(self, name: str) -> Topic:
         return self._topic(name, {"cleanup.policy": "compact"})
+
+    def _input(self, name: str) -> Topic:
+        compacted = self._compacted(name)
+        # Of two records of one key in two partitions, the newer one counts, and clocks of producers cannot tell which.
+        own = {"message.timestamp.type": "LogAppendTime", "delete.retention.ms": str(INPUT_TOMBSTONES_MS)}
+        return replace(compacted, config=compacted.config | own)
+
+    def _forgetful(self, name: str) -> Topic:
+        compacted = self._compacted(name)
+        # A new encoder reads the topic from its beginning. The texts of deleted items must be gone from there soon.
+        return replace(compacted, config=compacted.config | {"max.compaction.lag.ms": str(DAY_MS)})
 
     def _changelog(self, table: str) -> Topic:
         changelog = self._compacted(f"{table}.changelog")

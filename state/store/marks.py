@@ -75,6 +75,10 @@ class Marks:
         offsets[partition] = offset
         return True
 
+    def forget(self, topic: str) -> None:
+        """Forget what was counted of a topic: all its records count again."""
+        self._offsets.pop(topic, None)
+
     def pack(self) -> dict[str, bytes]:
         """Pack the marks for the partition row."""
         return {topic: np.array(offsets, "<i8").tobytes() for topic, offsets in self._offsets.items()}

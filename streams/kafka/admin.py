@@ -19,12 +19,17 @@ from afresh.streams.waiting import wait_for_kafka
 MISSING = "is missing"
 PARTITIONS = "partitions instead of"
 
+HARMLESS = ("message.timestamp.type", "delete.retention.ms", "max.compaction.lag.ms")
+"""Settings that may change under a topic. They concern only what is still to come; no record is deleted sooner.
+
+One exception is meant: deleted texts go sooner with ``max.compaction.lag.ms``."""
+
 Metadata = dict[str, Any]
 """Description of a topic by kafka-python."""
 
 
 def create_topics(settings: Settings) -> list[str]:
-    """Create the missing topics, leave the others as they are, and return the names of the new ones.
+    """Create the missing topics, and return the names of the new ones; the others stay as they are.
 
     Raises
     ------
@@ -36,6 +41,34 @@ def create_topics(settings: Settings) -> list[str]:
         found = _describe(admin, topics)
         missing = [topic for topic in topics if topic.name not in found]
         return _create(admin, missing) if missing else []
+
+
+def set_topics(settings: Settings) -> list[str]:
+    """Give existing topics those settings that delete nothing (``HARMLESS``), and return the names of the changed ones.
+
+    Raises
+    ------
+    AfreshError
+        If Kafka does not answer, or refuses the settings.
+    """
+    wanted = Topics(settings).all()
+    with _admin(settings) as admin:
+        found = _configs(admin, list(_describe(admin, wanted)))
+        changes = {topic.name: _harmless(topic, found[topic.name]) for topic in wanted if topic.name in found}
+        resources = [
+            ConfigResource(ConfigResourceType.TOPIC, name, configs=config)
+            for name, config in changes.items()
+            if config
+        ]
+        if resources:
+            admin.alter_configs(resources)
+    return [resource.name for resource in resources]
+
+
+def _harmless(topic: Topic, found: dict[str, str]) -> dict[str, str]:
+    return {
+        key: wanted for key, wanted in topic.config.items() if key in HARMLESS and found.get(key) != wanted
+    }
 
 
 def check_topics(settings: Settings, topics: Sequence[Topic] | None = None) -> list[str]:
@@ -71,7 +104,7 @@ def require_topics(settings: Settings, topics: Sequence[Topic] | None = None) ->
     if not differences:
         return
     advice = "change the settings or, with Kafka's own tools, the topics"
-    if any(difference.endswith(MISSING) for difference in differences):
+    if all(difference.endswith(MISSING) or any(f"has {key} " in difference for key in HARMLESS) for difference in differences):
         advice = "run: afresh topics create"
     if any(PARTITIONS in difference for difference in differences):
         # More partitions for all topics would not help: rows would stay in the partitions of the old hash.

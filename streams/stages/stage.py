@@ -17,7 +17,7 @@ from afresh.state.store.changes import Change
 from afresh.streams import metrics
 from afresh.streams.kafka.sender import Outgoing
 from afresh.streams.kafka.tables import RunTable
-from afresh.streams.runs.run import KafkaRecord, Run
+from afresh.streams.runs.run import KafkaRecord, Owned, Run
 from afresh.streams.runs.runner import Runner
 from afresh.streams.stages.shared import Shared
 
@@ -35,7 +35,7 @@ class Part(ABC, Generic[M]):
     Parameters
     ----------
     run
-        Run of the records.
+        Run of the records, or the assignment of their partition.
     change
         Changes of rows and marks, collected until the part is written.
     shared
@@ -49,7 +49,7 @@ class Part(ABC, Generic[M]):
         Records to send.
     """
 
-    def __init__(self, run: Run, change: Change, shared: Shared) -> None:
+    def __init__(self, run: Owned, change: Change, shared: Shared) -> None:
         self.partition = run.partition
         self.change = change
         self.outgoing = Outgoing(shared.settings.partitions)

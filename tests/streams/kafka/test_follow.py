@@ -6,8 +6,10 @@ import pytest
 from aiokafka import TopicPartition
 from aiokafka.errors import KafkaConnectionError
 
+from afresh.state.store.marks import CLAIM_KEY
 from afresh.streams.kafka import follow
 from afresh.streams.kafka.follow import LONGEST_REST_SECONDS, REST, SHORTEST_REST_SECONDS, Follower, Latest
+from afresh.streams.kafka.sender import partition_of
 from afresh.streams.settings import Settings
 
 ROWS, LINKS = "test.rows", "test.links"
@@ -44,7 +46,7 @@ class FakeConsumer:
         fetched: dict[Any, list[Any]] = {}
         for topic, partition, offset, key, value in poll:
             tp = TopicPartition(topic, partition)
-            fetched.setdefault(tp, []).append(SimpleNamespace(key=key, value=value))
+            fetched.setdefault(tp, []).append(SimpleNamespace(partition=tp.partition, key=key, value=value))
             self.positions[tp] = offset + 1
         return fetched
 
@@ -96,6 +98,18 @@ async def test_only_the_newest_value_of_each_key_in_a_poll_is_applied(followed: 
         (ROWS, {b"a": b"2", b"b": None, b"c": b"1"}),
         (LINKS, {b"a": b"9"}),
     ]
+
+
+async def test_a_deletion_outside_the_partition_of_its_key_is_left_out(followed: Followed) -> None:
+    """A row that 0.1.0 left there has moved, and may have been read already where it belongs."""
+    home = partition_of(b"a", 2)
+    poll = [
+        (ROWS, home, 0, b"a", b"1"),
+        (ROWS, 1 - home, 0, b"a", None),
+        (ROWS, 1 - home, 1, CLAIM_KEY, None),
+    ]
+    await followed.run(FakeConsumer({}, poll))
+    assert [latest for _, latest, _ in followed.applied] == [{b"a": b"1", CLAIM_KEY: None}]
 
 
 async def test_a_follower_has_caught_up_once_everything_from_before_its_start_is_applied(
