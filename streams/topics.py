@@ -10,7 +10,7 @@ from afresh.streams.settings import Settings
 DAY_MS = 86_400_000
 
 INPUT_TOMBSTONES_MS = 30 * DAY_MS
-"""Least time, in ms, that a compacted input keeps a tombstone: workers that stood still for less have missed none."""
+"""How long a compacted input keeps a tombstone, in ms: workers that stand still for less miss none."""
 
 DEAD_LETTER_BYTES = 4_194_304
 """Largest record batch of the dead-letter topic, in bytes."""
@@ -26,12 +26,15 @@ class Topic:
         Name, number of partitions, and number of replicas.
     config
         Topic-level settings that we set; ``afresh topics check`` compares them with the broker's.
+    advised
+        Topic-level settings that a topic gets unless it has its own; an operator may choose others.
     """
 
     name: str
     partitions: int
     replication: int
     config: dict[str, str] = field(default_factory=dict)
+    advised: dict[str, str] = field(default_factory=dict)
 
 
 class Topics:
@@ -86,13 +89,15 @@ class Topics:
     def _input(self, name: str) -> Topic:
         compacted = self._compacted(name)
         # Of two records of one key in two partitions, the newer one counts, and clocks of producers cannot tell which.
-        own = {"message.timestamp.type": "LogAppendTime", "delete.retention.ms": str(INPUT_TOMBSTONES_MS)}
-        return replace(compacted, config=compacted.config | own)
+        return replace(
+            compacted,
+            config=compacted.config | {"message.timestamp.type": "LogAppendTime"},
+            advised={"delete.retention.ms": str(INPUT_TOMBSTONES_MS)},
+        )
 
     def _forgetful(self, name: str) -> Topic:
-        compacted = self._compacted(name)
         # A new encoder reads the topic from its beginning. The texts of deleted items must be gone from there soon.
-        return replace(compacted, config=compacted.config | {"max.compaction.lag.ms": str(DAY_MS)})
+        return replace(self._compacted(name), advised={"max.compaction.lag.ms": str(DAY_MS)})
 
     def _changelog(self, table: str) -> Topic:
         changelog = self._compacted(f"{table}.changelog")

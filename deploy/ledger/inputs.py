@@ -66,13 +66,12 @@ def _check(
     counting: dict[int, Counting] = {}
     for partition in range(keyed.partitions):
         counting[partition] = {}
-        for place, record in _keyed(logs, keyed, partition, report):
-            entries[place] = record
-        for (_, key), record in entries.items():
-            if partition_of(key, keyed.partitions) == partition:
-                before = counting[partition].get(key)
-                if before is None or record.moment > before.moment:
-                    counting[partition][key] = record
+        found = dict(_keyed(logs, keyed, partition, report))
+        for (_, key), entry in found.items():
+            before = counting[partition].get(key)
+            if before is None or entry.moment > before.moment:
+                counting[partition][key] = entry
+        entries |= found
     _compare(fed, entries, topic, report)
     return counting
 

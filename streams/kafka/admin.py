@@ -19,13 +19,17 @@ from afresh.streams.waiting import wait_for_kafka
 MISSING = "is missing"
 PARTITIONS = "partitions instead of"
 
-HARMLESS = ("message.timestamp.type", "delete.retention.ms", "max.compaction.lag.ms")
-"""Settings that may change under a topic. They concern only what is still to come; no record is deleted sooner.
+HARMLESS = "message.timestamp.type"
+"""Setting that may change while a topic is in use: it concerns only records that are still to come."""
 
-One exception is meant: deleted texts go sooner with ``max.compaction.lag.ms``."""
+OWN = "DYNAMIC_TOPIC_CONFIG"
+"""Where a setting comes from that was set for the topic itself."""
 
 Metadata = dict[str, Any]
 """Description of a topic by kafka-python."""
+
+Entries = dict[str, dict[str, Any]]
+"""Settings of a topic by name, as kafka-python describes them."""
 
 
 def create_topics(settings: Settings) -> list[str]:
@@ -44,7 +48,11 @@ def create_topics(settings: Settings) -> list[str]:
 
 
 def set_topics(settings: Settings) -> list[str]:
-    """Give existing topics those settings that delete nothing (``HARMLESS``), and return the names of the changed ones.
+    """Give existing topics what may change while they are in use, and what is advised where they have no own setting.
+
+    Returns
+    -------
+    Names of the topics that were changed.
 
     Raises
     ------
@@ -53,8 +61,8 @@ def set_topics(settings: Settings) -> list[str]:
     """
     wanted = Topics(settings).all()
     with _admin(settings) as admin:
-        found = _configs(admin, list(_describe(admin, wanted)))
-        changes = {topic.name: _harmless(topic, found[topic.name]) for topic in wanted if topic.name in found}
+        found = _entries(admin, list(_describe(admin, wanted)))
+        changes = {topic.name: _changes(topic, found[topic.name]) for topic in wanted if topic.name in found}
         resources = [
             ConfigResource(ConfigResourceType.TOPIC, name, configs=config)
             for name, config in changes.items()
@@ -65,10 +73,12 @@ def set_topics(settings: Settings) -> list[str]:
     return [resource.name for resource in resources]
 
 
-def _harmless(topic: Topic, found: dict[str, str]) -> dict[str, str]:
-    return {
-        key: wanted for key, wanted in topic.config.items() if key in HARMLESS and found.get(key) != wanted
+def _changes(topic: Topic, found: Entries) -> dict[str, str]:
+    changes = {HARMLESS: topic.config[HARMLESS]} if HARMLESS in topic.config else {}
+    changes |= {
+        key: value for key, value in topic.advised.items() if found.get(key, {}).get("config_source") != OWN
     }
+    return {key: value for key, value in changes.items() if found.get(key, {}).get("value") != value}
 
 
 def check_topics(settings: Settings, topics: Sequence[Topic] | None = None) -> list[str]:
@@ -104,7 +114,7 @@ def require_topics(settings: Settings, topics: Sequence[Topic] | None = None) ->
     if not differences:
         return
     advice = "change the settings or, with Kafka's own tools, the topics"
-    if all(difference.endswith(MISSING) or any(f"has {key} " in difference for key in HARMLESS) for difference in differences):
+    if any(difference.endswith(MISSING) or f"has {HARMLESS} " in difference for difference in differences):
         advice = "run: afresh topics create"
     if any(PARTITIONS in difference for difference in differences):
         # More partitions for all topics would not help: rows would stay in the partitions of the old hash.
@@ -140,13 +150,19 @@ def _describe(admin: KafkaAdminClient, topics: Sequence[Topic]) -> dict[str, Met
 
 def _configs(admin: KafkaAdminClient, names: Sequence[str]) -> dict[str, dict[str, str]]:
     """Return the settings of each topic, including defaults."""
+    return {
+        name: {key: entry["value"] for key, entry in entries.items()}
+        for name, entries in _entries(admin, names).items()
+    }
+
+
+def _entries(admin: KafkaAdminClient, names: Sequence[str]) -> dict[str, Entries]:
+    """Return the settings of each topic with where they come from, including defaults."""
     # No list of wanted keys: with one, Tansu 0.6 drops the connection.
     resources = [ConfigResource(ConfigResourceType.TOPIC, name) for name in names]
     described = admin.describe_configs(resources, config_filter="all") if resources else {}
-    return {
-        name: {key: entry["value"] for key, entry in entries.items()}
-        for name, entries in described.get("topic", {}).items()
-    }
+    found: dict[str, Entries] = described.get("topic", {})
+    return found
 
 
 def _differences(topic: Topic, found: Metadata | None, config: dict[str, str]) -> Iterator[str]:
@@ -169,7 +185,7 @@ def _differences(topic: Topic, found: Metadata | None, config: dict[str, str]) -
 
 def _create(admin: KafkaAdminClient, topics: Sequence[Topic]) -> list[str]:
     new = [
-        NewTopic(topic.name, topic.partitions, topic.replication, topic_configs=topic.config)
+        NewTopic(topic.name, topic.partitions, topic.replication, topic_configs=topic.config | topic.advised)
         for topic in topics
     ]
     answer = admin.create_topics(new, raise_errors=False)["topics"]

@@ -13,11 +13,11 @@ from collections.abc import Callable, Mapping, Sequence
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
+from aiokafka.structs import ConsumerRecord
 
 from afresh.state.store.marks import OWN_KEYS
 from afresh.streams.connections import kafka_options
 from afresh.streams.kafka.sender import partition_of
-from afresh.streams.runs.run import KafkaRecord
 from afresh.streams.settings import Settings
 
 logger = logging.getLogger(__name__)
@@ -42,7 +42,7 @@ Latest = dict[bytes, bytes | None]
 Apply = Callable[[Latest], None]
 
 
-def newest(records: Sequence[KafkaRecord], partitions: int) -> Latest:
+def newest(records: Sequence[ConsumerRecord[bytes, bytes]], partitions: int) -> Latest:
     """Return the newest value of each key among the records of a partition.
 
     Leaves out deletions in a partition that is not that of their key: 0.1.0 left rows there, which were moved. What
@@ -51,7 +51,7 @@ def newest(records: Sequence[KafkaRecord], partitions: int) -> Latest:
     return {record.key or b"": record.value for record in records if not _moved(record, partitions)}
 
 
-def _moved(record: KafkaRecord, partitions: int) -> bool:
+def _moved(record: ConsumerRecord[bytes, bytes], partitions: int) -> bool:
     if record.value is not None or record.key in OWN_KEYS:
         return False
     return partition_of(record.key or b"", partitions) != int(record.partition)

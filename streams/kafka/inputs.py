@@ -12,9 +12,9 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.errors import KafkaError
+from aiokafka.structs import ConsumerRecord
 
 from afresh.streams.connections import kafka_options
-from afresh.streams.runs.run import KafkaRecord
 from afresh.streams.settings import Settings
 
 T = TypeVar("T")
@@ -42,7 +42,7 @@ class InputPartition(Protocol):
     committed: int
     end: int
 
-    def records(self, until: int) -> AsyncIterator[Sequence[KafkaRecord]]:
+    def records(self, until: int) -> AsyncIterator[Sequence[ConsumerRecord[bytes, bytes]]]:
         """Read all records from the beginning to just before an offset."""
         ...
 
@@ -125,7 +125,7 @@ class KafkaInputPartition:
         self._consumer = consumer
         self._place = place
 
-    async def records(self, until: int) -> AsyncIterator[Sequence[KafkaRecord]]:
+    async def records(self, until: int) -> AsyncIterator[Sequence[ConsumerRecord[bytes, bytes]]]:
         """Read all records from the beginning to just before an offset."""
         consumer, place = self._consumer, self._place
         await _patiently(lambda: consumer.seek_to_beginning(place))
