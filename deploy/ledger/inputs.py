@@ -1,15 +1,17 @@
-"""Checks that the newest record of each key of an input was passed on, and says which of them counts."""
+"""Checks that the newest record of each key of an input was passed on and noted, and says which of them counts."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from afresh.deploy.ledger.comparing import shown
+from afresh.deploy.ledger.comparing import compare, shown, struct_fields
 from afresh.deploy.ledger.events import Place, digest
 from afresh.deploy.ledger.letters import Source
-from afresh.deploy.ledger.reading import Logs, ReadRecord, decoded
+from afresh.deploy.ledger.reading import Logs, ReadRecord, Rows, decoded, newest
 from afresh.deploy.ledger.report import Report
+from afresh.state.rows import intake
+from afresh.state.rows.intake import IntakeRow
 from afresh.streams.checks import RefusedError
 from afresh.streams.kafka.sender import partition_of
 from afresh.streams.messages import NO_SOURCE, KeyedRecord, keyed_decoder
@@ -43,7 +45,7 @@ class Fed:
 def check_inputs(
     logs: Logs, topics: Topics, settings: Settings, refused: dict[Source, int], report: Report
 ) -> dict[str, dict[int, Counting]]:
-    """Compare the inputs with their keyed records.
+    """Compare the inputs with their keyed records, and with the rows of the intake.
 
     Adds the records that must be refused to ``refused``.
 
@@ -51,17 +53,38 @@ def check_inputs(
     -------
     By input and partition of its keyed topic, the keyed records that count.
     """
-    return {each.topic: _check(each, logs, topics, settings, refused, report) for each in INPUTS}
+    due: dict[int, Rows] = {partition: {} for partition in range(topics.intake.partitions)}
+    counting = {}
+    for each in INPUTS:
+        fed = _fed(each, logs, topics.named(each.topic), settings, refused)
+        for (partition, key), record in fed.newest.items():
+            if record.value is not None:
+                row = IntakeRow(offset=record.offset)
+                due[partition][intake.row_key(each.topic, key)] = intake.pack(row)
+        counting[each.topic] = _check(each, fed, logs, topics, report)
+    for partition, rows in due.items():
+        found = newest(logs.records(topics.intake, partition))
+        compare(report, "intake", "key", rows, found, lambda row: struct_fields(intake.unpack(row)))
+    return counting
 
 
-def _check(
-    of: Input, logs: Logs, topics: Topics, settings: Settings, refused: dict[Source, int], report: Report
-) -> dict[int, Counting]:
-    topic, keyed = topics.named(of.topic), topics.named(of.keyed)
+def _fed(of: Input, logs: Logs, topic: Topic, settings: Settings, refused: dict[Source, int]) -> Fed:
     fed = Fed()
     for partition in range(topic.partitions):
         for record in logs.records(topic, partition):
-            _take(record, partition, fed, of, topic, settings, refused)
+            place = (partition, record.key or b"")
+            fed.keys.add(place)
+            try:
+                of.check(record.key, record.value, settings)
+            except RefusedError:
+                refused[topic.name, Place(partition, record.offset)] = digest(record.value or b"")
+            else:
+                fed.newest[place] = record
+    return fed
+
+
+def _check(of: Input, fed: Fed, logs: Logs, topics: Topics, report: Report) -> dict[int, Counting]:
+    keyed = topics.named(of.keyed)
     entries: Entries = {}
     counting: dict[int, Counting] = {}
     for partition in range(keyed.partitions):
@@ -72,27 +95,8 @@ def _check(
             if before is None or entry.moment > before.moment:
                 counting[partition][key] = entry
         entries |= found
-    _compare(fed, entries, topic, report)
+    _compare(fed, entries, topics.named(of.topic), report)
     return counting
-
-
-def _take(
-    record: ReadRecord,
-    partition: int,
-    fed: Fed,
-    of: Input,
-    topic: Topic,
-    settings: Settings,
-    refused: dict[Source, int],
-) -> None:
-    place = (partition, record.key or b"")
-    fed.keys.add(place)
-    try:
-        of.check(record.key, record.value, settings)
-    except RefusedError:
-        refused[topic.name, Place(partition, record.offset)] = digest(record.value or b"")
-    else:
-        fed.newest[place] = record
 
 
 def _keyed(
