@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -24,6 +25,9 @@ HARMLESS = "message.timestamp.type"
 
 OWN = "DYNAMIC_TOPIC_CONFIG"
 """Where a setting comes from that was set for the topic itself."""
+
+SETTING_SECONDS = 10.0
+SETTING_POLL_SECONDS = 0.1
 
 Metadata = dict[str, Any]
 """Description of a topic by kafka-python."""
@@ -61,16 +65,26 @@ def set_topics(settings: Settings) -> list[str]:
     """
     wanted = Topics(settings).all()
     with _admin(settings) as admin:
-        found = _entries(admin, list(_describe(admin, wanted)))
-        changes = {topic.name: _changes(topic, found[topic.name]) for topic in wanted if topic.name in found}
-        resources = [
-            ConfigResource(ConfigResourceType.TOPIC, name, configs=config)
-            for name, config in changes.items()
-            if config
-        ]
-        if resources:
-            admin.alter_configs(resources)
-    return [resource.name for resource in resources]
+        changes = _changed(admin, wanted)
+        if changes:
+            admin.alter_configs(
+                [
+                    ConfigResource(ConfigResourceType.TOPIC, name, configs=config)
+                    for name, config in changes.items()
+                ]
+            )
+        # Brokers learn of it a moment later. Whoever checks the topics next must not meet the settings of before.
+        deadline = time.monotonic() + SETTING_SECONDS
+        while _changed(admin, wanted) and time.monotonic() < deadline:
+            time.sleep(SETTING_POLL_SECONDS)
+    return list(changes)
+
+
+def _changed(admin: KafkaAdminClient, wanted: Sequence[Topic]) -> dict[str, dict[str, str]]:
+    """Return the settings that existing topics are to get, by topic."""
+    found = _entries(admin, list(_describe(admin, wanted)))
+    changes = {topic.name: _changes(topic, found[topic.name]) for topic in wanted if topic.name in found}
+    return {name: config for name, config in changes.items() if config}
 
 
 def _changes(topic: Topic, found: Entries) -> dict[str, str]:

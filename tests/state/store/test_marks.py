@@ -44,3 +44,13 @@ def test_packed_marks_do_not_change_when_the_marks_move_on() -> None:
     packed = marks.pack()
     marks.count_offset("events", 0, 2)
     assert Marks(packed, 1).count_offset("events", 0, 2)
+
+
+def test_all_records_of_a_forgotten_topic_count_again() -> None:
+    marks = Marks({}, partitions=2)
+    for topic in ("items", "embeddings"):
+        marks.count_offset(topic, 1, 7)
+    marks.forget("items")
+    marks.forget("never counted")
+    assert marks.count_offset("items", 1, 0)
+    assert not marks.count_offset("embeddings", 1, 7)

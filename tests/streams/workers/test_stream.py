@@ -1,3 +1,4 @@
+import asyncio
 import os
 import subprocess
 import sys
@@ -14,6 +15,7 @@ from afresh.deploy.servers.kafka import REPOSITORY
 from afresh.models import scorers
 from afresh.state.errors import AfreshError
 from afresh.streams.messages import KeyedRecord, encode, keyed_key
+from afresh.streams.runs.run import RunDroppedError
 from afresh.streams.settings import Settings
 from afresh.streams.workers import stream as module
 from afresh.streams.workers.stream import Worker, answers, run
@@ -48,6 +50,7 @@ def test_a_worker_needs_neither_torch_nor_transformers(tmp_path: Path) -> None:
     code = """
 import sys
 from afresh.streams.messages import KeyedRecord, encode, keyed_key
+from afresh.streams.runs.run import RunDroppedError
 from afresh.streams.settings import Settings
 from afresh.streams.workers.stream import Worker
 Worker(Settings(_env_file=None))
@@ -95,6 +98,28 @@ def test_links_between_users_are_followed(worker: Worker) -> None:
     assert follow(1, 1, b"an older link of another partition") == "person-é"
     assert follow(1, 3, None) == "tv:4711"
     assert follow(0, 2, "person-é".encode()) == "tv:4711"
+
+
+async def test_partitions_are_prepared_without_a_record_and_again_after_a_rebalance(
+    worker: Worker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settled: list[tuple[int, int]] = []
+    worker.app = SimpleNamespace(consumer_generation_id=4)  # type: ignore[assignment]
+    monkeypatch.setattr(module, "SETTLE_SECONDS", 0.0)
+    monkeypatch.setattr(worker, "_partitions_of_users", lambda: {0, 1})
+
+    class Stage:
+        async def settle(self, owned: Any) -> None:
+            settled.append((owned.partition, owned.generation))
+            if len(settled) == 3:
+                raise asyncio.CancelledError
+            if owned.partition == 0:
+                raise RunDroppedError
+
+    worker._prepared_stages = [Stage()]  # type: ignore[list-item]
+    with pytest.raises(asyncio.CancelledError):
+        await worker.settle()
+    assert settled == [(0, 4), (1, 4), (0, 4)]
 
 
 async def test_after_a_rebalance_the_weights_of_partitions_that_left_are_forgotten(worker: Worker) -> None:
