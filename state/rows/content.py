@@ -107,7 +107,7 @@ def unpack(packed: bytes) -> ContentRow:
 
 
 def _renewed(row: ContentRow) -> ContentRow:
-    """Return a row of version 1 in the present layout, which an older program refuses and so cannot cut short."""
+    """Return an older row in the present layout, which an older program refuses and so cannot cut short."""
     before = [Vector(TEXT, row.encoder, row.encoder_version, row.content, row.embedding)]
     return replace(
         row,
@@ -115,7 +115,7 @@ def _renewed(row: ContentRow) -> ContentRow:
         embedding=b"",
         encoder="",
         encoder_version="",
-        vectors=before if row.embedding else [],
+        vectors=before if row.embedding else row.vectors,
     )
 
 

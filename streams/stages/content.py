@@ -140,8 +140,10 @@ class ContentPart(Part[Told]):
         if text and row.content != before.content:
             request = TextRequest(key.decode(), row.content, text)
             self.outgoing.add_keyed(self._topics.texts.name, key, encode(request))
-        elif not text and (known is None or before.content):
-            # Where no row is, 0.1.0 may have left the text of an item that it deleted.
+        elif before.content and not text:
+            self._forget_text(key)
+        elif known is None and keyed.value is None:
+            # 0.1.0 may have left the text of an item that it deleted.
             self._forget_text(key)
         time, partition, offset = keyed.moment
         self._put_row(key, replace(row, time=time, partition=partition, offset=offset))

@@ -105,7 +105,8 @@ class Intake(PreparedStage["IntakePart"]):
     async def _take_in_first(self, owned: Owned, of: Input) -> None:
         """Take in the records that the group has committed: the content stage of 0.1.0 read them, not the intake."""
         async with self.inputs.open(self._topics.named(of.topic).name, owned.partition) as partition:
-            async for records in partition.records(partition.committed):
+            # A topic that was made anew may end before the offset that was committed of the old one.
+            async for records in partition.records(min(partition.committed, partition.end)):
                 position = 0
                 while position < len(records):
                     part = self.begin(owned, self._table.change(owned.partition))

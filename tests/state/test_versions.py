@@ -102,7 +102,7 @@ def test_a_content_row_of_version_2_is_read() -> None:
     (vector,) = content.unpack(CONTENT).vectors
     row = content.unpack(CONTENT_2)
     assert (row.moment, row.vectors) == (Moment(1_700_000_000_000, 1, 7), [vector])
-    assert content.pack(row) == CONTENT_2
+    assert not row.deleted
 
 
 def test_a_behaviour_row_of_an_earlier_program_is_read() -> None:

@@ -123,7 +123,7 @@ async def test_one_waits_until_the_group_has_committed_all_that_stood_in_a_topic
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(follow, "COMMITTED_POLL_SECONDS", 0.0)
-    committed = {0: [None, 3, 5], 1: [9]}
+    committed: dict[int, list[int | None]] = {0: [None, 3, 5], 1: [9]}
     made: list[Any] = []
 
     class Asked(FakeConsumer):

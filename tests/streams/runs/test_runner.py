@@ -13,7 +13,7 @@ from afresh.streams.kafka.app import create_app
 from afresh.streams.kafka.sender import FencedError, Outgoing, Sender
 from afresh.streams.kafka.tables import RunTable
 from afresh.streams.runs import runner as runs
-from afresh.streams.runs.run import Run, RunDroppedError
+from afresh.streams.runs.run import Assignment, Owned, Run, RunDroppedError
 from afresh.streams.runs.runner import Runner
 from afresh.streams.settings import Settings
 from tests.streams.making import GENERATION, FakeEvent, FakeProducer, record, run_of
@@ -144,7 +144,7 @@ def outgoing_of(value: bytes) -> Outgoing:
     return outgoing
 
 
-async def write(app: FakeApp, table: RunTable, run: Run) -> None:
+async def write(app: FakeApp, table: RunTable, run: Owned) -> None:
     change = table.change(run.partition)
     change.put_row(b"a", b"1")
     await runner_of(app).write(run, outgoing_of(b"out"), table, change)
@@ -173,6 +173,17 @@ async def test_a_run_of_another_generation_is_dropped_before_anything_is_sent(ta
         await write(app, table, run_of()[0])
     assert app.kafka.tried == 0
     assert not dict(table.rows[0].items())
+
+
+async def test_effects_without_a_run_are_written_while_the_partition_is_assigned_so(table: RunTable) -> None:
+    app = FakeApp()
+    await write(app, table, Assignment(1, GENERATION))
+    assert [(topic, partition) for topic, partition, _ in app.kafka.batches] == [
+        ("test.out", 0),
+        (CHANGELOG, 1),
+    ]
+    with pytest.raises(RunDroppedError):
+        await write(app, table, Assignment(1, GENERATION - 1))
 
 
 @pytest.mark.parametrize(("batch", "written"), [(1, 1), (2, 2)])
