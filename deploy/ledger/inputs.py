@@ -27,7 +27,7 @@ Entries = dict[tuple[int, bytes], KeyedRecord]
 
 
 @dataclass
-class Fed:
+class InputRecords:
     """What stands in an input.
 
     Attributes
@@ -68,8 +68,8 @@ def check_inputs(
     return counting
 
 
-def _fed(of: Input, logs: Logs, topic: Topic, settings: Settings, refused: dict[Source, int]) -> Fed:
-    fed = Fed()
+def _fed(of: Input, logs: Logs, topic: Topic, settings: Settings, refused: dict[Source, int]) -> InputRecords:
+    fed = InputRecords()
     for partition in range(topic.partitions):
         for record in logs.records(topic, partition):
             place = (partition, record.key or b"")
@@ -83,7 +83,7 @@ def _fed(of: Input, logs: Logs, topic: Topic, settings: Settings, refused: dict[
     return fed
 
 
-def _check(of: Input, fed: Fed, logs: Logs, topics: Topics, report: Report) -> dict[int, Counting]:
+def _check(of: Input, fed: InputRecords, logs: Logs, topics: Topics, report: Report) -> dict[int, Counting]:
     keyed = topics.named(of.keyed)
     entries: Entries = {}
     counting: dict[int, Counting] = {}
@@ -112,7 +112,7 @@ def _keyed(
         yield (int.from_bytes(key[:2], "big"), own), keyed
 
 
-def _compare(fed: Fed, entries: Entries, topic: Topic, report: Report) -> None:
+def _compare(fed: InputRecords, entries: Entries, topic: Topic, report: Report) -> None:
     for (partition, key), record in fed.newest.items():
         entry = entries.get((partition, key))
         if entry is None or (entry.offset, entry.value) != (record.offset, record.value):

@@ -29,7 +29,7 @@ class IntakeRow(msgspec.Struct, frozen=True, array_like=True):
     incarnation: int = 0
 
 
-class Progress(msgspec.Struct, array_like=True):
+class Reached(msgspec.Struct, array_like=True):
     """How far the intake has come in a source partition.
 
     Attributes
@@ -52,16 +52,16 @@ class IntakeState(msgspec.Struct, array_like=True):
     ----------
     version
         Version of this layout.
-    progress
+    reached
         How far the intake has come, by input.
     """
 
     version: int = INTAKE_STATE_VERSION
-    progress: dict[str, Progress] = {}
+    reached: dict[str, Reached] = {}
 
-    def of(self, name: str) -> Progress:
-        """Return the progress in an input, to be changed."""
-        return self.progress.setdefault(name, Progress())
+    def of(self, name: str) -> Reached:
+        """Return how far the intake has come in an input, to be changed."""
+        return self.reached.setdefault(name, Reached())
 
 
 _row_decoder = msgspec.msgpack.Decoder(IntakeRow)

@@ -96,10 +96,10 @@ class Intake(PreparedStage["IntakePart"]):
         """Take in what only another program has read, and the deletions that were missed during a long stop."""
         state = intake.unpack_state(self._table.change(owned.partition).agent_state)
         for each in INPUTS:
-            progress = state.of(each.topic)
-            if not progress.compared:
+            reached = state.of(each.topic)
+            if not reached.compared:
                 await self._take_in_first(owned, each)
-            elif await self._stood_still(each, max(progress.time, progress.compared)):
+            elif await self._stood_still(each, max(reached.time, reached.compared)):
                 await self._compare(owned, each)
 
     async def _take_in_first(self, owned: Owned, of: Input) -> None:
@@ -190,15 +190,15 @@ class IntakePart(OwnPart):
     def take(self, message: KafkaRecord) -> None:
         """Pass on a record, and note its key, unless it must be refused."""
         of = self._inputs[message.topic]
-        progress = self._state.of(of.topic)
+        reached = self._state.of(of.topic)
         # Clocks of brokers differ: when another broker takes a partition over, its time may fall back.
-        progress.time = max(progress.time, append_time(message))
+        reached.time = max(reached.time, append_time(message))
         try:
             of.check(message.key, message.value, self._settings)
         except RefusedError as error:
             self._refuse(message, error)
         else:
-            self._pass_on(message, of, progress.time)
+            self._pass_on(message, of, reached.time)
 
     def _refuse(self, record: KafkaRecord, error: RefusedError) -> None:
         letter = dead_letter(record, error)
@@ -216,7 +216,7 @@ class IntakePart(OwnPart):
             self.change.delete_row(row_key)
 
     def close(self) -> None:
-        """Put the progress into the change."""
+        """Put into the change how far the intake has come."""
         self.change.agent_state = intake.pack(self._state)
 
 

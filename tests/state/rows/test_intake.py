@@ -2,7 +2,7 @@ import msgspec
 import pytest
 
 from afresh.state.rows import intake
-from afresh.state.rows.intake import IntakeRow, IntakeState, Progress
+from afresh.state.rows.intake import IntakeRow, IntakeState, Reached
 from afresh.state.versions import RowVersionError
 
 ROW = bytes.fromhex("93010700")
@@ -11,7 +11,7 @@ STATE = bytes.fromhex("920181a56974656d7392cf0000018bcfe56800cf0000018bcfe56801"
 
 
 def test_rows_and_states_of_the_first_version_are_read_and_written_so() -> None:
-    state = IntakeState(progress={"items": Progress(1_700_000_000_000, 1_700_000_000_001)})
+    state = IntakeState(reached={"items": Reached(1_700_000_000_000, 1_700_000_000_001)})
     assert (intake.unpack(ROW), intake.unpack_state(STATE)) == (IntakeRow(offset=7), state)
     assert (intake.pack(IntakeRow(offset=7)), intake.pack(state)) == (ROW, STATE)
 

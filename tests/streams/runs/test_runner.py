@@ -166,24 +166,14 @@ async def test_outgoing_records_are_sent_before_rows_and_rows_show_once_acknowle
     assert event.acks == 0
 
 
-async def test_a_run_of_another_generation_is_dropped_before_anything_is_sent(table: RunTable) -> None:
+@pytest.mark.parametrize("owned", [run_of()[0], Assignment(0, GENERATION)])
+async def test_effects_of_another_generation_are_dropped_unsent(table: RunTable, owned: Owned) -> None:
     app = FakeApp()
     app.consumer_generation_id += 1
     with pytest.raises(RunDroppedError):
-        await write(app, table, run_of()[0])
+        await write(app, table, owned)
     assert app.kafka.tried == 0
     assert not dict(table.rows[0].items())
-
-
-async def test_effects_without_a_run_are_written_while_the_partition_is_assigned_so(table: RunTable) -> None:
-    app = FakeApp()
-    await write(app, table, Assignment(1, GENERATION))
-    assert [(topic, partition) for topic, partition, _ in app.kafka.batches] == [
-        ("test.out", 0),
-        (CHANGELOG, 1),
-    ]
-    with pytest.raises(RunDroppedError):
-        await write(app, table, Assignment(1, GENERATION - 1))
 
 
 @pytest.mark.parametrize(("batch", "written"), [(1, 1), (2, 2)])
