@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from afresh.state.rows import intake
@@ -103,17 +103,38 @@ class Intake(PreparedStage["IntakePart"]):
                 await self._compare(owned, each)
 
     async def _take_in_first(self, owned: Owned, of: Input) -> None:
-        """Take in the records that the group has committed: the content stage of 0.1.0 read them, not the intake."""
+        """Take in the records that the group has committed: the content stage of 0.1.0 read them, not the intake.
+
+        Only the newest of each key: with all that compaction has left, items would go through their past once more.
+        """
+        newest: dict[bytes, int] = {}
         async with self.inputs.open(self._topics.named(of.topic).name, owned.partition) as partition:
             # A topic that was made anew may end before the offset that was committed of the old one.
-            async for records in partition.records(min(partition.committed, partition.end)):
-                position = 0
-                while position < len(records):
-                    part = self.begin(owned, self._table.change(owned.partition))
-                    position = part.take_in(records, position)
-                    part.close()
-                    await self._runner.write(owned, part.outgoing, self._table, part.change)
+            until = min(partition.committed, partition.end)
+            async for records in partition.records(until):
+                newest.update(
+                    (record.key or b"", record.offset) for record in records if self._usable(record, of)
+                )
+            async for records in partition.records(until):
+                await self._take_in(
+                    owned, [each for each in records if newest.get(each.key or b"") == each.offset]
+                )
         await self._note_compared(owned, of)
+
+    def _usable(self, record: KafkaRecord, of: Input) -> bool:
+        try:
+            of.check(record.key, record.value, self._shared.settings)
+        except RefusedError:
+            return False
+        return True
+
+    async def _take_in(self, owned: Owned, records: Sequence[KafkaRecord]) -> None:
+        position = 0
+        while position < len(records):
+            part = self.begin(owned, self._table.change(owned.partition))
+            position = part.take_in(records, position)
+            part.close()
+            await self._runner.write(owned, part.outgoing, self._table, part.change)
 
     async def _stood_still(self, of: Input, since: int) -> bool:
         """Whether tombstones written since a time may have been compacted away before they were read."""

@@ -183,7 +183,9 @@ async def test_what_0_1_0_has_read_and_committed_is_taken_in_once(plain: Setting
     pipeline = Pipeline(plain)
     for number in range(1, 6):
         put(pipeline, ITEM.replace(b"i1", b"i%d" % number), key=b"i%d" % number)
-    committed = {(pipeline.topics.items.name, 0): 5}
+    put(pipeline, b"refused", key=b"i2")
+    put(pipeline, ITEM.replace(b"Babe", b"Babe 2"))
+    committed = {(pipeline.topics.items.name, 0): 7}
     steps = 0
 
     def crash(step: str) -> bool:
@@ -197,6 +199,11 @@ async def test_what_0_1_0_has_read_and_committed_is_taken_in_once(plain: Setting
     await upgraded.drain()
     assert rows(upgraded, 0) == {b"items/i%d" % number for number in range(1, 6)}
     assert upgraded.catalogue.available.sum() == 5
+    packed = upgraded.rows()["content"][partition_of(b"i1", 2)][b"i1"]
+    assert content.unpack(packed).title == "Babe 2"
+    texts = upgraded.log.values(upgraded.topics.texts.name).values()
+    assert sum(map(len, texts)) == 5, "nothing is encoded that was replaced since"
+    assert upgraded.letters() == []
     count = sum(map(len, keyed(upgraded).values()))
     await Pipeline(plain, upgraded.log, upgraded.committed).drain()
     assert sum(map(len, keyed(upgraded).values())) == count
