@@ -12,9 +12,10 @@ from typing import Any
 
 import pytest
 from confluent_kafka import Producer
-from kafka import KafkaAdminClient
+from kafka import KafkaAdminClient, KafkaConsumer, OffsetAndMetadata
 from kafka.admin import ConfigResource, ConfigResourceType
 
+from afresh.deploy.clients import places
 from afresh.deploy.ledger import audit
 from afresh.deploy.ledger.reading import kafka_logs
 from afresh.state.rows import content
@@ -219,18 +220,32 @@ def test_rows_that_0_1_0_left_in_wrong_partitions_are_moved_and_the_topic_is_bro
     send = made.producer.send
     for partition, key, row in ((home, name, right), (wrong, name, stray), (wrong, lost, stray)):
         send(topics.content.name, row, key, partition=partition).get(timeout=20)
-    send(topics.items.name, item(1, title="An older title"), name, partition=wrong).get(timeout=20)
+    send(topics.items.name, item(1, title="Babe", available=False), name, partition=wrong).get(timeout=20)
     time.sleep(0.05)
     send(topics.items.name, item(1, title="Babe"), name, partition=home).get(timeout=20)
     send(topics.texts.name, encode(TextRequest("i1", text, "Babe")), name, partition=home).get(timeout=20)
+    committed(made, topics.items)
     with made.running(made.process()):
         wait(lambda: rows_moved(made, wrong) and rows(made).keys() == {name, lost}, "the rows to be moved")
-        wait(lambda: rows(made)[name].offset >= 0, "the item to be taken in again")
+        wait(lambda: rows(made)[name].partition == home, "the item to be taken in again")
         kept = rows(made)[name]
-        assert kept.title == "Babe"
+        assert (kept.title, kept.available) == ("Babe", True)
         assert [each.encoder for each in kept.vectors] == ["minilm"]
         asked = [key for _, key, _ in records(made, topics.texts)]
         assert asked.count(name) == 1, "the text that did not change is not encoded again"
+
+
+def committed(made: Deployment, topic: Topic) -> None:
+    """Commit a whole topic for the group of the workers, whose content stage read it in 0.1.0."""
+    consumer = KafkaConsumer(
+        **kafka_options(made.settings), group_id=made.settings.namespace, enable_auto_commit=False
+    )
+    try:
+        consumer.assign(places(topic))
+        ends = consumer.end_offsets(places(topic))
+        consumer.commit({place: OffsetAndMetadata(end, "", -1) for place, end in ends.items()})
+    finally:
+        consumer.close()
 
 
 def rows_moved(made: Deployment, wrong: int) -> bool:
