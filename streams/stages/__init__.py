@@ -23,7 +23,6 @@ STAGES = (
         sources=("items", "identities"),
         table="intake",
         agent=Intake,
-        rest_seconds=REST_SECONDS,
         # The Catalogue is read once the identities are taken in, and the intake takes them in.
         waits_for_catalogue=False,
     ),

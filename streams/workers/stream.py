@@ -150,11 +150,13 @@ class Worker:
     async def settle(self) -> None:
         """Prepare every partition of the stages that want it, whether or not a record arrives."""
         while True:
+            # Of one moment: partitions of before must not be taken for those of a later generation.
+            generation, partitions = self.app.consumer_generation_id, self._partitions_of_users()
             for stage in self._prepared_stages:
-                for partition in self._partitions_of_users():
+                for partition in partitions:
                     # Assigned anew meanwhile: the next turn prepares it.
                     with suppress(RunDroppedError):
-                        await stage.settle(Assignment(partition, self.app.consumer_generation_id))
+                        await stage.settle(Assignment(partition, generation))
             await asyncio.sleep(SETTLE_SECONDS)
 
     async def derive(self) -> None:

@@ -67,6 +67,7 @@ def test_a_worker_that_logs_in_over_tls_makes_lists_and_shows_no_secret(
         with made.running(process) as page:
             made.item("alien")
             made.item("blade-runner")
+            wait(lambda: page.read().total("afresh_catalogue_items") == 2, "the items to be known")
             answer = made.answer("ann", made.event("ann", "alien"))
             assert [each.id for each in answer.items] == ["blade-runner"]
             made.send(made.topics.events, "web:ann", b"no event")

@@ -265,11 +265,11 @@ async def test_work_begun_by_0_1_0_continues_to_the_same_rows_and_records(
     topics = pipeline.topics
     for topic in (topics.interactions, topics.examples, topics.texts, topics.dead_letters):
         # A record without value takes back the text of an item that was deleted; 0.1.0 sent none.
-        found, expected = (
+        sent, meant = (
             {place: [each for each in records if each[1] is not None] for place, records in values.items()}
             for values in (pipeline.log.values(topic.name), recorded.log().values(topic.name))
         )
-        assert found == expected, topic.name
+        assert sent == meant, topic.name
     rows = pipeline.rows()
     for table in ("received", "behaviour", "content", "users"):
         for partition in PARTITIONS:
