@@ -28,7 +28,7 @@ from afresh.streams.kafka.follow import Follower, Latest
 from afresh.streams.settings import Settings
 from afresh.streams.topics import Topics
 from tests.certificates import Authority
-from tests.kafka.deployment import deployment
+from tests.kafka.deployment import deployment, wait
 from tests.kafka.secured import MODULES, PASSWORD, REDIS_PASSWORD, Secured, secured_kafka, secured_redis
 
 WRONG = "wrong-hunter4"
