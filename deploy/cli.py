@@ -90,13 +90,14 @@ def settings(
 
 @topics_app.command(epilog="Example: AFRESH_PARTITIONS=8 AFRESH_REPLICATION=3 afresh topics create")
 def create() -> None:
-    """Create the topics that are missing; existing topics stay as they are."""
-    from afresh.streams.kafka.admin import create_topics
+    """Create the topics that are missing, and bring settings of the others up to date where this deletes nothing."""
+    from afresh.streams.kafka.admin import create_topics, set_topics
 
     values = _settings()
-    created = create_topics(values)
-    for name in created:
+    for name in create_topics(values):
         typer.echo(f"created {name}")
+    for name in set_topics(values):
+        typer.echo(f"changed the settings of {name}")
     _check(values)
 
 

@@ -9,7 +9,7 @@ import msgspec
 from afresh.streams.batches import UnreadableBatch
 from afresh.streams.encodings import foreign_encoding
 from afresh.streams.generous import EVENTS, ITEMS
-from afresh.streams.messages import EVENT_VERSION, ITEM_VERSION, Event, Item
+from afresh.streams.messages import EVENT_VERSION, ITEM_VERSION, LONGEST_ID, Event, Item
 from afresh.streams.settings import Settings
 from afresh.streams.times import EARLIEST_MS, milliseconds, unusable
 
@@ -23,6 +23,10 @@ class Decoder(Protocol[T_co]):
     def decode(self, value: bytes, /) -> T_co:
         """Decode a value."""
         ...
+
+
+LONGEST_USER = 128 + 1 + LONGEST_ID
+"""Most characters of ``platform:user``, and so of a canonical user."""
 
 
 class RefusedError(ValueError):
@@ -88,16 +92,50 @@ def check_keyed_item(key: bytes | None, value: bytes | None, settings: Settings)
     Raises
     ------
     RefusedError
-        When the item cannot be used.
+        When the item cannot be used, or the key cannot be an item's id.
     """
-    if not key and not isinstance(value, UnreadableBatch):
+    _refuse_unreadable(value)
+    if not key:
         raise RefusedError("key", "The record of an item has no key; set the key to the item's id.")
+    check_name(key, LONGEST_ID, "key", "key of an item")
     if value is None:
         return None
     item = check_item(value, settings)
     if key != item.id.encode():
         raise RefusedError("key", f"The key of the item {item.id!r} is not the item's id.")
     return item
+
+
+def check_link(key: bytes | None, value: bytes | None, settings: Settings) -> str | None:  # noqa: ARG001 - as the others
+    """Return the canonical user of a record of ``afresh.identities``; None for a record that ends the link of its key.
+
+    Raises
+    ------
+    RefusedError
+        When the key cannot be ``platform:user``, or the value cannot be a canonical user.
+    """
+    _refuse_unreadable(value)
+    user = check_name(key or b"", LONGEST_USER, "key", "key of a link")
+    if ":" not in user:
+        raise RefusedError("key", f"The key of a link must be platform:user, and is {user!r}.")
+    return None if value is None else check_name(value, LONGEST_USER, "invalid", "canonical user of a link")
+
+
+def check_name(name: bytes, longest: int, reason: str, noun: str) -> str:
+    """Return a name as text: it becomes the key of rows and of records between agents.
+
+    Raises
+    ------
+    RefusedError
+        When it is empty, longer than ``longest`` characters, or no UTF-8 text.
+    """
+    try:
+        text = name.decode()
+    except UnicodeDecodeError as error:
+        raise RefusedError(reason, f"The {noun} is no UTF-8 text.") from error
+    if not 0 < len(text) <= longest:
+        raise RefusedError(reason, f"The {noun} has {len(text):,} characters; 1 to {longest} are allowed.")
+    return text
 
 
 def decode(decoder: Decoder[T_co], value: bytes) -> T_co:
@@ -139,8 +177,7 @@ def decode_known(decoder: Decoder[V], value: bytes, noun: str, version: int, lim
         As ``decode`` raises it; also when the value is larger than ``limit`` (``too_large``) or has another version
         (``version``).
     """
-    if isinstance(value, UnreadableBatch):
-        raise RefusedError("unreadable", value.why)
+    _refuse_unreadable(value)
     if len(value) > limit:
         raise RefusedError("too_large", f"The {noun} has {len(value):,} bytes; the limit is {limit:,} bytes.")
     found = decode(decoder, value)
@@ -149,3 +186,8 @@ def decode_known(decoder: Decoder[V], value: bytes, noun: str, version: int, lim
             "version", f"The {noun} has the unknown version {found.version}; send version {version}."
         )
     return found
+
+
+def _refuse_unreadable(value: bytes | None) -> None:
+    if isinstance(value, UnreadableBatch):
+        raise RefusedError("unreadable", value.why)

@@ -27,7 +27,7 @@ from msgspec.structs import FieldInfo
 
 from afresh.streams import metrics
 from afresh.streams.encodings import BOM
-from afresh.streams.messages import Scalar, event_decoder, item_decoder
+from afresh.streams.messages import Item, Scalar, event_decoder, item_decoder
 from afresh.streams.times import read_odd_text
 
 K = TypeVar("K")
@@ -69,6 +69,10 @@ class _Field(NamedTuple):
     thin: Mend | None
 
 
+def _count_dropped(name: str) -> None:
+    metrics.FIELDS_DROPPED.labels(name).inc()
+
+
 class GenerousDecoder(Generic[V]):
     """Decodes one type of record from JSON, as ``msgspec.json.Decoder`` does, and takes what is harmless.
 
@@ -80,6 +84,8 @@ class GenerousDecoder(Generic[V]):
         What fields may be beside what their types say, by name.
     thin
         For maps: what is left of one, by name.
+    dropped
+        Called with the name of a field that was dropped; by default the metric counts it.
     """
 
     def __init__(
@@ -87,6 +93,7 @@ class GenerousDecoder(Generic[V]):
         strict: msgspec.json.Decoder[V],
         mend: Mapping[str, Mend],
         thin: Mapping[str, Mend] | None = None,
+        dropped: Callable[[str], object] = _count_dropped,
     ) -> None:
         self._strict = strict.decode
         self._kind = strict.type
@@ -94,6 +101,7 @@ class GenerousDecoder(Generic[V]):
         raws = [(info.name, Raw, Raw(b"")) for info in infos]
         self._raws = msgspec.json.Decoder(msgspec.defstruct(f"Raw{self._kind.__name__}", raws)).decode
         thin = thin or {}
+        self._dropped = dropped
         self._fields = [_field(info, mend.get(info.name), thin.get(info.name)) for info in infos]
 
     def decode(self, value: bytes) -> V:
@@ -145,7 +153,7 @@ class GenerousDecoder(Generic[V]):
             return {field.name: value}
         if field.required or field.name in DECISIVE:
             raise ValidationError(f"{error} - at `$.{field.name}`") from error
-        metrics.FIELDS_DROPPED.labels(field.name).inc()
+        self._dropped(field.name)
         rest = field.thin(raw) if field.thin else None
         return {field.name: rest} if rest else {}
 
@@ -227,6 +235,23 @@ _attribute_decoder = msgspec.json.Decoder(Scalar | list[Scalar]).decode
 _maps = msgspec.json.Decoder(dict[str, Raw]).decode
 _lists = msgspec.json.Decoder(list[Raw]).decode
 
+
+def _items(dropped: Callable[[str], object]) -> GenerousDecoder[Item]:
+    return GenerousDecoder(
+        item_decoder,
+        mend={
+            "id": _text,
+            "domain": _text,
+            "title": _text,
+            "text": _text,
+            "available": _flag,
+            "version": _integer,
+        },
+        thin={"attributes": partial(_thinned, read=_attribute)},
+        dropped=dropped,
+    )
+
+
 EVENTS = GenerousDecoder(
     event_decoder,
     mend={
@@ -241,15 +266,6 @@ EVENTS = GenerousDecoder(
     },
     thin={"context": partial(_thinned, read=_scalars)},
 )
-ITEMS = GenerousDecoder(
-    item_decoder,
-    mend={
-        "id": _text,
-        "domain": _text,
-        "title": _text,
-        "text": _text,
-        "available": _flag,
-        "version": _integer,
-    },
-    thin={"attributes": partial(_thinned, read=_attribute)},
-)
+ITEMS = _items(_count_dropped)
+ITEMS_AGAIN = _items(lambda _: None)
+"""For items that were read before, by a stage that counted what it dropped."""

@@ -13,6 +13,7 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta, Struct
 
+from afresh.state.moments import Moment
 from afresh.state.records import EXAMPLE_VERSION, Example, Interaction
 from afresh.state.versions import unpack_known
 
@@ -21,7 +22,10 @@ ITEM_VERSION = 1
 
 EventType = Literal["view", "click", "add_to_cart", "purchase", "rating", "like", "dislike", "impression"]
 
-Id = Annotated[str, Meta(min_length=1, max_length=512)]
+LONGEST_ID = 512
+"""Most characters of an id."""
+
+Id = Annotated[str, Meta(min_length=1, max_length=LONGEST_ID)]
 Platform = Annotated[str, Meta(min_length=1, max_length=128, pattern="^[^:]*$")]
 Name = Annotated[str, Meta(min_length=1, max_length=128)]
 AwareTime = Annotated[datetime, Meta(tz=True)]
@@ -136,6 +140,52 @@ class Embedding(Struct, frozen=True, array_like=True):
     vector: bytes
 
 
+NO_SOURCE = 0xFFFF
+"""Partition in a keyed record that was made from no record; topics have fewer partitions."""
+
+
+class KeyedRecord(Struct, frozen=True, array_like=True):
+    """A record of an input, in the topic where records of one key share a partition, whatever the producer chose.
+
+    Its key is the record's own key behind the source partition in two bytes; see ``keyed_key``. So compaction keeps the
+    newest record that each source partition has of a key. If it kept only the last one written, an older record that
+    was read later would replace a newer one.
+
+    Attributes
+    ----------
+    partition, offset, time
+        Source partition, offset there, and when Kafka appended the record; see ``Moment``.
+    incarnation
+        Incarnation of the source topic, as in ``Interaction``.
+    value
+        Value as the producer sent it; None deletes the key. Such a record stays: it is all that is known of the key.
+    inferred
+        Whether no record says so: the key has vanished from its source partition, or its row was in a wrong one.
+    """
+
+    partition: int
+    offset: int
+    time: int
+    incarnation: int
+    value: bytes | None
+    inferred: bool = False
+
+    @property
+    def moment(self) -> Moment:
+        """Moment of the record."""
+        return Moment(self.time, self.partition, self.offset)
+
+
+def keyed_key(partition: int, key: bytes) -> bytes:
+    """Return the key of a keyed record, given the source partition and the record's own key."""
+    return partition.to_bytes(2, "big") + key
+
+
+def own_key(keyed: bytes) -> bytes:
+    """Return the record's own key, given the key of its keyed record."""
+    return keyed[2:]
+
+
 event_decoder = msgspec.json.Decoder(Event)
 item_decoder = msgspec.json.Decoder(Item)
 command_decoder = msgspec.msgpack.Decoder(Command)
@@ -143,6 +193,7 @@ interaction_decoder = msgspec.msgpack.Decoder(Interaction)
 example_decoder = msgspec.msgpack.Decoder(Example)
 text_request_decoder = msgspec.msgpack.Decoder(TextRequest)
 embedding_decoder = msgspec.msgpack.Decoder(Embedding)
+keyed_decoder = msgspec.msgpack.Decoder(KeyedRecord)
 
 encode = msgspec.msgpack.Encoder().encode
 """Encodes one of our own records."""

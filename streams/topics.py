@@ -12,6 +12,9 @@ DAY_MS = 86_400_000
 WRITTEN_BY_OTHERS = frozenset({"events", "items", "identities"})
 """Topics whose records come from outside, by name without the namespace; all others only we write."""
 
+INPUT_TOMBSTONES_MS = 30 * DAY_MS
+"""How long a compacted input keeps a tombstone, in ms: workers that stand still for less miss none."""
+
 DEAD_LETTER_BYTES = 4_194_304
 """Largest record batch of the dead-letter topic, in bytes."""
 
@@ -26,12 +29,15 @@ class Topic:
         Name, number of partitions, and number of replicas.
     config
         Topic-level settings that we set; ``afresh topics check`` compares them with the broker's.
+    advised
+        Topic-level settings that a topic gets unless it has its own; an operator may choose others.
     """
 
     name: str
     partitions: int
     replication: int
     config: dict[str, str] = field(default_factory=dict)
+    advised: dict[str, str] = field(default_factory=dict)
 
 
 class Topics:
@@ -54,10 +60,13 @@ class Topics:
         self.dead_letters = self._dead_letters()
         self.interactions = self._log("interactions")
         self.examples = self._log("examples")
-        self.items = self._compacted("items")
-        self.texts = self._compacted("texts")
-        self.embeddings = self._compacted("embeddings")
-        self.identities = self._compacted("identities")
+        self.items = self._input("items")
+        self.items_keyed = self._compacted("items.keyed")
+        self.texts = self._forgetful("texts")
+        self.embeddings = self._forgetful("embeddings")
+        self.identities = self._input("identities")
+        self.identities_keyed = self._compacted("identities.keyed")
+        self.intake = self._changelog("intake")
         self.received = self._changelog("received")
         self.users = self._changelog("users")
         self.behaviour = self._changelog("behaviour")
@@ -79,6 +88,19 @@ class Topics:
 
     def _compacted(self, name: str) -> Topic:
         return self._topic(name, {"cleanup.policy": "compact"})
+
+    def _input(self, name: str) -> Topic:
+        compacted = self._compacted(name)
+        # Of two records of one key in two partitions, the newer one counts, and clocks of producers cannot tell which.
+        return replace(
+            compacted,
+            config=compacted.config | {"message.timestamp.type": "LogAppendTime"},
+            advised={"delete.retention.ms": str(INPUT_TOMBSTONES_MS)},
+        )
+
+    def _forgetful(self, name: str) -> Topic:
+        # A new encoder reads the topic from its beginning. The texts of deleted items must be gone from there soon.
+        return replace(self._compacted(name), advised={"max.compaction.lag.ms": str(DAY_MS)})
 
     def _changelog(self, table: str) -> Topic:
         changelog = self._compacted(f"{table}.changelog")

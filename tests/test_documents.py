@@ -187,13 +187,14 @@ def test_the_table_of_topics_names_all_that_there_are_and_how_long_they_keep_wha
 
 
 def test_the_tables_are_those_of_the_stages_and_so_are_their_writers() -> None:
-    rows = table("ARCHITECTURE.md", "Tables and rows")[1:]
+    rows, topics = table("ARCHITECTURE.md", "Tables and rows")[1:], Topics(Settings(_env_file=None))
     written = {row[0].strip("`"): row[3] for row in rows if row[0].startswith("`")}
     assert written == {each.table: each.name for each in STAGES}
     by_topic = {row[0].strip("`"): row[3:5] for row in table("ARCHITECTURE.md", "Topics")[1:]}
     for stage in STAGES:
         assert by_topic[f"{stage.table}.changelog"][0] == stage.name
-        assert all(by_topic[source][1] == stage.name for source in stage.sources)
+        sources = [topics.named(source).name.partition(".")[2] for source in stage.sources]
+        assert all(by_topic[source][1] == stage.name for source in sources)
 
 
 def test_the_table_of_parts_names_every_scorer_and_its_file() -> None:

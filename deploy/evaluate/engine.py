@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Collection, Iterator, Sequence
 
-from msgspec.structs import replace
-
 from afresh.deploy.evaluate.embeddings import Vectors
 from afresh.deploy.evaluate.variants import TakenItem, Variant
 from afresh.models import scorers
@@ -15,7 +13,7 @@ from afresh.state.lists import UserList
 from afresh.state.records import POSITIVE, Example, Interaction
 from afresh.state.rows import content, users
 from afresh.state.rows.behaviour import BehaviourRows
-from afresh.state.rows.content import ContentRow
+from afresh.state.rows.content import ContentRow, Vector
 from afresh.state.rows.learning import learn
 from afresh.state.rows.users import UserRow
 from afresh.streams.kafka.sender import partition_of
@@ -84,10 +82,10 @@ class Engine:
             row, _ = described(item, content.unpack(packed) if packed else ContentRow())
             vector = vectors.get(row.content)
             if vector is None:
-                row = replace(row, embedding=b"", encoder="", encoder_version="")
+                row = content.without_vectors(row, content.TEXT)
             else:
-                name, version = self._encoder
-                row = replace(row, embedding=vector.tobytes(), encoder=name, encoder_version=version)
+                made = Vector(content.TEXT, *self._encoder, row.content, vector.tobytes())
+                row = content.with_vector(row, made)
             changed[key] = self._content[key] = content.pack(row)
         self.catalogue.apply_content(changed)
 

@@ -17,6 +17,7 @@ from afresh.deploy.ledger.against import State, check_against
 from afresh.deploy.ledger.comparing import compare, leave_unchecked, page_fields
 from afresh.deploy.ledger.content import check_content
 from afresh.deploy.ledger.events import Account, Links, Outcomes
+from afresh.deploy.ledger.inputs import check_inputs
 from afresh.deploy.ledger.items import check_items
 from afresh.deploy.ledger.letters import check_letters
 from afresh.deploy.ledger.lines import check_lines
@@ -122,7 +123,8 @@ def _judge(settings: Settings, logs: Logs, served: ListsInRedis, report: Report,
             compare(report, "received", "page", received.rows(), window, page_fields)
     users = check_users(logs, topics, account, report)
     behaviour = check_items(logs, topics, users, report)
-    content = check_content(logs, topics, settings, account.refused, report)
+    inputs = check_inputs(logs, topics, settings, account.refused, report)
+    content = check_content(logs, topics, settings, inputs["items"], report)
     check_letters(logs, topics, account.refused, report)
     learned = check_weights(users.found, users.counts, report)
     catalogue = catalogue_of(behaviour, content)

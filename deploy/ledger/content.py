@@ -1,134 +1,129 @@
-"""Recomputes the items' content rows from the catalogue feed and the embeddings."""
+"""Recomputes the items' content rows from the keyed items and the embeddings."""
 
 from __future__ import annotations
 
+from collections import defaultdict
 from dataclasses import dataclass, field
 
 from msgspec.structs import replace
 
 from afresh.deploy.ledger.comparing import UNREADABLE, compare, leave_unchecked, shown, struct_fields
-from afresh.deploy.ledger.events import Place, digest
-from afresh.deploy.ledger.letters import Source
-from afresh.deploy.ledger.reading import Logs, ReadRecord, Rows, decoded, made_from_what_is_gone, newest
+from afresh.deploy.ledger.inputs import Counting
+from afresh.deploy.ledger.reading import UNDECODABLE, Logs, Rows, made_from_what_is_gone, newest
 from afresh.deploy.ledger.report import Report
 from afresh.state.rows import content
-from afresh.state.rows.content import ContentRow
-from afresh.streams.checks import RefusedError, check_item
-from afresh.streams.messages import Embedding, Item, embedding_decoder, text_request_decoder
+from afresh.state.rows.content import ContentRow, Vector
+from afresh.streams.generous import ITEMS_AGAIN
+from afresh.streams.messages import (
+    Embedding,
+    KeyedRecord,
+    embedding_decoder,
+    text_request_decoder,
+)
 from afresh.streams.settings import NO_ENCODER, Settings
-from afresh.streams.stages.content import described
-from afresh.streams.topics import Topics
+from afresh.streams.stages.content import described, vector_of
+from afresh.streams.topics import Topic, Topics
 
 TABLE = "content"
 
 
-def usable(record: ReadRecord, settings: Settings) -> Item | None:
-    """Return the item of a record that has a value, or None if the record must be refused."""
-    try:
-        item = check_item(record.value or b"", settings)
-    except RefusedError:
-        return None
-    return item if record.key == item.id.encode() else None
-
-
 @dataclass
-class FedContent:
-    """The newest state of the catalogue feed in one partition.
+class Encoded:
+    """What encoders were asked and have answered in a partition; a record without value takes all of its key back.
 
     Attributes
     ----------
-    items
-        Newest item by key.
-    embeddings
-        Newest embedding of each text of an item, by key and hash of the text.
     asked
-        Texts that an encoder was asked to encode, as key and hash of the text.
+        Hashes of the texts of an item that an encoder was asked to encode, by key.
+    answered
+        Newest embedding of each text of an item, by key and hash of the text.
     """
 
-    items: dict[bytes, Item] = field(default_factory=dict)
-    embeddings: dict[tuple[bytes, int], Embedding] = field(default_factory=dict)
-    asked: set[tuple[bytes, int]] = field(default_factory=set)
-
-    def row(self, key: bytes, item: Item) -> ContentRow:
-        """Return the row of an item, with its embedding if an encoder has answered."""
-        row, text = described(item, ContentRow())
-        embedding = self.embeddings.get((key, row.content)) if text else None
-        if embedding is None:
-            return row
-        return replace(
-            row,
-            embedding=embedding.vector,
-            encoder=embedding.encoder,
-            encoder_version=embedding.encoder_version,
-        )
+    asked: defaultdict[bytes, set[int]] = field(default_factory=lambda: defaultdict(set))
+    answered: defaultdict[bytes, dict[int, Embedding]] = field(default_factory=lambda: defaultdict(dict))
 
 
 def check_content(
-    logs: Logs, topics: Topics, settings: Settings, refused: dict[Source, int], report: Report
+    logs: Logs, topics: Topics, settings: Settings, items: dict[int, Counting], report: Report
 ) -> dict[int, Rows]:
     """Recompute the content rows and compare them with their changelog; return the rows of the changelog.
 
-    Adds the items that must be refused to ``refused``.
+    Parameters
+    ----------
+    logs, topics, settings, report
+        The deployment, and what gets the differences.
+    items
+        The keyed items that count, by partition.
     """
     found: dict[int, Rows] = {}
-    for partition in range(topics.items.partitions):
-        feed = FedContent()
-        for record in logs.records(topics.items, partition):
-            _take(record, partition, feed, topics, settings, refused)
-        for _, embedding in decoded(logs, topics.embeddings, partition, embedding_decoder, report):
-            feed.embeddings[embedding.item.encode(), embedding.content] = embedding
-        for _, request in decoded(logs, topics.texts, partition, text_request_decoder, report):
-            feed.asked.add((request.item.encode(), request.content))
+    for partition, counting in items.items():
+        read = _read(logs, topics, partition, report)
         found[partition] = newest(logs.records(topics.content, partition))
-        due = {key: _due(feed.row(key, item), found[partition].get(key)) for key, item in feed.items.items()}
-        if made_from_what_is_gone(found[partition], logs, topics.items):
+        if made_from_what_is_gone(found[partition], logs, topics.items_keyed):
             leave_unchecked(report, TABLE, found[partition])
             continue
-        compare(report, TABLE, "item", due, found[partition], lambda row: struct_fields(content.unpack(row)))
-        _check_texts(feed, due, settings, report)
+        due = {key: _due(key, each, read, found[partition].get(key)) for key, each in counting.items()}
+        packed = {key: content.pack(row) for key, row in due.items()}
+        compare(
+            report, TABLE, "item", packed, found[partition], lambda row: struct_fields(content.unpack(row))
+        )
+        _check_texts(due, read, settings, report)
     return found
 
 
-def _take(
-    record: ReadRecord,
-    partition: int,
-    feed: FedContent,
-    topics: Topics,
-    settings: Settings,
-    refused: dict[Source, int],
-) -> None:
-    key = record.key or b""
-    if key and record.value is None:
-        feed.items.pop(key, None)
-        return
-    item = usable(record, settings) if key else None
-    if item is None:
-        refused[topics.items.name, Place(partition, record.offset)] = digest(record.value or b"")
-    else:
-        feed.items[key] = item
-
-
-def _due(row: ContentRow, found: bytes | None) -> bytes:
-    """Return a row as it must be. As long as no encoder has answered, it keeps the embedding of an earlier text."""
-    if row.content and not row.embedding and found is not None:
+def _read(logs: Logs, topics: Topics, partition: int, report: Report) -> Encoded:
+    read = Encoded()
+    for record in logs.records(topics.texts, partition):
+        key = record.key or b""
+        if record.value is None:
+            read.asked.pop(key, None)
+            continue
         try:
-            before = content.unpack(found)
-        except UNREADABLE:
-            return content.pack(row)
-        row = replace(
-            row,
-            embedding=before.embedding,
-            encoder=before.encoder,
-            encoder_version=before.encoder_version,
-        )
-    return content.pack(row)
+            read.asked[key].add(text_request_decoder.decode(record.value).content)
+        except UNDECODABLE as error:
+            _tell(topics.texts, partition, record.offset, error, report)
+    for record in logs.records(topics.embeddings, partition):
+        key = record.key or b""
+        if record.value is None:
+            read.answered.pop(key, None)
+            continue
+        try:
+            embedding = embedding_decoder.decode(record.value)
+        except UNDECODABLE as error:
+            _tell(topics.embeddings, partition, record.offset, error, report)
+        else:
+            read.answered[key][embedding.content] = embedding
+    return read
 
 
-def _check_texts(feed: FedContent, due: Rows, settings: Settings, report: Report) -> None:
-    for key, packed in due.items():
-        row = content.unpack(packed)
-        text = (key, row.content)
-        if row.content and text not in feed.asked:
+def _tell(topic: Topic, partition: int, offset: int, error: Exception, report: Report) -> None:
+    report.differ("records", f"the record at {partition}@{offset} of {topic.name} cannot be read ({error})")
+
+
+def _due(key: bytes, keyed: KeyedRecord, read: Encoded, found: bytes | None) -> ContentRow:
+    """Return a row as it must be. As long as no encoder has answered, it keeps the vectors of an earlier text."""
+    time, partition, offset = keyed.moment
+    if keyed.value is None:
+        return ContentRow(deleted=True, time=time, partition=partition, offset=offset)
+    row, text = described(ITEMS_AGAIN.decode(keyed.value), ContentRow())
+    row = replace(row, time=time, partition=partition, offset=offset)
+    if not text:
+        return row
+    row = replace(row, vectors=_vectors(found))
+    answer = read.answered[key].get(row.content)
+    return row if answer is None else content.with_vector(row, vector_of(answer))
+
+
+def _vectors(found: bytes | None) -> list[Vector]:
+    try:
+        return content.unpack(found).vectors if found else []
+    except UNREADABLE:
+        return []
+
+
+def _check_texts(due: dict[bytes, ContentRow], read: Encoded, settings: Settings, report: Report) -> None:
+    for key, row in due.items():
+        if row.content and row.content not in read.asked[key]:
             report.differ("texts", f"no encoder was asked to encode the text of item {shown(key)}")
-        elif row.content and settings.encoder != NO_ENCODER and text not in feed.embeddings:
+        elif row.content and settings.encoder != NO_ENCODER and row.content not in read.answered[key]:
             report.differ("texts", f"the text of item {shown(key)} has no embedding yet")

@@ -14,6 +14,7 @@ from afresh.deploy.ledger.report import Report
 from afresh.deploy.ledger.served import read_ages
 from afresh.streams.connections import kafka_options
 from afresh.streams.settings import NO_ENCODER, Settings
+from afresh.streams.stages import STAGES
 from afresh.streams.topics import Topics
 
 POLL_SECONDS = 0.5
@@ -80,7 +81,7 @@ def _look(
 ) -> tuple[int, Hashable]:
     topics = Topics(settings)
     ends: Offsets = consumer.end_offsets(places(*topics.all()))
-    read = (topics.events, topics.interactions, topics.examples, topics.items, topics.embeddings)
+    read = [topics.named(name) for stage in STAGES for name in stage.sources]
     waiting = sum(uncommitted(admin, settings.namespace, places(*read), ends).values())
     if settings.encoder != NO_ENCODER:
         groups = [group["group_id"] for group in admin.list_groups()]

@@ -19,6 +19,7 @@ from afresh.state.lists import ListReader
 from afresh.streams.connections import kafka_options
 from afresh.streams.kafka.admin import require_topics
 from afresh.streams.settings import Settings
+from afresh.streams.stages import STAGES
 from afresh.streams.topics import Topic, Topics
 
 SILENT_SECONDS = 10.0
@@ -44,7 +45,7 @@ def look(settings: Settings) -> Status:
         every = places(*topics.all())
         # High watermarks: whoever asks what waits must see what an open transaction holds up.
         begins, ends = consumer.beginning_offsets(every), consumer.end_offsets(every)
-        read = (topics.events, topics.interactions, topics.examples, topics.items, topics.embeddings)
+        read = [topics.named(name) for stage in STAGES for name in stage.sources]
         return Status(
             waiting=waiting(admin, settings.namespace, begins, ends, read),
             workers=workers(admin, settings.namespace, topics.interactions.name),

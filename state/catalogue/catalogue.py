@@ -281,26 +281,33 @@ class Catalogue:
         arrays["nexts"][indices] = pairs["next"]
 
     def apply_content(self, latest: Latest) -> None:
-        """Take in the newest content rows, by item id; None makes an item unavailable."""
+        """Take in the newest content rows, by item id; None or a deleted item's row makes an item unavailable."""
         for key, packed in latest.items():
             if key in OWN_KEYS:
                 continue
+            row = None if packed is None else content.unpack(packed)
             name = key.decode()
-            index = self._place(key_of(name), name)
-            if packed is None:
-                self._arrays["available"][index] = False
-                self._embeddings.drop(index)
+            if row is None or row.deleted:
+                self._withdraw(name)
             else:
-                self._describe(index, content.unpack(packed))
+                self._describe(self._place(key_of(name), name), row)
         self._updated()
+
+    def _withdraw(self, name: str) -> None:
+        index = self._index.get(key_of(name))
+        # An item that was deleted before anybody took it needs no index.
+        if index is not None:
+            self._arrays["available"][index] = False
+            self._embeddings.drop(index)
 
     def _describe(self, index: int, described: ContentRow) -> None:
         if described.domain not in self._domains:
             self._domains.append(described.domain)
         self._arrays["available"][index] = described.available
         self._arrays["domain"][index] = self._domains.index(described.domain)
-        if described.embedding:
-            encoder = (described.encoder, described.encoder_version)
-            self._embeddings.put_vector(index, encoder, np.frombuffer(described.embedding, "<f2"))
-        else:
+        text = described.newest(content.TEXT)
+        if text is None:
             self._embeddings.drop(index)
+        else:
+            encoder = (text.encoder, text.encoder_version)
+            self._embeddings.put_vector(index, encoder, np.frombuffer(text.vector, "<f2"))

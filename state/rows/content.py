@@ -3,16 +3,46 @@
 from __future__ import annotations
 
 import msgspec
+from msgspec.structs import replace
 
 from afresh.state.keys import key_of
+from afresh.state.moments import OLDEST, Moment
 from afresh.state.records import Scalar
 from afresh.state.versions import unpack_known
 
-CONTENT_ROW_VERSION = 1
+CONTENT_ROW_VERSION = 2
+
+TEXT = "text"
+"""Kind of a vector that an encoder of texts made."""
+
+ENCODERS_KEPT = 2
+"""Versions of encoders of which a row keeps a vector, for each kind: the newest, and the one before."""
+
+
+class Vector(msgspec.Struct, frozen=True, array_like=True):
+    """What one encoder says of an item.
+
+    Attributes
+    ----------
+    kind
+        What the encoder reads, such as ``text``.
+    encoder, encoder_version
+        Name and version of the encoder.
+    content
+        Hash of what the encoder read. 0.1.0 did not keep it; the vector is then taken to be that of the present text.
+    vector
+        Unit vector, float16, shape (e,).
+    """
+
+    kind: str
+    encoder: str
+    encoder_version: str
+    content: int
+    vector: bytes
 
 
 class ContentRow(msgspec.Struct, frozen=True, array_like=True):
-    """Text, attributes and embedding of an item.
+    """Text, attributes and vectors of an item, or only that it was deleted.
 
     Attributes
     ----------
@@ -22,10 +52,15 @@ class ContentRow(msgspec.Struct, frozen=True, array_like=True):
         As on ``afresh.items``.
     content
         Hash of the text that the encoder reads; 0 for no text.
-    embedding
-        Unit vector, float16, shape (e,); empty until the encoder has answered.
-    encoder, encoder_version
-        Name and version of the encoder that made the embedding.
+    embedding, encoder, encoder_version
+        The vector of a row of version 1; empty since then.
+    vectors
+        What encoders say of the item, the newest of each kind first.
+    time, partition, offset
+        Moment of the newest record that the row was made from; see ``moment``.
+    deleted
+        Whether that record deletes the item. Its moment is kept: an older record of the item may yet come through
+        another partition.
     """
 
     version: int = CONTENT_ROW_VERSION
@@ -38,6 +73,20 @@ class ContentRow(msgspec.Struct, frozen=True, array_like=True):
     embedding: bytes = b""
     encoder: str = ""
     encoder_version: str = ""
+    vectors: list[Vector] = []
+    time: int = OLDEST.time
+    partition: int = OLDEST.partition
+    offset: int = OLDEST.offset
+    deleted: bool = False
+
+    @property
+    def moment(self) -> Moment:
+        """Moment of the newest record that the row was made from."""
+        return Moment(self.time, self.partition, self.offset)
+
+    def newest(self, kind: str) -> Vector | None:
+        """Return the newest vector of a kind."""
+        return next((vector for vector in self.vectors if vector.kind == kind), None)
 
 
 _decoder = msgspec.msgpack.Decoder(ContentRow)
@@ -53,7 +102,44 @@ def unpack(packed: bytes) -> ContentRow:
     RowVersionError
         The row has an unknown version or layout.
     """
-    return unpack_known(_decoder, packed, "An item's content row", CONTENT_ROW_VERSION)
+    row = unpack_known(_decoder, packed, "An item's content row", CONTENT_ROW_VERSION)
+    return row if row.version == CONTENT_ROW_VERSION else _renewed(row)
+
+
+def _renewed(row: ContentRow) -> ContentRow:
+    """Return an older row in the present layout, which an older program refuses and so cannot cut short."""
+    before = [Vector(TEXT, row.encoder, row.encoder_version, row.content, row.embedding)]
+    return replace(
+        row,
+        version=CONTENT_ROW_VERSION,
+        embedding=b"",
+        encoder="",
+        encoder_version="",
+        vectors=before if row.embedding else row.vectors,
+    )
+
+
+def with_vector(row: ContentRow, vector: Vector) -> ContentRow:
+    """Return the row with a vector before all others of its kind; it replaces that of the same encoder and version.
+
+    Examples
+    --------
+    >>> row = ContentRow()
+    >>> for version in ("1", "2", "2", "3"):
+    ...     row = with_vector(row, Vector("text", "minilm", version, 5, b"vector"))
+    >>> [each.encoder_version for each in row.vectors]
+    ['3', '2']
+    """
+    made_by = (vector.encoder, vector.encoder_version)
+    same = [each for each in row.vectors if each.kind == vector.kind]
+    kept = [each for each in same if (each.encoder, each.encoder_version) != made_by]
+    others = [each for each in row.vectors if each.kind != vector.kind]
+    return replace(row, vectors=[vector, *kept[: ENCODERS_KEPT - 1], *others])
+
+
+def without_vectors(row: ContentRow, kind: str) -> ContentRow:
+    """Return the row without the vectors of a kind."""
+    return replace(row, vectors=[each for each in row.vectors if each.kind != kind])
 
 
 def text_for_encoder(title: str, text: str, attributes: dict[str, Scalar | list[Scalar]]) -> str:

@@ -6,7 +6,7 @@ A change contains the rows together with the marks of what they have taken in (s
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from typing import Generic, Protocol, TypeVar
 
 import msgspec
@@ -28,8 +28,31 @@ T = TypeVar("T")
 CHANGE_BYTES = 750_000
 """Most bytes of rows in one change. With keys and framing they fit into one record batch of 1 MB."""
 
+DELETION_BYTES = 60
+"""Upper bound on what Kafka adds to the key of a deleted row, in bytes."""
+
 _partition_row_decoder = msgspec.msgpack.Decoder(PartitionRow)
 _encode = msgspec.msgpack.Encoder().encode
+
+
+def in_groups(keys: Iterable[bytes]) -> Iterator[list[bytes]]:
+    """Group keys so that the deletions of each group fit into one change.
+
+    Examples
+    --------
+    >>> [len(group) for group in in_groups([b"i" * 100] * 10_000)]
+    [4687, 4687, 626]
+    """
+    group: list[bytes] = []
+    size = 0
+    for key in keys:
+        size += len(key) + DELETION_BYTES
+        if group and size > CHANGE_BYTES:
+            yield group
+            group, size = [], len(key) + DELETION_BYTES
+        group.append(key)
+    if group:
+        yield group
 
 
 class Assigned(Protocol):

@@ -146,6 +146,10 @@ class Marks:
         offsets[partition] = offset
         return True
 
+    def forget(self, topic: str) -> None:
+        """Forget what was counted of a topic: all its records count again."""
+        self._offsets.pop(topic, None)
+
     def adopt(self, topic: str, incarnation: int) -> None:
         """Let marks without an incarnation be those of this one."""
         if UNKNOWN in self._offsets.get(topic, ()):

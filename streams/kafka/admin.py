@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -24,6 +25,14 @@ PARTITIONS = "partitions instead of"
 
 EXPIRY_SETTINGS = ("transactional.id.expiration.ms", "producer.id.expiration.ms")
 """Settings of brokers that say when they forget a claim; the smaller one counts."""
+HARMLESS = "message.timestamp.type"
+"""Setting that may change while a topic is in use: it concerns only records that are still to come."""
+
+OWN = "DYNAMIC_TOPIC_CONFIG"
+"""Where a setting comes from that was set for the topic itself."""
+
+SETTING_SECONDS = 10.0
+SETTING_POLL_SECONDS = 0.1
 
 Metadata = dict[str, Any]
 """Description of a topic or a broker by kafka-python."""
@@ -31,9 +40,12 @@ Metadata = dict[str, Any]
 ANSWER_MS = 5000
 """Longest wait of a client that is kept, for one answer; a process that stops may have to wait for it."""
 
+Entries = dict[str, dict[str, Any]]
+"""Settings of a topic by name, as kafka-python describes them."""
+
 
 def create_topics(settings: Settings) -> list[str]:
-    """Create the missing topics, leave the others as they are, and return the names of the new ones.
+    """Create the missing topics, and return the names of the new ones; the others stay as they are.
 
     Raises
     ------
@@ -45,6 +57,50 @@ def create_topics(settings: Settings) -> list[str]:
         found = _describe(admin, topics)
         missing = [topic for topic in topics if topic.name not in found]
         return _create(admin, missing) if missing else []
+
+
+def set_topics(settings: Settings) -> list[str]:
+    """Give existing topics what may change while they are in use, and what is advised where they have no own setting.
+
+    Returns
+    -------
+    Names of the topics that were changed.
+
+    Raises
+    ------
+    AfreshError
+        If Kafka does not answer, or refuses the settings.
+    """
+    wanted = Topics(settings).all()
+    with _admin(settings) as admin:
+        changes = _changed(admin, wanted)
+        if changes:
+            admin.alter_configs(
+                [
+                    ConfigResource(ConfigResourceType.TOPIC, name, configs=config)
+                    for name, config in changes.items()
+                ]
+            )
+        # Brokers learn of it a moment later. Whoever checks the topics next must not meet the settings of before.
+        deadline = time.monotonic() + SETTING_SECONDS
+        while _changed(admin, wanted) and time.monotonic() < deadline:
+            time.sleep(SETTING_POLL_SECONDS)
+    return list(changes)
+
+
+def _changed(admin: KafkaAdminClient, wanted: Sequence[Topic]) -> dict[str, dict[str, str]]:
+    """Return the settings that existing topics are to get, by topic."""
+    found = _entries(admin, list(_describe(admin, wanted)))
+    changes = {topic.name: _changes(topic, found[topic.name]) for topic in wanted if topic.name in found}
+    return {name: config for name, config in changes.items() if config}
+
+
+def _changes(topic: Topic, found: Entries) -> dict[str, str]:
+    changes = {HARMLESS: topic.config[HARMLESS]} if HARMLESS in topic.config else {}
+    changes |= {
+        key: value for key, value in topic.advised.items() if found.get(key, {}).get("config_source") != OWN
+    }
+    return {key: value for key, value in changes.items() if found.get(key, {}).get("value") != value}
 
 
 def check_topics(settings: Settings, topics: Sequence[Topic] | None = None) -> list[str]:
@@ -80,7 +136,7 @@ def require_topics(settings: Settings, topics: Sequence[Topic] | None = None) ->
     if not differences:
         return
     advice = "change the settings or, with Kafka's own tools, the topics"
-    if any(difference.endswith(MISSING) for difference in differences):
+    if any(difference.endswith(MISSING) or f"has {HARMLESS} " in difference for difference in differences):
         advice = "run: afresh topics create"
     if any(PARTITIONS in difference for difference in differences):
         # More partitions for all topics would not help: rows would stay in the partitions of the old hash.
@@ -226,13 +282,19 @@ def _described(admin: KafkaAdminClient, names: Sequence[str]) -> dict[str, Metad
 
 def _configs(admin: KafkaAdminClient, names: Sequence[str]) -> dict[str, dict[str, str]]:
     """Return the settings of each topic, including defaults."""
+    return {
+        name: {key: entry["value"] for key, entry in entries.items()}
+        for name, entries in _entries(admin, names).items()
+    }
+
+
+def _entries(admin: KafkaAdminClient, names: Sequence[str]) -> dict[str, Entries]:
+    """Return the settings of each topic with where they come from, including defaults."""
     # No list of wanted keys: with one, Tansu 0.6 drops the connection.
     resources = [ConfigResource(ConfigResourceType.TOPIC, name) for name in names]
     described = admin.describe_configs(resources, config_filter="all") if resources else {}
-    return {
-        name: {key: entry["value"] for key, entry in entries.items()}
-        for name, entries in described.get("topic", {}).items()
-    }
+    found: dict[str, Entries] = described.get("topic", {})
+    return found
 
 
 def _differences(topic: Topic, found: Metadata | None, config: dict[str, str]) -> Iterator[str]:
@@ -255,7 +317,7 @@ def _differences(topic: Topic, found: Metadata | None, config: dict[str, str]) -
 
 def _create(admin: KafkaAdminClient, topics: Sequence[Topic]) -> list[str]:
     new = [
-        NewTopic(topic.name, topic.partitions, topic.replication, topic_configs=topic.config)
+        NewTopic(topic.name, topic.partitions, topic.replication, topic_configs=topic.config | topic.advised)
         for topic in topics
     ]
     answer = admin.create_topics(new, raise_errors=False)["topics"]

@@ -9,14 +9,19 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError, OffsetOutOfRangeError
+from aiokafka.structs import ConsumerRecord
 
 import afresh.streams.kafka.batches  # noqa: F401 - replaces how aiokafka takes batches apart
 from afresh.state.errors import StartAgainError
+from afresh.state.store.marks import OWN_KEYS
 from afresh.streams.connections import kafka_options
+from afresh.streams.kafka.inputs import patiently
+from afresh.streams.kafka.sender import partition_of
 from afresh.streams.settings import Settings
 
 logger = logging.getLogger(__name__)
@@ -24,6 +29,7 @@ logger = logging.getLogger(__name__)
 MAX_RECORDS = 2000
 POLL_SECONDS = 1.0
 RETRY_SECONDS = 1.0
+COMMITTED_POLL_SECONDS = 0.2
 
 APPLIED_AT_ONCE = 64
 """Records applied before the event loop gets its turn: some milliseconds of work."""
@@ -38,6 +44,54 @@ Latest = dict[bytes, bytes | None]
 """Newest value of each key in a poll; None for a deleted key."""
 
 Apply = Callable[[Latest], None]
+
+
+def newest(records: Sequence[ConsumerRecord[bytes, bytes]], partitions: int) -> Latest:
+    """Return the newest value of each key among the records of a partition.
+
+    Leaves out deletions in a partition that is not that of their key: 0.1.0 left rows there, which were moved. What
+    was moved may have been read before. In a compacted topic, only a batch that nothing can unpack comes without a key;
+    it is left out, too.
+    """
+    return {
+        record.key: record.value
+        for record in records
+        if record.key is not None and not _moved(record.key, record, partitions)
+    }
+
+
+def _moved(key: bytes, record: ConsumerRecord[bytes, bytes], partitions: int) -> bool:
+    if record.value is not None or key in OWN_KEYS:
+        return False
+    return partition_of(key, partitions) != int(record.partition)
+
+
+async def wait_until_taken_in(settings: Settings, topic: str) -> None:
+    """Wait until the workers' group has committed all that a topic holds at this moment.
+
+    The links of users pass through the intake before anybody follows them. An event that came before its link was
+    followed would be another user's for ever.
+    """
+    consumer = AIOKafkaConsumer(
+        **kafka_options(settings),
+        group_id=settings.namespace,
+        enable_auto_commit=False,
+        isolation_level="read_committed",
+    )
+    places = [TopicPartition(topic, partition) for partition in range(settings.partitions)]
+    try:
+        await patiently(consumer.start)
+        consumer.assign(places)
+        begins = await patiently(lambda: consumer.beginning_offsets(places))
+        ends = await patiently(lambda: consumer.end_offsets(places))
+        waits = [place for place in places if ends[place] > begins[place]]
+        while waits:
+            committed = {place: await patiently(partial(consumer.committed, place)) for place in waits}
+            waits = [place for place in waits if (committed[place] or 0) < ends[place]]
+            if waits:
+                await asyncio.sleep(COMMITTED_POLL_SECONDS)
+    finally:
+        await consumer.stop()
 
 
 class Follower:
@@ -109,9 +163,7 @@ class Follower:
             return
         latest: dict[str, Latest] = {}
         for tp, records in fetched.items():
-            # In a compacted topic, only a batch that nothing can unpack comes without a key.
-            found = ((record.key, record.value) for record in records if record.key is not None)
-            latest.setdefault(tp.topic, {}).update(found)
+            latest.setdefault(tp.topic, {}).update(newest(records, self._settings.partitions))
         started = time.perf_counter()
         for topic, rows in latest.items():
             await self._apply(self._topics[topic], rows)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import Any, Protocol, TypeAlias
 
 from aiokafka.structs import ConsumerRecord
 from faust.types import EventT
@@ -17,6 +17,26 @@ class RunDroppedError(Exception):
 
     A signal to the runner. It is not an AfreshError, because there is nothing for a person to mend.
     """
+
+
+class Owned(Protocol):
+    """A partition as it was assigned to this worker; what is written for it is written only while this is so."""
+
+    @property
+    def partition(self) -> int:
+        """Number of the partition."""
+
+    @property
+    def generation(self) -> int:
+        """Generation of the consumer group."""
+
+
+@dataclass(frozen=True)
+class Assignment:
+    """A partition that is assigned to this worker, for what is written without a run."""
+
+    partition: int
+    generation: int
 
 
 @dataclass(frozen=True)
@@ -35,6 +55,11 @@ class Run:
     def partition(self) -> int:
         """Partition of the records."""
         return int(self.event.message.partition)
+
+    @property
+    def generation(self) -> int:
+        """Generation of the consumer group in which the records were fetched."""
+        return int(self.event.message.generation_id or 0)
 
     def done(self) -> None:
         """Allow Faust to commit the offset of the run."""

@@ -30,7 +30,7 @@ from afresh.streams import metrics
 from afresh.streams.kafka.app import App
 from afresh.streams.kafka.sender import FencedError, GroupSender, Outgoing, OutgoingRecord, Sender
 from afresh.streams.kafka.tables import RunTable
-from afresh.streams.runs.run import Run, RunDroppedError
+from afresh.streams.runs.run import Owned, Run, RunDroppedError
 
 logger = logging.getLogger(__name__)
 
@@ -182,8 +182,15 @@ class Runner:
             if tp in ours and since == generation
         )
 
-    async def write(self, run: Run, outgoing: Outgoing, table: RunTable, change: Change) -> None:
+    async def write(self, owned: Owned, outgoing: Outgoing, table: RunTable, change: Change) -> None:
         """Do steps 2 and 3: outgoing records, then the changed rows with their marks, each acknowledged.
+
+        Parameters
+        ----------
+        owned
+            Run, or assignment, that the effects belong to.
+        outgoing, table, change
+            The effects.
 
         Raises
         ------
@@ -191,26 +198,26 @@ class Runner:
             When the partition was assigned anew in the meantime.
         """
         sender = await self._outgoing_sender()
-        await self._check_owner(run)
+        await self._check_owner(owned)
         await sender.send(outgoing)
-        await self._check_owner(run)
-        first = await self._write_rows(run, table, change)
-        await self._check_owner(run)
+        await self._check_owner(owned)
+        first = await self._write_rows(owned, table, change)
+        await self._check_owner(owned)
         change.apply(first)
         if change.marks.skipped:
-            self._repeated.add(run.partition)
+            self._repeated.add(owned.partition)
 
-    async def _write_rows(self, run: Run, table: RunTable, change: Change) -> int:
+    async def _write_rows(self, owned: Owned, table: RunTable, change: Change) -> int:
         topic = table.changelog_topic.get_topic_name()
         records = [OutgoingRecord(key, row) for key, row in change.records()]
         try:
-            return await self._app.claims.sender(topic, run.partition).send_whole(
-                topic, run.partition, records
+            return await self._app.claims.sender(topic, owned.partition).send_whole(
+                topic, owned.partition, records
             )
         except FencedError:
             # The worker that claimed the partition usually owns it, and this run is dropped. If the group says that
             # the partition is still ours, the claim was wrong. This worker then ends, to claim and read it again.
-            await self._check_owner(run)
+            await self._check_owner(owned)
             raise
 
     async def _outgoing_sender(self) -> GroupSender:
@@ -219,10 +226,10 @@ class Runner:
                 self._sender = GroupSender(Sender(await self._app.producers.start()))
             return self._sender
 
-    async def _check_owner(self, run: Run) -> None:
-        """Raise RunDroppedError if partitions were assigned anew since the run was fetched."""
+    async def _check_owner(self, owned: Owned) -> None:
+        """Raise RunDroppedError if partitions were assigned anew since this one."""
         consumer = self._app.consumer
-        while run.event.message.generation_id == self._app.consumer_generation_id:
+        while owned.generation == self._app.consumer_generation_id:
             # A worker that slept through its session timeout still believes that it owns its partitions. It must get
             # an answer to a heartbeat before it writes.
             if consumer.membership_is_fresh():

@@ -10,6 +10,7 @@ from __future__ import annotations
 from afresh.streams.stages.assembly import StageSpec
 from afresh.streams.stages.content import Content
 from afresh.streams.stages.ingest import Ingest
+from afresh.streams.stages.intake import Intake
 from afresh.streams.stages.learn import Learn
 from afresh.streams.stages.profile import Profile
 
@@ -17,12 +18,21 @@ REST_SECONDS = 0.1
 """Pause of the stages that change items, after each run: users' lists go first; items change soon enough."""
 
 STAGES = (
+    StageSpec(
+        "intake",
+        sources=("items", "identities"),
+        table="intake",
+        agent=Intake,
+        rebuilt=True,
+        # The Catalogue is read once the identities are taken in, and the intake takes them in.
+        waits_for_catalogue=False,
+    ),
     StageSpec("ingest", sources=("events",), table="received", agent=Ingest),
     StageSpec("profile", sources=("interactions",), table="users", agent=Profile),
     StageSpec("learn", sources=("examples",), table="behaviour", agent=Learn, rest_seconds=REST_SECONDS),
     StageSpec(
         "content",
-        sources=("items", "embeddings"),
+        sources=("items_keyed", "embeddings"),
         table="content",
         agent=Content,
         rest_seconds=REST_SECONDS,

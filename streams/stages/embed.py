@@ -62,8 +62,9 @@ class Embed:
 
     async def process(self, run: Run) -> None:
         """Encode the newest text of each item in a run, batch by batch."""
-        newest = {record.key: record.value for record in run.records if record.value is not None}
-        requests = [text_request_decoder.decode(value) for value in newest.values()]
+        # A text without value is that of a deleted item: it must not be encoded any more.
+        newest = {record.key: record.value for record in run.records}
+        requests = [text_request_decoder.decode(value) for value in newest.values() if value is not None]
         # Sorted by length over the whole run: the encoder itself can sort only within one batch.
         requests.sort(key=lambda request: len(request.text))
         size = self._settings.encoder_batch

@@ -14,11 +14,11 @@ from typing import Any, Generic, TypeVar
 import faust
 
 from afresh.state.store.changes import Change
-from afresh.state.store.marks import reached_with
+from afresh.state.store.marks import UNKNOWN, reached_with
 from afresh.streams import metrics
 from afresh.streams.kafka.sender import Outgoing
 from afresh.streams.kafka.tables import RunTable
-from afresh.streams.runs.run import KafkaRecord, Run
+from afresh.streams.runs.run import KafkaRecord, Owned, Run
 from afresh.streams.runs.runner import Runner
 from afresh.streams.stages.shared import Shared
 
@@ -37,7 +37,7 @@ class Part(ABC, Generic[M]):
     Parameters
     ----------
     run
-        Run of the records.
+        Run of the records, or the assignment of their partition.
     change
         Changes of rows and marks, collected until the part is written.
     shared
@@ -48,14 +48,15 @@ class Part(ABC, Generic[M]):
     partition
         Partition of the records and of the rows.
     incarnation
-        Incarnation of the topic of the records.
+        Incarnation of the topic of the records that are taken in.
     outgoing
         Records to send.
     """
 
-    def __init__(self, run: Run, change: Change, shared: Shared) -> None:
+    def __init__(self, run: Owned, change: Change, shared: Shared) -> None:
         self.partition = run.partition
-        self.incarnation = shared.incarnations.of(run.topic)
+        self.incarnation = UNKNOWN
+        self._incarnations = shared.incarnations
         self.change = change
         self.outgoing = Outgoing(shared.settings.partitions)
         self._settings = shared.settings
@@ -82,6 +83,7 @@ class Part(ABC, Generic[M]):
 
     def take_in(self, records: Sequence[KafkaRecord], position: int) -> int:
         """Take in as many records as fit, from a position on; return the position after them."""
+        self.incarnation = self._incarnations.of(records[position].topic)
         # Looked up once: this loop may cost about a microsecond for each event.
         read, fits, source, take = self.read, self.fits, self.source, self.take
         count_offset = self.change.marks.count_offset

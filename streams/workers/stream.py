@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Sequence
+from contextlib import suppress
 
 import redis
 from redis.asyncio import Redis
@@ -17,8 +18,10 @@ from afresh.streams import metrics
 from afresh.streams.connections import redis_options
 from afresh.streams.kafka.admin import claim_expiry, require_topics
 from afresh.streams.kafka.app import create_app, rows_of, watch_topics
-from afresh.streams.kafka.follow import Follower, Latest
+from afresh.streams.kafka.follow import Follower, Latest, wait_until_taken_in
 from afresh.streams.kafka.lag import Lag
+from afresh.streams.messages import keyed_decoder, own_key
+from afresh.streams.runs.run import Assignment, RunDroppedError
 from afresh.streams.runs.runner import Runner
 from afresh.streams.serving.lister import Lister
 from afresh.streams.serving.policy import Policy
@@ -27,6 +30,7 @@ from afresh.streams.serving.users import TableUsers
 from afresh.streams.settings import Settings
 from afresh.streams.stages import STAGES
 from afresh.streams.stages.assembly import StageSpec, add_agents, make_stages, make_tables, reads_of
+from afresh.streams.stages.prepared import PreparedStage
 from afresh.streams.stages.shared import Shared
 from afresh.streams.topics import Topics
 from afresh.streams.waiting import wait_for_redis
@@ -36,6 +40,7 @@ from afresh.streams.workers.process import execute
 logger = logging.getLogger(__name__)
 
 REPORT_SECONDS = 1.0
+SETTLE_SECONDS = 0.2
 
 
 class Worker:
@@ -65,7 +70,7 @@ class Worker:
             {
                 topics.behaviour.name: self.catalogue.apply_behaviour,
                 topics.content.name: self.catalogue.apply_content,
-                topics.identities.name: self._apply_identities,
+                topics.identities_keyed.name: self._apply_identities,
             },
         )
         rows = rows_of(settings, [spec.table for spec in stages])
@@ -76,6 +81,7 @@ class Worker:
         made = make_stages(stages, self.tables, shared, lambda spec: self.runners[spec.name])
         add_agents(self.app, topics, stages, made)
         watch_topics(self.app, settings, topics.all(), reads_of(topics, stages, self.tables))
+        self._prepared_stages = [stage for stage in made.values() if isinstance(stage, PreparedStage)]
         self._add_tasks()
         self._redis_answers = False
 
@@ -97,6 +103,7 @@ class Worker:
     def _add_tasks(self) -> None:
         for task in (
             self.follow,
+            self.settle,
             self.derive,
             self.make_lists,
             self.refresh_lists,
@@ -128,10 +135,11 @@ class Worker:
         return self.runners["ingest"].waiting() + self.runners["profile"].waiting()
 
     def _apply_identities(self, latest: Latest) -> None:
-        for name, canonical in latest.items():
-            # Bytes that are no text match no user; they must not stop the worker.
-            linked = None if canonical is None else canonical.decode(errors="replace")
-            self.identities.apply(name.decode(errors="replace"), linked)
+        for key, packed in latest.items():
+            if packed is not None:
+                keyed = keyed_decoder.decode(packed)
+                canonical = None if keyed.value is None else keyed.value.decode()
+                self.identities.apply(own_key(key).decode(), canonical, keyed.moment)
 
     async def _on_assigned(self, *_: object, **__: object) -> None:
         metrics.REBALANCES.inc()
@@ -140,9 +148,22 @@ class Worker:
     async def follow(self) -> None:
         """Keep the Catalogue and the identities up to date."""
         try:
+            await wait_until_taken_in(self.settings, self.topics.identities.name)
             await self.follower.run()
         except StartAgainError as error:
             await self.app.crash(error)
+
+    async def settle(self) -> None:
+        """Prepare every partition of the stages that want it, whether or not a record arrives."""
+        while True:
+            # Of one moment: partitions of before must not be taken for those of a later generation.
+            generation, partitions = self.app.consumer_generation_id, self._partitions_of_users()
+            for stage in self._prepared_stages:
+                for partition in partitions:
+                    # Assigned anew meanwhile: the next turn prepares it.
+                    with suppress(RunDroppedError):
+                        await stage.settle(Assignment(partition, generation))
+            await asyncio.sleep(SETTLE_SECONDS)
 
     async def derive(self) -> None:
         """Derive what follows from all item rows, forever."""

@@ -11,7 +11,7 @@ from afresh.state.keys import key_of
 from afresh.state.records import Interaction
 from afresh.state.rows import behaviour, content, users
 from afresh.state.rows.behaviour import PAIR_BYTES, ROW
-from afresh.state.rows.content import ContentRow
+from afresh.state.rows.content import ContentRow, Vector
 from afresh.state.rows.users import UserRow
 from afresh.streams.kafka.sender import partition_of
 from tests.benchmarks.events import START_MS, STEP_MS, Keyed
@@ -86,15 +86,15 @@ def content_rows(number: int, seed: int = 0, text: str = TEXT) -> Iterator[Keyed
     drawn = random.normal(size=(min(DISTINCT, number), EMBEDDING))
     vectors = (drawn / np.linalg.norm(drawn, axis=1, keepdims=True)).astype("<f2")
     for each in range(number):
+        hashed = content.content_hash(text) ^ each
+        vector = vectors[each % len(vectors)].tobytes()
         row = ContentRow(
             domain="films",
             title=f"Film {each}",
             text=text,
             attributes={"genres": ["Horror", "Drama"], "year": 1979},
-            content=content.content_hash(text) ^ each,
-            embedding=vectors[each % len(vectors)].tobytes(),
-            encoder="minilm",
-            encoder_version="1",
+            content=hashed,
+            vectors=[Vector(content.TEXT, "minilm", "1", hashed, vector)],
         )
         yield b"item-%d" % each, content.pack(row)
 

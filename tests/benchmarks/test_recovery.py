@@ -74,7 +74,8 @@ def test_the_rows_can_be_read_like_rows_of_the_agents() -> None:
     name, packed = list(rows.behaviour_rows(ITEMS, 1))[-1]
     assert items.packed(items.number[name]) == packed
     assert (behaviour.unpack([packed])["pairs"]["key"] != 0).sum() == 50
-    assert len(content.unpack(next(rows.content_rows(1))[1]).embedding) == 2 * 384
+    (vector,) = content.unpack(next(rows.content_rows(1))[1]).vectors
+    assert len(vector.vector) == 2 * 384
 
 
 def test_a_way_without_its_baseline_has_no_ratio() -> None:

@@ -26,7 +26,7 @@ from afresh.streams.topics import Topic, Topics
 
 T = TypeVar("T")
 
-TABLES = ["received", "users", "behaviour", "content"]
+TABLES = ["intake", "received", "users", "behaviour", "content"]
 
 LOOK_SECONDS = 0.1
 """Time between two looks. A page of metrics costs its writer and its reader some hundredths of a second each."""

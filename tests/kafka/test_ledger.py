@@ -102,6 +102,7 @@ def test_the_audit_finds_nothing_without_faults_and_names_every_planted_error(
             "received": 2,
             "users": 7,
             "behaviour": 12,
+            "intake": 12,
             "content": 12,
             "weights": 2,
             "lists": 7,

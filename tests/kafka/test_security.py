@@ -28,7 +28,7 @@ from afresh.streams.kafka.follow import Follower, Latest
 from afresh.streams.settings import Settings
 from afresh.streams.topics import Topics
 from tests.certificates import Authority
-from tests.kafka.deployment import deployment
+from tests.kafka.deployment import deployment, wait
 from tests.kafka.secured import MODULES, PASSWORD, REDIS_PASSWORD, Secured, secured_kafka, secured_redis
 
 WRONG = "wrong-hunter4"
@@ -67,6 +67,7 @@ def test_a_worker_that_logs_in_over_tls_makes_lists_and_shows_no_secret(
         with made.running(process) as page:
             made.item("alien")
             made.item("blade-runner")
+            wait(lambda: page.read().total("afresh_catalogue_items") == 2, "the items to be known")
             answer = made.answer("ann", made.event("ann", "alien"))
             assert [each.id for each in answer.items] == ["blade-runner"]
             made.send(made.topics.events, "web:ann", b"no event")

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from types import SimpleNamespace
@@ -19,10 +20,12 @@ from afresh.state.store.changes import Change
 from afresh.state.store.rocks import RocksStore
 from afresh.state.store.rows import MemoryPartitions
 from afresh.streams.kafka.app import create_app
+from afresh.streams.kafka.follow import newest
 from afresh.streams.kafka.incarnations import Incarnations
 from afresh.streams.kafka.sender import Outgoing, OutgoingRecord, partition_of
 from afresh.streams.kafka.tables import RunTable
-from afresh.streams.runs.run import KafkaRecord, Run
+from afresh.streams.messages import keyed_decoder, own_key
+from afresh.streams.runs.run import Assignment, KafkaRecord, Owned, Run
 from afresh.streams.serving.lister import Lister
 from afresh.streams.serving.policy import Policy
 from afresh.streams.serving.recommend import Recommender
@@ -30,8 +33,12 @@ from afresh.streams.serving.users import TableUsers
 from afresh.streams.settings import Settings
 from afresh.streams.stages import STAGES
 from afresh.streams.stages.assembly import StageSpec, make_stages, make_tables
+from afresh.streams.stages.intake import Intake
+from afresh.streams.stages.prepared import PreparedStage
 from afresh.streams.stages.shared import Shared
 from afresh.streams.topics import Topics
+
+GENERATION = 1
 
 CLOCK = 1_700_000_000.0
 
@@ -93,6 +100,36 @@ class Log:
         }
 
 
+class MemoryInputs:
+    """Reads the inputs of a log, as ``streams.kafka.inputs.KafkaInputs`` reads those of Kafka."""
+
+    def __init__(self, log: Log, committed: Mapping[tuple[str, int], int]) -> None:
+        self._log = log
+        # Of the moment at which the workers begin, as an earlier program left it.
+        self._committed = dict(committed)
+        self.kept_ms = 1_000_000
+
+    async def tombstones_ms(self, topic: str) -> int:
+        return self.kept_ms
+
+    @asynccontextmanager
+    async def open(self, topic: str, partition: int) -> AsyncIterator[MemoryInputPartition]:
+        place = topic, partition
+        yield MemoryInputPartition(self._log.partitions[place], self._committed.get(place, 0))
+
+
+class MemoryInputPartition:
+    """A partition of an input in memory."""
+
+    def __init__(self, records: Sequence[KafkaRecord], committed: int) -> None:
+        self.committed = committed
+        self.end = records[-1].offset + 1 if records else 0
+        self._records = records
+
+    async def records(self, until: int) -> AsyncIterator[Sequence[KafkaRecord]]:
+        yield [record for record in self._records if record.offset < until]
+
+
 class Store:
     """A list store that behaves like Redis."""
 
@@ -115,16 +152,16 @@ class MemoryRunner:
     crash: Callable[[str], bool] = lambda _: False
     stage: str = ""
 
-    async def write(self, run: Run, outgoing: Outgoing, table: RunTable, change: Change) -> None:
+    async def write(self, owned: Owned, outgoing: Outgoing, table: RunTable, change: Change) -> None:
         for (topic, partition), records in outgoing.batches.items():
             for record in records:
                 self.log.append(topic, partition, record)
         if self.crash(f"{self.stage}: sent"):
             raise CrashError
         changelog = table.changelog_topic.get_topic_name()
-        first = len(self.log.partitions[changelog, run.partition])
+        first = len(self.log.partitions[changelog, owned.partition])
         for key, row in change.records():
-            self.log.append(changelog, run.partition, OutgoingRecord(key, row))
+            self.log.append(changelog, owned.partition, OutgoingRecord(key, row))
         if self.crash(f"{self.stage}: acknowledged"):
             raise CrashError
         change.apply(first)
@@ -175,6 +212,10 @@ class Pipeline:
         self._recover()
         shared = Shared(settings, topics, self.identities, self.recommender, Made(self.log.made_again))
         self.stages = make_stages(self.rows_of_stages, self.tables, shared, self._runner)
+        self.inputs = MemoryInputs(self.log, self.committed)
+        for stage in self.stages.values():
+            if isinstance(stage, Intake):
+                stage.inputs, stage.clock = self.inputs, lambda: CLOCK
         self.agents: dict[str, Callable[[Run], Any]] = {
             topics.named(source).name: self.stages[row.name].process
             for row in self.rows_of_stages
@@ -211,14 +252,16 @@ class Pipeline:
             for partition in range(self.settings.partitions):
                 records = self.log.partitions[name, partition]
                 start = self._applied.get((name, partition), 0)
-                latest: Mapping[bytes, bytes | None] = {r.key or b"": r.value for r in records[start:]}
+                latest = newest(records[start:], self.settings.partitions)
                 self._applied[name, partition] = len(records)
                 if latest:
                     apply(latest)
         self.catalogue.derive()
-        for links in self.log.values(self.topics.identities.name).values():
-            for user, link in links:
-                self.identities.apply((user or b"").decode(), None if link is None else link.decode())
+        for links in self.log.values(self.topics.identities_keyed.name).values():
+            for key, packed in links:
+                keyed = keyed_decoder.decode(packed or b"")
+                canonical = None if keyed.value is None else keyed.value.decode()
+                self.identities.apply(own_key(key or b"").decode(), canonical, keyed.moment)
 
     def feed(self, topic: str, key: str, value: Any) -> None:
         """Append a record as a producer would; a value that is not bytes is sent as JSON."""
@@ -253,14 +296,27 @@ class Pipeline:
         """Hand an agent one run of at most ``length`` records, and commit it."""
         start = self.committed.get((topic, partition), 0)
         records = self.log.partitions[topic, partition][start : start + length]
-        message = SimpleNamespace(topic=topic, partition=partition)
+        message = SimpleNamespace(topic=topic, partition=partition, generation_id=GENERATION)
         event: Any = SimpleNamespace(message=message, value=records, ack=lambda: None)
         await self.agents[topic](Run(event, records))
         await self.recommender.turn()
         self.committed[topic, partition] = start + len(records)
 
+    async def settle(self) -> None:
+        """Prepare the partitions, and take in the links of users, as a worker does before its first event."""
+        for stage in self.stages.values():
+            if isinstance(stage, PreparedStage):
+                for partition in range(self.settings.partitions):
+                    await stage.settle(Assignment(partition, GENERATION))
+        links = self.topics.identities.name
+        for topic, partition in list(self.waiting()):
+            if topic == links:
+                await self.step(topic, partition, len(self.log.partitions[topic, partition]))
+        self.follow()
+
     async def drain(self, length: Callable[[], int] = lambda: 1000) -> None:
         """Run the agents until nothing waits, with runs of these lengths."""
+        await self.settle()
         while waiting := list(self.waiting()):
             for topic, partition in waiting:
                 await self.step(topic, partition, length())

@@ -14,8 +14,9 @@ from afresh.state.judged import kept as judged
 from afresh.state.judged import verdicts
 from afresh.state.judged.guard import Rollback
 from afresh.state.rows import behaviour, users
+from afresh.state.rows.users import RECENT_EVENTS
 from afresh.state.store.marks import PARTITION_ROW_KEY
-from afresh.streams.kafka.sender import OutgoingRecord
+from afresh.streams.kafka.sender import OutgoingRecord, partition_of
 from afresh.streams.messages import COMMAND_KEY, ROLL_BACK, Command, encode, interaction_decoder
 from afresh.streams.settings import Settings
 from tests.replay.memory import CLOCK, CrashError, Log, Pipeline
@@ -209,6 +210,24 @@ async def test_an_event_repeated_beyond_the_window_is_dropped_by_the_user_row(tm
     await pipeline.drain()
     assert len(pipeline.log.partitions[pipeline.topics.interactions.name, 0]) == 3
     assert users.unpack(user_rows(pipeline)[b"web:ann"]).revision == 1
+
+
+@pytest.mark.parametrize(("between", "times"), [(RECENT_EVENTS - 1, 1), (RECENT_EVENTS, 2)])
+async def test_an_event_sent_through_two_partitions_counts_once_while_the_users_row_remembers_it(
+    plain: Settings, between: int, times: int
+) -> None:
+    """Ingest remembers ids by partition. The user's row remembers the last ones, whatever partition they came from."""
+    pipeline = Pipeline(plain)
+    pipeline.event(id="same")
+    for number in range(between):
+        pipeline.event(id=f"e{number}", item=f"i{number}")
+    await pipeline.drain()
+    home = partition_of(b"web:ann", 2)
+    events = pipeline.log.partitions[pipeline.topics.events.name, home]
+    again = OutgoingRecord(events[0].key, events[0].value)
+    pipeline.log.append(pipeline.topics.events.name, 1 - home, again)
+    await pipeline.drain()
+    assert users.unpack(user_rows(pipeline)[b"web:ann"]).revision == between + times
 
 
 async def test_an_interaction_names_the_event_that_it_was_made_from(plain: Settings) -> None:

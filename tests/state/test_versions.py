@@ -6,9 +6,10 @@ import msgspec
 import numpy as np
 import pytest
 
+from afresh.state.moments import Moment
 from afresh.state.records import Interaction
 from afresh.state.rows import behaviour, content, users
-from afresh.state.rows.content import ContentRow
+from afresh.state.rows.content import ContentRow, Vector
 from afresh.state.rows.details import UNKNOWN
 from afresh.state.rows.received import ReceivedWindow
 from afresh.state.rows.users import RECENT_EVENTS, UserRow, packed_key
@@ -83,10 +84,29 @@ def test_a_content_row_of_an_earlier_program_is_read() -> None:
         text="A crew",
         attributes={"year": 1979, "genres": ["Horror"]},
         content=content.content_hash("x"),
-        embedding=np.array([0.6, 0.8], "<f2").tobytes(),
-        encoder="minilm",
-        encoder_version="1",
+        vectors=[
+            Vector(
+                content.TEXT,
+                "minilm",
+                "1",
+                content.content_hash("x"),
+                np.array([0.6, 0.8], "<f2").tobytes(),
+            )
+        ],
     )
+
+
+CONTENT_2 = bytes.fromhex(
+    "9f02a566696c6d73a5416c69656ea641206372657782a479656172cd07bba667656e72657391a6486f72726f72c3cfeaf06c6480b2cd11"
+    "c400a0a09195a474657874a66d696e696c6da131cfeaf06c6480b2cd11c404cd38663acf0000018bcfe568000107c2"
+)
+
+
+def test_a_content_row_of_version_2_is_read() -> None:
+    (vector,) = content.unpack(CONTENT).vectors
+    row = content.unpack(CONTENT_2)
+    assert (row.moment, row.vectors) == (Moment(1_700_000_000_000, 1, 7), [vector])
+    assert not row.deleted
 
 
 def test_a_behaviour_row_of_an_earlier_program_is_read() -> None:

@@ -10,7 +10,7 @@ from msgspec import Struct
 
 from afresh.state.records import POSITIVE, REFUSED, Example, Interaction
 from afresh.streams import messages
-from afresh.streams.messages import Embedding, Event, EventType, Item, TextRequest, encode
+from afresh.streams.messages import Embedding, Event, EventType, Item, KeyedRecord, TextRequest, encode
 
 names = st.text(min_size=1, max_size=12)
 platforms = names.filter(lambda name: ":" not in name)
@@ -73,6 +73,9 @@ examples = st.builds(
 )
 requests = st.builds(TextRequest, names, st.integers(0, 2**64 - 1), st.text())
 commands = st.builds(messages.Command, name=st.text(), time=st.integers(0, 2**53))
+keyed = st.builds(
+    KeyedRecord, st.integers(-1, 999), st.integers(-1, 2**62), int64, int64, st.none() | blobs, st.booleans()
+)
 embeddings = st.builds(Embedding, names, st.integers(0, 2**64 - 1), names, names, blobs)
 
 
@@ -92,6 +95,7 @@ CODECS: list[tuple[Any, Any]] = [
     (requests, messages.text_request_decoder),
     (embeddings, messages.embedding_decoder),
     (commands, messages.command_decoder),
+    (keyed, messages.keyed_decoder),
 ]
 
 
@@ -100,6 +104,13 @@ CODECS: list[tuple[Any, Any]] = [
 def test_our_own_records_survive_packing(records: Any, decoder: Any, data: st.DataObject) -> None:
     record: Struct = data.draw(records)
     assert decoder.decode(encode(record)) == record
+
+
+@given(st.integers(0, 999) | st.just(messages.NO_SOURCE), st.binary(max_size=9))
+def test_a_keyed_record_has_one_key_for_each_key_and_source_partition(partition: int, key: bytes) -> None:
+    packed = messages.keyed_key(partition, key)
+    assert messages.own_key(packed) == key
+    assert packed != messages.keyed_key((partition + 1) % 1000, key)
 
 
 def test_an_unknown_field_is_ignored() -> None:

@@ -20,9 +20,11 @@ from afresh.deploy.servers import Server
 from afresh.state.judged import kept as judged_rows
 from afresh.state.judged.kept import Kept
 from afresh.state.lists import ListStore, PopularList, UserList
+from afresh.state.moments import OLDEST
 from afresh.state.records import Example, Interaction
 from afresh.state.rows import behaviour, content, details, users
 from afresh.state.rows.behaviour import BehaviourRows
+from afresh.state.rows.content import ContentRow
 from afresh.state.rows.learning import learn
 from afresh.state.rows.received import ReceivedWindow
 from afresh.state.rows.users import UserRow
@@ -121,7 +123,7 @@ def test_the_content_rows_of_items_are_read(recorded: Recorded) -> None:
     rows = {each.key: content.unpack(each.value) for each in written(recorded, "content")}
     assert rows["amélie".encode()].attributes == {"language": "français"}
     assert not rows[b"kept from lists"].available
-    assert len([row for row in rows.values() if row.embedding and row.encoder == "minilm"]) == 17
+    assert len([row for row in rows.values() if [each.encoder for each in row.vectors] == ["minilm"]]) == 17
     deleted = {each.key for each in recorded.records("content.changelog") if each.value is None} - OWN_KEYS
     assert deleted == {b"gone"}
 
@@ -232,8 +234,10 @@ def test_the_rows_of_items_are_those_learned_from_the_examples(recorded: Recorde
     assert learned == at_the_end(recorded, "behaviour", partition)
 
 
-def test_an_audit_confirms_every_row_from_its_input(recorded: Recorded, settings: Settings) -> None:
-    report = judged(Pipeline(settings, recorded.log()))
+async def test_an_audit_confirms_every_row_from_its_input(recorded: Recorded, settings: Settings) -> None:
+    pipeline = Pipeline(settings, recorded.log())
+    await pipeline.drain()
+    report = judged(pipeline)
     assert report.differences == []
     assert report.events.once == report.events.accepted == len(EVENTS)
     assert report.events.repeated > 0
@@ -241,6 +245,13 @@ def test_an_audit_confirms_every_row_from_its_input(recorded: Recorded, settings
     for table in ("received", "users", "behaviour", "content"):
         tally = report.tallies[table]
         assert tally.equal == tally.expected > 0, table
+
+
+def described(rows: dict[bytes, bytes]) -> dict[bytes, ContentRow]:
+    """Return the content rows of items that are there, without the moments that 0.1.0 did not know."""
+    unpacked = {key: content.unpack(row) for key, row in rows.items()}
+    undated = {"time": OLDEST.time, "partition": OLDEST.partition, "offset": OLDEST.offset}
+    return {key: msgspec.structs.replace(row, **undated) for key, row in unpacked.items() if not row.deleted}
 
 
 async def gone_on(recorded: Recorded, settings: Settings) -> Pipeline:
@@ -261,8 +272,12 @@ async def test_work_begun_by_0_1_0_continues_to_the_same_rows_and_records(
     pipeline = await gone_on(recorded, settings)
     topics = pipeline.topics
     for topic in (topics.interactions, topics.texts, topics.dead_letters):
-        expected = recorded.log().values(topic.name)
-        assert pipeline.log.values(topic.name) == expected, topic.name
+        # A record without value takes back the text of an item that was deleted; 0.1.0 sent none.
+        sent, meant = (
+            {place: [each for each in records if each[1] is not None] for place, records in values.items()}
+            for values in (pipeline.log.values(topic.name), recorded.log().values(topic.name))
+        )
+        assert sent == meant, topic.name
     for partition in PARTITIONS:
         made = pipeline.log.partitions[topics.examples.name, partition]
         assert {example_decoder.decode(each.value).version for each in made} == {1, 2}
@@ -272,7 +287,11 @@ async def test_work_begun_by_0_1_0_continues_to_the_same_rows_and_records(
     for partition in PARTITIONS:
         for table in ("received", "behaviour", "content"):
             found = {key: row for key, row in rows[table][partition].items() if key != PARTITION_ROW_KEY}
-            assert found == at_the_end(recorded, table, partition), table
+            due = at_the_end(recorded, table, partition)
+            if table == "content":
+                assert described(found) == described(due)
+            else:
+                assert found == due, table
         for user, row in at_the_end(recorded, "users", partition).items():
             assert shared(users.unpack(rows["users"][partition][user])) == shared(users.unpack(row)), user
 

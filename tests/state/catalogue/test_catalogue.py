@@ -14,7 +14,7 @@ from afresh.state.catalogue.growing import SMALLEST
 from afresh.state.keys import key_of
 from afresh.state.rows import behaviour, content
 from afresh.state.rows.behaviour import BehaviourRows
-from afresh.state.rows.content import ContentRow
+from afresh.state.rows.content import ContentRow, Vector
 from afresh.state.store.marks import PARTITION_ROW_KEY
 from afresh.state.versions import RowVersionError
 
@@ -54,6 +54,10 @@ def describe(catalogue: Catalogue, item: str, **fields: Any) -> None:
 
 def vector(*numbers: float) -> bytes:
     return np.array(numbers, "<f2").tobytes()
+
+
+def text_vector(version: str, *numbers: float) -> Vector:
+    return Vector(content.TEXT, "minilm", version, 0, vector(*numbers))
 
 
 def by_key(catalogue: Catalogue) -> dict[str, Any]:
@@ -113,8 +117,8 @@ def test_a_catalogue_that_followed_every_change_equals_one_made_from_the_final_r
         final |= {row[0]: row for row in rows}
         for item, numbers in texts:
             length = np.hypot(*numbers) if numbers else 0
-            text = vector(*(np.array(numbers) / length)) if length else b""
-            described[item] = {"embedding": text, "encoder": "minilm", "encoder_version": "1"}
+            text = [text_vector("1", *(np.array(numbers) / length))] if length else []
+            described[item] = {"vectors": text}
             describe(followed, item, **described[item])
         if derived:
             followed.derive()
@@ -218,7 +222,7 @@ def test_an_item_that_is_not_available_or_deleted_is_in_no_domain() -> None:
 def test_a_deleted_item_that_is_fed_again_has_its_counts_and_needs_a_new_embedding() -> None:
     catalogue = Catalogue()
     apply(catalogue, ("i1", {}, 4.0))
-    describe(catalogue, "i1", embedding=vector(1, 0), encoder="minilm", encoder_version="1")
+    describe(catalogue, "i1", vectors=[text_vector("1", 1, 0)])
     assert catalogue.embedded == 1
     catalogue.apply_content({b"i1": None})
     assert catalogue.embedded == 0
@@ -227,6 +231,21 @@ def test_a_deleted_item_that_is_fed_again_has_its_counts_and_needs_a_new_embeddi
     assert catalogue.available.tolist() == [True]
     assert catalogue.popularity().tolist() == [5.0]
     assert not catalogue.items().embeddings.any()
+
+
+def test_an_item_whose_row_says_that_it_was_deleted_is_like_one_without_a_row() -> None:
+    catalogue = Catalogue()
+    describe(catalogue, "i1", vectors=[text_vector("1", 1, 0)])
+    describe(catalogue, "i1", deleted=True)
+    describe(catalogue, "never there", deleted=True)
+    assert (catalogue.available.tolist(), catalogue.embedded, catalogue.ids) == ([False], 0, ["i1"])
+
+
+def test_of_vectors_of_several_kinds_and_versions_the_newest_of_the_text_counts() -> None:
+    catalogue = Catalogue()
+    clicks = Vector("clicks", "sequences", "7", 0, vector(0, 0, 1))
+    describe(catalogue, "i1", vectors=[clicks, text_vector("2", 0, 1), text_vector("1", 1, 0)])
+    assert catalogue.items().embeddings.tolist() == [[0, 1]]
 
 
 def test_deleting_an_unknown_item_makes_nothing_available() -> None:
@@ -254,9 +273,9 @@ def test_an_item_can_move_to_another_domain() -> None:
 def test_a_new_encoder_takes_over_when_it_has_the_majority_of_the_items() -> None:
     catalogue = Catalogue()
     for item in ("i1", "i2", "i3"):
-        describe(catalogue, item, embedding=vector(1, 0), encoder="minilm", encoder_version="1")
+        describe(catalogue, item, vectors=[text_vector("1", 1, 0)])
     for count, width in ((1, 2), (2, 3)):
-        describe(catalogue, f"i{count}", embedding=vector(0, 0, 1), encoder="minilm", encoder_version="2")
+        describe(catalogue, f"i{count}", vectors=[text_vector("2", 0, 0, 1)])
         assert catalogue.items().embeddings.shape == (3, width)
     assert catalogue.items().embeddings.tolist() == [[0, 0, 1], [0, 0, 1], [0, 0, 0]]
 
@@ -282,7 +301,7 @@ def test_rows_of_a_newer_program_are_refused_and_change_nothing() -> None:
     with pytest.raises(RowVersionError):
         catalogue.apply_behaviour({b"i1": newer.tobytes()})
     with pytest.raises(RowVersionError):
-        describe(catalogue, "i1", version=2)
+        describe(catalogue, "i1", version=content.CONTENT_ROW_VERSION + 1)
     assert not catalogue.available.any()
 
 

@@ -10,6 +10,7 @@ from afresh.models.arrays import NONE
 from afresh.models.retrieval.candidates import HEAD
 from afresh.state.catalogue.catalogue import Catalogue
 from afresh.state.catalogue.derived import CatalogueSnapshot, Derived, derive
+from afresh.state.rows.content import TEXT, Vector
 from tests.streams.making import count, describe
 
 NEAR = {
@@ -23,7 +24,7 @@ COUNTS = {"a": 5.0, "b": 40.0, "c": 20.0, "d": 10.0}
 
 def text(*numbers: float) -> dict[str, Any]:
     vector = np.array(numbers) / np.linalg.norm(numbers)
-    return {"embedding": vector.astype("<f2").tobytes(), "encoder": "e", "encoder_version": "1"}
+    return {"vectors": [Vector(TEXT, "e", "1", 0, vector.astype("<f2").tobytes())]}
 
 
 TEXTS = {"a": text(1, 0, 0), "b": text(1, 0.1, 0), "c": text(0, 1, 0), "d": text(0, 1, 0.2)}

@@ -150,3 +150,13 @@ def test_0_1_0_refuses_a_row_of_this_version_instead_of_counting_twice() -> None
     with pytest.raises(RowVersionError, match="has version 2; this program knows 1"):
         unpack_known(decoder, row, "A partition's row", 1)
     assert module.PARTITION_ROW_VERSION == 2
+
+
+def test_all_records_of_a_forgotten_topic_count_again() -> None:
+    marks = Marks({}, partitions=2)
+    for topic in ("items", "embeddings"):
+        marks.count_offset(topic, 5, 1, 7)
+    marks.forget("items")
+    marks.forget("never counted")
+    assert marks.count_offset("items", 5, 1, 0)
+    assert not marks.count_offset("embeddings", 5, 1, 7)

@@ -13,7 +13,7 @@ from afresh.state.rows import content as rows
 from afresh.streams.kafka.app import create_app
 from afresh.streams.kafka.sender import Outgoing
 from afresh.streams.kafka.tables import RunTable
-from afresh.streams.messages import Embedding, Item, encode
+from afresh.streams.messages import Embedding, Item, KeyedRecord, encode, keyed_key
 from afresh.streams.runs.run import Run, RunDroppedError
 from afresh.streams.runs.runner import Runner
 from afresh.streams.settings import Settings
@@ -33,7 +33,8 @@ async def test_items_and_embeddings_of_a_partition_do_not_overwrite_each_other(t
 
     def item(offset: int, title: str, available: bool = True) -> FakeEvent:
         value = msgspec.json.encode(Item(id="a", domain="films", title=title, available=available))
-        return FakeEvent([record(value, b"a", topic=topics.items.name, offset=offset)])
+        keyed = encode(KeyedRecord(0, offset, offset, 0, value))
+        return FakeEvent([record(keyed, keyed_key(0, b"a"), topic=topics.items_keyed.name, offset=offset)])
 
     process: Any = Content(Runner(app, "content"), table, shared).agent
     await process(FakeStream(item(0, "t")))
@@ -47,7 +48,7 @@ async def test_items_and_embeddings_of_a_partition_do_not_overwrite_each_other(t
     )
     await process(FakeStream(item(1, "t", False), vector))
     after = rows.unpack(table.rows[0].get(b"a") or b"")
-    assert (after.available, after.embedding) == (False, b"\0\0")
+    assert (after.available, [each.vector for each in after.vectors]) == (False, [b"\0\0"])
 
 
 async def test_a_failure_after_a_run_does_not_silently_stop_the_runs_behind_it() -> None:

@@ -13,14 +13,13 @@ from afresh.streams.kafka.app import create_app
 from afresh.streams.kafka.sender import FencedError, Outgoing, Sender
 from afresh.streams.kafka.tables import RunTable
 from afresh.streams.runs import runner as runs
-from afresh.streams.runs.run import Run, RunDroppedError
+from afresh.streams.runs.run import Assignment, Owned, Run, RunDroppedError
 from afresh.streams.runs.runner import Runner
 from afresh.streams.settings import Settings
 from tests.streams.making import GENERATION, FakeEvent, FakeProducer, record, run_of
 
 CHANGELOG = "test.rows.changelog"
 REAL_SLEEP = asyncio.sleep
-
 
 LEFT, RIGHT = TP("test.events", 0), TP("test.events", 1)
 REST_SECONDS = 7.0
@@ -144,7 +143,7 @@ def outgoing_of(value: bytes) -> Outgoing:
     return outgoing
 
 
-async def write(app: FakeApp, table: RunTable, run: Run) -> None:
+async def write(app: FakeApp, table: RunTable, run: Owned) -> None:
     change = table.change(run.partition)
     change.put_row(b"a", b"1")
     await runner_of(app).write(run, outgoing_of(b"out"), table, change)
@@ -166,11 +165,12 @@ async def test_outgoing_records_are_sent_before_rows_and_rows_show_once_acknowle
     assert event.acks == 0
 
 
-async def test_a_run_of_another_generation_is_dropped_before_anything_is_sent(table: RunTable) -> None:
+@pytest.mark.parametrize("owned", [run_of()[0], Assignment(0, GENERATION)])
+async def test_effects_of_another_generation_are_dropped_unsent(table: RunTable, owned: Owned) -> None:
     app = FakeApp()
     app.consumer_generation_id += 1
     with pytest.raises(RunDroppedError):
-        await write(app, table, run_of()[0])
+        await write(app, table, owned)
     assert app.kafka.tried == 0
     assert not dict(table.rows[0].items())
 

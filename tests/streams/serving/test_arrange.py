@@ -11,6 +11,7 @@ from afresh.models.arrays import Indices
 from afresh.models.lists.exploration import NEW_EXAMPLES, draw
 from afresh.models.retrieval.asking import Items
 from afresh.state.catalogue.catalogue import Catalogue
+from afresh.state.rows.content import TEXT, Vector
 from afresh.state.rows.users import UserRow
 from afresh.streams.serving.arrange import Scored, arrange, pool
 from afresh.streams.serving.lister import Lister
@@ -25,7 +26,7 @@ def films() -> Catalogue:
     catalogue = catalogue_of(*ITEMS)
     for number, item in enumerate(ITEMS):
         text = np.eye(3, dtype="<f2")[number % 3].tobytes()
-        describe(catalogue, item, embedding=text, encoder="e", encoder_version="1")
+        describe(catalogue, item, vectors=[Vector(TEXT, "e", "1", 0, text)])
     catalogue.derive()
     return catalogue
 

@@ -17,6 +17,7 @@ from afresh.state.judged.verdicts import LIST_LENGTH
 from afresh.state.keys import key_of
 from afresh.state.lists import UserList
 from afresh.state.rows.behaviour import BehaviourRows
+from afresh.state.rows.content import TEXT, Vector
 from afresh.state.rows.users import UserRow, packed_key
 from afresh.streams.serving.lister import DIGITS, Lister, Recipient
 from afresh.streams.serving.policy import Policy
@@ -146,7 +147,7 @@ def test_diversity_changes_the_list_but_not_the_candidates_learned_from() -> Non
     catalogue = catalogue_of(*ITEMS)
     for number, item in enumerate(ITEMS):
         text = np.eye(3, dtype="<f2")[number % 3].tobytes()
-        describe(catalogue, item, embedding=text, encoder="e", encoder_version="1")
+        describe(catalogue, item, vectors=[Vector(TEXT, "e", "1", 0, text)])
     catalogue.derive()
     plain, before = listed_by(catalogue, Policy(), user_row("i1", "i2"))
     diverse, after = listed_by(catalogue, Policy(diversity=0.9), user_row("i1", "i2"))

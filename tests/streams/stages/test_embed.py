@@ -90,6 +90,11 @@ async def test_a_text_request_without_a_value_is_skipped(embedded: Embedded) -> 
     assert embedded.encoder.batches == []
 
 
+async def test_the_text_of_an_item_that_was_deleted_meanwhile_is_not_encoded(embedded: Embedded) -> None:
+    assert await embedded.process(TextRequest("a", 1, "a"), TextRequest("b", 1, "b"), None, key=b"a")
+    assert embedded.encoder.batches == [["b"]]
+
+
 async def test_an_encoder_that_fails_ends_the_worker_with_its_message(embedded: Embedded) -> None:
     def fails(texts: list[str]) -> Any:
         raise ValueError("the encoder gave a vector that is not finite")

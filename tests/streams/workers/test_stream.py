@@ -1,3 +1,4 @@
+import asyncio
 import os
 import subprocess
 import sys
@@ -14,6 +15,8 @@ from afresh.deploy.servers.kafka import REPOSITORY
 from afresh.models import scorers
 from afresh.state.errors import AfreshError, StartAgainError
 from afresh.state.store.changes import partition_row
+from afresh.streams.messages import KeyedRecord, encode, keyed_key
+from afresh.streams.runs.run import RunDroppedError
 from afresh.streams.settings import Settings
 from afresh.streams.workers import stream as module
 from afresh.streams.workers.stream import Worker, answers, run
@@ -34,10 +37,11 @@ def worker(tmp_path: Path) -> Worker:
 def test_every_agent_reads_its_topic_and_every_table_is_recovered(worker: Worker) -> None:
     read = {agent.name.rpartition(".")[2]: list(agent.channel.topics) for agent in worker.app.agents.values()}
     assert read == {
+        "intake": ["test.items", "test.identities"],
         "ingest": ["test.events"],
         "profile": ["test.interactions"],
         "learn": ["test.examples"],
-        "content": ["test.items", "test.embeddings"],
+        "content": ["test.items.keyed", "test.embeddings"],
     }
     assert {name: worker.app.tables[name] for name in worker.tables} == worker.tables
     assert {agent.concurrency for agent in worker.app.agents.values()} == {1}
@@ -46,6 +50,8 @@ def test_every_agent_reads_its_topic_and_every_table_is_recovered(worker: Worker
 def test_a_worker_needs_neither_torch_nor_transformers(tmp_path: Path) -> None:
     code = """
 import sys
+from afresh.streams.messages import KeyedRecord, encode, keyed_key
+from afresh.streams.runs.run import RunDroppedError
 from afresh.streams.settings import Settings
 from afresh.streams.workers.stream import Worker
 Worker(Settings(_env_file=None))
@@ -69,6 +75,10 @@ async def test_a_followed_topic_that_was_made_again_ends_the_worker(
     async def crash(reason: BaseException) -> None:
         reasons.append(reason)
 
+    async def taken_in(settings: Settings, topic: str) -> None:
+        assert (settings, topic) == (worker.settings, worker.topics.identities.name)
+
+    monkeypatch.setattr(module, "wait_until_taken_in", taken_in)
     monkeypatch.setattr(worker.follower, "run", follow)
     monkeypatch.setattr(worker.app, "crash", crash)
     await worker.follow()
@@ -112,10 +122,37 @@ def test_a_worker_says_what_is_not_ready_yet(worker: Worker) -> None:
 
 
 def test_links_between_users_are_followed(worker: Worker) -> None:
-    worker._apply_identities({b"tv:4711": "person-é".encode()})
-    assert worker.identities.resolve("tv", "4711") == "person-é"
-    worker._apply_identities({b"tv:4711": None})
-    assert worker.identities.resolve("tv", "4711") == "tv:4711"
+    def follow(partition: int, when: int, canonical: bytes | None) -> str:
+        keyed = encode(KeyedRecord(partition, 0, when, 0, canonical))
+        worker._apply_identities({keyed_key(partition, b"tv:4711"): keyed})
+        return worker.identities.resolve("tv", "4711")
+
+    assert follow(0, 2, "person-é".encode()) == "person-é"
+    assert follow(1, 1, b"an older link of another partition") == "person-é"
+    assert follow(1, 3, None) == "tv:4711"
+    assert follow(0, 2, "person-é".encode()) == "tv:4711"
+
+
+async def test_partitions_are_prepared_without_a_record_and_again_after_a_rebalance(
+    worker: Worker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settled: list[tuple[int, int]] = []
+    worker.app = SimpleNamespace(consumer_generation_id=4)  # type: ignore[assignment]
+    monkeypatch.setattr(module, "SETTLE_SECONDS", 0.0)
+    monkeypatch.setattr(worker, "_partitions_of_users", lambda: {0, 1})
+
+    class Stage:
+        async def settle(self, owned: Any) -> None:
+            settled.append((owned.partition, owned.generation))
+            if len(settled) == 3:
+                raise asyncio.CancelledError
+            if owned.partition == 0:
+                raise RunDroppedError
+
+    worker._prepared_stages = [Stage()]  # type: ignore[list-item]
+    with pytest.raises(asyncio.CancelledError):
+        await worker.settle()
+    assert settled == [(0, 4), (1, 4), (0, 4)]
 
 
 async def test_after_a_rebalance_the_weights_of_partitions_that_left_are_forgotten(worker: Worker) -> None:

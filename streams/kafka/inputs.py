@@ -1,0 +1,151 @@
+"""Inputs: compacted topics that strangers write, read outside the consumer group, a partition at a time."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from typing import Protocol, TypeVar
+
+from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
+from aiokafka.errors import KafkaError
+from aiokafka.structs import ConsumerRecord
+
+from afresh.streams.connections import kafka_options
+from afresh.streams.settings import Settings
+
+T = TypeVar("T")
+
+RETRY_SECONDS = 1.0
+POLL_MS = 500
+
+KAFKAS_TOMBSTONES_MS = 86_400_000
+"""Default of ``delete.retention.ms``, for a broker that does not name it."""
+
+logger = logging.getLogger(__name__)
+
+
+class InputPartition(Protocol):
+    """A partition of an input.
+
+    Attributes
+    ----------
+    committed
+        Offset that the workers' group has committed; 0 for none.
+    end
+        Offset behind the last record that may be read, when the partition was opened.
+    """
+
+    committed: int
+    end: int
+
+    def records(self, until: int) -> AsyncIterator[Sequence[ConsumerRecord[bytes, bytes]]]:
+        """Read all records from the beginning to just before an offset."""
+        ...
+
+
+class Inputs(Protocol):
+    """Reads inputs."""
+
+    async def tombstones_ms(self, topic: str) -> int:
+        """Return how long a topic keeps tombstones at least, in ms."""
+        ...
+
+    def open(self, topic: str, partition: int) -> AbstractAsyncContextManager[InputPartition]:
+        """Open a partition."""
+        ...
+
+
+class KafkaInputs:
+    """Reads inputs from Kafka, and asks again while Kafka does not answer.
+
+    Parameters
+    ----------
+    settings
+        Settings of the deployment.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+
+    async def tombstones_ms(self, topic: str) -> int:
+        """Return ``delete.retention.ms`` as the topic has it: an operator may have changed it."""
+        return await patiently(lambda: self._ask_tombstones(topic))
+
+    async def _ask_tombstones(self, topic: str) -> int:
+        admin = AIOKafkaAdminClient(**kafka_options(self._settings))
+        try:
+            await admin.start()
+            # No list of wanted keys: with one, Tansu 0.6 drops the connection.
+            (answer,) = await admin.describe_configs([ConfigResource(ConfigResourceType.TOPIC, topic)])
+        finally:
+            await admin.close()
+        settings = {entry[0]: entry[1] for *_, entries in answer.resources for entry in entries}
+        return int(settings.get("delete.retention.ms") or KAFKAS_TOMBSTONES_MS)
+
+    @asynccontextmanager
+    async def open(self, topic: str, partition: int) -> AsyncIterator[KafkaInputPartition]:
+        """Open a partition with a consumer of its own."""
+        consumer = AIOKafkaConsumer(
+            **kafka_options(self._settings),
+            # Only to ask what the group has committed: a consumer that assigns its partitions never joins it.
+            group_id=self._settings.namespace,
+            enable_auto_commit=False,
+            auto_offset_reset="earliest",
+            isolation_level="read_committed",
+            max_partition_fetch_bytes=4 * 1024 * 1024,
+        )
+        place = TopicPartition(topic, partition)
+        try:
+            await patiently(consumer.start)
+            consumer.assign([place])
+            committed = await patiently(lambda: consumer.committed(place))
+            ends = await patiently(lambda: consumer.end_offsets([place]))
+            yield KafkaInputPartition(consumer, place, committed or 0, ends[place])
+        finally:
+            await consumer.stop()
+
+
+class KafkaInputPartition:
+    """A partition of an input on Kafka.
+
+    Parameters
+    ----------
+    consumer, place
+        A started consumer to which the partition is assigned, and the partition.
+    committed, end
+        Offset that the workers' group has committed, and offset behind the last record.
+    """
+
+    def __init__(self, consumer: AIOKafkaConsumer, place: TopicPartition, committed: int, end: int) -> None:
+        self.committed = committed
+        self.end = end
+        self._consumer = consumer
+        self._place = place
+
+    async def records(self, until: int) -> AsyncIterator[Sequence[ConsumerRecord[bytes, bytes]]]:
+        """Read all records from the beginning to just before an offset."""
+        consumer, place = self._consumer, self._place
+        await patiently(lambda: consumer.seek_to_beginning(place))
+        # The position also passes records that compaction has removed; the offset of a record may never come there.
+        while await patiently(lambda: consumer.position(place)) < until:
+            fetched = await patiently(lambda: consumer.getmany(place, timeout_ms=POLL_MS))
+            for records in fetched.values():
+                yield [record for record in records if record.offset < until]
+
+
+async def patiently(ask: Callable[[], Awaitable[T]]) -> T:
+    """Ask Kafka until it answers: a worker that reads more than its partitions must not end because a broker does."""
+    while True:
+        try:
+            return await ask()
+        except KafkaError as error:
+            logger.warning(
+                "Kafka does not answer a question about an input (%r); trying again in %s s",
+                error,
+                RETRY_SECONDS,
+            )
+            await asyncio.sleep(RETRY_SECONDS)
