@@ -2,7 +2,7 @@ import msgspec
 import pytest
 
 from afresh.state.rows import intake
-from afresh.state.rows.intake import IntakeRow, IntakeState, InputProgress
+from afresh.state.rows.intake import InputProgress, IntakeRow, IntakeState
 from afresh.state.versions import RowVersionError
 
 ROW = bytes.fromhex("93010700")
