@@ -271,7 +271,9 @@ async def test_work_begun_by_0_1_0_continues_to_the_same_rows_and_records(
 ) -> None:
     pipeline = await gone_on(recorded, settings)
     topics = pipeline.topics
-    for topic in (topics.interactions, topics.texts, topics.dead_letters):
+    ours, theirs = (of_0_1_0(log.values(topics.interactions.name)) for log in (pipeline.log, recorded.log()))
+    assert ours == theirs
+    for topic in (topics.texts, topics.dead_letters):
         # A record without value takes back the text of an item that was deleted; 0.1.0 sent none.
         sent, meant = (
             {place: [each for each in records if each[1] is not None] for place, records in values.items()}
@@ -294,6 +296,19 @@ async def test_work_begun_by_0_1_0_continues_to_the_same_rows_and_records(
                 assert found == due, table
         for user, row in at_the_end(recorded, "users", partition).items():
             assert shared(users.unpack(rows["users"][partition][user])) == shared(users.unpack(row)), user
+
+
+def of_0_1_0(
+    interactions: dict[int, list[tuple[bytes | None, bytes | None]]],
+) -> dict[int, list[tuple[bytes | None, Interaction]]]:
+    """Decode interactions, as far as 0.1.0 had their fields."""
+    return {
+        partition: [
+            (key, msgspec.structs.replace(interaction_decoder.decode(value or b""), incarnation=0))
+            for key, value in records
+        ]
+        for partition, records in interactions.items()
+    }
 
 
 def shared_with_0_1_0(record: KafkaRecord) -> list[Any]:

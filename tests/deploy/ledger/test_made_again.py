@@ -66,7 +66,8 @@ async def test_an_event_that_comes_again_in_a_topic_that_was_made_again_is_a_dup
 
 
 @pytest.mark.parametrize(
-    "names", [("interactions",), ("examples",), ("interactions", "examples"), ("items",)]
+    "names",
+    [("interactions",), ("examples",), ("interactions", "examples"), ("items",)],
 )
 async def test_rows_made_from_a_topic_that_is_gone_are_not_checked_and_never_called_wrong(
     settings: Settings, names: tuple[str, ...]
@@ -83,9 +84,28 @@ async def test_rows_made_from_a_topic_that_is_gone_are_not_checked_and_never_cal
     await after.drain()
     report = judged(after)
     assert report.differences == []
-    table = {"interactions": "users", "examples": "behaviour", "items": "content"}
+    table = {"interactions": "users", "examples": "behaviour", "items": "intake"}
     for name in names:
         assert report.tallies[table[name]].unchecked > 0
+
+
+async def test_items_that_are_not_in_a_keyed_topic_made_again_are_named_and_no_row_is_called_wrong(
+    settings: Settings,
+) -> None:
+    before = await played(settings, events=60)
+    before.log.make_again(before.topics.items_keyed.name)
+    committed = {
+        place: offset
+        for place, offset in before.committed.items()
+        if place[0] != before.topics.items_keyed.name
+    }
+    after = Pipeline(settings, before.log, committed)
+    after.item("new1")
+    after.item("new2")
+    await after.drain()
+    report = judged(after)
+    assert all("was not passed on" in each or "more" in each for each in report.differences)
+    assert report.tallies["content"].unchecked > 0
 
 
 async def test_interactions_of_0_1_0_are_checked_against_the_events_that_are_still_there(
