@@ -306,6 +306,7 @@ def of_0_1_0(
         partition: [
             (key, msgspec.structs.replace(interaction_decoder.decode(value or b""), incarnation=0))
             for key, value in records
+            if key != COMMAND_KEY
         ]
         for partition, records in interactions.items()
     }
