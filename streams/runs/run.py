@@ -9,6 +9,8 @@ from typing import Any, Protocol, TypeAlias
 from aiokafka.structs import ConsumerRecord
 from faust.types import EventT
 
+from afresh.state.errors import AfreshError
+
 KafkaRecord: TypeAlias = ConsumerRecord[bytes, bytes]
 
 
@@ -17,6 +19,15 @@ class RunDroppedError(Exception):
 
     A signal to the runner. It is not an AfreshError, because there is nothing for a person to mend.
     """
+
+
+def not_ours(record: KafkaRecord) -> AfreshError:
+    """Return the error that ends a process at a record that no afresh wrote, in a topic that only afresh may write."""
+    return AfreshError(
+        f"the record at offset {record.offset} of {record.topic}-{record.partition} is none of afresh's: somebody else "
+        "has written to the topic; take the right Write on it from all others, and remove the record and all before it "
+        "with kafka-delete-records.sh, or replay the events under another AFRESH_NAMESPACE"
+    )
 
 
 class Owned(Protocol):

@@ -11,6 +11,7 @@ import time
 from collections.abc import Sequence
 
 import faust
+import msgspec
 import numpy as np
 
 from afresh.models.encoder import Encoder, NotInstalled, require
@@ -21,7 +22,7 @@ from afresh.streams.kafka.lag import Lag
 from afresh.streams.kafka.positions import Read
 from afresh.streams.kafka.sender import Outgoing, Sender
 from afresh.streams.messages import Embedding, TextRequest, encode, text_request_decoder
-from afresh.streams.runs.run import Run
+from afresh.streams.runs.run import KafkaRecord, Run, not_ours
 from afresh.streams.runs.runner import Runner
 from afresh.streams.settings import NO_ENCODER, Settings
 from afresh.streams.topics import Topics
@@ -63,8 +64,8 @@ class Embed:
     async def process(self, run: Run) -> None:
         """Encode the newest text of each item in a run, batch by batch."""
         # A text without value is that of a deleted item: it must not be encoded any more.
-        newest = {record.key: record.value for record in run.records}
-        requests = [text_request_decoder.decode(value) for value in newest.values() if value is not None]
+        newest = {record.key: record for record in run.records}
+        requests = [_request(record) for record in newest.values() if record.value is not None]
         # Sorted by length over the whole run: the encoder itself can sort only within one batch.
         requests.sort(key=lambda request: len(request.text))
         size = self._settings.encoder_batch
@@ -95,6 +96,13 @@ class Embed:
     def not_ready(self) -> str:
         """Say in a few words what is not ready yet; empty when everything is."""
         return "" if self.app.started and self.app.assigned() else "no partitions assigned"
+
+
+def _request(record: KafkaRecord) -> TextRequest:
+    try:
+        return text_request_decoder.decode(record.value)
+    except msgspec.MsgspecError as error:
+        raise not_ours(record) from error
 
 
 def require_encoder(settings: Settings) -> None:

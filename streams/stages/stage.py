@@ -12,13 +12,14 @@ from collections.abc import Sequence
 from typing import Any, Generic, TypeVar
 
 import faust
+import msgspec
 
 from afresh.state.store.changes import Change
 from afresh.state.store.marks import UNKNOWN, reached_with
 from afresh.streams import metrics
 from afresh.streams.kafka.sender import Outgoing
 from afresh.streams.kafka.tables import RunTable
-from afresh.streams.runs.run import KafkaRecord, Owned, Run
+from afresh.streams.runs.run import KafkaRecord, Owned, Run, not_ours
 from afresh.streams.runs.runner import Runner
 from afresh.streams.stages.shared import Shared
 
@@ -82,19 +83,30 @@ class Part(ABC, Generic[M]):
         """Add to the change what is known only at the end of the part."""
 
     def take_in(self, records: Sequence[KafkaRecord], position: int) -> int:
-        """Take in as many records as fit, from a position on; return the position after them."""
+        """Take in as many records as fit, from a position on; return the position after them.
+
+        Raises
+        ------
+        AfreshError
+            If somebody else has written to a topic that only we write.
+        """
         self.incarnation = self._incarnations.of(records[position].topic)
         # Looked up once: this loop may cost about a microsecond for each event.
         read, fits, source, take = self.read, self.fits, self.source, self.take
         count_offset = self.change.marks.count_offset
-        end = len(records)
-        for current in range(position, end):
-            message = read(records[current])
-            if not fits(message) and current > position:
-                end = current
-                break
-            if count_offset(*source(message)):
-                take(message)
+        current, end = position, len(records)
+        try:
+            for current in range(position, end):
+                message = read(records[current])
+                if not fits(message) and current > position:
+                    end = current
+                    break
+                if count_offset(*source(message)):
+                    take(message)
+        except (msgspec.MsgspecError, TypeError) as error:
+            if isinstance(error, TypeError) and records[current].value is not None:
+                raise
+            raise not_ours(records[current]) from error
         last = records[end - 1]
         self.change.reach(last.topic, reached_with(last, self.incarnation))
         return end

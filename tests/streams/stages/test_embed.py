@@ -95,6 +95,13 @@ async def test_the_text_of_an_item_that_was_deleted_meanwhile_is_not_encoded(emb
     assert embedded.encoder.batches == [["b"]]
 
 
+async def test_a_record_of_somebody_else_ends_the_worker_in_a_sentence(embedded: Embedded) -> None:
+    run, event = run_of(record(encode(TextRequest("a", 1, "a")), b"a"), record(b"{}", b"b", offset=1))
+    with pytest.raises(AfreshError, match=r"the record at offset 1 of .* is none of afresh's"):
+        await embedded.agent.process(run)
+    assert (event.acks, embedded.encoder.batches) == (0, [])
+
+
 async def test_an_encoder_that_fails_ends_the_worker_with_its_message(embedded: Embedded) -> None:
     def fails(texts: list[str]) -> Any:
         raise ValueError("the encoder gave a vector that is not finite")

@@ -10,15 +10,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 from prometheus_client import REGISTRY
 
+from afresh.state.errors import AfreshError
 from afresh.state.identities import Identities
 from afresh.state.store.changes import Change
 from afresh.streams.kafka.app import create_app
+from afresh.streams.kafka.sender import OutgoingRecord
 from afresh.streams.kafka.tables import RunTable
 from afresh.streams.runs.run import KafkaRecord, Run
 from afresh.streams.settings import Settings
 from afresh.streams.stages.shared import Shared
 from afresh.streams.stages.stage import OwnPart, Stage
 from afresh.streams.topics import Topics
+from tests.replay.memory import Pipeline
 from tests.streams.making import FakeEvent, record, run_of
 
 
@@ -119,3 +122,28 @@ async def test_counts_do_not_depend_on_parts_runs_or_repetitions(
         await stage.process(numbers(*values[start:end], offset=start)[0])
         done = end
     assert table.rows[0].get(b"sum") == b"%d" % sum(values)
+
+
+@pytest.mark.parametrize("name", ["interactions", "examples", "items_keyed", "embeddings"])
+@pytest.mark.parametrize("value", [b"", b"{}", b"\x91\xc0", None])
+async def test_a_record_of_somebody_else_in_a_topic_of_our_own_ends_the_worker_in_a_sentence(
+    name: str, value: bytes | None, tmp_path: Path
+) -> None:
+    """Without the sentence it would be a traceback, again at every start."""
+    pipeline = Pipeline(Settings(_env_file=None, partitions=1, data_dir=tmp_path, list_size=5))
+    pipeline.item("here")
+    pipeline.event()
+    await pipeline.drain()
+    topic = pipeline.topics.named(name).name
+    there = len(pipeline.log.partitions[topic, 0])
+    pipeline.log.append(
+        topic, 0, OutgoingRecord(b"\x00\x00here" if name == "items_keyed" else b"here", value)
+    )
+    if (name, value) == ("embeddings", None):
+        # What takes an embedding back.
+        await pipeline.step(topic, 0, 1)
+        return
+    with pytest.raises(
+        AfreshError, match=rf"the record at offset {there} of {topic}-0 is none of afresh's|layout"
+    ):
+        await pipeline.step(topic, 0, 1)
