@@ -8,6 +8,7 @@ import time
 from redis.exceptions import RedisError
 
 from afresh.state.lists import ListStore
+from afresh.streams import metrics
 from afresh.streams.serving.push import reason
 
 PROBE_SECONDS = 1.0
@@ -42,6 +43,7 @@ class Probe:
             async with asyncio.timeout(PATIENCE_SECONDS):
                 await self._store.probe()
         except (RedisError, OSError) as error:
+            metrics.REDIS_RETRIES.inc()
             self._refusal = f"Redis takes no lists: {reason(error)}"
         else:
             self._refusal, self._taken = "", time.monotonic()
