@@ -29,6 +29,9 @@ READ_AT_ONCE = 1000
 SCAN_AT_ONCE = 5000
 
 _SCRIPT = files("afresh.state").joinpath("replace_unless_newer.lua").read_text()
+_MAY_NOT = ("user executing the script", "ACL failure in script")
+"""What Redis and Valkey say when the script runs a command that our user may not run; it has no code of its own."""
+
 _encode = msgspec.json.Encoder().encode
 
 
@@ -269,8 +272,8 @@ def check_rights(redis: Redis, namespace: str) -> None:
     except NoPermissionError:
         raise
     except ResponseError as error:
-        if "user executing the script" in str(error):
-            raise NoPermissionError(str(error).partition(" script: ")[0]) from error
+        if any(words in str(error) for words in _MAY_NOT):
+            raise NoPermissionError(str(error)) from error
         if "unknown command" in str(error):
             raise
 

@@ -17,6 +17,11 @@ RETRY_SECONDS = (0.1, 0.5, 1.0, 2.0)
 SAY_SECONDS = 60.0
 """Time after which the same reason is logged again."""
 
+_NOISE = re.compile(
+    r" script: .*@user_script.*|Error running script \(.*?\): @user_script:\d+: (@user_script: \d+: )?|<redis\..*?> - "
+)
+"""What tells a person nothing: the place in our script, as Redis 7, Valkey and Redis 6 name it, and our own clients."""
+
 logger = logging.getLogger(__name__)
 
 
@@ -55,7 +60,4 @@ def reason(error: Exception) -> str:
         return "it is a node of Redis Cluster, which is not supported"
     if isinstance(error, TimeoutError) and not str(error):
         return "it is silent"
-    # Without the place in our script, and without the clients of Sentinels, which tell nothing to a person.
-    text = re.sub(r" script: \w+, on @user_script.*", "", str(error))
-    text = re.sub(r"<redis\..*?> - ", "", text)
-    return text.removesuffix(".") or type(error).__name__
+    return _NOISE.sub("", str(error)).removesuffix(".") or type(error).__name__

@@ -1,7 +1,7 @@
 import pytest
 from prometheus_client import REGISTRY
 from redis.exceptions import ConnectionError as NoRedisError
-from redis.exceptions import MovedError, ReadOnlyError
+from redis.exceptions import MovedError, ReadOnlyError, ResponseError
 
 from afresh.streams.serving import push
 
@@ -54,6 +54,11 @@ async def test_a_reason_is_logged_once_and_again_when_it_changes(
         (
             NoRedisError("No master found for 'x' : <redis.Redis(<a(b=1)>)> - ConnectionError('no')"),
             "No master found for 'x' : ConnectionError('no')",
+        ),
+        (ReadOnlyError("You can't write. script: on @user_script:14."), "You can't write"),
+        (
+            ResponseError("Error running script (call to f_57): @user_script:14: -READONLY You can't write."),
+            "-READONLY You can't write",
         ),
         (ConnectionResetError(), "ConnectionResetError"),
     ],
