@@ -13,6 +13,7 @@ from redis import Redis
 
 from afresh.state.errors import AfreshError
 from afresh.state.store.marks import UNKNOWN
+from afresh.streams import redis_url
 from afresh.streams.connections import redis_options
 from afresh.streams.kafka.admin import incarnations_of
 from afresh.streams.settings import Settings
@@ -32,7 +33,7 @@ Offsets = dict[TopicPartition, int]
 def redis_client(settings: Settings) -> Iterator[Redis]:
     """Open a client whose requests have a timeout."""
     wait = settings.start_timeout_seconds
-    with Redis.from_url(
+    with redis_url.client(
         **redis_options(settings), socket_timeout=wait, socket_connect_timeout=wait
     ) as client:
         yield client

@@ -26,7 +26,7 @@ def masked(url: str) -> str:
     'redis://***@redis:6379/0?password=***&db=1'
     """
     without_user = re.sub(r"//.*@", "//***@", url)
-    return re.sub(r"(?<=[?&]password=)[^&]*", "***", without_user)
+    return re.sub(r"([?&](?:sentinel_)?password=)[^&]*", r"\1***", without_user)
 
 
 def settings_table(settings: Settings) -> Table:

@@ -5,7 +5,8 @@ Only this module knows the keys in Redis, and how to write and read their values
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from importlib.resources import files
 from typing import Any, TypeVar
@@ -14,17 +15,23 @@ from uuid import uuid4
 import msgspec
 from redis import Redis
 from redis.asyncio import Redis as AsyncRedis
-from redis.exceptions import NoScriptError
+from redis.exceptions import NoPermissionError, NoScriptError, RedisError, ResponseError
 
 from afresh.state.errors import AfreshError
 
 HEARTBEAT_SECONDS = 3600
 """Lifetime of a writer's heartbeat key after its last call."""
 
+PROBE_SECONDS = 60
+"""Lifetime of the key that is written to see whether Redis takes lists."""
+
 READ_AT_ONCE = 1000
 SCAN_AT_ONCE = 5000
 
 _SCRIPT = files("afresh.state").joinpath("replace_unless_newer.lua").read_text()
+_MAY_NOT = ("user executing the script", "ACL failure in script")
+"""What Redis and Valkey say when the script runs a command that our user may not run; it has no code of its own."""
+
 _encode = msgspec.json.Encoder().encode
 
 
@@ -151,6 +158,11 @@ def popular_key(namespace: str, domain: str) -> str:
     return f"{namespace}:popular:{domain}"
 
 
+def probe_key(namespace: str) -> str:
+    """Return the key that is written to see whether Redis takes lists."""
+    return f"{namespace}:writer:probe"
+
+
 def recommendations_pattern(namespace: str) -> str:
     """Return the pattern of the keys of all users' lists; a namespace has no wildcards in it."""
     return recommendations_key(namespace, "*")
@@ -244,8 +256,33 @@ class ListReader:
         return sum(1 for _ in self._redis.scan_iter(match=pattern, count=SCAN_AT_ONCE))
 
 
+def check_rights(redis: Redis, namespace: str) -> None:
+    """Write once as lists are written, and ignore every refusal that may pass by itself.
+
+    Raises
+    ------
+    redis.exceptions.NoPermissionError
+        Our user may not do what writing a list needs.
+    redis.exceptions.RedisError
+        Redis does not answer, or does not know what we ask for.
+    """
+    try:
+        sha = redis.script_load(_SCRIPT)
+        redis.evalsha(str(sha), 1, probe_key(namespace), "", str(PROBE_SECONDS))
+    except NoPermissionError:
+        raise
+    except ResponseError as error:
+        if any(words in str(error) for words in _MAY_NOT):
+            raise NoPermissionError(str(error)) from error
+        if "unknown command" in str(error):
+            raise
+
+
 class ListStore:
     """Writes lists so that an older one never replaces a newer one.
+
+    Whenever Redis refuses or fails, its idle connections are closed, so that its address is looked up anew. After a
+    failover behind a name or a proxy, the old connections still lead to the old Redis, which is a replica now.
 
     Parameters
     ----------
@@ -274,28 +311,50 @@ class ListStore:
             Redis does not answer or refuses.
         """
         return await self._write(
-            [(recommendations_key(self._namespace, each.user), _encode(each)) for each in lists]
+            [(recommendations_key(self._namespace, each.user), _encode(each)) for each in lists], self._ttl
         )
 
     async def push_popular(self, lists: Sequence[PopularList]) -> int:
         """Write the popular lists of domains; result and errors are those of ``push``."""
         return await self._write(
-            [(popular_key(self._namespace, each.domain), _encode(each)) for each in lists]
+            [(popular_key(self._namespace, each.domain), _encode(each)) for each in lists], self._ttl
         )
 
-    async def _write(self, values: Sequence[tuple[str, bytes]]) -> int:
+    async def probe(self) -> None:
+        """Write as lists are written, into a key that nobody reads; errors are those of ``push``."""
+        await self._write([(probe_key(self._namespace), b"")], PROBE_SECONDS)
+
+    async def _write(self, values: Sequence[tuple[str, bytes]], ttl: int) -> int:
+        async with self._looked_up_anew_after_errors():
+            try:
+                written = await self._run_script(values, ttl)
+            except NoScriptError:
+                # A restarted Redis has forgotten the script, and a new one never had it.
+                self._sha = ""
+                written = await self._run_script(values, ttl)
+        return len(values) - sum(written)
+
+    async def _run_script(self, values: Sequence[tuple[str, bytes]], ttl: int) -> list[int]:
         if not self._sha:
             self._sha = str(await self._redis.script_load(_SCRIPT))
         pipeline = self._redis.pipeline(transaction=False)
         for key, value in values:
-            pipeline.evalsha(self._sha, 1, key, value, self._ttl)
+            pipeline.evalsha(self._sha, 1, key, value, ttl)
+        # Raised here: the client would put the command before the reason.
+        answers = await pipeline.execute(raise_on_error=False)
+        for answer in answers:
+            if isinstance(answer, Exception):
+                raise answer
+        return answers
+
+    @asynccontextmanager
+    async def _looked_up_anew_after_errors(self) -> AsyncIterator[None]:
         try:
-            written = await pipeline.execute()
-        except NoScriptError:
-            # A restarted Redis has forgotten the script, and a new one never had it.
-            self._sha = ""
-            return await self._write(values)
-        return len(values) - int(sum(written))
+            yield
+        except (RedisError, OSError):
+            # Those in use find out by themselves.
+            await self._redis.connection_pool.disconnect(inuse_connections=False)
+            raise
 
     async def has_lost(self) -> bool:
         """Return whether Redis has lost data since the last call: flushed, or started empty or from an older copy.
@@ -307,9 +366,10 @@ class ListStore:
         redis.exceptions.RedisError
             Redis does not answer or refuses.
         """
-        held = await self._redis.set(
-            self._heartbeat_key, self._heartbeats + 1, ex=HEARTBEAT_SECONDS, get=True
-        )
+        async with self._looked_up_anew_after_errors():
+            held = await self._redis.set(
+                self._heartbeat_key, self._heartbeats + 1, ex=HEARTBEAT_SECONDS, get=True
+            )
         # A value above the acknowledged one is no loss: Redis counted, but its answer did not arrive.
         lost = int(held or 0) < self._heartbeats
         self._heartbeats += 1

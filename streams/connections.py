@@ -42,7 +42,9 @@ def kafka_options(settings: Settings) -> dict[str, Any]:
 
 
 def redis_options(settings: Settings) -> dict[str, Any]:
-    """Make the arguments of ``Redis.from_url``: the URL, which may contain a login, and the TLS files.
+    """Make the arguments of a client of Redis: the URL, which may contain a login, and the TLS files.
+
+    ``streams.redis_url`` makes clients of them.
 
     Raises
     ------

@@ -33,16 +33,9 @@ def _existing(path: Path | None) -> Path | None:
 
 def _redis_url(url: SecretStr) -> SecretStr:
     # Imported here, because `afresh --help` must not wait for this import.
-    from redis import Redis
+    from afresh.streams import redis_url
 
-    try:
-        Redis.from_url(url.get_secret_value())
-    except ValueError:
-        # Without the cause, which would show parts of a password.
-        raise ValueError(
-            "must be a URL such as redis://127.0.0.1:6379/0 or rediss://user:password@redis:6379/0; in the password, "
-            "percent-encode everything except letters and digits"
-        ) from None
+    redis_url.check(url.get_secret_value())
     return url
 
 
@@ -126,7 +119,8 @@ class Settings(BaseSettings):
     redis: Annotated[SecretStr, AfterValidator(_redis_url)] = Field(
         SecretStr("redis://127.0.0.1:6379/0"),
         description="URL of the Redis that serves the lists: redis://, rediss:// (TLS) or unix://, with "
-        "user:password@ if Redis asks for a login.",
+        "user:password@ if Redis asks for a login; behind Sentinels redis+sentinel://one:26379,two:26379/SERVICE/0, "
+        "or rediss+sentinel://.",
     )
     redis_ca_file: PemFile = Field(
         None,
@@ -254,7 +248,7 @@ class Settings(BaseSettings):
     @property
     def redis_tls(self) -> bool:
         """Whether the URL of Redis asks for TLS."""
-        return self.redis.get_secret_value().startswith("rediss://")
+        return self.redis.get_secret_value().startswith(("rediss://", "rediss+sentinel://"))
 
     @model_validator(mode="after")
     def _connections_fit(self) -> Self:

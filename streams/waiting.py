@@ -17,10 +17,14 @@ from aiokafka.errors import (
 )
 from aiokafka.protocol.metadata import MetadataRequest
 from redis.backoff import NoBackoff
+from redis.exceptions import NoPermissionError, ResponseError
 from redis.retry import Retry
 
 from afresh.state.errors import AfreshError
+from afresh.state.lists import check_rights
+from afresh.streams import redis_url
 from afresh.streams.connections import kafka_options, redis_options
+from afresh.streams.serving.push import reason
 from afresh.streams.settings import Settings
 
 RETRY_SECONDS = 0.2
@@ -100,38 +104,87 @@ def _refuse_kafka(settings: Settings, error: Exception) -> None:
 
 
 def wait_for_redis(settings: Settings) -> None:
-    """Wait until Redis accepts us.
+    """Wait until a Redis that is no replica accepts us.
 
     Raises
     ------
     AfreshError
-        If Redis does not do so within ``settings.start_timeout_seconds``. It is raised at once if the login is refused
-        or the certificate cannot be trusted.
+        If Redis does not do so within ``settings.start_timeout_seconds``. It is raised at once if the login is refused,
+        if our user lacks a right, if the certificate cannot be trusted, and if the server is a Sentinel or a node of
+        Redis Cluster.
     """
     deadline = time.monotonic() + settings.start_timeout_seconds
-    client = redis.Redis.from_url(
-        **redis_options(settings), socket_timeout=TRY_SECONDS, retry=Retry(NoBackoff(), 0)
-    )
-    with client:
-        while True:
-            try:
-                client.ping()
-            except (redis.RedisError, OSError) as error:
-                _refuse_redis(error)
-                if time.monotonic() > deadline:
+    while True:
+        try:
+            _ask_redis(settings)
+        except (redis.RedisError, OSError) as error:
+            _refuse_redis(error)
+            if time.monotonic() > deadline:
+                if isinstance(error, redis.ReadOnlyError):
                     raise AfreshError(
-                        f"Redis does not answer ({error}); start it, or set AFRESH_REDIS to its address"
+                        "the Redis named by AFRESH_REDIS is a replica, which takes no lists; name its master, or "
+                        "Sentinels that know it (redis+sentinel://HOST:PORT/SERVICE/0)"
                     ) from error
-                time.sleep(RETRY_SECONDS)
-            else:
-                return
+                raise AfreshError(
+                    f"Redis does not answer ({reason(error)}); start it, or set AFRESH_REDIS to its address"
+                ) from error
+            time.sleep(RETRY_SECONDS)
+        else:
+            return
+
+
+def _ask_redis(settings: Settings) -> None:
+    # A new client each time, so that the address is looked up anew.
+    options = redis_options(settings) | {"socket_timeout": TRY_SECONDS, "retry": Retry(NoBackoff(), 0)}
+    with redis_url.client(**options) as client:
+        # Sentinels and nodes of Redis Cluster would refuse any other database before they say what they are.
+        client.connection_pool.connection_kwargs["db"] = 0
+        _check_role(client)
+    with redis_url.client(**options) as client:
+        client.ping()
+        check_rights(client, settings.namespace)
+
+
+def _check_role(client: redis.Redis) -> None:
+    """Refuse a server that lists cannot be written to, now or ever."""
+    try:
+        # HELLO, because every user may say it.
+        answer: Any = client.execute_command("HELLO")  # type: ignore[no-untyped-call]
+    except ResponseError:
+        # Before Redis 6, and in some proxies.
+        return
+    if isinstance(answer, list):
+        answer = dict(zip(answer[::2], answer[1::2], strict=True))
+    said = {_text(name): _text(value) for name, value in answer.items()}
+    if said.get("mode") == "sentinel":
+        raise AfreshError(
+            "the server named by AFRESH_REDIS is a Sentinel; set AFRESH_REDIS=redis+sentinel://HOST:PORT/SERVICE/0"
+        )
+    if said.get("mode") == "cluster":
+        raise AfreshError(
+            "the server named by AFRESH_REDIS is a node of Redis Cluster, which is not supported; set AFRESH_REDIS to "
+            "a Redis without cluster mode"
+        )
+    if said.get("role") in ("replica", "slave"):
+        # A failover may make it the master, or lead the name to another server.
+        raise redis.ReadOnlyError("it is a replica")
+
+
+def _text(value: object) -> str:
+    return value.decode(errors="replace") if isinstance(value, bytes) else str(value)
 
 
 def _refuse_redis(error: Exception) -> None:
     """Raise an AfreshError if waiting cannot mend the error."""
-    if isinstance(error, redis.AuthenticationError | redis.exceptions.NoPermissionError):
+    if isinstance(error, redis.AuthenticationError | NoPermissionError):
         raise AfreshError(
-            f"Redis refuses us ({error}); check the user and password in AFRESH_REDIS, and the rights of the user"
+            f"Redis refuses us ({reason(error)}); check the user and password in AFRESH_REDIS, and the rights of the "
+            "user"
+        ) from error
+    if isinstance(error, ResponseError) and "unknown command" in str(error):
+        raise AfreshError(
+            f"the server named by AFRESH_REDIS does not know what we need ({reason(error)}); redis+sentinel:// must "
+            "name Sentinels, and redis:// a Redis"
         ) from error
     if isinstance(error.__context__, ssl.SSLCertVerificationError):
         raise AfreshError(_untrusted("Redis", error.__context__, "AFRESH_REDIS_CA_FILE")) from error

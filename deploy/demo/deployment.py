@@ -19,6 +19,7 @@ from afresh.deploy.demo.workers import WorkerProcess, running_workers
 from afresh.deploy.servers import Servers, broker_and_redis
 from afresh.deploy.servers.process import free_ports
 from afresh.state.lists import everything_pattern
+from afresh.streams import redis_url
 from afresh.streams.connections import redis_options
 from afresh.streams.kafka.admin import create_topics
 from afresh.streams.settings import Settings
@@ -90,7 +91,7 @@ def deployment(folder: Path, stop: Stop) -> Iterator[Deployment]:
     with ExitStack() as stack:
         servers = stack.enter_context(broker_and_redis(folder))
         settings = demo_settings(servers, folder)
-        redis = stack.enter_context(Redis.from_url(**redis_options(settings), socket_timeout=REDIS_SECONDS))
+        redis = stack.enter_context(redis_url.client(**redis_options(settings), socket_timeout=REDIS_SECONDS))
         with stop.later():
             create_topics(settings)
         if _shared(servers):

@@ -7,14 +7,11 @@ import logging
 from collections.abc import Sequence
 from contextlib import suppress
 
-import redis
-from redis.asyncio import Redis
-
 from afresh.state.catalogue.catalogue import Catalogue
 from afresh.state.errors import StartAgainError
 from afresh.state.identities import Identities
 from afresh.state.lists import ListStore
-from afresh.streams import metrics
+from afresh.streams import metrics, redis_url
 from afresh.streams.connections import redis_options
 from afresh.streams.kafka.admin import claim_expiry, require_topics
 from afresh.streams.kafka.app import create_app, rows_of, watch_topics
@@ -25,6 +22,7 @@ from afresh.streams.runs.run import Assignment, RunDroppedError
 from afresh.streams.runs.runner import Runner
 from afresh.streams.serving.lister import Lister
 from afresh.streams.serving.policy import Policy
+from afresh.streams.serving.probe import Probe
 from afresh.streams.serving.recommend import Recommender
 from afresh.streams.serving.users import TableUsers
 from afresh.streams.settings import Settings
@@ -64,7 +62,9 @@ class Worker:
         self.app = create_app(settings, settings.namespace)
         self.catalogue = Catalogue()
         self.identities = Identities()
-        self.redis = Redis.from_url(**redis_options(settings), socket_timeout=5.0)
+        self.redis = redis_url.async_client(**redis_options(settings), socket_timeout=5.0)
+        self.store = ListStore(self.redis, settings.namespace, settings.list_ttl_seconds)
+        self.probe = Probe(self.store)
         self.follower = Follower(
             settings,
             {
@@ -83,13 +83,12 @@ class Worker:
         watch_topics(self.app, settings, topics.all(), reads_of(topics, stages, self.tables))
         self._prepared_stages = [stage for stage in made.values() if isinstance(stage, PreparedStage)]
         self._add_tasks()
-        self._redis_answers = False
 
     def _make_recommender(self) -> Recommender:
         settings = self.settings
         return Recommender(
             self.catalogue,
-            ListStore(self.redis, settings.namespace, settings.list_ttl_seconds),
+            self.store,
             Lister(self.catalogue, settings.list_size, policy=Policy.of(settings)),
             TableUsers(self.tables["users"], self._partitions_of_users),
             self._waiting,
@@ -110,7 +109,7 @@ class Worker:
             self.watch_redis,
             self.push_popular,
             self.report,
-            self.ask_redis,
+            self.probe.loop,
             Lag(self.app).run,
             self.app.keep_claims,
         ):
@@ -199,12 +198,6 @@ class Worker:
             self.app.consumer.commit_ages.report()
             await asyncio.sleep(REPORT_SECONDS)
 
-    async def ask_redis(self) -> None:
-        """Note every second whether Redis answers. Separate from the gauges, because Redis may be silent for long."""
-        while True:
-            self._redis_answers = await answers(self.redis)
-            await asyncio.sleep(REPORT_SECONDS)
-
     def _confirm_rows(self) -> None:
         """Confirm the positions of rows that have not changed for long, unless the worker may have slept."""
         ours = self._partitions_of_users()
@@ -222,15 +215,7 @@ class Worker:
             return "tables not recovered"
         if not self.follower.caught_up.is_set():
             return "catalogue not read"
-        return "" if self._redis_answers else "Redis does not answer"
-
-
-async def answers(client: Redis) -> bool:
-    """Whether Redis answers."""
-    try:
-        return bool(await client.ping())
-    except (redis.RedisError, OSError):
-        return False
+        return self.probe.refusal()
 
 
 def run(settings: Settings) -> None:

@@ -27,7 +27,7 @@ MODULES = {
     "SCRAM-SHA-512": "org.apache.kafka.common.security.scram.ScramLoginModule",
 }
 
-COMMANDS = "+ping +script|load +evalsha +get +set +expire"
+COMMANDS = "+ping +script|load +evalsha +get +set"
 """Redis commands that a worker and an application need."""
 
 

@@ -13,11 +13,13 @@ from hypothesis import strategies as st
 from redis import Redis as SyncRedis
 from redis.asyncio import Redis
 from redis.exceptions import ConnectionError as NoRedisError
+from redis.exceptions import ResponseError
 
 from afresh.deploy.servers import Server
 from afresh.deploy.servers.kafka import REPOSITORY
 from afresh.state.errors import AfreshError
 from afresh.state.lists import (
+    PROBE_SECONDS,
     ListItem,
     ListReader,
     ListStore,
@@ -30,6 +32,7 @@ from afresh.state.lists import (
     everything_pattern,
     popular_key,
     popular_pattern,
+    probe_key,
     recommendations_key,
     recommendations_pattern,
     timestamp,
@@ -199,6 +202,26 @@ async def test_an_unreachable_redis_raises_a_redis_error() -> None:
     with pytest.raises(NoRedisError):
         await ListStore(redis, "test", TTL).push([user_list()])
     await redis.aclose()
+
+
+async def test_a_refusal_is_raised_as_it_is_and_closes_idle_connections(served: Served) -> None:
+    key = recommendations_key(served.namespace, "web:ann")
+    await served.redis.lpush(key, "no list")
+    with pytest.raises(ResponseError, match=r"^WRONGTYPE"):
+        await served.store.push([user_list()])
+    idle = served.redis.connection_pool._available_connections
+    assert idle
+    assert not any(each.is_connected for each in idle)
+    await served.redis.delete(key)
+    assert await served.store.push([user_list()]) == 0
+
+
+async def test_whether_lists_are_taken_is_tried_under_a_key_that_nobody_reads(served: Served) -> None:
+    await served.store.probe()
+    await served.store.probe()
+    (key,) = [key async for key in served.redis.scan_iter(f"{served.namespace}:*")]
+    assert key.decode() == probe_key(served.namespace)
+    assert 0 < await served.redis.ttl(key) <= PROBE_SECONDS
 
 
 @given(st.floats(0, 4e9), st.floats(0, 4e9))

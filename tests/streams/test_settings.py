@@ -136,3 +136,19 @@ def test_every_setting_says_what_it_means() -> None:
     for name, field in Settings.model_fields.items():
         assert field.description, name
         assert field.description.endswith("."), name
+
+
+@pytest.mark.parametrize("url", ["redis://a:1,b:1/0", "redis://a,b:1", "a:1,b:1", "redis://a/0,redis://b/0"])
+def test_several_addresses_of_redis_are_refused_with_what_to_write(
+    monkeypatch: pytest.MonkeyPatch, url: str
+) -> None:
+    monkeypatch.setenv("AFRESH_REDIS", url)
+    with pytest.raises(ValidationError, match="must name one Redis; several Sentinels are named by"):
+        Settings()
+
+
+def test_sentinels_may_speak_tls(monkeypatch: pytest.MonkeyPatch) -> None:
+    Path("a.pem").touch()
+    monkeypatch.setenv("AFRESH_REDIS_CA_FILE", "a.pem")
+    monkeypatch.setenv("AFRESH_REDIS", "rediss+sentinel://one,two/cache")
+    assert Settings().redis_tls

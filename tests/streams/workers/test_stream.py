@@ -5,10 +5,10 @@ import sys
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
+from uuid import uuid4
 
 import pytest
 from faust.types import TP
-from redis.asyncio import Redis
 
 from afresh.deploy.servers import Server
 from afresh.deploy.servers.kafka import REPOSITORY
@@ -19,7 +19,7 @@ from afresh.streams.messages import KeyedRecord, encode, keyed_key
 from afresh.streams.runs.run import RunDroppedError
 from afresh.streams.settings import Settings
 from afresh.streams.workers import stream as module
-from afresh.streams.workers.stream import Worker, answers, run
+from afresh.streams.workers.stream import Worker, run
 
 NOBODY = "redis://127.0.0.1:1/0"
 
@@ -116,9 +116,7 @@ def test_a_worker_says_what_is_not_ready_yet(worker: Worker) -> None:
     app.rebalancing = False
     assert worker.not_ready() == "catalogue not read"
     worker.follower.caught_up.set()
-    assert worker.not_ready() == "Redis does not answer"
-    worker._redis_answers = True
-    assert worker.not_ready() == ""
+    assert worker.not_ready() == "Redis has not answered yet"
 
 
 def test_links_between_users_are_followed(worker: Worker) -> None:
@@ -166,11 +164,18 @@ async def test_after_a_rebalance_the_weights_of_partitions_that_left_are_forgott
     assert worker.recommender._weights._fusions == {1: learned}
 
 
-async def test_a_worker_knows_whether_redis_answers(redis_server: Server) -> None:
-    for url, expected in ((redis_server.address, True), (NOBODY, False)):
-        client = Redis.from_url(url)
-        assert await answers(client) is expected
-        await client.aclose()
+async def test_a_worker_is_ready_once_redis_has_taken_a_write(
+    redis_server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for url, expected in ((redis_server.address, ""), (NOBODY, "Redis takes no lists: Error")):
+        worker = Worker(settings_for(tmp_path, redis=url, namespace=f"test-{uuid4().hex[:12]}"))
+        worker.app = SimpleNamespace(started=True, assigned=lambda: {0})  # type: ignore[assignment]
+        monkeypatch.setattr(worker, "_tables_not_ready", lambda: False)
+        worker.follower.caught_up.set()
+        await worker.probe.ask()
+        assert worker.not_ready().startswith(expected)
+        assert bool(worker.not_ready()) == bool(expected)
+        await worker.redis.aclose()
 
 
 def test_a_worker_without_a_broker_ends_after_the_timeout(tmp_path: Path) -> None:
