@@ -19,7 +19,7 @@ from aiokafka.protocol.metadata import MetadataRequest
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
-from afresh.state.errors import AfreshError
+from afresh.state.errors import AfreshError, UnavailableError
 from afresh.streams.connections import kafka_options, redis_options
 from afresh.streams.settings import Settings
 
@@ -33,9 +33,10 @@ def wait_for_kafka(settings: Settings) -> None:
 
     Raises
     ------
+    UnavailableError
+        If no broker does so within ``settings.start_timeout_seconds``.
     AfreshError
-        If no broker does so within ``settings.start_timeout_seconds``. It is raised at once if the login is refused or
-        the certificate cannot be trusted.
+        At once, if the login is refused or the certificate cannot be trusted.
     """
     # Not with kafka-python: it retries a wrong password until its timeout, and then does not report the reason.
     asyncio.run(_wait_for_kafka(settings))
@@ -56,7 +57,7 @@ async def _wait_for_kafka(settings: Settings) -> None:
             else:
                 return
         if time.monotonic() > deadline:
-            raise AfreshError(
+            raise UnavailableError(
                 f"Kafka at {settings.kafka} did not answer within {settings.start_timeout_seconds:g} s "
                 f"({_words(failed)}); start it, or correct AFRESH_KAFKA, AFRESH_KAFKA_TLS and AFRESH_KAFKA_SASL"
             ) from failed
@@ -119,7 +120,7 @@ def wait_for_redis(settings: Settings) -> None:
             except (redis.RedisError, OSError) as error:
                 _refuse_redis(error)
                 if time.monotonic() > deadline:
-                    raise AfreshError(
+                    raise UnavailableError(
                         f"Redis does not answer ({error}); start it, or set AFRESH_REDIS to its address"
                     ) from error
                 time.sleep(RETRY_SECONDS)
