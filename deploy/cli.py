@@ -102,7 +102,7 @@ def create() -> None:
 
 @topics_app.command(epilog="Example: afresh topics check")
 def check() -> None:
-    """Name every difference between the broker's topics and the settings; exit with status 1 if there is one."""
+    """Name every difference between the topics and the settings, and what is not safe; status 1 if there is one."""
     _check(_settings())
 
 
@@ -222,9 +222,10 @@ def _settings() -> Settings:
 
 def _check(values: Settings) -> None:
     from afresh.streams.kafka.admin import check_topics
+    from afresh.streams.kafka.safety import check_safety
     from afresh.streams.topics import Topics
 
-    differences = check_topics(values)
+    differences = [*check_topics(values), *check_safety(values)]
     for difference in differences:
         typer.echo(difference)
     if differences:

@@ -52,7 +52,7 @@ def create_topics(settings: Settings) -> list[str]:
         If Kafka refuses to create a topic.
     """
     topics = Topics(settings).all()
-    with _admin(settings) as admin:
+    with asking(settings) as admin:
         found = _describe(admin, topics)
         missing = [topic for topic in topics if topic.name not in found]
         return _create(admin, missing) if missing else []
@@ -73,7 +73,7 @@ def set_topics(settings: Settings) -> list[str]:
         If Kafka refuses the settings.
     """
     wanted = Topics(settings).all()
-    with _admin(settings) as admin:
+    with asking(settings) as admin:
         changes = _changed(admin, wanted)
         if changes:
             resources = [
@@ -114,9 +114,9 @@ def check_topics(settings: Settings, topics: Sequence[Topic] | None = None) -> l
         If Kafka does not answer within the start timeout.
     """
     wanted = Topics(settings).all() if topics is None else topics
-    with _admin(settings) as admin:
+    with asking(settings) as admin:
         found = _describe(admin, wanted)
-        configs = _configs(admin, list(found))
+        configs = configs_of(admin, list(found))
     return [
         f"{topic.name} {difference}"
         for topic in wanted
@@ -155,11 +155,16 @@ def claim_expiry(settings: Settings) -> float | None:
     UnavailableError
         If Kafka does not answer within the start timeout.
     """
-    with _admin(settings) as admin:
-        brokers = admin.ask(lambda client: client.describe_cluster())["brokers"]
-        configs = [_broker_config(admin, broker) for broker in brokers if not broker.get("is_fenced")]
+    with asking(settings) as admin:
+        configs = broker_configs(admin)
     known = [int(config[name]) for config in configs for name in EXPIRY_SETTINGS if name in config]
     return min(known) / 1000 if known else None
+
+
+def broker_configs(admin: PatientAdmin) -> list[dict[str, str]]:
+    """Return the settings of each broker; see ``_broker_config``."""
+    brokers = admin.ask(lambda client: client.describe_cluster())["brokers"]
+    return [_broker_config(admin, broker) for broker in brokers if not broker.get("is_fenced")]
 
 
 def _broker_config(admin: PatientAdmin, broker: Metadata) -> dict[str, str]:
@@ -167,14 +172,15 @@ def _broker_config(admin: PatientAdmin, broker: Metadata) -> dict[str, str]:
     name = str(broker["broker_id"])
     resource = ConfigResource(ConfigResourceType.BROKER, name)
     try:
-        described = admin.ask_once(lambda client: client.describe_configs([resource], config_filter="all"))
+        answer = admin.ask_once(lambda client: client.describe_configs([resource], config_filter="all"))
     except KafkaError:
         return {}
-    return {key: entry["value"] for key, entry in described["broker"][name].items()}
+    return {key: entry["value"] for key, entry in answer["broker"][name].items()}
 
 
 @contextmanager
-def _admin(settings: Settings) -> Iterator[PatientAdmin]:
+def asking(settings: Settings) -> Iterator[PatientAdmin]:
+    """Open a client for the block, and turn errors of Kafka into sentences."""
     wait_for_kafka(settings)
     with PatientAdmin(settings) as admin:
         try:
@@ -224,7 +230,7 @@ class TopicClient:
             If Kafka does not answer.
         """
         with self._one_at_a_time:
-            configs = _configs(self._admin, [topic.name for topic in topics])
+            configs = configs_of(self._admin, [topic.name for topic in topics])
         found = {name: config.get("cleanup.policy") for name, config in configs.items()}
         return {
             topic.name: policy
@@ -243,23 +249,24 @@ def incarnations_of(admin: PatientAdmin, names: Sequence[str]) -> dict[str, int]
     """Return the incarnation of each topic that exists; see ``streams.kafka.incarnations``."""
     return {
         name: UUID(str(topic["topic_id"])).int >> 64 if topic.get("topic_id") else UNKNOWN
-        for name, topic in _described(admin, names).items()
+        for name, topic in described(admin, names).items()
         if not topic["error_code"]
     }
 
 
 def _describe(admin: PatientAdmin, topics: Sequence[Topic]) -> dict[str, Metadata]:
     """Return the metadata of the topics that exist, by name."""
-    return _described(admin, [topic.name for topic in topics])
+    return described(admin, [topic.name for topic in topics])
 
 
-def _described(admin: PatientAdmin, names: Sequence[str]) -> dict[str, Metadata]:
-    described = admin.ask(lambda client: client.describe_topics(list(names)))
+def described(admin: PatientAdmin, names: Sequence[str]) -> dict[str, Metadata]:
+    """Return the metadata of the topics that exist, by name."""
+    found = admin.ask(lambda client: client.describe_topics(list(names)))
     unknown = UnknownTopicOrPartitionError.errno
-    return {topic["name"]: topic for topic in described if topic["error_code"] != unknown}
+    return {topic["name"]: topic for topic in found if topic["error_code"] != unknown}
 
 
-def _configs(admin: PatientAdmin, names: Sequence[str]) -> dict[str, dict[str, str]]:
+def configs_of(admin: PatientAdmin, names: Sequence[str]) -> dict[str, dict[str, str]]:
     """Return the settings of each topic, including defaults."""
     return {
         name: {key: entry["value"] for key, entry in entries.items()}
@@ -273,8 +280,8 @@ def _entries(admin: PatientAdmin, names: Sequence[str]) -> dict[str, Entries]:
     resources = [ConfigResource(ConfigResourceType.TOPIC, name) for name in names]
     if not resources:
         return {}
-    described = admin.ask(lambda client: client.describe_configs(resources, config_filter="all"))
-    found: dict[str, Entries] = described.get("topic", {})
+    answer = admin.ask(lambda client: client.describe_configs(resources, config_filter="all"))
+    found: dict[str, Entries] = answer.get("topic", {})
     return found
 
 

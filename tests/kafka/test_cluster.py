@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from kafka import KafkaAdminClient
+from kafka.admin import ConfigResource, ConfigResourceType
 
 from afresh.deploy.demo.workers import COMMAND, environment, variables
 from afresh.deploy.servers import Server
@@ -17,7 +18,7 @@ from afresh.state.errors import AfreshError
 from afresh.streams.kafka.admin import check_topics, claim_expiry
 from tests.conftest import settings_for
 from tests.kafka.cluster import NODES, Cluster
-from tests.kafka.deployment import Deployment, deployment, told_to_stop
+from tests.kafka.deployment import Deployment, deployment, told_to_stop, wait
 
 STARTS = 20
 
@@ -75,3 +76,26 @@ def tool(made: Deployment, *command: str) -> subprocess.Popen[str]:
         return subprocess.Popen(
             [*COMMAND, *command], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
         )
+
+
+def test_check_names_settings_under_which_a_cluster_loses_records(made: Deployment) -> None:
+    users = made.topics.users.name
+    process = tool(made, "topics", "check")
+    assert process.communicate(timeout=60)[0] == f"all {len(made.topics.all())} topics are right\n"
+    unsafe = {
+        "min.insync.replicas": "1",
+        "unclean.leader.election.enable": "true",
+        "max.message.bytes": "100000",
+    }
+    admin = KafkaAdminClient(bootstrap_servers=made.settings.brokers)
+    admin.alter_configs([ConfigResource(ConfigResourceType.TOPIC, users, configs=unsafe)])
+    admin.close()
+
+    def named() -> bool:
+        process = tool(made, "topics", "check")
+        output = process.communicate(timeout=60)[0]
+        return process.returncode == 1 and all(
+            f"{users} has {name} {unsafe[name]}" in output for name in unsafe
+        )
+
+    wait(named, "every setting to be named", 30.0)

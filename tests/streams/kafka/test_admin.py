@@ -211,6 +211,8 @@ def test_a_topic_with_a_wrong_policy_is_found(settings: Settings) -> None:
     wrong = {"cleanup.policy": "delete"}
     admin.alter_configs([ConfigResource(ConfigResourceType.TOPIC, topics.users.name, configs=wrong)])
     admin.close()
+    # Brokers learn of it a moment later.
+    wait(lambda: client.policies(topics.all()), "the wrong policy to be found", 20.0)
     assert client.policies(topics.all()) == {topics.users.name: "delete"}
     client.close()
 
@@ -256,7 +258,7 @@ def test_the_broker_that_forgets_first_counts_among_those_that_answer(
         describe_cluster=lambda: {"brokers": [*brokers, fenced]}, describe_configs=describe
     )
     admin = SimpleNamespace(ask=lambda question: question(client), ask_once=lambda question: question(client))
-    monkeypatch.setattr(module, "_admin", lambda _: nullcontext(admin))
+    monkeypatch.setattr(module, "asking", lambda _: nullcontext(admin))
     settings = Settings(_env_file=None)
     assert claim_expiry(settings) == 3.0
     assert asked == ["1", "2", "3"]
