@@ -1,4 +1,4 @@
-"""The command ``afresh``. An error that a person can fix is one sentence on stderr, and exit status 2."""
+"""The command ``afresh``. An error that has a sentence is that sentence on stderr, and status 2 or 75."""
 
 from __future__ import annotations
 
@@ -13,7 +13,6 @@ from typer.core import TyperGroup
 
 from afresh.deploy.demo.command import demo
 from afresh.deploy.evaluate.command import evaluate
-from afresh.state.errors import AfreshError
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -29,17 +28,17 @@ class Commands(TyperGroup):
     """Commands that report their errors as sentences."""
 
     def invoke(self, ctx: Any) -> Any:
-        """Run a command; exit with status 2, or that of the error, and one sentence if a person can fix the error."""
+        """Run a command; an error that has a sentence ends it with that sentence, and status 2 or 75."""
         try:
             return super().invoke(ctx)
         except Exception as error:
-            from afresh.deploy.errors import explain
+            from afresh.deploy.errors import explain, status_of
 
             sentence = explain(error)
             if sentence is None:
                 raise
             typer.echo(f"afresh: {sentence}", err=True)
-            raise typer.Exit(error.status if isinstance(error, AfreshError) else 2) from error
+            raise typer.Exit(status_of(error)) from error
 
 
 app = typer.Typer(
@@ -103,7 +102,7 @@ def create() -> None:
 
 @topics_app.command(epilog="Example: afresh topics check")
 def check() -> None:
-    """Name every difference between the broker's topics and the settings; exit with status 1 if there is one."""
+    """Name every difference between the topics and the settings, and what is not safe; status 1 if there is one."""
     _check(_settings())
 
 
@@ -223,9 +222,10 @@ def _settings() -> Settings:
 
 def _check(values: Settings) -> None:
     from afresh.streams.kafka.admin import check_topics
+    from afresh.streams.kafka.safety import check_safety
     from afresh.streams.topics import Topics
 
-    differences = check_topics(values)
+    differences = [*check_topics(values), *check_safety(values)]
     for difference in differences:
         typer.echo(difference)
     if differences:

@@ -3,28 +3,23 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
-from kafka import KafkaAdminClient, KafkaConsumer, TopicPartition
-from kafka.errors import KafkaError
+from kafka import KafkaConsumer, TopicPartition
 from redis import Redis
 
-from afresh.state.errors import AfreshError
+from afresh.state.errors import UnavailableError
 from afresh.state.store.marks import UNKNOWN
 from afresh.streams import redis_url
 from afresh.streams.connections import redis_options
 from afresh.streams.kafka.admin import incarnations_of
+from afresh.streams.kafka.patient import PatientAdmin
 from afresh.streams.settings import Settings
 from afresh.streams.topics import Topic
 
 POLL_MS = 500
-
-COORDINATOR_SECONDS = 30.0
-"""Longest wait for a group's coordinator. It loads the group's offsets first when Kafka has just (re)started."""
-
-COORDINATOR_POLL_SECONDS = 0.2
 
 Offsets = dict[TopicPartition, int]
 
@@ -45,7 +40,7 @@ def places(*topics: Topic) -> list[TopicPartition]:
 
 
 def uncommitted(
-    admin: KafkaAdminClient,
+    admin: PatientAdmin,
     group: str,
     wanted: Collection[TopicPartition],
     ends: Mapping[TopicPartition, int],
@@ -67,7 +62,7 @@ def uncommitted(
     KafkaError
         If Kafka does not answer, or refuses.
     """
-    committed = ask_coordinator(lambda: admin.list_group_offsets({group: list(wanted)})).get(group, {})
+    committed = admin.ask(lambda client: client.list_group_offsets({group: list(wanted)})).get(group, {})
     incarnations = incarnations_of(admin, sorted({partition.topic for partition in wanted}))
     found: Offsets = {}
     for partition in wanted:
@@ -84,24 +79,6 @@ def _done(committed: Any, end: int, incarnation: int) -> int:
     return -1 if UNKNOWN != noted != incarnation != UNKNOWN else int(committed.offset)
 
 
-def ask_coordinator(ask: Callable[[], dict[str, Any]]) -> dict[str, Any]:
-    """Ask the coordinator of a group until it answers: after a start of Kafka it needs a moment.
-
-    Raises
-    ------
-    KafkaError
-        If it does not answer within ``COORDINATOR_SECONDS``, or refuses.
-    """
-    deadline = time.monotonic() + COORDINATOR_SECONDS
-    while True:
-        try:
-            return dict(ask())
-        except KafkaError as error:
-            if not error.retriable or time.monotonic() > deadline:
-                raise
-        time.sleep(COORDINATOR_POLL_SECONDS)
-
-
 def read_records(
     consumer: KafkaConsumer, partition: TopicPartition, begin: int, end: int, patience_seconds: float
 ) -> Iterator[Any]:
@@ -109,7 +86,7 @@ def read_records(
 
     Raises
     ------
-    AfreshError
+    UnavailableError
         If Kafka sends no record for longer than ``patience_seconds``.
     """
     consumer.assign([partition])
@@ -121,5 +98,7 @@ def read_records(
         if polled:
             heard = time.monotonic()
         elif time.monotonic() - heard > patience_seconds:
-            raise AfreshError(f"Kafka stopped sending records while {partition.topic} was read; try again")
+            raise UnavailableError(
+                f"Kafka stopped sending records while {partition.topic} was read; try again"
+            )
         yield from (record for record in polled if record.offset < end)

@@ -6,7 +6,7 @@ from pydantic import ValidationError
 from pydantic_settings import SettingsError
 
 from afresh.deploy.settings_table import variable
-from afresh.state.errors import AfreshError
+from afresh.state.errors import MEND_STATUS, START_AGAIN_STATUS, AfreshError
 from afresh.streams.encodings import foreign_encoding
 
 
@@ -41,6 +41,30 @@ def explain(error: Exception) -> str | None:
                 or f"the system gave an error without a message ({type(error).__name__}); try again"
             )
     return None
+
+
+def status_of(error: Exception) -> int:
+    """Return the exit status of a command that ends because of an error with a sentence."""
+    if isinstance(error, AfreshError):
+        return error.status
+    return START_AGAIN_STATUS if _passes(error) else MEND_STATUS
+
+
+def _passes(error: Exception) -> bool:
+    """Whether an error that is not ours may pass by itself."""
+    from kafka.errors import KafkaError
+    from redis import exceptions as redis
+
+    from afresh.streams.kafka.patient import passes
+
+    match error:
+        case KafkaError():
+            return passes(error)
+        case redis.AuthenticationError() | redis.AuthorizationError():
+            return False
+        case redis.ConnectionError() | redis.TimeoutError() | redis.ReadOnlyError():
+            return True
+    return isinstance(error, (ConnectionError, TimeoutError))
 
 
 def _setting(error: ValidationError) -> list[str]:

@@ -5,8 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+MEND_STATUS = 2
+"""Exit status of a process that a person must mend something for: started again as it is, it would end again."""
+
 START_AGAIN_STATUS = 75
-"""Exit status of a process that only has to be started again: EX_TEMPFAIL of sysexits.h."""
+"""Exit status of a process whose problem may pass by itself: EX_TEMPFAIL of sysexits.h."""
 
 
 class AfreshError(Exception):
@@ -21,11 +24,17 @@ class AfreshError(Exception):
         Exit status of a process that ends because of the error.
     """
 
-    status = 2
+    status = MEND_STATUS
 
 
 class StartAgainError(AfreshError):
     """Something has changed under a running process; started again, the process takes it into account."""
+
+    status = START_AGAIN_STATUS
+
+
+class UnavailableError(AfreshError):
+    """A server does not answer, or not yet; started again later, the process may find it at work."""
 
     status = START_AGAIN_STATUS
 

@@ -20,7 +20,7 @@ from redis.backoff import NoBackoff
 from redis.exceptions import NoPermissionError, ResponseError
 from redis.retry import Retry
 
-from afresh.state.errors import AfreshError
+from afresh.state.errors import AfreshError, UnavailableError
 from afresh.state.lists import check_rights
 from afresh.streams import redis_url
 from afresh.streams.connections import kafka_options, redis_options
@@ -37,9 +37,10 @@ def wait_for_kafka(settings: Settings) -> None:
 
     Raises
     ------
+    UnavailableError
+        If no broker does so within ``settings.start_timeout_seconds``.
     AfreshError
-        If no broker does so within ``settings.start_timeout_seconds``. It is raised at once if the login is refused or
-        the certificate cannot be trusted.
+        At once, if the login is refused or the certificate cannot be trusted.
     """
     # Not with kafka-python: it retries a wrong password until its timeout, and then does not report the reason.
     asyncio.run(_wait_for_kafka(settings))
@@ -60,7 +61,7 @@ async def _wait_for_kafka(settings: Settings) -> None:
             else:
                 return
         if time.monotonic() > deadline:
-            raise AfreshError(
+            raise UnavailableError(
                 f"Kafka at {settings.kafka} did not answer within {settings.start_timeout_seconds:g} s "
                 f"({_words(failed)}); start it, or correct AFRESH_KAFKA, AFRESH_KAFKA_TLS and AFRESH_KAFKA_SASL"
             ) from failed
@@ -125,7 +126,7 @@ def wait_for_redis(settings: Settings) -> None:
                         "the Redis named by AFRESH_REDIS is a replica, which takes no lists; name its master, or "
                         "Sentinels that know it (redis+sentinel://HOST:PORT/SERVICE/0)"
                     ) from error
-                raise AfreshError(
+                raise UnavailableError(
                     f"Redis does not answer ({reason(error)}); start it, or set AFRESH_REDIS to its address"
                 ) from error
             time.sleep(RETRY_SECONDS)

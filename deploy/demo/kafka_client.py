@@ -8,13 +8,14 @@ from types import TracebackType
 from typing import Self
 
 import msgspec
-from kafka import KafkaAdminClient, KafkaConsumer, KafkaProducer
+from kafka import KafkaConsumer, KafkaProducer
 from kafka.errors import KafkaError, MessageSizeTooLargeError
 
 from afresh.deploy.clients import places
 from afresh.deploy.demo.window import person
 from afresh.state.errors import AfreshError
 from afresh.streams.connections import kafka_options
+from afresh.streams.kafka.patient import PatientAdmin
 from afresh.streams.messages import Event, Item
 from afresh.streams.settings import Settings
 from afresh.streams.topics import Topics
@@ -106,8 +107,6 @@ def dead_letters(settings: Settings) -> int:
 
 def delete_topics(settings: Settings) -> None:
     """Delete the topics of a deployment and all their records."""
-    admin = KafkaAdminClient(**kafka_options(settings))
-    try:
-        admin.delete_topics([topic.name for topic in Topics(settings).all()])
-    finally:
-        admin.close()
+    names = [topic.name for topic in Topics(settings).all()]
+    with PatientAdmin(settings) as admin:
+        admin.ask(lambda client: client.delete_topics(names))

@@ -12,9 +12,10 @@ from typing import Any, NamedTuple
 from kafka import KafkaProducer
 from kafka.errors import KafkaError, MessageSizeTooLargeError
 
-from afresh.state.errors import AfreshError
+from afresh.state.errors import AfreshError, UnavailableError
 from afresh.streams.connections import kafka_options
 from afresh.streams.kafka.admin import require_topics
+from afresh.streams.kafka.patient import passes
 from afresh.streams.settings import Settings
 from afresh.streams.topics import Topic
 
@@ -107,7 +108,8 @@ class FeedSender:
         except MessageSizeTooLargeError:
             self._fed.too_large += 1
         except KafkaError as error:
-            raise AfreshError(
+            kind = UnavailableError if passes(error) else AfreshError
+            raise kind(
                 f"Kafka stopped accepting records of {self._topic} after {self._fed.sent:,} ({error}); "
                 "send the same file again: a record sent twice counts once"
             ) from error

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from typing import Protocol, TypeVar
 
 import msgspec
-from kafka import KafkaAdminClient, KafkaConsumer, TopicPartition
+from kafka import KafkaConsumer, TopicPartition
 
 import afresh.streams.kafka.batches  # noqa: F401 - replaces how kafka-python takes batches apart
 from afresh.deploy.clients import Offsets, places, read_records
@@ -17,6 +17,7 @@ from afresh.state.store.marks import PARTITION_ROW_VERSION, UNKNOWN, Reached
 from afresh.state.versions import unpack_known
 from afresh.streams.connections import kafka_options
 from afresh.streams.kafka.admin import incarnations_of
+from afresh.streams.kafka.patient import PatientAdmin
 from afresh.streams.messages import COMMAND_KEY
 from afresh.streams.settings import Settings
 from afresh.streams.topics import Topic, Topics
@@ -164,7 +165,7 @@ def kafka_logs(settings: Settings) -> Iterator[KafkaLogs]:
         metrics_enabled=False,
     )
     topics = Topics(settings).all()
-    admin = KafkaAdminClient(**kafka_options(settings))
+    admin = PatientAdmin(settings)
     try:
         incarnations = incarnations_of(admin, [topic.name for topic in topics])
         yield KafkaLogs(consumer, topics, incarnations, settings.start_timeout_seconds)

@@ -6,13 +6,14 @@ import time
 from collections.abc import Callable, Hashable, Iterator
 from contextlib import contextmanager
 
-from kafka import KafkaAdminClient, KafkaConsumer
+from kafka import KafkaConsumer
 from redis import Redis
 
 from afresh.deploy.clients import Offsets, places, uncommitted
 from afresh.deploy.ledger.report import Report
 from afresh.deploy.ledger.served import read_ages
 from afresh.streams.connections import kafka_options
+from afresh.streams.kafka.patient import PatientAdmin
 from afresh.streams.settings import NO_ENCODER, Settings
 from afresh.streams.stages import STAGES
 from afresh.streams.topics import Topics
@@ -68,7 +69,7 @@ def _looking(settings: Settings, redis: Redis) -> Iterator[Look]:
     consumer = KafkaConsumer(
         **kafka_options(settings), isolation_level="read_committed", metrics_enabled=False
     )
-    admin = KafkaAdminClient(**kafka_options(settings))
+    admin = PatientAdmin(settings)
     try:
         yield lambda: _look(settings, redis, consumer, admin)
     finally:
@@ -77,14 +78,14 @@ def _looking(settings: Settings, redis: Redis) -> Iterator[Look]:
 
 
 def _look(
-    settings: Settings, redis: Redis, consumer: KafkaConsumer, admin: KafkaAdminClient
+    settings: Settings, redis: Redis, consumer: KafkaConsumer, admin: PatientAdmin
 ) -> tuple[int, Hashable]:
     topics = Topics(settings)
     ends: Offsets = consumer.end_offsets(places(*topics.all()))
     read = [topics.named(name) for stage in STAGES for name in stage.sources]
     waiting = sum(uncommitted(admin, settings.namespace, places(*read), ends).values())
     if settings.encoder != NO_ENCODER:
-        groups = [group["group_id"] for group in admin.list_groups()]
+        groups = [group["group_id"] for group in admin.ask(lambda client: client.list_groups())]
         encoders = [group for group in groups if group.startswith(f"{settings.namespace}-embed-")]
         texts = places(topics.texts)
         # The groups of replaced encoders never go away, so only the one with the smallest backlog counts.

@@ -7,10 +7,10 @@ from contextlib import contextmanager
 from http.client import HTTPConnection, HTTPException
 from typing import Any
 
-from kafka import KafkaAdminClient, KafkaConsumer, TopicPartition
+from kafka import KafkaConsumer, TopicPartition
 from redis import RedisError
 
-from afresh.deploy.clients import Offsets, ask_coordinator, places, read_records, redis_client, uncommitted
+from afresh.deploy.clients import Offsets, places, read_records, redis_client, uncommitted
 from afresh.deploy.ledger.reading import PARTITION_ROW, agent_state_of
 from afresh.deploy.status.status import Member, Status, judged_together
 from afresh.state.judged import kept as judged
@@ -18,6 +18,7 @@ from afresh.state.judged.kept import Kept
 from afresh.state.lists import ListReader
 from afresh.streams.connections import kafka_options
 from afresh.streams.kafka.admin import require_topics
+from afresh.streams.kafka.patient import PatientAdmin
 from afresh.streams.settings import Settings
 from afresh.streams.stages import STAGES
 from afresh.streams.topics import Topic, Topics
@@ -57,8 +58,8 @@ def look(settings: Settings) -> Status:
 
 
 @contextmanager
-def _clients(settings: Settings) -> Iterator[tuple[KafkaAdminClient, KafkaConsumer]]:
-    admin = KafkaAdminClient(**kafka_options(settings))
+def _clients(settings: Settings) -> Iterator[tuple[PatientAdmin, KafkaConsumer]]:
+    admin = PatientAdmin(settings)
     consumer = KafkaConsumer(
         **kafka_options(settings), enable_auto_commit=False, check_crcs=False, metrics_enabled=False
     )
@@ -70,17 +71,17 @@ def _clients(settings: Settings) -> Iterator[tuple[KafkaAdminClient, KafkaConsum
 
 
 def waiting(
-    admin: KafkaAdminClient, group: str, begins: Offsets, ends: Offsets, topics: Sequence[Topic]
+    admin: PatientAdmin, group: str, begins: Offsets, ends: Offsets, topics: Sequence[Topic]
 ) -> dict[str, int]:
     """Count the records of each topic that the group has not committed."""
     left = uncommitted(admin, group, places(*topics), ends, begins)
     return {topic.name: sum(left[each] for each in places(topic)) for topic in topics}
 
 
-def workers(admin: KafkaAdminClient, group: str, topic: str) -> list[Member] | None:
+def workers(admin: PatientAdmin, group: str, topic: str) -> list[Member] | None:
     """List the members of the workers' group, each with the partitions of a topic that it holds; None if unknown."""
     try:
-        described: dict[str, Any] = ask_coordinator(lambda: admin.describe_groups([group])).get(group, {})
+        described: dict[str, Any] = admin.ask(lambda client: client.describe_groups([group])).get(group, {})
     except ValueError:
         # The embedded broker answers with rights that kafka-python does not know, and it fails on them.
         return None

@@ -27,7 +27,7 @@ from rocksdict import (
     WriteBatch,
 )
 
-from afresh.state.store.rows import TOMBSTONES_MS, Position, StoreError, Written
+from afresh.state.store.rows import TOMBSTONES_MS, DamagedError, Position, StoreError, Written
 
 logger = logging.getLogger(__name__)
 
@@ -194,7 +194,7 @@ class RocksStore:
         problem = str(error)
         if "Corruption" in problem:
             (self.folder / DAMAGED).touch()
-            return StoreError(
+            return DamagedError(
                 f"{self.folder} is damaged ({problem}); start again: it is then rebuilt from the changelogs."
             )
         return StoreError(

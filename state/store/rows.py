@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Iterator
 from typing import NamedTuple, Protocol
 
-from afresh.state.errors import AfreshError
+from afresh.state.errors import START_AGAIN_STATUS, AfreshError
 from afresh.state.store.marks import PARTITION_ROW_KEY
 
 TOMBSTONES_MS = 24 * 3_600_000
@@ -17,6 +17,12 @@ Written = tuple[bytes, bytes | None]
 
 class StoreError(AfreshError):
     """Rows cannot be kept; the message says why and what to do."""
+
+
+class DamagedError(StoreError):
+    """The rows on disk are damaged; started again, the process makes them anew from the changelogs."""
+
+    status = START_AGAIN_STATUS
 
 
 class Position(NamedTuple):

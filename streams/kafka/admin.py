@@ -13,9 +13,9 @@ from kafka import KafkaAdminClient
 from kafka.admin import ConfigResource, ConfigResourceType, NewTopic
 from kafka.errors import KafkaError, TopicAlreadyExistsError, UnknownTopicOrPartitionError, for_code
 
-from afresh.state.errors import AfreshError
+from afresh.state.errors import AfreshError, UnavailableError
 from afresh.state.store.marks import UNKNOWN
-from afresh.streams.connections import kafka_options
+from afresh.streams.kafka.patient import PatientAdmin, passes
 from afresh.streams.settings import Settings
 from afresh.streams.topics import Topic, Topics
 from afresh.streams.waiting import wait_for_kafka
@@ -37,9 +37,6 @@ SETTING_POLL_SECONDS = 0.1
 Metadata = dict[str, Any]
 """Description of a topic or a broker by kafka-python."""
 
-ANSWER_MS = 5000
-"""Longest wait of a client that is kept, for one answer; a process that stops may have to wait for it."""
-
 Entries = dict[str, dict[str, Any]]
 """Settings of a topic by name, as kafka-python describes them."""
 
@@ -49,11 +46,13 @@ def create_topics(settings: Settings) -> list[str]:
 
     Raises
     ------
+    UnavailableError
+        If Kafka does not answer within the start timeout.
     AfreshError
-        If Kafka does not answer, or refuses to create a topic.
+        If Kafka refuses to create a topic.
     """
     topics = Topics(settings).all()
-    with _admin(settings) as admin:
+    with asking(settings) as admin:
         found = _describe(admin, topics)
         missing = [topic for topic in topics if topic.name not in found]
         return _create(admin, missing) if missing else []
@@ -68,19 +67,20 @@ def set_topics(settings: Settings) -> list[str]:
 
     Raises
     ------
+    UnavailableError
+        If Kafka does not answer within the start timeout.
     AfreshError
-        If Kafka does not answer, or refuses the settings.
+        If Kafka refuses the settings.
     """
     wanted = Topics(settings).all()
-    with _admin(settings) as admin:
+    with asking(settings) as admin:
         changes = _changed(admin, wanted)
         if changes:
-            admin.alter_configs(
-                [
-                    ConfigResource(ConfigResourceType.TOPIC, name, configs=config)
-                    for name, config in changes.items()
-                ]
-            )
+            resources = [
+                ConfigResource(ConfigResourceType.TOPIC, name, configs=config)
+                for name, config in changes.items()
+            ]
+            admin.ask(lambda client: client.alter_configs(resources))
         # Brokers learn of it a moment later. Whoever checks the topics next must not meet the settings of before.
         deadline = time.monotonic() + SETTING_SECONDS
         while _changed(admin, wanted) and time.monotonic() < deadline:
@@ -88,7 +88,7 @@ def set_topics(settings: Settings) -> list[str]:
     return list(changes)
 
 
-def _changed(admin: KafkaAdminClient, wanted: Sequence[Topic]) -> dict[str, dict[str, str]]:
+def _changed(admin: PatientAdmin, wanted: Sequence[Topic]) -> dict[str, dict[str, str]]:
     """Return the settings that existing topics are to get, by topic."""
     found = _entries(admin, list(_describe(admin, wanted)))
     changes = {topic.name: _changes(topic, found[topic.name]) for topic in wanted if topic.name in found}
@@ -110,13 +110,13 @@ def check_topics(settings: Settings, topics: Sequence[Topic] | None = None) -> l
 
     Raises
     ------
-    AfreshError
-        If Kafka does not answer.
+    UnavailableError
+        If Kafka does not answer within the start timeout.
     """
     wanted = Topics(settings).all() if topics is None else topics
-    with _admin(settings) as admin:
+    with asking(settings) as admin:
         found = _describe(admin, wanted)
-        configs = _configs(admin, list(found))
+        configs = configs_of(admin, list(found))
     return [
         f"{topic.name} {difference}"
         for topic in wanted
@@ -152,42 +152,48 @@ def claim_expiry(settings: Settings) -> float | None:
 
     Raises
     ------
-    AfreshError
-        If Kafka does not answer.
+    UnavailableError
+        If Kafka does not answer within the start timeout.
     """
-    with _admin(settings) as admin:
-        brokers = admin.describe_cluster()["brokers"]
-        configs = [_broker_config(admin, broker) for broker in brokers if not broker.get("is_fenced")]
+    with asking(settings) as admin:
+        configs = broker_configs(admin)
     known = [int(config[name]) for config in configs for name in EXPIRY_SETTINGS if name in config]
     return min(known) / 1000 if known else None
 
 
-def _broker_config(admin: KafkaAdminClient, broker: Metadata) -> dict[str, str]:
+def broker_configs(admin: PatientAdmin) -> list[dict[str, str]]:
+    """Return the settings of each broker; see ``_broker_config``."""
+    brokers = admin.ask(lambda client: client.describe_cluster())["brokers"]
+    return [_broker_config(admin, broker) for broker in brokers if not broker.get("is_fenced")]
+
+
+def _broker_config(admin: PatientAdmin, broker: Metadata) -> dict[str, str]:
     """Return the settings of a broker; none without the right to see them, or while the broker does not answer."""
     name = str(broker["broker_id"])
+    resource = ConfigResource(ConfigResourceType.BROKER, name)
     try:
-        described = admin.describe_configs(
-            [ConfigResource(ConfigResourceType.BROKER, name)], config_filter="all"
-        )
+        answer = admin.ask_once(lambda client: client.describe_configs([resource], config_filter="all"))
     except KafkaError:
         return {}
-    return {key: entry["value"] for key, entry in described["broker"][name].items()}
+    return {key: entry["value"] for key, entry in answer["broker"][name].items()}
 
 
 @contextmanager
-def _admin(settings: Settings) -> Iterator[KafkaAdminClient]:
+def asking(settings: Settings) -> Iterator[PatientAdmin]:
+    """Open a client for the block, and turn errors of Kafka into sentences."""
     wait_for_kafka(settings)
-    wait = settings.start_timeout_seconds
-    try:
-        admin = KafkaAdminClient(**kafka_options(settings), bootstrap_timeout_ms=int(wait * 1000))
-    except KafkaError as error:
-        raise AfreshError(f"Kafka at {settings.kafka} failed to answer ({error}); try again") from error
-    try:
-        yield admin
-    except KafkaError as error:
-        raise AfreshError(f"Kafka at {settings.kafka} failed to answer ({error}); try again") from error
-    finally:
-        admin.close()
+    with PatientAdmin(settings) as admin:
+        try:
+            yield admin
+        except KafkaError as error:
+            if passes(error):
+                raise UnavailableError(
+                    f"Kafka at {settings.kafka} did not answer within {settings.start_timeout_seconds:g} s ({error}); "
+                    "try again"
+                ) from error
+            raise AfreshError(
+                f"Kafka at {settings.kafka} refuses to answer ({error}); look at the broker's log"
+            ) from error
 
 
 class TopicClient:
@@ -200,8 +206,8 @@ class TopicClient:
     """
 
     def __init__(self, settings: Settings) -> None:
-        self._settings = settings
-        self._admin: KafkaAdminClient | None = None
+        # Whoever keeps this client asks again by himself, and a process that stops must not wait for long.
+        self._admin = PatientAdmin(settings, patience_seconds=0.0)
         self._one_at_a_time = threading.Lock()
 
     def incarnations(self, names: Sequence[str]) -> dict[str, int]:
@@ -212,8 +218,8 @@ class TopicClient:
         KafkaError
             If Kafka does not answer.
         """
-        with self._connected() as admin:
-            return incarnations_of(admin, names)
+        with self._one_at_a_time:
+            return incarnations_of(self._admin, names)
 
     def policies(self, topics: Sequence[Topic]) -> dict[str, str]:
         """Return the cleanup policy of each topic whose policy is not as it must be.
@@ -223,8 +229,8 @@ class TopicClient:
         KafkaError
             If Kafka does not answer.
         """
-        with self._connected() as admin:
-            configs = _configs(admin, [topic.name for topic in topics])
+        with self._one_at_a_time:
+            configs = configs_of(self._admin, [topic.name for topic in topics])
         found = {name: config.get("cleanup.policy") for name, config in configs.items()}
         return {
             topic.name: policy
@@ -235,52 +241,32 @@ class TopicClient:
     def close(self) -> None:
         """Close the connections, unless a thread still waits for an answer: a process that stops must not wait too."""
         if self._one_at_a_time.acquire(blocking=False):
-            self._close()
+            self._admin.close()
             self._one_at_a_time.release()
 
-    def _close(self) -> None:
-        if self._admin is not None:
-            self._admin.close()
-            self._admin = None
 
-    @contextmanager
-    def _connected(self) -> Iterator[KafkaAdminClient]:
-        with self._one_at_a_time:
-            try:
-                if self._admin is None:
-                    self._admin = KafkaAdminClient(
-                        **kafka_options(self._settings),
-                        request_timeout_ms=ANSWER_MS,
-                        bootstrap_timeout_ms=ANSWER_MS,
-                    )
-                yield self._admin
-            except Exception:
-                # A client that has failed is not asked again: nobody knows what state it is in.
-                self._close()
-                raise
-
-
-def incarnations_of(admin: KafkaAdminClient, names: Sequence[str]) -> dict[str, int]:
+def incarnations_of(admin: PatientAdmin, names: Sequence[str]) -> dict[str, int]:
     """Return the incarnation of each topic that exists; see ``streams.kafka.incarnations``."""
     return {
         name: UUID(str(topic["topic_id"])).int >> 64 if topic.get("topic_id") else UNKNOWN
-        for name, topic in _described(admin, names).items()
+        for name, topic in described(admin, names).items()
         if not topic["error_code"]
     }
 
 
-def _describe(admin: KafkaAdminClient, topics: Sequence[Topic]) -> dict[str, Metadata]:
+def _describe(admin: PatientAdmin, topics: Sequence[Topic]) -> dict[str, Metadata]:
     """Return the metadata of the topics that exist, by name."""
-    return _described(admin, [topic.name for topic in topics])
+    return described(admin, [topic.name for topic in topics])
 
 
-def _described(admin: KafkaAdminClient, names: Sequence[str]) -> dict[str, Metadata]:
-    described = admin.describe_topics(list(names))
+def described(admin: PatientAdmin, names: Sequence[str]) -> dict[str, Metadata]:
+    """Return the metadata of the topics that exist, by name."""
+    found = admin.ask(lambda client: client.describe_topics(list(names)))
     unknown = UnknownTopicOrPartitionError.errno
-    return {topic["name"]: topic for topic in described if topic["error_code"] != unknown}
+    return {topic["name"]: topic for topic in found if topic["error_code"] != unknown}
 
 
-def _configs(admin: KafkaAdminClient, names: Sequence[str]) -> dict[str, dict[str, str]]:
+def configs_of(admin: PatientAdmin, names: Sequence[str]) -> dict[str, dict[str, str]]:
     """Return the settings of each topic, including defaults."""
     return {
         name: {key: entry["value"] for key, entry in entries.items()}
@@ -288,12 +274,14 @@ def _configs(admin: KafkaAdminClient, names: Sequence[str]) -> dict[str, dict[st
     }
 
 
-def _entries(admin: KafkaAdminClient, names: Sequence[str]) -> dict[str, Entries]:
+def _entries(admin: PatientAdmin, names: Sequence[str]) -> dict[str, Entries]:
     """Return the settings of each topic with where they come from, including defaults."""
     # No list of wanted keys: with one, Tansu 0.6 drops the connection.
     resources = [ConfigResource(ConfigResourceType.TOPIC, name) for name in names]
-    described = admin.describe_configs(resources, config_filter="all") if resources else {}
-    found: dict[str, Entries] = described.get("topic", {})
+    if not resources:
+        return {}
+    answer = admin.ask(lambda client: client.describe_configs(resources, config_filter="all"))
+    found: dict[str, Entries] = answer.get("topic", {})
     return found
 
 
@@ -315,16 +303,24 @@ def _differences(topic: Topic, found: Metadata | None, config: dict[str, str]) -
             yield f"has {key} {config.get(key, 'unset')} instead of {wanted}"
 
 
-def _create(admin: KafkaAdminClient, topics: Sequence[Topic]) -> list[str]:
+def _create(admin: PatientAdmin, topics: Sequence[Topic]) -> list[str]:
     new = [
         NewTopic(topic.name, topic.partitions, topic.replication, topic_configs=topic.config | topic.advised)
         for topic in topics
     ]
-    answer = admin.create_topics(new, raise_errors=False)["topics"]
+    created = admin.ask(lambda client: _create_new(client, new))
+    admin.ask(lambda client: client.wait_for_topics([topic.name for topic in topics]))
+    return created
+
+
+def _create_new(client: KafkaAdminClient, new: Sequence[NewTopic]) -> list[str]:
+    answer = client.create_topics(new, raise_errors=False)["topics"]
     for topic in answer:
         # "Already exists" is no error: another `afresh topics create` may have been faster.
         if topic["error_code"] not in (0, TopicAlreadyExistsError.errno):
-            reason = topic["error_message"] or for_code(topic["error_code"]).__name__
+            error = for_code(topic["error_code"])
+            if error.retriable:
+                raise error(topic["error_message"])
+            reason = topic["error_message"] or error.__name__
             raise AfreshError(f"Kafka did not create the topic {topic['name']}: {reason}")
-    admin.wait_for_topics([topic.name for topic in topics])
     return [topic["name"] for topic in answer if not topic["error_code"]]

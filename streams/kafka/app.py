@@ -23,6 +23,7 @@ from afresh.state.store.rocks import RocksStore
 from afresh.state.store.rows import MemoryPartitions, Partitions
 from afresh.streams.connections import kafka_options
 from afresh.streams.kafka.alignment import require_alignment
+from afresh.streams.kafka.ending import meaning_of, status_of
 from afresh.streams.kafka.fence import Claims
 from afresh.streams.kafka.incarnations import Incarnations, TopicWatch
 from afresh.streams.kafka.positions import Positions, Read
@@ -68,6 +69,8 @@ class App(faust.App):
         Producers besides Faust's own.
     unfinished
         Returns whether a run has begun and may not be committed yet.
+    told_to_stop
+        Returns whether the process was told to stop, by a signal.
     incarnations
         Incarnations of the topics.
     positions
@@ -81,7 +84,7 @@ class App(faust.App):
         self.unfinished: Callable[[], bool] = lambda: False
         self.incarnations = Incarnations()
         self.positions: Positions | None = None
-        self._group_left = False
+        self.told_to_stop: Callable[[], bool] = lambda: False
         self.producers = Producers(self._one_more_producer)
         super().__init__(name, **kwargs)
         self.claims = Claims(name, self.producers.start, self.producers.drop, fenced=fenced)
@@ -98,10 +101,6 @@ class App(faust.App):
             await self._finish()
         await super().on_stop()
         await self.producers.stop()
-
-    async def _stop_children(self) -> None:
-        await super()._stop_children()
-        self._group_left = True
 
     async def _finish(self) -> None:
         """Stop fetching, and wait for running runs, so that the last commit contains their offsets."""
@@ -165,17 +164,11 @@ class App(faust.App):
             "Stopping took longer than %g s; the process ends now, and everything counted is safe",
             STOP_SECONDS,
         )
-        if isinstance(self.crash_reason, AfreshError):
-            logger.error("%s", self.crash_reason)
-        status = self._status()
+        status = status_of(self.crash_reason, told=self.told_to_stop())
+        if status and (meaning := meaning_of(self.crash_reason)):
+            logger.error("%s", meaning)
         logging.shutdown()
         os._exit(status)
-
-    def _status(self) -> int:
-        if isinstance(self.crash_reason, AfreshError):
-            return self.crash_reason.status
-        # After the group is left, all work is done: only a task or a thread still hangs.
-        return 0 if self._group_left and self.crash_reason is None else 1
 
 
 def create_app(settings: Settings, name: str) -> App:

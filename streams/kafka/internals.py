@@ -41,7 +41,7 @@ REACHES = (
         "worker does not work, holds its partitions, and is never restarted.",
         test=f"{APP_TESTS}::test_a_stop_that_takes_too_long_ends_with_the_right_status_and_message",
         overrides={
-            **of(SERVICE, crash="async (self, reason)", _stop_children="async (self)"),
+            **of(SERVICE, crash="async (self, reason)"),
             **of(APP, on_stop="async (self)"),
         },
         issue="robinhood/faust#484",
@@ -419,6 +419,13 @@ REACHES = (
         why="Faust's spinner writes to stdout, and would crash the start on a full disk.",
         test="tests/kafka/test_disk.py::test_a_worker_that_cannot_write_its_log_works_as_usual",
         sets=of("faust.worker.Worker", spinner="Spinner"),
+    ),
+    Reach(
+        where="streams/workers/process.py",
+        why="Faust does not tell a process that was told to stop from one whose start failed. The first has ended in "
+        "order, also where Kafka could not commit in time; the second must be started again.",
+        test="tests/streams/workers/test_process.py::test_a_process_that_was_told_to_stop_ends_in_order",
+        uses=of("faust.worker.Worker", _signal_stop_time="NoneType"),
     ),
     Reach(
         where="streams/waiting.py",

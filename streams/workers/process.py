@@ -12,9 +12,9 @@ from typing import NoReturn
 import faust
 from threadpoolctl import threadpool_limits
 
-from afresh.state.errors import AfreshError
 from afresh.streams import metrics
 from afresh.streams.kafka.app import App
+from afresh.streams.kafka.ending import meaning_of, status_of
 from afresh.streams.settings import Settings
 from afresh.streams.workers import pages
 from afresh.streams.workers.quiet import Seldom
@@ -66,12 +66,18 @@ def execute(app: App, settings: Settings, port: int, not_ready: Callable[[], str
         )
         # The spinner writes to stdout, and would crash the start on a full disk. Logging survives a full disk.
         worker.spinner = None
+        app.told_to_stop = lambda: worker._signal_stop_time is not None
         try:
             worker.execute_from_commandline()
-        except SystemExit:
-            if isinstance(worker.crash_reason, AfreshError):
-                raise worker.crash_reason from None
-            raise
+        except SystemExit as ended:
+            # What failed before anything ran is no crash to Faust.
+            reason = worker.crash_reason or (ended.__context__ if ended.code else None)
+            if reason is None:
+                raise
+            meaning, status = meaning_of(reason), status_of(reason, told=app.told_to_stop())
+            if meaning is not None and status:
+                raise meaning from None
+            raise SystemExit(status) from None
 
 
 def collect_garbage_seldom() -> None:

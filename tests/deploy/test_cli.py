@@ -270,7 +270,7 @@ def test_an_unreachable_server_gives_one_sentence_and_no_traceback(
     addresses = {"AFRESH_KAFKA": "127.0.0.1:1", "AFRESH_REDIS": "redis://127.0.0.1:1"}
     running = process(*arguments, **addresses, AFRESH_START_TIMEOUT_SECONDS="0.3")
     out, err = running.communicate(b"{}\n", timeout=60)
-    assert (running.returncode, out) == (2, b"")
+    assert (running.returncode, out) == (75, b"")
     assert err.startswith(b"afresh: ")
     assert words in err
     assert err.count(b"\n") == 1

@@ -2,11 +2,12 @@ import errno
 from pathlib import Path
 
 import pytest
-from kafka.errors import KafkaConnectionError
+from kafka.errors import GroupAuthorizationFailedError, KafkaConnectionError
+from redis.exceptions import AuthenticationError, BusyLoadingError, NoPermissionError, ReadOnlyError
 from redis.exceptions import ConnectionError as RedisConnectionError
 
-from afresh.deploy.errors import explain
-from afresh.state.errors import AfreshError
+from afresh.deploy.errors import explain, status_of
+from afresh.state.errors import AfreshError, UnavailableError
 from afresh.streams.settings import Settings
 
 
@@ -95,3 +96,26 @@ def test_a_dotenv_file_that_is_not_text_is_explained(tmp_path: Path) -> None:
     with pytest.raises(UnicodeDecodeError) as raised:
         Settings(_env_file=tmp_path / ".env")
     assert ".env" in (explain(raised.value) or "")
+
+
+@pytest.mark.parametrize(
+    ("error", "status"),
+    [
+        (AfreshError("do this"), 2),
+        (UnavailableError("wait"), 75),
+        (KafkaConnectionError(), 75),
+        (GroupAuthorizationFailedError(), 2),
+        (RedisConnectionError("refused"), 75),
+        (BusyLoadingError("loading"), 75),
+        (ReadOnlyError("a replica"), 75),
+        (AuthenticationError("wrong password"), 2),
+        (NoPermissionError("no rights"), 2),
+        (FileNotFoundError(errno.ENOENT, "No such file or directory", "events.jsonl"), 2),
+        (ConnectionRefusedError(), 75),
+        (TimeoutError(), 75),
+    ],
+)
+def test_what_may_pass_by_itself_has_another_status_than_what_a_person_must_mend(
+    error: Exception, status: int
+) -> None:
+    assert status_of(error) == status

@@ -170,7 +170,7 @@ REFUSED: dict[str, tuple[Changes, str]] = {
 
 
 @pytest.mark.parametrize("wrong", REFUSED)
-def test_a_worker_that_a_server_refuses_ends_with_a_sentence_and_status_2(
+def test_a_worker_that_a_server_refuses_ends_with_a_sentence_and_its_status(
     secured: Secured, tmp_path: Path, wrong: str
 ) -> None:
     change, sentence = REFUSED[wrong]
@@ -179,7 +179,8 @@ def test_a_worker_that_a_server_refuses_ends_with_a_sentence_and_status_2(
     changes = change(secured, Authority(tmp_path / "stranger").file)
     settings = secured.settings(tmp_path, namespace=right.namespace, start_timeout_seconds=2.0, **changes)
     done = afresh(settings, "worker")
-    assert done.exit_code == 2
+    # A server that hangs up, or stays silent, looks like one that is still starting.
+    assert done.exit_code == (75 if "not answer" in sentence else 2)
     (line,) = done.stderr.splitlines()
     assert line.startswith(f"afresh: {sentence.format(kafka=settings.kafka)}")
     assert not leaked(done.output)

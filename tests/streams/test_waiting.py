@@ -4,7 +4,7 @@ from typing import Any
 import pytest
 
 from afresh.deploy.servers import Server
-from afresh.state.errors import AfreshError
+from afresh.state.errors import AfreshError, UnavailableError
 from afresh.streams.settings import Settings
 from afresh.streams.waiting import wait_for_kafka, wait_for_redis
 
@@ -26,7 +26,7 @@ def test_one_broker_of_several_is_enough(embedded_broker: Server) -> None:
 
 @pytest.mark.parametrize("address", ["127.0.0.1:1", "no-such-host.invalid:9092"])
 def test_a_missing_broker_is_an_error_after_the_timeout(address: str) -> None:
-    with pytest.raises(AfreshError, match=rf"Kafka at {re.escape(address)} did not answer within 0.3 s"):
+    with pytest.raises(UnavailableError, match=rf"Kafka at {re.escape(address)} did not answer within 0.3 s"):
         wait_for_kafka(settings_of(kafka=address))
 
 
@@ -40,7 +40,9 @@ def test_the_wait_ends_at_once_when_redis_answers(redis_server: Server) -> None:
 
 
 def test_a_missing_redis_is_an_error_after_the_timeout() -> None:
-    with pytest.raises(AfreshError, match=r"Redis does not answer \(.+\); start it, or set AFRESH_REDIS"):
+    with pytest.raises(
+        UnavailableError, match=r"Redis does not answer \(.+\); start it, or set AFRESH_REDIS"
+    ):
         wait_for_redis(settings_of(redis=NOBODY))
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import pytest
-from kafka import KafkaAdminClient, KafkaConsumer, KafkaProducer, TopicPartition
+from kafka import KafkaConsumer, KafkaProducer, TopicPartition
 from kafka.structs import OffsetAndMetadata
 from redis import Redis
 
@@ -20,6 +20,7 @@ from afresh.state.errors import AfreshError
 from afresh.state.store.marks import CLAIM_KEY, PARTITION_ROW_KEY
 from afresh.streams.connections import kafka_options
 from afresh.streams.kafka.admin import create_topics
+from afresh.streams.kafka.patient import PatientAdmin
 from afresh.streams.settings import Settings
 from afresh.streams.topics import Topic, Topics
 from afresh.streams.workers import pages
@@ -34,7 +35,7 @@ class Deployment:
         self.topics = Topics(settings)
         create_topics(settings)
         options = kafka_options(settings)
-        self.admin = KafkaAdminClient(**options)
+        self.admin = PatientAdmin(settings)
         self.consumer = KafkaConsumer(**options, enable_auto_commit=False, metrics_enabled=False)
         self._producer = KafkaProducer(
             **options, enable_idempotence=settings.idempotence, metrics_enabled=False

@@ -11,7 +11,7 @@ from kafka import KafkaAdminClient
 from kafka.admin import ConfigResource, ConfigResourceType, NewTopic
 from kafka.errors import KafkaConnectionError, KafkaError
 
-from afresh.state.errors import AfreshError
+from afresh.state.errors import AfreshError, UnavailableError
 from afresh.streams.kafka import admin as module
 from afresh.streams.kafka.admin import (
     TopicClient,
@@ -211,6 +211,8 @@ def test_a_topic_with_a_wrong_policy_is_found(settings: Settings) -> None:
     wrong = {"cleanup.policy": "delete"}
     admin.alter_configs([ConfigResource(ConfigResourceType.TOPIC, topics.users.name, configs=wrong)])
     admin.close()
+    # Brokers learn of it a moment later.
+    wait(lambda: client.policies(topics.all()), "the wrong policy to be found", 20.0)
     assert client.policies(topics.all()) == {topics.users.name: "delete"}
     client.close()
 
@@ -221,14 +223,14 @@ def test_a_client_that_is_kept_connects_anew_after_a_failure(silent_port: int, s
         with pytest.raises(KafkaError):
             client.incarnations(["events"])
     create_topics(settings)
-    client._settings = settings
+    client._admin._settings = settings
     assert client.incarnations([Topics(settings).events.name])
     client.close()
 
 
 def test_a_silent_broker_is_an_error_after_the_timeout(silent_port: int) -> None:
     settings = Settings(_env_file=None, kafka=f"127.0.0.1:{silent_port}", start_timeout_seconds=0.5)
-    with pytest.raises(AfreshError, match="did not answer within"):
+    with pytest.raises(UnavailableError, match="did not answer within"):
         check_topics(settings)
 
 
@@ -252,10 +254,11 @@ def test_the_broker_that_forgets_first_counts_among_those_that_answer(
         return {"broker": {name: {key: {"value": value} for key, value in configs[name].items()}}}
 
     brokers = [{"broker_id": number} for number in (1, 2, 3)]
-    admin = SimpleNamespace(
+    client = SimpleNamespace(
         describe_cluster=lambda: {"brokers": [*brokers, fenced]}, describe_configs=describe
     )
-    monkeypatch.setattr(module, "_admin", lambda _: nullcontext(admin))
+    admin = SimpleNamespace(ask=lambda question: question(client), ask_once=lambda question: question(client))
+    monkeypatch.setattr(module, "asking", lambda _: nullcontext(admin))
     settings = Settings(_env_file=None)
     assert claim_expiry(settings) == 3.0
     assert asked == ["1", "2", "3"]

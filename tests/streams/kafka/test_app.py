@@ -131,10 +131,10 @@ async def test_runs_that_do_not_finish_delay_the_stop_only_for_a_limited_time(
 
 
 @pytest.mark.parametrize(
-    ("reason", "left", "status"),
+    ("reason", "told", "status"),
     [
-        (None, False, 1),
         (None, True, 0),
+        (None, False, 1),
         (KeyError(7), True, 1),
         (StoreError("free some space"), False, 2),
         (StoreError("free some space"), True, 2),
@@ -144,15 +144,14 @@ async def test_runs_that_do_not_finish_delay_the_stop_only_for_a_limited_time(
 async def test_a_stop_that_takes_too_long_ends_with_the_right_status_and_message(
     tmp_path: Path,
     reason: BaseException | None,
-    left: bool,
+    told: bool,
     status: int,
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     app = create_app(settings_in(tmp_path), "test")
     app.crash_reason = reason
-    if left:
-        await app._stop_children()
+    app.told_to_stop = lambda: told
     ended: list[int] = []
     monkeypatch.setattr(module, "os", SimpleNamespace(_exit=ended.append))
     monkeypatch.setattr("logging.shutdown", lambda: None)

@@ -43,6 +43,7 @@ OURS = {
     "heartbeat_answered",
     "positions",
     "starts",
+    "told_to_stop",
     "unfinished",
 }
 """Attributes of our own classes that other code in the folders below assigns to."""

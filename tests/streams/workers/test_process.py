@@ -3,24 +3,39 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from aiokafka.errors import KafkaConnectionError
 
 from afresh.state.errors import AfreshError, StartAgainError
 from afresh.state.store.rows import StoreError
 from afresh.state.versions import RowVersionError
 from afresh.streams.kafka.app import create_app
+from afresh.streams.kafka.sender import FencedError
 from afresh.streams.settings import Settings
 from afresh.streams.workers import process as module
 from afresh.streams.workers.process import execute
 
 
-def run(folder: Path, monkeypatch: pytest.MonkeyPatch, reason: BaseException | None, status: int) -> None:
+def run(
+    folder: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    reason: BaseException | None,
+    status: int,
+    told: bool = False,
+    started: bool = True,
+) -> None:
     """Execute an app that ends with a given reason."""
 
     def ends() -> None:
-        raise SystemExit(status)
+        ended = SystemExit(status)
+        ended.__context__ = reason
+        raise ended
 
     def worker(*_: object, **__: object) -> Any:
-        return SimpleNamespace(execute_from_commandline=ends, crash_reason=reason)
+        return SimpleNamespace(
+            execute_from_commandline=ends,
+            crash_reason=reason if started else None,
+            _signal_stop_time=7.0 if told else None,
+        )
 
     monkeypatch.setattr("faust.Worker", worker)
     monkeypatch.setattr(module, "collect_garbage_seldom", lambda: None)
@@ -29,12 +44,40 @@ def run(folder: Path, monkeypatch: pytest.MonkeyPatch, reason: BaseException | N
     execute(create_app(settings, "test"), settings, 0, lambda: "")
 
 
+@pytest.mark.parametrize("started", [True, False])
 @pytest.mark.parametrize("kind", [AfreshError, StoreError, RowVersionError, StartAgainError])
 def test_a_problem_that_a_person_can_mend_ends_with_its_message(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: type[Exception]
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: type[Exception], started: bool
 ) -> None:
     with pytest.raises(kind, match="mend it"):
-        run(tmp_path, monkeypatch, kind("mend it"), 1)
+        run(tmp_path, monkeypatch, kind("mend it"), 1, started=started)
+
+
+def test_a_crash_that_may_pass_by_itself_is_a_sentence_with_its_status(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pytest.raises(AfreshError, match="start this one again") as ended:
+        run(tmp_path, monkeypatch, FencedError("rows", 1), 1)
+    assert ended.value.status == 75
+
+
+@pytest.mark.parametrize(
+    ("reason", "status"),
+    [(None, 0), (KafkaConnectionError(), 0), (FencedError("rows", 1), 0), (KeyError(7), 1)],
+)
+def test_a_process_that_was_told_to_stop_ends_in_order(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, reason: BaseException | None, status: int
+) -> None:
+    with pytest.raises(SystemExit) as ended:
+        run(tmp_path, monkeypatch, reason, 0 if reason is None else 1, told=True)
+    assert ended.value.code == status
+
+
+def test_a_process_that_was_told_to_stop_still_says_what_to_mend(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pytest.raises(StoreError, match="mend it"):
+        run(tmp_path, monkeypatch, StoreError("mend it"), 1, told=True)
 
 
 @pytest.mark.parametrize(("reason", "status"), [(None, 0), (KeyError(7), 1)])
