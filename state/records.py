@@ -36,7 +36,7 @@ class Interaction(Struct, frozen=True, array_like=True, gc=False):
 
     ``source`` and ``offset`` are the event's partition and offset on ``afresh.events``: marks know by them what is
     already counted. ``received`` is the time at which Kafka took the event, in ms. ``incarnation`` is that of
-    ``afresh.events``: a topic that is made again begins its offsets again. It is the first 8 bytes of Kafka's topic id;
+    ``afresh.events``: a topic that is made again begins its offsets again. It is the last 8 bytes of Kafka's topic id;
     0 where the broker has none, and in records of 0.1.0.
     """
 

@@ -248,7 +248,8 @@ class TopicClient:
 def incarnations_of(admin: PatientAdmin, names: Sequence[str]) -> dict[str, int]:
     """Return the incarnation of each topic that exists; see ``streams.kafka.incarnations``."""
     return {
-        name: UUID(str(topic["topic_id"])).int >> 64 if topic.get("topic_id") else UNKNOWN
+        # The last 8 bytes: in the embedded broker's ids the first ones are the time, equal for topics made together.
+        name: UUID(str(topic["topic_id"])).int & 2**64 - 1 if topic.get("topic_id") else UNKNOWN
         for name, topic in described(admin, names).items()
         if not topic["error_code"]
     }

@@ -1,7 +1,7 @@
 """Incarnations: tell whether a topic is still the one that was there before.
 
 A topic that is deleted and made again has the same name, and begins its offsets again. Kafka gives each topic an id of
-its own. An *incarnation* is the first 8 bytes of this id, as a number; it is 0 where the broker has no topic ids.
+its own. An *incarnation* is the last 8 bytes of this id, as a number; it is 0 where the broker has no topic ids.
 aiokafka 0.14 does not tell ids, so another client asks for them: once before the sources are read, and again and again
 while a process runs. A process ends when a topic is another one, because records of both could be under way in it. Its
 next start decides what to do (``streams.kafka.starts``).

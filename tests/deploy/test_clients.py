@@ -21,7 +21,7 @@ class FakeAdmin:
         return {group: dict.fromkeys(wanted, committed) for group, wanted in groups.items()}
 
     def describe_topics(self, names: list[str]) -> list[dict[str, Any]]:
-        return [{"name": name, "error_code": 0, "topic_id": str(UUID(int=9 << 64))} for name in names]
+        return [{"name": name, "error_code": 0, "topic_id": str(UUID(int=9))} for name in names]
 
     def ask(self, question: Any) -> Any:
         return question(self)
