@@ -25,6 +25,7 @@ PARTITIONS = "partitions instead of"
 
 EXPIRY_SETTINGS = ("transactional.id.expiration.ms", "producer.id.expiration.ms")
 """Settings of brokers that say when they forget a claim; the smaller one counts."""
+
 HARMLESS = "message.timestamp.type"
 """Setting that may change while a topic is in use: it concerns only records that are still to come."""
 

@@ -87,6 +87,7 @@ class Intake(PreparedStage["IntakePart"]):
         super().__init__(runner, table, shared)
         self.inputs: Inputs = KafkaInputs(shared.settings)
         self._topics = shared.topics
+        self._tombstones: dict[str, tuple[int, int]] = {}
 
     def begin(self, run: Owned, change: Change) -> IntakePart:
         """Begin a part of any input."""
@@ -99,7 +100,7 @@ class Intake(PreparedStage["IntakePart"]):
             reached = state.of(each.topic)
             if not reached.compared:
                 await self._take_in_first(owned, each)
-            elif await self._stood_still(each, max(reached.time, reached.compared)):
+            elif await self._stood_still(owned, each, max(reached.time, reached.compared)):
                 await self._compare(owned, each)
 
     async def _take_in_first(self, owned: Owned, of: Input) -> None:
@@ -147,10 +148,17 @@ class Intake(PreparedStage["IntakePart"]):
             part.close()
             await self._runner.write(owned, part.outgoing, self._table, part.change)
 
-    async def _stood_still(self, of: Input, since: int) -> bool:
+    async def _stood_still(self, owned: Owned, of: Input, since: int) -> bool:
         """Whether tombstones written since a time may have been compacted away before they were read."""
-        kept = await self.inputs.tombstones_ms(self._topics.named(of.topic).name)
-        return self._now() - since > kept / 2
+        return self._now() - since > await self._tombstones_ms(owned, of) / 2
+
+    async def _tombstones_ms(self, owned: Owned, of: Input) -> int:
+        # Once an assignment: asked for each partition, it would hold back the first runs of a worker with many.
+        known = self._tombstones.get(of.topic)
+        if known is None or known[0] != owned.generation:
+            kept = await self.inputs.tombstones_ms(self._topics.named(of.topic).name)
+            known = self._tombstones[of.topic] = owned.generation, kept
+        return known[1]
 
     def _now(self) -> int:
         return int(self.clock() * 1000)

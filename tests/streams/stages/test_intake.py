@@ -10,9 +10,10 @@ import pytest
 from afresh.state.rows import content, intake
 from afresh.streams.kafka.sender import OutgoingRecord, partition_of
 from afresh.streams.messages import KeyedRecord, keyed_decoder, keyed_key
+from afresh.streams.runs.run import Assignment
 from afresh.streams.settings import Settings
-from afresh.streams.stages.intake import KAFKAS_TIME, append_time
-from tests.replay.memory import CLOCK, CrashError, Pipeline
+from afresh.streams.stages.intake import KAFKAS_TIME, Intake, append_time
+from tests.replay.memory import CLOCK, GENERATION, CrashError, Pipeline
 from tests.streams.making import record
 
 ITEM = b'{"id":"i1","domain":"films","title":"Babe"}'
@@ -132,6 +133,29 @@ async def filled(pipeline: Pipeline) -> None:
     for number in range(1, 6):
         put(pipeline, ITEM.replace(b"i1", b"i%d" % number), key=b"i%d" % number)
     await pipeline.drain()
+
+
+async def test_kafka_is_asked_once_an_assignment_how_long_an_input_keeps_tombstones(
+    pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Asked for each partition, it would hold back the first runs of a worker with many."""
+    await pipeline.drain()
+    again = Pipeline(pipeline.settings, pipeline.log)
+    asked: list[str] = []
+
+    async def tombstones_ms(topic: str) -> int:
+        asked.append(topic)
+        return 30 * DAY_MS
+
+    monkeypatch.setattr(again.inputs, "tombstones_ms", tombstones_ms)
+    await again.settle()
+    once = [pipeline.topics.items.name, pipeline.topics.identities.name]
+    assert asked == once
+    stage = again.stages["intake"]
+    assert isinstance(stage, Intake)
+    for partition in range(2):
+        await stage.settle(Assignment(partition, GENERATION + 1))
+    assert asked == once * 2
 
 
 async def test_what_vanished_during_a_long_stop_is_deleted_without_waiting_for_a_record(
