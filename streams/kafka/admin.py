@@ -54,7 +54,7 @@ def create_topics(settings: Settings) -> list[str]:
     """
     topics = Topics(settings).all()
     with asking(settings) as admin:
-        found = _describe(admin, topics)
+        found = described(admin, _names(topics))
         missing = [topic for topic in topics if topic.name not in found]
         return _create(admin, missing) if missing else []
 
@@ -91,7 +91,7 @@ def set_topics(settings: Settings) -> list[str]:
 
 def _changed(admin: PatientAdmin, wanted: Sequence[Topic]) -> dict[str, dict[str, str]]:
     """Return the settings that existing topics are to get, by topic."""
-    found = _entries(admin, list(_describe(admin, wanted)))
+    found = _entries(admin, list(described(admin, _names(wanted))))
     changes = {topic.name: _changes(topic, found[topic.name]) for topic in wanted if topic.name in found}
     return {name: config for name, config in changes.items() if config}
 
@@ -116,7 +116,7 @@ def check_topics(settings: Settings, topics: Sequence[Topic] | None = None) -> l
     """
     wanted = Topics(settings).all() if topics is None else topics
     with asking(settings) as admin:
-        found = _describe(admin, wanted)
+        found = described(admin, _names(wanted))
         configs = configs_of(admin, list(found))
     return [
         f"{topic.name} {difference}"
@@ -231,7 +231,7 @@ class TopicClient:
             If Kafka does not answer.
         """
         with self._one_at_a_time:
-            configs = configs_of(self._admin, [topic.name for topic in topics])
+            configs = configs_of(self._admin, _names(topics))
         found = {name: config.get("cleanup.policy") for name, config in configs.items()}
         return {
             topic.name: policy
@@ -256,9 +256,8 @@ def incarnations_of(admin: PatientAdmin, names: Sequence[str]) -> dict[str, int]
     }
 
 
-def _describe(admin: PatientAdmin, topics: Sequence[Topic]) -> dict[str, Metadata]:
-    """Return the metadata of the topics that exist, by name."""
-    return described(admin, [topic.name for topic in topics])
+def _names(topics: Sequence[Topic]) -> list[str]:
+    return [topic.name for topic in topics]
 
 
 def described(admin: PatientAdmin, names: Sequence[str]) -> dict[str, Metadata]:
@@ -311,7 +310,7 @@ def _create(admin: PatientAdmin, topics: Sequence[Topic]) -> list[str]:
         for topic in topics
     ]
     created = admin.ask(lambda client: _create_new(client, new))
-    admin.ask(lambda client: client.wait_for_topics([topic.name for topic in topics]))
+    admin.ask(lambda client: client.wait_for_topics(_names(topics)))
     return created
 
 

@@ -6,7 +6,6 @@ import asyncio
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
-from http.client import HTTPConnection
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -27,6 +26,7 @@ from tests.certificates import Authority
 from tests.conftest import settings_for
 from tests.kafka.deployment import Deployment, deployment, wait
 from tests.kafka.redis_roles import SERVICE, Door, command, master_and_replica, port_of, sentinel, swap
+from tests.streams.making import read_page
 
 pytestmark = pytest.mark.servers
 
@@ -34,25 +34,14 @@ LOGIN = "hunter2"
 OF_SENTINEL = "hunter3"
 
 
-def page(process: ServerProcess, path: str) -> tuple[int, str]:
-    """Read a page of a worker."""
-    connection = HTTPConnection(HOST, process.port, timeout=10)
-    try:
-        connection.request("GET", path)
-        response = connection.getresponse()
-        return response.status, response.read().decode()
-    finally:
-        connection.close()
-
-
 def says(process: ServerProcess, words: str) -> bool:
     """Whether a worker is not ready, because of that, and alive."""
-    status, text = page(process, "/ready")
-    return status == 503 and words in text and page(process, "/health")[0] == 200
+    status, text = read_page(process.port, "/ready")
+    return status == 503 and words in text and read_page(process.port, "/health")[0] == 200
 
 
 def is_ready(process: ServerProcess) -> bool:
-    return page(process, "/ready")[0] == 200
+    return read_page(process.port, "/ready")[0] == 200
 
 
 def take(made: Deployment, item: str) -> None:

@@ -6,6 +6,7 @@ import asyncio
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from http.client import HTTPConnection
 from types import SimpleNamespace
 from typing import Any
 
@@ -249,3 +250,14 @@ def catalogue_of(*items: str) -> Catalogue:
         }
         count(catalogue, {item: float(len(items) - place) for place, item in enumerate(items)}, near)
     return catalogue
+
+
+def read_page(port: int, path: str) -> tuple[int, str]:
+    """Return status and text of a page of a worker on this machine."""
+    connection = HTTPConnection("127.0.0.1", port, timeout=10)
+    try:
+        connection.request("GET", path)
+        response = connection.getresponse()
+        return response.status, response.read().decode()
+    finally:
+        connection.close()

@@ -1,4 +1,3 @@
-import http.client
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -6,6 +5,7 @@ import pytest
 
 from afresh.state.errors import AfreshError
 from afresh.streams.workers import pages
+from tests.streams.making import read_page
 
 
 @dataclass
@@ -14,13 +14,7 @@ class Pages:
     missing: str = ""
 
     def get(self, path: str) -> tuple[int, str]:
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=10)
-        try:
-            connection.request("GET", path)
-            response = connection.getresponse()
-            return response.status, response.read().decode()
-        finally:
-            connection.close()
+        return read_page(self.port, path)
 
 
 @pytest.fixture
