@@ -68,9 +68,11 @@ class UserList(msgspec.Struct, frozen=True):
     user, last_event
         The canonical user, and the id of the newest event that the list takes in.
     model
-        Version of the model.
+        Version of the program.
     items
         The list, best first.
+    weights
+        Version of the weights that the list was made with; 0 for the priors, and in lists of 0.1.0.
     """
 
     since: int
@@ -80,6 +82,7 @@ class UserList(msgspec.Struct, frozen=True):
     last_event: str
     model: str
     items: list[ListItem]
+    weights: int = 0
 
 
 class PopularItem(msgspec.Struct, frozen=True):
@@ -97,6 +100,7 @@ class PopularList(msgspec.Struct, frozen=True):
     generated_at: str
     domain: str
     items: list[PopularItem]
+    weights: int = 0
 
 
 _user_list_decoder = msgspec.json.Decoder(UserList)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections import defaultdict
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
 from typing import NamedTuple
@@ -11,15 +10,18 @@ from typing import NamedTuple
 import numpy as np
 
 from afresh.models import scorers
-from afresh.models.fusion import fusion
+from afresh.models.fusion.features import FEATURES_PER_SCORER
+from afresh.models.fusion.weights import Weights
 from afresh.state.catalogue.catalogue import Known
 from afresh.state.judged import kept
+from afresh.state.judged.weighing import Weighing
 from afresh.state.lists import UserList
 from afresh.state.records import Interaction
+from afresh.state.store.marks import UNKNOWN
 from afresh.streams.serving.arrange import Scored
 from afresh.streams.serving.judge import Judge
 from afresh.streams.serving.lister import Lister, Recipient
-from afresh.streams.serving.popular import FIRST_PARTITION
+from afresh.streams.serving.recommend import SERVED_BYTES
 from afresh.streams.serving.served import ServedList, ServedLists
 
 
@@ -49,19 +51,18 @@ class Variant:
     ----------
     seconds
         CPU time spent on this variant alone.
-    judges
-        The judge of each partition, which also holds the partition's weights.
+    weighing
+        Learns the weights from the items taken.
     """
 
     def __init__(self, lister: Lister, known: Callable[[int], Known], without: Collection[str] = ()) -> None:
         self.seconds = 0.0
         self._lister = lister
+        self._known = known
         silent = [name in without for name in scorers.NAMES]
-        self._silent = np.repeat(silent, fusion.FEATURES_PER_SCORER)
-        self._served = ServedLists()
-        self.judges: defaultdict[int, Judge] = defaultdict(
-            lambda: Judge(kept.unpack(b""), self._served, known)
-        )
+        self._silent = np.repeat(silent, FEATURES_PER_SCORER)
+        self._served = ServedLists(SERVED_BYTES)
+        self.weighing = Weighing(kept.unpack(b""))
 
     def receive(
         self, asked: Sequence[TakenItem], scored: Sequence[Scored], nobody: Scored | None
@@ -78,34 +79,30 @@ class Variant:
             The scored candidates of the popular lists; None leaves these lists as they are.
         """
         started = time.process_time()
+        learned = self.weighing.kept.fusion.weights()
         if nobody is not None:
-            self._served.remember_popular(self._lister.serve_nobody(self._seen(nobody, FIRST_PARTITION)))
+            self._served.remember_popular(self._lister.serve_nobody(self._seen(nobody, learned)))
         made = [
-            self._lister.serve(each.recipient, self._seen(those, _weighing(each.recipient)))
+            self._lister.serve(each.recipient, self._seen(those, learned))
             for each, those in zip(asked, scored, strict=True)
         ]
-        for each, (_, served) in zip(asked, made, strict=True):
-            self._judge(each, served)
+        self._learn(asked, [served for _, served in made], learned)
         self.seconds += time.process_time() - started
         return [made_list for made_list, _ in made]
 
-    def _seen(self, scored: Scored, partition: int) -> Scored:
-        """Return the scores that this variant uses, with the weights of a partition."""
+    def _seen(self, scored: Scored, learned: Weights) -> Scored:
+        """Return the scores that this variant uses, with its weights."""
         features = np.where(self._silent, np.float32(0), scored.features)
-        return replace(scored, features=features, learned=self.judges[partition].fusion)
+        return replace(scored, features=features, learned=learned)
 
-    def _judge(self, asked: TakenItem, served: ServedList) -> None:
-        interaction, recipient = asked.interaction, asked.recipient
-        unknown = not recipient.row.revision
-        if not unknown:
-            self._served.remember(interaction.user, served)
-        if asked.learned:
-            self.judges[recipient.partition].taken(interaction, recipient.row.taken, unknown=unknown)
-
-
-def _weighing(recipient: Recipient) -> int:
-    """Return the partition whose weights make a user's list.
-
-    Unknown users get the popular lists, and the worker of the first partition makes those.
-    """
-    return recipient.partition if recipient.row.revision else FIRST_PARTITION
+    def _learn(self, asked: Sequence[TakenItem], served: Sequence[ServedList], learned: Weights) -> None:
+        """Judge the lists, and learn from the examples, in the order of the log."""
+        for each, made in zip(asked, served, strict=True):
+            interaction, row = each.interaction, each.recipient.row
+            if row.revision:
+                self._served.remember(interaction.user, made)
+            if each.learned:
+                judge = Judge(each.recipient.partition, self._served, self._known, learned)
+                judge.taken(interaction, 0, row.taken, unknown=not row.revision)
+                for record in judge.collected.together(UNKNOWN):
+                    self.weighing.take(record)

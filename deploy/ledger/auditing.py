@@ -37,7 +37,7 @@ from afresh.deploy.ledger.weights import check_weights
 from afresh.streams.kafka.admin import require_topics
 from afresh.streams.serving.policy import Policy
 from afresh.streams.settings import Settings
-from afresh.streams.topics import Topics
+from afresh.streams.topics import FIRST_PARTITION, Topics
 
 
 def audit(
@@ -126,7 +126,7 @@ def _judge(settings: Settings, logs: Logs, served: ListsInRedis, report: Report,
     inputs = check_inputs(logs, topics, settings, account.refused, report)
     content = check_content(logs, topics, settings, inputs["items"], report)
     check_letters(logs, topics, account.refused, report)
-    learned = check_weights(users.found, users.counts, report)
+    learned = check_weights(newest(logs.records(topics.weights, FIRST_PARTITION)), users.counts, report)
     catalogue = catalogue_of(behaviour, content)
     check_lists(catalogue, users.found, learned, served, settings.list_size, Policy.of(settings), report)
     check_popular(catalogue, learned, served, settings.list_size, report)

@@ -8,7 +8,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from itertools import islice, repeat
 
 Stamp = tuple[int, int]
-"""Versions of the Catalogue and of the partition's weights that a list was made from, besides the user's row."""
+"""Versions of the Catalogue and of the weights that a list was made from, besides the user's row."""
 
 
 class Sweep:
