@@ -126,7 +126,9 @@ def _judge(settings: Settings, logs: Logs, served: ListsInRedis, report: Report,
     inputs = check_inputs(logs, topics, settings, account.refused, report)
     content = check_content(logs, topics, settings, inputs["items"], report)
     check_letters(logs, topics, account.refused, report)
-    learned = check_weights(newest(logs.records(topics.weights, FIRST_PARTITION)), users.counts, report)
+    weights = newest(logs.records(topics.weights, FIRST_PARTITION))
+    counts = {} if made_from_what_is_gone(weights, logs, topics.judged) else users.counts
+    learned = check_weights(weights, counts, report)
     catalogue = catalogue_of(behaviour, content)
     check_lists(catalogue, users.found, learned, served, settings.list_size, Policy.of(settings), report)
     check_popular(catalogue, learned, served, settings.list_size, report)
