@@ -15,6 +15,7 @@ from afresh.state.judged.kept import Kept
 from afresh.state.lists import ListStore
 from afresh.state.rows import users as user_rows
 from afresh.streams import metrics
+from afresh.streams.serving.inspection import INSPECTION_SECONDS, Inspection
 from afresh.streams.serving.judge import SNAPSHOT_MINUTES
 from afresh.streams.serving.judges import Judges
 from afresh.streams.serving.lister import Lister, Recipient
@@ -81,6 +82,8 @@ class Recommender:
         Judges of the lists served; they learn the weights.
     popular
         Popular lists, for users of whom nothing is known.
+    inspection
+        Finds lists that Redis has lost one by one.
     """
 
     def __init__(
@@ -103,6 +106,7 @@ class Recommender:
         self.requests = Requests()
         self.judges = Judges(users, self._served, catalogue.known, self._weights, snapshot_minutes)
         self.popular = PopularLists(lister, store, self._served, self._weights, self._stamps)
+        self.inspection = Inspection(store, users, self._sweep, self.popular)
         # Held while lists are made and pushed: a refreshed list must not overwrite a newer one of the same user.
         self._serving = asyncio.Lock()
 
@@ -126,6 +130,7 @@ class Recommender:
         self.requests.keep_only(partitions)
         self.judges.keep_only(partitions)
         self._sweep.keep_only(partitions)
+        self.inspection.begin_anew()
 
     async def loop(self) -> None:
         """Make and push lists forever."""
@@ -214,6 +219,18 @@ class Recommender:
                 self._sweep.start_over()
                 self.popular.start_over()
 
+    async def inspect_loop(self) -> None:
+        """Look for lists that Redis has lost, a round every second, forever."""
+        while True:
+            await self.look_for_lost()
+            await asyncio.sleep(INSPECTION_SECONDS)
+
+    async def look_for_lost(self) -> None:
+        """Do a round of the inspection, unless lists are late; the sweep makes the lists again that it finds lost."""
+        async with self._serving:
+            if self._waiting() <= BACKLOG and not self.requests.is_full():
+                await self.inspection.look(self.requests)
+
     async def _serve(self, recipients: Sequence[Recipient], *, refreshed: bool = False) -> None:
         started = time.perf_counter()
         # A partition may move away while its users wait. Its new owner makes their lists.
@@ -227,7 +244,7 @@ class Recommender:
         withheld = await until_taken(partial(self._store.push, lists))
         for (made_list, served), each, stamp in zip(made, recipients, stamps, strict=True):
             self._served.remember(made_list.user, served)
-            self._sweep.note_made(each.user, each.partition, stamp)
+            self._sweep.note_made(each.user, each.partition, stamp, made_list.generated_at)
             if not refreshed:
                 metrics.EVENT_TO_REDIS.observe(max(time.time() - each.received / 1000.0, 0.0))
         metrics.LISTS.labels("withheld").inc(withheld)
