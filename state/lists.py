@@ -5,11 +5,11 @@ Only this module knows the keys in Redis, and how to write and read their values
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from importlib.resources import files
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 from uuid import uuid4
 
 import msgspec
@@ -25,10 +25,19 @@ HEARTBEAT_SECONDS = 3600
 PROBE_SECONDS = 60
 """Lifetime of the key that is written to see whether Redis takes lists."""
 
+NO_EVICTION = "noeviction"
+"""The ``maxmemory-policy`` by which Redis refuses writes when it is full, and evicts nothing."""
+
 READ_AT_ONCE = 1000
 SCAN_AT_ONCE = 5000
 
-_SCRIPT = files("afresh.state").joinpath("replace_unless_newer.lua").read_text()
+
+def _script(name: str) -> str:
+    folder = files("afresh.state")
+    return folder.joinpath("is_newer.lua").read_text() + folder.joinpath(f"{name}.lua").read_text()
+
+
+_REPLACE, _LOOK = _script("replace_unless_newer"), _script("look_at_lists")
 _MAY_NOT = ("user executing the script", "ACL failure in script")
 """What Redis and Valkey say when the script runs a command that our user may not run; it has no code of its own."""
 
@@ -55,7 +64,7 @@ class ListItem(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class UserList(msgspec.Struct, frozen=True):
-    """A user's list as it is stored in Redis. The first three fields are its age; the script reads them in this order.
+    """A user's list as it is stored in Redis. The first three fields are its age; scripts read them in this order.
 
     Attributes
     ----------
@@ -102,6 +111,19 @@ class PopularList(msgspec.Struct, frozen=True):
     items: list[PopularItem]
     weights: int = 0
 
+
+class Due(msgspec.Struct, frozen=True):
+    """The least age that a list in Redis should have; its fields are the first ones of a list."""
+
+    since: int
+    revision: int
+    generated_at: str
+
+
+Found = Literal["right", "missing", "stale"]
+"""How a list stands in Redis: as new as it should be or newer, not at all, or older."""
+
+_FOUND: Mapping[str, Found] = {"r": "right", "m": "missing", "s": "stale"}
 
 _user_list_decoder = msgspec.json.Decoder(UserList)
 _popular_list_decoder = msgspec.json.Decoder(PopularList)
@@ -271,7 +293,7 @@ def check_rights(redis: Redis, namespace: str) -> None:
         Redis does not answer, or does not know what we ask for.
     """
     try:
-        sha = redis.script_load(_SCRIPT)
+        sha = redis.script_load(_REPLACE)
         redis.evalsha(str(sha), 1, probe_key(namespace), "", str(PROBE_SECONDS))
     except NoPermissionError:
         raise
@@ -302,7 +324,7 @@ class ListStore:
         self._redis = redis
         self._namespace = namespace
         self._ttl = ttl_seconds
-        self._sha = ""
+        self._shas: dict[str, str] = {}
         self._heartbeat_key = f"{namespace}:writer:{uuid4().hex}"
         self._heartbeats = 0
 
@@ -328,22 +350,39 @@ class ListStore:
         """Write as lists are written, into a key that nobody reads; errors are those of ``push``."""
         await self._write([(probe_key(self._namespace), b"")], PROBE_SECONDS)
 
+    async def look(self, users: Mapping[str, Due]) -> dict[str, Found]:
+        """Say in one round trip how the lists of users stand; errors are those of ``push``."""
+        return await self._look({user: recommendations_key(self._namespace, user) for user in users}, users)
+
+    async def look_at_popular(self, domains: Mapping[str, Due]) -> dict[str, Found]:
+        """Say in one round trip how the popular lists of domains stand; errors are those of ``push``."""
+        return await self._look({domain: popular_key(self._namespace, domain) for domain in domains}, domains)
+
+    async def _look(self, keys: Mapping[str, str], due: Mapping[str, Due]) -> dict[str, Found]:
+        call = (len(keys), *keys.values(), *(_encode(due[name]) for name in keys))
+        (found,) = await self._run_anyhow(_LOOK, [call])
+        return {name: _FOUND[letter] for name, letter in zip(keys, found.decode(), strict=True)}
+
     async def _write(self, values: Sequence[tuple[str, bytes]], ttl: int) -> int:
+        written = await self._run_anyhow(_REPLACE, [(1, key, value, ttl) for key, value in values])
+        return len(values) - int(sum(written))
+
+    async def _run_anyhow(self, script: str, calls: Sequence[tuple[Any, ...]]) -> list[Any]:
+        """Run a script in one round trip, once for each call: the number of keys, the keys, and the arguments."""
         async with self._looked_up_anew_after_errors():
             try:
-                written = await self._run_script(values, ttl)
+                return await self._run_script(script, calls)
             except NoScriptError:
                 # A restarted Redis has forgotten the script, and a new one never had it.
-                self._sha = ""
-                written = await self._run_script(values, ttl)
-        return len(values) - sum(written)
+                self._shas.clear()
+                return await self._run_script(script, calls)
 
-    async def _run_script(self, values: Sequence[tuple[str, bytes]], ttl: int) -> list[int]:
-        if not self._sha:
-            self._sha = str(await self._redis.script_load(_SCRIPT))
+    async def _run_script(self, script: str, calls: Sequence[tuple[Any, ...]]) -> list[Any]:
+        if script not in self._shas:
+            self._shas[script] = str(await self._redis.script_load(script))
         pipeline = self._redis.pipeline(transaction=False)
-        for key, value in values:
-            pipeline.evalsha(self._sha, 1, key, value, ttl)
+        for call in calls:
+            pipeline.evalsha(self._shas[script], *call)
         # Raised here: the client would put the command before the reason.
         answers = await pipeline.execute(raise_on_error=False)
         for answer in answers:
@@ -378,6 +417,19 @@ class ListStore:
         lost = int(held or 0) < self._heartbeats
         self._heartbeats += 1
         return lost
+
+    async def eviction(self) -> str:
+        """Return the policy by which Redis evicts lists once it is full; "" if it evicts none, or does not tell.
+
+        Raises
+        ------
+        redis.exceptions.RedisError
+            Redis does not answer or refuses.
+        """
+        # Not by CONFIG, which managed servers forbid.
+        memory = await self._redis.info("memory")
+        policy = str(memory.get("maxmemory_policy", NO_EVICTION))
+        return policy if memory.get("maxmemory") and policy != NO_EVICTION else ""
 
 
 def timestamp(seconds: float) -> str:

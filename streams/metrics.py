@@ -51,6 +51,9 @@ LAG_RECORDS = Gauge("afresh_lag_records", "Unfinished records in the partitions 
 LAG_SECONDS = Gauge("afresh_lag_seconds", "Age of the oldest unfinished record.", ["topic"])
 ROWS = Gauge("afresh_rows", "Rows held by this worker.", ["table"])
 LISTS = Counter("afresh_lists", "Lists made, by what Redis did with them.", ["outcome"])
+INSPECTED_LISTS = Counter(
+    "afresh_inspected_lists", "Lists that the inspection looked at in Redis, by what it found.", ["found"]
+)
 REDIS_RETRIES = Counter("afresh_redis_retries", "Writes that Redis did not take at the first try.")
 REDIS_LOSSES = Counter("afresh_redis_losses", "Times that Redis had lost the lists.")
 CATALOGUE_ITEMS = Gauge("afresh_catalogue_items", "Items in the catalogue.")

@@ -29,6 +29,8 @@ SDIST = "import setuptools.build_meta as backend, sys; backend.build_sdist(sys.a
 DATA = {
     "afresh/py.typed",
     "afresh/streams/schema.json",
+    "afresh/state/is_newer.lua",
+    "afresh/state/look_at_lists.lua",
     "afresh/state/replace_unless_newer.lua",
     "afresh/deploy/constraints.txt",
     "afresh/deploy/examples/events.jsonl",

@@ -11,6 +11,7 @@ import logging
 import shutil
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from itertools import islice
 from pathlib import Path
 from typing import TypeVar, cast
 
@@ -54,6 +55,10 @@ DAMAGED = "DAMAGED"
 
 POSITIONS = "default"
 """Column family of the positions. Batches write to it unless another one is given."""
+
+KEYS_AT_ONCE = 1000
+"""Keys that are read at once for a caller who takes hours. An iterator that lived so long would keep files from being
+deleted."""
 
 LOCKED = "/LOCK"
 SURROUNDINGS = ("No space left", "Permission denied", "Read-only file system", "Too many open files")
@@ -251,11 +256,21 @@ class RocksRows:
 
     def items(self) -> Iterator[tuple[bytes, bytes]]:
         """Return all keys and their rows."""
-        return ((at.key()[len(self._prefix) :], at.value()) for at in self._every(self._first()))
+        return ((at.key()[len(self._prefix) :], at.value()) for at in self._every(self._first(self._prefix)))
 
     def keys_now(self) -> Iterator[bytes]:
         """Return all keys as of now. Rows may be written while the caller goes through them slowly."""
-        return (at.key()[len(self._prefix) :] for at in self._every(self._first()))
+        return (at.key()[len(self._prefix) :] for at in self._every(self._first(self._prefix)))
+
+    def keys_slowly(self) -> Iterator[bytes]:
+        """Return all keys for a caller who takes hours; of those written or deleted meanwhile, some."""
+        start = self._prefix
+        while True:
+            keys = [at.key() for at in islice(self._every(self._first(start)), KEYS_AT_ONCE)]
+            yield from (key[len(self._prefix) :] for key in keys)
+            if len(keys) < KEYS_AT_ONCE:
+                return
+            start = keys[-1] + b"\0"
 
     def _every(self, at: RdictIter) -> Iterator[RdictIter]:
         """Stop at every row; raise at the end if not all rows could be read."""
@@ -264,13 +279,13 @@ class RocksRows:
             at.next()
         self._store.explained(at.status)
 
-    def _first(self) -> RdictIter:
-        """Make an iterator over the rows as of now, at the first key.
+    def _first(self, start: bytes) -> RdictIter:
+        """Make an iterator over the rows as of now, at the first key from ``start`` on.
 
         rocksdict's own items() would not do: at a damaged block it ends as if all rows were read.
         """
         at = self._family.iter(self._until)
-        at.seek(self._prefix)
+        at.seek(start)
         return at
 
     def write(self, written: Iterable[Written], position: Position | None) -> None:

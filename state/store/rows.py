@@ -61,6 +61,9 @@ class Rows(Readable, Protocol):
     def keys_now(self) -> Iterator[bytes]:
         """Return all keys as of now. Rows may be written while the caller goes through them slowly."""
 
+    def keys_slowly(self) -> Iterator[bytes]:
+        """Return all keys for a caller who takes hours; of those written or deleted meanwhile, some."""
+
     def write(self, written: Iterable[Written], position: Position | None) -> None:
         """Write rows together with their new position, or nothing at all."""
 
@@ -89,6 +92,8 @@ class MemoryRows(dict[bytes, bytes]):
     def keys_now(self) -> Iterator[bytes]:
         """Return all keys as of now. Rows may be written while the caller goes through them slowly."""
         return iter(list(self))
+
+    keys_slowly = keys_now
 
     def write(self, written: Iterable[Written], position: Position | None) -> None:
         """Write rows together with their new position."""

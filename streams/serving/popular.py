@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Callable, Mapping
 from functools import partial
 
-from afresh.state.lists import ListStore
+from afresh.state.lists import Due, ListStore
 from afresh.streams.serving.lister import Lister
 from afresh.streams.serving.push import until_taken
 from afresh.streams.serving.served import ServedLists
@@ -35,6 +35,11 @@ class PopularLists:
         Weights that lists are made with.
     stamps
         Returns the stamp that a list made now would have, by partition.
+
+    Attributes
+    ----------
+    due
+        The least age of each list that Redis has taken from us, by domain.
     """
 
     def __init__(
@@ -51,6 +56,7 @@ class PopularLists:
         self._weights = weights
         self._stamps = stamps
         self._made_from: tuple[int, Stamp] | None = None
+        self.due: dict[str, Due] = {}
 
     async def loop(self) -> None:
         """Make the popular lists whenever items or weights have changed, forever."""
@@ -62,11 +68,13 @@ class PopularLists:
 
     def start_over(self) -> None:
         """Make the popular lists anew at the next turn, even if nothing has changed."""
-        self._made_from = None
+        self._made_from, self.due = None, {}
 
     async def _make(self, partition: int, stamp: Stamp) -> None:
-        self._made_from = partition, stamp
+        self._made_from, self.due = (partition, stamp), {}
         made = self._lister.popular(self._weights.now)
         self._served.remember_popular(made)
         if partition == FIRST_PARTITION:
-            await until_taken(partial(self._store.push_popular, [each for each, _ in made]))
+            lists = [each for each, _ in made]
+            await until_taken(partial(self._store.push_popular, lists))
+            self.due = {each.domain: Due(each.since, each.revision, each.generated_at) for each in lists}

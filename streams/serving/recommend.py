@@ -14,6 +14,7 @@ from afresh.state.catalogue.catalogue import Catalogue
 from afresh.state.lists import ListStore
 from afresh.state.rows import users as user_rows
 from afresh.streams import metrics
+from afresh.streams.serving.inspection import INSPECTION_SECONDS, Inspection
 from afresh.streams.serving.judge import Judge
 from afresh.streams.serving.lister import Lister, Recipient
 from afresh.streams.serving.live import Live
@@ -89,6 +90,8 @@ class Recommender:
         Verdicts on the lists, on the worker that learns the weights.
     popular
         Popular lists, for users of whom nothing is known.
+    inspection
+        Finds lists that Redis has lost one by one.
     """
 
     def __init__(
@@ -112,6 +115,7 @@ class Recommender:
         self.live = Live()
         self.requests = Requests()
         self.popular = PopularLists(lister, store, self._served, self.weights, self._stamps)
+        self.inspection = Inspection(store, users, self._sweep, self.popular)
         # Held while lists are made and pushed: a refreshed list must not overwrite a newer one of the same user.
         self._serving = asyncio.Lock()
 
@@ -138,6 +142,7 @@ class Recommender:
         if FIRST_PARTITION not in partitions:
             self.live.forget()
         self._sweep.keep_only(partitions)
+        self.inspection.begin_anew()
 
     async def loop(self) -> None:
         """Make and push lists forever."""
@@ -223,6 +228,18 @@ class Recommender:
                 self._sweep.start_over()
                 self.popular.start_over()
 
+    async def inspect_loop(self) -> None:
+        """Look for lists that Redis has lost, a round every second, forever."""
+        while True:
+            await self.look_for_lost()
+            await asyncio.sleep(INSPECTION_SECONDS)
+
+    async def look_for_lost(self) -> None:
+        """Do a round of the inspection, unless lists are late; the sweep makes the lists again that it finds lost."""
+        async with self._serving:
+            if self._waiting() <= BACKLOG and not self.requests.is_full():
+                await self.inspection.look(self.requests)
+
     async def _serve(self, recipients: Sequence[Recipient], *, refreshed: bool = False) -> None:
         started = time.perf_counter()
         # A partition may move away while its users wait. Its new owner makes their lists.
@@ -236,7 +253,7 @@ class Recommender:
         withheld = await until_taken(partial(self._store.push, lists))
         for (made_list, served), each in zip(made, recipients, strict=True):
             self._served.remember(made_list.user, served)
-            self._sweep.note_made(each.user, each.partition, stamp)
+            self._sweep.note_made(each.user, each.partition, stamp, made_list.generated_at)
             if not refreshed:
                 metrics.EVENT_TO_REDIS.observe(max(time.time() - each.received / 1000.0, 0.0))
         metrics.LISTS.labels("withheld").inc(withheld)

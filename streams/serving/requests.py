@@ -52,6 +52,9 @@ class Requests:
     def __len__(self) -> int:
         return len(self._users)
 
+    def __contains__(self, user: object) -> bool:
+        return user in self._users
+
     def add_users(self, partition: int, received: Mapping[str, int]) -> None:
         """Add users of a partition to the queue; a user who is in it already stays where it is.
 

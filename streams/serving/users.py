@@ -47,8 +47,9 @@ class TableUsers:
         return self._table.generation
 
     def names(self, partition: int) -> Iterable[str]:
-        """Return the names of all users of a partition, as of now."""
-        return (key.decode() for key in self._table.rows[partition].keys_now() if key != PARTITION_ROW_KEY)
+        """Return the names of all users of a partition; the caller may take hours."""
+        keys = self._table.rows[partition].keys_slowly()
+        return (key.decode() for key in keys if key != PARTITION_ROW_KEY)
 
     def row(self, partition: int, user: str) -> bytes | None:
         """Return the packed row of a user; None if there is none."""

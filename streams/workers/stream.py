@@ -108,6 +108,7 @@ class Worker:
             self.make_lists,
             self.refresh_lists,
             self.watch_redis,
+            self.inspect_lists,
             self.push_popular,
             self.report,
             self.probe.loop,
@@ -185,7 +186,13 @@ class Worker:
 
     async def watch_redis(self) -> None:
         """Have all lists made anew whenever Redis has lost its data."""
+        await self.recommender.inspection.warn_of_eviction()
         await self.recommender.watch_loop()
+
+    async def inspect_lists(self) -> None:
+        """Look for lists that Redis has lost, once the Catalogue is whole."""
+        await self.follower.caught_up.wait()
+        await self.recommender.inspect_loop()
 
     async def push_popular(self) -> None:
         """Keep the popular lists up to date."""

@@ -20,6 +20,7 @@ from afresh.deploy.servers.kafka import REPOSITORY
 from afresh.state.errors import AfreshError
 from afresh.state.lists import (
     PROBE_SECONDS,
+    Due,
     ListItem,
     ListReader,
     ListStore,
@@ -249,6 +250,50 @@ async def test_two_writers_do_not_report_each_other_as_a_loss(served: Served) ->
     for _ in range(3):
         assert not await served.store.has_lost()
         assert not await other.has_lost()
+
+
+@pytest.mark.parametrize(
+    ("least", "found"),
+    [
+        ((10, 5, timestamp(100)), "right"),
+        ((10, 5, timestamp(99)), "right"),
+        ((10, 5, ""), "right"),
+        ((10, 4, timestamp(200)), "right"),
+        ((9, 9, timestamp(200)), "right"),
+        ((10, 5, timestamp(100.000001)), "stale"),
+        ((10, 6, ""), "stale"),
+        ((11, 1, ""), "stale"),
+    ],
+)
+async def test_a_look_tells_a_right_list_from_one_that_is_older_than_it_should_be(
+    served: Served, least: Age, found: str
+) -> None:
+    await served.store.push([user_list(NOW, "a")])
+    await served.redis.set(recommendations_key(served.namespace, "b"), "no list")
+    due = dict.fromkeys(("c", "a", "b"), Due(*least))
+    assert await served.store.look(due) == {"c": "missing", "a": found, "b": "stale"}
+    assert await served.store.look({}) == {}
+
+
+async def test_a_look_at_popular_lists_says_which_are_missing(served: Served) -> None:
+    await served.store.push_popular([PopularList(0, 0, timestamp(5), "films", [])])
+    due = {"films": Due(0, 0, timestamp(5)), "books": Due(0, 0, timestamp(5))}
+    assert await served.store.look_at_popular(due) == {"films": "right", "books": "missing"}
+    await served.redis.script_flush()
+    due["films"] = Due(0, 0, timestamp(6))
+    assert await served.store.look_at_popular(due) == {"films": "stale", "books": "missing"}
+
+
+async def test_a_redis_evicts_lists_only_with_a_limit_and_a_policy_that_evicts(own_redis: Server) -> None:
+    redis = Redis.from_url(own_redis.address)
+    store = ListStore(redis, "test", TTL)
+    policies = []
+    for maxmemory, policy in ((0, "volatile-lru"), (10**9, "volatile-lru"), (10**9, "noeviction")):
+        await redis.config_set("maxmemory", maxmemory)
+        await redis.config_set("maxmemory-policy", policy)
+        policies.append(await store.eviction())
+    await redis.aclose()
+    assert policies == ["", "volatile-lru", ""]
 
 
 SPELLED = re.compile(r"""[}:"'](recommendations|popular|writer):|f"\{[\w.]*namespace\}:""")

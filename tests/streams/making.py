@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from http.client import HTTPConnection
 from types import SimpleNamespace
@@ -17,7 +17,7 @@ from faust.types import TP
 
 from afresh.state.catalogue.catalogue import Catalogue
 from afresh.state.keys import key_of
-from afresh.state.lists import PopularList, UserList
+from afresh.state.lists import Due, Found, PopularList, UserList
 from afresh.state.records import Interaction
 from afresh.state.rows import content
 from afresh.state.rows.behaviour import BehaviourRows
@@ -164,6 +164,14 @@ def packed_size(records: Iterable[tuple[bytes, bytes | None]]) -> int:
     return sum(len(key) + len(row or b"") for key, row in records)
 
 
+def found(held: UserList | PopularList | None, due: Due) -> Found:
+    """Say how a list stands."""
+    if held is None:
+        return "missing"
+    age = (held.since, held.revision, held.generated_at)
+    return "right" if age >= (due.since, due.revision, due.generated_at) else "stale"
+
+
 class FakeStore:
     """A list store like Redis; it can be down."""
 
@@ -174,17 +182,37 @@ class FakeStore:
         self.up = asyncio.Event()
         self.up.set()
         self.lost = False
+        self.policy = ""
+        self.held: dict[str, UserList] = {}
+        self.held_popular: dict[str, PopularList] = {}
+        self.looks: list[Mapping[str, Due]] = []
 
     async def push(self, lists: Sequence[UserList]) -> int:
         await self.up.wait()
         if self.failures:
             raise self.failures.pop(0)
         self.pushes.append(list(lists))
+        self.held |= {each.user: each for each in lists}
         return sum(each.user == "withheld" for each in lists)
 
     async def push_popular(self, lists: Sequence[PopularList]) -> int:
         self.popular.append(list(lists))
+        self.held_popular |= {each.domain: each for each in lists}
         return 0
+
+    async def look(self, users: Mapping[str, Due]) -> dict[str, Found]:
+        if self.failures:
+            raise self.failures.pop(0)
+        self.looks.append(users)
+        return {user: found(self.held.get(user), due) for user, due in users.items()}
+
+    async def look_at_popular(self, domains: Mapping[str, Due]) -> dict[str, Found]:
+        return {domain: found(self.held_popular.get(domain), due) for domain, due in domains.items()}
+
+    async def eviction(self) -> str:
+        if self.failures:
+            raise self.failures.pop(0)
+        return self.policy
 
     async def has_lost(self) -> bool:
         if self.failures:

@@ -121,6 +121,26 @@ def test_rows_are_counted_without_partition_rows(store: RocksStore) -> None:
     assert 90 <= users.count_rows() <= 110
 
 
+@pytest.mark.parametrize("count", [0, 1, 2, 3, 4, 5])
+def test_one_who_takes_hours_meets_each_key_once_and_holds_no_iterator(
+    store: RocksStore, count: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(rocks, "KEYS_AT_ONCE", 2)
+    users = store.partitions("users")
+    for partition in range(3):
+        users[partition].write([(bytes(number), b"1") for number in range(count)], HERE)
+    begun: list[bytes] = []
+    first = users[1]._first
+
+    def note(start: bytes) -> Any:
+        begun.append(start)
+        return first(start)
+
+    monkeypatch.setattr(users[1], "_first", note)
+    assert list(users[1].keys_slowly()) == [bytes(number) for number in range(count)]
+    assert len(begun) == count // 2 + 1
+
+
 def test_rows_written_without_a_position_are_gone_at_the_next_start(store: RocksStore) -> None:
     """Without a position nobody knows up to which offset they are complete."""
     store.partitions("users")[0].write([(b"a", b"1")], None)

@@ -8,10 +8,11 @@ from hypothesis import settings as limits
 from hypothesis import strategies as st
 
 from afresh.state.catalogue.catalogue import Catalogue
+from afresh.state.lists import timestamp
 from afresh.streams.serving import recommend
 from afresh.streams.serving.lister import Lister
 from afresh.streams.serving.recommend import REFRESH_REST, REFRESH_SECONDS, Recommender
-from afresh.streams.serving.sweep import Stamp, Sweep
+from afresh.streams.serving.sweep import EARLIEST, Stamp, Sweep
 
 
 class World:
@@ -30,7 +31,7 @@ class World:
 
     def make(self, chosen: dict[str, int], *versions: int) -> None:
         for user, partition in chosen.items():
-            self.sweep.note_made(user, partition, stamps(*versions)[partition])
+            self.sweep.note_made(user, partition, stamps(*versions)[partition], timestamp(self.seconds))
 
 
 def stamps(*versions: int) -> dict[int, Stamp]:
@@ -76,6 +77,30 @@ def test_lists_of_a_moved_partition_are_swept_only_after_it_comes_back(
     assert world.outdated(2, 2) == {"ann": 0, "bob": 0}
 
 
+def test_a_pass_waits_while_no_partition_is_ours(world: World) -> None:
+    """During a rebalance, a pass once ran out, and the lists of all users to come stayed as they were."""
+    world.make(world.outdated(1, 1, count=1), 1, 1)
+    assert world.outdated() == {}
+    assert world.outdated(1, 1) == {"bob": 0, "cid": 1}
+
+
+def test_lost_lists_come_first_whatever_their_age_and_each_is_chosen_once(world: World) -> None:
+    world.make(world.outdated(1, 1), 1, 1)
+    world.sweep.note_lost({"bob": 0, "cid": 1})
+    assert world.sweep.lost == 2
+    assert world.outdated() == {}
+    assert world.outdated(2, 2, count=1, age=5.0) == {"bob": 0}
+    assert world.outdated(2, 2, age=5.0) == {"cid": 1}
+    assert world.sweep.lost == 0
+
+
+def test_lost_lists_of_a_moved_partition_are_left_to_its_new_owner(world: World) -> None:
+    world.make(world.outdated(1, 1), 1, 1)
+    world.sweep.note_lost({"bob": 0, "cid": 1})
+    world.sweep.keep_only({1})
+    assert world.sweep.outdated(10, 5.0, {1: (1, 0)}) == {"cid": 1}
+
+
 def test_starting_over_makes_every_list_outdated(world: World) -> None:
     world.make(world.outdated(1, 1), 1, 1)
     world.sweep.start_over()
@@ -112,6 +137,48 @@ def test_once_nothing_changes_all_lists_become_current_and_the_sweep_rests(
         turns += 1
         assert turns <= 2 * len(users) + 2
     assert made == {f"u{n}": (version, 0) for n in users}
+
+
+@given(
+    limit=st.integers(1, 6),
+    users=st.lists(st.integers(0, 9), unique=True),
+    batch=st.integers(1, 4),
+    steps=st.lists(
+        st.tuples(st.sampled_from(["turn", "change", "request", "moved"]), st.integers(0, 9)), max_size=40
+    ),
+)
+def test_no_list_is_thought_newer_than_it_is(
+    limit: int, users: list[int], batch: int, steps: list[tuple[str, int]]
+) -> None:
+    """Otherwise the inspection would have right lists made again and again."""
+    world = World(limit)
+    world.users = {0: [f"u{n}" for n in users if n % 2], 1: [f"u{n}" for n in users if not n % 2]}
+    made: dict[str, str] = {}
+    version = 1
+    for step, number in steps:
+        world.seconds += 1.0
+        chosen = {f"u{number}": 1 - number % 2} if step == "request" and number in users else {}
+        if step == "turn":
+            chosen = world.outdated(version, version, count=batch)
+        elif step == "change":
+            version += 1
+        elif step == "moved":
+            world.sweep.keep_only({number % 2})
+        world.make(chosen, version, version)
+        made |= dict.fromkeys(chosen, timestamp(world.seconds))
+        for partition, names in world.users.items():
+            for user in names:
+                assert world.sweep.made_at(user, partition) <= made.get(user, EARLIEST)
+
+
+def test_beyond_the_limit_lists_are_known_to_be_no_older_than_the_last_pass() -> None:
+    world = World(1)
+    for version in (1, 2):
+        begun = timestamp(world.seconds)
+        while chosen := world.outdated(version, count=1):
+            world.make(chosen, version)
+            world.seconds += 1.0
+        assert all(world.sweep.made_at(user, 0) >= begun for user in ("ann", "bob"))
 
 
 class RestedError(Exception):
