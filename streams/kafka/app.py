@@ -17,7 +17,7 @@ from faust.transport.drivers.aiokafka import Producer
 from faust.types import TP, TopicT
 from faust.types.auth import CredentialsT
 
-from afresh.state.errors import AfreshError
+from afresh.state.errors import MEND_STATUS, AfreshError
 from afresh.state.store.changes import Change
 from afresh.state.store.rocks import RocksStore
 from afresh.state.store.rows import MemoryPartitions, Partitions
@@ -160,13 +160,13 @@ class App(faust.App):
         timer.start()
 
     def _end(self) -> None:
-        logger.error(
+        logger.warning(
             "Stopping took longer than %g s; the process ends now, and everything counted is safe",
             STOP_SECONDS,
         )
         status = status_of(self.crash_reason, told=self.told_to_stop())
         if status and (meaning := meaning_of(self.crash_reason)):
-            logger.error("%s", meaning)
+            logger.log(logging.ERROR if status == MEND_STATUS else logging.WARNING, "%s", meaning)
         logging.shutdown()
         os._exit(status)
 
