@@ -199,11 +199,12 @@ class Runner:
         RunDroppedError
             When the partition was assigned anew in the meantime.
         """
-        sender = await self._outgoing_sender()
-        await self._check_owner(owned)
-        await sender.send(outgoing)
-        await self._check_owner(owned)
-        first = await self._write_rows(owned, table, change)
+        with self._app.writes.under_way():
+            sender = await self._outgoing_sender()
+            await self._check_owner(owned)
+            await sender.send(outgoing)
+            await self._check_owner(owned)
+            first = await self._write_rows(owned, table, change)
         await self._check_owner(owned)
         change.apply(first)
         if change.marks.skipped:
