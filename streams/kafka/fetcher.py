@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import copy
 import time
 from collections.abc import Collection, Iterable, Iterator, Mapping
@@ -11,7 +12,7 @@ from typing import TYPE_CHECKING, Any, cast
 import aiokafka
 from aiokafka.consumer.fetcher import READ_UNCOMMITTED
 from aiokafka.errors import NoOffsetForPartitionError, OffsetOutOfRangeError
-from aiokafka.structs import ConsumerRecord, OffsetAndMetadata
+from aiokafka.structs import ConsumerRecord, OffsetAndMetadata, TopicPartition
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP
 
@@ -39,6 +40,9 @@ class RunConsumerThread(driver.AIOKafkaConsumerThread):
     starts: Mapping[TP, Start] = {}
     """Source partitions that do not go on at their committed offsets in this assignment."""
 
+    _committing: asyncio.Lock
+    """Held while an offset is committed: one that is committed again must not overtake a later one."""
+
     _handed_over: dict[TP, int]
     _looked = float("-inf")
 
@@ -49,21 +53,32 @@ class RunConsumerThread(driver.AIOKafkaConsumerThread):
         consumer = self._ensure_consumer()
         consumer._fetcher._prefetch_backoff = PREFETCH_BACKOFF_SECONDS
         self._note_heartbeats(consumer._coordinator)
-        self._note_incarnations(consumer)
+        self._note_commits(consumer)
 
-    def _note_incarnations(self, consumer: Any) -> None:
-        """Let every committed offset name the incarnation of the topic that it belongs to."""
-        commit, incarnations = consumer.commit, cast("App", self.app).incarnations
+    def _note_commits(self, consumer: Any) -> None:
+        """Let every committed offset name the incarnation of its topic, and note that Kafka took it."""
+        commit, app = consumer.commit, cast("App", self.app)
+        self._committing = asyncio.Lock()
 
         async def noted(offsets: Mapping[TP, OffsetAndMetadata]) -> None:
-            await commit(
-                {
-                    tp: OffsetAndMetadata(each.offset, str(incarnations.of(tp.topic)))
-                    for tp, each in offsets.items()
-                }
-            )
+            async with self._committing:
+                await commit({tp: self._noted(tp, each.offset) for tp, each in offsets.items()})
+            app.writes.taken()
 
         consumer.commit = noted
+
+    def _noted(self, tp: TP, offset: int) -> OffsetAndMetadata:
+        return OffsetAndMetadata(offset, str(cast("App", self.app).incarnations.of(tp.topic)))
+
+    async def commit_again(self, tp: TP) -> None:
+        """Commit the committed offset of a source partition again, just as it is; 0, if it has none, says the same."""
+        consumer = self._ensure_consumer()
+        async with self._committing:
+            found = (await consumer._coordinator.fetch_committed_offsets([tp])).get(tp)
+            same = found if found and found.offset >= 0 else self._noted(tp, 0)
+            # Not by the method that notes the incarnation: an offset of a topic that was made again keeps its own.
+            await type(consumer).commit(consumer, {TopicPartition(*tp): same})
+        cast("App", self.app).writes.taken()
 
     def _note_heartbeats(self, coordinator: Any) -> None:
         heartbeat = coordinator._do_heartbeat

@@ -13,7 +13,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import defaultdict, deque
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Coroutine, Iterable, Iterator, Mapping
 from contextlib import suppress
 from typing import Any, NamedTuple, cast
 
@@ -188,6 +188,8 @@ class RunConsumer(driver.Consumer):
         self._forget(list(self._delivered))
         self.start_at({})
         self._thread.heartbeat_answered = time.monotonic()
+        # Kafka has written down the members of the group, and their claims.
+        cast(Any, self.app).writes.taken()
         await super().on_partitions_assigned(assigned, generation_id)
 
     def assignment(self) -> set[TP]:
@@ -235,9 +237,26 @@ class RunConsumer(driver.Consumer):
         KafkaError
             When Kafka refuses to answer.
         """
+        return cast(Mapping[TP, int], await self._at_once(self._thread.end_offsets(tps)))
+
+    async def commit_again(self) -> None:
+        """Commit an offset that is committed already; the caller may cancel it.
+
+        Raises
+        ------
+        KafkaError
+            When Kafka refuses.
+        """
+        ours = [tp for tp in self.assignment() if self.app.topics.acks_enabled_for(tp.topic)]
+        if ours:
+            await self._at_once(self._thread.commit_again(min(ours)))
+        else:
+            # A worker that only keeps copies for others has nothing to write.
+            cast(Any, self.app).writes.taken()
+
+    async def _at_once(self, asked: Coroutine[Any, Any, Any]) -> Any:
         # Not through the thread's queue: while one broker hangs, fetches from the others would wait in it.
-        asked = asyncio.run_coroutine_threadsafe(self._thread.end_offsets(tps), self._thread.thread_loop)
-        return cast(Mapping[TP, int], await asyncio.wrap_future(asked))
+        return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(asked, self._thread.thread_loop))
 
     def undone(self, tp: TP) -> tuple[int | None, float | None]:
         """Return the first unfinished record of a partition.

@@ -1,3 +1,4 @@
+import asyncio
 import inspect
 from collections.abc import Awaitable, Callable
 from types import SimpleNamespace
@@ -15,7 +16,7 @@ from afresh.streams.kafka import fetcher
 from afresh.streams.kafka.fetcher import RunConsumerThread
 from afresh.streams.kafka.starts import Committed, Start
 from tests.streams.kafka.conftest import FETCH_MAX_WAIT_SECONDS
-from tests.streams.making import record
+from tests.streams.making import let_others_run, record
 
 ONE, TWO = TP("test.events", 0), TP("test.events", 1)
 ROWS = TP("test.changelog", 0)
@@ -275,9 +276,67 @@ async def test_a_committed_offset_names_the_incarnation_of_its_topic(
 
     client.commit = commit
     started_thread.app.incarnations.learn({ONE.topic: 7})  # type: ignore[attr-defined]
-    started_thread._note_incarnations(client)
+    started_thread._note_commits(client)
     await client.commit({ONE: OffsetAndMetadata(5, "")})
     assert said == [{ONE: OffsetAndMetadata(5, "7")}]
+
+
+@pytest.mark.parametrize(
+    ("found", "again"),
+    [
+        ({ONE: OffsetAndMetadata(5, "6")}, OffsetAndMetadata(5, "6")),
+        ({ONE: OffsetAndMetadata(-1, "")}, OffsetAndMetadata(0, "7")),
+        ({}, OffsetAndMetadata(0, "7")),
+    ],
+)
+async def test_an_offset_is_committed_again_just_as_it_is_also_that_of_a_topic_that_was_made_again(
+    started_thread: RunConsumerThread, monkeypatch: pytest.MonkeyPatch, found: Any, again: OffsetAndMetadata
+) -> None:
+    client, said = started_thread._ensure_consumer(), list[Any]()
+    app: Any = started_thread.app
+    app.incarnations.learn({ONE.topic: 7})
+    monkeypatch.setattr(app.writes, "taken", lambda: said.append("taken"))
+
+    async def commit(_: Any, offsets: Any) -> None:
+        said.append(offsets)
+
+    async def fetch(_: Any) -> Any:
+        return found
+
+    monkeypatch.setattr(type(client), "commit", commit)
+    monkeypatch.setattr(client._coordinator, "fetch_committed_offsets", fetch)
+    await started_thread.commit_again(ONE)
+    assert said == [{ONE: again}, "taken"]
+
+
+async def test_an_offset_that_is_committed_again_does_not_overtake_a_later_one(
+    started_thread: RunConsumerThread, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client, order = started_thread._ensure_consumer(), list[int]()
+    committing, taken = asyncio.Event(), asyncio.Event()
+
+    async def slow(offsets: Any) -> None:
+        committing.set()
+        await taken.wait()
+        order.append(offsets[ONE].offset)
+
+    async def commit(_: Any, offsets: Any) -> None:
+        order.append(offsets[ONE].offset)
+
+    async def fetch(_: Any) -> Any:
+        return {ONE: OffsetAndMetadata(order[-1] if order else 5, "")}
+
+    client.commit = slow
+    started_thread._note_commits(client)
+    monkeypatch.setattr(type(client), "commit", commit)
+    monkeypatch.setattr(client._coordinator, "fetch_committed_offsets", fetch)
+    later = asyncio.create_task(client.commit({ONE: OffsetAndMetadata(9, "")}))
+    await committing.wait()
+    again = asyncio.create_task(started_thread.commit_again(ONE))
+    await let_others_run()
+    taken.set()
+    await asyncio.gather(later, again)
+    assert order == [9, 9]
 
 
 async def test_the_incarnation_of_a_committed_offset_is_read_again() -> None:

@@ -17,9 +17,11 @@ from afresh.streams.kafka import transport
 from afresh.streams.kafka.commits import CommitAges
 from afresh.streams.kafka.fetcher import RunConsumerThread
 from afresh.streams.kafka.transport import POLL_SECONDS, Delivered, RunConsumer
+from afresh.streams.kafka.writes import Writes
 from tests.streams.making import record
 
 ONE, TWO = TP("test.events", 0), TP("test.events", 1)
+ROWS = TP("test.changelog", 0)
 SESSION_SECONDS = 10.0
 
 
@@ -42,7 +44,9 @@ def bare_consumer(*delivered: Message) -> Any:
     consumer._unacked_messages = set()
     consumer.commit_ages = CommitAges()
     consumer._thread = SimpleNamespace(heartbeat_answered=float("-inf"))
-    consumer.app = SimpleNamespace(conf=SimpleNamespace(broker_session_timeout=SESSION_SECONDS))
+    consumer.app = SimpleNamespace(
+        conf=SimpleNamespace(broker_session_timeout=SESSION_SECONDS), writes=Writes()
+    )
     for each in delivered:
         consumer._delivered[each.tp].append(handed_over(each))
     return consumer
@@ -466,3 +470,25 @@ async def test_the_fetching_thread_asks_kafka_for_end_offsets_and_can_be_cancell
     loop.call_soon_threadsafe(loop.stop)
     await asyncio.to_thread(thread.join)
     loop.close()
+
+
+@pytest.mark.parametrize(("ours", "asked"), [({ROWS, TWO, ONE}, [ONE]), ({ROWS}, [])])
+async def test_a_source_partition_is_committed_again_and_where_there_is_none_kafka_owes_nothing(
+    ours: set[TP], asked: list[TP], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    consumer, found = bare_consumer(), list[TP]()
+
+    async def commit_again(tp: TP) -> None:
+        found.append(tp)
+
+    async def at_once(coroutine: Any) -> None:
+        await coroutine
+
+    taken: list[None] = []
+    consumer.app.writes.taken = lambda: taken.append(None)
+    consumer.app.topics = SimpleNamespace(acks_enabled_for=lambda topic: topic != ROWS.topic)
+    consumer._thread = SimpleNamespace(commit_again=commit_again)
+    monkeypatch.setattr(RunConsumer, "assignment", lambda _: ours)
+    monkeypatch.setattr(consumer, "_at_once", at_once)
+    await consumer.commit_again()
+    assert (found, len(taken)) == (asked, 0 if asked else 1)
