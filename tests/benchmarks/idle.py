@@ -63,7 +63,7 @@ class Rested:
 
 
 @dataclass(frozen=True)
-class Measured:
+class AtRest:
     """Everything measured, by the kind of deployment.
 
     Attributes
@@ -115,7 +115,7 @@ class Turns:
         }
 
 
-def measure(servers: Servers, turns: int, seconds: float, say: Callable[[str], None]) -> Measured:
+def measure(servers: Servers, turns: int, seconds: float, say: Callable[[str], None]) -> AtRest:
     """Let nobody and both workers take turns at rest; in their last turns, the workers also answer events."""
     deployments = {kind: deployment(servers, kind) for kind in WAITS}
     spent, latencies = Turns(servers, seconds), dict[str, Latencies]()
@@ -131,7 +131,7 @@ def measure(servers: Servers, turns: int, seconds: float, say: Callable[[str], N
                     latencies[kind] = asyncio.run(
                         loop.run(rate=RATE, seconds=counted, warm_up=WARM_UP_SECONDS)
                     )
-    return Measured(spent.rested(), latencies)
+    return AtRest(spent.rested(), latencies)
 
 
 def deployment(servers: Servers, kind: str) -> Settings:
@@ -164,7 +164,7 @@ def start(settings: Settings, folder: Path, stack: ExitStack) -> int:
     return process.pid
 
 
-def figures(measured: Measured) -> dict[str, float]:
+def figures(measured: AtRest) -> dict[str, float]:
     """Return the figures as written to JSON."""
     at_rest = {
         f"{kind}_{who}_percent": getattr(rested, who)
@@ -180,7 +180,7 @@ def figures(measured: Measured) -> dict[str, float]:
     return {name: round(value, 2) for name, value in (at_rest | latencies | unanswered).items()}
 
 
-def table(measured: Measured) -> Table:
+def table(measured: AtRest) -> Table:
     """Table with one column for each kind."""
     rested, latencies = measured.rested, measured.latencies
     shown = Table("", "long polls", "short polls", "short : long")
