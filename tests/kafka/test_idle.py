@@ -76,7 +76,7 @@ async def writing(settings: Settings, transactional_id: str | None = None) -> As
 
 async def under_way(client: AIOKafkaConsumer, fetches: list[Fetch]) -> int:
     """Wait until the client has a long fetch under way; return how many it has sent."""
-    while not (fetches and fetches[-1][0] == LONGEST_SECONDS and client._fetcher._in_flight):  # noqa: ASYNC110
+    while not (fetches and fetches[-1][0] == LONGEST_SECONDS and client._fetcher._in_flight):  # noqa: ASYNC110 - no event tells
         await asyncio.sleep(0.01)
     return len(fetches)
 
