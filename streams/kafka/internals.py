@@ -272,19 +272,13 @@ REACHES = (
     Reach(
         where="streams/kafka/fetcher.py",
         why="Records that come are for the next call: Faust's own wait would hand over those of partitions that a "
-        "rebalance has just taken away. What may be read changes while the thread waits.",
+        "rebalance has just taken away. Unread records of partitions that Faust has paused make no fetch short.",
         test=f"{FETCHER_TESTS}::test_a_wait_ends_when_records_come_and_leaves_them_to_the_next_call",
         uses={
             **of(FETCHER, _create_fetch_waiter="(self)", _fetch_waiters="set", _notify="(self, future)"),
             **of("mode.threads.ServiceThread", thread_loop="AbstractEventLoop"),
+            **of(CONSUMER, _paused_partitions="set"),
         },
-    ),
-    Reach(
-        where="streams/kafka/fetcher.py",
-        why="Faust pauses changelogs that its process writes, but the client fetches what is written, and holds it "
-        "unread. Fetches need not be short for that.",
-        test="tests/streams/kafka/test_polls.py::test_what_nobody_reads_makes_no_fetch_short",
-        uses=of(CONSUMER, _paused_partitions="set"),
     ),
     Reach(
         where="streams/kafka/polls.py",
