@@ -59,7 +59,8 @@ class RunConsumerThread(driver.AIOKafkaConsumerThread):
         """Whether a fetch under way may leave out what is read next."""
         # A rebalance puts positions back. Without one, nobody reads a partition that Faust has paused: the records of a
         # changelog that this process itself writes stay unread for ever.
-        return self.app.rebalancing or any(tp not in self.consumer._paused_partitions for tp in unread)
+        paused = cast(Any, self.consumer)._paused_partitions
+        return self.app.rebalancing or any(tp not in paused for tp in unread)
 
     def _note_incarnations(self, consumer: Any) -> None:
         """Let every committed offset name the incarnation of the topic that it belongs to."""

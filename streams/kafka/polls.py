@@ -10,13 +10,12 @@ from collections.abc import Callable, Collection
 from typing import Any
 
 from aiokafka import AIOKafkaConsumer
-from aiokafka.structs import TopicPartition
 
 SHORT_SECONDS = 0.02
 
 
 def poll_long(
-    client: AIOKafkaConsumer, longest: float, left_out: Callable[[Collection[TopicPartition]], bool] = bool
+    client: AIOKafkaConsumer, longest: float, left_out: Callable[[Collection[Any]], bool] = bool
 ) -> None:
     """Let a client's fetches be held for long, but shortly while one may leave out what is read next.
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import time
 from io import StringIO
 
 import pytest
@@ -38,8 +39,8 @@ def test_turns_of_a_kind_add_up(monkeypatch: pytest.MonkeyPatch) -> None:
     clock = iter([0.0, 10.0, 50.0, 60.0])
     turns = Turns(None, 10.0)  # type: ignore[arg-type]
     monkeypatch.setattr(turns, "_cpu", lambda _: next(spent))
-    monkeypatch.setattr(idle.time, "sleep", lambda _: None)
-    monkeypatch.setattr(idle.time, "monotonic", lambda: next(clock))
+    monkeypatch.setattr(time, "sleep", lambda _: None)
+    monkeypatch.setattr(time, "monotonic", lambda: next(clock))
     for _ in range(2):
         turns.rest(LONG, 1)
     rested = turns.rested()[LONG]
