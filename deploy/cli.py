@@ -12,6 +12,7 @@ import typer
 from typer.core import TyperGroup
 
 from afresh.deploy.demo.command import demo
+from afresh.deploy.early import leaving_early
 from afresh.deploy.evaluate.command import evaluate
 
 if TYPE_CHECKING:
@@ -59,17 +60,19 @@ app.command(
 @app.command(epilog="Example: AFRESH_KAFKA=kafka:9092 AFRESH_REDIS=redis://redis:6379/0 afresh worker")
 def worker() -> None:
     """Take in events, learn from them, and keep the lists in Redis up to date; SIGTERM ends it."""
-    from afresh.streams.workers.stream import run
+    with leaving_early():
+        from afresh.streams.workers.stream import run
 
-    run(_settings())
+        run(_settings())
 
 
 @app.command(epilog="Example: AFRESH_ENCODER=minilm afresh embed-worker")
 def embed_worker() -> None:
     """Turn the texts of items into embeddings, on a GPU if there is one; SIGTERM ends it."""
-    from afresh.streams.workers.embed import run
+    with leaving_early():
+        from afresh.streams.workers.embed import run
 
-    run(_settings())
+        run(_settings())
 
 
 @app.command(epilog="Example: AFRESH_PARTITIONS=8 afresh settings")

@@ -42,6 +42,10 @@ COMMIT_AGE = Gauge(
     ["topic", "partition"],
 )
 SEND_RETRIES = Counter("afresh_send_retries", "Batches that Kafka did not take at the first try.", ["topic"])
+KAFKA_WRITE_AGE = Gauge(
+    "afresh_kafka_write_age_seconds",
+    "Time since Kafka last acknowledged a commit, or since the oldest write that waits for it began.",
+)
 EVENT_TO_REDIS = Histogram(
     "afresh_event_to_redis_seconds",
     "Time from when Kafka takes an event until the list is in Redis.",

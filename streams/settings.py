@@ -231,7 +231,11 @@ class Settings(BaseSettings):
         8.0, ge=6.0, description="Silence after which a worker counts as dead, in seconds."
     )
     fetch_max_wait_seconds: float = Field(
-        0.02, gt=0, le=1.5, description="Longest time that a broker may hold an empty fetch, in seconds."
+        0.5,
+        gt=0,
+        le=1.5,
+        description="Longest time that a broker may hold an empty fetch, in seconds; with less, a process at rest "
+        "takes more CPU.",
     )
     idempotence: bool = Field(
         True, description="Use idempotent producers; turn it off for brokers that do not support them."

@@ -22,6 +22,7 @@ from afresh.state.lists import everything_pattern
 from afresh.streams import redis_url
 from afresh.streams.connections import redis_options
 from afresh.streams.kafka.admin import create_topics
+from afresh.streams.kafka.polls import SHORT_SECONDS
 from afresh.streams.settings import Settings
 
 REDIS_SECONDS = 10.0
@@ -103,9 +104,11 @@ def deployment(folder: Path, stop: Stop) -> Iterator[Deployment]:
 def demo_settings(servers: Servers, folder: Path) -> Settings:
     """Return the settings of a demo: it sets what it must, and the environment decides the rest."""
     metrics_port, embed_metrics_port = free_ports(2)
-    advice = {"metrics_port": metrics_port, "embed_metrics_port": embed_metrics_port}
+    advice: dict[str, float] = {"metrics_port": metrics_port, "embed_metrics_port": embed_metrics_port}
     if servers.kafka.embedded:
         advice["partitions"] = 1
+        # The longer it may hold a fetch, the more seldom it looks for records: with 1.5 s, every 0.3 s.
+        advice["fetch_max_wait_seconds"] = SHORT_SECONDS
     named = Settings().model_fields_set
     chosen: dict[str, Any] = {name: value for name, value in advice.items() if name not in named}
     chosen |= {"kafka": servers.kafka.address, "redis": servers.redis.address, "data_dir": folder / "data"}

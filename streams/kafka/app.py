@@ -8,19 +8,22 @@ import os
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from typing import Any, cast
 
 import faust
 from aiokafka import AIOKafkaProducer
+from aiokafka.errors import KafkaError
 from faust.auth import SASLCredentials, SSLCredentials
 from faust.transport.drivers.aiokafka import Producer
 from faust.types import TP, TopicT
 from faust.types.auth import CredentialsT
 
-from afresh.state.errors import AfreshError
+from afresh.state.errors import MEND_STATUS, AfreshError
 from afresh.state.store.changes import Change
 from afresh.state.store.rocks import RocksStore
 from afresh.state.store.rows import MemoryPartitions, Partitions
+from afresh.streams import metrics
 from afresh.streams.connections import kafka_options
 from afresh.streams.kafka.alignment import require_alignment
 from afresh.streams.kafka.ending import meaning_of, status_of
@@ -32,6 +35,7 @@ from afresh.streams.kafka.recovery import RunTables
 from afresh.streams.kafka.sender import BATCH_BYTES, FencedError, OutgoingRecord
 from afresh.streams.kafka.tables import RunTable
 from afresh.streams.kafka.transport import RunConsumer, RunTransport
+from afresh.streams.kafka.writes import Writes
 from afresh.streams.settings import Settings
 from afresh.streams.topics import Topic
 
@@ -51,6 +55,9 @@ FINISH_SECONDS = 5.0
 """Time for running runs to finish when the process is told to stop. Runs that do not finish are read again."""
 
 FINISH_POLL_SECONDS = 0.01
+
+PROOF_SECONDS = 1.0
+"""Time between two looks whether a write is to be proved."""
 
 logger = logging.getLogger(__name__)
 
@@ -75,6 +82,8 @@ class App(faust.App):
         Incarnations of the topics.
     positions
         Decides where sources go on; None: at their committed offsets.
+    writes
+        Tells whether Kafka takes writes.
     """
 
     consumer: RunConsumer
@@ -84,6 +93,7 @@ class App(faust.App):
         self.unfinished: Callable[[], bool] = lambda: False
         self.incarnations = Incarnations()
         self.positions: Positions | None = None
+        self.writes = Writes()
         self.told_to_stop: Callable[[], bool] = lambda: False
         self.producers = Producers(self._one_more_producer)
         super().__init__(name, **kwargs)
@@ -139,6 +149,20 @@ class App(faust.App):
         except* Exception as failed:
             await self.crash(failed.exceptions[0])
 
+    async def prove_writes(self) -> None:
+        """Commit something whenever nothing was committed for a while, so that a process at rest knows, too."""
+        metrics.KAFKA_WRITE_AGE.set_function(self.writes.age)
+        while not self.should_stop:
+            if self.writes.is_due() and self.assigned() and not self.rebalancing:
+                # What fails is tried again; while it does, /ready says so.
+                with suppress(KafkaError):
+                    await self.consumer.commit_again()
+            await asyncio.sleep(PROOF_SECONDS)
+
+    def refuses_writes(self) -> str:
+        """Say why Kafka takes no writes; empty if it took one a moment ago. Only while partitions are assigned."""
+        return self.writes.refusal(self.consumer.membership_is_fresh())
+
     async def write_rows(self, table: RunTable, partition: int, change: Change) -> None:
         """Write a change to the changelog before the sources are read, unless another worker owns the partition now."""
         topic = str(table.changelog_topic.get_topic_name())
@@ -160,13 +184,13 @@ class App(faust.App):
         timer.start()
 
     def _end(self) -> None:
-        logger.error(
+        logger.warning(
             "Stopping took longer than %g s; the process ends now, and everything counted is safe",
             STOP_SECONDS,
         )
         status = status_of(self.crash_reason, told=self.told_to_stop())
         if status and (meaning := meaning_of(self.crash_reason)):
-            logger.error("%s", meaning)
+            logger.log(logging.ERROR if status == MEND_STATUS else logging.WARNING, "%s", meaning)
         logging.shutdown()
         os._exit(status)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import copy
 import time
 from collections.abc import Collection, Iterable, Iterator, Mapping
@@ -11,13 +12,14 @@ from typing import TYPE_CHECKING, Any, cast
 import aiokafka
 from aiokafka.consumer.fetcher import READ_UNCOMMITTED
 from aiokafka.errors import NoOffsetForPartitionError, OffsetOutOfRangeError
-from aiokafka.structs import ConsumerRecord, OffsetAndMetadata
+from aiokafka.structs import ConsumerRecord, OffsetAndMetadata, TopicPartition
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP
 
 import afresh.streams.kafka.batches  # noqa: F401 - replaces how aiokafka takes batches apart
 from afresh.state.errors import StartAgainError
 from afresh.state.store.marks import UNKNOWN
+from afresh.streams.kafka.polls import poll_long
 from afresh.streams.kafka.starts import Committed, Start, tell_lost
 
 if TYPE_CHECKING:
@@ -39,6 +41,9 @@ class RunConsumerThread(driver.AIOKafkaConsumerThread):
     starts: Mapping[TP, Start] = {}
     """Source partitions that do not go on at their committed offsets in this assignment."""
 
+    _committing: asyncio.Lock
+    """Held while an offset is committed: one that is committed again must not overtake a later one."""
+
     _handed_over: dict[TP, int]
     _looked = float("-inf")
 
@@ -48,22 +53,42 @@ class RunConsumerThread(driver.AIOKafkaConsumerThread):
         await super().on_start()
         consumer = self._ensure_consumer()
         consumer._fetcher._prefetch_backoff = PREFETCH_BACKOFF_SECONDS
+        longest = cast(Any, self.transport).fetch_max_wait_seconds
+        poll_long(consumer, longest, self._left_out)
         self._note_heartbeats(consumer._coordinator)
-        self._note_incarnations(consumer)
+        self._note_commits(consumer)
 
-    def _note_incarnations(self, consumer: Any) -> None:
-        """Let every committed offset name the incarnation of the topic that it belongs to."""
-        commit, incarnations = consumer.commit, cast("App", self.app).incarnations
+    def _left_out(self, unread: Collection[TP]) -> bool:
+        """Whether a fetch under way may leave out what is read next."""
+        # A rebalance puts positions back. Without one, nobody reads a partition that Faust has paused: the records of a
+        # changelog that this process itself writes stay unread for ever.
+        paused = cast(Any, self.consumer)._paused_partitions
+        return self.app.rebalancing or any(tp not in paused for tp in unread)
+
+    def _note_commits(self, consumer: Any) -> None:
+        """Let every committed offset name the incarnation of its topic, and note that Kafka took it."""
+        commit, app = consumer.commit, cast("App", self.app)
+        self._committing = asyncio.Lock()
 
         async def noted(offsets: Mapping[TP, OffsetAndMetadata]) -> None:
-            await commit(
-                {
-                    tp: OffsetAndMetadata(each.offset, str(incarnations.of(tp.topic)))
-                    for tp, each in offsets.items()
-                }
-            )
+            async with self._committing:
+                await commit({tp: self._noted(tp, each.offset) for tp, each in offsets.items()})
+            app.writes.taken()
 
         consumer.commit = noted
+
+    def _noted(self, tp: TP, offset: int) -> OffsetAndMetadata:
+        return OffsetAndMetadata(offset, str(cast("App", self.app).incarnations.of(tp.topic)))
+
+    async def commit_again(self, tp: TP) -> None:
+        """Commit the committed offset of a source partition again, just as it is; 0, if it has none, says the same."""
+        consumer = self._ensure_consumer()
+        async with self._committing:
+            found = (await consumer._coordinator.fetch_committed_offsets([tp])).get(tp)
+            same = found if found and found.offset >= 0 else self._noted(tp, 0)
+            # Not by the method that notes the incarnation: an offset of a topic that was made again keeps its own.
+            await type(consumer).commit(consumer, {TopicPartition(*tp): same})
+        cast("App", self.app).writes.taken()
 
     def _note_heartbeats(self, coordinator: Any) -> None:
         heartbeat = coordinator._do_heartbeat
@@ -105,8 +130,6 @@ class RunConsumerThread(driver.AIOKafkaConsumerThread):
 
     def _create_worker_consumer(self, transport: driver.Transport) -> aiokafka.AIOKafkaConsumer:
         consumer = super()._create_worker_consumer(transport)
-        # Faust's value is fixed at 1.5 s: the long poll of an idle partition would delay one that was just released.
-        consumer._fetch_max_wait_ms = int(cast(Any, transport).fetch_max_wait_seconds * 1000)
         # Faust leaves aborted transactions out only when it uses transactions itself.
         consumer._isolation_level = "read_committed"
         return consumer
@@ -133,7 +156,7 @@ class RunConsumerThread(driver.AIOKafkaConsumerThread):
         max_records: int | None = None,
     ) -> dict[TP, list[ConsumerRecord[None, Any]]]:
         try:
-            fetched = await super()._fetch_records(consumer, active_partitions, timeout, max_records)
+            fetched = await super()._fetch_records(consumer, active_partitions, 0.0, max_records)
         except NoOffsetForPartitionError:
             # Before the first seek of an assignment, a partition without a committed offset has no position.
             return {}
@@ -147,7 +170,23 @@ class RunConsumerThread(driver.AIOKafkaConsumerThread):
             runs |= {
                 tp: [_passed(tp, end)] for tp, end in self._moved(consumer, active_partitions - runs.keys())
             }
+        if not runs and timeout:
+            # The next call takes what comes meanwhile: a rebalance may have changed which partitions are read.
+            with suppress(TimeoutError):
+                async with asyncio.timeout(timeout):
+                    await consumer._fetcher._create_fetch_waiter()
         return runs
+
+    def look_again(self) -> None:
+        """End the wait for records, because other partitions may be read now."""
+        # A run can end after the thread.
+        with suppress(RuntimeError):
+            self.thread_loop.call_soon_threadsafe(self._end_wait)
+
+    def _end_wait(self) -> None:
+        fetcher = self._ensure_consumer()._fetcher
+        for waiter in fetcher._fetch_waiters:
+            fetcher._notify(waiter)
 
     def _moved(self, consumer: aiokafka.AIOKafkaConsumer, tps: Iterable[TP]) -> Iterator[tuple[TP, int]]:
         """Yield partitions that are read beyond the records handed over, and up to where they are."""

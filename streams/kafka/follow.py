@@ -21,6 +21,7 @@ from afresh.state.errors import StartAgainError
 from afresh.state.store.marks import OWN_KEYS
 from afresh.streams.connections import kafka_options
 from afresh.streams.kafka.inputs import patiently
+from afresh.streams.kafka.polls import poll_long
 from afresh.streams.kafka.sender import partition_of
 from afresh.streams.settings import Settings
 
@@ -122,10 +123,10 @@ class Follower:
             enable_auto_commit=False,
             auto_offset_reset="none",
             isolation_level="read_committed",
-            fetch_max_wait_ms=int(self._settings.fetch_max_wait_seconds * 1000),
             max_partition_fetch_bytes=4 * 1024 * 1024,
         )
         await consumer.start()
+        poll_long(consumer, self._settings.fetch_max_wait_seconds)
         try:
             await self._follow(consumer)
         finally:

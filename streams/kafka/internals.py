@@ -91,12 +91,19 @@ REACHES = (
     Reach(
         where="streams/kafka/transport.py",
         why="Faust uses five tasks to wait for each delivery, and every task costs turns of the event loop: at a few "
-        "hundred runs a second, each run waited for 30 ms. Its poll of one second does not wake up when a partition "
-        "is released.",
-        test=f"{TRANSPORT_TESTS}::test_a_poll_waits_only_a_moment",
+        "hundred runs a second, each run waited for 30 ms.",
+        test=f"{TRANSPORT_TESTS}::test_runs_with_offsets_already_read_are_not_delivered_again",
         overrides=of(CONSUMER, _drain_messages="async (self, fetcher)"),
         uses=of(CONSUMER, _read_offset="defaultdict"),
         issue="robinhood/faust#563",
+    ),
+    Reach(
+        where="streams/kafka/transport.py",
+        why="A poll does not end when a partition is released, or the flow stops: short polls instead took a tenth of "
+        "a core from a worker at rest.",
+        test=f"{TRANSPORT_TESTS}::test_what_may_be_read_changes_and_the_wait_for_records_ends",
+        overrides=of(CONSUMER, on_buffer_drop="(self, tp)", stop_flow="(self)"),
+        uses=of(CONSUMER, _buffered_partitions="set"),
     ),
     Reach(
         where="streams/kafka/transport.py",
@@ -171,6 +178,12 @@ REACHES = (
         why="A partition that a rebalance has just given has no position yet; Faust would crash the consumer.",
         test=f"{TRANSPORT_TESTS}::test_a_partition_that_a_rebalance_has_just_given_or_taken_is_not_verified",
         overrides=of(f"{DRIVER}.Consumer", verify_event_path="(self, now, tp)"),
+    ),
+    Reach(
+        where="streams/kafka/transport.py",
+        why="Faust takes a costly turn of the event loop for each partition: 40 a second with 8 partitions.",
+        test=f"{TRANSPORT_TESTS}::test_all_partitions_are_verified_in_one_turn",
+        overrides=of(CONSUMER, verify_all_partitions_active="async (self)"),
     ),
     Reach(
         where="streams/kafka/transport.py",
@@ -258,10 +271,25 @@ REACHES = (
     ),
     Reach(
         where="streams/kafka/fetcher.py",
-        why="Faust's value is fixed at 1.5 s: the long poll of an idle partition would delay one just released.",
-        test=f"{FETCHER_TESTS}::test_the_client_has_shorter_waits",
-        overrides=of(THREAD, _create_worker_consumer="(self, transport)"),
-        sets=of(CLIENT, _fetch_max_wait_ms="int"),
+        why="Records that come are for the next call: Faust's own wait would hand over those of partitions that a "
+        "rebalance has just taken away. Unread records of partitions that Faust has paused make no fetch short.",
+        test=f"{FETCHER_TESTS}::test_a_wait_ends_when_records_come_and_leaves_them_to_the_next_call",
+        uses={
+            **of(FETCHER, _create_fetch_waiter="(self)", _fetch_waiters="set", _notify="(self, future)"),
+            **of("mode.threads.ServiceThread", thread_loop="AbstractEventLoop"),
+            **of(CONSUMER, _paused_partitions="set"),
+        },
+    ),
+    Reach(
+        where="streams/kafka/polls.py",
+        why="aiokafka has one longest wait for all fetches, and Faust fixes it at 1.5 s: a partition that was left out "
+        "of a fetch, because its records were unread, would wait for the end of it.",
+        test="tests/streams/kafka/test_polls.py::test_a_fetch_that_leaves_out_a_partition_is_short_and_all_others_long",
+        sets={
+            **of(FETCHER, _get_actions_per_node="(self, assignment)"),
+            **of(FETCHER, _fetch_max_wait_ms="int", _fetcher_timeout="float"),
+        },
+        uses={**of(FETCHER, _records="OrderedDict"), **of(CLIENT, _fetcher="Fetcher")},
     ),
     Reach(
         where="streams/kafka/fetcher.py",

@@ -13,7 +13,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import defaultdict, deque
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Coroutine, Iterable, Iterator, Mapping
 from contextlib import suppress
 from typing import Any, NamedTuple, cast
 
@@ -27,10 +27,11 @@ from mode import ServiceT
 from afresh.state.errors import AfreshError
 from afresh.streams.kafka.commits import CommitAges
 from afresh.streams.kafka.fetcher import RunConsumerThread, position_of
+from afresh.streams.kafka.polls import SHORT_SECONDS
 from afresh.streams.kafka.starts import Committed, Start
 
-POLL_SECONDS = 0.02
-"""Longest wait for records: getmany does not wake up when a held-back partition is released."""
+POLL_SECONDS = 0.5
+"""Longest wait for records. It ends when some come, and when a partition that was held back is released."""
 
 HELD_BACK_SECONDS = 0.002
 """Wait while every partition is held back; Faust sleeps a whole second."""
@@ -137,6 +138,8 @@ class RunConsumer(driver.Consumer):
             # offsets. Source records delivered in between would be lost, and records of standbys, too. Until then,
             # only the changelogs of active partitions are read.
             active_partitions = active_partitions & cast(Any, self.app.tables).recovery.active_tps
+            # Recovery gives back partitions, and puts positions back, without ending a wait.
+            timeout = SHORT_SECONDS
             if not active_partitions:
                 await asyncio.sleep(HELD_BACK_SECONDS)
                 return {}
@@ -151,6 +154,18 @@ class RunConsumer(driver.Consumer):
             await asyncio.sleep(HELD_BACK_SECONDS)
             return {}, set()
         return await super()._wait_next_records(timeout)
+
+    def on_buffer_drop(self, tp: TP) -> None:
+        """Release a partition that was held back; the client may hold records of it already."""
+        held_back = tp in self._buffered_partitions
+        super().on_buffer_drop(tp)
+        if held_back:
+            self._thread.look_again()
+
+    def stop_flow(self) -> None:
+        """Hand over no more runs, and do not wait for one."""
+        super().stop_flow()
+        self._thread.look_again()
 
     def ack(self, message: Message) -> bool:
         """Acknowledge a run, so that its offset may be committed."""
@@ -188,6 +203,8 @@ class RunConsumer(driver.Consumer):
         self._forget(list(self._delivered))
         self.start_at({})
         self._thread.heartbeat_answered = time.monotonic()
+        # Kafka has written down the members of the group, and their claims.
+        cast(Any, self.app).writes.taken()
         await super().on_partitions_assigned(assigned, generation_id)
 
     def assignment(self) -> set[TP]:
@@ -235,9 +252,26 @@ class RunConsumer(driver.Consumer):
         KafkaError
             When Kafka refuses to answer.
         """
+        return cast(Mapping[TP, int], await self._at_once(self._thread.end_offsets(tps)))
+
+    async def commit_again(self) -> None:
+        """Commit an offset that is committed already; the caller may cancel it.
+
+        Raises
+        ------
+        KafkaError
+            When Kafka refuses.
+        """
+        ours = [tp for tp in self.assignment() if self.app.topics.acks_enabled_for(tp.topic)]
+        if ours:
+            await self._at_once(self._thread.commit_again(min(ours)))
+        else:
+            # A worker that only keeps copies for others has nothing to write.
+            cast(Any, self.app).writes.taken()
+
+    async def _at_once(self, asked: Coroutine[Any, Any, Any]) -> Any:
         # Not through the thread's queue: while one broker hangs, fetches from the others would wait in it.
-        asked = asyncio.run_coroutine_threadsafe(self._thread.end_offsets(tps), self._thread.thread_loop)
-        return cast(Mapping[TP, int], await asyncio.wrap_future(asked))
+        return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(asked, self._thread.thread_loop))
 
     def undone(self, tp: TP) -> tuple[int | None, float | None]:
         """Return the first unfinished record of a partition.
@@ -254,6 +288,12 @@ class RunConsumer(driver.Consumer):
         with suppress(AttributeError):
             return position_of(self._thread._ensure_consumer(), tp), None
         return None, None
+
+    async def verify_all_partitions_active(self) -> None:
+        """Verify all partitions at once; Faust takes a turn of the event loop for each."""
+        now = time.monotonic()
+        for tp in self.assignment():
+            self.verify_event_path(now, tp)
 
     def verify_event_path(self, now: float, tp: TP) -> None:
         """Let Faust warn of a partition that stands still, unless a rebalance has just given or taken it."""
@@ -291,4 +331,4 @@ class RunTransport(driver.Transport):
     """
 
     Consumer = RunConsumer
-    fetch_max_wait_seconds: float = 0.02
+    fetch_max_wait_seconds: float = 0.5

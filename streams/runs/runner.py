@@ -28,6 +28,7 @@ from faust.types.tuples import Message
 from afresh.state.store.changes import Change
 from afresh.streams import metrics
 from afresh.streams.kafka.app import App
+from afresh.streams.kafka.ending import meaning_of
 from afresh.streams.kafka.sender import FencedError, GroupSender, Outgoing, OutgoingRecord, Sender
 from afresh.streams.kafka.tables import RunTable
 from afresh.streams.runs.run import Owned, Run, RunDroppedError
@@ -160,7 +161,8 @@ class Runner:
                     run.partition,
                 )
                 return
-            logger.exception("%s cannot go on", self.stage)
+            if meaning_of(error) is None:
+                logger.exception("%s cannot go on", self.stage)
             await self._app.crash(error)
             raise
         # Faust keeps a message until its offset is committed. The records in it would hold memory for nothing.
@@ -197,11 +199,12 @@ class Runner:
         RunDroppedError
             When the partition was assigned anew in the meantime.
         """
-        sender = await self._outgoing_sender()
-        await self._check_owner(owned)
-        await sender.send(outgoing)
-        await self._check_owner(owned)
-        first = await self._write_rows(owned, table, change)
+        with self._app.writes.under_way():
+            sender = await self._outgoing_sender()
+            await self._check_owner(owned)
+            await sender.send(outgoing)
+            await self._check_owner(owned)
+            first = await self._write_rows(owned, table, change)
         await self._check_owner(owned)
         change.apply(first)
         if change.marks.skipped:

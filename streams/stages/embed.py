@@ -56,6 +56,7 @@ class Embed:
         texts = self._topics.texts
         watch_topics(self.app, settings, [texts], {texts.name: Read(None)})
         self.app.task(Lag(self.app).run)
+        self.app.task(self.app.prove_writes)
 
     async def agent(self, stream: faust.StreamT[object]) -> None:
         """Take in runs forever."""
@@ -89,13 +90,16 @@ class Embed:
                 request.item, request.content, self._encoder.name, self._encoder.version, vector.tobytes()
             )
             outgoing.add_keyed(self._topics.embeddings.name, request.item.encode(), encode(embedding))
-        if self._sender is None:
-            self._sender = Sender(await self.app.producers.start())
-        await self._sender.send(outgoing)
+        with self.app.writes.under_way():
+            if self._sender is None:
+                self._sender = Sender(await self.app.producers.start())
+            await self._sender.send(outgoing)
 
     def not_ready(self) -> str:
         """Say in a few words what is not ready yet; empty when everything is."""
-        return "" if self.app.started and self.app.assigned() else "no partitions assigned"
+        if not self.app.started or not self.app.assigned():
+            return "no partitions assigned"
+        return self.app.refuses_writes()
 
 
 def _request(record: KafkaRecord) -> TextRequest:

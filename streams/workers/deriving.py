@@ -12,7 +12,7 @@ from afresh.streams import metrics
 REST = 4.0
 """Rest after each derivation, as a multiple of its working time: it uses a fifth of a core at most."""
 
-SHORTEST_REST_SECONDS = 0.05
+SHORTEST_REST_SECONDS = 0.2
 LONGEST_REST_SECONDS = 60.0
 
 

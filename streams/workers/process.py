@@ -12,6 +12,7 @@ from typing import NoReturn
 import faust
 from threadpoolctl import threadpool_limits
 
+from afresh.state.errors import MEND_STATUS
 from afresh.streams import metrics
 from afresh.streams.kafka.app import App
 from afresh.streams.kafka.ending import meaning_of, status_of
@@ -22,9 +23,6 @@ from afresh.streams.workers.quiet import Seldom
 logger = logging.getLogger(__name__)
 
 NOISY_LOGGERS = ("aiokafka", "kafka", "faust.transport", "faust.tables.recovery", "mode")
-
-REPEATING_LOGGERS = ("aiokafka", "kafka", "afresh.streams.kafka.lag", "afresh.streams.kafka.incarnations")
-"""Loggers that repeat the same message while Kafka is silent."""
 
 
 def execute(app: App, settings: Settings, port: int, not_ready: Callable[[], str]) -> NoReturn:
@@ -53,8 +51,7 @@ def execute(app: App, settings: Settings, port: int, not_ready: Callable[[], str
     server = pages.serve(settings.metrics_host, port, not_ready)
     logging.basicConfig(level=settings.log_level, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     for handler in logging.getLogger().handlers:
-        for name in REPEATING_LOGGERS:
-            handler.addFilter(Seldom(name))
+        handler.addFilter(Seldom())
     for name in NOISY_LOGGERS:
         logging.getLogger(name).setLevel(logging.WARNING)
     logger.info("metrics at http://%s:%d/metrics", settings.metrics_host, server.server_port)
@@ -76,6 +73,7 @@ def execute(app: App, settings: Settings, port: int, not_ready: Callable[[], str
                 raise
             meaning, status = meaning_of(reason), status_of(reason, told=app.told_to_stop())
             if meaning is not None and status:
+                logger.log(logging.ERROR if status == MEND_STATUS else logging.WARNING, "%s", meaning)
                 raise meaning from None
             raise SystemExit(status) from None
 

@@ -114,6 +114,7 @@ class Worker:
             self.probe.loop,
             Lag(self.app).run,
             self.app.keep_claims,
+            self.app.prove_writes,
         ):
             self.app.task(task)
         self.app.on_partitions_assigned.connect(self._on_assigned)
@@ -226,7 +227,7 @@ class Worker:
             return "tables not recovered"
         if not self.follower.caught_up.is_set():
             return "catalogue not read"
-        return self.probe.refusal()
+        return app.refuses_writes() or self.probe.refusal()
 
 
 def run(settings: Settings) -> None:

@@ -158,6 +158,7 @@ async def test_a_stop_that_takes_too_long_ends_with_the_right_status_and_message
     app._end()
     assert ended == [status]
     assert ("free some space" in caplog.messages) == (status == 2)
+    assert any(each.levelname == "ERROR" for each in caplog.records) == (status == 2)
 
 
 async def test_rows_are_written_before_the_sources_are_read_unless_another_worker_owns_them(

@@ -1,3 +1,4 @@
+import asyncio
 import inspect
 from collections.abc import Awaitable, Callable
 from types import SimpleNamespace
@@ -5,7 +6,7 @@ from typing import Any
 
 import pytest
 from aiokafka.consumer.fetcher import READ_COMMITTED, READ_UNCOMMITTED, Fetcher
-from aiokafka.errors import NoOffsetForPartitionError, OffsetOutOfRangeError
+from aiokafka.errors import GroupAuthorizationFailedError, NoOffsetForPartitionError, OffsetOutOfRangeError
 from aiokafka.structs import OffsetAndMetadata
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP
@@ -14,8 +15,7 @@ from afresh.state.errors import StartAgainError
 from afresh.streams.kafka import fetcher
 from afresh.streams.kafka.fetcher import RunConsumerThread
 from afresh.streams.kafka.starts import Committed, Start
-from tests.streams.kafka.conftest import FETCH_MAX_WAIT_SECONDS
-from tests.streams.making import record
+from tests.streams.making import let_others_run, record
 
 ONE, TWO = TP("test.events", 0), TP("test.events", 1)
 ROWS = TP("test.changelog", 0)
@@ -120,7 +120,63 @@ async def test_only_heartbeats_that_the_group_answered_make_the_membership_fresh
 async def test_the_client_has_shorter_waits(started_thread: RunConsumerThread) -> None:
     client = started_thread._ensure_consumer()
     assert client._fetcher._prefetch_backoff == fetcher.PREFETCH_BACKOFF_SECONDS
-    assert client._fetcher._fetch_max_wait_ms == client._fetch_max_wait_ms == FETCH_MAX_WAIT_SECONDS * 1000
+
+
+async def waiting_call(
+    thread: RunConsumerThread, monkeypatch: pytest.MonkeyPatch, fetched: dict[TP, list[Any]]
+) -> asyncio.Task[Any]:
+    """Call for records for longer than any test takes; return once the call waits for the client."""
+
+    async def fetch(*_: Any) -> Any:
+        return fetched
+
+    monkeypatch.setattr(driver.AIOKafkaConsumerThread, "_fetch_records", fetch)
+    client = thread._ensure_consumer()
+    call = asyncio.create_task(thread._fetch_records(client, set(), timeout=3600))
+    while not (client._fetcher._fetch_waiters or call.done()):  # noqa: ASYNC110 - no event tells
+        await asyncio.sleep(0)
+    return call
+
+
+async def test_a_wait_ends_when_records_come_and_leaves_them_to_the_next_call(
+    started_thread: RunConsumerThread, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fetched: dict[TP, list[Any]] = {}
+    call = await waiting_call(started_thread, monkeypatch, fetched)
+    fetched[ONE] = [record(b"1", offset=1)]
+    # As the client does when it has fetched something.
+    client = started_thread._ensure_consumer()
+    for waiter in client._fetcher._fetch_waiters:
+        client._fetcher._notify(waiter)
+    assert await call == {}
+    assert (await started_thread._fetch_records(client, set(), timeout=3600)).keys() == {ONE}
+    assert not client._fetcher._fetch_waiters
+
+
+async def test_a_wait_ends_when_other_partitions_may_be_read(
+    started_thread: RunConsumerThread, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(started_thread, "thread_loop", asyncio.get_running_loop())
+    call = await waiting_call(started_thread, monkeypatch, {})
+    started_thread.look_again()
+    assert await call == {}
+
+
+async def test_a_wait_ends_with_what_kafka_refuses(
+    started_thread: RunConsumerThread, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """aiokafka tells those who wait, and nobody else."""
+    call = await waiting_call(started_thread, monkeypatch, {})
+    started_thread._ensure_consumer()._subscription.abort_waiters(GroupAuthorizationFailedError("test"))
+    with pytest.raises(GroupAuthorizationFailedError):
+        await call
+
+
+def test_nobody_is_told_to_look_again_once_the_thread_has_ended() -> None:
+    thread: Any = RunConsumerThread.__new__(RunConsumerThread)
+    loop = thread.thread_loop = asyncio.new_event_loop()
+    loop.close()
+    thread.look_again()
 
 
 async def test_an_answered_heartbeat_of_the_client_is_noted(
@@ -275,9 +331,67 @@ async def test_a_committed_offset_names_the_incarnation_of_its_topic(
 
     client.commit = commit
     started_thread.app.incarnations.learn({ONE.topic: 7})  # type: ignore[attr-defined]
-    started_thread._note_incarnations(client)
+    started_thread._note_commits(client)
     await client.commit({ONE: OffsetAndMetadata(5, "")})
     assert said == [{ONE: OffsetAndMetadata(5, "7")}]
+
+
+@pytest.mark.parametrize(
+    ("found", "again"),
+    [
+        ({ONE: OffsetAndMetadata(5, "6")}, OffsetAndMetadata(5, "6")),
+        ({ONE: OffsetAndMetadata(-1, "")}, OffsetAndMetadata(0, "7")),
+        ({}, OffsetAndMetadata(0, "7")),
+    ],
+)
+async def test_an_offset_is_committed_again_just_as_it_is_also_that_of_a_topic_that_was_made_again(
+    started_thread: RunConsumerThread, monkeypatch: pytest.MonkeyPatch, found: Any, again: OffsetAndMetadata
+) -> None:
+    client, said = started_thread._ensure_consumer(), list[Any]()
+    app: Any = started_thread.app
+    app.incarnations.learn({ONE.topic: 7})
+    monkeypatch.setattr(app.writes, "taken", lambda: said.append("taken"))
+
+    async def commit(_: Any, offsets: Any) -> None:
+        said.append(offsets)
+
+    async def fetch(_: Any) -> Any:
+        return found
+
+    monkeypatch.setattr(type(client), "commit", commit)
+    monkeypatch.setattr(client._coordinator, "fetch_committed_offsets", fetch)
+    await started_thread.commit_again(ONE)
+    assert said == [{ONE: again}, "taken"]
+
+
+async def test_an_offset_that_is_committed_again_does_not_overtake_a_later_one(
+    started_thread: RunConsumerThread, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client, order = started_thread._ensure_consumer(), list[int]()
+    committing, taken = asyncio.Event(), asyncio.Event()
+
+    async def slow(offsets: Any) -> None:
+        committing.set()
+        await taken.wait()
+        order.append(offsets[ONE].offset)
+
+    async def commit(_: Any, offsets: Any) -> None:
+        order.append(offsets[ONE].offset)
+
+    async def fetch(_: Any) -> Any:
+        return {ONE: OffsetAndMetadata(order[-1] if order else 5, "")}
+
+    client.commit = slow
+    started_thread._note_commits(client)
+    monkeypatch.setattr(type(client), "commit", commit)
+    monkeypatch.setattr(client._coordinator, "fetch_committed_offsets", fetch)
+    later = asyncio.create_task(client.commit({ONE: OffsetAndMetadata(9, "")}))
+    await committing.wait()
+    again = asyncio.create_task(started_thread.commit_again(ONE))
+    await let_others_run()
+    taken.set()
+    await asyncio.gather(later, again)
+    assert order == [9, 9]
 
 
 async def test_the_incarnation_of_a_committed_offset_is_read_again() -> None:

@@ -21,6 +21,7 @@ class FakeClient:
         self.answers = list(answers)
         self.wrong = policies or {}
         self.closed = False
+        self.looks = 0
 
     def incarnations(self, names: list[str]) -> dict[str, int]:
         answer = self.answers.pop(0)
@@ -29,6 +30,7 @@ class FakeClient:
         return dict.fromkeys(names, answer)
 
     def policies(self, _: Any) -> dict[str, str]:
+        self.looks += 1
         return self.wrong
 
     def close(self) -> None:
@@ -63,6 +65,15 @@ async def test_a_topic_that_is_made_again_ends_the_process_to_be_started_again(
     assert client.closed
 
 
+async def test_policies_are_looked_at_more_seldom_than_ids(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(incarnations, "WATCH_SECONDS", 0.0)
+    client = FakeClient(*[7] * (2 * incarnations.LOOKS_A_POLICY), 8)
+    made, _ = watch(client, [])
+    await made.run()
+    assert client.answers == []
+    assert client.looks == 2
+
+
 async def test_a_topic_that_changed_between_the_first_question_and_the_next_is_noticed() -> None:
     made, _ = watch(FakeClient(7, 8), [])
     await made.ask()
@@ -88,13 +99,13 @@ async def test_a_wrong_policy_is_told_at_once_and_then_seldom(
     def shown() -> float | None:
         return REGISTRY.get_sample_value("afresh_topic_policy_wrong", {"topic": TOPICS.users.name})
 
-    await made.look()
-    await made.look()
+    await made.look(policies=True)
+    await made.look(policies=True)
     assert caplog.text.count("has cleanup.policy delete instead of compact") == 1
     assert shown() == 1
     monkeypatch.setattr(incarnations, "POLICY_SECONDS", 0.0)
-    await made.look()
+    await made.look(policies=True)
     assert caplog.text.count("has cleanup.policy delete instead of compact") == 2
     client.wrong = {}
-    await made.look()
+    await made.look(policies=True)
     assert shown() == 0

@@ -16,10 +16,13 @@ from mode.utils.queues import FlowControlEvent
 from afresh.streams.kafka import transport
 from afresh.streams.kafka.commits import CommitAges
 from afresh.streams.kafka.fetcher import RunConsumerThread
-from afresh.streams.kafka.transport import POLL_SECONDS, Delivered, RunConsumer
+from afresh.streams.kafka.polls import SHORT_SECONDS
+from afresh.streams.kafka.transport import Delivered, RunConsumer
+from afresh.streams.kafka.writes import Writes
 from tests.streams.making import record
 
 ONE, TWO = TP("test.events", 0), TP("test.events", 1)
+ROWS = TP("test.changelog", 0)
 SESSION_SECONDS = 10.0
 
 
@@ -42,7 +45,9 @@ def bare_consumer(*delivered: Message) -> Any:
     consumer._unacked_messages = set()
     consumer.commit_ages = CommitAges()
     consumer._thread = SimpleNamespace(heartbeat_answered=float("-inf"))
-    consumer.app = SimpleNamespace(conf=SimpleNamespace(broker_session_timeout=SESSION_SECONDS))
+    consumer.app = SimpleNamespace(
+        conf=SimpleNamespace(broker_session_timeout=SESSION_SECONDS), writes=Writes()
+    )
     for each in delivered:
         consumer._delivered[each.tp].append(handed_over(each))
     return consumer
@@ -182,7 +187,7 @@ async def test_during_a_rebalance_only_the_changelogs_of_active_partitions_are_r
     asked: list[Any] = []
 
     async def getmany(self: Any, active_partitions: Any, timeout: float) -> dict[TP, Any]:
-        asked.append(active_partitions)
+        asked.append((active_partitions, timeout))
         return {}
 
     monkeypatch.setattr(ThreadDelegateConsumer, "_getmany", getmany)
@@ -194,7 +199,7 @@ async def test_during_a_rebalance_only_the_changelogs_of_active_partitions_are_r
     await consumer._getmany({ONE, standby}, 1.0)
     consumer.app.rebalancing = False
     await consumer._getmany({ONE, active, standby}, 1.0)
-    assert asked == [{active}, {ONE, active, standby}]
+    assert asked == [({active}, SHORT_SECONDS), ({ONE, active, standby}, 1.0)]
 
 
 def suspended_consumer(callback: Any) -> Any:
@@ -273,11 +278,20 @@ def draining_consumer(*polls: Any, stopping: bool = False) -> Any:
 RUNNING = SimpleNamespace(should_stop=False)
 
 
-async def test_a_poll_waits_only_a_moment() -> None:
-    consumer = draining_consumer([message(3)], asyncio.CancelledError(), stopping=True)
-    await consumer._drain_messages(RUNNING)
-    assert consumer.delivered == [(0, 3)]
-    assert consumer.waits == [POLL_SECONDS, POLL_SECONDS]
+def test_what_may_be_read_changes_and_the_wait_for_records_ends() -> None:
+    consumer, told = bare_consumer(), list[set[TP]]()
+    consumer.app.in_recovery = False
+    consumer._active_partitions, consumer._buffered_partitions = {ONE, TWO}, set()
+    consumer.can_resume_flow, consumer.suspend_flow = asyncio.Event(), asyncio.Event()
+    consumer._thread.look_again = lambda: told.append(set(consumer._active_partitions))
+    consumer.on_buffer_drop(ONE)
+    consumer.on_buffer_full(ONE)
+    assert told == [], "nothing was held back before"
+    consumer.on_buffer_drop(ONE)
+    assert told == [{ONE, TWO}]
+    consumer.stop_flow()
+    assert len(told) == 2
+    assert not consumer.flow_active
 
 
 async def test_runs_with_offsets_already_read_are_not_delivered_again() -> None:
@@ -344,6 +358,15 @@ def test_a_partition_that_a_rebalance_has_just_given_or_taken_is_not_verified(un
     consumer._thread.verify_event_path = look
     consumer.verify_event_path(1.0, ONE)
     assert looked == [ONE]
+
+
+def test_all_partitions_are_verified_in_one_turn(monkeypatch: pytest.MonkeyPatch) -> None:
+    consumer, verified = bare_consumer(), set[TP]()
+    monkeypatch.setattr(consumer, "assignment", lambda: {ONE, TWO})
+    monkeypatch.setattr(consumer, "verify_event_path", lambda _, tp: verified.add(tp))
+    with pytest.raises(StopIteration):
+        consumer.verify_all_partitions_active().send(None)
+    assert verified == {ONE, TWO}
 
 
 def test_nothing_is_assigned_before_the_fetching_thread_has_started() -> None:
@@ -466,3 +489,25 @@ async def test_the_fetching_thread_asks_kafka_for_end_offsets_and_can_be_cancell
     loop.call_soon_threadsafe(loop.stop)
     await asyncio.to_thread(thread.join)
     loop.close()
+
+
+@pytest.mark.parametrize(("ours", "asked"), [({ROWS, TWO, ONE}, [ONE]), ({ROWS}, [])])
+async def test_a_source_partition_is_committed_again_and_where_there_is_none_kafka_owes_nothing(
+    ours: set[TP], asked: list[TP], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    consumer, found = bare_consumer(), list[TP]()
+
+    async def commit_again(tp: TP) -> None:
+        found.append(tp)
+
+    async def at_once(coroutine: Any) -> None:
+        await coroutine
+
+    taken: list[None] = []
+    consumer.app.writes.taken = lambda: taken.append(None)
+    consumer.app.topics = SimpleNamespace(acks_enabled_for=lambda topic: topic != ROWS.topic)
+    consumer._thread = SimpleNamespace(commit_again=commit_again)
+    monkeypatch.setattr(RunConsumer, "assignment", lambda _: ours)
+    monkeypatch.setattr(consumer, "_at_once", at_once)
+    await consumer.commit_again()
+    assert (found, len(taken)) == (asked, 0 if asked else 1)

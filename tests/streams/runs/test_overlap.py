@@ -13,6 +13,7 @@ from afresh.state.rows import content as rows
 from afresh.streams.kafka.app import create_app
 from afresh.streams.kafka.sender import Outgoing
 from afresh.streams.kafka.tables import RunTable
+from afresh.streams.kafka.writes import PATIENCE_SECONDS, Writes
 from afresh.streams.messages import Embedding, Item, KeyedRecord, encode, keyed_key
 from afresh.streams.runs.run import Run, RunDroppedError
 from afresh.streams.runs.runner import Runner
@@ -20,7 +21,7 @@ from afresh.streams.settings import Settings
 from afresh.streams.stages.content import Content
 from afresh.streams.stages.shared import Shared
 from afresh.streams.topics import Topics
-from tests.streams.making import FakeEvent, record
+from tests.streams.making import FakeEvent, record, run_of
 from tests.streams.runs.test_runner import FakeApp, FakeStream, event_of
 
 
@@ -99,3 +100,24 @@ async def test_a_repeated_run_is_reported_once_however_many_parts_it_has(
     await runner.drive(FakeStream(event_of(0, 0), event_of(0, 1), longer, event_of(0, 3)), process)
     assert app.crashes == []
     assert repeated() == before + 1
+
+
+async def test_rows_that_wait_for_kafka_are_noted_as_a_write_that_is_under_way(tmp_path: Path) -> None:
+    created = create_app(Settings(_env_file=None, data_dir=tmp_path), "test")
+    table = RunTable(created, name="rows", changelog="test.c", partitions=1)
+    app: Any = FakeApp()
+    now, said = [0.0], list[str]()
+    app.writes = Writes(lambda: now[0])
+
+    class Slow:
+        async def send_whole(self, *_: Any) -> int:
+            now[0] += PATIENCE_SECONDS + 1
+            app.writes.taken()
+            said.append(app.writes.refusal(answers=True))
+            return 0
+
+    app.claims.sender = lambda *_: Slow()
+    run, _ = run_of(record(b"1"))
+    await Runner(app, "learn").write(run, Outgoing(1), table, table.change(0))
+    said.append(app.writes.refusal(answers=True))
+    assert [bool(each) for each in said] == [True, False]

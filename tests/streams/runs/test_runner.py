@@ -12,6 +12,7 @@ from afresh.state.errors import AfreshError
 from afresh.streams.kafka.app import create_app
 from afresh.streams.kafka.sender import FencedError, Outgoing, Sender
 from afresh.streams.kafka.tables import RunTable
+from afresh.streams.kafka.writes import Writes
 from afresh.streams.runs import runner as runs
 from afresh.streams.runs.run import Assignment, Owned, Run, RunDroppedError
 from afresh.streams.runs.runner import Runner
@@ -53,15 +54,14 @@ class FakeApp:
 
     def __init__(self, *failures: Exception) -> None:
         self.consumer_generation_id = GENERATION
-        self.should_stop = False
-        self.ours = {LEFT, RIGHT}
+        self.should_stop, self.ours = False, {LEFT, RIGHT}
         self.kafka = FakeProducer(*failures)
         self.producers_started = 0
         self.consumer = FakeConsumer(self)
-        self.crashes: list[BaseException] = []
-        self.heard: list[bool] = []
+        self.crashes, self.heard = list[BaseException](), list[bool]()
         self.claims = SimpleNamespace(sender=lambda topic, partition: Sender(self.kafka))
         self.producers = SimpleNamespace(start=self.start_producer)
+        self.writes = Writes()
 
     async def start_producer(self) -> FakeProducer:
         self.producers_started += 1

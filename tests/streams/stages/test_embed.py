@@ -7,6 +7,7 @@ import pytest
 
 from afresh.state.errors import AfreshError
 from afresh.streams.kafka.sender import partition_of
+from afresh.streams.kafka.writes import Writes
 from afresh.streams.messages import Embedding, TextRequest, embedding_decoder, encode
 from afresh.streams.settings import Settings
 from afresh.streams.stages import embed as module
@@ -36,7 +37,7 @@ class Embedded:
         self.producer = FakeProducer()
         self.producers_started = 0
         producers = SimpleNamespace(start=self.start_producer)
-        self.agent.app = SimpleNamespace(producers=producers)  # type: ignore[assignment]
+        self.agent.app = SimpleNamespace(producers=producers, writes=Writes())  # type: ignore[assignment]
 
     async def start_producer(self) -> FakeProducer:
         self.producers_started += 1
@@ -120,6 +121,27 @@ async def test_a_run_is_done_only_when_its_vectors_are_acknowledged(embedded: Em
     with pytest.raises(MemoryError):
         await embedded.agent.process(run)
     assert event.acks == 0
+
+
+def test_an_embed_worker_at_rest_looks_whether_kafka_takes_writes(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(module, "load_encoder", lambda _: FakeEncoder())
+    app = Embed(Settings(_env_file=None, data_dir=tmp_path)).app
+    tasks: list[Any] = list(app._app_tasks)
+    assert "App.prove_writes" in {task.__qualname__ for task in tasks}
+
+
+def test_an_embed_worker_is_ready_while_kafka_takes_writes(embedded: Embedded) -> None:
+    app = SimpleNamespace(started=False, assigned=set, refuses_writes=lambda: "Kafka takes no writes")
+    embedded.agent.app = app  # type: ignore[assignment]
+    assert embedded.agent.not_ready() == "no partitions assigned"
+    app.started = True
+    assert embedded.agent.not_ready() == "no partitions assigned"
+    app.assigned = lambda: {0}
+    assert embedded.agent.not_ready() == "Kafka takes no writes"
+    app.refuses_writes = str
+    assert embedded.agent.not_ready() == ""
 
 
 def test_an_embed_worker_without_an_encoder_has_nothing_to_do() -> None:

@@ -62,6 +62,21 @@ def test_a_crash_that_may_pass_by_itself_is_a_sentence_with_its_status(
 
 
 @pytest.mark.parametrize(
+    ("reason", "level"), [(StoreError("mend it"), "ERROR"), (StartAgainError("start again"), "WARNING")]
+)
+def test_only_an_end_that_a_person_must_mend_is_an_error_in_the_log(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    reason: AfreshError,
+    level: str,
+) -> None:
+    with pytest.raises(type(reason)):
+        run(tmp_path, monkeypatch, reason, 1)
+    assert [each.levelname for each in caplog.records if each.getMessage() == str(reason)] == [level]
+
+
+@pytest.mark.parametrize(
     ("reason", "status"),
     [(None, 0), (KafkaConnectionError(), 0), (FencedError("rows", 1), 0), (KeyError(7), 1)],
 )

@@ -104,6 +104,7 @@ def test_a_worker_says_what_is_not_ready_yet(worker: Worker) -> None:
         assigned=set,
         rebalancing=True,
         tables=SimpleNamespace(actives_ready=False),
+        refuses_writes=lambda: "Kafka takes no writes",
     )
     worker.app = app
     assert worker.not_ready() == "no partitions assigned"
@@ -118,6 +119,8 @@ def test_a_worker_says_what_is_not_ready_yet(worker: Worker) -> None:
     app.rebalancing = False
     assert worker.not_ready() == "catalogue not read"
     worker.follower.caught_up.set()
+    assert worker.not_ready() == "Kafka takes no writes"
+    app.refuses_writes = str
     assert worker.not_ready() == "Redis has not answered yet"
 
 
@@ -176,7 +179,7 @@ async def test_a_worker_is_ready_once_redis_has_taken_a_write(
 ) -> None:
     for url, expected in ((redis_server.address, ""), (NOBODY, "Redis takes no lists: Error")):
         worker = Worker(settings_for(tmp_path, redis=url, namespace=f"test-{uuid4().hex[:12]}"))
-        worker.app = SimpleNamespace(started=True, assigned=lambda: {0})  # type: ignore[assignment]
+        worker.app = SimpleNamespace(started=True, assigned=lambda: {0}, refuses_writes=str)  # type: ignore[assignment]
         monkeypatch.setattr(worker, "_tables_not_ready", lambda: False)
         worker.follower.caught_up.set()
         await worker.probe.ask()
