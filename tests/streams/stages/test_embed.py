@@ -36,7 +36,7 @@ class Embedded:
         self.producer = FakeProducer()
         self.producers_started = 0
         producers = SimpleNamespace(start=self.start_producer)
-        self.agent.app = SimpleNamespace(producers=producers)  # type: ignore[assignment]
+        self.agent.app = SimpleNamespace(producers=producers, limits=None)  # type: ignore[assignment]
 
     async def start_producer(self) -> FakeProducer:
         self.producers_started += 1
