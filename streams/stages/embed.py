@@ -22,6 +22,7 @@ from afresh.streams.kafka.lag import Lag
 from afresh.streams.kafka.limits import BatchLimits
 from afresh.streams.kafka.positions import Read
 from afresh.streams.kafka.sender import Outgoing, Sender
+from afresh.streams.kafka.throttling import Throttling
 from afresh.streams.messages import Embedding, TextRequest, encode, text_request_decoder
 from afresh.streams.runs.run import KafkaRecord, Run, not_ours
 from afresh.streams.runs.runner import Runner
@@ -58,7 +59,9 @@ class Embed:
         self.app.agent(source(self.app, self._topics.texts), name="embed", concurrency=1)(self.agent)
         texts = self._topics.texts
         watch_topics(self.app, settings, [texts], {texts.name: Read(None)})
-        self.app.task(Lag(self.app).run)
+        lag = Lag(self.app)
+        self.app.task(lag.run)
+        self.app.task(Throttling(self.app, lag).run)
 
     async def agent(self, stream: faust.StreamT[object]) -> None:
         """Take in runs forever."""

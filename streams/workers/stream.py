@@ -19,6 +19,7 @@ from afresh.streams.kafka.follow import Follower, Latest, wait_until_taken_in
 from afresh.streams.kafka.lag import Lag
 from afresh.streams.kafka.limits import BatchLimits
 from afresh.streams.kafka.safety import require_room
+from afresh.streams.kafka.throttling import Throttling
 from afresh.streams.messages import keyed_decoder, own_key
 from afresh.streams.runs.run import Assignment, RunDroppedError
 from afresh.streams.runs.runner import Runner
@@ -108,6 +109,7 @@ class Worker:
         return Runner(self.app, spec.name, ready, spec.rest_seconds)
 
     def _add_tasks(self) -> None:
+        lag = Lag(self.app)
         for task in (
             self.follow,
             self.settle,
@@ -118,7 +120,8 @@ class Worker:
             self.push_popular,
             self.report,
             self.probe.loop,
-            Lag(self.app).run,
+            lag.run,
+            Throttling(self.app, lag).run,
             self.app.keep_claims,
         ):
             self.app.task(task)
