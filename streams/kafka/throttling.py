@@ -5,7 +5,7 @@ no records. aiokafka drops that time, so that a recovery under a quota looks lik
 module lets every client of aiokafka note it.
 
 Under a very low quota a recovery really stands still: a broker never delivers a batch that is larger than what the
-quota allows in ten seconds. Nothing but a higher quota helps, which takes effect at once.
+quota allows in ten seconds. Nothing but a higher quota helps, which takes effect once the connections are made anew.
 """
 
 from __future__ import annotations
