@@ -29,10 +29,11 @@ from afresh.streams.kafka.alignment import require_alignment
 from afresh.streams.kafka.ending import meaning_of, status_of
 from afresh.streams.kafka.fence import Claims
 from afresh.streams.kafka.incarnations import Incarnations, TopicWatch
+from afresh.streams.kafka.limits import PRODUCER_BYTES, BatchLimits
 from afresh.streams.kafka.positions import Positions, Read
 from afresh.streams.kafka.producers import Producers
 from afresh.streams.kafka.recovery import RunTables
-from afresh.streams.kafka.sender import BATCH_BYTES, FencedError, OutgoingRecord
+from afresh.streams.kafka.sender import FencedError, OutgoingRecord
 from afresh.streams.kafka.tables import RunTable
 from afresh.streams.kafka.transport import RunConsumer, RunTransport
 from afresh.streams.kafka.writes import Writes
@@ -80,6 +81,8 @@ class App(faust.App):
         Returns whether the process was told to stop, by a signal.
     incarnations
         Incarnations of the topics.
+    limits
+        How large record batches may be.
     positions
         Decides where sources go on; None: at their committed offsets.
     writes
@@ -88,7 +91,10 @@ class App(faust.App):
 
     consumer: RunConsumer
 
-    def __init__(self, name: str, *, fenced: bool, partitions: int, **kwargs: Any) -> None:
+    def __init__(
+        self, name: str, *, limits: BatchLimits, fenced: bool, partitions: int, **kwargs: Any
+    ) -> None:
+        self.limits = limits
         self._partitions = partitions
         self.unfinished: Callable[[], bool] = lambda: False
         self.incarnations = Incarnations()
@@ -97,7 +103,7 @@ class App(faust.App):
         self.told_to_stop: Callable[[], bool] = lambda: False
         self.producers = Producers(self._one_more_producer)
         super().__init__(name, **kwargs)
-        self.claims = Claims(name, self.producers.start, self.producers.drop, fenced=fenced)
+        self.claims = Claims(name, self.producers.start, self.producers.drop, limits, fenced=fenced)
 
     async def crash(self, reason: BaseException) -> None:
         """Record the failure, and end the process within the time limit."""
@@ -195,7 +201,7 @@ class App(faust.App):
         os._exit(status)
 
 
-def create_app(settings: Settings, name: str) -> App:
+def create_app(settings: Settings, name: str, limits: BatchLimits | None = None) -> App:
     """Create the Faust app of a process.
 
     Parameters
@@ -204,6 +210,8 @@ def create_app(settings: Settings, name: str) -> App:
         Settings of the deployment.
     name
         Name of the app and of its consumer group.
+    limits
+        How large record batches may be; by default Kafka's own limit stands for each topic.
 
     Raises
     ------
@@ -219,6 +227,7 @@ def create_app(settings: Settings, name: str) -> App:
         ) from error
     app = App(
         name,
+        limits=limits or BatchLimits(),
         fenced=settings.idempotence,
         partitions=settings.partitions,
         broker=[f"kafka://{server}" for server in settings.brokers],
@@ -246,8 +255,9 @@ def create_app(settings: Settings, name: str) -> App:
         consumer_max_fetch_size=4 * 1024 * 1024,
         producer_acks=-1,
         producer_linger=0.0,
-        producer_max_batch_size=BATCH_BYTES,
-        producer_max_request_size=8 * 1024 * 1024,
+        # Senders fill batches up to what their topics take.
+        producer_max_batch_size=PRODUCER_BYTES,
+        producer_max_request_size=PRODUCER_BYTES,
     )
     transport = RunTransport(app.conf.broker, app, app.loop)
     transport.fetch_max_wait_seconds = settings.fetch_max_wait_seconds

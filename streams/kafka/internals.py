@@ -415,6 +415,17 @@ REACHES = (
         uses=of("aiokafka.producer.producer.AIOKafkaProducer", _txn_manager="TransactionManager"),
     ),
     Reach(
+        where="streams/kafka/throttling.py",
+        why="aiokafka drops the time for which Kafka makes a client wait, so that a recovery under a quota looks like "
+        "one that stands still. All requests of all clients pass through this method.",
+        test="tests/streams/kafka/test_throttling.py::test_every_client_notes_how_long_kafka_makes_it_wait",
+        sets=of(
+            "aiokafka.client.AIOKafkaClient",
+            send="async (self, node_id, request, *, group=<ConnectionGroup.DEFAULT: 0>)",
+        ),
+        uses=of("aiokafka.client.AIOKafkaClient", _client_id="str", _sasl_plain_username="NoneType"),
+    ),
+    Reach(
         where="streams/kafka/sender.py",
         why="A key must go to the partition that any producer would choose.",
         test="tests/streams/kafka/test_sender.py::test_a_key_goes_to_the_partition_that_kafkas_own_clients_choose",

@@ -17,6 +17,9 @@ from afresh.streams.kafka.admin import claim_expiry, require_topics
 from afresh.streams.kafka.app import create_app, rows_of, watch_topics
 from afresh.streams.kafka.follow import Follower, Latest, wait_until_taken_in
 from afresh.streams.kafka.lag import Lag
+from afresh.streams.kafka.limits import BatchLimits
+from afresh.streams.kafka.safety import require_room
+from afresh.streams.kafka.throttling import Throttling
 from afresh.streams.messages import keyed_decoder, own_key
 from afresh.streams.runs.run import Assignment, RunDroppedError
 from afresh.streams.runs.runner import Runner
@@ -52,14 +55,20 @@ class Worker:
         Stages that run in the worker.
     topics
         Topics of the deployment; by default those that follow from the settings.
+    limits
+        How large record batches may be.
     """
 
     def __init__(
-        self, settings: Settings, stages: Sequence[StageSpec] = STAGES, topics: Topics | None = None
+        self,
+        settings: Settings,
+        stages: Sequence[StageSpec] = STAGES,
+        topics: Topics | None = None,
+        limits: BatchLimits | None = None,
     ) -> None:
         self.settings = settings
         self.topics = topics = topics or Topics(settings)
-        self.app = create_app(settings, settings.namespace)
+        self.app = create_app(settings, settings.namespace, limits)
         self.catalogue = Catalogue()
         self.identities = Identities()
         self.redis = redis_url.async_client(**redis_options(settings), socket_timeout=5.0)
@@ -100,6 +109,7 @@ class Worker:
         return Runner(self.app, spec.name, ready, spec.rest_seconds)
 
     def _add_tasks(self) -> None:
+        lag = Lag(self.app)
         for task in (
             self.follow,
             self.settle,
@@ -111,7 +121,8 @@ class Worker:
             self.push_popular,
             self.report,
             self.probe.loop,
-            Lag(self.app).run,
+            lag.run,
+            Throttling(self.app, lag).run,
             self.app.keep_claims,
             self.app.prove_writes,
         ):
@@ -238,7 +249,7 @@ def run(settings: Settings) -> None:
     """
     require_topics(settings)
     wait_for_redis(settings)
-    worker = Worker(settings)
+    worker = Worker(settings, limits=require_room(settings, Topics(settings).ours()))
     if settings.idempotence:
         worker.app.claims.expiry_seconds = claim_expiry(settings)
     execute(worker.app, settings, settings.metrics_port, worker.not_ready)

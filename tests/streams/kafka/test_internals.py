@@ -133,6 +133,7 @@ async def examples(started_thread: RunConsumerThread) -> Sequence[object]:
         client,
         client._fetcher,
         producer,
+        producer.client,
         producer._txn_manager,
         message,
         app.create_event(None, None, None, message),

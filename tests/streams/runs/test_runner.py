@@ -54,7 +54,8 @@ class FakeApp:
 
     def __init__(self, *failures: Exception) -> None:
         self.consumer_generation_id = GENERATION
-        self.should_stop, self.ours = False, {LEFT, RIGHT}
+        self.should_stop, self.limits = False, None
+        self.ours = {LEFT, RIGHT}
         self.kafka = FakeProducer(*failures)
         self.producers_started = 0
         self.consumer = FakeConsumer(self)
