@@ -177,11 +177,14 @@ class RedisFailover(Fault):
             raise AssertionError("the Sentinel did not make the replica the master")
 
     def heal(self) -> None:
-        """Start the old master again if it is dead."""
+        """Start the old master again if it is dead, and wait until it is a replica: until then it may take lists."""
         process = self._old.process
         if process is not None and process.pid is None:
             process.start()
+        in_step = self.pipeline.wait_until(self._servers.in_step, LOOK_SECONDS)
         self.scene.watcher.look_again()
+        if not in_step:
+            raise AssertionError("the old master of Redis did not become a replica")
 
     def _end_the_rule_of_the_master(self) -> None:
         self._old.kill()
