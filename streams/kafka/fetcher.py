@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import copy
 import time
 from collections.abc import Collection, Iterable, Iterator, Mapping
@@ -18,6 +19,7 @@ from faust.types import TP
 import afresh.streams.kafka.batches  # noqa: F401 - replaces how aiokafka takes batches apart
 from afresh.state.errors import StartAgainError
 from afresh.state.store.marks import UNKNOWN
+from afresh.streams.kafka.rights import refusal
 from afresh.streams.kafka.starts import Committed, Start, tell_lost
 
 if TYPE_CHECKING:
@@ -49,6 +51,7 @@ class RunConsumerThread(driver.AIOKafkaConsumerThread):
         consumer = self._ensure_consumer()
         consumer._fetcher._prefetch_backoff = PREFETCH_BACKOFF_SECONDS
         self._note_heartbeats(consumer._coordinator)
+        self._note_refusals(consumer._coordinator)
         self._note_incarnations(consumer)
 
     def _note_incarnations(self, consumer: Any) -> None:
@@ -75,6 +78,20 @@ class RunConsumerThread(driver.AIOKafkaConsumerThread):
             return bool(answered)
 
         coordinator._do_heartbeat = noted
+
+    def _note_refusals(self, coordinator: Any) -> None:
+        """Let a right to the group that is missing end the process.
+
+        aiokafka keeps the error until somebody asks for records, and nobody does before the group has answered.
+        """
+        push = coordinator._push_error_to_user
+
+        def noted(error: BaseException) -> Any:
+            if refusal(error) is not None:
+                asyncio.run_coroutine_threadsafe(self.app.crash(error), self.app.loop)
+            return push(error)
+
+        coordinator._push_error_to_user = noted
 
     async def seek_to_committed(self) -> Mapping[TP, int]:
         """Seek every source partition to its start, its committed offset or, if it has none, its beginning."""

@@ -272,6 +272,15 @@ REACHES = (
     ),
     Reach(
         where="streams/kafka/fetcher.py",
+        why="aiokafka keeps an error of the group until somebody asks for records. Faust does not before it is assigned "
+        "any, so a worker without the right to read its group was silent for a minute and a half.",
+        test=f"{FETCHER_TESTS}::"
+        "test_a_group_that_our_user_may_not_read_ends_the_process_and_the_client_learns_of_it_too",
+        sets=of("aiokafka.consumer.group_coordinator.GroupCoordinator", _push_error_to_user="(self, exc)"),
+        uses=of(CLIENT, _coordinator="GroupCoordinator"),
+    ),
+    Reach(
+        where="streams/kafka/fetcher.py",
         why="aiokafka does not move a partition without a committed offset. Records fetched before the end of recovery "
         "are thrown away, and would be lost if a worker crashed before the first commit.",
         test=f"{FETCHER_TESTS}::test_a_partition_without_a_committed_offset_is_read_from_the_beginning",

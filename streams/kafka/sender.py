@@ -19,6 +19,7 @@ from aiokafka.partitioner import murmur2
 from afresh.state.errors import AfreshError
 from afresh.streams import metrics
 from afresh.streams.kafka.lease import Lease
+from afresh.streams.kafka.rights import WRITE, refusal
 
 logger = logging.getLogger(__name__)
 
@@ -177,6 +178,8 @@ class Sender:
                 raise FencedError(topic, partition) from error
             except KafkaError as error:
                 if not (error.retriable or isinstance(error, KafkaTimeoutError)):
+                    if (refused := refusal(error, topic=WRITE)) is not None:
+                        raise refused from error
                     raise AfreshError(f"Kafka refuses records for {topic}: {error!r}.") from error
                 wait = RETRY_SECONDS[min(attempt, len(RETRY_SECONDS) - 1)]
                 metrics.SEND_RETRIES.labels(topic).inc()

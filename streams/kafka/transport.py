@@ -17,6 +17,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import suppress
 from typing import Any, NamedTuple, cast
 
+from aiokafka.errors import KafkaError
 from aiokafka.structs import ConsumerRecord
 from faust.exceptions import ConsumerNotStarted
 from faust.transport.drivers import aiokafka as driver
@@ -27,6 +28,7 @@ from mode import ServiceT
 from afresh.state.errors import AfreshError
 from afresh.streams.kafka.commits import CommitAges
 from afresh.streams.kafka.fetcher import RunConsumerThread, position_of
+from afresh.streams.kafka.rights import refusal
 from afresh.streams.kafka.starts import Committed, Start
 
 POLL_SECONDS = 0.02
@@ -142,8 +144,9 @@ class RunConsumer(driver.Consumer):
                 return {}
         try:
             return await super()._getmany(active_partitions, timeout)
-        except AfreshError as error:
-            await self.app.crash(error)
+        except (AfreshError, KafkaError) as error:
+            if isinstance(error, AfreshError) or refusal(error) is not None:
+                await self.app.crash(error)
             raise
 
     async def _wait_next_records(self, timeout: float) -> tuple[Any, Any]:

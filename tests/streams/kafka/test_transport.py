@@ -6,6 +6,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from aiokafka.errors import KafkaConnectionError, TopicAuthorizationFailedError
 from faust.transport.consumer import Consumer, ThreadDelegateConsumer
 from faust.types import TP
 from faust.types.tuples import Message
@@ -13,6 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from mode.utils.queues import FlowControlEvent
 
+from afresh.state.errors import StartAgainError
 from afresh.streams.kafka import transport
 from afresh.streams.kafka.commits import CommitAges
 from afresh.streams.kafka.fetcher import RunConsumerThread
@@ -466,3 +468,30 @@ async def test_the_fetching_thread_asks_kafka_for_end_offsets_and_can_be_cancell
     loop.call_soon_threadsafe(loop.stop)
     await asyncio.to_thread(thread.join)
     loop.close()
+
+
+@pytest.mark.parametrize(
+    ("error", "ends"),
+    [
+        (TopicAuthorizationFailedError("test.events"), 1),
+        (StartAgainError("again"), 1),
+        (KafkaConnectionError(), 0),
+    ],
+)
+async def test_what_a_person_must_mend_ends_the_process_when_records_are_fetched(
+    monkeypatch: pytest.MonkeyPatch, error: Exception, ends: int
+) -> None:
+    crashed: list[BaseException] = []
+
+    async def getmany(*_: Any) -> Any:
+        raise error
+
+    async def crash(reason: BaseException) -> None:
+        crashed.append(reason)
+
+    monkeypatch.setattr(ThreadDelegateConsumer, "_getmany", getmany)
+    consumer = bare_consumer()
+    consumer.app.rebalancing, consumer.app.crash = False, crash
+    with pytest.raises(type(error)):
+        await consumer._getmany({ONE}, 1.0)
+    assert crashed == [error] * ends
