@@ -272,8 +272,8 @@ REACHES = (
     ),
     Reach(
         where="streams/kafka/fetcher.py",
-        why="aiokafka keeps an error of the group until somebody asks for records. Faust does not before it is assigned "
-        "any, so a worker without the right to read its group was silent for a minute and a half.",
+        why="aiokafka keeps an error of the group until somebody asks for records. Faust does not before it has "
+        "partitions, so a worker without the right to read its group was silent for a minute and a half.",
         test=f"{FETCHER_TESTS}::"
         "test_a_group_that_our_user_may_not_read_ends_the_process_and_the_client_learns_of_it_too",
         sets=of("aiokafka.consumer.group_coordinator.GroupCoordinator", _push_error_to_user="(self, exc)"),
