@@ -12,9 +12,11 @@ from afresh.streams.kafka.admin import (
     Metadata,
     asking,
     broker_configs,
+    claim_expiry,
     configs_of,
     described,
 )
+from afresh.streams.kafka.rights import CLUSTER, DESCRIBE_CONFIGS, NotAllowedError, Right, named
 from afresh.streams.kafka.sender import BATCH_BYTES
 from afresh.streams.settings import Settings
 from afresh.streams.topics import DAY_MS, Topic, Topics
@@ -49,6 +51,14 @@ def check_safety(settings: Settings) -> list[str]:
         *_internal_faults(settings.replication, internal, brokers),
         *_expiry_faults(brokers),
     ]
+
+
+def unseen(settings: Settings) -> list[str]:
+    """Say what could not be looked at: the settings of brokers, without the right to see them."""
+    if not settings.idempotence or claim_expiry(settings) is not None:
+        return []
+    missing = NotAllowedError("Kafka does not show settings", [Right(DESCRIBE_CONFIGS, CLUSTER)])
+    return [f"the settings of the brokers were not looked at: {named(settings, missing)}"]
 
 
 def _faults(topic: Topic, config: Mapping[str, str]) -> Iterator[str]:

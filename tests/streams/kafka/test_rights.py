@@ -35,7 +35,7 @@ def sentence(*rights: Right, settings: Settings = SETTINGS) -> str:
 
 
 def raised_from(cause: BaseException) -> BaseException:
-    error = aiokafka.errors.KafkaError("unexpected")
+    error: BaseException = aiokafka.errors.KafkaError("unexpected")
     error.__cause__ = cause
     return error
 
