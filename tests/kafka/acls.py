@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -20,6 +21,7 @@ from kafka.admin import (
 )
 
 from afresh.deploy.servers import Server
+from afresh.deploy.servers.kafka import REPOSITORY
 from afresh.streams.connections import kafka_options
 from afresh.streams.settings import Settings
 from tests.certificates import Authority
@@ -42,13 +44,24 @@ class Granted(NamedTuple):
 
 
 def prefix_scheme(settings: Settings) -> list[Granted]:
-    """Return the rights of OPERATING.md that suffice for everything but ``afresh topics create``."""
-    name = settings.namespace
-    return [
-        Granted("TOPIC", f"{name}.", ("READ", "WRITE", "DESCRIBE", "DESCRIBE_CONFIGS")),
-        Granted("GROUP", name, ("READ", "DESCRIBE")),
-        Granted("TRANSACTIONAL_ID", name, ("WRITE", "DESCRIBE")),
-    ]
+    """Return the rights that OPERATING.md says to suffice for everything but ``afresh topics create``."""
+    page = (REPOSITORY / "OPERATING.md").read_text(encoding="utf-8")
+    rows = page.partition("| on | whose name begins with | operations |\n|---|---|---|\n")[2].partition(
+        "\n\n"
+    )[0]
+    found = []
+    for row in rows.splitlines():
+        kind, prefix, operations = row.strip("| ").split(" | ")
+        name = settings.namespace + ("." if "a dot" in prefix else "")
+        found.append(
+            Granted(constant(kind.removesuffix("s")), name, tuple(map(constant, operations.split(", "))))
+        )
+    return found
+
+
+def constant(word: str) -> str:
+    """Return what Kafka's clients call an operation or a kind of resource."""
+    return re.sub("(?<=[a-z]) ?(?=[A-Z])|(?<=[a-z]) ", "_", word).upper()
 
 
 class Guarded:

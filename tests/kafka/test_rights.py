@@ -20,7 +20,7 @@ from afresh.streams.kafka.admin import check_topics, create_topics
 from afresh.streams.messages import TextRequest
 from afresh.streams.settings import Settings
 from afresh.streams.topics import Topics
-from tests.kafka.acls import Granted, Guarded, guarded_kafka, prefix_scheme
+from tests.kafka.acls import Granted, Guarded, constant, guarded_kafka, prefix_scheme
 from tests.kafka.deployment import Deployment, ended, wait
 
 WARNING = (
@@ -169,8 +169,7 @@ def test_a_right_to_a_topic_that_is_missing_is_named_before_anything_starts(
 ) -> None:
     settings = guarded.user_of(shared, prefix_scheme(shared), encoder=case.encoder)
     name = Topics(settings).named(case.topic).name
-    operation = {"DescribeConfigs": "DESCRIBE_CONFIGS"}.get(case.operation, case.operation.upper())
-    guarded.deny(settings, Granted("TOPIC", name, (operation,), prefixed=False))
+    guarded.deny(settings, Granted("TOPIC", name, (constant(case.operation),), prefixed=False))
     command = [written(tmp_path, *RECORDS[each]) if each in RECORDS else each for each in case.command]
     assert afresh(settings, *command) == (2, f"afresh: {missing(settings, case.operation, 'topic', name)}")
 
