@@ -161,9 +161,11 @@ CASES = [
 ]
 
 
-@pytest.mark.parametrize(
-    "case", CASES, ids=lambda case: "-".join([*case.command, case.operation, case.topic])
-)
+def title(case: Case) -> str:
+    return "-".join([*case.command, case.operation, case.topic])
+
+
+@pytest.mark.parametrize("case", CASES, ids=title)
 def test_a_right_to_a_topic_that_is_missing_is_named_before_anything_starts(
     shared: Settings, guarded: Guarded, tmp_path: Path, case: Case
 ) -> None:
