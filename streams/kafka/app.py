@@ -9,6 +9,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
+from functools import partial
 from typing import Any, cast
 
 import faust
@@ -33,6 +34,7 @@ from afresh.streams.kafka.limits import PRODUCER_BYTES, BatchLimits
 from afresh.streams.kafka.positions import Positions, Read
 from afresh.streams.kafka.producers import Producers
 from afresh.streams.kafka.recovery import RunTables
+from afresh.streams.kafka.rights import Needs, told
 from afresh.streams.kafka.sender import FencedError, OutgoingRecord
 from afresh.streams.kafka.tables import RunTable
 from afresh.streams.kafka.transport import RunConsumer, RunTransport
@@ -87,6 +89,8 @@ class App(faust.App):
         Decides where sources go on; None: at their committed offsets.
     writes
         Tells whether Kafka takes writes.
+    told
+        Returns why the process ends; if Kafka has refused it something, as a sentence.
     """
 
     consumer: RunConsumer
@@ -101,6 +105,7 @@ class App(faust.App):
         self.positions: Positions | None = None
         self.writes = Writes()
         self.told_to_stop: Callable[[], bool] = lambda: False
+        self.told: Callable[[BaseException | None], BaseException | None] = lambda reason: reason
         self.producers = Producers(self._one_more_producer)
         super().__init__(name, **kwargs)
         self.claims = Claims(name, self.producers.start, self.producers.drop, limits, fenced=fenced)
@@ -108,7 +113,7 @@ class App(faust.App):
     async def crash(self, reason: BaseException) -> None:
         """Record the failure, and end the process within the time limit."""
         self._end_soon()
-        await super().crash(reason)
+        await super().crash(self.told(reason) or reason)
 
     async def on_stop(self) -> None:
         """Stop in order, but within the time that supervisors wait."""
@@ -194,8 +199,9 @@ class App(faust.App):
             "Stopping took longer than %g s; the process ends now, and everything counted is safe",
             STOP_SECONDS,
         )
-        status = status_of(self.crash_reason, told=self.told_to_stop())
-        if status and (meaning := meaning_of(self.crash_reason)):
+        reason = self.told(self.crash_reason)
+        status = status_of(reason, told=self.told_to_stop())
+        if status and (meaning := meaning_of(reason)):
             logger.log(logging.ERROR if status == MEND_STATUS else logging.WARNING, "%s", meaning)
         logging.shutdown()
         os._exit(status)
@@ -259,15 +265,18 @@ def create_app(settings: Settings, name: str, limits: BatchLimits | None = None)
         producer_max_batch_size=PRODUCER_BYTES,
         producer_max_request_size=PRODUCER_BYTES,
     )
+    app.told = partial(told, settings)
     transport = RunTransport(app.conf.broker, app, app.loop)
     transport.fetch_max_wait_seconds = settings.fetch_max_wait_seconds
     app.transport = transport
     return app
 
 
-def watch_topics(app: App, settings: Settings, topics: Sequence[Topic], sources: Mapping[str, Read]) -> None:
-    """Let an app watch topics while it runs, and decide by their incarnations where its sources go on."""
-    watch = TopicWatch(settings, topics, app.incarnations, app.crash)
+def watch_topics(
+    app: App, settings: Settings, topics: Sequence[Topic], sources: Mapping[str, Read], wanted: Needs
+) -> None:
+    """Let an app watch topics and rights to them, and decide by their incarnations where its sources go on."""
+    watch = TopicWatch(settings, topics, wanted, app.incarnations, app.crash)
     app.positions = Positions(settings, app.conf.id, sources, app.incarnations, watch, app.write_rows)
     app.task(watch.run)
 

@@ -45,10 +45,8 @@ from collections.abc import Awaitable, Callable, Collection, Iterator
 from typing import NamedTuple
 
 from aiokafka import AIOKafkaProducer
-from aiokafka.errors import TransactionalIdAuthorizationFailed
 from faust.types import TP
 
-from afresh.state.errors import AfreshError
 from afresh.streams.kafka.claim import Claim
 from afresh.streams.kafka.lease import Lease
 from afresh.streams.kafka.limits import BatchLimits
@@ -232,13 +230,7 @@ class Claims:
         if not self._fenced:
             return Lease(math.inf), await self._start(None)
         lease, name = Lease(self._expiry()), f"{self._name}-{number}"
-        try:
-            producer = await self._start(name)
-        except TransactionalIdAuthorizationFailed as error:
-            raise AfreshError(
-                f"Kafka does not allow the transactional id {name!r}; give the user of AFRESH_KAFKA the rights Write "
-                "and Describe on transactional ids that begin with AFRESH_NAMESPACE."
-            ) from error
+        producer = await self._start(name)
         # It has its epoch now, and goes on as an idempotent producer. With a transactional id, it would refuse to send
         # outside a transaction.
         producer._txn_manager.transactional_id = None

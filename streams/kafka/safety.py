@@ -17,11 +17,13 @@ from afresh.streams.kafka.admin import (
     Metadata,
     asking,
     broker_configs,
+    claim_expiry,
     configs_of,
     described,
 )
 from afresh.streams.kafka.limits import DEFAULT_BYTES, LEAST_BYTES, SETTING, BatchLimits, how_to_raise
 from afresh.streams.kafka.patient import PatientAdmin
+from afresh.streams.kafka.rights import CLUSTER, DESCRIBE_CONFIGS, NotAllowedError, Right, named
 from afresh.streams.settings import Settings
 from afresh.streams.topics import DAY_MS, Topic, Topics
 
@@ -64,6 +66,14 @@ def check_safety(settings: Settings) -> list[str]:
     ]
 
 
+def unseen(settings: Settings) -> list[str]:
+    """Say what could not be looked at: the settings of brokers, without the right to see them."""
+    if not settings.idempotence or claim_expiry(settings) is not None:
+        return []
+    missing = NotAllowedError("Kafka does not show settings", [Right(DESCRIBE_CONFIGS, CLUSTER)])
+    return [f"the settings of the brokers were not looked at: {named(settings, missing)}"]
+
+
 def require_room(settings: Settings, topics: Sequence[Topic]) -> BatchLimits:
     """Return how large a batch each topic takes.
 
@@ -85,9 +95,9 @@ def require_room(settings: Settings, topics: Sequence[Topic]) -> BatchLimits:
         )
     small = {name: limit for name, limit in found.items() if limit < LEAST_BYTES}
     if small:
-        named = ", ".join(f"{name} has {SETTING} {limit}" for name, limit in small.items())
+        small_ones = ", ".join(f"{name} has {SETTING} {limit}" for name, limit in small.items())
         raise AfreshError(
-            f"a row may not fit into a record batch: {named}, and {LEAST_BYTES} is the least; "
+            f"a row may not fit into a record batch: {small_ones}, and {LEAST_BYTES} is the least; "
             f"{how_to_raise(min(small), LEAST_BYTES)}, for each topic named; or set message.max.bytes of the brokers, "
             "which stands for it where a topic has none of its own"
         )

@@ -26,6 +26,7 @@ from afresh.state.errors import AfreshError
 from afresh.streams import metrics
 from afresh.streams.kafka.lease import Lease
 from afresh.streams.kafka.limits import BatchLimits
+from afresh.streams.kafka.rights import WRITE, refusal
 
 logger = logging.getLogger(__name__)
 
@@ -197,6 +198,8 @@ class Sender:
                 raise self._limits.too_large(topic, batch.size()) from error
             except KafkaError as error:
                 if not (error.retriable or isinstance(error, KafkaTimeoutError)):
+                    if (refused := refusal(error, topic=WRITE)) is not None:
+                        raise refused from error
                     raise AfreshError(f"Kafka refuses records for {topic}: {error!r}.") from error
                 wait = RETRY_SECONDS[min(attempt, len(RETRY_SECONDS) - 1)]
                 metrics.SEND_RETRIES.labels(topic).inc()

@@ -21,6 +21,7 @@ from afresh.streams.kafka.app import create_app, source, watch_topics
 from afresh.streams.kafka.lag import Lag
 from afresh.streams.kafka.limits import BatchLimits
 from afresh.streams.kafka.positions import Read
+from afresh.streams.kafka.rights import needs
 from afresh.streams.kafka.sender import Outgoing, Sender
 from afresh.streams.kafka.throttling import Throttling
 from afresh.streams.messages import Embedding, TextRequest, encode, text_request_decoder
@@ -58,7 +59,7 @@ class Embed:
         self._encoding = asyncio.Lock()
         self.app.agent(source(self.app, self._topics.texts), name="embed", concurrency=1)(self.agent)
         texts = self._topics.texts
-        watch_topics(self.app, settings, [texts], {texts.name: Read(None)})
+        watch_topics(self.app, settings, [texts], {texts.name: Read(None)}, needs(read=[texts]))
         lag = Lag(self.app)
         self.app.task(lag.run)
         self.app.task(Throttling(self.app, lag).run)

@@ -43,6 +43,7 @@ OURS = {
     "heartbeat_answered",
     "positions",
     "starts",
+    "told",
     "told_to_stop",
     "unfinished",
 }

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 from aiokafka.errors import (
+    InvalidTopicError,
     KafkaTimeoutError,
     MessageSizeTooLargeError,
     NotLeaderForPartitionError,
@@ -17,6 +18,7 @@ from kafka.partitioner import DefaultPartitioner
 from afresh.state.errors import AfreshError, StartAgainError
 from afresh.streams.kafka import sender
 from afresh.streams.kafka.limits import BatchLimits
+from afresh.streams.kafka.rights import NotAllowedError, Right
 from afresh.streams.kafka.sender import (
     GroupSender,
     Outgoing,
@@ -112,9 +114,17 @@ async def test_a_batch_is_sent_only_after_the_one_before_is_acknowledged() -> No
 
 
 async def test_a_final_refusal_by_kafka_is_an_error_that_names_the_topic() -> None:
-    producer = FakeProducer(TopicAuthorizationFailedError("t"))
-    with pytest.raises(AfreshError, match="Kafka refuses records for t: TopicAuthorizationFailedError"):
+    producer = FakeProducer(InvalidTopicError("t"))
+    with pytest.raises(AfreshError, match="Kafka refuses records for t: InvalidTopicError"):
         await Sender(producer).send(outgoing_of(1))
+    assert producer.tried == 1
+
+
+async def test_a_right_that_is_missing_is_that_to_write() -> None:
+    producer = FakeProducer(TopicAuthorizationFailedError("t"))
+    with pytest.raises(NotAllowedError) as refused:
+        await Sender(producer).send(outgoing_of(1))
+    assert refused.value.rights == (Right("Write", "topic", "t"),)
     assert producer.tried == 1
 
 
@@ -203,7 +213,7 @@ async def test_an_error_reaches_all_callers_of_a_group_and_the_next_group_is_sen
     group = GroupSender(Sender(producer))
     first, second, later = lots(b"a", b"b", b"c", partitions=1)
     outcomes = await asyncio.gather(group.send(first), group.send(second), return_exceptions=True)
-    assert [type(outcome) for outcome in outcomes] == [AfreshError, AfreshError]
+    assert [type(outcome) for outcome in outcomes] == [NotAllowedError, NotAllowedError]
     assert producer.batches == []
     await group.send(later)
     assert {key for key, _ in producer.batches[0][2]} == {b"c"}

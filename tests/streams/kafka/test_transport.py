@@ -6,6 +6,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from aiokafka.errors import KafkaConnectionError, TopicAuthorizationFailedError
 from faust.transport.consumer import Consumer, ThreadDelegateConsumer
 from faust.types import TP
 from faust.types.tuples import Message
@@ -13,6 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from mode.utils.queues import FlowControlEvent
 
+from afresh.state.errors import StartAgainError
 from afresh.streams.kafka import transport
 from afresh.streams.kafka.commits import CommitAges
 from afresh.streams.kafka.fetcher import RunConsumerThread
@@ -511,3 +513,30 @@ async def test_a_source_partition_is_committed_again_and_where_there_is_none_kaf
     monkeypatch.setattr(consumer, "_at_once", at_once)
     await consumer.commit_again()
     assert (found, len(taken)) == (asked, 0 if asked else 1)
+
+
+@pytest.mark.parametrize(
+    ("error", "ends"),
+    [
+        (TopicAuthorizationFailedError("test.events"), 1),
+        (StartAgainError("again"), 1),
+        (KafkaConnectionError(), 0),
+    ],
+)
+async def test_what_a_person_must_mend_ends_the_process_when_records_are_fetched(
+    monkeypatch: pytest.MonkeyPatch, error: Exception, ends: int
+) -> None:
+    crashed: list[BaseException] = []
+
+    async def getmany(*_: Any) -> Any:
+        raise error
+
+    async def crash(reason: BaseException) -> None:
+        crashed.append(reason)
+
+    monkeypatch.setattr(ThreadDelegateConsumer, "_getmany", getmany)
+    consumer = bare_consumer()
+    consumer.app.rebalancing, consumer.app.crash = False, crash
+    with pytest.raises(type(error)):
+        await consumer._getmany({ONE}, 1.0)
+    assert crashed == [error] * ends

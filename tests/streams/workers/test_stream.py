@@ -191,7 +191,7 @@ def test_a_worker_checks_kafka_the_topics_and_redis_before_it_starts(
 ) -> None:
     asked: list[str] = []
     for name in ("require_topics", "wait_for_redis", "claim_expiry"):
-        monkeypatch.setattr(module, name, lambda _, name=name: asked.append(name))
+        monkeypatch.setattr(module, name, lambda _, name=name, **__: asked.append(name))
     monkeypatch.setattr(module, "execute", lambda *_: asked.append("execute"))
     run(settings_for(tmp_path))
     assert asked == ["require_topics", "wait_for_redis", "claim_expiry", "execute"]
