@@ -21,7 +21,6 @@ from tests.streams.making import GENERATION, FakeEvent, FakeProducer, record, ru
 
 CHANGELOG = "test.rows.changelog"
 REAL_SLEEP = asyncio.sleep
-
 LEFT, RIGHT = TP("test.events", 0), TP("test.events", 1)
 REST_SECONDS = 7.0
 
