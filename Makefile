@@ -19,7 +19,7 @@ help:
 	@echo "make bench-scale  the same backlog worked off by 1 and by 2 workers (ARGS=--help for the options)"
 	@echo "make bench-recovery  from kill -9 to ready, and memory a row (ARGS=--help for the options)"
 	@echo "make bench-idle  what a worker at rest and its broker take (ARGS=--help for the options)"
-	@echo "make chaos  faults at random, and a count at the end of all events (ARGS=--help for the options)"
+	@echo "make chaos  faults at random, and a count at the end of all events (ARGS='--brokers 3' for a cluster)"
 	@echo "make bench-quality  accuracy on four sets, beside baselines (ARGS=--help for the options)"
 	@echo "make venv   only make the environment, .venv, with PYTHON=$(PYTHON)"
 	@echo "make clean  remove the environment and all caches of the tools"

@@ -225,10 +225,12 @@ def _settings() -> Settings:
 
 def _check(values: Settings) -> None:
     from afresh.streams.kafka.admin import check_topics
-    from afresh.streams.kafka.safety import check_safety
+    from afresh.streams.kafka.safety import check_safety, unseen
     from afresh.streams.topics import Topics
 
     differences = [*check_topics(values), *check_safety(values)]
+    for note in unseen(values):
+        typer.echo(f"afresh: warning: {note}", err=True)
     for difference in differences:
         typer.echo(difference)
     if differences:

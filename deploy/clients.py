@@ -99,6 +99,7 @@ def read_records(
             heard = time.monotonic()
         elif time.monotonic() - heard > patience_seconds:
             raise UnavailableError(
-                f"Kafka stopped sending records while {partition.topic} was read; try again"
+                f"Kafka stopped sending records while {partition.topic} was read; try again, and ask for a higher "
+                "quota where Kafka throttles this client"
             )
         yield from (record for record in polled if record.offset < end)

@@ -24,7 +24,7 @@ def explain(error: Exception) -> str | None:
         case SettingsError():
             return f"the settings cannot be read: {error}"
         case KafkaError():
-            return f"Kafka failed ({error}); look at the broker named by AFRESH_KAFKA"
+            return _refused(error) or f"Kafka failed ({error}); look at the broker named by AFRESH_KAFKA"
         case RedisError():
             return f"Redis failed ({error}); look at the server named by AFRESH_REDIS"
         case UnicodeDecodeError():
@@ -41,6 +41,15 @@ def explain(error: Exception) -> str | None:
                 or f"the system gave an error without a message ({type(error).__name__}); try again"
             )
     return None
+
+
+def _refused(error: Exception) -> str | None:
+    """Say which right is missing; None if it is none of that."""
+    from afresh.streams.kafka.rights import DESCRIBE, named, refusal
+    from afresh.streams.settings import Settings
+
+    refused = refusal(error, group=DESCRIBE)
+    return None if refused is None else str(named(Settings(), refused))
 
 
 def status_of(error: Exception) -> int:

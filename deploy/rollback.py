@@ -11,6 +11,7 @@ from kafka.errors import KafkaError
 
 from afresh.deploy.feeds.feed import producer
 from afresh.state.errors import AfreshError
+from afresh.streams.kafka.rights import refusal
 from afresh.streams.messages import COMMAND_KEY, ROLL_BACK, Command, encode
 from afresh.streams.settings import Settings
 from afresh.streams.topics import FIRST_PARTITION, Topics
@@ -33,6 +34,8 @@ def roll_back(settings: Settings) -> None:
             sent = opened.send(topic.name, value, key=COMMAND_KEY, partition=FIRST_PARTITION)
             sent.get(timeout=ANSWER_SECONDS)
         except KafkaError as error:
+            if refusal(error) is not None:
+                raise
             raise AfreshError(
                 f"Kafka did not accept the command ({error}); look at afresh status before you try again"
             ) from error

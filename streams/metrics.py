@@ -41,6 +41,11 @@ COMMIT_AGE = Gauge(
     "Time since the last commit of a partition that has uncommitted runs.",
     ["topic", "partition"],
 )
+THROTTLED_SECONDS = Counter(
+    "afresh_kafka_throttled_seconds",
+    "Time that Kafka has made this process wait because of a quota, by kind of request.",
+    ["request"],
+)
 SEND_RETRIES = Counter("afresh_send_retries", "Batches that Kafka did not take at the first try.", ["topic"])
 KAFKA_WRITE_AGE = Gauge(
     "afresh_kafka_write_age_seconds",

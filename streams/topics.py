@@ -121,6 +121,11 @@ class Topics:
         topic: Topic = getattr(self, name)
         return topic
 
+    def ours(self) -> list[Topic]:
+        """Return the topics that only we write."""
+        strangers = {self.named(name).name for name in WRITTEN_BY_OTHERS}
+        return [topic for topic in self.all() if topic.name not in strangers]
+
     def all(self) -> list[Topic]:
         """Return all topics, in the order of the attributes above."""
         return [topic for topic in vars(self).values() if isinstance(topic, Topic)]

@@ -9,12 +9,7 @@ from typing import Any
 
 import redis
 from aiokafka.conn import collect_hosts, create_conn
-from aiokafka.errors import (
-    AuthenticationFailedError,
-    KafkaError,
-    SaslAuthenticationFailed,
-    UnsupportedSaslMechanismError,
-)
+from aiokafka.errors import KafkaError, UnsupportedSaslMechanismError
 from aiokafka.protocol.metadata import MetadataRequest
 from redis.backoff import NoBackoff
 from redis.exceptions import NoPermissionError, ResponseError
@@ -24,6 +19,7 @@ from afresh.state.errors import AfreshError, UnavailableError
 from afresh.state.lists import check_rights
 from afresh.streams import redis_url
 from afresh.streams.connections import kafka_options, redis_options
+from afresh.streams.kafka.rights import named, refusal
 from afresh.streams.serving.push import reason
 from afresh.streams.settings import Settings
 
@@ -88,12 +84,9 @@ def _brokers(servers: list[str]) -> list[tuple[str, int]]:
 
 def _refuse_kafka(settings: Settings, error: Exception) -> None:
     """Raise an AfreshError if waiting cannot mend the error."""
+    if (refused := refusal(error)) is not None:
+        raise named(settings, refused) from error
     match error:
-        case AuthenticationFailedError() | SaslAuthenticationFailed():
-            raise AfreshError(
-                f"Kafka at {settings.kafka} refuses the user {settings.kafka_user!r}; check AFRESH_KAFKA_USER, "
-                "AFRESH_KAFKA_PASSWORD and AFRESH_KAFKA_SASL"
-            ) from error
         case UnsupportedSaslMechanismError():
             raise AfreshError(
                 f"Kafka at {settings.kafka} does not support AFRESH_KAFKA_SASL={settings.kafka_sasl}; set another"

@@ -15,7 +15,8 @@ from afresh.deploy.clients import places
 from afresh.deploy.demo.window import person
 from afresh.state.errors import AfreshError
 from afresh.streams.connections import kafka_options
-from afresh.streams.kafka.patient import PatientAdmin
+from afresh.streams.kafka.admin import asking
+from afresh.streams.kafka.rights import DELETE
 from afresh.streams.messages import Event, Item
 from afresh.streams.settings import Settings
 from afresh.streams.topics import Topics
@@ -108,5 +109,5 @@ def dead_letters(settings: Settings) -> int:
 def delete_topics(settings: Settings) -> None:
     """Delete the topics of a deployment and all their records."""
     names = [topic.name for topic in Topics(settings).all()]
-    with PatientAdmin(settings) as admin:
+    with asking(settings, topic=DELETE) as admin:
         admin.ask(lambda client: client.delete_topics(names))

@@ -16,6 +16,7 @@ from afresh.state.errors import AfreshError, UnavailableError
 from afresh.streams.connections import kafka_options
 from afresh.streams.kafka.admin import require_topics
 from afresh.streams.kafka.patient import passes
+from afresh.streams.kafka.rights import WRITE, named, needs, refusal
 from afresh.streams.settings import Settings
 from afresh.streams.topics import Topic
 
@@ -108,6 +109,8 @@ class FeedSender:
         except MessageSizeTooLargeError:
             self._fed.too_large += 1
         except KafkaError as error:
+            if refusal(error) is not None:
+                raise
             kind = UnavailableError if passes(error) else AfreshError
             raise kind(
                 f"Kafka stopped accepting records of {self._topic} after {self._fed.sent:,} ({error}); "
@@ -139,7 +142,7 @@ def producer(settings: Settings, topic: Topic) -> Iterator[KafkaProducer]:
     AfreshError
         If Kafka does not answer, or the topic is missing or wrong.
     """
-    require_topics(settings, [topic])
+    require_topics(settings, [topic], needs(written=[topic]))
     opened = KafkaProducer(
         **kafka_options(settings),
         bootstrap_timeout_ms=int(settings.start_timeout_seconds * 1000),
@@ -153,6 +156,10 @@ def producer(settings: Settings, topic: Topic) -> Iterator[KafkaProducer]:
     )
     try:
         yield opened
+    except KafkaError as error:
+        if (refused := refusal(error, topic=WRITE)) is not None:
+            raise named(settings, refused) from error
+        raise
     finally:
         opened.close(timeout=CLOSE_SECONDS)
 

@@ -7,7 +7,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from afresh.deploy.ledger.comparing import UNREADABLE, behaviour_fields, differing, shown, struct_fields
+from afresh.deploy.ledger.comparing import (
+    LAST_BITS,
+    UNREADABLE,
+    behaviour_fields,
+    differing,
+    shown,
+    struct_fields,
+)
 from afresh.deploy.ledger.reading import PARTITION_ROW, Logs, Rows, newest
 from afresh.deploy.ledger.report import Report
 from afresh.deploy.ledger.users import NOT_SHARED, begun_earlier
@@ -19,9 +26,6 @@ KAFKAS_OWN = ("since",)
 
 COUNTS = ("examples", "time", "counts")
 """Fields of a behaviour row that hold how often its item was taken, and when."""
-
-LAST_BITS = 1e-5
-"""Relative tolerance of fading counts of 32 bits. Added up in another order, they differ in their last bits."""
 
 
 @dataclass(frozen=True)

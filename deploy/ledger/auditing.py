@@ -35,6 +35,7 @@ from afresh.deploy.ledger.settling import wait_until_settled
 from afresh.deploy.ledger.users import check_users
 from afresh.deploy.ledger.weights import check_weights
 from afresh.streams.kafka.admin import require_topics
+from afresh.streams.kafka.rights import needs
 from afresh.streams.serving.policy import Policy
 from afresh.streams.settings import Settings
 from afresh.streams.topics import FIRST_PARTITION, Topics
@@ -65,7 +66,7 @@ def audit(
     OSError
         If the file cannot be read.
     """
-    require_topics(settings)
+    require_topics(settings, rights=needs(read=Topics(settings).all()))
     report = Report()
     with ExitStack() as stack:
         redis = stack.enter_context(redis_client(settings))
@@ -78,7 +79,7 @@ def audit(
             check_lines(stack.enter_context(open_lines(events)), outcomes, report)
         if against is not None:
             other = settings.model_copy(update={"namespace": against})
-            require_topics(other)
+            require_topics(other, rights=needs(read=Topics(other).all()))
             check_against(stack.enter_context(kafka_logs(other)), Topics(other), state, report)
     report.tell_the_rest()
     return report

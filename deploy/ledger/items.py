@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from afresh.deploy.ledger.comparing import behaviour_fields, compare, leave_unchecked
+from afresh.deploy.ledger.comparing import behaviour_fields, compare, leave_unchecked, rounded_elsewhere
 from afresh.deploy.ledger.events import Place
 from afresh.deploy.ledger.reading import (
     Logs,
@@ -112,7 +112,7 @@ class Learning:
         """Compare the learned rows with the rows of the changelog."""
         self._learn()
         due = {item: self._rows.packed(number) for number, item in enumerate(self._rows.ids)}
-        compare(self._report, TABLE, "item", due, found, behaviour_fields)
+        compare(self._report, TABLE, "item", due, found, behaviour_fields, rounded_elsewhere)
 
 
 def check_items(logs: Logs, topics: Topics, users: RecomputedUsers, report: Report) -> dict[int, Rows]:

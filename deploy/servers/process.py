@@ -105,15 +105,15 @@ class ServerProcess:
                 preexec_fn=_die_with_parent,
             )
 
-    def _wait(self, process: subprocess.Popen[bytes]) -> None:
-        deadline = time.monotonic() + START_SECONDS
+    def _wait(self, process: subprocess.Popen[bytes], seconds: float = START_SECONDS) -> None:
+        deadline = time.monotonic() + seconds
         while not _answers(self.port):
             if process.poll() is not None:
                 raise AfreshError(
                     f"{self.name} ended during its start with status {process.returncode}: {self._tail()}"
                 )
             if time.monotonic() > deadline:
-                raise AfreshError(f"{self.name} did not answer within {START_SECONDS:g} s: {self._tail()}")
+                raise AfreshError(f"{self.name} did not answer within {seconds:g} s: {self._tail()}")
             time.sleep(0.02)
 
     def _end(self, how: signal.Signals) -> None:

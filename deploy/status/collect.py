@@ -19,6 +19,7 @@ from afresh.state.lists import ListReader
 from afresh.streams.connections import kafka_options
 from afresh.streams.kafka.admin import require_topics
 from afresh.streams.kafka.patient import PatientAdmin
+from afresh.streams.kafka.rights import needs
 from afresh.streams.settings import Settings
 from afresh.streams.stages import STAGES
 from afresh.streams.topics import FIRST_PARTITION, Topic, Topics
@@ -40,8 +41,8 @@ def look(settings: Settings) -> Status:
     AfreshError
         If Kafka does not answer, or if its topics or rows are wrong.
     """
-    require_topics(settings)
     topics = Topics(settings)
+    require_topics(settings, rights=needs(read=[topics.users]))
     with _clients(settings) as (admin, consumer):
         every = places(*topics.all())
         # High watermarks: whoever asks what waits must see what an open transaction holds up.

@@ -18,6 +18,9 @@ TEXT = "text"
 ENCODERS_KEPT = 2
 """Versions of encoders of which a row keeps a vector, for each kind: the newest, and the one before."""
 
+VECTORS_BYTES = 32_768
+"""Upper bound on the vectors of a row, with all that is neither text nor attribute."""
+
 
 class Vector(msgspec.Struct, frozen=True, array_like=True):
     """What one encoder says of an item.
@@ -140,6 +143,19 @@ def with_vector(row: ContentRow, vector: Vector) -> ContentRow:
 def without_vectors(row: ContentRow, kind: str) -> ContentRow:
     """Return the row without the vectors of a kind."""
     return replace(row, vectors=[each for each in row.vectors if each.kind != kind])
+
+
+def longest(item_bytes: int) -> int:
+    """Return an upper bound on the packed row of an item, given that on its JSON.
+
+    A list of numbers grows most: ``1e5,`` becomes 9 bytes.
+
+    Examples
+    --------
+    >>> longest(65_536)
+    180224
+    """
+    return 9 * item_bytes // 4 + VECTORS_BYTES
 
 
 def text_for_encoder(title: str, text: str, attributes: dict[str, Scalar | list[Scalar]]) -> str:

@@ -26,7 +26,8 @@ from afresh.state.versions import unpack_known
 T = TypeVar("T")
 
 CHANGE_BYTES = 750_000
-"""Most bytes of rows in one change. With keys and framing they fit into one record batch of 1 MB."""
+"""Most bytes of rows in one change, unless Kafka takes less. With keys and framing they fit into one record batch of
+1 MB."""
 
 DELETION_BYTES = 60
 """Upper bound on what Kafka adds to the key of a deleted row, in bytes."""
@@ -35,19 +36,19 @@ _partition_row_decoder = msgspec.msgpack.Decoder(PartitionRow)
 _encode = msgspec.msgpack.Encoder().encode
 
 
-def in_groups(keys: Iterable[bytes]) -> Iterator[list[bytes]]:
-    """Group keys so that the deletions of each group fit into one change.
+def in_groups(keys: Iterable[bytes], room: int) -> Iterator[list[bytes]]:
+    """Group keys so that the deletions of each group fit into one change with room for so many bytes.
 
     Examples
     --------
-    >>> [len(group) for group in in_groups([b"i" * 100] * 10_000)]
+    >>> [len(group) for group in in_groups([b"i" * 100] * 10_000, CHANGE_BYTES)]
     [4687, 4687, 626]
     """
     group: list[bytes] = []
     size = 0
     for key in keys:
         size += len(key) + DELETION_BYTES
-        if group and size > CHANGE_BYTES:
+        if group and size > room:
             yield group
             group, size = [], len(key) + DELETION_BYTES
         group.append(key)
@@ -118,9 +119,19 @@ class Change:
         Rows of the partition, and how many partitions there are.
     changelog
         Incarnation of the changelog that they are written to.
+    room
+        Most bytes of rows that it may hold.
+
+    Attributes
+    ----------
+    room
+        Most bytes of rows that it may hold.
     """
 
-    def __init__(self, rows: Rows, partitions: int, changelog: int = UNKNOWN) -> None:
+    def __init__(
+        self, rows: Rows, partitions: int, changelog: int = UNKNOWN, room: int = CHANGE_BYTES
+    ) -> None:
+        self.room = room
         self._rows = rows
         self._changed: dict[bytes, bytes | None] = {}
         row = partition_row(rows) or PartitionRow()

@@ -4,18 +4,39 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 from uuid import UUID
 
 from kafka import KafkaAdminClient
 from kafka.admin import ConfigResource, ConfigResourceType, NewTopic
-from kafka.errors import KafkaError, TopicAlreadyExistsError, UnknownTopicOrPartitionError, for_code
+from kafka.errors import (
+    KafkaError,
+    TopicAlreadyExistsError,
+    TopicAuthorizationFailedError,
+    UnknownTopicOrPartitionError,
+    for_code,
+)
 
 from afresh.state.errors import AfreshError, UnavailableError
 from afresh.state.store.marks import UNKNOWN
 from afresh.streams.kafka.patient import PatientAdmin, passes
+from afresh.streams.kafka.rights import (
+    ALTER_CONFIGS,
+    CREATE,
+    DESCRIBE,
+    DESCRIBE_CONFIGS,
+    TOPIC,
+    Needs,
+    NotAllowedError,
+    Right,
+    lacking,
+    named,
+    needs,
+    refusal,
+    require,
+)
 from afresh.streams.settings import Settings
 from afresh.streams.topics import Topic, Topics
 from afresh.streams.waiting import wait_for_kafka
@@ -38,6 +59,12 @@ SETTING_POLL_SECONDS = 0.1
 Metadata = dict[str, Any]
 """Description of a topic or a broker by kafka-python."""
 
+Changes = dict[str, dict[str, str]]
+"""Settings that topics are to get, by topic and name."""
+
+DONE = "OK"
+"""What kafka-python says of a topic whose settings were changed."""
+
 Entries = dict[str, dict[str, Any]]
 """Settings of a topic by name, as kafka-python describes them."""
 
@@ -55,6 +82,7 @@ def create_topics(settings: Settings) -> list[str]:
     topics = Topics(settings).all()
     with asking(settings) as admin:
         found = described(admin, _names(topics))
+        require(lacking(found, needs()))
         missing = [topic for topic in topics if topic.name not in found]
         return _create(admin, missing) if missing else []
 
@@ -77,11 +105,7 @@ def set_topics(settings: Settings) -> list[str]:
     with asking(settings) as admin:
         changes = _changed(admin, wanted)
         if changes:
-            resources = [
-                ConfigResource(ConfigResourceType.TOPIC, name, configs=config)
-                for name, config in changes.items()
-            ]
-            admin.ask(lambda client: client.alter_configs(resources))
+            _change(admin, changes)
         # Brokers learn of it a moment later. Whoever checks the topics next must not meet the settings of before.
         deadline = time.monotonic() + SETTING_SECONDS
         while _changed(admin, wanted) and time.monotonic() < deadline:
@@ -89,9 +113,21 @@ def set_topics(settings: Settings) -> list[str]:
     return list(changes)
 
 
-def _changed(admin: PatientAdmin, wanted: Sequence[Topic]) -> dict[str, dict[str, str]]:
+def _change(admin: PatientAdmin, changes: Changes) -> None:
+    require(lacking(described(admin, list(changes)), {name: [ALTER_CONFIGS] for name in changes}))
+    resources = [
+        ConfigResource(ConfigResourceType.TOPIC, name, configs=config) for name, config in changes.items()
+    ]
+    answers = admin.ask(lambda client: client.alter_configs(resources))["topic"]
+    for name, answer in answers.items():
+        if answer != DONE:
+            raise AfreshError(f"Kafka did not change the settings of the topic {name}: {answer}")
+
+
+def _changed(admin: PatientAdmin, wanted: Sequence[Topic]) -> Changes:
     """Return the settings that existing topics are to get, by topic."""
     found = _entries(admin, list(described(admin, _names(wanted))))
+    require(_unseen(found))
     changes = {topic.name: _changes(topic, found[topic.name]) for topic in wanted if topic.name in found}
     return {name: config for name, config in changes.items() if config}
 
@@ -104,7 +140,9 @@ def _changes(topic: Topic, found: Entries) -> dict[str, str]:
     return {key: value for key, value in changes.items() if found.get(key, {}).get("value") != value}
 
 
-def check_topics(settings: Settings, topics: Sequence[Topic] | None = None) -> list[str]:
+def check_topics(
+    settings: Settings, topics: Sequence[Topic] | None = None, rights: Needs | None = None
+) -> list[str]:
     """Describe how the broker's topics differ from ``topics``, by default all topics of the deployment.
 
     Creates nothing. An empty list means that there is no difference.
@@ -113,11 +151,14 @@ def check_topics(settings: Settings, topics: Sequence[Topic] | None = None) -> l
     ------
     UnavailableError
         If Kafka does not answer within the start timeout.
+    NotAllowedError
+        If our user may not look at a topic and its settings, or lacks one of the rights.
     """
     wanted = Topics(settings).all() if topics is None else topics
     with asking(settings) as admin:
         found = described(admin, _names(wanted))
         configs = configs_of(admin, list(found))
+        require([*lacking(found, rights or needs()), *_unseen(configs)])
     return [
         f"{topic.name} {difference}"
         for topic in wanted
@@ -125,15 +166,17 @@ def check_topics(settings: Settings, topics: Sequence[Topic] | None = None) -> l
     ]
 
 
-def require_topics(settings: Settings, topics: Sequence[Topic] | None = None) -> None:
-    """Raise unless the topics are as they must be; creates nothing.
+def require_topics(
+    settings: Settings, topics: Sequence[Topic] | None = None, rights: Needs | None = None
+) -> None:
+    """Raise unless the topics are as they must be, and our user has the rights; creates nothing.
 
     Raises
     ------
     AfreshError
-        If a topic is missing or differs. The message names every difference, and what to do.
+        If a topic is missing or differs, or a right is missing. The message names all of them, and what to do.
     """
-    differences = check_topics(settings, topics)
+    differences = check_topics(settings, topics, rights)
     if not differences:
         return
     advice = "change the settings or, with Kafka's own tools, the topics"
@@ -180,13 +223,15 @@ def _broker_config(admin: PatientAdmin, broker: Metadata) -> dict[str, str]:
 
 
 @contextmanager
-def asking(settings: Settings) -> Iterator[PatientAdmin]:
-    """Open a client for the block, and turn errors of Kafka into sentences."""
+def asking(settings: Settings, topic: str = DESCRIBE) -> Iterator[PatientAdmin]:
+    """Open a client for the block, and turn errors of Kafka into sentences; ``topic`` is what is done with topics."""
     wait_for_kafka(settings)
     with PatientAdmin(settings) as admin:
         try:
             yield admin
-        except KafkaError as error:
+        except (KafkaError, NotAllowedError) as error:
+            if (refused := refusal(error, topic=topic, group=DESCRIBE)) is not None:
+                raise named(settings, refused) from error
             if passes(error):
                 raise UnavailableError(
                     f"Kafka at {settings.kafka} did not answer within {settings.start_timeout_seconds:g} s ({error}); "
@@ -211,27 +256,34 @@ class TopicClient:
         self._admin = PatientAdmin(settings, patience_seconds=0.0)
         self._one_at_a_time = threading.Lock()
 
-    def incarnations(self, names: Sequence[str]) -> dict[str, int]:
+    def incarnations(self, names: Sequence[str], rights: Needs | None = None) -> dict[str, int]:
         """Return the incarnation of each topic that exists.
 
         Raises
         ------
+        NotAllowedError
+            If our user may not look at a topic, or lacks one of the rights.
         KafkaError
             If Kafka does not answer.
         """
         with self._one_at_a_time:
-            return incarnations_of(self._admin, names)
+            found = described(self._admin, names)
+        require(lacking(found, rights or needs()))
+        return _incarnations(found)
 
     def policies(self, topics: Sequence[Topic]) -> dict[str, str]:
         """Return the cleanup policy of each topic whose policy is not as it must be.
 
         Raises
         ------
+        NotAllowedError
+            If our user may not look at the settings of a topic.
         KafkaError
             If Kafka does not answer.
         """
         with self._one_at_a_time:
             configs = configs_of(self._admin, _names(topics))
+        require(_unseen(configs))
         found = {name: config.get("cleanup.policy") for name, config in configs.items()}
         return {
             topic.name: policy
@@ -248,10 +300,14 @@ class TopicClient:
 
 def incarnations_of(admin: PatientAdmin, names: Sequence[str]) -> dict[str, int]:
     """Return the incarnation of each topic that exists; see ``streams.kafka.incarnations``."""
+    return _incarnations(described(admin, names))
+
+
+def _incarnations(found: Mapping[str, Metadata]) -> dict[str, int]:
     return {
         # The last 8 bytes: in the embedded broker's ids the first ones are the time, equal for topics made together.
         name: UUID(str(topic["topic_id"])).int & 2**64 - 1 if topic.get("topic_id") else UNKNOWN
-        for name, topic in described(admin, names).items()
+        for name, topic in found.items()
         if not topic["error_code"]
     }
 
@@ -286,6 +342,11 @@ def _entries(admin: PatientAdmin, names: Sequence[str]) -> dict[str, Entries]:
     return found
 
 
+def _unseen(configs: Mapping[str, Mapping[str, Any]]) -> list[Right]:
+    """Return the rights that are missing to look at settings: each topic has some, and kafka-python tells no error."""
+    return [Right(DESCRIBE_CONFIGS, TOPIC, name) for name, config in configs.items() if not config]
+
+
 def _differences(topic: Topic, found: Metadata | None, config: dict[str, str]) -> Iterator[str]:
     if found is None:
         yield MISSING
@@ -316,6 +377,8 @@ def _create(admin: PatientAdmin, topics: Sequence[Topic]) -> list[str]:
 
 def _create_new(client: KafkaAdminClient, new: Sequence[NewTopic]) -> list[str]:
     answer = client.create_topics(new, raise_errors=False)["topics"]
+    refused = TopicAuthorizationFailedError.errno
+    require([Right(CREATE, TOPIC, topic["name"]) for topic in answer if topic["error_code"] == refused])
     for topic in answer:
         # "Already exists" is no error: another `afresh topics create` may have been faster.
         if topic["error_code"] not in (0, TopicAlreadyExistsError.errno):

@@ -9,6 +9,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
+from functools import partial
 from typing import Any, cast
 
 import faust
@@ -29,10 +30,12 @@ from afresh.streams.kafka.alignment import require_alignment
 from afresh.streams.kafka.ending import meaning_of, status_of
 from afresh.streams.kafka.fence import Claims
 from afresh.streams.kafka.incarnations import Incarnations, TopicWatch
+from afresh.streams.kafka.limits import PRODUCER_BYTES, BatchLimits
 from afresh.streams.kafka.positions import Positions, Read
 from afresh.streams.kafka.producers import Producers
 from afresh.streams.kafka.recovery import RunTables
-from afresh.streams.kafka.sender import BATCH_BYTES, FencedError, OutgoingRecord
+from afresh.streams.kafka.rights import Needs, told
+from afresh.streams.kafka.sender import FencedError, OutgoingRecord
 from afresh.streams.kafka.tables import RunTable
 from afresh.streams.kafka.transport import RunConsumer, RunTransport
 from afresh.streams.kafka.writes import Writes
@@ -80,29 +83,37 @@ class App(faust.App):
         Returns whether the process was told to stop, by a signal.
     incarnations
         Incarnations of the topics.
+    limits
+        How large record batches may be.
     positions
         Decides where sources go on; None: at their committed offsets.
     writes
         Tells whether Kafka takes writes.
+    told
+        Returns why the process ends; if Kafka has refused it something, as a sentence.
     """
 
     consumer: RunConsumer
 
-    def __init__(self, name: str, *, fenced: bool, partitions: int, **kwargs: Any) -> None:
+    def __init__(
+        self, name: str, *, limits: BatchLimits, fenced: bool, partitions: int, **kwargs: Any
+    ) -> None:
+        self.limits = limits
         self._partitions = partitions
         self.unfinished: Callable[[], bool] = lambda: False
         self.incarnations = Incarnations()
         self.positions: Positions | None = None
         self.writes = Writes()
         self.told_to_stop: Callable[[], bool] = lambda: False
+        self.told: Callable[[BaseException | None], BaseException | None] = lambda reason: reason
         self.producers = Producers(self._one_more_producer)
         super().__init__(name, **kwargs)
-        self.claims = Claims(name, self.producers.start, self.producers.drop, fenced=fenced)
+        self.claims = Claims(name, self.producers.start, self.producers.drop, limits, fenced=fenced)
 
     async def crash(self, reason: BaseException) -> None:
         """Record the failure, and end the process within the time limit."""
         self._end_soon()
-        await super().crash(reason)
+        await super().crash(self.told(reason) or reason)
 
     async def on_stop(self) -> None:
         """Stop in order, but within the time that supervisors wait."""
@@ -188,14 +199,15 @@ class App(faust.App):
             "Stopping took longer than %g s; the process ends now, and everything counted is safe",
             STOP_SECONDS,
         )
-        status = status_of(self.crash_reason, told=self.told_to_stop())
-        if status and (meaning := meaning_of(self.crash_reason)):
+        reason = self.told(self.crash_reason)
+        status = status_of(reason, told=self.told_to_stop())
+        if status and (meaning := meaning_of(reason)):
             logger.log(logging.ERROR if status == MEND_STATUS else logging.WARNING, "%s", meaning)
         logging.shutdown()
         os._exit(status)
 
 
-def create_app(settings: Settings, name: str) -> App:
+def create_app(settings: Settings, name: str, limits: BatchLimits | None = None) -> App:
     """Create the Faust app of a process.
 
     Parameters
@@ -204,6 +216,8 @@ def create_app(settings: Settings, name: str) -> App:
         Settings of the deployment.
     name
         Name of the app and of its consumer group.
+    limits
+        How large record batches may be; by default Kafka's own limit stands for each topic.
 
     Raises
     ------
@@ -219,6 +233,7 @@ def create_app(settings: Settings, name: str) -> App:
         ) from error
     app = App(
         name,
+        limits=limits or BatchLimits(),
         fenced=settings.idempotence,
         partitions=settings.partitions,
         broker=[f"kafka://{server}" for server in settings.brokers],
@@ -246,18 +261,22 @@ def create_app(settings: Settings, name: str) -> App:
         consumer_max_fetch_size=4 * 1024 * 1024,
         producer_acks=-1,
         producer_linger=0.0,
-        producer_max_batch_size=BATCH_BYTES,
-        producer_max_request_size=8 * 1024 * 1024,
+        # Senders fill batches up to what their topics take.
+        producer_max_batch_size=PRODUCER_BYTES,
+        producer_max_request_size=PRODUCER_BYTES,
     )
+    app.told = partial(told, settings)
     transport = RunTransport(app.conf.broker, app, app.loop)
     transport.fetch_max_wait_seconds = settings.fetch_max_wait_seconds
     app.transport = transport
     return app
 
 
-def watch_topics(app: App, settings: Settings, topics: Sequence[Topic], sources: Mapping[str, Read]) -> None:
-    """Let an app watch topics while it runs, and decide by their incarnations where its sources go on."""
-    watch = TopicWatch(settings, topics, app.incarnations, app.crash)
+def watch_topics(
+    app: App, settings: Settings, topics: Sequence[Topic], sources: Mapping[str, Read], wanted: Needs
+) -> None:
+    """Let an app watch topics and rights to them, and decide by their incarnations where its sources go on."""
+    watch = TopicWatch(settings, topics, wanted, app.incarnations, app.crash)
     app.positions = Positions(settings, app.conf.id, sources, app.incarnations, watch, app.write_rows)
     app.task(watch.run)
 

@@ -45,12 +45,11 @@ from collections.abc import Awaitable, Callable, Collection, Iterator
 from typing import NamedTuple
 
 from aiokafka import AIOKafkaProducer
-from aiokafka.errors import TransactionalIdAuthorizationFailed
 from faust.types import TP
 
-from afresh.state.errors import AfreshError
 from afresh.streams.kafka.claim import Claim
 from afresh.streams.kafka.lease import Lease
+from afresh.streams.kafka.limits import BatchLimits
 from afresh.streams.kafka.sender import FencedError, Sender
 
 logger = logging.getLogger(__name__)
@@ -87,6 +86,8 @@ class Claims:
         Starts a producer.
     stop
         Stops a producer that is no longer needed.
+    limits
+        How large record batches may be; by default Kafka's own limit stands for each topic.
     fenced
         Whether the broker knows epochs. If not, claims are only recorded in this process, and nothing is fenced.
 
@@ -97,12 +98,19 @@ class Claims:
     """
 
     def __init__(
-        self, name: str, start: NewProducer, stop: Callable[[AIOKafkaProducer], None], *, fenced: bool
+        self,
+        name: str,
+        start: NewProducer,
+        stop: Callable[[AIOKafkaProducer], None],
+        limits: BatchLimits | None = None,
+        *,
+        fenced: bool,
     ) -> None:
         self.expiry_seconds: float | None = None
         self._name = name
         self._start = start
         self._stop = stop
+        self._limits = limits
         self._fenced = fenced
         self._held: dict[int, Held] = {}
         self._renewing: set[int] = set()
@@ -189,7 +197,7 @@ class Claims:
 
     async def _claim(self, number: int, tps: Collection[TP]) -> None:
         lease, producer = await self._next_epoch(number)
-        sender = Sender(producer)
+        sender = Sender(producer, self._limits)
         held = Held(producer, lease, {tp: Claim(tp, sender, lease) for tp in tps})
         if self._fenced:
             try:
@@ -206,7 +214,7 @@ class Claims:
         unused = producer
         try:
             if ours() and self._held.get(number) is held:
-                sender = Sender(producer)
+                sender = Sender(producer, self._limits)
                 await asyncio.gather(*(claim.renew(sender, lease) for claim in held.claims.values()))
                 if self._held.get(number) is held:
                     unused, self._held[number] = held.producer, Held(producer, lease, held.claims)
@@ -222,13 +230,7 @@ class Claims:
         if not self._fenced:
             return Lease(math.inf), await self._start(None)
         lease, name = Lease(self._expiry()), f"{self._name}-{number}"
-        try:
-            producer = await self._start(name)
-        except TransactionalIdAuthorizationFailed as error:
-            raise AfreshError(
-                f"Kafka does not allow the transactional id {name!r}; give the user of AFRESH_KAFKA the rights Write "
-                "and Describe on transactional ids that begin with AFRESH_NAMESPACE."
-            ) from error
+        producer = await self._start(name)
         # It has its epoch now, and goes on as an idempotent producer. With a transactional id, it would refuse to send
         # outside a transaction.
         producer._txn_manager.transactional_id = None

@@ -20,6 +20,7 @@ import afresh.streams.kafka.batches  # noqa: F401 - replaces how aiokafka takes 
 from afresh.state.errors import StartAgainError
 from afresh.state.store.marks import UNKNOWN
 from afresh.streams.kafka.polls import poll_long
+from afresh.streams.kafka.rights import refusal
 from afresh.streams.kafka.starts import Committed, Start, tell_lost
 
 if TYPE_CHECKING:
@@ -56,6 +57,7 @@ class RunConsumerThread(driver.AIOKafkaConsumerThread):
         longest = cast(Any, self.transport).fetch_max_wait_seconds
         poll_long(consumer, longest, self._left_out)
         self._note_heartbeats(consumer._coordinator)
+        self._note_refusals(consumer._coordinator)
         self._note_commits(consumer)
 
     def _left_out(self, unread: Collection[TP]) -> bool:
@@ -100,6 +102,20 @@ class RunConsumerThread(driver.AIOKafkaConsumerThread):
             return bool(answered)
 
         coordinator._do_heartbeat = noted
+
+    def _note_refusals(self, coordinator: Any) -> None:
+        """Let a right to the group that is missing end the process.
+
+        aiokafka keeps the error until somebody asks for records, and nobody does before the group has answered.
+        """
+        push = coordinator._push_error_to_user
+
+        def noted(error: BaseException) -> Any:
+            if refusal(error) is not None:
+                asyncio.run_coroutine_threadsafe(self.app.crash(error), self.app.loop)
+            return push(error)
+
+        coordinator._push_error_to_user = noted
 
     async def seek_to_committed(self) -> Mapping[TP, int]:
         """Seek every source partition to its start, its committed offset or, if it has none, its beginning."""

@@ -22,6 +22,7 @@ from afresh.state.store.marks import OWN_KEYS
 from afresh.streams.connections import kafka_options
 from afresh.streams.kafka.inputs import patiently
 from afresh.streams.kafka.polls import poll_long
+from afresh.streams.kafka.rights import refusal
 from afresh.streams.kafka.sender import partition_of
 from afresh.streams.settings import Settings
 
@@ -157,6 +158,8 @@ class Follower:
                 "this process ran; start it again: then it reads the topic anew"
             ) from error
         except KafkaError as error:
+            if (refused := refusal(error)) is not None:
+                raise refused from error
             logger.warning(
                 "Kafka does not serve the followed topics (%r); retrying in %s s", error, RETRY_SECONDS
             )

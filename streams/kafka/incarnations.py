@@ -21,6 +21,7 @@ from afresh.state.errors import AfreshError, StartAgainError
 from afresh.state.store.marks import UNKNOWN
 from afresh.streams import metrics
 from afresh.streams.kafka.admin import TopicClient
+from afresh.streams.kafka.rights import Needs, refusal
 from afresh.streams.settings import Settings
 from afresh.streams.topics import Topic
 
@@ -71,7 +72,7 @@ class Incarnations:
 
 
 class TopicWatch:
-    """Asks Kafka for the ids and the cleanup policies of topics, again and again.
+    """Asks Kafka for the ids and the cleanup policies of topics, and for our rights to them, again and again.
 
     Parameters
     ----------
@@ -79,6 +80,8 @@ class TopicWatch:
         Settings of the deployment.
     topics
         Topics to watch.
+    rights
+        What the process needs on them.
     incarnations
         Learns the ids.
     end
@@ -89,11 +92,13 @@ class TopicWatch:
         self,
         settings: Settings,
         topics: Sequence[Topic],
+        rights: Needs,
         incarnations: Incarnations,
         end: Callable[[AfreshError], Awaitable[None]],
     ) -> None:
         self._client = TopicClient(settings)
         self._topics = topics
+        self._rights = rights
         self._incarnations = incarnations
         self._end = end
         self._complained: dict[str, float] = {}
@@ -105,11 +110,13 @@ class TopicWatch:
         ------
         StartAgainError
             If a topic is another one than before.
+        NotAllowedError
+            If a right is missing.
         KafkaError
             If Kafka does not answer.
         """
         names = [topic.name for topic in self._topics]
-        self._incarnations.learn(await asyncio.to_thread(self._client.incarnations, names))
+        self._incarnations.learn(await asyncio.to_thread(self._client.incarnations, names, self._rights))
 
     async def run(self) -> None:
         """Watch until cancelled."""
@@ -117,7 +124,7 @@ class TopicWatch:
             for turn in count(1):
                 await asyncio.sleep(WATCH_SECONDS)
                 await self.look(policies=turn % LOOKS_A_POLICY == 0)
-        except StartAgainError as error:
+        except AfreshError as error:
             await self._end(error)
         finally:
             self._client.close()
@@ -129,6 +136,8 @@ class TopicWatch:
             if policies:
                 self._complain(await asyncio.to_thread(self._client.policies, self._topics))
         except (KafkaError, OSError) as error:
+            if (refused := refusal(error)) is not None:
+                raise refused from error
             logger.warning("Kafka does not describe the topics (%r)", error)
 
     def _complain(self, wrong: Mapping[str, str]) -> None:

@@ -15,6 +15,7 @@ from aiokafka.errors import KafkaError
 from aiokafka.structs import ConsumerRecord
 
 from afresh.streams.connections import kafka_options
+from afresh.streams.kafka.rights import DESCRIBE_CONFIGS, TOPIC, NotAllowedError, Right, refusal
 from afresh.streams.settings import Settings
 
 T = TypeVar("T")
@@ -84,6 +85,9 @@ class KafkaInputs:
         finally:
             await admin.close()
         settings = {entry[0]: entry[1] for *_, entries in answer.resources for entry in entries}
+        if not settings:
+            # aiokafka does not look at the error in the answer.
+            raise NotAllowedError("Kafka does not show settings", [Right(DESCRIBE_CONFIGS, TOPIC, topic)])
         return int(settings.get("delete.retention.ms") or KAFKAS_TOMBSTONES_MS)
 
     @asynccontextmanager
@@ -138,11 +142,19 @@ class KafkaInputPartition:
 
 
 async def patiently(ask: Callable[[], Awaitable[T]]) -> T:
-    """Ask Kafka until it answers: a worker that reads more than its partitions must not end because a broker does."""
+    """Ask Kafka until it answers: a worker that reads more than its partitions must not end because a broker does.
+
+    Raises
+    ------
+    NotAllowedError
+        If our user lacks a right.
+    """
     while True:
         try:
             return await ask()
         except KafkaError as error:
+            if (refused := refusal(error)) is not None:
+                raise refused from error
             logger.warning(
                 "Kafka does not answer a question about an input (%r); trying again in %s s",
                 error,

@@ -33,9 +33,15 @@ class Lag:
         App that the partitions are assigned to.
     now
         Clock, seconds since 1970.
+
+    Attributes
+    ----------
+    records
+        Unfinished records of all topics, when last reported.
     """
 
     def __init__(self, app: App, now: Callable[[], float] = time.time) -> None:
+        self.records = 0
         self._app = app
         self._now = now
         self._ends: dict[TP, int] = {}
@@ -56,9 +62,12 @@ class Lag:
         if ours:
             await self._ask(ours)
         self._topics |= {tp.topic for tp in ours}
+        self.records = 0
         for topic in self._topics:
             behind = [self._behind(tp) for tp in ours if tp.topic == topic]
-            metrics.LAG_RECORDS.labels(topic).set(sum(records for records, _ in behind))
+            waiting = sum(records for records, _ in behind)
+            self.records += waiting
+            metrics.LAG_RECORDS.labels(topic).set(waiting)
             metrics.LAG_SECONDS.labels(topic).set(max((seconds for _, seconds in behind), default=0.0))
 
     async def _ask(self, ours: set[TP]) -> None:

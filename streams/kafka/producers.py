@@ -7,7 +7,9 @@ import logging
 from collections.abc import Callable
 
 from aiokafka import AIOKafkaProducer
-from aiokafka.errors import KafkaError, TransactionalIdAuthorizationFailed
+from aiokafka.errors import KafkaError
+
+from afresh.streams.kafka.rights import refusal
 
 logger = logging.getLogger(__name__)
 
@@ -36,17 +38,17 @@ class Producers:
 
         Raises
         ------
-        TransactionalIdAuthorizationFailed
-            When we have no rights to the transactional id.
+        NotAllowedError
+            When our user lacks a right, such as that to the transactional id.
         """
         while True:
             try:
                 return await self._try(transactional_id)
-            except TransactionalIdAuthorizationFailed:
-                raise
             # AssertionError: aiokafka asserts that it knows a broker, but a broker that has just started names none,
             # not even itself.
             except (KafkaError, AssertionError) as error:
+                if (refused := refusal(error)) is not None:
+                    raise refused from error
                 logger.warning("A producer could not start (%r); retrying in %s s", error, RETRY_SECONDS)
                 await asyncio.sleep(RETRY_SECONDS)
 

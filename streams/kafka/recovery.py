@@ -21,6 +21,7 @@ from faust.types import TP
 
 from afresh.state.errors import AfreshError
 from afresh.streams import metrics
+from afresh.streams.kafka.rights import refusal
 from afresh.streams.kafka.tables import RunTable
 
 if TYPE_CHECKING:
@@ -77,6 +78,9 @@ class RunRecovery(Recovery):
                 await app.crash(error)
                 raise
             except SILENT as error:
+                if (refused := refusal(error)) is not None:
+                    await app.crash(refused)
+                    raise refused from error
                 logger.warning("Kafka does not tell where the sources go on (%r); asking again", error)
                 await asyncio.sleep(ASK_SECONDS)
             else:

@@ -13,19 +13,27 @@ from functools import lru_cache
 from typing import Any, NamedTuple
 
 from aiokafka import AIOKafkaProducer
-from aiokafka.errors import KafkaError, KafkaTimeoutError, ProducerClosed, ProducerFenced
+from aiokafka.errors import (
+    KafkaError,
+    KafkaTimeoutError,
+    MessageSizeTooLargeError,
+    ProducerClosed,
+    ProducerFenced,
+)
 from aiokafka.partitioner import murmur2
 
 from afresh.state.errors import AfreshError
 from afresh.streams import metrics
 from afresh.streams.kafka.lease import Lease
+from afresh.streams.kafka.limits import BatchLimits
+from afresh.streams.kafka.rights import WRITE, refusal
 
 logger = logging.getLogger(__name__)
 
-BATCH_BYTES = 1_000_000
-"""Largest record batch; brokers take 1,048,588 bytes (max.message.bytes) unless told otherwise."""
-
 RETRY_SECONDS = (0.1, 0.5, 1.0, 2.0, 5.0)
+
+FRAMING_BYTES = 40
+"""Upper bound on what a batch adds to the key and the value of a record, and to each header."""
 
 
 class FencedError(Exception):
@@ -45,6 +53,14 @@ class OutgoingRecord(NamedTuple):
     key: bytes | None
     value: bytes | None
     headers: Sequence[tuple[str, bytes]] = ()
+
+    @property
+    def size(self) -> int:
+        """Upper bound on its size in a batch, in bytes."""
+        size = len(self.key or b"") + len(self.value or b"") + FRAMING_BYTES
+        for name, value in self.headers:
+            size += len(name.encode()) + len(value) + FRAMING_BYTES
+        return size
 
 
 class Outgoing:
@@ -102,10 +118,13 @@ class Sender:
     ----------
     producer
         A started producer.
+    limits
+        How large record batches may be; by default Kafka's own limit stands for each topic.
     """
 
-    def __init__(self, producer: AIOKafkaProducer) -> None:
+    def __init__(self, producer: AIOKafkaProducer, limits: BatchLimits | None = None) -> None:
         self._producer = producer
+        self._limits = limits or BatchLimits()
 
     async def send(self, outgoing: Outgoing) -> None:
         """Send all collected records; return when every record is acknowledged.
@@ -113,7 +132,7 @@ class Sender:
         Raises
         ------
         AfreshError
-            When Kafka refuses a batch for good, for example because of missing rights.
+            When Kafka refuses a batch for good, for example because of missing rights or of its size.
         """
         await asyncio.gather(
             *(
@@ -175,8 +194,12 @@ class Sender:
                 acknowledged = await delivered
             except (ProducerClosed, ProducerFenced) as error:
                 raise FencedError(topic, partition) from error
+            except MessageSizeTooLargeError as error:
+                raise self._limits.too_large(topic, batch.size()) from error
             except KafkaError as error:
                 if not (error.retriable or isinstance(error, KafkaTimeoutError)):
+                    if (refused := refusal(error, topic=WRITE)) is not None:
+                        raise refused from error
                     raise AfreshError(f"Kafka refuses records for {topic}: {error!r}.") from error
                 wait = RETRY_SECONDS[min(attempt, len(RETRY_SECONDS) - 1)]
                 metrics.SEND_RETRIES.labels(topic).inc()
@@ -189,16 +212,15 @@ class Sender:
                 return count, acknowledged.offset
 
     def _fill(self, topic: str, records: Sequence[OutgoingRecord], start: int, least: int) -> tuple[Any, int]:
-        batch = self._producer.create_batch()
+        batch, filled = self._producer.create_batch(), self._limits.filled(topic)
         count = 0
-        for key, value, headers in records[start:]:
-            if batch.append(timestamp=None, key=key, value=value, headers=list(headers)) is None:
+        for record in records[start:]:
+            if count >= least and batch.size() + record.size > filled:
                 break
+            batch.append(timestamp=None, key=record.key, value=record.value, headers=list(record.headers))
             count += 1
-        if count < least:
-            raise AfreshError(
-                f"{least} records for {topic} do not fit into one record batch of {BATCH_BYTES:,} bytes."
-            )
+        if not self._limits.takes(topic, batch.size()):
+            raise self._limits.too_large(topic, batch.size())
         return batch, count
 
 

@@ -18,6 +18,7 @@ from faust.types import TP, EventT
 from afresh.state.store.changes import Change
 from afresh.state.store.rows import MemoryPartitions, Partitions, Position, StoreError
 from afresh.streams.kafka.incarnations import Incarnations
+from afresh.streams.kafka.limits import BatchLimits
 
 BUFFERED_RUNS = 2
 """Runs that recovery buffers before it applies them, of thousands of records each; with 1, Faust would read the
@@ -43,6 +44,8 @@ class RunTable(faust.Table[bytes, bytes]):
         Called with the number of changelog records read.
     incarnations
         Incarnations of the topics, as far as they are known.
+    limits
+        How large record batches may be.
 
     Attributes
     ----------
@@ -62,11 +65,13 @@ class RunTable(faust.Table[bytes, bytes]):
         rows: Partitions | None = None,
         recovered: Callable[[int], object] = lambda _: None,
         incarnations: Incarnations | None = None,
+        limits: BatchLimits | None = None,
     ) -> None:
         self.apply_seconds = 0.0
         self._endings: set[asyncio.Future[None]] = set()
         self._recovered = recovered
         self._incarnations = incarnations or Incarnations()
+        self._limits = limits or BatchLimits()
         self.rows: Partitions = MemoryPartitions() if rows is None else rows
         self.generation = 0
         self._partitions = partitions
@@ -155,8 +160,13 @@ class RunTable(faust.Table[bytes, bytes]):
 
     def change(self, partition: int) -> Change:
         """Begin a change of the rows of a partition."""
-        changelog = self._incarnations.of(self.changelog_topic.get_topic_name())
-        return Change(self.rows[partition], self._partitions, changelog)
+        changelog = self.changelog_topic.get_topic_name()
+        return Change(
+            self.rows[partition],
+            self._partitions,
+            self._incarnations.of(changelog),
+            self._limits.room(changelog),
+        )
 
     def count_rows(self) -> int:
         """Return the number of rows held here; an estimate for rows on disk."""

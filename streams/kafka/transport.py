@@ -17,6 +17,7 @@ from collections.abc import Collection, Coroutine, Iterable, Iterator, Mapping
 from contextlib import suppress
 from typing import Any, NamedTuple, cast
 
+from aiokafka.errors import KafkaError
 from aiokafka.structs import ConsumerRecord
 from faust.exceptions import ConsumerNotStarted
 from faust.transport.drivers import aiokafka as driver
@@ -28,6 +29,7 @@ from afresh.state.errors import AfreshError
 from afresh.streams.kafka.commits import CommitAges
 from afresh.streams.kafka.fetcher import RunConsumerThread, position_of
 from afresh.streams.kafka.polls import SHORT_SECONDS
+from afresh.streams.kafka.rights import refusal
 from afresh.streams.kafka.starts import Committed, Start
 
 POLL_SECONDS = 0.5
@@ -145,8 +147,9 @@ class RunConsumer(driver.Consumer):
                 return {}
         try:
             return await super()._getmany(active_partitions, timeout)
-        except AfreshError as error:
-            await self.app.crash(error)
+        except (AfreshError, KafkaError) as error:
+            if isinstance(error, AfreshError) or refusal(error) is not None:
+                await self.app.crash(error)
             raise
 
     async def _wait_next_records(self, timeout: float) -> tuple[Any, Any]:

@@ -226,7 +226,8 @@ class Runner:
     async def _outgoing_sender(self) -> GroupSender:
         async with self._starting:
             if self._sender is None:
-                self._sender = GroupSender(Sender(await self._app.producers.start()))
+                producer = await self._app.producers.start()
+                self._sender = GroupSender(Sender(producer, self._app.limits))
             return self._sender
 
     async def _check_owner(self, owned: Owned) -> None:

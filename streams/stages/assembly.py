@@ -91,6 +91,7 @@ def make_tables(
             rows=rows(spec.table),
             recovered=recovered(spec.table),
             incarnations=app.incarnations,
+            limits=app.limits,
         )
         for spec in stages
     }

@@ -10,7 +10,7 @@ from msgspec.structs import replace
 from afresh.state.moments import OLDEST
 from afresh.state.rows import content
 from afresh.state.rows.content import ContentRow, Vector
-from afresh.state.store.changes import CHANGE_BYTES, Change, in_groups
+from afresh.state.store.changes import Change, in_groups
 from afresh.state.store.marks import OWN_KEYS
 from afresh.streams.generous import ITEMS_AGAIN
 from afresh.streams.kafka.sender import Outgoing, OutgoingRecord, partition_of
@@ -53,7 +53,7 @@ class Content(PreparedStage["ContentPart"]):
         change = self._table.change(owned.partition)
         if change.agent_state:
             return
-        for keys in in_groups(list(self._misplaced(owned.partition))):
+        for keys in in_groups(list(self._misplaced(owned.partition)), change.room):
             outgoing = Outgoing(self._shared.settings.partitions)
             for key in keys:
                 self._send_as_item(outgoing, key, content.unpack(change.get(key) or b""))
@@ -99,6 +99,7 @@ class ContentPart(Part[Told]):
     def __init__(self, run: Run, change: Change, shared: Shared) -> None:
         super().__init__(run, change, shared)
         self._size = 0
+        self._longest = content.longest(shared.settings.text_limit_bytes)
 
     def read(self, record: KafkaRecord) -> Told:
         """Decode a keyed record. An embedding is decoded later, and only if it comes for the first time."""
@@ -108,7 +109,7 @@ class ContentPart(Part[Told]):
 
     def fits(self, message: Told) -> bool:
         """Whether one more row fits, however long its texts are."""
-        return self._size < CHANGE_BYTES // 2
+        return self._size + self._longest <= self.change.room
 
     def source(self, message: Told) -> Source:
         """Return what the record of the item is counted by; the record itself if it was made from none."""

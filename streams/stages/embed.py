@@ -19,8 +19,11 @@ from afresh.state.errors import AfreshError, mendable
 from afresh.streams import metrics
 from afresh.streams.kafka.app import create_app, source, watch_topics
 from afresh.streams.kafka.lag import Lag
+from afresh.streams.kafka.limits import BatchLimits
 from afresh.streams.kafka.positions import Read
+from afresh.streams.kafka.rights import needs
 from afresh.streams.kafka.sender import Outgoing, Sender
+from afresh.streams.kafka.throttling import Throttling
 from afresh.streams.messages import Embedding, TextRequest, encode, text_request_decoder
 from afresh.streams.runs.run import KafkaRecord, Run, not_ours
 from afresh.streams.runs.runner import Runner
@@ -35,6 +38,8 @@ class Embed:
     ----------
     settings
         Settings of the deployment; they name the encoder and Kafka.
+    limits
+        How large record batches may be.
 
     Raises
     ------
@@ -42,11 +47,11 @@ class Embed:
         When the encoder cannot be loaded.
     """
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, limits: BatchLimits | None = None) -> None:
         self._settings = settings
         self._topics = Topics(settings)
         self._encoder = load_encoder(settings)
-        self.app = create_app(settings, f"{settings.namespace}-embed-{self._encoder.version}")
+        self.app = create_app(settings, f"{settings.namespace}-embed-{self._encoder.version}", limits)
         self._runner = Runner(self.app, "embed")
         self.app.unfinished = self._runner.unfinished
         self._sender: Sender | None = None
@@ -54,8 +59,10 @@ class Embed:
         self._encoding = asyncio.Lock()
         self.app.agent(source(self.app, self._topics.texts), name="embed", concurrency=1)(self.agent)
         texts = self._topics.texts
-        watch_topics(self.app, settings, [texts], {texts.name: Read(None)})
-        self.app.task(Lag(self.app).run)
+        watch_topics(self.app, settings, [texts], {texts.name: Read(None)}, needs(read=[texts]))
+        lag = Lag(self.app)
+        self.app.task(lag.run)
+        self.app.task(Throttling(self.app, lag).run)
         self.app.task(self.app.prove_writes)
 
     async def agent(self, stream: faust.StreamT[object]) -> None:
@@ -92,7 +99,7 @@ class Embed:
             outgoing.add_keyed(self._topics.embeddings.name, request.item.encode(), encode(embedding))
         with self.app.writes.under_way():
             if self._sender is None:
-                self._sender = Sender(await self.app.producers.start())
+                self._sender = Sender(await self.app.producers.start(), self.app.limits)
             await self._sender.send(outgoing)
 
     def not_ready(self) -> str:

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 from afresh.state.rows import intake
 from afresh.state.rows.intake import IntakeRow
-from afresh.state.store.changes import CHANGE_BYTES, Change, in_groups
+from afresh.state.store.changes import Change, in_groups
 from afresh.streams import metrics
 from afresh.streams.checks import RefusedError, check_keyed_item, check_link
 from afresh.streams.dead_letters import dead_letter
@@ -174,12 +174,14 @@ class Intake(PreparedStage["IntakePart"]):
         if vanished:
             logger.warning("%d keys of %s-%d have vanished: deleted", len(vanished), name, owned.partition)
         deletion = encode(self._deletion(owned.partition, of, partition.end))
-        for keys in in_groups(vanished):
-            change, outgoing = self._table.change(owned.partition), Outgoing(self._shared.settings.partitions)
+        change = self._table.change(owned.partition)
+        for keys in in_groups(vanished, change.room):
+            outgoing = Outgoing(self._shared.settings.partitions)
             for key in keys:
                 change.delete_row(intake.row_key(of.topic, key))
                 send(outgoing, self._topics, of, owned.partition, key, deletion)
             await self._runner.write(owned, outgoing, self._table, change)
+            change = self._table.change(owned.partition)
         await self._note_compared(owned, of)
 
     async def _vanished(self, partition: int, of: Input, present: set[bytes], end: int) -> list[bytes]:
@@ -228,7 +230,7 @@ class IntakePart(OwnPart):
     def fits(self, message: KafkaRecord) -> bool:
         """Whether one more row fits."""
         self._size += len(message.key or b"") + ROW_BYTES
-        return self._size <= CHANGE_BYTES
+        return self._size <= self.change.room
 
     def take(self, message: KafkaRecord) -> None:
         """Pass on a record, and note its key, unless it must be refused."""

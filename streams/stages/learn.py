@@ -5,7 +5,7 @@ from __future__ import annotations
 from afresh.state.records import Example
 from afresh.state.rows.behaviour import ROW, BehaviourRows
 from afresh.state.rows.learning import learn
-from afresh.state.store.changes import CHANGE_BYTES, Change, PerAssignment
+from afresh.state.store.changes import Change, PerAssignment
 from afresh.streams.kafka.tables import RunTable
 from afresh.streams.messages import decode_example
 from afresh.streams.runs.run import KafkaRecord, Run
@@ -43,7 +43,7 @@ class LearnPart(Part[Example]):
 
     def fits(self, message: Example) -> bool:
         """Whether the row of one more item fits, even with all its neighbours."""
-        return (len(self._items) + 1) * (ROW.itemsize + self._longest_id) <= CHANGE_BYTES
+        return (len(self._items) + 1) * (ROW.itemsize + self._longest_id) <= self.change.room
 
     def source(self, message: Example) -> Source:
         """Return the topic, incarnation, partition and offset of the interaction that the example was made from."""

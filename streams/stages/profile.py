@@ -7,7 +7,7 @@ import logging
 from afresh.state.records import POSITIVE, Interaction
 from afresh.state.rows import users
 from afresh.state.rows.users import UserRow
-from afresh.state.store.changes import CHANGE_BYTES, Change
+from afresh.state.store.changes import Change
 from afresh.streams import metrics
 from afresh.streams.kafka.sender import Outgoing, OutgoingRecord
 from afresh.streams.kafka.tables import RunTable
@@ -106,7 +106,7 @@ class ProfilePart(Part[Told]):
                 packed = self.change.get(interaction.user.encode())
                 self._size += len(packed) if packed else 0
                 self._rows[interaction.user] = users.unpack(packed)
-        return self._size <= CHANGE_BYTES
+        return self._size <= self.change.room
 
     def source(self, message: Told) -> Source:
         """Return the place of an interaction's event, or of the record itself if it is a command."""

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from afresh.streams.kafka.admin import require_topics
+from afresh.streams.kafka.rights import needs
+from afresh.streams.kafka.safety import require_room
 from afresh.streams.settings import Settings
 from afresh.streams.stages.embed import Embed, require_encoder
+from afresh.streams.topics import Topics
 from afresh.streams.workers.process import execute
 
 
@@ -20,6 +23,7 @@ def run(settings: Settings) -> None:
     """
     # Checked before the wait for Kafka, so that missing packages are reported at once.
     require_encoder(settings)
-    require_topics(settings)
-    embed = Embed(settings)
+    topics = Topics(settings)
+    require_topics(settings, rights=needs(read=[topics.texts], written=[topics.embeddings]))
+    embed = Embed(settings, require_room(settings, [topics.embeddings]))
     execute(embed.app, settings, settings.embed_metrics_port, embed.not_ready)

@@ -68,7 +68,7 @@ def execute(app: App, settings: Settings, port: int, not_ready: Callable[[], str
             worker.execute_from_commandline()
         except SystemExit as ended:
             # What failed before anything ran is no crash to Faust.
-            reason = worker.crash_reason or (ended.__context__ if ended.code else None)
+            reason = app.told(worker.crash_reason or (ended.__context__ if ended.code else None))
             if reason is None:
                 raise
             meaning, status = meaning_of(reason), status_of(reason, told=app.told_to_stop())

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 
 from afresh.state.catalogue.catalogue import Catalogue
-from afresh.state.errors import StartAgainError
+from afresh.state.errors import AfreshError
 from afresh.state.identities import Identities
 from afresh.state.lists import ListStore
 from afresh.streams import metrics, redis_url
@@ -17,6 +17,10 @@ from afresh.streams.kafka.admin import claim_expiry, require_topics
 from afresh.streams.kafka.app import create_app, rows_of, watch_topics
 from afresh.streams.kafka.follow import Follower, Latest, wait_until_taken_in
 from afresh.streams.kafka.lag import Lag
+from afresh.streams.kafka.limits import BatchLimits
+from afresh.streams.kafka.rights import Needs, needs
+from afresh.streams.kafka.safety import require_room
+from afresh.streams.kafka.throttling import Throttling
 from afresh.streams.messages import keyed_decoder, own_key
 from afresh.streams.runs.run import Assignment, RunDroppedError
 from afresh.streams.runs.runner import Runner
@@ -30,7 +34,7 @@ from afresh.streams.stages import STAGES
 from afresh.streams.stages.assembly import StageSpec, add_agents, make_stages, make_tables, reads_of
 from afresh.streams.stages.prepared import PreparedStage
 from afresh.streams.stages.shared import Shared
-from afresh.streams.topics import Topics
+from afresh.streams.topics import WRITTEN_BY_OTHERS, Topics
 from afresh.streams.waiting import wait_for_redis
 from afresh.streams.workers.deriving import Deriver
 from afresh.streams.workers.process import execute
@@ -52,14 +56,20 @@ class Worker:
         Stages that run in the worker.
     topics
         Topics of the deployment; by default those that follow from the settings.
+    limits
+        How large record batches may be.
     """
 
     def __init__(
-        self, settings: Settings, stages: Sequence[StageSpec] = STAGES, topics: Topics | None = None
+        self,
+        settings: Settings,
+        stages: Sequence[StageSpec] = STAGES,
+        topics: Topics | None = None,
+        limits: BatchLimits | None = None,
     ) -> None:
         self.settings = settings
         self.topics = topics = topics or Topics(settings)
-        self.app = create_app(settings, settings.namespace)
+        self.app = create_app(settings, settings.namespace, limits)
         self.catalogue = Catalogue()
         self.identities = Identities()
         self.redis = redis_url.async_client(**redis_options(settings), socket_timeout=5.0)
@@ -81,7 +91,8 @@ class Worker:
         shared = Shared(settings, topics, self.identities, self.recommender, self.app.incarnations)
         made = make_stages(stages, self.tables, shared, lambda spec: self.runners[spec.name])
         add_agents(self.app, topics, stages, made)
-        watch_topics(self.app, settings, topics.all(), reads_of(topics, stages, self.tables))
+        reads = reads_of(topics, stages, self.tables)
+        watch_topics(self.app, settings, topics.all(), reads, rights_of(topics))
         self._prepared_stages = [stage for stage in made.values() if isinstance(stage, PreparedStage)]
         self._add_tasks()
 
@@ -101,6 +112,7 @@ class Worker:
         return Runner(self.app, spec.name, ready, spec.rest_seconds)
 
     def _add_tasks(self) -> None:
+        lag = Lag(self.app)
         for task in (
             self.follow,
             self.settle,
@@ -112,7 +124,8 @@ class Worker:
             self.push_popular,
             self.report,
             self.probe.loop,
-            Lag(self.app).run,
+            lag.run,
+            Throttling(self.app, lag).run,
             self.app.keep_claims,
             self.app.prove_writes,
         ):
@@ -155,7 +168,7 @@ class Worker:
         try:
             await wait_until_taken_in(self.settings, self.topics.identities.name)
             await self.follower.run()
-        except StartAgainError as error:
+        except AfreshError as error:
             await self.app.crash(error)
 
     async def settle(self) -> None:
@@ -230,6 +243,15 @@ class Worker:
         return app.refuses_writes() or self.probe.refusal()
 
 
+def rights_of(topics: Topics) -> Needs:
+    """Return what workers need: they read whatever they do not leave to others, and write what nobody else does."""
+    unread, strangers = ("dead_letters", "texts"), WRITTEN_BY_OTHERS
+    return needs(
+        read=[topic for topic in topics.all() if topic not in map(topics.named, unread)],
+        written=[topic for topic in topics.all() if topic not in map(topics.named, strangers)],
+    )
+
+
 def run(settings: Settings) -> None:
     """Run a worker until it is told to stop (SIGTERM, SIGINT).
 
@@ -240,9 +262,9 @@ def run(settings: Settings) -> None:
     SystemExit
         At the end, with the exit status of the process.
     """
-    require_topics(settings)
+    require_topics(settings, rights=rights_of(Topics(settings)))
     wait_for_redis(settings)
-    worker = Worker(settings)
+    worker = Worker(settings, limits=require_room(settings, Topics(settings).ours()))
     if settings.idempotence:
         worker.app.claims.expiry_seconds = claim_expiry(settings)
     execute(worker.app, settings, settings.metrics_port, worker.not_ready)

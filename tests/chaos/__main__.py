@@ -12,10 +12,11 @@ from tempfile import TemporaryDirectory
 from rich.console import Console
 
 from afresh.state.errors import AfreshError
-from tests.chaos.faults import FAULTS
+from tests.chaos.faults import FAULTS, possible
 from tests.chaos.pipeline import MOST_WORKERS, running_pipeline
 from tests.chaos.schedule import endless
 from tests.chaos.trial import Trial
+from tests.kafka.cluster import NODES
 
 DOWN_SECONDS = 60.0
 
@@ -25,6 +26,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="chaos", description=__doc__)
     parser.add_argument("--minutes", type=float, default=30.0, help="minutes of faults")
     parser.add_argument("--seed", type=int, help="seed of the schedule; repeats it")
+    parser.add_argument(
+        "--brokers",
+        type=int,
+        default=1,
+        choices=(1, NODES),
+        help="brokers; with three, Redis has a replica and a Sentinel",
+    )
     parser.add_argument(
         "--workers", type=int, default=2, choices=range(1, MOST_WORKERS - 1), help="workers besides guests"
     )
@@ -37,15 +45,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "--state", choices=["memory", "rocksdb"], default="memory", help="where workers keep their rows"
     )
     chosen = parser.parse_args(arguments)
+    names = possible(chosen.brokers)
+    if strangers := set(chosen.only or []).difference(names):
+        parser.error(f"--brokers {chosen.brokers} has no {', '.join(sorted(strangers))}")
     seed = random.randrange(1_000_000) if chosen.seed is None else chosen.seed
     console = Console(highlight=False, soft_wrap=True)
     console.print(f"seed {seed}: repeat with --seed {seed}")
     with TemporaryDirectory() as name:
         folder = chosen.keep or Path(name)
         folder.mkdir(parents=True, exist_ok=True)
-        with running_pipeline(folder, chosen.workers, chosen.state) as pipeline:
+        with running_pipeline(folder, chosen.workers, chosen.state, chosen.brokers) as pipeline:
             trial = Trial(pipeline, seed, chosen.rate, DOWN_SECONDS, console.print)
-            report = trial.run(endless(seed, chosen.only or list(FAULTS)), chosen.minutes * 60)
+            report = trial.run(endless(seed, chosen.only or names), chosen.minutes * 60)
     console.print(report.summary())
     return 1 if report.failures else 0
 

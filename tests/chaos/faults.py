@@ -1,70 +1,28 @@
-"""The faults: each is injected, lasts some seconds, and is healed."""
+"""Every fault; here are those of processes, of the load and of the disk, which need no certain servers."""
 
 from __future__ import annotations
 
 import os
-import random
 import signal
 from contextlib import suppress
-from dataclasses import dataclass
-from pathlib import Path
-from typing import ClassVar
 
 from redis.exceptions import RedisError
 
-from tests.chaos.load import ITEMS, Load
-from tests.chaos.pipeline import SESSION_SECONDS, Pipeline
-from tests.chaos.watcher import Watcher
+from afresh.state.errors import MEND_STATUS
+from tests.chaos.cluster_faults import (
+    CoordinatorKilled,
+    LeaderKilled,
+    LeadershipMoved,
+    QuorumLost,
+    RedisFailover,
+    RedisHandedOver,
+    RollingRestart,
+)
+from tests.chaos.fault import Fault, Scene
+from tests.chaos.load import ITEMS
+from tests.chaos.server_faults import BrokerDown, BrokerKilled, RedisDown, RedisKilled, RedisReplaced
 
 BURST = 10.0
-
-SNAPSHOT = "dump.rdb"
-"""File that Redis saves its data in, in its folder; Redis reads it at its start."""
-
-
-@dataclass
-class Scene:
-    """The things that a fault acts on.
-
-    Attributes
-    ----------
-    pipeline, load, watcher
-        The pipeline, its load, and the watcher of its lists.
-    random
-        Random numbers for the choices of faults, made from the seed.
-    down_seconds
-        How long a server stays down in faults that keep it down.
-    """
-
-    pipeline: Pipeline
-    load: Load
-    watcher: Watcher
-    random: random.Random
-    down_seconds: float
-
-
-class Fault:
-    """A fault that can be injected and healed."""
-
-    name: ClassVar[str]
-    place: ClassVar[str]
-    """Kind of process or server that it acts on; two faults of one kind never come together."""
-
-    def __init__(self, scene: Scene) -> None:
-        self.scene = scene
-        self.pipeline = scene.pipeline
-
-    @property
-    def seconds(self) -> float:
-        """Seconds that it lasts."""
-        return 0.0
-
-    def inject(self) -> None:
-        """Inject the fault."""
-        raise NotImplementedError
-
-    def heal(self) -> None:
-        """Heal the fault; by default there is nothing to heal."""
 
 
 class WorkerFault(Fault):
@@ -87,8 +45,7 @@ class WorkerTerminated(WorkerFault):
         self.worker.signal(signal.SIGTERM)
         self.worker.wait_for_end()
         status = self.worker.process.status
-        # Without a broker the worker cannot leave its group, so it may end with another status.
-        if status != 0 and self.pipeline.kafka_runs:
+        if status != 0:
             raise AssertionError(f"{self.worker.name} ended with status {status} after SIGTERM")
 
 
@@ -111,7 +68,7 @@ class WorkerAsleep(WorkerFault):
     @property
     def seconds(self) -> float:
         """Longer than the session: the worker's partitions must have moved when it wakes up."""
-        return SESSION_SECONDS + 5.0
+        return self.pipeline.settings.session_timeout_seconds + 5.0
 
     def inject(self) -> None:
         """Let the worker sleep."""
@@ -186,93 +143,6 @@ class EmbedKilled(Fault):
 
     def _encodes(self) -> bool:
         return self.pipeline.embed.page.read().total("afresh_embedding_queue") > 0
-
-
-class BrokerKilled(Fault):
-    """The broker is killed and started again at once."""
-
-    name = "broker-killed"
-    place = "broker"
-
-    def inject(self) -> None:
-        """Kill the broker."""
-        self.pipeline.kafka.kill()
-
-    def heal(self) -> None:
-        """Start the broker."""
-        self.pipeline.kafka.start()
-
-
-class BrokerDown(BrokerKilled):
-    """The broker is stopped for a while."""
-
-    name = "broker-down"
-
-    @property
-    def seconds(self) -> float:
-        """As long as the scene says."""
-        return self.scene.down_seconds
-
-    def inject(self) -> None:
-        """Stop the broker with SIGTERM."""
-        self.pipeline.kafka.stop()
-
-
-class RedisFault(Fault):
-    """A fault in which Redis loses its lists."""
-
-    place = "redis"
-
-    def inject(self) -> None:
-        """Kill Redis, and delete the data that it saved."""
-        self.scene.watcher.look_away()
-        self.pipeline.redis_server.kill()
-        self._snapshot().unlink(missing_ok=True)
-
-    def heal(self) -> None:
-        """Start Redis."""
-        self.pipeline.redis_server.start()
-        self.scene.watcher.look_again()
-
-    def _snapshot(self) -> Path:
-        process = self.pipeline.redis_server.process
-        assert process is not None
-        return process.log.parent / SNAPSHOT
-
-
-class RedisKilled(RedisFault):
-    """Redis is killed some seconds after it saved its lists, and comes back with the old lists."""
-
-    name = "redis-killed"
-
-    def inject(self) -> None:
-        """Kill Redis, but leave the data that it saved."""
-        self.pipeline.redis.save()
-        self.pipeline.sleep(3.0)
-        self.scene.watcher.look_away()
-        self.pipeline.redis_server.kill()
-
-    def heal(self) -> None:
-        """Start Redis with the data that it saved."""
-        super().heal()
-        self._snapshot().unlink(missing_ok=True)
-
-
-class RedisReplaced(RedisFault):
-    """An empty Redis replaces the Redis."""
-
-    name = "redis-replaced"
-
-
-class RedisDown(RedisFault):
-    """Redis is down for a while, and comes back empty."""
-
-    name = "redis-down"
-
-    @property
-    def seconds(self) -> float:
-        """As long as the scene says."""
-        return self.scene.down_seconds
 
 
 class RedisFlushed(Fault):
@@ -367,6 +237,8 @@ class DiskFull(Fault):
 
     name = "disk-full"
     place = "workers"
+    # A worker whose disk is full asks for a person, who frees it.
+    may_end_with = Fault.may_end_with | {MEND_STATUS}
 
     @property
     def seconds(self) -> float:
@@ -388,26 +260,46 @@ class DiskFull(Fault):
         (self.pipeline.disk / "filler").unlink()
 
 
-FAULTS: dict[str, type[Fault]] = {
-    fault.name: fault
-    for fault in (
-        WorkerTerminated,
-        WorkerKilled,
-        WorkerAsleep,
-        WorkersJoin,
-        WorkersRestarted,
-        EmbedKilled,
-        BrokerKilled,
-        BrokerDown,
-        RedisKilled,
-        RedisReplaced,
-        RedisDown,
-        RedisFlushed,
-        RedisSlow,
-        Burst,
-        HotUser,
-        HotItem,
-        *([DiskFull] if os.geteuid() == 0 else []),
-    )
-}
-"""Every fault by its name. Filling a disk needs a separate disk, which only root can mount."""
+ANYWHERE: tuple[type[Fault], ...] = (
+    WorkerTerminated,
+    WorkerKilled,
+    WorkerAsleep,
+    WorkersJoin,
+    WorkersRestarted,
+    EmbedKilled,
+    RedisFlushed,
+    RedisSlow,
+    Burst,
+    HotUser,
+    HotItem,
+    *([DiskFull] if os.geteuid() == 0 else []),
+)
+"""Faults with any servers. Filling a disk needs a separate disk, which only root can mount."""
+
+ALONE: tuple[type[Fault], ...] = (BrokerKilled, BrokerDown, RedisKilled, RedisReplaced, RedisDown)
+"""Faults of one broker and one Redis."""
+
+CLUSTER: tuple[type[Fault], ...] = (
+    LeaderKilled,
+    CoordinatorKilled,
+    RollingRestart,
+    QuorumLost,
+    LeadershipMoved,
+    RedisFailover,
+    RedisHandedOver,
+)
+"""Faults of three brokers, and of a Redis with a replica."""
+
+FAULTS: dict[str, type[Fault]] = {fault.name: fault for fault in (*ANYWHERE, *ALONE, *CLUSTER)}
+"""Every fault by its name."""
+
+
+def possible(brokers: int) -> list[str]:
+    """Return the names of the faults that a pipeline with so many brokers can have.
+
+    Examples
+    --------
+    >>> "quorum-lost" in possible(3), "quorum-lost" in possible(1)
+    (True, False)
+    """
+    return sorted(fault.name for fault in (*ANYWHERE, *(ALONE if brokers == 1 else CLUSTER)))

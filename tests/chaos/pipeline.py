@@ -11,24 +11,30 @@ from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
+from typing import NamedTuple
 
 from kafka import KafkaAdminClient
 from kafka.admin import ConfigResource, ConfigResourceType
-from redis import Redis
 
 from afresh.deploy.demo.scrape import Page
 from afresh.deploy.demo.workers import variables
-from afresh.deploy.servers import Server, local_kafka, local_redis
 from afresh.deploy.servers.process import ServerProcess, free_ports
 from afresh.state.errors import AfreshError
+from afresh.streams import redis_url
+from afresh.streams.connections import redis_options
 from afresh.streams.kafka.admin import create_topics
+from afresh.streams.kafka.patient import PatientAdmin
 from afresh.streams.settings import Settings
 from afresh.streams.topics import Topics
+from tests.chaos.servers import Servers, running_servers
 
 MOST_WORKERS = 4
 
 SESSION_SECONDS = 6.0
 """The shortest session timeout that a broker allows by default. A worker that sleeps longer loses its partitions."""
+
+CLUSTER_SESSION_SECONDS = 10.0
+"""The session timeout with three brokers: with these on two busy cores, a worker may be silent for seconds."""
 
 PATIENCE_SECONDS = 300.0
 """Longest wait for anything; after it, the pipeline counts as hanging. A worker should be ready again within 30 s
@@ -45,6 +51,13 @@ COMPACTED_OFTEN = {
 """Settings of every changelog: Kafka compacts often, so that recovery reads logs with holes."""
 
 
+class End(NamedTuple):
+    """A process ended by itself."""
+
+    name: str
+    status: int | None
+
+
 class Member:
     """A process of ours under a supervisor.
 
@@ -54,15 +67,16 @@ class Member:
         The process.
     starter
         Starts the process from a thread that stays: Linux kills a child when the thread that started it ends.
+    ends
+        Gets one more each time that the process has ended by itself.
     """
 
-    def __init__(self, process: ServerProcess, starter: ThreadPoolExecutor) -> None:
+    def __init__(self, process: ServerProcess, starter: ThreadPoolExecutor, ends: list[End]) -> None:
         self.process = process
         self.page = Page(process.port)
         self.wanted = False
-        self.ended: list[int | None] = []
-        """Exit statuses, each time that it ended by itself."""
         self._starter = starter
+        self._ends = ends
         self._starting: Future[None] | None = None
         self._killed = False
 
@@ -84,7 +98,7 @@ class Member:
         if self._starting is not None and not self._starting.done():
             return
         if not self._killed:
-            self.ended.append(self.process.status)
+            self._ends.append(End(self.name, self.process.status))
         self._killed = False
         self._starting = self._starter.submit(self._start)
 
@@ -129,7 +143,7 @@ class Pipeline:
 
     Parameters
     ----------
-    kafka, redis
+    servers
         Servers for this pipeline alone.
     settings
         Settings of its processes.
@@ -139,24 +153,21 @@ class Pipeline:
         Number of workers that normally run; faults may add or stop some.
     """
 
-    def __init__(self, kafka: Server, redis: Server, settings: Settings, folder: Path, workers: int) -> None:
-        self.kafka = kafka
-        self.redis_server = redis
+    def __init__(self, servers: Servers, settings: Settings, folder: Path, workers: int) -> None:
+        self.servers = servers
         self.settings = settings
         self.topics = Topics(settings)
         self.base = workers
-        self.redis = Redis.from_url(redis.address, socket_timeout=2.0)
+        self.redis = redis_url.client(**redis_options(settings), socket_timeout=2.0)
+        self.admin = PatientAdmin(settings, PATIENCE_SECONDS)
+        self.ends: list[End] = []
+        """How processes have ended by themselves so far."""
         self.disk = folder / "disk"
         """Folder for the workers' own files; for root it is a separate small disk."""
         self._folder = folder
         self._starter = ThreadPoolExecutor(MOST_WORKERS + 1, "starter")
         self.workers = [self._member("worker") for _ in range(MOST_WORKERS)]
         self.embed = self._member("embed-worker")
-
-    @property
-    def kafka_runs(self) -> bool:
-        """Whether the broker runs now."""
-        return self.kafka.process is not None and self.kafka.process.pid is not None
 
     @property
     def members(self) -> list[Member]:
@@ -174,7 +185,9 @@ class Pipeline:
         }
         values = variables(self.settings) | {name: str(value) for name, value in own.items()}
         return Member(
-            ServerProcess(f"{name}-{port}", command(name, values), port=port, folder=folder), self._starter
+            ServerProcess(f"{name}-{port}", command(name, values), port=port, folder=folder),
+            self._starter,
+            self.ends,
         )
 
     def tend(self) -> None:
@@ -205,17 +218,13 @@ class Pipeline:
         """List the names of the processes that should run and are not ready."""
         return [each.name for each in self.members if each.process.pid is None or not each.page.ready()]
 
-    def ends(self) -> list[str]:
-        """List how processes have ended by themselves so far."""
-        members = (*self.workers, self.embed)
-        return [f"{each.name} with status {status}" for each in members for status in each.ended]
-
     def stop(self) -> None:
         """End all processes."""
         for member in (*self.workers, self.embed):
             member.stop()
         self._starter.shutdown()
         self.redis.close()
+        self.admin.close()
 
 
 def command(name: str, values: Mapping[str, str]) -> list[str]:
@@ -225,16 +234,17 @@ def command(name: str, values: Mapping[str, str]) -> list[str]:
 
 
 @contextmanager
-def running_pipeline(folder: Path, workers: int, state: str = "memory") -> Iterator[Pipeline]:
+def running_pipeline(
+    folder: Path, workers: int, state: str = "memory", brokers: int = 1
+) -> Iterator[Pipeline]:
     """Run servers, workers and an embed worker, and stop them all at the end."""
     with ExitStack() as stack:
-        kafka = stack.enter_context(local_kafka(folder / "kafka", kind="kafka"))
-        redis = stack.enter_context(local_redis(folder / "redis"))
-        settings = settings_of(kafka, redis, state)
+        servers = stack.enter_context(running_servers(folder, brokers))
+        settings = settings_of(servers, state)
         create_topics(settings)
-        compact_often(settings)
+        compact_often(settings, brokers)
         stack.enter_context(small_disk(folder / "disk"))
-        pipeline = Pipeline(kafka, redis, settings, folder, workers)
+        pipeline = Pipeline(servers, settings, folder, workers)
         stack.callback(pipeline.stop)
         for member in (*pipeline.workers[:workers], pipeline.embed):
             member.start()
@@ -255,26 +265,29 @@ def small_disk(folder: Path) -> Iterator[None]:
         subprocess.run(["umount", "--lazy", folder], check=True)
 
 
-def settings_of(kafka: Server, redis: Server, state: str) -> Settings:
+def settings_of(servers: Servers, state: str) -> Settings:
     """Return the settings of the deployment under faults."""
+    brokers = len(servers.kafka.brokers)
     values = {
-        "kafka": kafka.address,
-        "redis": redis.address,
+        "kafka": servers.kafka.address,
+        "redis": servers.redis_address,
         "namespace": "chaos",
         "partitions": 4,
-        "session_timeout_seconds": SESSION_SECONDS,
+        "replication": brokers,
+        "session_timeout_seconds": SESSION_SECONDS if brokers == 1 else CLUSTER_SESSION_SECONDS,
         "encoder_batch": 8,
         "state": state,
     }
     return Settings(_env_file=None, **values)  # type: ignore[arg-type]
 
 
-def compact_often(settings: Settings) -> None:
-    """Let the broker compact the changelogs all the time."""
+def compact_often(settings: Settings, brokers: int) -> None:
+    """Let the brokers compact the changelogs all the time."""
     changelogs = [topic.name for topic in Topics(settings).all() if topic.name.endswith(".changelog")]
     resources = [ConfigResource(ConfigResourceType.TOPIC, name, COMPACTED_OFTEN) for name in changelogs]
     # By default Kafka looks for something to compact only every 15 s.
-    resources.append(ConfigResource(ConfigResourceType.BROKER, "1", {"log.cleaner.backoff.ms": "1000"}))
+    often = {"log.cleaner.backoff.ms": "1000"}
+    resources += [ConfigResource(ConfigResourceType.BROKER, str(each + 1), often) for each in range(brokers)]
     admin = KafkaAdminClient(bootstrap_servers=settings.brokers)
     try:
         admin.alter_configs(resources)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import time
+from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
@@ -13,9 +14,10 @@ from afresh.deploy.ledger import Report as Ledger
 from afresh.deploy.ledger import audit
 from afresh.deploy.ledger.lists import LISTS, POPULAR
 from afresh.state.lists import ListReader, decode_user_list
-from tests.chaos.faults import FAULTS, Fault, Scene
+from tests.chaos.fault import Fault, Scene
+from tests.chaos.faults import FAULTS
 from tests.chaos.load import Load
-from tests.chaos.pipeline import PATIENCE_SECONDS, Pipeline
+from tests.chaos.pipeline import PATIENCE_SECONDS, End, Pipeline
 from tests.chaos.schedule import Step
 from tests.chaos.watcher import Watcher
 
@@ -43,7 +45,7 @@ class Report:
     seed: int
     outcomes: list[Outcome] = field(default_factory=list)
     failures: list[str] = field(default_factory=list)
-    ends: list[str] = field(default_factory=list)
+    ends: list[End] = field(default_factory=list)
     ledger: Ledger = field(default_factory=Ledger)
 
     @property
@@ -58,9 +60,11 @@ class Report:
             name: tally.wrong + tally.missing + tally.surplus for name, tally in self.ledger.tallies.items()
         }
         lists = wrong.pop(LISTS, 0) + wrong.pop(POPULAR, 0)
+        counts = Counter(name for outcome in self.outcomes for name in outcome.faults)
         lines = [
             f"seed              {self.seed}",
-            f"faults            {sum(len(outcome.faults) for outcome in self.outcomes)}",
+            f"faults            {counts.total()}",
+            *(f"  {name:<24}{count}" for name, count in sorted(counts.items())),
             f"events            {events.total}",
             f"lost              {events.missing + events.refused - events.dead_letters}",
             f"doubled           {events.twice}",
@@ -70,7 +74,27 @@ class Report:
             f"slowest recovery  {self.slowest:.1f} s",
             f"failures          {len(self.failures)}",
         ]
-        return "\n".join([*lines, *(f"  {what}" for what in (*self.ends, *self.failures))])
+        ends = Counter(f"{each.name} with status {each.status}" for each in self.ends)
+        lines += [f"  {what}, {count} times" for what, count in sorted(ends.items())]
+        return "\n".join([*lines, *(f"  {what}" for what in self.failures), self.verdict])
+
+    @property
+    def verdict(self) -> str:
+        """What the ledger says, in one line."""
+        if self.failures:
+            return "not clean"
+        return "clean: every event counted once, every row and every list right"
+
+
+def wrong(ends: Iterable[End], *allowed: frozenset[int]) -> list[End]:
+    """Choose the ends whose status no fault allows.
+
+    Examples
+    --------
+    >>> wrong([End("worker", 75), End("worker", 1)], frozenset(), frozenset({75}))
+    [End(name='worker', status=1)]
+    """
+    return [end for end in ends if not any(end.status in each for each in allowed)]
 
 
 class Trial:
@@ -91,11 +115,12 @@ class Trial:
     """
 
     def __init__(self, pipeline: Pipeline, seed: int, rate: float, down_seconds: float, say: Say) -> None:
-        self.report = Report(seed)
+        self.report = Report(seed, ends=pipeline.ends)
         self._pipeline = pipeline
+        self._checked = 0
         self._say = say
         self._load = Load(pipeline.settings, seed, rate)
-        self._watcher = Watcher(pipeline.redis_server.address, pipeline.settings.namespace)
+        self._watcher = Watcher(pipeline.servers.redis_address, pipeline.settings.namespace)
         self._scene = Scene(pipeline, self._load, self._watcher, random.Random(seed), down_seconds)
         self._started = time.monotonic()
 
@@ -111,12 +136,13 @@ class Trial:
             self._play(step)
         self._load.stop()
         self._settle()
+        self._pipeline.tend()
+        self._check_ends("the end, without any fault")
         self._watcher.stop()
         self.report.failures += self._watcher.wrong[:20]
         self.report.failures += [
             f"Kafka refused a record of the load: {each}" for each in self._load.refused[:20]
         ]
-        self.report.ends = self._pipeline.ends()
         return self.report
 
     def _play(self, step: Step) -> None:
@@ -133,10 +159,18 @@ class Trial:
         ready = time.monotonic() - healed
         self._probe(name)
         answered = time.monotonic() - healed
+        self._check_ends(name, *(fault.may_end_with for fault in faults))
         self.report.outcomes.append(Outcome(step.faults, ready, answered))
         at = time.monotonic() - self._started
-        ends = len(self._pipeline.ends())
+        ends = len(self.report.ends)
         self._say(f"{at:7.1f} s  {name:<42} ready {ready:5.1f} s, answered {answered:5.1f} s, ends {ends}")
+
+    def _check_ends(self, when: str, *allowed: frozenset[int]) -> None:
+        """Fail for each process that has ended since the last call with a status that it must not have."""
+        new = self.report.ends[self._checked :]
+        self._checked += len(new)
+        for end in wrong(new, *allowed):
+            self._fail(f"{end.name} ended with status {end.status} at {when}")
 
     def _do(self, fault: Fault, act: Callable[[], None]) -> None:
         """Inject or heal a fault; note an error, and go on."""

@@ -7,10 +7,10 @@ import threading
 from contextlib import suppress
 from typing import Any
 
-from redis import Redis
 from redis.exceptions import RedisError
 
 from afresh.state.lists import recommendations_pattern
+from afresh.streams import redis_url
 
 LOOK_SECONDS = 0.1
 
@@ -25,7 +25,7 @@ class Watcher:
     Parameters
     ----------
     redis
-        URL of the server.
+        URL of the server, or of the Sentinels that know it.
     namespace
         Prefix of the lists' keys.
     """
@@ -33,7 +33,7 @@ class Watcher:
     def __init__(self, redis: str, namespace: str) -> None:
         self.wrong: list[str] = []
         self.looks = 0
-        self._redis = Redis.from_url(redis, socket_timeout=1.0)
+        self._redis = redis_url.client(redis, socket_timeout=1.0)
         self._pattern = recommendations_pattern(namespace)
         self._seen: dict[bytes, Age] = {}
         self._away = 0

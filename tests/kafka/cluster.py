@@ -6,13 +6,19 @@ import subprocess
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from typing import Any
 
 from afresh.deploy.servers.kafka import CLUSTER_ID, Installation, _properties
 from afresh.deploy.servers.process import HOST, ServerProcess, free_ports
+from afresh.streams.kafka.patient import PatientAdmin
 
 NODES = 3
 
-MEMORY = "-Xmx256m"
+SMALL = ("-Xmx256m", "-XX:TieredStopAtLevel=1")
+"""Options of the JVMs, which live for minutes: code that is compiled at once, though not well, starts sooner."""
+
+START_SECONDS = 300.0
+"""Longest wait for a broker. It answers clients only once it has caught up with the others, which are as busy."""
 
 REPLICATED = {
     "min.insync.replicas": "2",
@@ -54,7 +60,7 @@ class Cluster:
             broker._process = broker._spawn()
         for broker in down:
             assert broker._process is not None
-            broker._wait(broker._process)
+            broker._wait(broker._process, START_SECONDS)
 
     @contextmanager
     def without(self, node: int) -> Iterator[None]:
@@ -98,6 +104,16 @@ def local_cluster(kafka: Installation, folder: Path) -> Iterator[Cluster]:
         yield cluster
 
 
+def coordinator(admin: PatientAdmin, group: str) -> int:
+    """Return the id of the broker that coordinates a consumer group."""
+
+    def found(client: Any) -> int:
+        return int(client._manager.run(client._find_coordinator_id, group))
+
+    return admin.ask(found)
+
+
 def _small(kafka: Installation, *arguments: str) -> list[str]:
     command = kafka.command(*arguments)
-    return [MEMORY if word.startswith("-Xmx") else word for word in command]
+    java, *rest = (word for word in command if not word.startswith("-Xmx"))
+    return [java, *SMALL, *rest]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -62,15 +62,27 @@ class Secured:
 
 
 @contextmanager
-def secured_kafka(folder: Path, authority: Authority, *, tls: bool = True) -> Iterator[Server]:
-    """Run a genuine Kafka that requires a login; with ``tls`` also TLS and a certificate of the client."""
+def secured_kafka(
+    folder: Path, authority: Authority, *, tls: bool = True, others: Sequence[str] = ()
+) -> Iterator[Server]:
+    """Run a genuine Kafka that requires a login; with ``tls`` also TLS and a certificate of the client.
+
+    With ``others``, users who log in by PLAIN and have the same password, it checks rights; ``USER`` has all of them.
+    """
     properties = {
         "listener.security.protocol.map": f"CLIENT:SASL_{'SSL' if tls else 'PLAINTEXT'},CONTROLLER:PLAINTEXT",
         "sasl.enabled.mechanisms": ",".join(MODULES),
         "sasl.mechanism.inter.broker.protocol": "PLAIN",
     }
+    if others:
+        properties |= {
+            "authorizer.class.name": "org.apache.kafka.metadata.authorizer.StandardAuthorizer",
+            # ANONYMOUS is the controller, whose listener asks for no login.
+            "super.users": f"User:{USER};User:ANONYMOUS",
+        }
     for mechanism, module in MODULES.items():
-        known = f' user_{USER}="{PASSWORD}"' if mechanism == "PLAIN" else ""
+        plain = [USER, *others] if mechanism == "PLAIN" else []
+        known = "".join(f' user_{name}="{PASSWORD}"' for name in plain)
         properties[f"listener.name.client.{mechanism.lower()}.sasl.jaas.config"] = (
             f'{module} required username="{USER}" password="{PASSWORD}"{known};'
         )

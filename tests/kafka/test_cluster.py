@@ -6,7 +6,6 @@ import subprocess
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 from kafka import KafkaAdminClient
@@ -16,8 +15,9 @@ from afresh.deploy.demo.workers import COMMAND, environment, variables
 from afresh.deploy.servers import Server
 from afresh.state.errors import AfreshError
 from afresh.streams.kafka.admin import check_topics, claim_expiry
+from afresh.streams.kafka.patient import PatientAdmin
 from tests.conftest import settings_for
-from tests.kafka.cluster import NODES, Cluster
+from tests.kafka.cluster import NODES, Cluster, coordinator
 from tests.kafka.deployment import Deployment, deployment, told_to_stop, wait
 
 STARTS = 20
@@ -33,15 +33,6 @@ def made(cluster: Cluster, redis_server: Server, tmp_path: Path) -> Iterator[Dep
     settings = settings_for(server, redis_server, tmp_path).model_copy(update=values)
     with deployment(settings, tmp_path) as made:
         yield made
-
-
-def coordinator(made: Deployment) -> int:
-    """Return the id of the broker that coordinates the workers' group."""
-    admin: Any = KafkaAdminClient(bootstrap_servers=made.settings.brokers)
-    try:
-        return int(admin._manager.run(admin._find_coordinator_id, made.settings.namespace))
-    finally:
-        admin.close()
 
 
 def test_every_start_succeeds_while_one_of_three_brokers_is_down(cluster: Cluster, made: Deployment) -> None:
@@ -61,7 +52,8 @@ def test_every_start_succeeds_while_one_of_three_brokers_is_down(cluster: Cluste
 
 
 def test_tools_answer_although_the_coordinator_of_the_group_dies(cluster: Cluster, made: Deployment) -> None:
-    node = coordinator(made)
+    with PatientAdmin(made.settings) as admin:
+        node = coordinator(admin, made.settings.namespace)
     running = [tool(made, "ledger", "--wait", "90")]
     time.sleep(BEGIN_SECONDS)
     with cluster.without(node):

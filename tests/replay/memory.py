@@ -23,6 +23,7 @@ from afresh.state.store.rows import MemoryPartitions
 from afresh.streams.kafka.app import create_app
 from afresh.streams.kafka.follow import newest
 from afresh.streams.kafka.incarnations import Incarnations
+from afresh.streams.kafka.limits import BatchLimits
 from afresh.streams.kafka.sender import Outgoing, OutgoingRecord, partition_of
 from afresh.streams.kafka.tables import RunTable
 from afresh.streams.messages import keyed_decoder, own_key
@@ -180,11 +181,12 @@ class Pipeline:
     crash: Callable[[str], bool] = lambda _: False
     rows_of_stages: Sequence[StageSpec] = STAGES
     own_topics: Topics | None = None
+    limits: BatchLimits | None = None
 
     def __post_init__(self) -> None:
         settings = self.settings
         self.topics = topics = self.own_topics or Topics(settings)
-        app = create_app(settings, settings.namespace)
+        app = create_app(settings, settings.namespace, self.limits)
         names = [row.table for row in self.rows_of_stages]
         self.store_of_rows = (
             RocksStore(settings.data_dir / "rows", names) if settings.state == "rocksdb" else None

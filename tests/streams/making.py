@@ -24,7 +24,7 @@ from afresh.state.rows.behaviour import BehaviourRows
 from afresh.state.rows.content import ContentRow
 from afresh.state.rows.details import UNKNOWN
 from afresh.state.rows.users import UserRow, packed_key
-from afresh.streams.kafka.sender import BATCH_BYTES
+from afresh.streams.kafka.limits import PRODUCER_BYTES
 from afresh.streams.runs.run import KafkaRecord, Run
 
 GENERATION = 3
@@ -95,7 +95,7 @@ class FakeProducer:
         self.ends: Counter[tuple[str, int]] = Counter()
 
     def create_batch(self) -> Any:
-        batch = BatchBuilder(BATCH_BYTES, 0)
+        batch = BatchBuilder(PRODUCER_BYTES, 0)
         taken: list[tuple[bytes | None, bytes | None]] = []
 
         def append(*, timestamp: None, key: bytes | None, value: bytes | None, headers: Any) -> Any:
@@ -105,7 +105,7 @@ class FakeProducer:
                 self.headers.append(headers)
             return added
 
-        return SimpleNamespace(append=append, taken=taken)
+        return SimpleNamespace(append=append, size=batch.size, taken=taken)
 
     async def send_batch(self, batch: Any, topic: str, *, partition: int) -> Any:
         self.tried += 1

@@ -55,3 +55,9 @@ def test_the_largest_record_that_kafka_takes_fits_the_dead_letters_with_its_head
     assert topics.dead_letters.config["max.message.bytes"] == str(DEAD_LETTER_BYTES)
     assert DEAD_LETTER_BYTES > 2 * 1_048_588
     assert isinstance(topics.dead_letters, Topic)
+
+
+def test_the_topics_that_only_we_write_are_all_but_events_and_the_inputs() -> None:
+    topics = Topics(Settings(_env_file=None))
+    left = [topic.name for topic in topics.all() if topic not in topics.ours()]
+    assert left == ["afresh.events", "afresh.items", "afresh.identities"]

@@ -201,7 +201,7 @@ def test_no_producer_may_change_the_order_of_records(
         def close(self, timeout: float) -> None:
             pass
 
-    monkeypatch.setattr(module, "require_topics", lambda settings, topics: None)
+    monkeypatch.setattr(module, "require_topics", lambda settings, topics, rights: None)
     monkeypatch.setattr(module, "KafkaProducer", Recorded)
     with sender(Settings(_env_file=None, idempotence=idempotence), TOPIC, Fed()):
         pass

@@ -4,11 +4,20 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from afresh.deploy.ledger.comparing import behaviour_fields, compare, differing, page_fields, shown
+from afresh.deploy.ledger.comparing import (
+    behaviour_fields,
+    compare,
+    differing,
+    page_fields,
+    rounded_elsewhere,
+    shown,
+)
 from afresh.deploy.ledger.reading import PARTITION_ROW
 from afresh.deploy.ledger.report import Report
-from afresh.state.rows.behaviour import BehaviourRows
+from afresh.state.rows.behaviour import BEHAVIOUR_ROW_VERSION, ROW, BehaviourArray, BehaviourRows
 
 
 def fields(packed: bytes) -> dict[str, Any]:
@@ -73,3 +82,35 @@ def test_packed_rows_unpack_into_named_fields() -> None:
     assert behaviour_fields(rows.packed(0))["examples"] == 7
     page = page_fields(np.array([3, 11, 12], "<u8").tobytes())
     assert (page["number"].tolist(), page["keys"].tolist()) == ([3], [11, 12])
+
+
+@given(st.integers(0, 2**32 - 1), st.floats(-1e-6, 1e-6))
+def test_a_row_that_another_processor_rounded_otherwise_is_right(seed: int, bits: float) -> None:
+    due, found = faded(seed), faded(seed)
+    for name in ("mass", "counts"):
+        found[name] *= 1 + bits
+    found["pairs"]["weight"] *= 1 + bits
+    assert rounded_elsewhere(due.tobytes(), found.tobytes()) == due.tobytes()
+
+
+@pytest.mark.parametrize("name", ["number", "examples", "mass", "time", "counts", "key", "weight", "next"])
+def test_a_row_that_differs_by_more_than_rounding_is_left_as_it_is(name: str) -> None:
+    due, found = faded(1), faded(1)
+    values = found["pairs"][name] if name in ("key", "weight", "next") else found[name]
+    values[...] = values + (values * 0.01 + 1).astype(values.dtype)
+    assert rounded_elsewhere(due.tobytes(), found.tobytes()) == found.tobytes()
+
+
+def faded(seed: int) -> BehaviourArray:
+    """Make a behaviour row with numbers in every field."""
+    rng, row = np.random.default_rng(seed), np.zeros((), ROW)
+    row["version"], row["number"], row["examples"], row["time"] = (
+        BEHAVIOUR_ROW_VERSION,
+        3,
+        7,
+        1_700_000_000_000,
+    )
+    row["mass"], row["counts"] = rng.random(), rng.random(row["counts"].shape)
+    for name, top in (("key", 2**60), ("weight", 1), ("next", 1)):
+        row["pairs"][name] = 1 + rng.random(row["pairs"].shape) * top
+    return row

@@ -4,6 +4,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from aiokafka.errors import GroupAuthorizationFailedError
 from faust.types import TP
 
 from afresh.state.errors import AfreshError, StartAgainError
@@ -11,6 +12,7 @@ from afresh.state.store.changes import Change
 from afresh.state.store.rows import StoreError
 from afresh.streams.kafka import app as module
 from afresh.streams.kafka.app import App, create_app, source
+from afresh.streams.kafka.ending import status_of
 from afresh.streams.kafka.sender import FencedError
 from afresh.streams.kafka.tables import RunTable
 from afresh.streams.kafka.transport import RunConsumer, RunTransport
@@ -189,3 +191,15 @@ async def test_rows_are_written_before_the_sources_are_read_unless_another_worke
     change.put_row(b"a", b"2")
     await app.write_rows(table, 0, change)
     assert table.rows[0].get(b"a") == b"1"
+
+
+async def test_a_right_that_is_missing_ends_the_process_with_a_sentence(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    app = create_app(settings_in(tmp_path), "test")
+    monkeypatch.setattr(app, "_end_soon", lambda: None)
+    await app.crash(GroupAuthorizationFailedError("test"))
+    assert status_of(app.crash_reason, told=False) == 2
+    assert str(app.crash_reason).startswith(
+        "User:ANONYMOUS may not Read group test: grant it with kafka-acls.sh"
+    )

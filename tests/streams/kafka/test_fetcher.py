@@ -6,7 +6,12 @@ from typing import Any
 
 import pytest
 from aiokafka.consumer.fetcher import READ_COMMITTED, READ_UNCOMMITTED, Fetcher
-from aiokafka.errors import GroupAuthorizationFailedError, NoOffsetForPartitionError, OffsetOutOfRangeError
+from aiokafka.errors import (
+    GroupAuthorizationFailedError,
+    KafkaConnectionError,
+    NoOffsetForPartitionError,
+    OffsetOutOfRangeError,
+)
 from aiokafka.structs import OffsetAndMetadata
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP
@@ -419,3 +424,25 @@ async def test_a_partition_without_a_committed_offset_is_read_from_the_beginning
 async def test_no_partition_is_rewound_when_all_have_committed_offsets() -> None:
     """A call without partitions would rewind all of them."""
     assert await seek({ONE: 7, TP("test.changelog", 0): None}) == []
+
+
+async def test_a_group_that_our_user_may_not_read_ends_the_process_and_the_client_learns_of_it_too(
+    started_thread: RunConsumerThread, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """aiokafka would keep the error until somebody asks for records, which Faust does not before it is assigned any."""
+    ends: list[BaseException] = []
+    crashed = asyncio.Event()
+
+    async def crash(reason: BaseException) -> None:
+        ends.append(reason)
+        crashed.set()
+
+    monkeypatch.setattr(started_thread.app, "crash", crash)
+    monkeypatch.setattr(started_thread.app, "loop", asyncio.get_running_loop())
+    coordinator = started_thread._ensure_consumer()._coordinator
+    for error in (KafkaConnectionError(), GroupAuthorizationFailedError("test")):
+        coordinator._push_error_to_user(error).close()
+        assert isinstance(coordinator._pending_exception, type(error))
+    await crashed.wait()
+    assert [type(end) for end in ends] == [GroupAuthorizationFailedError]
+    assert "await self._push_error_to_user(exc)" in inspect.getsource(type(coordinator))

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 from aiokafka import TopicPartition
-from aiokafka.errors import KafkaConnectionError, OffsetOutOfRangeError
+from aiokafka.errors import KafkaConnectionError, OffsetOutOfRangeError, TopicAuthorizationFailedError
 
 from afresh.state.errors import StartAgainError
 from afresh.state.store.marks import CLAIM_KEY
@@ -17,6 +17,7 @@ from afresh.streams.kafka.follow import (
     Latest,
     wait_until_taken_in,
 )
+from afresh.streams.kafka.rights import NotAllowedError, Right
 from afresh.streams.kafka.sender import partition_of
 from afresh.streams.settings import Settings
 
@@ -235,3 +236,9 @@ async def test_a_follower_that_has_caught_up_rests_in_proportion_to_its_work_wit
     with pytest.raises(asyncio.CancelledError):
         await follower._follow(consumer)
     assert rests == [pytest.approx(rest)]
+
+
+async def test_a_followed_topic_that_our_user_may_not_read_ends_the_process(followed: Followed) -> None:
+    with pytest.raises(NotAllowedError) as refused:
+        await followed.follower._follow(FakeConsumer({}, TopicAuthorizationFailedError(ROWS)))
+    assert refused.value.rights == (Right("Read", "topic", ROWS),)

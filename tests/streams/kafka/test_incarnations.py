@@ -1,17 +1,19 @@
 from typing import Any
 
 import pytest
-from kafka.errors import KafkaConnectionError
+from kafka.errors import KafkaConnectionError, SaslAuthenticationFailedError
 from prometheus_client import REGISTRY
 
 from afresh.state.errors import START_AGAIN_STATUS, AfreshError, StartAgainError
 from afresh.streams.kafka import incarnations
 from afresh.streams.kafka.incarnations import Incarnations, TopicWatch
+from afresh.streams.kafka.rights import Needs, NotAllowedError, needs
 from afresh.streams.settings import Settings
 from afresh.streams.topics import Topics
 
 SETTINGS = Settings(_env_file=None, namespace="test")
 TOPICS = Topics(SETTINGS)
+RIGHTS = needs(read=[TOPICS.events])
 
 
 class FakeClient:
@@ -23,7 +25,8 @@ class FakeClient:
         self.closed = False
         self.looks = 0
 
-    def incarnations(self, names: list[str]) -> dict[str, int]:
+    def incarnations(self, names: list[str], rights: Needs) -> dict[str, int]:
+        assert rights == RIGHTS
         answer = self.answers.pop(0)
         if isinstance(answer, Exception):
             raise answer
@@ -43,7 +46,7 @@ def watch(client: FakeClient, ended: list[AfreshError]) -> tuple[TopicWatch, Inc
     async def end(error: AfreshError) -> None:
         ended.append(error)
 
-    made = TopicWatch(SETTINGS, [TOPICS.events, TOPICS.users], met, end)
+    made = TopicWatch(SETTINGS, [TOPICS.events, TOPICS.users], RIGHTS, met, end)
     made._client = client  # type: ignore[assignment]
     return made, met
 
@@ -109,3 +112,17 @@ async def test_a_wrong_policy_is_told_at_once_and_then_seldom(
     client.wrong = {}
     await made.look(policies=True)
     assert shown() == 0
+
+
+@pytest.mark.parametrize(
+    "refused", [NotAllowedError("a right is missing"), SaslAuthenticationFailedError("wrong")]
+)
+async def test_a_right_or_a_login_that_is_taken_away_ends_the_process(
+    monkeypatch: pytest.MonkeyPatch, refused: Exception
+) -> None:
+    monkeypatch.setattr(incarnations, "WATCH_SECONDS", 0.0)
+    ended: list[AfreshError] = []
+    made, _ = watch(FakeClient(7, refused), ended)
+    await made.run()
+    (error,) = ended
+    assert isinstance(error, NotAllowedError)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 
 import pytest
-from aiokafka.errors import KafkaConnectionError
+from aiokafka.errors import KafkaConnectionError, TopicAuthorizationFailedError
 from kafka import KafkaAdminClient, KafkaConsumer, KafkaProducer, TopicPartition
 from kafka.admin import ConfigResource, ConfigResourceType
 
@@ -13,6 +13,7 @@ from afresh.streams.connections import kafka_options
 from afresh.streams.kafka import inputs as module
 from afresh.streams.kafka.admin import create_topics
 from afresh.streams.kafka.inputs import KafkaInputs
+from afresh.streams.kafka.rights import NotAllowedError, Right
 from afresh.streams.settings import Settings
 from afresh.streams.topics import INPUT_TOMBSTONES_MS, Topics
 
@@ -87,3 +88,14 @@ async def test_kafka_is_asked_again_while_it_does_not_answer(monkeypatch: pytest
         return "answer"
 
     assert await module.patiently(ask) == "answer"
+
+
+async def test_a_right_that_is_missing_is_not_asked_for_again() -> None:
+    failures = [TopicAuthorizationFailedError("test.items")]
+
+    async def ask() -> str:
+        raise failures.pop()
+
+    with pytest.raises(NotAllowedError) as refused:
+        await module.patiently(ask)
+    assert refused.value.rights == (Right("Read", "topic", "test.items"),)

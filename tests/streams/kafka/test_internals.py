@@ -43,6 +43,7 @@ OURS = {
     "heartbeat_answered",
     "positions",
     "starts",
+    "told",
     "told_to_stop",
     "unfinished",
 }
@@ -133,6 +134,7 @@ async def examples(started_thread: RunConsumerThread) -> Sequence[object]:
         client,
         client._fetcher,
         producer,
+        producer.client,
         producer._txn_manager,
         message,
         app.create_event(None, None, None, message),

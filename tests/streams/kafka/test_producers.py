@@ -5,6 +5,7 @@ from aiokafka.errors import KafkaConnectionError, TransactionalIdAuthorizationFa
 
 from afresh.streams.kafka import producers as module
 from afresh.streams.kafka.producers import Producers
+from afresh.streams.kafka.rights import NotAllowedError, Right
 
 
 class Stoppable:
@@ -26,15 +27,16 @@ async def test_a_producer_is_retried_while_the_broker_is_down_or_names_no_broker
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr(module, "RETRY_SECONDS", 0.0)
-    answers = iter([KafkaConnectionError("down"), None, TransactionalIdAuthorizationFailed()])
+    answers = iter([KafkaConnectionError("down"), None, TransactionalIdAuthorizationFailed("ours-1")])
 
     async def bootstrap(client: AIOKafkaClient) -> None:
         if (failure := next(answers)) is not None:
             raise failure
 
     monkeypatch.setattr(AIOKafkaClient, "bootstrap", bootstrap)
-    with pytest.raises(TransactionalIdAuthorizationFailed):
+    with pytest.raises(NotAllowedError) as refused:
         await Producers(real).start("ours-1")
+    assert refused.value.rights == (Right("Write", "transactional id", "ours-1"),)
     assert list(answers) == []
     down, nameless = [message for message in caplog.messages if "A producer could not start" in message]
     assert "KafkaConnectionError('down')" in down

@@ -5,6 +5,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import aiokafka.errors
 import pytest
 from aiokafka.errors import KafkaConnectionError
 from faust.tables.recovery import Recovery
@@ -16,6 +17,7 @@ from afresh.state.store.rows import MemoryPartitions, Position, StoreError
 from afresh.streams.kafka import recovery
 from afresh.streams.kafka.app import App, create_app, rows_of
 from afresh.streams.kafka.recovery import RunRecovery, RunTables
+from afresh.streams.kafka.rights import NotAllowedError
 from afresh.streams.kafka.tables import RunTable
 from afresh.streams.settings import Settings
 
@@ -236,3 +238,25 @@ def test_rows_are_kept_where_the_settings_say(tmp_path: Path) -> None:
     assert (tmp_path / "shop" / "rows" / "CURRENT").exists()
     with pytest.raises(AfreshError, match=r"Another process uses .*; give every worker an AFRESH_DATA_DIR"):
         rows_of(disk, ["users"])
+
+
+async def test_a_right_that_is_missing_ends_the_search_for_starts(
+    app: App, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Kafka is asked again while it is silent, and would be asked for ever."""
+    ends: list[BaseException] = []
+
+    class Fake:
+        async def starts(self, *_: Any) -> dict[TP, int]:
+            raise aiokafka.errors.TopicAuthorizationFailedError("test.events")
+
+    async def crash(reason: BaseException) -> None:
+        ends.append(reason)
+
+    monkeypatch.setattr(type(app), "consumer", Fake(), raising=False)
+    monkeypatch.setattr(app, "positions", Fake())
+    monkeypatch.setattr(app, "assigned", lambda: {PLACE})
+    monkeypatch.setattr(app, "crash", crash)
+    with pytest.raises(NotAllowedError):
+        await recovery_of(app)._resume_streams(1)
+    assert [type(end) for end in ends] == [NotAllowedError]

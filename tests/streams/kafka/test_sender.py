@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 from aiokafka.errors import (
+    InvalidTopicError,
     KafkaTimeoutError,
     MessageSizeTooLargeError,
     NotLeaderForPartitionError,
@@ -14,10 +15,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from kafka.partitioner import DefaultPartitioner
 
-from afresh.state.errors import AfreshError
+from afresh.state.errors import AfreshError, StartAgainError
 from afresh.streams.kafka import sender
+from afresh.streams.kafka.limits import BatchLimits
+from afresh.streams.kafka.rights import NotAllowedError, Right
 from afresh.streams.kafka.sender import (
-    BATCH_BYTES,
     GroupSender,
     Outgoing,
     OutgoingRecord,
@@ -111,11 +113,18 @@ async def test_a_batch_is_sent_only_after_the_one_before_is_acknowledged() -> No
     assert numbers(producer.values("t")[0]) == list(range(6))
 
 
-@pytest.mark.parametrize("failure", [TopicAuthorizationFailedError("t"), MessageSizeTooLargeError()])
-async def test_a_final_refusal_by_kafka_is_an_error_that_names_the_topic(failure: Exception) -> None:
-    producer = FakeProducer(failure)
-    with pytest.raises(AfreshError, match=f"Kafka refuses records for t: {type(failure).__name__}"):
+async def test_a_final_refusal_by_kafka_is_an_error_that_names_the_topic() -> None:
+    producer = FakeProducer(InvalidTopicError("t"))
+    with pytest.raises(AfreshError, match="Kafka refuses records for t: InvalidTopicError"):
         await Sender(producer).send(outgoing_of(1))
+    assert producer.tried == 1
+
+
+async def test_a_right_that_is_missing_is_that_to_write() -> None:
+    producer = FakeProducer(TopicAuthorizationFailedError("t"))
+    with pytest.raises(NotAllowedError) as refused:
+        await Sender(producer).send(outgoing_of(1))
+    assert refused.value.rights == (Right("Write", "topic", "t"),)
     assert producer.tried == 1
 
 
@@ -130,8 +139,10 @@ async def test_records_that_do_not_fit_into_one_batch_are_not_sent_at_all() -> N
     """Rows written without their marks would be counted again after the next start."""
     producer = FakeProducer()
     rows = [OutgoingRecord(b"%d" % number, bytes(400_000)) for number in range(3)]
-    with pytest.raises(AfreshError, match=f"do not fit into one record batch of {BATCH_BYTES:,} bytes"):
-        await Sender(producer).send_whole("t", 0, rows)
+    with pytest.raises(
+        AfreshError, match=r"of 1,200,\d+ bytes for t cannot .* max.message.bytes .*1,048,588"
+    ):
+        await Sender(producer, BatchLimits({"t": 1_048_588})).send_whole("t", 0, rows)
     assert producer.tried == 0
 
 
@@ -202,7 +213,7 @@ async def test_an_error_reaches_all_callers_of_a_group_and_the_next_group_is_sen
     group = GroupSender(Sender(producer))
     first, second, later = lots(b"a", b"b", b"c", partitions=1)
     outcomes = await asyncio.gather(group.send(first), group.send(second), return_exceptions=True)
-    assert [type(outcome) for outcome in outcomes] == [AfreshError, AfreshError]
+    assert [type(outcome) for outcome in outcomes] == [NotAllowedError, NotAllowedError]
     assert producer.batches == []
     await group.send(later)
     assert {key for key, _ in producer.batches[0][2]} == {b"c"}
@@ -222,3 +233,60 @@ async def test_an_empty_send_does_not_wait() -> None:
     producer = FakeProducer()
     await GroupSender(Sender(producer)).send(Outgoing(1))
     assert producer.tried == 0
+
+
+@pytest.mark.parametrize("limit", [200_000, 3_000_000])
+async def test_batches_are_filled_up_to_what_their_topic_takes_and_no_further_than_a_megabyte(
+    limit: int,
+) -> None:
+    producer, limits = FakeProducer(), BatchLimits({"t": limit})
+    await Sender(producer, limits).send(outgoing_of(*range(30), size=70_000))
+    counts = [len(records) for _, _, records in producer.batches]
+    assert counts[0] == limits.filled("t") // 70_050
+    assert numbers(producer.values("t")[0]) == list(range(30))
+
+
+@pytest.mark.parametrize(("size", "fits"), [(199_000, True), (201_000, False)])
+async def test_a_single_record_may_be_as_large_as_its_topic_takes(size: int, fits: bool) -> None:
+    producer = FakeProducer()
+    sending = Sender(producer, BatchLimits({"t": 200_000})).send(outgoing_of(1, 2, size=size))
+    if fits:
+        await sending
+        assert [len(records) for _, _, records in producer.batches] == [1, 1]
+    else:
+        with pytest.raises(AfreshError, match=r"201,\d+ bytes for t .*max.message.bytes.*200,000 bytes"):
+            await sending
+        assert producer.tried == 0
+
+
+async def test_rows_with_their_marks_may_be_as_large_as_their_topic_takes() -> None:
+    producer = FakeProducer()
+    rows = [OutgoingRecord(b"%d" % number, bytes(400_000)) for number in range(4)]
+    await Sender(producer, BatchLimits({"t": 1_700_000})).send_whole("t", 0, rows)
+    assert [len(records) for _, _, records in producer.batches] == [4]
+
+
+async def test_a_batch_that_kafka_refuses_for_its_size_is_an_error_with_both_numbers() -> None:
+    producer = FakeProducer(MessageSizeTooLargeError())
+    with pytest.raises(StartAgainError, match=r"of 1\d\d bytes for t .*max.message.bytes.* 200,000"):
+        await Sender(producer, BatchLimits({"t": 200_000})).send(outgoing_of(1, size=90))
+    assert producer.tried == 1
+
+
+@given(st.binary(max_size=300), st.none() | st.binary(max_size=70_000), st.integers(0, 3))
+def test_no_record_is_larger_in_a_batch_than_it_is_said_to_be(
+    key: bytes, value: bytes | None, headers: int
+) -> None:
+    record = OutgoingRecord(key, value, [("reason", bytes(100))] * headers)
+    batch = FakeProducer().create_batch()
+    for _ in range(3):
+        before = batch.size()
+        batch.append(timestamp=None, key=record.key, value=record.value, headers=list(record.headers))
+        assert batch.size() - before <= record.size
+
+
+async def test_where_kafka_has_told_no_limit_it_decides_itself() -> None:
+    """Without the right to ask, a large dead letter would be refused here, though its topic takes it."""
+    producer = FakeProducer()
+    await Sender(producer).send(outgoing_of(1, size=3_000_000))
+    assert len(producer.batches) == 1

@@ -1,56 +1,32 @@
 import asyncio
 import threading
 import time
-from collections import defaultdict, deque
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from aiokafka.errors import KafkaConnectionError, TopicAuthorizationFailedError
 from faust.transport.consumer import Consumer, ThreadDelegateConsumer
 from faust.types import TP
 from faust.types.tuples import Message
 from hypothesis import given
 from hypothesis import strategies as st
-from mode.utils.queues import FlowControlEvent
 
+from afresh.state.errors import StartAgainError
 from afresh.streams.kafka import transport
-from afresh.streams.kafka.commits import CommitAges
 from afresh.streams.kafka.fetcher import RunConsumerThread
 from afresh.streams.kafka.polls import SHORT_SECONDS
-from afresh.streams.kafka.transport import Delivered, RunConsumer
-from afresh.streams.kafka.writes import Writes
-from tests.streams.making import record
-
-ONE, TWO = TP("test.events", 0), TP("test.events", 1)
-ROWS = TP("test.changelog", 0)
-SESSION_SECONDS = 10.0
-
-
-def message(offset: int, tp: TP = ONE) -> Message:
-    records: Any = [
-        record(b"", topic=tp.topic, partition=tp.partition, offset=offset, timestamp=offset * 1000)
-    ]
-    return Message(tp.topic, tp.partition, offset, 0.0, 0, None, None, records, None, tp=tp)
-
-
-def handed_over(message: Message) -> Delivered:
-    return Delivered(message, message.offset, float(message.offset))
-
-
-def bare_consumer(*delivered: Message) -> Any:
-    """Make a consumer without a broker that has delivered these runs."""
-    consumer: Any = RunConsumer.__new__(RunConsumer)
-    consumer._delivered = defaultdict(deque)
-    consumer._passed = {}
-    consumer._unacked_messages = set()
-    consumer.commit_ages = CommitAges()
-    consumer._thread = SimpleNamespace(heartbeat_answered=float("-inf"))
-    consumer.app = SimpleNamespace(
-        conf=SimpleNamespace(broker_session_timeout=SESSION_SECONDS), writes=Writes()
-    )
-    for each in delivered:
-        consumer._delivered[each.tp].append(handed_over(each))
-    return consumer
+from afresh.streams.kafka.transport import RunConsumer
+from tests.streams.kafka.making import (
+    ONE,
+    ROWS,
+    TWO,
+    bare_consumer,
+    draining_consumer,
+    handed_over,
+    message,
+    suspended_consumer,
+)
 
 
 def test_membership_is_fresh_within_the_session_timeout(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -202,14 +178,6 @@ async def test_during_a_rebalance_only_the_changelogs_of_active_partitions_are_r
     assert asked == [({active}, SHORT_SECONDS), ({ONE, active, standby}, 1.0)]
 
 
-def suspended_consumer(callback: Any) -> Any:
-    consumer = bare_consumer()
-    consumer.app.flow_control = FlowControlEvent(initially_suspended=True)
-    consumer.suspend_flow = asyncio.Event()
-    consumer.callback = callback
-    return consumer
-
-
 async def test_a_delivery_is_cancelled_when_the_flow_is_suspended() -> None:
     outcomes: list[str] = []
 
@@ -248,31 +216,6 @@ async def test_a_run_is_delivered_and_its_failure_is_raised(active: bool) -> Non
     with pytest.raises(ZeroDivisionError):
         await consumer._deliver(message(2))
     assert delivered == [1, 2]
-
-
-def draining_consumer(*polls: Any, stopping: bool = False) -> Any:
-    """Make a consumer with prepared polls; it raises an exception among them."""
-    left = list(polls)
-
-    async def getmany(timeout: float) -> Any:
-        consumer.waits.append(timeout)
-        poll = left.pop(0)
-        if isinstance(poll, BaseException):
-            raise poll
-        for each in poll:
-            yield each.tp, each
-
-    async def callback(run: Message) -> None:
-        consumer.delivered.append((run.partition, run.offset))
-
-    consumer = suspended_consumer(callback)
-    consumer.app.flow_control.resume()
-    consumer.getmany, consumer.delivered, consumer.waits = getmany, [], []
-    consumer.app.topics = SimpleNamespace(acks_enabled_for=lambda topic: topic == "test.events")
-    consumer._stopped = consumer._crashed = asyncio.Event()
-    consumer._read_offset = defaultdict(lambda: None)
-    consumer.transport = SimpleNamespace(app=SimpleNamespace(should_stop=stopping))
-    return consumer
 
 
 RUNNING = SimpleNamespace(should_stop=False)
@@ -511,3 +454,30 @@ async def test_a_source_partition_is_committed_again_and_where_there_is_none_kaf
     monkeypatch.setattr(consumer, "_at_once", at_once)
     await consumer.commit_again()
     assert (found, len(taken)) == (asked, 0 if asked else 1)
+
+
+@pytest.mark.parametrize(
+    ("error", "ends"),
+    [
+        (TopicAuthorizationFailedError("test.events"), 1),
+        (StartAgainError("again"), 1),
+        (KafkaConnectionError(), 0),
+    ],
+)
+async def test_what_a_person_must_mend_ends_the_process_when_records_are_fetched(
+    monkeypatch: pytest.MonkeyPatch, error: Exception, ends: int
+) -> None:
+    crashed: list[BaseException] = []
+
+    async def getmany(*_: Any) -> Any:
+        raise error
+
+    async def crash(reason: BaseException) -> None:
+        crashed.append(reason)
+
+    monkeypatch.setattr(ThreadDelegateConsumer, "_getmany", getmany)
+    consumer = bare_consumer()
+    consumer.app.rebalancing, consumer.app.crash = False, crash
+    with pytest.raises(type(error)):
+        await consumer._getmany({ONE}, 1.0)
+    assert crashed == [error] * ends

@@ -21,7 +21,6 @@ from tests.streams.making import GENERATION, FakeEvent, FakeProducer, record, ru
 
 CHANGELOG = "test.rows.changelog"
 REAL_SLEEP = asyncio.sleep
-
 LEFT, RIGHT = TP("test.events", 0), TP("test.events", 1)
 REST_SECONDS = 7.0
 
@@ -54,7 +53,8 @@ class FakeApp:
 
     def __init__(self, *failures: Exception) -> None:
         self.consumer_generation_id = GENERATION
-        self.should_stop, self.ours = False, {LEFT, RIGHT}
+        self.should_stop, self.limits = False, None
+        self.ours = {LEFT, RIGHT}
         self.kafka = FakeProducer(*failures)
         self.producers_started = 0
         self.consumer = FakeConsumer(self)

@@ -7,7 +7,8 @@ import pytest
 from afresh.state.keys import key_of
 from afresh.state.rows import content
 from afresh.state.rows.content import ContentRow, Vector
-from afresh.streams.kafka.sender import BATCH_BYTES, OutgoingRecord, partition_of
+from afresh.streams.kafka.limits import BATCH_BYTES
+from afresh.streams.kafka.sender import OutgoingRecord, partition_of
 from afresh.streams.messages import Embedding, TextRequest, encode, text_request_decoder
 from afresh.streams.settings import Settings
 from tests.replay.memory import Pipeline

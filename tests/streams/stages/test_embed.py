@@ -37,7 +37,9 @@ class Embedded:
         self.producer = FakeProducer()
         self.producers_started = 0
         producers = SimpleNamespace(start=self.start_producer)
-        self.agent.app = SimpleNamespace(producers=producers, writes=Writes())  # type: ignore[assignment]
+        self.agent.app = SimpleNamespace(  # type: ignore[assignment]
+            producers=producers, writes=Writes(), limits=None
+        )
 
     async def start_producer(self) -> FakeProducer:
         self.producers_started += 1

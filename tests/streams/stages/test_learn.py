@@ -7,7 +7,8 @@ import pytest
 from afresh.state.records import EXAMPLE_VERSION, Example
 from afresh.state.rows import behaviour
 from afresh.state.versions import RowVersionError
-from afresh.streams.kafka.sender import BATCH_BYTES, OutgoingRecord
+from afresh.streams.kafka.limits import BATCH_BYTES
+from afresh.streams.kafka.sender import OutgoingRecord
 from afresh.streams.messages import encode
 from afresh.streams.runs.run import RunDroppedError
 from afresh.streams.settings import Settings

@@ -8,11 +8,11 @@ import pytest
 from afresh.state.keys import key_of
 from afresh.state.records import Example
 from afresh.state.rows import users
-from afresh.streams.kafka.sender import BATCH_BYTES, Outgoing, Sender, partition_of
+from afresh.streams.kafka.limits import BATCH_BYTES, BatchLimits
+from afresh.streams.kafka.sender import Outgoing, Sender, partition_of
 from afresh.streams.messages import example_decoder
 from afresh.streams.serving import requests
 from afresh.streams.settings import EVERYWHERE, Settings
-from afresh.streams.stages import profile
 from tests.replay.memory import CLOCK, Pipeline
 from tests.streams.making import FakeProducer, packed_size
 
@@ -118,11 +118,12 @@ async def through_ingest(pipeline: Pipeline) -> None:
 
 
 async def test_each_part_of_a_run_waits_until_there_is_room_for_its_users(
-    pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A run with more users than there is room for goes on, before it is done, as lists of its users are made."""
     monkeypatch.setattr(requests, "USERS_WAITING", 1)
-    monkeypatch.setattr(profile, "CHANGE_BYTES", 0)
+    settings = Settings(_env_file=None, partitions=1, data_dir=tmp_path, list_size=5)
+    pipeline = Pipeline(settings, limits=BatchLimits({f"{settings.namespace}.users.changelog": 0}))
     for number in range(3):
         pipeline.event(id=f"e{number}", user=f"u{number}")
     await through_ingest(pipeline)

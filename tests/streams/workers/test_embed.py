@@ -21,7 +21,8 @@ def test_an_embed_worker_without_a_broker_ends_after_the_timeout(tmp_path: Path)
 def test_an_embed_worker_checks_the_topics_before_it_loads_the_encoder(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr(embed, "require_topics", lambda _: None)
+    monkeypatch.setattr(embed, "require_topics", lambda _, **__: None)
+    monkeypatch.setattr(embed, "require_room", lambda *_: None)
     monkeypatch.setattr(embed, "execute", lambda *_: pytest.fail("it has no encoder"))
     with pytest.raises(AfreshError, match="AFRESH_ENCODER is 'none'"):
         embed.run(settings_for(tmp_path, encoder=NO_ENCODER))

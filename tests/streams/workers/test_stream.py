@@ -197,8 +197,8 @@ def test_a_worker_checks_kafka_the_topics_and_redis_before_it_starts(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     asked: list[str] = []
-    for name in ("require_topics", "wait_for_redis", "claim_expiry"):
-        monkeypatch.setattr(module, name, lambda _, name=name: asked.append(name))
+    for name in ("require_topics", "wait_for_redis", "require_room", "claim_expiry"):
+        monkeypatch.setattr(module, name, lambda *_, name=name, **__: asked.append(name))
     monkeypatch.setattr(module, "execute", lambda *_: asked.append("execute"))
     run(settings_for(tmp_path))
-    assert asked == ["require_topics", "wait_for_redis", "claim_expiry", "execute"]
+    assert asked == ["require_topics", "wait_for_redis", "require_room", "claim_expiry", "execute"]
