@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from afresh.models.arrays import Floats
+from afresh.models.fusion.features import FEATURES_PER_SCORER
 from afresh.state.lists import PopularList
 from afresh.streams import metrics
 
@@ -51,9 +52,9 @@ class ServedList:
 
     def features(self) -> Floats:
         """Return the features as ``models.fusion.features.features`` gave them, float32, shape (C, F)."""
-        return np.stack([self.logarithms, self.roots], axis=2, dtype=np.float32).reshape(
-            len(self.candidates), -1
-        )
+        candidates, scorers = self.logarithms.shape
+        pairs = np.stack([self.logarithms, self.roots], axis=2, dtype=np.float32)
+        return pairs.reshape(candidates, FEATURES_PER_SCORER * scorers)
 
     @property
     def bytes(self) -> int:

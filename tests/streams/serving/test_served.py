@@ -52,5 +52,5 @@ def test_new_popular_lists_replace_all_old_ones() -> None:
     served = ServedLists(SERVED_BYTES)
     for domains in (["films", "books"], ["films"]):
         made = {domain: served_list() for domain in domains}
-        served.remember_popular((PopularList(0, 0, "", domain), each) for domain, each in made.items())
+        served.remember_popular((PopularList(0, 0, "", domain, []), each) for domain, each in made.items())
         assert served.nobody == made

@@ -42,6 +42,7 @@ def test_every_agent_reads_its_topic_and_every_table_is_recovered(worker: Worker
         "intake": ["test.items", "test.identities"],
         "ingest": ["test.events"],
         "profile": ["test.interactions"],
+        "weigh": ["test.judged"],
         "learn": ["test.examples"],
         "content": ["test.items.keyed", "test.embeddings"],
     }
