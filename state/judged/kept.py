@@ -19,7 +19,7 @@ JUDGE_ROW_VERSION = 3
 see ``unpack_of_partition``."""
 
 
-class Source(msgspec.Struct, array_like=True):
+class Contribution(msgspec.Struct, array_like=True):
     """What came from one partition: examples counted, and those of them that were refused because they are garbage."""
 
     examples: int = 0
@@ -50,7 +50,7 @@ class JudgeRow(msgspec.Struct, array_like=True):
     fusion: bytes = b""
     verdicts: VerdictsRow = msgspec.field(default_factory=VerdictsRow)
     guard: Guard = msgspec.field(default_factory=Guard)
-    sources: dict[int, Source] = {}
+    sources: dict[int, Contribution] = {}
     received: int = 0
 
 
@@ -70,12 +70,12 @@ class Kept(msgspec.Struct):
     fusion: Fusion
     verdicts: Verdicts
     guard: Guard
-    sources: dict[int, Source]
+    sources: dict[int, Contribution]
     received: int = 0
 
-    def source(self, partition: int) -> Source:
+    def source(self, partition: int) -> Contribution:
         """Return what came from a partition, to be changed in place."""
-        return self.sources.setdefault(partition, Source())
+        return self.sources.setdefault(partition, Contribution())
 
     def pack(self) -> bytes:
         """Pack it as the agent state of a partition row."""

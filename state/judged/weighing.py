@@ -18,7 +18,7 @@ from afresh.state.judged.examples import (
     JudgedExamples,
     lesson_of,
 )
-from afresh.state.judged.kept import Kept, Source, unpack_of_partition
+from afresh.state.judged.kept import Contribution, Kept, unpack_of_partition
 from afresh.state.judged.verdicts import BLOCK, LIST_LENGTH
 
 logger = logging.getLogger(__name__)
@@ -81,7 +81,7 @@ class Weighing:
         if kept.fusion.examples % BLOCK == 0:
             self._end_block(kept.received)
 
-    def _refuse(self, partition: int, source: Source) -> None:
+    def _refuse(self, partition: int, source: Contribution) -> None:
         source.refused += 1
         # With every tenfold number, so that a broken worker does not fill the log.
         if str(source.refused).strip("0") == "1":

@@ -92,9 +92,9 @@ def measure(catalogue: Catalogue, rows: list[UserRow]) -> ListCost:
     """Make a list for every row, and an exact list for some of them; return the costs and the recall."""
     lister, learned = Lister(catalogue, K), Weights(scorers.prior())
     recipients = [Recipient(f"user-{number}", 0, row, 0) for number, row in enumerate(rows)]
-    lister.make(recipients[:1], [learned])
+    lister.make(recipients[:1], learned)
     started = time.process_time()
-    made = lister.make(recipients, [learned] * len(recipients))
+    made = lister.make(recipients, learned)
     spent = time.process_time() - started
     again = rows[: max(FEWEST, SCORED // len(catalogue))]
     found, exact_spent = 0, 0.0

@@ -82,7 +82,7 @@ def test_garbage_of_one_worker_is_refused_counted_and_named(
     scale: float, caplog: pytest.LogCaptureFixture
 ) -> None:
     made = weighing()
-    with caplog.at_level(logging.WARNING):
+    with caplog.at_level(logging.WARNING, "afresh.state.judged.weighing"):
         for start in range(0, 100, 10):
             made.take(record(*range(start, start + 10), source=1))
             made.take(record(*range(start, start + 10), source=3, scale=scale))
