@@ -14,6 +14,7 @@ from afresh.models.fusion.features import FEATURES_PER_SCORER
 from afresh.models.fusion.weights import Weights
 from afresh.state.catalogue.catalogue import Known
 from afresh.state.judged import kept
+from afresh.state.judged.examples import JudgedExamples
 from afresh.state.judged.weighing import Weighing
 from afresh.state.lists import UserList
 from afresh.state.records import Interaction
@@ -79,14 +80,14 @@ class Variant:
             The scored candidates of the popular lists; None leaves these lists as they are.
         """
         started = time.process_time()
-        learned = self.weighing.kept.fusion.weights()
         if nobody is not None:
-            self._served.remember_popular(self._lister.serve_nobody(self._seen(nobody, learned)))
+            self._served.remember_popular(self._lister.serve_nobody(self._seen(nobody, self.weights())))
         made = [
-            self._lister.serve(each.recipient, self._seen(those, learned))
+            self._lister.serve(each.recipient, self._seen(those, self.weights(each.recipient)))
             for each, those in zip(asked, scored, strict=True)
         ]
-        self._learn(asked, [served for _, served in made], learned)
+        for each, (_, served) in zip(asked, made, strict=True):
+            self._judge(each, served)
         self.seconds += time.process_time() - started
         return [made_list for made_list, _ in made]
 
@@ -95,14 +96,22 @@ class Variant:
         features = np.where(self._silent, np.float32(0), scored.features)
         return replace(scored, features=features, learned=learned)
 
-    def _learn(self, asked: Sequence[TakenItem], served: Sequence[ServedList], learned: Weights) -> None:
-        """Judge the lists, and learn from the examples, in the order of the log."""
-        for each, made in zip(asked, served, strict=True):
-            interaction, row = each.interaction, each.recipient.row
-            if row.revision:
-                self._served.remember(interaction.user, made)
-            if each.learned:
-                judge = Judge(each.recipient.partition, self._served, self._known, learned)
-                judge.taken(interaction, 0, row.taken, unknown=not row.revision)
-                for record in judge.collected.together(UNKNOWN):
-                    self.weighing.take(record)
+    def weights(self, _recipient: Recipient | None = None) -> Weights:
+        """Return the weights of now for a user's list, or for the popular lists."""
+        return self.weighing.kept.fusion.weights()
+
+    def _judge(self, asked: TakenItem, served: ServedList) -> None:
+        """Judge a list, and learn from the example."""
+        interaction, recipient = asked.interaction, asked.recipient
+        unknown = not recipient.row.revision
+        if not unknown:
+            self._served.remember(interaction.user, served)
+        if asked.learned:
+            judge = Judge(recipient.partition, self._served, self._known, self.weights(recipient))
+            judge.taken(interaction, 0, recipient.row.taken, unknown=unknown)
+            for record in judge.collected.together(UNKNOWN):
+                self.take(record)
+
+    def take(self, record: JudgedExamples) -> None:
+        """Learn from judged examples."""
+        self.weighing.take(record)
