@@ -72,10 +72,9 @@ class Apart(Divided):
 
     def weights(self, _recipient: Recipient | None = None) -> Weights:
         """Return the weights of the user's partition; users of whom nothing is known get those of the first."""
-        known = recipient is not None and recipient.row.revision
-        return self._each[
-            recipient.partition if recipient and known else FIRST_PARTITION
-        ].kept.fusion.weights()
+        known = _recipient is not None and _recipient.row.revision > 0
+        partition = _recipient.partition if _recipient is not None and known else FIRST_PARTITION
+        return self._each[partition].kept.fusion.weights()
 
     def take(self, record: JudgedExamples) -> None:
         """Learn in the partition alone."""
