@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from afresh.models.arrays import Doubles, Floats
+from afresh.models.arrays import Doubles, Floats, Reals
 from afresh.models.fusion.features import FEATURES_PER_SCORER
 
 LEARNED_CANDIDATES = 100
@@ -33,9 +33,9 @@ class Weights:
     omega: Doubles
     version: int = 0
 
-    def in_contexts(self, contexts: Doubles) -> Doubles:
+    def in_contexts(self, contexts: Reals) -> Doubles:
         """Compute the weights of the features in each context, shape (U, F), from contexts (U, ``len(CONTEXT)``)."""
-        return contexts @ self.omega
+        return np.asarray(contexts @ self.omega, np.float64)
 
     def by_scorer(self) -> Doubles:
         """Return the weight of each scorer, its two features together, without any context; shape (S,)."""

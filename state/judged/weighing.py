@@ -23,7 +23,7 @@ from afresh.state.judged.verdicts import BLOCK, LIST_LENGTH
 
 logger = logging.getLogger(__name__)
 
-NOTHING = np.zeros((), EXAMPLE)[()]
+NOTHING = np.zeros(1, EXAMPLE)[0]
 """An example without anything to judge it by."""
 
 SNAPSHOT_MINUTES = 10.0

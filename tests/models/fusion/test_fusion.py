@@ -1,4 +1,5 @@
 from collections.abc import Hashable, Sequence
+from typing import Any
 
 import numpy as np
 import pytest
@@ -200,9 +201,9 @@ def test_bytes_of_no_fusion_are_refused(data: bytes) -> None:
 def test_a_lesson_that_cannot_be_one_is_refused_and_counted(bad: float, field: str) -> None:
     fused = learner()
     good = lesson(fused, log_of_examples(1)[0][0], 0)
-    values = {"gradient": good.gradient.copy(), "situation": SITUATION.copy(), "trust": bad}
+    values: dict[str, Any] = {"gradient": good.gradient.copy(), "situation": SITUATION.copy(), "trust": bad}
     for array in (values["gradient"], values["situation"]):
-        array[1] = bad  # type: ignore[index]
+        array[1] = bad
     for _ in range(BATCH):
         assert not fused.learn(good._replace(**{field: values[field]}))
     assert fused.refused == fused.examples == BATCH
