@@ -209,8 +209,8 @@ def rollback() -> None:
     """Take the fusion's weights back to the last good snapshot, or to popularity if they just went back."""
     from afresh.deploy.rollback import roll_back
 
-    told = roll_back(_settings())
-    typer.echo(f"the weights of {told} partitions go back; look at: afresh status")
+    roll_back(_settings())
+    typer.echo("the weights go back; look at: afresh status")
 
 
 def _settings() -> Settings:

@@ -1,6 +1,6 @@
 """Rolls the weights back by hand.
 
-Each partition of the interactions gets one record with the command. The partition's owner obeys it exactly once.
+The command is a record among the judged examples. The worker that learns the weights obeys it exactly once.
 """
 
 from __future__ import annotations
@@ -14,33 +14,28 @@ from afresh.state.errors import AfreshError
 from afresh.streams.kafka.rights import refusal
 from afresh.streams.messages import COMMAND_KEY, ROLL_BACK, Command, encode
 from afresh.streams.settings import Settings
-from afresh.streams.topics import Topics
+from afresh.streams.topics import FIRST_PARTITION, Topics
 
 ANSWER_SECONDS = 30.0
 
 
-def roll_back(settings: Settings) -> int:
-    """Tell the owner of every partition to go back to its last good snapshot; return how many were told.
+def roll_back(settings: Settings) -> None:
+    """Tell the worker that learns the weights to go back to the last good snapshot.
 
     Raises
     ------
     AfreshError
-        If Kafka does not accept a record.
+        If Kafka does not accept the record.
     """
-    topic = Topics(settings).interactions
+    topic = Topics(settings).judged
     value = encode(Command(ROLL_BACK, int(time.time() * 1000)))
-    told = 0
     with producer(settings, topic) as opened:
-        for partition in range(settings.partitions):
-            try:
-                sent = opened.send(topic.name, value, key=COMMAND_KEY, partition=partition)
-                sent.get(timeout=ANSWER_SECONDS)
-            except KafkaError as error:
-                if refusal(error) is not None:
-                    raise
-                raise AfreshError(
-                    f"Kafka did not accept the command for partition {partition} ({error}). {told} of "
-                    f"{settings.partitions} partitions go back; look at afresh status before you try again"
-                ) from error
-            told += 1
-    return told
+        try:
+            sent = opened.send(topic.name, value, key=COMMAND_KEY, partition=FIRST_PARTITION)
+            sent.get(timeout=ANSWER_SECONDS)
+        except KafkaError as error:
+            if refusal(error) is not None:
+                raise
+            raise AfreshError(
+                f"Kafka did not accept the command ({error}); look at afresh status before you try again"
+            ) from error

@@ -77,9 +77,11 @@ class UserList(msgspec.Struct, frozen=True):
     user, last_event
         The canonical user, and the id of the newest event that the list takes in.
     model
-        Version of the model.
+        Version of the program.
     items
         The list, best first.
+    weights
+        Version of the weights that the list was made with; 0 for the priors, and in lists of 0.1.0.
     """
 
     since: int
@@ -89,6 +91,7 @@ class UserList(msgspec.Struct, frozen=True):
     last_event: str
     model: str
     items: list[ListItem]
+    weights: int = 0
 
 
 class PopularItem(msgspec.Struct, frozen=True):
@@ -106,6 +109,7 @@ class PopularList(msgspec.Struct, frozen=True):
     generated_at: str
     domain: str
     items: list[PopularItem]
+    weights: int = 0
 
 
 class Due(msgspec.Struct, frozen=True):

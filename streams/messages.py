@@ -104,11 +104,11 @@ ROLL_BACK = "roll_back"
 """Name of the command to take back the weights of the fusion."""
 
 COMMAND_KEY = b""
-"""Key of a command among the interactions; it cannot be a user, because no user id is empty."""
+"""Key of a command; it cannot be a user, because no user id is empty."""
 
 
 class Command(Struct, frozen=True, array_like=True):
-    """A command to the owner of a partition of interactions, which carries it out once, in the order of the partition.
+    """A command to the owner of a partition, which carries it out once, in the order of the partition.
 
     Attributes
     ----------
@@ -120,6 +120,18 @@ class Command(Struct, frozen=True, array_like=True):
 
     name: str
     time: int
+
+
+EXAMPLES_KEY = b"examples"
+INHERITED_KEY = b"inherited"
+"""Keys of records with judged examples, and with what an earlier version kept for a partition."""
+
+
+class Inherited(Struct, frozen=True, array_like=True):
+    """What an earlier version kept for a partition, where each partition learned weights of its own."""
+
+    partition: int
+    kept: bytes
 
 
 class TextRequest(Struct, frozen=True, array_like=True):
@@ -188,6 +200,7 @@ def own_key(keyed: bytes) -> bytes:
 
 event_decoder = msgspec.json.Decoder(Event)
 item_decoder = msgspec.json.Decoder(Item)
+inherited_decoder = msgspec.msgpack.Decoder(Inherited)
 command_decoder = msgspec.msgpack.Decoder(Command)
 interaction_decoder = msgspec.msgpack.Decoder(Interaction)
 example_decoder = msgspec.msgpack.Decoder(Example)

@@ -88,7 +88,21 @@ ROLLBACKS = Counter(
     "afresh_rollbacks", "Times that the weights went back to a snapshot, by cause.", ["cause"]
 )
 FUSION_WEIGHT = Gauge(
-    "afresh_fusion_weight", "Weight of a scorer in the fusion, mean over the partitions.", ["scorer"]
+    "afresh_fusion_weight", "Weight of a scorer in the weights that lists are made with.", ["scorer"]
+)
+WEIGHTS_VERSION = Gauge("afresh_weights_version", "Version of the weights that lists are made with.")
+WEIGHTS_AGE = Gauge(
+    "afresh_weights_age_seconds", "Time that an example has waited to be learned from; 0 if none waits."
+)
+BROKEN_SCORES = Counter(
+    "afresh_broken_scores", "Lists for which a scorer gave something that is no score.", ["scorer"]
+)
+REFUSED_EXAMPLES = Gauge(
+    "afresh_refused_examples", "Examples so far that were not learned from because they are garbage."
+)
+SERVED_LISTS = Gauge("afresh_served_lists", "Lists that are remembered to be judged.")
+SERVED_LISTS_BYTES = Gauge(
+    "afresh_served_lists_bytes", "Memory of the lists that are remembered to be judged."
 )
 RECOVERED = Counter("afresh_recovered_records", "Changelog records read into tables.", ["table"])
 RECOVERY_SECONDS = Gauge(

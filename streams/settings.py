@@ -185,6 +185,13 @@ class Settings(BaseSettings):
         description="Minimum time between two snapshots of the weights, in minutes; bad weights go back to a snapshot.",
     )
 
+    served_lists_bytes: int = Field(
+        268_435_456,
+        ge=0,
+        description="Memory for the lists that are remembered to be judged and learned from, in bytes; a list takes "
+        "some 13 kB.",
+    )
+
     encoder: str = Field(
         PACKAGED_ENCODER,
         min_length=1,

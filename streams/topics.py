@@ -15,6 +15,9 @@ WRITTEN_BY_OTHERS = frozenset({"events", "items", "identities"})
 INPUT_TOMBSTONES_MS = 30 * DAY_MS
 """How long a compacted input keeps a tombstone, in ms: workers that stand still for less miss none."""
 
+FIRST_PARTITION = 0
+"""Whoever owns this partition does what one worker does for all: it learns the weights and pushes the popular lists."""
+
 DEAD_LETTER_BYTES = 4_194_304
 """Largest record batch of the dead-letter topic, in bytes."""
 
@@ -60,6 +63,7 @@ class Topics:
         self.dead_letters = self._dead_letters()
         self.interactions = self._log("interactions")
         self.examples = self._log("examples")
+        self.judged = self._log("judged")
         self.items = self._input("items")
         self.items_keyed = self._compacted("items.keyed")
         self.texts = self._forgetful("texts")
@@ -71,6 +75,7 @@ class Topics:
         self.users = self._changelog("users")
         self.behaviour = self._changelog("behaviour")
         self.content = self._changelog("content")
+        self.weights = self._changelog("weights")
 
     def _log(self, name: str) -> Topic:
         retention = str(int(self._settings.retention_days * DAY_MS))

@@ -30,12 +30,13 @@ ONE_OF_EACH = "topic or interaction_names or one_long_run"
 
 PARTS = """
 from afresh.models import scorers
+from afresh.models.fusion.weights import Weights
 from afresh.streams.serving.lister import Lister, Recipient
 from tests.streams.making import catalogue_of, user_row
 
 catalogue = catalogue_of("i1", "i2", "i3")
 catalogue.derive()
-((made, _),) = Lister(catalogue, 2).make([Recipient("web:ann", 0, user_row("i1"), 5)], [scorers.new_fusion()])
+((made, _),) = Lister(catalogue, 2).make([Recipient("web:ann", 0, user_row("i1"), 5)], Weights(scorers.prior()))
 print(*made.items[0].parts)
 """
 """Prints the names in ``parts`` of an item of a list."""

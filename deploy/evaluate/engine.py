@@ -8,6 +8,7 @@ from collections.abc import Collection, Iterator, Sequence
 from afresh.deploy.evaluate.embeddings import Vectors
 from afresh.deploy.evaluate.variants import TakenItem, Variant
 from afresh.models import scorers
+from afresh.models.fusion.weights import Weights
 from afresh.state.catalogue.catalogue import Catalogue
 from afresh.state.lists import UserList
 from afresh.state.records import POSITIVE, Example, Interaction
@@ -66,7 +67,7 @@ class Engine:
         self._encoder = encoder
         self._lister = Lister(self.catalogue, size, policy=policy)
         self.variants = [Variant(self._lister, self.catalogue.known, each) for each in without]
-        self._unweighed = scorers.new_fusion()
+        self._unweighed = Weights(scorers.prior())
         self._users: defaultdict[str, UserRow] = defaultdict(UserRow)
         self._content: dict[bytes, bytes] = {}
         self._behaviour: defaultdict[int, BehaviourRows] = defaultdict(lambda: BehaviourRows({}))

@@ -136,7 +136,7 @@ class Evaluation:
         self._reporter = Reporter(log, self.trials, self._vectors, options.k)
         self._rankers: dict[str, Figures] = {}
         # A drifting hit rate is worth a warning in a live worker only. Here the slices show it.
-        logging.getLogger("afresh.streams.serving.judge").setLevel(logging.ERROR)
+        logging.getLogger("afresh.state.judged.weighing").setLevel(logging.ERROR)
 
     @classmethod
     def load(cls, options: EvaluateOptions, settings: Settings, progress: Progress) -> Evaluation:

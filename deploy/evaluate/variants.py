@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections import defaultdict
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
 from typing import NamedTuple
@@ -11,15 +10,19 @@ from typing import NamedTuple
 import numpy as np
 
 from afresh.models import scorers
-from afresh.models.fusion import fusion
+from afresh.models.fusion.features import FEATURES_PER_SCORER
+from afresh.models.fusion.weights import Weights
 from afresh.state.catalogue.catalogue import Known
 from afresh.state.judged import kept
+from afresh.state.judged.examples import JudgedExamples
+from afresh.state.judged.weighing import Weighing
 from afresh.state.lists import UserList
 from afresh.state.records import Interaction
+from afresh.state.store.marks import UNKNOWN
 from afresh.streams.serving.arrange import Scored
 from afresh.streams.serving.judge import Judge
 from afresh.streams.serving.lister import Lister, Recipient
-from afresh.streams.serving.popular import FIRST_PARTITION
+from afresh.streams.serving.recommend import SERVED_BYTES
 from afresh.streams.serving.served import ServedList, ServedLists
 
 
@@ -49,19 +52,18 @@ class Variant:
     ----------
     seconds
         CPU time spent on this variant alone.
-    judges
-        The judge of each partition, which also holds the partition's weights.
+    weighing
+        Learns the weights from the items taken.
     """
 
     def __init__(self, lister: Lister, known: Callable[[int], Known], without: Collection[str] = ()) -> None:
         self.seconds = 0.0
         self._lister = lister
+        self._known = known
         silent = [name in without for name in scorers.NAMES]
-        self._silent = np.repeat(silent, fusion.FEATURES_PER_SCORER)
-        self._served = ServedLists()
-        self.judges: defaultdict[int, Judge] = defaultdict(
-            lambda: Judge(kept.unpack(b""), self._served, known)
-        )
+        self._silent = np.repeat(silent, FEATURES_PER_SCORER)
+        self._served = ServedLists(SERVED_BYTES)
+        self.weighing = Weighing(kept.unpack(b""))
 
     def receive(
         self, asked: Sequence[TakenItem], scored: Sequence[Scored], nobody: Scored | None
@@ -79,9 +81,9 @@ class Variant:
         """
         started = time.process_time()
         if nobody is not None:
-            self._served.remember_popular(self._lister.serve_nobody(self._seen(nobody, FIRST_PARTITION)))
+            self._served.remember_popular(self._lister.serve_nobody(self._seen(nobody, self.weights())))
         made = [
-            self._lister.serve(each.recipient, self._seen(those, _weighing(each.recipient)))
+            self._lister.serve(each.recipient, self._seen(those, self.weights(each.recipient)))
             for each, those in zip(asked, scored, strict=True)
         ]
         for each, (_, served) in zip(asked, made, strict=True):
@@ -89,23 +91,27 @@ class Variant:
         self.seconds += time.process_time() - started
         return [made_list for made_list, _ in made]
 
-    def _seen(self, scored: Scored, partition: int) -> Scored:
-        """Return the scores that this variant uses, with the weights of a partition."""
+    def _seen(self, scored: Scored, learned: Weights) -> Scored:
+        """Return the scores that this variant uses, with its weights."""
         features = np.where(self._silent, np.float32(0), scored.features)
-        return replace(scored, features=features, learned=self.judges[partition].fusion)
+        return replace(scored, features=features, learned=learned)
+
+    def weights(self, _recipient: Recipient | None = None) -> Weights:
+        """Return the weights of now for a user's list, or for the popular lists."""
+        return self.weighing.kept.fusion.weights()
 
     def _judge(self, asked: TakenItem, served: ServedList) -> None:
+        """Judge a list, and learn from the example."""
         interaction, recipient = asked.interaction, asked.recipient
         unknown = not recipient.row.revision
         if not unknown:
             self._served.remember(interaction.user, served)
         if asked.learned:
-            self.judges[recipient.partition].taken(interaction, recipient.row.taken, unknown=unknown)
+            judge = Judge(recipient.partition, self._served, self._known, self.weights(recipient))
+            judge.taken(interaction, 0, recipient.row.taken, unknown=unknown)
+            for record in judge.collected.together(UNKNOWN):
+                self.take(record)
 
-
-def _weighing(recipient: Recipient) -> int:
-    """Return the partition whose weights make a user's list.
-
-    Unknown users get the popular lists, and the worker of the first partition makes those.
-    """
-    return recipient.partition if recipient.row.revision else FIRST_PARTITION
+    def take(self, record: JudgedExamples) -> None:
+        """Learn from judged examples."""
+        self.weighing.take(record)

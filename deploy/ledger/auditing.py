@@ -38,7 +38,7 @@ from afresh.streams.kafka.admin import require_topics
 from afresh.streams.kafka.rights import needs
 from afresh.streams.serving.policy import Policy
 from afresh.streams.settings import Settings
-from afresh.streams.topics import Topics
+from afresh.streams.topics import FIRST_PARTITION, Topics
 
 
 def audit(
@@ -127,7 +127,9 @@ def _judge(settings: Settings, logs: Logs, served: ListsInRedis, report: Report,
     inputs = check_inputs(logs, topics, settings, account.refused, report)
     content = check_content(logs, topics, settings, inputs["items"], report)
     check_letters(logs, topics, account.refused, report)
-    learned = check_weights(users.found, users.counts, report)
+    weights = newest(logs.records(topics.weights, FIRST_PARTITION))
+    counts = {} if made_from_what_is_gone(weights, logs, topics.judged) else users.counts
+    learned = check_weights(weights, counts, report)
     catalogue = catalogue_of(behaviour, content)
     check_lists(catalogue, users.found, learned, served, settings.list_size, Policy.of(settings), report)
     check_popular(catalogue, learned, served, settings.list_size, report)

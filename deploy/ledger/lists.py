@@ -21,8 +21,8 @@ from afresh.deploy.ledger.report import STATE, Report
 from afresh.deploy.ledger.served import ListsInRedis
 from afresh.models import scorers
 from afresh.models.arrays import Reals
-from afresh.models.fusion import fusion
-from afresh.models.fusion.fusion import Fusion
+from afresh.models.fusion import weights
+from afresh.models.fusion.weights import Weights
 from afresh.state.catalogue.catalogue import Catalogue
 from afresh.state.errors import AfreshError
 from afresh.state.keys import key_of
@@ -30,7 +30,6 @@ from afresh.state.lists import ListItem, PopularItem, decode_popular_list, decod
 from afresh.state.rows import content, users
 from afresh.streams.serving.lister import Lister, Recipient
 from afresh.streams.serving.policy import Policy
-from afresh.streams.serving.popular import FIRST_PARTITION
 
 LISTS = "lists"
 POPULAR = "popular lists"
@@ -64,7 +63,7 @@ def _readable(rows: Rows, unpack: Callable[[bytes], object]) -> dict[bytes, byte
 def check_lists(
     catalogue: Catalogue,
     found: Mapping[int, Rows],
-    learned: Mapping[int, Fusion],
+    learned: Weights,
     served: ListsInRedis,
     size: int,
     policy: Policy,
@@ -76,7 +75,7 @@ def check_lists(
     everybody: set[str] = set()
     for each in _recipients(found):
         everybody.add(each.user)
-        fault = partial(_fault, each, catalogue, lister, learned[each.partition], size)
+        fault = partial(_fault, each, catalogue, lister, learned, size)
         report.check_list(LISTS, f"user {each.user!r}", served.users.get(each.user), fault)
     for user in served.users.keys() - everybody:
         tally.surplus += 1
@@ -99,13 +98,13 @@ class _Eligible:
     """The items that one user's list may hold, and their scores; of new items, only those that the list holds."""
 
     def __init__(
-        self, lister: Lister, recipient: Recipient, learned: Fusion, items: int, listed: Sequence[int]
+        self, lister: Lister, recipient: Recipient, learned: Weights, items: int, listed: Sequence[int]
     ) -> None:
         new = np.intersect1d(lister.explorable(recipient.row), np.array(listed, np.int32))
         scored = lister.score(recipient.row, learned, new)
         self.scores: Reals = np.full(items, -np.inf)
         self.scores[scored.candidates] = scored.fused()
-        parts = fusion.parts(scored.weights, scored.features)
+        parts = weights.parts(scored.weights, scored.features)
         self._parts = dict(zip(scored.candidates.tolist(), parts, strict=True))
 
     def parts_of(self, indices: Sequence[int]) -> Reals:
@@ -114,7 +113,7 @@ class _Eligible:
 
 
 def _fault(
-    recipient: Recipient, catalogue: Catalogue, lister: Lister, learned: Fusion, size: int, packed: bytes
+    recipient: Recipient, catalogue: Catalogue, lister: Lister, learned: Weights, size: int, packed: bytes
 ) -> str:
     """Say what is wrong with a list; "" if it is right."""
     try:
@@ -127,6 +126,8 @@ def _fault(
             f"takes in {made.revision:,} events up to {made.last_event!r} (since {made.since}), but the row "
             f"{row.revision:,} up to {row.last_event!r} (since {row.since}): stale"
         )
+    if made.weights != learned.version:
+        return _other_weights(made.weights, learned)
     indices = _indices(catalogue, made.items)
     eligible = _Eligible(lister, recipient, learned, len(catalogue), indices)
     ids = [item.id for item in made.items]
@@ -144,6 +145,13 @@ def _fault(
             f"{eligible.parts_of(indices)[place, scorer]:.4f}: stale"
         )
     return ""
+
+
+def _other_weights(named: int, learned: Weights) -> str:
+    """Say that a list names other weights than those that stand."""
+    if named > learned.version:
+        return f"names weights {named}, which nobody has learned; {learned.version} stand"
+    return f"was made with weights {named}, but {learned.version} stand: stale"
 
 
 def _items_fault(ids: Sequence[str], indices: Sequence[int], scores: Reals, size: int) -> str:
@@ -185,17 +193,17 @@ def _indices(catalogue: Catalogue, items: Sequence[ListItem | PopularItem]) -> l
 
 
 def check_popular(
-    catalogue: Catalogue, learned: Mapping[int, Fusion], served: ListsInRedis, size: int, report: Report
+    catalogue: Catalogue, learned: Weights, served: ListsInRedis, size: int, report: Report
 ) -> None:
     """Compare the popular list of every domain with the list that the final state gives."""
     tally = report.tally(POPULAR, STATE)
     lister = Lister(catalogue, size)
-    scored = lister.for_nobody(learned[FIRST_PARTITION])
+    scored = lister.for_nobody(learned)
     domains = {name: each for name, each in lister.popular_scores(scored).items() if np.isfinite(each).any()}
     for name, of_candidates in domains.items():
         scores = np.full(len(catalogue), -np.inf)
         scores[scored.candidates] = of_candidates
-        fault = partial(_popular_fault, name, catalogue, scores, size)
+        fault = partial(_popular_fault, name, catalogue, learned, scores, size)
         report.check_list(POPULAR, f"domain {name!r}", served.domains.get(name), fault)
     for name in served.domains.keys() - domains.keys():
         if _holds_items(name, served.domains[name]):
@@ -206,6 +214,7 @@ def check_popular(
 def _popular_fault(
     domain: str,
     catalogue: Catalogue,
+    learned: Weights,
     scores: Reals,
     size: int,
     packed: bytes,
@@ -214,6 +223,8 @@ def _popular_fault(
         made = decode_popular_list(packed, domain)
     except AfreshError as error:
         return f"is no list ({error.__cause__})"
+    if made.weights != learned.version:
+        return _other_weights(made.weights, learned)
     indices = _indices(catalogue, made.items)
     ids = [item.id for item in made.items]
     fault = _items_fault(ids, indices, scores, size) or _order_fault(ids, indices, scores, TOLERANCE)

@@ -12,7 +12,7 @@ from redis import RedisError
 
 from afresh.deploy.clients import Offsets, places, read_records, redis_client, uncommitted
 from afresh.deploy.ledger.reading import PARTITION_ROW, agent_state_of
-from afresh.deploy.status.status import Member, Status, judged_together
+from afresh.deploy.status.status import Member, Status, judged_by
 from afresh.state.judged import kept as judged
 from afresh.state.judged.kept import Kept
 from afresh.state.lists import ListReader
@@ -22,7 +22,7 @@ from afresh.streams.kafka.patient import PatientAdmin
 from afresh.streams.kafka.rights import needs
 from afresh.streams.settings import Settings
 from afresh.streams.stages import STAGES
-from afresh.streams.topics import Topic, Topics
+from afresh.streams.topics import FIRST_PARTITION, Topic, Topics
 
 SILENT_SECONDS = 10.0
 """Longest wait for the next record; after it, Kafka counts as silent."""
@@ -54,7 +54,7 @@ def look(settings: Settings) -> Status:
             dead_letters=sum(ends[each] - begins[each] for each in places(topics.dead_letters)),
             lists=lists(settings),
             ready=ready(settings),
-            judged=judged_together(kept_by_judges(consumer, places(topics.users), begins, ends)),
+            judged=judged_by(kept_by_judge(consumer, topics, begins, ends)),
         )
 
 
@@ -98,26 +98,21 @@ def _assigned(member: dict[str, Any], topic: str) -> list[int]:
     return sorted(number for each in found if each["topic"] == topic for number in each["partitions"])
 
 
-def kept_by_judges(
-    consumer: KafkaConsumer, users: Sequence[TopicPartition], begins: Offsets, ends: Offsets
-) -> dict[int, Kept]:
-    """Read the judge's agent state of each partition that has one.
+def kept_by_judge(consumer: KafkaConsumer, topics: Topics, begins: Offsets, ends: Offsets) -> Kept | None:
+    """Read what the worker that learns the weights keeps; None before it has learned.
 
     Raises
     ------
     RowVersionError
         If another version of this program wrote it.
     """
-    kept = {}
-    for each in users:
-        state = newest_agent_state(consumer, each, begins[each], ends[each])
-        if state:
-            kept[each.partition] = judged.unpack(state)
-    return kept
+    place = TopicPartition(topics.weights.name, FIRST_PARTITION)
+    state = newest_agent_state(consumer, place, begins[place], ends[place])
+    return judged.unpack(state) if state else None
 
 
 def newest_agent_state(consumer: KafkaConsumer, partition: TopicPartition, begin: int, end: int) -> bytes:
-    """Return the judge's newest agent state in a partition of the users' changelog; empty if there is none."""
+    """Return the newest agent state in a partition of a changelog; empty if there is none."""
     tail = TAIL
     while True:
         start = max(end - tail, begin)

@@ -5,10 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 import msgspec
-import numpy as np
 
 from afresh.models import scorers
-from afresh.state.judged import verdicts
 from afresh.state.judged.guard import Rollback
 from afresh.state.judged.kept import Kept
 from afresh.state.judged.verdicts import Rate
@@ -31,7 +29,7 @@ class Member(msgspec.Struct, frozen=True):
 
 
 class Judged(msgspec.Struct, frozen=True):
-    """Accuracy of the lists: the states of the judges of all partitions, combined.
+    """Accuracy of the lists, and the weights that they are made with.
 
     Attributes
     ----------
@@ -39,27 +37,31 @@ class Judged(msgspec.Struct, frozen=True):
         Items taken.
     unjudged
         Items taken that no list was judged by.
+    refused
+        Examples that were not learned from because they are garbage, by the partition that they came from.
     rates
         Recent rates by slice and ranking.
     judged, drifts
         Number of examples ever judged in each slice, and how often the slice's hit rate has drifted.
-    weights
-        Weight of each scorer, as the mean over partitions.
+    version, weights
+        Version of the weights, and the weight of each scorer.
     rollbacks, last
-        How often the weights of a partition went back, and the last time that they did.
+        How often the weights went back, and the last time that they did.
     on_trial
-        Partitions whose weights went back and have not proved good yet.
+        Whether the weights went back and have not proved good yet.
     """
 
     examples: int = 0
     unjudged: int = 0
+    refused: dict[int, int] = {}
     rates: dict[str, dict[str, Rate]] = {}
     judged: dict[str, int] = {}
     drifts: dict[str, int] = {}
+    version: int = 0
     weights: dict[str, float] = {}
     rollbacks: int = 0
     last: Rollback | None = None
-    on_trial: list[int] = []
+    on_trial: bool = False
 
 
 @dataclass(frozen=True)
@@ -94,22 +96,21 @@ class Status:
         return msgspec.json.encode(self)
 
 
-def judged_together(kept: dict[int, Kept]) -> Judged:
-    """Combine the states of the judges of all partitions."""
-    if not kept:
+def judged_by(kept: Kept | None) -> Judged:
+    """Say how accurate the lists are, from what is kept by whoever learns the weights; None before that."""
+    if kept is None:
         return Judged()
-    found = [each.verdicts for each in kept.values()]
-    totals = verdicts.totals(found)
-    weights = np.mean([each.fusion.by_scorer() for each in kept.values()], axis=0).tolist()
-    happened = [each.guard.last for each in kept.values() if each.guard.last is not None]
+    totals, weights = kept.verdicts.totals(), kept.fusion.weights()
     return Judged(
-        examples=sum(each.fusion.examples for each in kept.values()),
-        unjudged=sum(each.unjudged for each in found),
-        rates=verdicts.rates(found),
+        examples=kept.fusion.examples,
+        unjudged=kept.verdicts.unjudged,
+        refused={partition: each.refused for partition, each in kept.sources.items() if each.refused},
+        rates=kept.verdicts.rates(),
         judged={name: count for name, (count, _) in totals.items()},
         drifts={name: drifts for name, (_, drifts) in totals.items() if drifts},
-        weights=dict(zip(scorers.NAMES, weights, strict=True)),
-        rollbacks=sum(each.guard.rollbacks for each in kept.values()),
-        last=max(happened, key=lambda each: each.time, default=None),
-        on_trial=[partition for partition, each in kept.items() if each.guard.on_trial],
+        version=weights.version,
+        weights=dict(zip(scorers.NAMES, weights.by_scorer().tolist(), strict=True)),
+        rollbacks=kept.guard.rollbacks,
+        last=kept.guard.last,
+        on_trial=kept.guard.on_trial,
     )

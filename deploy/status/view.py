@@ -55,7 +55,14 @@ def _slices(judged: Judged) -> Table:
 
 
 def _scorers(judged: Judged) -> Table:
-    table = Table("scorer", "weight", "HR@10 alone", "NDCG@10 alone", title="Scorers", title_justify="left")
+    table = Table(
+        "scorer",
+        "weight",
+        "HR@10 alone",
+        "NDCG@10 alone",
+        title=f"Scorers, weights {judged.version:,}",
+        title_justify="left",
+    )
     for name, weight in judged.weights.items():
         rate = judged.rates["all"][name]
         table.add_row(name, f"{weight:+.2f}", f"{rate.hit_rate:.3f}", f"{rate.ndcg:.3f}")
@@ -77,5 +84,10 @@ def _remarks(status: Status) -> Iterator[str]:
             f"to {to}"
         )
     if status.judged.on_trial:
-        held = ", ".join(map(str, status.judged.on_trial))
-        yield f"weights went back and have not proved good yet in partitions {held}"
+        yield "the weights went back and have not proved good yet"
+    if status.judged.refused:
+        named = ", ".join(f"{partition} ({count:,})" for partition, count in status.judged.refused.items())
+        yield (
+            f"examples were garbage and were not learned from, by partition: {named}; look at the log of the workers "
+            "that held these"
+        )

@@ -1,12 +1,11 @@
-"""The fusion: turns the scores of a candidate into one, by weights learned online from the lists that were served.
+"""The fusion: learns the weights that turn the scores of a candidate into one, from the lists that were served.
 
-The weights depend on the context of the list: z = (c Omega) x. Here x are the features of a candidate (two for each
-scorer), and c is the context. Omega steps by Adagrad (river's) on the cross-entropy of a softmax. The softmax goes
-over the candidates at the head of the served list, and one of them is the item taken. This is a conditional logit
-(McFadden 1974).
+Omega steps by Adagrad (river's) on the gradients of ``models.fusion.weights.gradient``. They come from all partitions,
+each made with the weights that its worker had. A step is as small as its evidence:
 
-A step is as small as its evidence: Adagrad counts some gradients as seen before, and a step gains no more on its own
-examples than their distinct items allow.
+* Adagrad counts some gradients as seen before.
+* A step gains no more on its own examples than their distinct items allow.
+* The examples of one source move a step no further than as many independent examples would.
 """
 
 from __future__ import annotations
@@ -14,16 +13,15 @@ from __future__ import annotations
 import struct
 from collections import Counter
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 from river import optim
 
-from afresh.models.arrays import Doubles, Floats, Integers, Reals
-
-FEATURES_PER_SCORER = 2
-LEARNED_CANDIDATES = 100
-"""Candidates at the head of a list that an example is learned over. Over the whole catalogue the weights would learn
-to tell good items from hopeless ones. But the order among the good ones decides a list."""
+from afresh.models.arrays import Doubles, Floats
+from afresh.models.fusion.features import FEATURES_PER_SCORER
+from afresh.models.fusion.weights import Weights
 
 BATCH = 20
 """Examples of one step. The number is fixed: if a step ended with its run, weights would depend on run lengths."""
@@ -42,104 +40,19 @@ GAIN_LIMIT = 0.1
 log-likelihood, to first order. Examples of one item move all weights the same way, and scorers that say nearly the same
 add up. Without a limit the first 20 users who took one new item turned the lists of all new users over."""
 
-GRADIENT_LIMIT = 10.0
+SOURCE_LIMIT = 20.0
+"""Largest norm of the gradient of one source's examples in a step, for the square root of their number. Gradients of
+independent examples add up to so much, since they point anywhere. A scorer that is broken in one worker pushes every
+example of that worker the same way; so many add up to far more."""
+
+GRADIENT_LIMIT = 20.0
+CONTEXT_LIMIT = 20.0
+"""Bounds of the values in a lesson. No features and contexts give larger ones, so that beyond them it is garbage."""
+
 WEIGHT_LIMIT = 20.0
-"""Bounds of a gradient and of a weight. They keep one odd example, or many of them, within what later examples can
-undo."""
-
-SCORE_LIMIT = np.float32(1e30)
-SCORE_LEAST = np.float32(1e-30)
-"""Bounds of a score. Beyond them it would overflow when summed or inverted."""
-
-LOG_FLOOR = np.float32(1e-3)
-"""Fraction of the mean score that is added before the logarithm."""
-
-CONTEXT = ("always", "history", "gap", "same_moment", "newcomer")
-"""Names of the numbers in a context, which the weights depend on; see ``context``."""
-
-NEWCOMER = 3.0
-"""Number of items taken after which a user is hardly new any more. Weights are learned from all users, and new users
-have few of the events: without a context of their own they would not count. With it 14 % of users' second to fifth
-events were hit, without it 7 % (second quarter of MovieLens 1M)."""
+"""Bound of a weight. It keeps many odd examples within what later examples can undo."""
 
 _HEADER = struct.Struct("<5q")
-
-
-def features(scores: Floats, ranked: int | None = None) -> Floats:
-    """Make two features of every score: log(x / mean + floor) and (x / max)**0.5, over a user's candidates.
-
-    The logarithm tells the many poor candidates apart, and the root the few good ones. The features are not centred,
-    because a softmax ignores what is added to all candidates of a user.
-
-    Parameters
-    ----------
-    scores
-        Scores of candidates, not below 0, shape (S, C). NaN and negative scores count as 0, infinity as the limit.
-    ranked
-        Mean and max go over the first ``ranked`` candidates, over all by default. The other candidates count at most
-        as the best of these.
-
-    Returns
-    -------
-    Shape (C, 2 S): the two features of the first scorer, then those of the second, and so on. They are 0 for a scorer
-    that scores nothing for a user.
-
-    Examples
-    --------
-    >>> features(np.array([[0, 1, 4]], np.float32))[:, 1].tolist()
-    [0.0, 0.5, 1.0]
-    """
-    usable = np.fmin(np.fmax(scores, np.float32(0)), SCORE_LIMIT)
-    among = usable[:, :ranked]
-    mean = among.sum(axis=1, keepdims=True) / np.float32(max(among.shape[1], 1))
-    largest = among.max(axis=1, keepdims=True, initial=0)
-    usable = np.minimum(usable, largest)
-    pairs = np.empty((scores.shape[1], len(scores), FEATURES_PER_SCORER), np.float32)
-    pairs[:, :, 0] = np.log(usable * _inverse(mean) + LOG_FLOOR).T
-    pairs[:, :, 1] = np.sqrt(usable * _inverse(largest)).T
-    pairs[:, mean[:, 0] == 0] = 0
-    return pairs.reshape(scores.shape[1], len(scores) * FEATURES_PER_SCORER)
-
-
-def _inverse(values: Floats) -> Floats:
-    return np.asarray(1 / np.maximum(values, SCORE_LEAST), np.float32)
-
-
-def context(lengths: Integers, gaps: Reals) -> Doubles:
-    """Compute the context of each user's list.
-
-    Parameters
-    ----------
-    lengths
-        Number of items that each user has taken so far, shape (U,).
-    gaps
-        Seconds between the last two of them, shape (U,); NaN for users with one item or none.
-
-    Returns
-    -------
-    Shape (U, 5), in the order of ``CONTEXT``: always 1; length and gap, both on a logarithmic scale of about -1 to 1;
-    1 if the gap is 0, else 0; and 1 for new users, which falls to 0 as their history grows.
-
-    Examples
-    --------
-    >>> context(np.array([0]), np.array([np.nan])).tolist()
-    [[1.0, -1.0, 0.0, 0.0, 1.0]]
-    """
-    known = np.isfinite(gaps) & (gaps >= 0)
-    seconds = np.where(known, gaps, 0)
-    length = np.log1p(np.maximum(lengths, 0)) / 3 - 1
-    newcomer = np.exp(-np.maximum(lengths, 0) / NEWCOMER)
-    gap = np.where(known, np.minimum(np.log1p(seconds) / 8, 2) - 0.5, 0)
-    same_moment = known & (seconds == 0)
-    return np.stack([np.ones(len(lengths)), length, gap, same_moment, newcomer], axis=1).astype(np.float64)
-
-
-def parts(weights: Doubles, values: Floats) -> Floats:
-    """Compute what each scorer adds to the final score, shape (C, S), from weights (2 S,) and features (C, 2 S)."""
-    products = (weights.astype(np.float32) * values).reshape(
-        len(values), len(weights) // FEATURES_PER_SCORER, FEATURES_PER_SCORER
-    )
-    return np.asarray(products.sum(axis=2), np.float32)
 
 
 def distinct(items: Sequence[int]) -> float:
@@ -153,6 +66,30 @@ def distinct(items: Sequence[int]) -> float:
     return len(items) ** 2 / sum(times**2 for times in Counter(items).values())
 
 
+class Lesson(NamedTuple):
+    """What one example teaches.
+
+    Attributes
+    ----------
+    source
+        Partition of the user who took the item.
+    item
+        Key of the item taken.
+    trust
+        How much the example is believed, 0 to 1.
+    situation
+        Context of the list, float32, shape (len(CONTEXT),).
+    gradient
+        Gradient by the weights in this context, float32, shape (F,); see ``models.fusion.weights.gradient``.
+    """
+
+    source: int
+    item: int
+    trust: float
+    situation: Floats
+    gradient: Floats
+
+
 class Fusion:
     """The weights, and what is needed to learn them; all state is in arrays and counters.
 
@@ -163,78 +100,49 @@ class Fusion:
 
     Attributes
     ----------
+    version
+        How often the weights have changed.
     examples
         Number of examples seen, whether it learned from them or not.
     refused
-        Number of examples that it did not learn from because a value was not finite.
+        Number of examples that it did not learn from because a value was not finite, or larger than one can be.
     """
 
     def __init__(self, prior: Doubles) -> None:
         self.omega: Doubles = np.array(prior, np.float64)
+        self.version = 0
         self.examples = 0
         self.refused = 0
-        self._pending: Doubles = np.zeros_like(self.omega)
-        self._pending_items: list[int] = []
+        self._pending: list[Lesson] = []
         self._squares: Doubles = np.zeros_like(self.omega)
 
-    def weights(self, contexts: Doubles) -> Doubles:
-        """Compute the weights of the features in each context, shape (U, F), from contexts (U, ``len(CONTEXT)``)."""
-        return contexts @ self.omega
-
-    def by_scorer(self) -> Doubles:
-        """Return the weight of each scorer, its two features together, without any context; shape (S,)."""
-        return np.asarray(self.omega[0].reshape(-1, FEATURES_PER_SCORER).sum(axis=1))
+    def weights(self) -> Weights:
+        """Return the weights of now."""
+        return Weights(self.omega.copy(), self.version)
 
     def restart(self, prior: Doubles) -> None:
         """Start anew from other weights; steps get no longer than they were, as large ones would first fit garbage."""
         self.omega[:] = prior
-        self._forget_pending()
-
-    def _forget_pending(self) -> None:
-        self._pending[:] = 0
-        self._pending_items.clear()
+        self._pending.clear()
+        self.version += 1
 
     def skip(self) -> None:
         """Count one example that teaches nothing."""
         self.examples += 1
 
-    def learn(
-        self, values: Floats, situation: Doubles, taken: int | None, item: int, weight: float = 1.0
-    ) -> None:
-        """Count one example, and learn from it if the item taken was among the list's candidates.
-
-        Parameters
-        ----------
-        values
-            Features of the candidates as they were when the list was made, shape (C, F).
-        situation
-            Context of the list, shape (``len(CONTEXT)``,).
-        taken
-            Place of the item taken among the candidates; None if it was none of them, or if nothing was served.
-        item
-            Key of the item taken.
-        weight
-            How much the example is believed, 0 to 1.
-        """
+    def learn(self, lesson: Lesson) -> bool:
+        """Count one example, and learn from it; return whether it was accepted."""
         self.examples += 1
-        if taken is None:
-            return
-        if not (np.isfinite(values).all() and np.isfinite(situation).all()):
+        if not acceptable(lesson):
             self.refused += 1
-            return
-        self._pending += weight * self._gradient(np.asarray(values, np.float64), situation, taken)
-        self._pending_items.append(item)
-        if len(self._pending_items) == BATCH:
+            return False
+        self._pending.append(lesson)
+        if len(self._pending) == BATCH:
             self._step()
-
-    def _gradient(self, values: Doubles, situation: Doubles, taken: int) -> Doubles:
-        logits = values @ self.weights(situation)
-        chances = np.exp(logits - logits.max())
-        gradient = np.outer(situation, chances @ values / chances.sum() - values[taken])
-        return np.clip(gradient, -GRADIENT_LIMIT, GRADIENT_LIMIT)
+        return True
 
     def _step(self) -> None:
-        gradient, step = self._pending / BATCH, np.zeros_like(self.omega)
+        gradient, step = self._gradient() / BATCH, np.zeros_like(self.omega)
         for kind, (rate, seen) in enumerate(zip(LEARNING_RATES, SQUARES_AT_FIRST, strict=True)):
             optimizer = optim.AdaGrad(rate, eps=seen)
             # Views: the optimizer adds to them in place, so that the result stands in our arrays.
@@ -243,16 +151,44 @@ class Fusion:
             )
             optimizer.g2["omega"] = squares
             optimizer.step({"omega": steps}, {"omega": gradients})
-        gain, limit = -float((step * gradient).sum()), GAIN_LIMIT * distinct(self._pending_items)
+        items = [lesson.item for lesson in self._pending]
+        gain, limit = -float((step * gradient).sum()), GAIN_LIMIT * distinct(items)
         self.omega += step * min(1.0, limit / max(gain, limit))
         np.clip(self.omega, -WEIGHT_LIMIT, WEIGHT_LIMIT, out=self.omega)
-        self._forget_pending()
+        self._pending.clear()
+        self.version += 1
+
+    def _gradient(self) -> Doubles:
+        """Add up the gradients of the lessons that wait, those of each source within its limit."""
+        total = np.zeros_like(self.omega)
+        for source in sorted({lesson.source for lesson in self._pending}):
+            lessons = [lesson for lesson in self._pending if lesson.source == source]
+            situations = np.stack([lesson.situation * lesson.trust for lesson in lessons], dtype=np.float64)
+            gradients = np.stack([lesson.gradient for lesson in lessons], dtype=np.float64)
+            together, limit = situations.T @ gradients, SOURCE_LIMIT * len(lessons) ** 0.5
+            total += together * min(1.0, limit / max(float(np.linalg.norm(together)), limit))
+        return total
+
+    def merge(self, other: Fusion) -> None:
+        """Take in another fusion that learned from other examples: the mean of both, weighted by examples.
+
+        The examples of the other one that wait for a step are dropped.
+        """
+        together = self.examples + other.examples
+        if together:
+            self.omega += (other.omega - self.omega) * (other.examples / together)
+        self._squares += other._squares
+        self.examples, self.refused = together, self.refused + other.refused
+        self.version += 1
 
     def to_bytes(self) -> bytes:
         """Pack all state; ``from_bytes`` restores the same learner, to the last bit."""
-        counters = (*self.omega.shape, self.examples, self.refused, len(self._pending_items))
-        arrays = np.stack([self.omega, self._squares, self._pending]).astype("<f8")
-        return _HEADER.pack(*counters) + arrays.tobytes() + np.array(self._pending_items, "<u8").tobytes()
+        counters = (*self.omega.shape, self.version, self.examples, self.refused)
+        waiting = np.zeros(len(self._pending), _lessons_of(self.omega))
+        for place, lesson in enumerate(self._pending):
+            waiting[place] = lesson
+        arrays = np.stack([self.omega, self._squares]).astype("<f8")
+        return _HEADER.pack(*counters) + arrays.tobytes() + waiting.tobytes()
 
     @classmethod
     def from_bytes(cls, data: bytes) -> Fusion:
@@ -263,18 +199,65 @@ class Fusion:
         ValueError
             The bytes are not those of a learner.
         """
-        if len(data) < _HEADER.size:
-            raise ValueError("too short for the state of a fusion")
-        contexts, width, examples, refused, pending_count = _HEADER.unpack_from(data)
-        size = contexts * width
-        arrays = np.frombuffer(data, "<f8", 3 * size, _HEADER.size).reshape(3, contexts, width)
-        items = np.frombuffer(data, "<u8", offset=_HEADER.size + arrays.nbytes).tolist()
-        if not items and 0 < pending_count < BATCH:
-            # 0.1.0 did not keep the items of a step's examples. They count as distinct, as they did there.
-            items = list(range(pending_count))
-        if len(items) != pending_count or pending_count >= BATCH:
-            raise ValueError("not as many items as examples in the state of a fusion")
+        (version, examples, refused), arrays, rest = _unpacked(data, 2)
         fusion = cls(arrays[0])
-        fusion._squares, fusion._pending, fusion._pending_items = arrays[1].copy(), arrays[2].copy(), items
+        fusion._squares = arrays[1].copy()
+        fusion.version, fusion.examples, fusion.refused = version, examples, refused
+        for source, item, trust, situation, gradient in np.frombuffer(rest, _lessons_of(fusion.omega)):
+            fusion._pending.append(
+                Lesson(int(source), int(item), float(trust), situation.copy(), gradient.copy())
+            )
+        if len(fusion._pending) >= BATCH:
+            raise ValueError("more examples than one step takes wait in the state of a fusion")
+        return fusion
+
+    @classmethod
+    def of_partition(cls, data: bytes) -> Fusion:
+        """Restore what one partition had learned, from the bytes of versions that learned in each partition.
+
+        The examples that waited for a step are dropped.
+
+        Raises
+        ------
+        ValueError
+            The bytes are not those of such a learner.
+        """
+        (examples, refused, _), arrays, _ = _unpacked(data, 3)
+        fusion = cls(arrays[0])
+        fusion._squares = arrays[1].copy()
         fusion.examples, fusion.refused = examples, refused
         return fusion
+
+
+def acceptable(lesson: Lesson) -> bool:
+    """Return whether a lesson can be one: finite, and no value larger than the features and contexts allow."""
+    situation, gradient = np.abs(lesson.situation), np.abs(lesson.gradient)
+    # Not the other way round: every comparison with NaN is false.
+    sound = (situation <= CONTEXT_LIMIT).all() and (gradient <= GRADIENT_LIMIT).all()
+    return bool(sound and 0 <= lesson.trust <= 1)
+
+
+def _lessons_of(omega: Doubles) -> np.dtype[np.void]:
+    contexts, width = omega.shape
+    fields = [
+        ("source", "<u4"),
+        ("item", "<u8"),
+        ("trust", "<f8"),
+        ("situation", "<f4", (contexts,)),
+        ("gradient", "<f4", (width,)),
+    ]
+    return np.dtype(fields)
+
+
+def _unpacked(data: bytes, count: int) -> tuple[tuple[int, int, int], npt.NDArray[np.float64], bytes]:
+    """Take packed state apart: three counters, ``count`` arrays of the shape of Omega, and the rest."""
+    if len(data) < _HEADER.size:
+        raise ValueError("too short for the state of a fusion")
+    contexts, width, *counters = _HEADER.unpack_from(data)
+    arrays = np.frombuffer(data, "<f8", count * contexts * width, _HEADER.size)
+    first, second, third = counters
+    return (
+        (first, second, third),
+        arrays.reshape(count, contexts, width),
+        data[_HEADER.size + arrays.nbytes :],
+    )

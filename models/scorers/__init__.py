@@ -19,7 +19,8 @@ from __future__ import annotations
 import numpy as np
 
 from afresh.models.arrays import Doubles, Floats, Indices
-from afresh.models.fusion import fusion
+from afresh.models.fusion.features import CONTEXT, FEATURES_PER_SCORER
+from afresh.models.fusion.fusion import Fusion
 from afresh.models.retrieval.asking import Asked
 from afresh.models.scorers import kind, neighbours, popularity, text, transitions
 
@@ -41,15 +42,20 @@ def score(asked: Asked, chosen: Indices) -> Floats:
     return scores
 
 
-def new_fusion() -> fusion.Fusion:
-    """Make a fusion that has seen nothing yet: its weights are the priors, in every context."""
-    prior = np.zeros((len(fusion.CONTEXT), fusion.FEATURES_PER_SCORER * len(NAMES)))
-    prior[0] = [weight for scorer in SCORERS for pair in scorer.priors.values() for weight in pair]
-    return fusion.Fusion(prior)
+def prior() -> Doubles:
+    """Return the weights before anything is learned: the priors of the scorers, in every context."""
+    weights = np.zeros((len(CONTEXT), FEATURES_PER_SCORER * len(NAMES)))
+    weights[0] = [weight for scorer in SCORERS for pair in scorer.priors.values() for weight in pair]
+    return weights
+
+
+def new_fusion() -> Fusion:
+    """Make a fusion that has seen nothing yet."""
+    return Fusion(prior())
 
 
 def popularity_prior() -> Doubles:
     """Return weights that follow popularity alone, for the case that no learned weights can be trusted."""
-    prior = np.zeros((len(fusion.CONTEXT), fusion.FEATURES_PER_SCORER * len(NAMES)))
-    prior[0, fusion.FEATURES_PER_SCORER * NAMES.index("popular")] = 1
-    return prior
+    weights = np.zeros((len(CONTEXT), FEATURES_PER_SCORER * len(NAMES)))
+    weights[0, FEATURES_PER_SCORER * NAMES.index("popular")] = 1
+    return weights

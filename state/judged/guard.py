@@ -1,4 +1,4 @@
-"""The guard of a partition: watches the weights of the fusion, and takes them back to a snapshot that proved good.
+"""The guard: watches the weights of the fusion, and takes them back to a snapshot that proved good.
 
 The guard keeps two snapshots. The one before the newest is ``good``: lists were served for a whole period after it
 without suspicion. A broken fusion goes back to it. If the lists stay broken, the fault is older than the snapshot or
@@ -56,7 +56,7 @@ class Rollback(msgspec.Struct, array_like=True):
 
 
 class Guard(msgspec.Struct, array_like=True):
-    """State of the guard of a partition.
+    """State of the guard.
 
     Attributes
     ----------
@@ -72,8 +72,7 @@ class Guard(msgspec.Struct, array_like=True):
         Counts since the last block ended: examples judged, hits of the served list, examples that only popularity's
         list hit, and examples that only the served list hit.
     since
-        Number of examples that the fusion had seen at the last rollback. Lists made before it say nothing about the
-        weights now.
+        Version of the weights after the last rollback. Lists made with earlier ones say nothing about the weights now.
     on_trial
         Whether the weights went back and have not proved good since.
     rollbacks, last
@@ -91,17 +90,17 @@ class Guard(msgspec.Struct, array_like=True):
     rollbacks: int = 0
     last: Rollback | None = None
 
-    def count_example(self, served: bool, popular: bool, made_at: int) -> None:
+    def count_example(self, served: bool, popular: bool, made_with: int) -> None:
         """Count one judged example.
 
         Parameters
         ----------
         served, popular
             Whether the served list, and popularity's list, held the item taken.
-        made_at
-            Number of examples that the fusion had seen when the list was made.
+        made_with
+            Version of the weights that the list was made with.
         """
-        if made_at >= self.since:
+        if made_with >= self.since:
             judged, hits, lost, won = self.block
             self.block = (
                 judged + 1,
@@ -162,7 +161,7 @@ class Guard(msgspec.Struct, array_like=True):
         Parameters
         ----------
         fusion
-            The present fusion; its counts of examples go on.
+            The present fusion; its counts and its version go on.
         now
             Present time, in ms.
         cause
@@ -180,8 +179,33 @@ class Guard(msgspec.Struct, array_like=True):
             to, restored = 0, Fusion.from_bytes(fusion.to_bytes())
             restored.restart(scorers.popularity_prior())
         restored.examples, restored.refused = fusion.examples, fusion.refused
-        self.newest, self.on_trial, self.since, self.judged = self.good, True, fusion.examples, 0
+        # Later than all versions before: a version never stands for two different weights.
+        restored.version = fusion.version + 1
+        self.newest, self.on_trial, self.since, self.judged = self.good, True, restored.version, 0
         self.wealth = guard.start().tobytes()
         self.rollbacks += 1
         self.last = Rollback(now, cause, to)
         return restored
+
+    def merge(self, other: Guard) -> None:
+        """Take in the guard of a partition: snapshots are merged as weights are, and detectors start anew."""
+        if not self.scorers:
+            self._begin()
+        if other.scorers == self.scorers:
+            self.newest = _merged(self.newest, other.newest)
+            self.good = _merged(self.good, other.good)
+        self.on_trial |= other.on_trial
+        self.rollbacks += other.rollbacks
+        happened = [each for each in (self.last, other.last) if each is not None]
+        self.last = max(happened, key=lambda each: each.time, default=None)
+
+
+def _merged(one: WeightsSnapshot, other: WeightsSnapshot) -> WeightsSnapshot:
+    if not (one.fusion and other.fusion):
+        return one if one.fusion else other
+    with known_layout("A snapshot of the weights"):
+        together, added = Fusion.from_bytes(one.fusion), Fusion.from_bytes(other.fusion)
+    together.merge(added)
+    share = added.examples / max(together.examples, 1)
+    rate = one.rate + (other.rate - one.rate) * share
+    return WeightsSnapshot(max(one.time, other.time), together.to_bytes(), rate)

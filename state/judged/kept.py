@@ -1,9 +1,8 @@
-"""What the judge keeps for a partition. It lies beside the users' rows and marks, so that every example counts once."""
+"""What the one who learns the weights keeps, beside the marks of what it has counted."""
 
 from __future__ import annotations
 
 import logging
-from typing import NamedTuple
 
 import msgspec
 
@@ -15,12 +14,20 @@ from afresh.state.versions import known_layout, unpack_known
 
 logger = logging.getLogger(__name__)
 
-JUDGE_ROW_VERSION = 2
-"""Since version 2 the fusion also holds the items of its examples that wait for a step."""
+JUDGE_ROW_VERSION = 3
+"""Since version 3 there is one row for all partitions. The rows before it, one for each partition, are merged into it;
+see ``unpack_of_partition``."""
+
+
+class Contribution(msgspec.Struct, array_like=True):
+    """What came from one partition: examples counted, and those of them that were refused because they are garbage."""
+
+    examples: int = 0
+    refused: int = 0
 
 
 class JudgeRow(msgspec.Struct, array_like=True):
-    """What the judge keeps, as it is stored.
+    """What is kept, as it is stored.
 
     Attributes
     ----------
@@ -32,6 +39,10 @@ class JudgeRow(msgspec.Struct, array_like=True):
         Packed state of the fusion.
     verdicts, guard
         The verdicts on lists, and the state of the guard.
+    sources
+        What came from each partition.
+    received
+        When Kafka took the event of the newest example counted, in ms.
     """
 
     version: int = JUDGE_ROW_VERSION
@@ -39,26 +50,32 @@ class JudgeRow(msgspec.Struct, array_like=True):
     fusion: bytes = b""
     verdicts: VerdictsRow = msgspec.field(default_factory=VerdictsRow)
     guard: Guard = msgspec.field(default_factory=Guard)
+    sources: dict[int, Contribution] = {}
+    received: int = 0
 
 
 _decoder = msgspec.msgpack.Decoder(JudgeRow)
 _encode = msgspec.msgpack.Encoder().encode
 
 
-class Kept(NamedTuple):
-    """What the judge keeps: the fusion, the verdicts on its lists, and the guard."""
+class Kept(msgspec.Struct):
+    """What is kept: the fusion, the verdicts on its lists, the guard, and what came from each partition.
+
+    Attributes
+    ----------
+    fusion, verdicts, guard, sources, received
+        As in ``JudgeRow``.
+    """
 
     fusion: Fusion
     verdicts: Verdicts
     guard: Guard
+    sources: dict[int, Contribution]
+    received: int = 0
 
-    def copy(self) -> Kept:
-        """Copy everything that the judge changes in place."""
-        return Kept(
-            Fusion.from_bytes(self.fusion.to_bytes()),
-            Verdicts(self.verdicts.row()),
-            msgspec.structs.replace(self.guard),
-        )
+    def source(self, partition: int) -> Contribution:
+        """Return what came from a partition, to be changed in place."""
+        return self.sources.setdefault(partition, Contribution())
 
     def pack(self) -> bytes:
         """Pack it as the agent state of a partition row."""
@@ -68,12 +85,23 @@ class Kept(NamedTuple):
                 fusion=self.fusion.to_bytes(),
                 verdicts=self.verdicts.row(),
                 guard=self.guard,
+                sources=self.sources,
+                received=self.received,
             )
         )
 
+    def merge(self, other: Kept, partition: int) -> None:
+        """Take in what an earlier version kept for a partition: means weighted by examples, and sums."""
+        self.guard.merge(other.guard)
+        self.fusion.merge(other.fusion)
+        self.verdicts.merge(other.verdicts)
+        source = self.source(partition)
+        source.examples += other.fusion.examples
+        source.refused += other.fusion.refused
+
 
 def unpack(packed: bytes) -> Kept:
-    """Unpack what the judge kept; make everything new if there is nothing.
+    """Unpack what was kept; make everything new if there is nothing.
 
     Raises
     ------
@@ -81,13 +109,35 @@ def unpack(packed: bytes) -> Kept:
         A newer version of this program wrote it, or its layout is not known.
     """
     if not packed:
-        return Kept(scorers.new_fusion(), Verdicts(), Guard())
-    row = unpack_known(_decoder, packed, "What the judge kept", JUDGE_ROW_VERSION)
+        return Kept(scorers.new_fusion(), Verdicts(), Guard(), {})
+    row = unpack_known(_decoder, packed, "What the judge kept", JUDGE_ROW_VERSION, JUDGE_ROW_VERSION)
     with known_layout("What the judge kept"):
         learned = Fusion.from_bytes(row.fusion)
-    if row.scorers != list(scorers.NAMES):
-        # The program was started with other scorers: the weights are learned anew, and the count goes on.
-        logger.warning("The scorers have changed: the weights of the fusion start anew")
-        examples, learned = learned.examples, scorers.new_fusion()
-        learned.examples = examples
-    return Kept(learned, Verdicts(row.verdicts), row.guard)
+    return Kept(_of_our_scorers(learned, row), Verdicts(row.verdicts), row.guard, row.sources, row.received)
+
+
+def unpack_of_partition(packed: bytes) -> Kept:
+    """Unpack what an earlier version kept for one partition.
+
+    Raises
+    ------
+    RowVersionError
+        Its layout is not known.
+    """
+    row = unpack_known(_decoder, packed, "What the judge of a partition kept", JUDGE_ROW_VERSION - 1)
+    with known_layout("What the judge of a partition kept"):
+        learned = Fusion.of_partition(row.fusion)
+        for snapshot in (row.guard.newest, row.guard.good):
+            if snapshot.fusion:
+                snapshot.fusion = Fusion.of_partition(snapshot.fusion).to_bytes()
+    return Kept(_of_our_scorers(learned, row), Verdicts(row.verdicts), row.guard, {})
+
+
+def _of_our_scorers(learned: Fusion, row: JudgeRow) -> Fusion:
+    if row.scorers == list(scorers.NAMES):
+        return learned
+    # The program was started with other scorers: the weights are learned anew, and the counts go on.
+    logger.warning("The scorers have changed: the weights of the fusion start anew")
+    anew = scorers.new_fusion()
+    anew.examples, anew.refused, anew.version = learned.examples, learned.refused, learned.version + 1
+    return anew

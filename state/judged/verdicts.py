@@ -1,13 +1,13 @@
 """Verdicts: count by slice how often the lists in Redis held the item taken, beside popularity and each scorer alone.
 
-Every example counts once in each of its slices. After every ``BLOCK`` examples of the partition, wherever runs end, the
-counts fade and drift is tested. So rates look back on about ``BLOCK / (1 - KEPT)`` examples.
+Every example counts once in each of its slices. After every ``BLOCK`` examples, wherever runs end, the counts
+fade and drift is tested. So rates look back on about ``BLOCK / (1 - KEPT)`` examples.
 """
 
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import msgspec
@@ -71,7 +71,7 @@ class VerdictsRow(msgspec.Struct, array_like=True):
 
 
 class Verdicts:
-    """Verdicts of one partition.
+    """The verdicts on all lists.
 
     Attributes
     ----------
@@ -169,6 +169,25 @@ class Verdicts:
         judged, hits = (self.recent + self.block)[0, :2].tolist()
         return hits / judged if judged else 0.0
 
+    def rates(self) -> dict[str, dict[str, Rate]]:
+        """Return the recent rates of every slice and ranking, without slices of no judged example."""
+        sums = zip(self.slices, self.recent + self.block, strict=True)
+        return {name: _rates(counted) for name, counted in sums if counted[0] > 0}
+
+    def totals(self) -> dict[str, tuple[int, int]]:
+        """Return how many examples were ever judged, and how many drifts there were, by slice."""
+        counts = zip(self.judged.tolist(), self.drifts.tolist(), strict=True)
+        return dict(zip(self.slices, counts, strict=True))
+
+    def merge(self, other: Verdicts) -> None:
+        """Add other verdicts; tests for drift go on as they are here."""
+        self.unjudged += other.unjudged
+        for number, name in enumerate(other.slices):
+            mine = self._slice(name)
+            self.judged[mine] += other.judged[number]
+            self.drifts[mine] += other.drifts[number]
+            self.recent[mine] += other.recent[number] + other.block[number]
+
     def row(self) -> VerdictsRow:
         """Pack the verdicts into the form that is stored."""
         arrays = (self.judged, self.drifts, self.block, self.recent, self.tests)
@@ -184,25 +203,6 @@ def _array(packed: bytes, dtype: str, shape: tuple[int, ...]) -> npt.NDArray[Any
     return np.frombuffer(packed, dtype).reshape(shape).copy() if packed else np.zeros(shape, dtype)
 
 
-def rates(verdicts: Iterable[Verdicts]) -> dict[str, dict[str, Rate]]:
-    """Return the recent rates of every slice and ranking over all partitions, without slices of no judged example."""
-    sums: dict[str, Doubles] = {}
-    for each in verdicts:
-        for name, counted in zip(each.slices, each.recent + each.block, strict=True):
-            sums[name] = sums.get(name, 0.0) + counted
-    return {name: _rates(counted) for name, counted in sums.items() if counted[0] > 0}
-
-
 def _rates(counted: Doubles) -> dict[str, Rate]:
     hits, gains = (counted[1:] / counted[0]).reshape(2, -1).tolist()
     return {name: Rate(*pair) for name, *pair in zip(RANKINGS, hits, gains, strict=True)}
-
-
-def totals(verdicts: Iterable[Verdicts]) -> dict[str, tuple[int, int]]:
-    """Return how many examples were ever judged, and how many drifts there were, by slice over all partitions."""
-    sums: dict[str, tuple[int, int]] = {}
-    for each in verdicts:
-        for name, judged, drifts in zip(each.slices, each.judged.tolist(), each.drifts.tolist(), strict=True):
-            before = sums.get(name, (0, 0))
-            sums[name] = (before[0] + judged, before[1] + drifts)
-    return sums

@@ -146,6 +146,12 @@ class Marks:
         offsets[partition] = offset
         return True
 
+    def highest(self, topic: str, incarnation: int, partition: int) -> int:
+        """Return the highest offset counted; -1 for none."""
+        kept = self._offsets.get(topic, {})
+        offsets = kept.get(incarnation) or kept.get(UNKNOWN)
+        return offsets[partition] if offsets else -1
+
     def forget(self, topic: str) -> None:
         """Forget what was counted of a topic: all its records count again."""
         self._offsets.pop(topic, None)

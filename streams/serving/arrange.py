@@ -9,7 +9,7 @@ from functools import cached_property
 import numpy as np
 
 from afresh.models.arrays import Doubles, Floats, Indices
-from afresh.models.fusion.fusion import Fusion
+from afresh.models.fusion.weights import Weights
 from afresh.models.lists import diversity
 from afresh.models.lists.exploration import NEW_EXAMPLES, Draw, fill
 from afresh.models.retrieval.asking import Items
@@ -28,27 +28,30 @@ class Scored:
     features
         Features of the candidates, float32, shape (C, F).
     situation
-        Context of the user; see ``models.fusion.fusion``.
+        Context of the user; see ``models.fusion.features``.
     learned
-        Fusion that weighs the features.
+        Weights of the fusion.
     excluded
         Catalogue indices that the list must not hold, whatever their scores.
     drawn
         New items drawn for the list, all of them scored; None if new items get no places.
+    broken
+        Whether a scorer gave something that is no score; it counted as 0.
     """
 
     candidates: Indices
     ranked: int
     features: Floats
     situation: Doubles
-    learned: Fusion
+    learned: Weights
     excluded: Indices
     drawn: Draw | None = None
+    broken: bool = False
 
     @cached_property
     def weights(self) -> Doubles:
         """Weights of the features, shape (F,)."""
-        (weights,) = self.learned.weights(self.situation[None])
+        (weights,) = self.learned.in_contexts(self.situation[None])
         return np.asarray(weights)
 
     def places_of(self, indices: Indices) -> Indices:

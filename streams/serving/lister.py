@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -11,8 +12,8 @@ import numpy as np
 
 from afresh.models import scorers
 from afresh.models.arrays import Floats, Indices
-from afresh.models.fusion import fusion
-from afresh.models.fusion.fusion import Fusion
+from afresh.models.fusion import features
+from afresh.models.fusion.weights import LEARNED_CANDIDATES, Weights, parts
 from afresh.models.lists import rank
 from afresh.models.lists.exploration import Draw, draw
 from afresh.models.lists.untaken import expected_takes, held_back
@@ -26,10 +27,13 @@ from afresh.state.lists import ListItem, PopularItem, PopularList, UserList, tim
 from afresh.state.records import LeaveOut
 from afresh.state.rows import users
 from afresh.state.rows.users import UserRow
+from afresh.streams import metrics
 from afresh.streams.serving import arrange
 from afresh.streams.serving.arrange import Scored
 from afresh.streams.serving.policy import DEFAULT_POLICY, Policy
 from afresh.streams.serving.served import ServedList
+
+logger = logging.getLogger(__name__)
 
 MODEL = f"afresh-{version('afresh')}"
 
@@ -90,17 +94,13 @@ class Lister:
         self.policy = policy
         self._now = now
         self._numbering = Numbering()
+        self._named: set[str] = set()
 
-    def make(
-        self, recipients: Sequence[Recipient], learned: Sequence[Fusion]
-    ) -> list[tuple[UserList, ServedList]]:
-        """Make the lists of recipients, each with the fusion of its partition."""
-        return [
-            self.serve(each, self.candidates(each, fused))
-            for each, fused in zip(recipients, learned, strict=True)
-        ]
+    def make(self, recipients: Sequence[Recipient], learned: Weights) -> list[tuple[UserList, ServedList]]:
+        """Make the lists of recipients."""
+        return [self.serve(each, self.candidates(each, learned)) for each in recipients]
 
-    def candidates(self, recipient: Recipient, learned: Fusion) -> Scored:
+    def candidates(self, recipient: Recipient, learned: Weights) -> Scored:
         """Score the candidates of a user's list, with the new items drawn for it."""
         drawn = self._draw(recipient)
         scored = self.score(recipient.row, learned, NO_INDICES if drawn is None else drawn.new)
@@ -108,20 +108,14 @@ class Lister:
 
     def serve(self, recipient: Recipient, scored: Scored) -> tuple[UserList, ServedList]:
         """Make a user's list from its scored candidates."""
-        depth = max(fusion.LEARNED_CANDIDATES, self._size)
+        depth = max(LEARNED_CANDIDATES, self._size)
         best = rank.best(scored.fused()[: scored.ranked], depth)
         listed, propensities = arrange.arrange(
             scored, best, self._catalogue.items(), self.policy.diversity, self._size
         )
-        served = ServedList(
-            scored.candidates[best],
-            scored.features[best],
-            scored.situation,
-            scored.candidates[listed],
-            self._popular(scored.excluded),
-            scored.learned.examples,
-        )
-        return self._list(recipient, self._items(scored, listed, propensities)), served
+        popular = self._popular(scored.excluded)
+        items = self._items(scored, listed, propensities)
+        return self._list(recipient, items, scored), _served(scored, best, scored.candidates[listed], popular)
 
     def _draw(self, recipient: Recipient) -> Draw | None:
         """Draw the new items of a user's list; None if new items get no places.
@@ -140,7 +134,7 @@ class Lister:
             return NO_INDICES
         return arrange.pool(self._catalogue.items(), self._excluded(row))
 
-    def score(self, row: UserRow, learned: Fusion, others: Indices = NO_INDICES) -> Scored:
+    def score(self, row: UserRow, learned: Weights, others: Indices = NO_INDICES) -> Scored:
         """Score the candidates of a user's list, and also ``others`` on the same scale."""
         user = self._user(row)
         asked = asking.Asked(user, self._catalogue.items(), self._numbering)
@@ -149,10 +143,27 @@ class Lister:
         ranked = len(candidates)
         if len(others):
             candidates = np.concatenate([candidates, np.setdiff1d(others, candidates)])
-        features = fusion.features(scorers.score(asked, candidates), ranked)
+        scores = scorers.score(asked, candidates)
+        broken = self._broken(scores)
+        values = features.features(scores, ranked)
         gap = user.ages[1] if len(user.ages) > 1 else np.nan
-        (situation,) = fusion.context(np.array([user.taken]), np.array([gap]))
-        return Scored(candidates, ranked, features, situation, learned, excluded)
+        (situation,) = features.context(np.array([user.taken]), np.array([gap]))
+        return Scored(candidates, ranked, values, situation, learned, excluded, broken=broken)
+
+    def _broken(self, scores: Floats) -> bool:
+        """Count the scorers that gave something that is no score; say so the first time."""
+        numbers = features.broken(scores)
+        for number in numbers.tolist():
+            name = scorers.NAMES[number]
+            metrics.BROKEN_SCORES.labels(name).inc()
+            if name not in self._named:
+                self._named.add(name)
+                logger.error(
+                    "The scorer %s gives NaN, infinity or negative numbers; they count as 0, and nothing is learned "
+                    "from these lists: mend the scorer, or look at the rows that it reads",
+                    name,
+                )
+        return bool(len(numbers))
 
     def _user(self, row: UserRow) -> asking.User:
         history = self._catalogue.indices_of(users.history_of(row))
@@ -181,8 +192,8 @@ class Lister:
         return np.asarray(head[items.available[head]])
 
     def _items(self, scored: Scored, listed: Indices, propensities: Sequence[float | None]) -> list[ListItem]:
-        parts = np.round(fusion.parts(scored.weights, scored.features[listed]).astype(np.float64), DIGITS)
-        scores = np.round(parts.sum(axis=1), DIGITS).tolist()
+        added = np.round(parts(scored.weights, scored.features[listed]).astype(np.float64), DIGITS)
+        scores = np.round(added.sum(axis=1), DIGITS).tolist()
         return [
             ListItem(
                 self._catalogue.ids[index], score, dict(zip(scorers.NAMES, part, strict=True)), propensity
@@ -190,19 +201,19 @@ class Lister:
             for index, score, part, propensity in zip(
                 scored.candidates[listed].tolist(),
                 scores,
-                parts.tolist(),
+                added.tolist(),
                 propensities,
                 strict=True,
             )
         ]
 
-    def _list(self, recipient: Recipient, items: list[ListItem]) -> UserList:
-        row = recipient.row
+    def _list(self, recipient: Recipient, items: list[ListItem], scored: Scored) -> UserList:
+        row, made_at, made_with = recipient.row, timestamp(self._now()), scored.learned.version
         return UserList(
-            row.since, row.revision, timestamp(self._now()), recipient.user, row.last_event, MODEL, items
+            row.since, row.revision, made_at, recipient.user, row.last_event, MODEL, items, made_with
         )
 
-    def popular(self, learned: Fusion) -> list[tuple[PopularList, ServedList]]:
+    def popular(self, learned: Weights) -> list[tuple[PopularList, ServedList]]:
         """Make the popular list of every domain: the list for a user of whom nothing is known."""
         return self.serve_nobody(self.for_nobody(learned))
 
@@ -212,21 +223,15 @@ class Lister:
         made = []
         for domain, scores in self.popular_scores(scored).items():
             indices = domains[domain]
-            best = rank.best(scores, max(fusion.LEARNED_CANDIDATES, self._size))
+            best = rank.best(scores, max(LEARNED_CANDIDATES, self._size))
             chosen = scored.candidates[best]
             items = [
                 PopularItem(self._catalogue.ids[index], round(score, DIGITS))
                 for index, score in zip(chosen[: self._size].tolist(), scores[best].tolist(), strict=False)
             ]
-            served = ServedList(
-                chosen,
-                scored.features[best],
-                scored.situation,
-                chosen[: self._size],
-                head[np.isin(head, indices)][:LIST_LENGTH],
-                scored.learned.examples,
-            )
-            made.append((PopularList(0, 0, made_at, domain, items), served))
+            popular = head[np.isin(head, indices)][:LIST_LENGTH]
+            served = _served(scored, best, chosen[: self._size], popular)
+            made.append((PopularList(0, 0, made_at, domain, items, scored.learned.version), served))
         return made
 
     def popular_scores(self, scored: Scored) -> dict[str, Floats]:
@@ -244,7 +249,7 @@ class Lister:
             scores[domain] = np.where(inside, held_back(fused, untaken, proven), np.float32(-np.inf))
         return scores
 
-    def for_nobody(self, learned: Fusion) -> Scored:
+    def for_nobody(self, learned: Weights) -> Scored:
         """Choose and score the candidates of the popular lists.
 
         Returns
@@ -265,3 +270,18 @@ class Lister:
         return replace(
             scored, candidates=scored.candidates[order], ranked=len(order), features=scored.features[order]
         )
+
+
+def _served(scored: Scored, best: Indices, listed: Indices, popular: Indices) -> ServedList:
+    """Return what a judge needs of a list: the best candidates, and the items that were listed."""
+    values = scored.features[best]
+    return ServedList(
+        scored.candidates[best],
+        np.ascontiguousarray(values[:, 0 :: features.FEATURES_PER_SCORER]),
+        values[:, 1 :: features.FEATURES_PER_SCORER].astype(np.float16),
+        scored.situation,
+        listed,
+        popular,
+        scored.learned.version,
+        scored.broken,
+    )

@@ -2,44 +2,42 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
-
-from afresh.state.judged import verdicts
 from afresh.state.judged.kept import Kept
 from afresh.streams import metrics
 
 
 class Live:
-    """The newest state of the judges of this worker's partitions."""
+    """The newest verdicts and rollbacks, on the worker that learns the weights."""
 
     def __init__(self) -> None:
-        self._kept: dict[int, Kept] = {}
+        self._drifts: dict[str, int] = {}
+        self._rollbacks: int | None = None
 
-    def see(self, partition: int, kept: Kept) -> None:
-        """Take in the newest state of a judge, and count the drifts and rollbacks since the state before."""
-        before = self._kept.get(partition)
-        self._kept[partition] = kept
-        if before is None:
-            # The owner before us has already counted what happened in the partition.
-            return
-        past = dict(zip(before.verdicts.slices, before.verdicts.drifts.tolist(), strict=True))
-        for name, drifts in zip(kept.verdicts.slices, kept.verdicts.drifts.tolist(), strict=True):
-            metrics.DRIFT.labels(name).inc(drifts - past.get(name, 0))
-        happened = kept.guard.rollbacks - before.guard.rollbacks
-        if happened and kept.guard.last is not None:
-            metrics.ROLLBACKS.labels(kept.guard.last.cause).inc(happened)
-
-    def keep_only(self, partitions: Collection[int]) -> None:
-        """Forget all other partitions."""
-        self._kept = {p: each for p, each in self._kept.items() if p in partitions}
-
-    def report(self) -> None:
-        """Set the metrics of all verdicts."""
-        judged = [each.verdicts for each in self._kept.values()]
-        for name, by_ranking in verdicts.rates(judged).items():
+    def see(self, kept: Kept) -> None:
+        """Set the metrics, and count the drifts and rollbacks since the state before."""
+        totals = kept.verdicts.totals()
+        # What happened before the first state that we see was counted by the owner before us.
+        if self._rollbacks is not None:
+            for name, (_, drifts) in totals.items():
+                metrics.DRIFT.labels(name).inc(drifts - self._drifts.get(name, 0))
+            happened = kept.guard.rollbacks - self._rollbacks
+            if happened and kept.guard.last is not None:
+                metrics.ROLLBACKS.labels(kept.guard.last.cause).inc(happened)
+        self._drifts = {name: drifts for name, (_, drifts) in totals.items()}
+        self._rollbacks = kept.guard.rollbacks
+        for name, by_ranking in kept.verdicts.rates().items():
             for ranking, rate in by_ranking.items():
                 metrics.HIT_RATE.labels(name, ranking).set(rate.hit_rate)
                 metrics.NDCG.labels(name, ranking).set(rate.ndcg)
-        for name, (count, _) in verdicts.totals(judged).items():
+        for name, (count, _) in totals.items():
             metrics.JUDGED.labels(name).set(count)
-        metrics.UNJUDGED.set(sum(each.unjudged for each in judged))
+        metrics.UNJUDGED.set(kept.verdicts.unjudged)
+        metrics.REFUSED_EXAMPLES.set(sum(source.refused for source in kept.sources.values()))
+
+    def forget(self) -> None:
+        """Take the gauges away: from now on another worker shows them."""
+        for gauge in (metrics.HIT_RATE, metrics.NDCG, metrics.JUDGED):
+            gauge.clear()
+        metrics.UNJUDGED.set(0)
+        metrics.REFUSED_EXAMPLES.set(0)
+        self._drifts, self._rollbacks = {}, None

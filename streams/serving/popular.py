@@ -11,19 +11,17 @@ from afresh.streams.serving.lister import Lister
 from afresh.streams.serving.push import until_taken
 from afresh.streams.serving.served import ServedLists
 from afresh.streams.serving.sweep import Stamp
-from afresh.streams.serving.weights import Weights
+from afresh.streams.serving.weights import NewestWeights
+from afresh.streams.topics import FIRST_PARTITION
 
 POPULAR_SECONDS = 1.0
-
-FIRST_PARTITION = 0
-"""The owner of this partition pushes the popular lists, made with its weights."""
 
 
 class PopularLists:
     """Keeps the popular lists of all domains up to date.
 
-    One worker is enough to push them: the owner of the first partition, with the weights of that partition. All other
-    workers make popular lists of their own, to judge what users take of whom nothing was known.
+    One worker is enough to push them: the owner of the first partition. All other workers make the same lists, to judge
+    what users take of whom nothing was known.
 
     Parameters
     ----------
@@ -49,7 +47,7 @@ class PopularLists:
         lister: Lister,
         store: ListStore,
         served: ServedLists,
-        weights: Weights,
+        weights: NewestWeights,
         stamps: Callable[[], Mapping[int, Stamp]],
     ) -> None:
         self._lister = lister
@@ -74,7 +72,7 @@ class PopularLists:
 
     async def _make(self, partition: int, stamp: Stamp) -> None:
         self._made_from, self.due = (partition, stamp), {}
-        made = self._lister.popular(self._weights.of(partition))
+        made = self._lister.popular(self._weights.now)
         self._served.remember_popular(made)
         if partition == FIRST_PARTITION:
             lists = [each for each, _ in made]

@@ -11,21 +11,21 @@ from functools import partial
 from redis.exceptions import RedisError
 
 from afresh.state.catalogue.catalogue import Catalogue
-from afresh.state.judged.kept import Kept
 from afresh.state.lists import ListStore
 from afresh.state.rows import users as user_rows
 from afresh.streams import metrics
 from afresh.streams.serving.inspection import INSPECTION_SECONDS, Inspection
-from afresh.streams.serving.judge import SNAPSHOT_MINUTES
-from afresh.streams.serving.judges import Judges
+from afresh.streams.serving.judge import Judge
 from afresh.streams.serving.lister import Lister, Recipient
+from afresh.streams.serving.live import Live
 from afresh.streams.serving.popular import PopularLists
 from afresh.streams.serving.push import until_taken
 from afresh.streams.serving.requests import Requests, WaitingUser
-from afresh.streams.serving.served import SERVED_LIMIT, ServedLists
+from afresh.streams.serving.served import ServedLists
 from afresh.streams.serving.sweep import Stamp, Sweep
 from afresh.streams.serving.users import Users
-from afresh.streams.serving.weights import Weights
+from afresh.streams.serving.weights import NewestWeights
+from afresh.streams.topics import FIRST_PARTITION
 
 logger = logging.getLogger(__name__)
 
@@ -43,6 +43,12 @@ PATIENCE_SECONDS = 30.0
 """Longest time that lists wait for the backlog."""
 
 BACKLOG_POLL_SECONDS = 0.01
+
+STAMPS = 20_000
+"""Users whose lists the sweep remembers; it finds those of others by passes over the table."""
+
+SERVED_BYTES = 256 * 1024 * 1024
+"""Memory for the lists that are remembered to be judged, unless a setting says otherwise, in bytes."""
 
 REFRESH_SECONDS = 1.0
 """Pause of the sweep once no list is out of date."""
@@ -71,15 +77,17 @@ class Recommender:
         Users whose lists this worker makes.
     waiting
         Returns the number of records that wait for the agents whose work the lists show.
-    snapshot_minutes
-        Minimum time between two snapshots of the fusion, in minutes.
+    served_bytes
+        Memory for the lists that are remembered to be judged, in bytes.
 
     Attributes
     ----------
     requests
         Users and runs that wait for lists.
-    judges
-        Judges of the lists served; they learn the weights.
+    weights
+        The newest weights.
+    live
+        Verdicts on the lists, on the worker that learns the weights.
     popular
         Popular lists, for users of whom nothing is known.
     inspection
@@ -93,42 +101,46 @@ class Recommender:
         lister: Lister,
         users: Users,
         waiting: Callable[[], int] = lambda: 0,
-        snapshot_minutes: float = SNAPSHOT_MINUTES,
+        served_bytes: int = SERVED_BYTES,
     ) -> None:
         self._catalogue = catalogue
         self._store = store
         self._lister = lister
         self._users = users
         self._waiting = waiting
-        self._served = ServedLists()
-        self._weights = Weights()
-        self._sweep = Sweep(users.names, SERVED_LIMIT)
+        self._served = ServedLists(served_bytes)
+        self._sweep = Sweep(users.names, STAMPS)
+        self._ours: Collection[int] | None = None
+        self.weights = NewestWeights()
+        self.live = Live()
         self.requests = Requests()
-        self.judges = Judges(users, self._served, catalogue.known, self._weights, snapshot_minutes)
-        self.popular = PopularLists(lister, store, self._served, self._weights, self._stamps)
+        self.popular = PopularLists(lister, store, self._served, self.weights, self._stamps)
         self.inspection = Inspection(store, users, self._sweep, self.popular)
         # Held while lists are made and pushed: a refreshed list must not overwrite a newer one of the same user.
         self._serving = asyncio.Lock()
 
-    def request(self, partition: int, kept: Kept, received: Mapping[str, int]) -> None:
+    def judge(self, partition: int) -> Judge:
+        """Make a judge of what the users of a partition take."""
+        return Judge(partition, self._served, self._catalogue.known, self.weights.now)
+
+    def request(self, partition: int, received: Mapping[str, int]) -> None:
         """Request new lists for users whose rows Kafka has acknowledged.
 
         Parameters
         ----------
         partition
             Partition of the rows.
-        kept
-            State that the partition's judge keeps from now on.
         received
             When Kafka took the newest event in each user's row, in ms since 1970.
         """
-        self.judges.keep(partition, kept)
         self.requests.add_users(partition, received)
 
     def keep_only(self, partitions: Collection[int]) -> None:
         """Forget all other partitions."""
         self.requests.keep_only(partitions)
-        self.judges.keep_only(partitions)
+        self._ours = partitions
+        if FIRST_PARTITION not in partitions:
+            self.live.forget()
         self._sweep.keep_only(partitions)
         self.inspection.begin_anew()
 
@@ -190,13 +202,10 @@ class Recommender:
 
     def _stamps(self) -> dict[int, Stamp]:
         """Return the stamp that a list made now would have, by partition."""
-        ours = sorted(self._users.partitions())
-        for partition in ours:
-            self.judges.look_up(partition)
-        return {partition: self._stamp(partition) for partition in ours}
+        return dict.fromkeys(sorted(self._users.partitions()), self._stamp())
 
-    def _stamp(self, partition: int) -> Stamp:
-        return self._catalogue.version, self._weights.version(partition)
+    def _stamp(self) -> Stamp:
+        return self._catalogue.version, self.weights.now.version
 
     async def watch_loop(self) -> None:
         """Have all lists made anew whenever Redis has lost its data, forever."""
@@ -234,15 +243,15 @@ class Recommender:
     async def _serve(self, recipients: Sequence[Recipient], *, refreshed: bool = False) -> None:
         started = time.perf_counter()
         # A partition may move away while its users wait. Its new owner makes their lists.
-        recipients = [each for each in recipients if each.partition in self._weights]
+        if self._ours is not None:
+            recipients = [each for each in recipients if each.partition in self._ours]
         if not recipients:
             return
-        learned = [self._weights.of(each.partition) for each in recipients]
-        stamps = [self._stamp(each.partition) for each in recipients]
-        made = self._lister.make(recipients, learned)
+        stamp = self._stamp()
+        made = self._lister.make(recipients, self.weights.now)
         lists = [each for each, _ in made]
         withheld = await until_taken(partial(self._store.push, lists))
-        for (made_list, served), each, stamp in zip(made, recipients, stamps, strict=True):
+        for (made_list, served), each in zip(made, recipients, strict=True):
             self._served.remember(made_list.user, served)
             self._sweep.note_made(each.user, each.partition, stamp, made_list.generated_at)
             if not refreshed:
@@ -253,7 +262,8 @@ class Recommender:
         metrics.STAGE_RECORDS.labels("recommend").inc(len(lists))
 
     def report(self) -> None:
-        """Set the metrics of the judges and of the Catalogue."""
-        self.judges.report()
+        """Set the metrics of the weights, of the lists remembered, and of the Catalogue."""
+        self.weights.report()
+        self._served.report()
         metrics.CATALOGUE_ITEMS.set(int(self._catalogue.available.sum()))
         metrics.CATALOGUE_EMBEDDED.set(self._catalogue.embedded)

@@ -9,10 +9,13 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from afresh.models.arrays import Floats
+from afresh.models.fusion.features import FEATURES_PER_SCORER
 from afresh.state.lists import PopularList
+from afresh.streams import metrics
 
-SERVED_LIMIT = 20_000
-"""Number of users whose newest list is kept for judging. Other lists are neither judged nor learned from."""
+OVERHEAD_BYTES = 1000
+"""What Python needs for a remembered list besides its arrays, in bytes: objects, headers of arrays, the user's name."""
 
 
 @dataclass(frozen=True)
@@ -23,28 +26,57 @@ class ServedList:
     ----------
     candidates
         Catalogue indices of the best candidates, best first, int32, shape (C,).
-    features
-        Features of the candidates when the list was made, float32, shape (C, F).
+    logarithms, roots
+        The two features of each scorer for the candidates when the list was made, float32 and float16, shape (C, S).
+        Candidates are ranked by logarithms, so that these must not be rounded to ties; roots are only learned from.
     situation
-        Context of the user; see ``models.fusion.fusion``.
+        Context of the user; see ``models.fusion.features``.
     listed
         Catalogue indices of the list as it went to Redis, best first, int32, shape (k,).
     popular
         Catalogue indices of the list that popularity would have served, best first, int32, shape (10,).
-    made_at
-        Number of examples that the fusion had counted when the list was made.
+    made_with
+        Version of the weights that the list was made with.
+    broken
+        Whether a scorer gave something that is no score. Nothing is learned from such a list.
     """
 
     candidates: npt.NDArray[np.int32]
-    features: npt.NDArray[np.float32]
+    logarithms: npt.NDArray[np.float32]
+    roots: npt.NDArray[np.float16]
     situation: npt.NDArray[np.float64]
     listed: npt.NDArray[np.int32]
     popular: npt.NDArray[np.int32]
-    made_at: int = 0
+    made_with: int = 0
+    broken: bool = False
+
+    def features(self) -> Floats:
+        """Return the features as ``models.fusion.features.features`` gave them, float32, shape (C, F)."""
+        candidates, scorers = self.logarithms.shape
+        pairs = np.stack([self.logarithms, self.roots], axis=2, dtype=np.float32)
+        return pairs.reshape(candidates, FEATURES_PER_SCORER * scorers)
+
+    @property
+    def bytes(self) -> int:
+        """Memory that the list takes, in bytes."""
+        arrays = (
+            self.candidates,
+            self.logarithms,
+            self.roots,
+            self.situation,
+            self.listed,
+            self.popular,
+        )
+        return OVERHEAD_BYTES + sum(each.nbytes for each in arrays)
 
 
 class ServedLists:
-    """The newest list of each recently served user.
+    """The newest list of each recently served user. Other lists are neither judged nor learned from.
+
+    Parameters
+    ----------
+    limit_bytes
+        Memory that the lists may take, in bytes.
 
     Attributes
     ----------
@@ -52,17 +84,19 @@ class ServedLists:
         Popular list of each domain, which users of whom nothing is known are shown.
     """
 
-    def __init__(self, limit: int = SERVED_LIMIT) -> None:
+    def __init__(self, limit_bytes: int) -> None:
         self.nobody: dict[str, ServedList] = {}
-        self._limit = limit
+        self._limit_bytes = limit_bytes
+        self._bytes = 0
         self._lists: OrderedDict[str, ServedList] = OrderedDict()
 
     def remember(self, user: str, served: ServedList) -> None:
-        """Remember a user's newest list; beyond the limit, forget the user served longest ago."""
+        """Remember a user's newest list; beyond the limit, forget the users served longest ago."""
+        before = self._lists.pop(user, None)
         self._lists[user] = served
-        self._lists.move_to_end(user)
-        if len(self._lists) > self._limit:
-            self._lists.popitem(last=False)
+        self._bytes += served.bytes - (before.bytes if before else 0)
+        while self._bytes > self._limit_bytes:
+            self._bytes -= self._lists.popitem(last=False)[1].bytes
 
     def remember_popular(self, made: Iterable[tuple[PopularList, ServedList]]) -> None:
         """Replace the popular lists."""
@@ -71,3 +105,8 @@ class ServedLists:
     def of(self, user: str) -> ServedList | None:
         """Return the newest list of a user; None if it is not remembered."""
         return self._lists.get(user)
+
+    def report(self) -> None:
+        """Set the metrics of the memory."""
+        metrics.SERVED_LISTS.set(len(self._lists))
+        metrics.SERVED_LISTS_BYTES.set(self._bytes)

@@ -10,7 +10,7 @@ from itertools import islice
 from typing import NamedTuple
 
 Stamp = tuple[int, int]
-"""Versions of the Catalogue and of the partition's weights that a list was made from, besides the user's row."""
+"""Versions of the Catalogue and of the weights that a list was made from, besides the user's row."""
 
 EARLIEST, LATEST = "", "~"
 """Before and after every ``generated_at``."""

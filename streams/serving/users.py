@@ -25,9 +25,6 @@ class Users(Protocol):
     def row(self, partition: int, user: str) -> bytes | None:
         """Return the packed row of a user; None if there is none."""
 
-    def judged(self, partition: int) -> bytes:
-        """Return the packed state of a partition's judge."""
-
 
 class TableUsers:
     """The users in a table.
@@ -57,7 +54,3 @@ class TableUsers:
     def row(self, partition: int, user: str) -> bytes | None:
         """Return the packed row of a user; None if there is none."""
         return self._table.rows[partition].get(user.encode())
-
-    def judged(self, partition: int) -> bytes:
-        """Return the packed state of a partition's judge."""
-        return self._table.change(partition).agent_state

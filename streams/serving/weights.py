@@ -1,51 +1,83 @@
-"""Weights: the fusion of each partition, which lists are made with."""
+"""Weights: the newest weights of the fusion, which every list is made with, and how far behind they are."""
 
 from __future__ import annotations
 
-from collections.abc import Collection
-
-import numpy as np
+import logging
+import time
+from collections.abc import Callable
 
 from afresh.models import scorers
-from afresh.models.fusion.fusion import Fusion
+from afresh.models.fusion.weights import Weights
+from afresh.state.rows import weights as rows
 from afresh.streams import metrics
+from afresh.streams.kafka.follow import Latest
+
+logger = logging.getLogger(__name__)
+
+LATE_SECONDS = 60.0
+"""Age of the oldest unanswered example from which on the log says that nobody learns the weights."""
 
 
-class Weights:
-    """The fusion of each partition, and a version that counts the changes of its weights."""
+class NewestWeights:
+    """The weights as the changelog of ``weights`` brings them.
 
-    def __init__(self) -> None:
-        self._fusions: dict[int, Fusion] = {}
-        self._versions: dict[int, int] = {}
+    Lists go on with the weights that stand when nobody learns them for a time.
 
-    def of(self, partition: int) -> Fusion:
-        """Return the fusion of a partition."""
-        return self._fusions[partition]
+    Parameters
+    ----------
+    clock
+        Clock, in seconds since 1970.
 
-    def version(self, partition: int) -> int:
-        """Return how often the weights of a partition have changed in this worker."""
-        return self._versions[partition]
+    Attributes
+    ----------
+    now
+        The newest weights; the priors before anybody has learned.
+    """
 
-    def __contains__(self, partition: object) -> bool:
-        return partition in self._fusions
+    def __init__(self, clock: Callable[[], float] = time.time) -> None:
+        self.now = Weights(scorers.prior())
+        self._clock = clock
+        self._received = 0
+        self._waits: tuple[int, float] | None = None
+        self._late = False
 
-    def learn(self, partition: int, fusion: Fusion) -> None:
-        """Take in the newest fusion of a partition; the caller must not change it afterwards."""
-        before = self._fusions.get(partition)
-        self._fusions[partition] = fusion
-        if before is None or not np.array_equal(before.omega, fusion.omega):
-            self._versions[partition] = self._versions.get(partition, 0) + 1
+    def apply(self, latest: Latest) -> None:
+        """Take in the newest row of the weights, if it is among these."""
+        packed = latest.get(rows.WEIGHTS_KEY)
+        if packed is None:
+            return
+        published = rows.unpack(packed)
+        if published is None:
+            logger.warning(
+                "The weights are those of other scorers: lists keep the weights that they were made with"
+            )
+            return
+        self.now, self._received = published
+        if self._waits is not None and self._waits[0] <= self._received:
+            self._waits = None
 
-    def keep_only(self, partitions: Collection[int]) -> None:
-        """Forget the weights of all other partitions.
+    def await_answer(self, received: int) -> None:
+        """Note that an example, whose event Kafka took at ``received`` (ms), is on its way to the weights."""
+        if self._waits is None and received > self._received:
+            self._waits = received, self._clock()
 
-        Their versions are kept and count on: a version must not repeat while lists made from it are still served.
-        """
-        self._fusions = {p: each for p, each in self._fusions.items() if p in partitions}
+    def age_seconds(self) -> float:
+        """Return how long an example has been on its way without an answer, in seconds; 0 if none is."""
+        return 0.0 if self._waits is None else max(self._clock() - self._waits[1], 0.0)
 
     def report(self) -> None:
-        """Set the metric of each scorer's weight to the mean over the partitions."""
-        if self._fusions:
-            means = np.mean([each.by_scorer() for each in self._fusions.values()], axis=0)
-            for name, weight in zip(scorers.NAMES, means.tolist(), strict=True):
-                metrics.FUSION_WEIGHT.labels(name).set(weight)
+        """Set the metrics of the weights, and say when nobody learns them."""
+        for name, weight in zip(scorers.NAMES, self.now.by_scorer().tolist(), strict=True):
+            metrics.FUSION_WEIGHT.labels(name).set(weight)
+        metrics.WEIGHTS_VERSION.set(self.now.version)
+        age = self.age_seconds()
+        metrics.WEIGHTS_AGE.set(age)
+        if (age > LATE_SECONDS) != self._late:
+            self._late = not self._late
+            if self._late:
+                logger.warning(
+                    "Nobody has learned the weights for %d s; lists go on with version %d. The worker that holds "
+                    "partition 0 learns them: look at its log",
+                    age,
+                    self.now.version,
+                )

@@ -13,9 +13,11 @@ from afresh.streams.stages.ingest import Ingest
 from afresh.streams.stages.intake import Intake
 from afresh.streams.stages.learn import Learn
 from afresh.streams.stages.profile import Profile
+from afresh.streams.stages.weigh import Weigh
 
 REST_SECONDS = 0.1
-"""Pause of the stages that change items, after each run: users' lists go first; items change soon enough."""
+"""Pause of the stages that change items or weights, after each run: users' lists go first; the others change soon
+enough."""
 
 STAGES = (
     StageSpec(
@@ -29,6 +31,14 @@ STAGES = (
     ),
     StageSpec("ingest", sources=("events",), table="received", agent=Ingest),
     StageSpec("profile", sources=("interactions",), table="users", agent=Profile),
+    StageSpec(
+        "weigh",
+        sources=("judged",),
+        table="weights",
+        agent=Weigh,
+        rest_seconds=REST_SECONDS,
+        waits_for_catalogue=False,
+    ),
     StageSpec("learn", sources=("examples",), table="behaviour", agent=Learn, rest_seconds=REST_SECONDS),
     StageSpec(
         "content",

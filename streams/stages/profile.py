@@ -9,13 +9,24 @@ from afresh.state.rows import users
 from afresh.state.rows.users import UserRow
 from afresh.state.store.changes import Change
 from afresh.streams import metrics
+from afresh.streams.kafka.sender import Outgoing, OutgoingRecord
 from afresh.streams.kafka.tables import RunTable
-from afresh.streams.messages import COMMAND_KEY, ROLL_BACK, command_decoder, encode, interaction_decoder
-from afresh.streams.runs.run import KafkaRecord, Run
+from afresh.streams.messages import (
+    COMMAND_KEY,
+    EXAMPLES_KEY,
+    INHERITED_KEY,
+    Inherited,
+    command_decoder,
+    encode,
+    interaction_decoder,
+)
+from afresh.streams.runs.run import KafkaRecord, Owned, Run
 from afresh.streams.runs.runner import Runner
 from afresh.streams.serving.judge import Judge
+from afresh.streams.stages.prepared import PreparedStage
 from afresh.streams.stages.shared import Shared
-from afresh.streams.stages.stage import Part, Source, Stage
+from afresh.streams.stages.stage import Part, Source
+from afresh.streams.topics import FIRST_PARTITION
 
 logger = logging.getLogger(__name__)
 
@@ -23,7 +34,7 @@ EVENT_GROWTH_BYTES = 64
 """Upper bound on what one event adds to a packed row, in bytes, besides the names in the event."""
 
 
-class Profile(Stage["ProfilePart"]):
+class Profile(PreparedStage["ProfilePart"]):
     """The agent of ``afresh.interactions``."""
 
     def __init__(self, runner: Runner, table: RunTable, shared: Shared) -> None:
@@ -32,8 +43,17 @@ class Profile(Stage["ProfilePart"]):
 
     def begin(self, run: Run, change: Change) -> ProfilePart:
         """Begin a part with a judge for its partition."""
-        judge = self._recommender.judges.begin(run.partition)
-        return ProfilePart(run, change, judge, self._shared)
+        return ProfilePart(run, change, self._recommender.judge(run.partition), self._shared)
+
+    async def prepare(self, owned: Owned) -> None:
+        """Hand over the weights that an earlier version learned in this partition alone."""
+        change = self._table.change(owned.partition)
+        if change.agent_state:
+            outgoing = Outgoing(self._shared.settings.partitions)
+            record = OutgoingRecord(INHERITED_KEY, encode(Inherited(owned.partition, change.agent_state)))
+            outgoing.add_to_partition(self._shared.topics.judged.name, FIRST_PARTITION, record)
+            change.agent_state = b""
+            await self._runner.write(owned, outgoing, self._table, change)
 
     async def wait_for_room(self) -> None:
         """Return once enough lists are made that more users may wait for one."""
@@ -41,7 +61,8 @@ class Profile(Stage["ProfilePart"]):
 
     def written(self, part: ProfilePart) -> None:
         """Request new lists for the users whose rows have changed."""
-        self._recommender.request(part.partition, part.judge.kept, part.received)
+        self._recommender.weights.await_answer(part.judge.received)
+        self._recommender.request(part.partition, part.received)
 
     async def end(self, run: Run) -> None:
         """Allow the commit of a run once the requested lists are in Redis."""
@@ -95,19 +116,13 @@ class ProfilePart(Part[Told]):
         return self._events, interaction.incarnation, interaction.source, interaction.offset
 
     def take(self, message: Told) -> None:
-        """Fold an interaction into its user's row, or carry out a command."""
+        """Fold an interaction into its user's row; ignore a command."""
         record, interaction = message
         if interaction is None:
-            self._obey(record)
+            name = command_decoder.decode(record.value).name
+            logger.warning("This version obeys no command %r among the interactions, and ignores it", name)
         else:
             self._fold(self._rows[interaction.user], interaction, record.offset)
-
-    def _obey(self, record: KafkaRecord) -> None:
-        command = command_decoder.decode(record.value)
-        if command.name == ROLL_BACK:
-            self.judge.roll_back(command.time)
-        else:
-            logger.warning("This version does not know the command %r and ignores it", command.name)
 
     def _fold(self, row: UserRow, interaction: Interaction, offset: int) -> None:
         if row.knows(users.packed_key(interaction.event)):
@@ -116,14 +131,17 @@ class ProfilePart(Part[Told]):
         user_took, unknown = row.taken, not row.revision
         example = users.fold(row, interaction, self.partition, offset, self.incarnation)
         if example is not None:
-            self.judge.taken(interaction, user_took, unknown=unknown)
+            self.judge.taken(interaction, offset, user_took, unknown=unknown)
             self.outgoing.add_keyed(self._topics.examples.name, interaction.item.encode(), encode(example))
         elif interaction.type in POSITIVE:
             metrics.NOT_LEARNED.inc()
         self.received[interaction.user] = interaction.received
 
     def close(self) -> None:
-        """Put the rows and the judge's state into the change."""
+        """Put the rows into the change, and send what the judge says to the one who learns the weights."""
         for user in self.received:
             self.change.put_row(user.encode(), users.pack(self._rows[user]))
-        self.change.agent_state = self.judge.kept.pack()
+        for packed in self.judge.collected.records(self.incarnation):
+            self.outgoing.add_to_partition(
+                self._topics.judged.name, FIRST_PARTITION, OutgoingRecord(EXAMPLES_KEY, packed)
+            )

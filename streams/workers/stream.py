@@ -81,6 +81,7 @@ class Worker:
                 topics.behaviour.name: self.catalogue.apply_behaviour,
                 topics.content.name: self.catalogue.apply_content,
                 topics.identities_keyed.name: self._apply_identities,
+                topics.weights.name: self._apply_weights,
             },
         )
         rows = rows_of(settings, [spec.table for spec in stages])
@@ -103,7 +104,7 @@ class Worker:
             Lister(self.catalogue, settings.list_size, policy=Policy.of(settings)),
             TableUsers(self.tables["users"], self._partitions_of_users),
             self._waiting,
-            settings.snapshot_minutes,
+            settings.served_lists_bytes,
         )
 
     def _runner(self, spec: StageSpec) -> Runner:
@@ -154,6 +155,9 @@ class Worker:
                 keyed = keyed_decoder.decode(packed)
                 canonical = None if keyed.value is None else keyed.value.decode()
                 self.identities.apply(own_key(key).decode(), canonical, keyed.moment)
+
+    def _apply_weights(self, latest: Latest) -> None:
+        self.recommender.weights.apply(latest)
 
     async def _on_assigned(self, *_: object, **__: object) -> None:
         metrics.REBALANCES.inc()

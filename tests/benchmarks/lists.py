@@ -18,7 +18,8 @@ from threadpoolctl import threadpool_limits
 
 from afresh.models import scorers
 from afresh.models.arrays import Floats, Indices
-from afresh.models.fusion import fusion
+from afresh.models.fusion import features
+from afresh.models.fusion.weights import Weights
 from afresh.models.lists import rank
 from afresh.models.retrieval.asking import Asked, User
 from afresh.models.retrieval.places import Numbering
@@ -89,11 +90,11 @@ def _free_memory() -> int:
 
 def measure(catalogue: Catalogue, rows: list[UserRow]) -> ListCost:
     """Make a list for every row, and an exact list for some of them; return the costs and the recall."""
-    lister, learned = Lister(catalogue, K), scorers.new_fusion()
+    lister, learned = Lister(catalogue, K), Weights(scorers.prior())
     recipients = [Recipient(f"user-{number}", 0, row, 0) for number, row in enumerate(rows)]
-    lister.make(recipients[:1], [learned])
+    lister.make(recipients[:1], learned)
     started = time.process_time()
-    made = lister.make(recipients, [learned] * len(recipients))
+    made = lister.make(recipients, learned)
     spent = time.process_time() - started
     again = rows[: max(FEWEST, SCORED // len(catalogue))]
     found, exact_spent = 0, 0.0
@@ -128,7 +129,7 @@ def exact_list(catalogue: Catalogue, row: UserRow, scored: Scored) -> Indices:
 
 
 def on_the_scale_of(among: Floats, scores: Floats) -> Floats:
-    """Make the features of items relative to the scores of other items; see ``models.fusion.fusion.features``.
+    """Make the features of items relative to the scores of other items; see ``models.fusion.features.features``.
 
     Parameters
     ----------
@@ -145,6 +146,6 @@ def on_the_scale_of(among: Floats, scores: Floats) -> Floats:
     says = mean > 0
     by_mean = np.divide(scores, mean, out=np.zeros_like(scores), where=says)
     by_largest = np.divide(scores, largest, out=np.zeros_like(scores), where=says)
-    pairs = np.stack([np.log(by_mean + fusion.LOG_FLOOR), np.sqrt(by_largest)], axis=2)
+    pairs = np.stack([np.log(by_mean + features.LOG_FLOOR), np.sqrt(by_largest)], axis=2)
     pairs[~says[:, 0]] = 0
     return np.asarray(pairs.transpose(1, 0, 2).reshape(scores.shape[1], -1), np.float32)

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from afresh.models import scorers
-from afresh.models.fusion import fusion
+from afresh.models.fusion import features
+from afresh.models.fusion.weights import Weights
 from afresh.models.retrieval import candidates
 from afresh.streams.serving.lister import Lister
 from tests.benchmarks import lists
@@ -42,7 +43,7 @@ def test_candidates_that_lack_the_best_items_cost_recall(
 
 def test_the_exact_list_holds_nothing_that_the_user_has_had(world: World, catalogue: Made) -> None:
     (row,) = world.users(1)
-    scored = Lister(catalogue, lists.K).score(row, scorers.new_fusion())
+    scored = Lister(catalogue, lists.K).score(row, Weights(scorers.prior()))
     best = lists.exact_list(catalogue, row, scored)
     assert len(np.unique(best)) == lists.K
     assert not np.isin(best, scored.excluded).any()
@@ -51,7 +52,7 @@ def test_the_exact_list_holds_nothing_that_the_user_has_had(world: World, catalo
 def test_relative_to_themselves_scores_have_the_features_of_the_fusion() -> None:
     scores = np.random.default_rng(0).random((3, 20)).astype(np.float32)
     scores[1] = 0
-    np.testing.assert_allclose(lists.on_the_scale_of(scores, scores), fusion.features(scores), rtol=1e-4)
+    np.testing.assert_allclose(lists.on_the_scale_of(scores, scores), features.features(scores), rtol=1e-4)
 
 
 def test_a_catalogue_that_does_not_fit_into_memory_is_left_out(monkeypatch: pytest.MonkeyPatch) -> None:

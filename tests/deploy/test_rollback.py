@@ -9,15 +9,15 @@ from afresh.deploy import rollback
 from afresh.state.errors import AfreshError
 from afresh.streams.messages import COMMAND_KEY, ROLL_BACK, command_decoder
 from afresh.streams.settings import Settings
-from afresh.streams.topics import Topic
+from afresh.streams.topics import FIRST_PARTITION, Topic
 
 
 class FakeProducer:
-    """A producer that refuses the records of one partition."""
+    """A producer that may refuse a record."""
 
-    def __init__(self, refused: int | None = None) -> None:
+    def __init__(self, *, refuses: bool = False) -> None:
         self.sent: list[tuple[str, int, bytes | None, str]] = []
-        self._refused = refused
+        self._refuses = refuses
 
     def send(self, topic: str, value: bytes, key: bytes, partition: int) -> Any:
         producer = self
@@ -25,7 +25,7 @@ class FakeProducer:
         class Future:
             def get(self, timeout: float) -> None:
                 assert timeout > 0
-                if partition == producer._refused:
+                if producer._refuses:
                     raise KafkaTimeoutError("no leader")
                 producer.sent.append((topic, partition, key, command_decoder.decode(value).name))
 
@@ -40,18 +40,14 @@ def use(monkeypatch: pytest.MonkeyPatch, producer: FakeProducer) -> None:
     monkeypatch.setattr(rollback, "producer", opened)
 
 
-def test_every_partition_gets_the_command_once(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_one_who_learns_the_weights_gets_the_command_once(monkeypatch: pytest.MonkeyPatch) -> None:
     producer = FakeProducer()
     use(monkeypatch, producer)
-    assert rollback.roll_back(Settings(_env_file=None, partitions=3)) == 3
-    assert producer.sent == [
-        ("afresh.interactions", partition, COMMAND_KEY, ROLL_BACK) for partition in range(3)
-    ]
+    rollback.roll_back(Settings(_env_file=None, partitions=3))
+    assert producer.sent == [("afresh.judged", FIRST_PARTITION, COMMAND_KEY, ROLL_BACK)]
 
 
-def test_the_error_counts_the_partitions_that_got_the_command_before_kafka_refused(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    use(monkeypatch, FakeProducer(refused=2))
-    with pytest.raises(AfreshError, match=r"partition 2 .* 2 of 4 partitions go back"):
+def test_a_command_that_kafka_refuses_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    use(monkeypatch, FakeProducer(refuses=True))
+    with pytest.raises(AfreshError, match=r"Kafka did not accept the command .*no leader"):
         rollback.roll_back(Settings(_env_file=None, partitions=4))

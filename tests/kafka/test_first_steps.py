@@ -62,5 +62,8 @@ def test_twenty_first_visitors_of_one_new_item_raise_no_item_that_nobody_took(ma
         known, weight = judged(page), page.read().value("afresh_fusion_weight", scorer="popular")
         visit(made, *[ITEMS - 1] * BATCH)
         wait(lambda: judged(page) == known + BATCH, "the visitors to be judged")
-        assert page.read().value("afresh_fusion_weight", scorer="popular") != weight
+        wait(
+            lambda: page.read().value("afresh_fusion_weight", scorer="popular") != weight,
+            "the worker to follow what was learned",
+        )
         assert max(remade(made)[:8]) < TAKEN

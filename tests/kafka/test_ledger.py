@@ -104,7 +104,7 @@ def test_the_audit_finds_nothing_without_faults_and_names_every_planted_error(
             "behaviour": 12,
             "intake": 12,
             "content": 12,
-            "weights": 2,
+            "weights": 1,
             "lists": 7,
             "popular lists": 1,
         }

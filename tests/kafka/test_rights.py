@@ -166,7 +166,7 @@ CASES = [
     Case(("topics", "check"), "DescribeConfigs", "events"),
     Case(("replay", "EVENT"), "Write", "events"),
     Case(("items", "ITEM"), "Write", "items"),
-    Case(("rollback",), "Write", "interactions"),
+    Case(("rollback",), "Write", "judged"),
     Case(("status",), "Read", "users"),
     Case(("ledger",), "Read", "received"),
 ]

@@ -15,6 +15,7 @@ from aiokafka.structs import ConsumerRecord
 
 from afresh.state.catalogue.catalogue import Catalogue
 from afresh.state.identities import Identities
+from afresh.state.judged.kept import Kept, unpack
 from afresh.state.lists import PopularList, UserList
 from afresh.state.store.changes import Change
 from afresh.state.store.rocks import RocksStore
@@ -37,7 +38,7 @@ from afresh.streams.stages.assembly import StageSpec, make_stages, make_tables
 from afresh.streams.stages.intake import Intake
 from afresh.streams.stages.prepared import PreparedStage
 from afresh.streams.stages.shared import Shared
-from afresh.streams.topics import Topics
+from afresh.streams.topics import FIRST_PARTITION, Topics
 
 GENERATION = 1
 
@@ -208,7 +209,6 @@ class Pipeline:
             self.store,  # type: ignore[arg-type]
             Lister(self.catalogue, settings.list_size, policy=Policy.of(settings), now=lambda: CLOCK),
             TableUsers(self.tables["users"], lambda: set(range(settings.partitions))),
-            snapshot_minutes=settings.snapshot_minutes,
         )
         self._applied: dict[tuple[str, int], int] = {}
         self._recover()
@@ -249,6 +249,7 @@ class Pipeline:
         for table, apply in (
             ("behaviour", self.catalogue.apply_behaviour),
             ("content", self.catalogue.apply_content),
+            ("weights", self.recommender.weights.apply),
         ):
             name = self.tables[table].changelog_topic.get_topic_name()
             for partition in range(self.settings.partitions):
@@ -323,6 +324,10 @@ class Pipeline:
             for topic, partition in waiting:
                 await self.step(topic, partition, length())
             self.follow()
+
+    def kept(self) -> Kept:
+        """Return what the one who learns the weights keeps."""
+        return unpack(self.tables["weights"].change(FIRST_PARTITION).agent_state)
 
     def letters(self) -> list[KafkaRecord]:
         """Return all dead letters."""

@@ -7,8 +7,6 @@ from pathlib import Path
 import pytest
 
 from afresh.models.fusion.fusion import BATCH
-from afresh.state.judged import kept as judged
-from afresh.streams.serving.popular import FIRST_PARTITION
 from afresh.streams.settings import Settings
 from tests.replay.memory import CLOCK, Pipeline
 
@@ -42,8 +40,7 @@ class Shop:
 
     def popular(self) -> list[int]:
         """Make the popular list, as the worker of the first partition does once a second."""
-        kept = judged.unpack(self.pipeline.tables["users"].change(FIRST_PARTITION).agent_state)
-        made = self.pipeline.recommender._lister.popular(kept.fusion)
+        made = self.pipeline.recommender._lister.popular(self.pipeline.recommender.weights.now)
         self.pipeline.recommender._served.remember_popular(made)
         ((popular, _),) = made
         return [int(item.id[1:]) for item in popular.items]

@@ -13,10 +13,9 @@ import pytest
 from afresh.models import scorers
 from afresh.models.arrays import Floats, Indices
 from afresh.models.fusion import guard
+from afresh.models.fusion.fusion import Fusion, Lesson
 from afresh.models.retrieval import asking
 from afresh.models.scorers.base import Scorer
-from afresh.state.judged import kept as judged
-from afresh.streams.serving.judge import Judge
 from afresh.streams.settings import Settings
 from tests.replay.memory import CLOCK, Pipeline
 from tests.replay.people import ITEMS, people
@@ -62,8 +61,7 @@ class Story:
             self.pipeline.event(id=f"e{number}", user=user, item=item, time=time)
             if number % STEP == STEP - 1:
                 await self.pipeline.drain()
-                kept = judged.unpack(self.pipeline.tables["users"].change(0).agent_state)
-                self.rollbacks.append(kept.guard.rollbacks)
+                self.rollbacks.append(self.pipeline.kept().guard.rollbacks)
 
     def rate(self, start: int, end: int) -> float:
         return float(np.mean(self.hits[start:end]))
@@ -104,14 +102,17 @@ async def test_lists_recover_from_garbage_scores_because_the_weights_go_back(
 
 def break_weights(monkeypatch: pytest.MonkeyPatch) -> None:
     """Reverse the signs of all weights once ``BREAKS_AT`` examples are counted."""
-    taken = Judge.taken
+    learn = Fusion.learn
 
-    def then_broken(self: Judge, *arguments: object, **named: object) -> None:
-        taken(self, *arguments, **named)  # type: ignore[arg-type]
-        if self.fusion.examples == BREAKS_AT:
-            self.fusion.omega *= -1
+    def then_broken(self: Fusion, lesson: Lesson) -> bool:
+        accepted = learn(self, lesson)
+        if self.examples >= BREAKS_AT and not done:
+            self.omega *= -1
+            done.append(True)
+        return accepted
 
-    monkeypatch.setattr(Judge, "taken", then_broken)
+    done: list[bool] = []
+    monkeypatch.setattr(Fusion, "learn", then_broken)
 
 
 async def test_broken_weights_go_back_automatically_and_the_lists_recover(

@@ -9,9 +9,6 @@ from typing import Any
 
 import pytest
 
-from afresh.models.fusion.fusion import Fusion
-from afresh.state.judged import kept as judged
-from afresh.state.judged import verdicts
 from afresh.state.judged.guard import Rollback
 from afresh.state.rows import behaviour, users
 from afresh.state.rows.users import RECENT_EVENTS
@@ -19,6 +16,7 @@ from afresh.state.store.marks import PARTITION_ROW_KEY
 from afresh.streams.kafka.sender import OutgoingRecord, partition_of
 from afresh.streams.messages import COMMAND_KEY, ROLL_BACK, Command, encode, interaction_decoder
 from afresh.streams.settings import Settings
+from afresh.streams.topics import FIRST_PARTITION
 from tests.replay.memory import CLOCK, CrashError, Log, Pipeline
 
 STAGES = ("ingest", "profile", "learn", "content")
@@ -179,12 +177,8 @@ def examples_by_item(pipeline: Pipeline) -> dict[bytes, int]:
 
 
 def steps(pipeline: Pipeline) -> int:
-    """Return the number of examples that the fusions of all partitions have counted."""
-    return sum(fusion_of(pipeline, partition).examples for partition in pipeline.rows()["users"])
-
-
-def fusion_of(pipeline: Pipeline, partition: int) -> Fusion:
-    return judged.unpack(pipeline.tables["users"].change(partition).agent_state)[0]
+    """Return the number of examples that the fusion has counted."""
+    return pipeline.kept().fusion.examples
 
 
 async def test_the_fusion_counts_every_example_once(plain: Settings) -> None:
@@ -312,18 +306,21 @@ async def test_every_example_counts_as_judged_or_unjudged_and_slices_add_up(plai
     pipeline = Pipeline(plain)
     fill(pipeline, 300)
     await pipeline.drain(lambda: 5)
-    kept = [judged.unpack(pipeline.tables["users"].change(p).agent_state) for p in pipeline.rows()["users"]]
-    counts = {name: count for name, (count, _) in verdicts.totals(each.verdicts for each in kept).items()}
-    unjudged = sum(each.verdicts.unjudged for each in kept)
-    assert counts["all"] + unjudged == steps(pipeline) == sum(examples_by_item(pipeline).values())
+    kept = pipeline.kept()
+    counts = {name: count for name, (count, _) in kept.verdicts.totals().items()}
+    assert sum(each.examples for each in kept.sources.values()) == kept.fusion.examples
+    assert (
+        counts["all"] + kept.verdicts.unjudged == steps(pipeline) == sum(examples_by_item(pipeline).values())
+    )
     assert counts["all"] > 100
     for kind in ("user:", "item:", "domain:", "platform:"):
         assert sum(count for name, count in counts.items() if name.startswith(kind)) == counts["all"]
 
 
-def command(pipeline: Pipeline, partition: int, name: str = ROLL_BACK) -> None:
+def command(pipeline: Pipeline, name: str = ROLL_BACK) -> None:
     record = OutgoingRecord(COMMAND_KEY, encode(Command(name, 5)))
-    pipeline.log.append(pipeline.topics.interactions.name, partition, record)
+    for topic in (pipeline.topics.judged, pipeline.topics.interactions):
+        pipeline.log.append(topic.name, FIRST_PARTITION, record)
 
 
 async def test_a_command_is_carried_out_once_even_if_it_is_delivered_again(
@@ -332,20 +329,19 @@ async def test_a_command_is_carried_out_once_even_if_it_is_delivered_again(
     pipeline = Pipeline(plain)
     fill(pipeline, 100)
     await pipeline.drain()
-    command(pipeline, 1)
+    command(pipeline)
     fill(pipeline, 120, seed=2)
     await pipeline.drain(lambda: 7)
     again = Pipeline(plain, pipeline.log)
     await again.drain(lambda: 11)
     for each in (pipeline, again):
-        kept = [judged.unpack(each.tables["users"].change(partition).agent_state) for partition in range(2)]
-        assert [each.guard.rollbacks for each in kept] == [0, 1]
-        assert kept[1].guard.last == Rollback(5, "command", 0)
+        guard = each.kept().guard
+        assert (guard.rollbacks, guard.last) == (1, Rollback(5, "command", 0))
 
 
 async def test_an_unknown_command_is_ignored(plain: Settings) -> None:
     pipeline = Pipeline(plain)
-    command(pipeline, 0, "dance")
+    command(pipeline, "dance")
     pipeline.event(id="e1")
     await pipeline.drain()
     assert len(user_rows(pipeline)) == 1

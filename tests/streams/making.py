@@ -236,9 +236,6 @@ class FakeUsers:
     def row(self, partition: int, user: str) -> bytes | None:
         return self.rows[partition].get(user)
 
-    def judged(self, partition: int) -> bytes:
-        return b""
-
 
 async def let_others_run() -> None:
     """Give the other tasks of the event loop some turns."""

@@ -17,6 +17,7 @@ def test_topics_are_listed_in_the_order_of_an_event(topics: Topics) -> None:
         "test.events.dlq",
         "test.interactions",
         "test.examples",
+        "test.judged",
         "test.items",
         "test.items.keyed",
         "test.texts",
@@ -28,6 +29,7 @@ def test_topics_are_listed_in_the_order_of_an_event(topics: Topics) -> None:
         "test.users.changelog",
         "test.behaviour.changelog",
         "test.content.changelog",
+        "test.weights.changelog",
     ]
 
 
@@ -37,7 +39,7 @@ def test_every_topic_has_the_partitions_and_replicas_of_the_settings(topics: Top
 
 
 def test_logs_have_a_retention_and_tables_are_compacted(topics: Topics) -> None:
-    logs = [topics.events, topics.dead_letters, topics.interactions, topics.examples]
+    logs = [topics.events, topics.dead_letters, topics.interactions, topics.examples, topics.judged]
     for topic in topics.all():
         if topic in logs:
             assert topic.config["cleanup.policy"] == "delete"

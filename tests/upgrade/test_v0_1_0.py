@@ -44,7 +44,7 @@ from afresh.streams.messages import (
 from afresh.streams.runs.run import KafkaRecord
 from afresh.streams.settings import Settings
 from tests.deploy.ledger.making import judged
-from tests.replay.memory import Pipeline
+from tests.replay.memory import CrashError, Pipeline
 from tests.upgrade.recorded import Recorded, v0_1_0
 
 PARTITIONS = range(2)
@@ -76,7 +76,17 @@ def rounded_alike(found: dict[bytes, bytes], due: dict[bytes, bytes]) -> dict[by
 def stages(recorded: Recorded) -> list[Kept]:
     """Return every state that the judges ever kept."""
     own = [each for each in recorded.records("users.changelog") if each.key == PARTITION_ROW_KEY]
-    return [judged_rows.unpack(agent_state_of({PARTITION_ROW: each.value})) for each in own]
+    return [judged_rows.unpack_of_partition(agent_state_of({PARTITION_ROW: each.value})) for each in own]
+
+
+def kept_at_the_end(recorded: Recorded) -> list[Kept]:
+    """Return what the judge of each partition kept at the end."""
+    return [
+        judged_rows.unpack_of_partition(
+            agent_state_of(newest(recorded.partitions_of["afresh.users.changelog", each]))
+        )
+        for each in PARTITIONS
+    ]
 
 
 def at_the_end(recorded: Recorded, table: str, partition: int) -> dict[bytes, bytes]:
@@ -143,10 +153,7 @@ def test_the_pages_of_event_ids_are_read(recorded: Recorded) -> None:
 def test_the_state_of_the_judges_is_read(recorded: Recorded) -> None:
     kept = stages(recorded)
     assert all(each.fusion.examples == each.verdicts.judged[0] + each.verdicts.unjudged for each in kept)
-    last = [
-        judged_rows.unpack(agent_state_of(newest(recorded.partitions_of["afresh.users.changelog", each])))
-        for each in PARTITIONS
-    ]
+    last = kept_at_the_end(recorded)
     assert sum(each.fusion.examples for each in last) == sum(
         len(examples(recorded, each)) for each in PARTITIONS
     )
@@ -351,22 +358,52 @@ async def test_an_audit_of_work_that_0_1_0_began_finds_no_difference(
     assert report.events.once == report.events.accepted == len(EVENTS)
 
 
-async def test_the_fusion_and_the_verdicts_continue_from_those_of_0_1_0(
+async def test_the_weights_of_the_partitions_become_their_mean_weighted_by_examples(
+    recorded: Recorded, settings: Settings
+) -> None:
+    before = kept_at_the_end(recorded)
+    pipeline = Pipeline(settings, recorded.log())
+    await pipeline.drain()
+    after = pipeline.kept()
+    examples_of = [each.fusion.examples for each in before]
+    mean = np.average([each.fusion.omega for each in before], axis=0, weights=examples_of)
+    np.testing.assert_allclose(after.fusion.omega, mean, rtol=1e-9)
+    np.testing.assert_allclose(pipeline.recommender.weights.now.omega, mean, rtol=1e-9)
+    assert [after.source(partition).examples for partition in PARTITIONS] == examples_of
+    assert after.verdicts.unjudged == sum(each.verdicts.unjudged for each in before)
+    assert after.verdicts.totals()["all"][0] == sum(each.verdicts.totals()["all"][0] for each in before)
+    assert after.guard.rollbacks == sum(each.guard.rollbacks for each in before)
+    assert after.guard.last == max(
+        (each.guard.last for each in before if each.guard.last), key=lambda each: each.time
+    )
+    assert bool(after.guard.newest.fusion) == any(each.guard.newest.fusion for each in before)
+
+
+async def test_what_partitions_learned_is_taken_over_once_wherever_the_worker_is_killed(
+    recorded: Recorded, settings: Settings
+) -> None:
+    due = Pipeline(settings, recorded.log())
+    await due.drain()
+    for crash in ("profile: sent", "profile: acknowledged", "weigh: acknowledged"):
+        log = recorded.log()
+        killed = Pipeline(settings, log, crash=lambda point, crash=crash: point == crash)
+        with pytest.raises(CrashError):
+            await killed.drain()
+        again = Pipeline(settings, log)
+        await again.drain()
+        kept, expected = again.kept(), due.kept()
+        assert kept.fusion.examples == expected.fusion.examples
+        np.testing.assert_allclose(kept.fusion.omega, expected.fusion.omega, rtol=1e-9)
+
+
+async def test_examples_that_0_1_0_left_are_counted_after_those_that_it_had_judged(
     recorded: Recorded, settings: Settings
 ) -> None:
     pipeline = await gone_on(recorded, settings)
-    for partition in PARTITIONS:
-        before = judged_rows.unpack(
-            agent_state_of(newest(recorded.partitions_of["afresh.users.changelog", partition]))
-        )
-        after = judged_rows.unpack(pipeline.tables["users"].change(partition).agent_state)
-        assert after.fusion.examples == before.fusion.examples
-        assert after.verdicts.unjudged == before.verdicts.unjudged
-        assert after.verdicts.slices == before.verdicts.slices
-        assert after.verdicts.judged.tolist() == before.verdicts.judged.tolist()
-        assert after.guard.last == before.guard.last
-        # Not bit by bit: scores come from matrix products, which machines round differently.
-        np.testing.assert_allclose(after.fusion.omega, before.fusion.omega, rtol=1e-3, atol=1e-4)
+    due = [each.fusion.examples for each in kept_at_the_end(recorded)]
+    kept = pipeline.kept()
+    assert [kept.source(partition).examples for partition in PARTITIONS] == due
+    assert kept.verdicts.unjudged + kept.verdicts.totals()["all"][0] == kept.fusion.examples == sum(due)
 
 
 def test_the_partition_of_every_key_is_the_same(recorded: Recorded) -> None:

@@ -97,11 +97,11 @@ def test_interactions_taken_in_together_do_not_see_each_other_but_later_ones_see
     assert ids(later.take_in([took("i2", number=1)])[0])[0] == "i1"
 
 
-def test_each_user_is_judged_in_the_users_own_partition() -> None:
+def test_each_example_is_told_as_one_of_the_users_partition() -> None:
     made = engine()
     for number in range(12):
         made.take_in([took(f"i{number % 6}", user=f"web:u{number}", number=number)])
     (variant,) = made.variants
-    examples = {partition: judge.fusion.examples for partition, judge in variant.judges.items()}
-    assert sum(examples.values()) == 12
-    assert set(examples) == {0, 1, 2}
+    kept = variant.weighing.kept
+    assert kept.fusion.examples == sum(each.examples for each in kept.sources.values()) == 12
+    assert set(kept.sources) == {0, 1, 2}

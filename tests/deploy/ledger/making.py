@@ -12,12 +12,10 @@ from afresh.deploy.ledger.events import Outcomes
 from afresh.deploy.ledger.reading import ReadRecord
 from afresh.deploy.ledger.report import Report
 from afresh.deploy.ledger.served import ListsInRedis
-from afresh.state.judged import kept as judging
 from afresh.state.rows import users
 from afresh.state.store.marks import PARTITION_ROW_KEY
 from afresh.streams.serving.lister import Lister, Recipient
 from afresh.streams.serving.policy import Policy
-from afresh.streams.serving.popular import FIRST_PARTITION
 from afresh.streams.settings import Settings
 from afresh.streams.topics import Topic
 from tests.replay.memory import CLOCK, Log, Pipeline
@@ -68,15 +66,14 @@ def lists_of(pipeline: Pipeline) -> ListsInRedis:
     settings = pipeline.settings
     lister = Lister(pipeline.catalogue, settings.list_size, policy=Policy.of(settings), now=lambda: CLOCK)
     made = {}
-    first = judging.unpack(pipeline.tables["users"].change(FIRST_PARTITION).agent_state).fusion
+    learned = pipeline.kept().fusion.weights()
     for partition, rows in pipeline.rows()["users"].items():
-        learned = judging.unpack(pipeline.tables["users"].change(partition).agent_state).fusion
         for key, packed in rows.items():
             if key != PARTITION_ROW_KEY:
                 recipient = Recipient(key.decode(), partition, users.unpack(packed), 0)
-                ((made_list, _),) = lister.make([recipient], [learned])
+                ((made_list, _),) = lister.make([recipient], learned)
                 made[made_list.user] = msgspec.json.encode(made_list)
-    return ListsInRedis(made, {each.domain: msgspec.json.encode(each) for each, _ in lister.popular(first)})
+    return ListsInRedis(made, {each.domain: msgspec.json.encode(each) for each, _ in lister.popular(learned)})
 
 
 def judged(

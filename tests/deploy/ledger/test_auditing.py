@@ -18,6 +18,7 @@ from afresh.deploy.ledger.report import Report
 from afresh.deploy.ledger.served import ListsInRedis
 from afresh.models import scorers
 from afresh.models.fusion.fusion import Fusion
+from afresh.models.fusion.weights import Weights
 from afresh.state.judged.kept import JudgeRow
 from afresh.state.lists import PopularList, UserList
 from afresh.state.rows import content, users
@@ -212,7 +213,7 @@ async def test_a_row_that_counts_an_event_twice_is_named(pipeline: Pipeline) -> 
         return users.pack(unpacked)
 
     served = lists_of(pipeline)
-    rewrite(pipeline, pipeline.topics.users.name, once_more)
+    rewrite(pipeline, pipeline.topics.weights.name, once_more)
     report = judged(pipeline, served)
     names(report, "the row of user 'web:u3' is wrong: revision", "the list of user 'web:u3' takes in")
     assert (report.events.twice, report.events.missing) == (1, 0)
@@ -351,10 +352,10 @@ async def test_a_fusion_that_has_counted_one_example_too_many_is_named(pipeline:
         own.agent_state = encode(judge)
         return encode(own)
 
-    rewrite(pipeline, pipeline.topics.users.name, once_more)
+    rewrite(pipeline, pipeline.topics.weights.name, once_more)
     report = judged(pipeline)
-    names(report, "weights: partition 0 has counted ")
-    assert (report.tallies["weights"].equal, report.tallies["weights"].wrong) == (1, 1)
+    names(report, "weights: what was learned has counted ")
+    assert (report.tallies["weights"].equal, report.tallies["weights"].wrong) == (0, 1)
 
 
 async def test_an_older_list_is_stale(pipeline: Pipeline) -> None:
@@ -440,7 +441,7 @@ async def test_a_popular_list_with_other_scores_is_named(pipeline: Pipeline) -> 
         replaced(popular, items=[replaced(first, score=9.0), *rest])
     )
     names(judged(pipeline, served), f"the list of domain 'films' gives item '{first.id}' 9.0000 instead of")
-    ((longer, _),) = Lister(pipeline.catalogue, 100).popular(scorers.new_fusion())
+    ((longer, _),) = Lister(pipeline.catalogue, 100).popular(Weights(scorers.prior()))
     worst = next(each for each in longer.items if each.id not in {item.id for item in popular.items})
     served.domains["films"] = msgspec.json.encode(replaced(popular, items=[worst, *rest]))
     names(judged(pipeline, served), f"the list of domain 'films' has item '{worst.id}' before '{rest[0].id}'")

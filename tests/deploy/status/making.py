@@ -20,7 +20,7 @@ def kept(hits: int, misses: int) -> Kept:
     judged.unjudged = 3
     fusion = scorers.new_fusion()
     fusion.examples = hits + misses + 3
-    return Kept(fusion, judged, Guard())
+    return Kept(fusion, judged, Guard(), {})
 
 
 def status(judged: Judged) -> Status:

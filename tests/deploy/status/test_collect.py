@@ -48,7 +48,7 @@ class Deployment:
         self._producer.flush()
 
     def agent_state(self, number: int = 0) -> bytes:
-        """Return the judge's newest agent state in a partition of the users."""
+        """Return the newest agent state in a partition of the users."""
         self.flush()
         partition = TopicPartition(self.topics.users.name, number)
         begin, end = (
@@ -79,7 +79,7 @@ def own_rows() -> list[bytes]:
     return [each.value for each in records if each.key == PARTITION_ROW_KEY]
 
 
-def test_the_agent_state_of_the_judge_comes_from_the_newest_partition_row(made: Deployment) -> None:
+def test_the_agent_state_comes_from_the_newest_partition_row(made: Deployment) -> None:
     rows = own_rows()
     for row in rows:
         made.send(made.topics.users, PARTITION_ROW_KEY, row)
@@ -215,8 +215,7 @@ def test_look_reads_the_status_of_a_deployment_of_version_0_1_0(
     deployment.close()
     assert found.waiting[deployment.topics.events.name] == len(list(recorded.records("events")))
     assert (found.dead_letters, found.lists, found.ready, found.workers) == (4, 5, None, [])
-    assert (found.judged.examples, found.judged.unjudged, found.judged.rollbacks) == (129, 12, 2)
-    assert found.judged.judged["all"] == 117
+    assert found.judged.examples == 0, "no worker of this version has taken over what was learned"
 
 
 def test_without_the_topics_look_says_what_to_do(settings: Settings) -> None:

@@ -5,13 +5,16 @@ import msgspec
 import pytest
 from kafka import TopicPartition
 
-from afresh.deploy.status.collect import kept_by_judges
+from afresh.deploy.status.collect import kept_by_judge
 from afresh.models import scorers
-from afresh.state.judged.kept import JUDGE_ROW_VERSION, JudgeRow
+from afresh.state.judged.kept import JUDGE_ROW_VERSION, JudgeRow, Kept
 from afresh.state.store.marks import CLAIM_KEY, PARTITION_ROW_KEY, PARTITION_ROW_VERSION, PartitionRow
 from afresh.state.versions import ADVICE, RowVersionError
+from afresh.streams.settings import Settings
+from afresh.streams.topics import Topics
 
-USERS = TopicPartition("afresh.users", 0)
+TOPICS = Topics(Settings(_env_file=None))
+WEIGHTS = TopicPartition(TOPICS.weights.name, 0)
 
 
 class Changelog:
@@ -26,7 +29,7 @@ class Changelog:
         self._at = 0
 
     def assign(self, partitions: list[TopicPartition]) -> None:
-        assert partitions == [USERS]
+        assert partitions == [WEIGHTS]
 
     def seek(self, _: TopicPartition, offset: int) -> None:
         self._at = offset
@@ -36,7 +39,7 @@ class Changelog:
 
     def poll(self, timeout_ms: int) -> dict[TopicPartition, list[Any]]:
         left, self._at = self._records[self._at :], self.end
-        return {USERS: left}
+        return {WEIGHTS: left}
 
 
 def partition_row(judged: JudgeRow, version: int = PARTITION_ROW_VERSION) -> bytes:
@@ -47,9 +50,9 @@ def judge_row(version: int = JUDGE_ROW_VERSION, fusion: bytes = scorers.new_fusi
     return JudgeRow(version=version, scorers=list(scorers.NAMES), fusion=fusion)
 
 
-def kept(*records: tuple[bytes, bytes]) -> dict[int, Any]:
+def kept(*records: tuple[bytes, bytes]) -> Kept | None:
     changelog: Any = Changelog(*records)
-    return dict(kept_by_judges(changelog, [USERS], {USERS: 0}, {USERS: changelog.end}))
+    return kept_by_judge(changelog, TOPICS, {WEIGHTS: 0}, {WEIGHTS: changelog.end})
 
 
 def test_the_newest_partition_row_is_read() -> None:
@@ -60,12 +63,13 @@ def test_the_newest_partition_row_is_read() -> None:
         (b"web:ann", b"a user's row"),
         (CLAIM_KEY, b""),
     )
-    assert found[0].fusion.to_bytes() == scorers.new_fusion().to_bytes()
+    assert found is not None
+    assert found.fusion.to_bytes() == scorers.new_fusion().to_bytes()
 
 
-def test_a_partition_without_a_partition_row_has_no_state_of_a_judge() -> None:
-    assert kept((b"web:ann", b"a user's row")) == {}
-    assert kept() == {}
+def test_without_a_partition_row_nothing_was_kept() -> None:
+    assert kept((b"weights", b"the weights")) is None
+    assert kept() is None
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,7 @@ from io import StringIO
 
 from rich.console import Console
 
-from afresh.deploy.status.status import Status, judged_together
+from afresh.deploy.status.status import Status, judged_by
 from afresh.deploy.status.view import tables
 from tests.deploy.status.making import kept, status
 
@@ -15,13 +15,14 @@ def words(status: Status) -> str:
 
 
 def test_the_tables_show_the_backlog_the_workers_and_the_accuracy_of_the_lists() -> None:
-    second = kept(0, 3)
-    second.guard.roll_back(second.fusion, 7_000, "command")
-    shown = words(status(judged_together({0: kept(1, 0), 1: second})))
+    found = kept(1, 3)
+    found.source(3).refused = 1200
+    found.fusion = found.guard.roll_back(found.fusion, 7_000, "command")
+    shown = words(status(judged_by(found)))
     for expected in (
         "records waiting in afresh.events", "1,234", "worker afresh-1 at 10.0.0.7", "partitions 0, 2", "0.250",
         "domain:films", "neighbours", "1970-01-01T00:00:07", "by the command, to popularity",
-        "have not proved good yet in partitions 1",
+        "have not proved good yet", "Scorers, weights 1", "by partition: 3 (1,200)",
     ):  # fmt: skip
         assert expected in shown
 

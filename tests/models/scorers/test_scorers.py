@@ -3,7 +3,7 @@ from dataclasses import replace
 import numpy as np
 
 from afresh.models import scorers
-from afresh.models.fusion import fusion
+from afresh.models.fusion.features import context, features
 from afresh.models.retrieval.candidates import gather
 from afresh.models.scorers import NAMES, new_fusion, popularity_prior, score
 from afresh.models.scorers.cases import catalogue, user
@@ -34,16 +34,16 @@ def test_a_user_without_any_event_is_scored_by_what_others_took() -> None:
 
 def test_a_new_fusion_starts_from_the_priors_in_every_context() -> None:
     fused = new_fusion()
-    weights = fused.weights(fusion.context(np.array([0, 500]), np.array([np.nan, 3.0])))
+    weights = fused.weights().in_contexts(context(np.array([0, 500]), np.array([np.nan, 3.0])))
     assert weights.shape == (2, 2 * len(NAMES))
     assert (weights[0] == weights[1]).all()
 
 
 def test_the_prior_of_popularity_orders_by_popularity_alone() -> None:
     raw = scores(user(), catalogue())
-    features = fusion.features(np.stack(list(raw.values())))
+    values = features(np.stack(list(raw.values())))
     (weights,) = np.ones((1, 1)) @ popularity_prior()[:1]
-    assert (np.argsort(features @ weights) == np.argsort(raw["popular"])).all()
+    assert (np.argsort(values @ weights) == np.argsort(raw["popular"])).all()
 
 
 def test_trust_lowers_only_the_scores_by_votes_of_a_pushed_item() -> None:

@@ -31,9 +31,9 @@ class Play:
     ) -> None:
         for _ in range(number):
             for place in range(BLOCK):
-                made_at = self.fusion.examples
+                made_with = self.fusion.version
                 self.fusion.examples += 1
-                self.guard.count_example(place < hits, place >= BLOCK - popular, made_at)
+                self.guard.count_example(place < hits, place >= BLOCK - popular, made_with)
             if weight is not None:
                 self.fusion.omega[1, 0] = weight
             self.now += MINUTE
@@ -68,8 +68,10 @@ def test_the_first_rollback_restores_the_whole_learner_and_the_count_goes_on() -
     good = Fusion.from_bytes(play.guard.good.fusion)
     assert play.weight in (1.0, 2.0)
     examples, play.fusion.examples = play.fusion.examples, good.examples
+    version, play.fusion.version = play.fusion.version, good.version
     assert play.fusion.to_bytes() == good.to_bytes()
     assert examples > good.examples
+    assert version > good.version
     assert play.guard.on_trial
 
 
@@ -101,7 +103,7 @@ def test_lists_made_before_a_rollback_do_not_count_against_the_weights_after_it(
     play = good_past()
     play.guard.roll_back(play.fusion, play.now, "command")
     for _ in range(10 * BLOCK):
-        play.guard.count_example(served=False, popular=True, made_at=play.guard.since - 1)
+        play.guard.count_example(served=False, popular=True, made_with=play.guard.since - 1)
     assert play.guard.block == (0, 0, 0, 0)
 
 

@@ -3,42 +3,95 @@ import numpy as np
 import pytest
 
 from afresh.models import scorers
+from afresh.models.fusion.fusion import Fusion
 from afresh.state.judged import kept as judged_rows
-from afresh.state.judged import verdicts
-from afresh.state.judged.kept import JudgeRow
-from afresh.state.judged.verdicts import LIST_LENGTH, RANKINGS
+from afresh.state.judged.guard import Guard, Rollback, WeightsSnapshot
+from afresh.state.judged.kept import JudgeRow, Kept
+from afresh.state.judged.verdicts import LIST_LENGTH, RANKINGS, Verdicts
 from afresh.state.versions import RowVersionError
 
 
 def test_without_a_row_everything_is_new() -> None:
     kept = judged_rows.unpack(b"")
     assert kept.fusion.to_bytes() == scorers.new_fusion().to_bytes()
-    assert verdicts.totals([kept.verdicts])["all"] == (0, 0)
+    assert kept.verdicts.totals()["all"] == (0, 0)
 
 
-def test_a_row_of_a_newer_version_is_refused() -> None:
-    newer = msgspec.msgpack.encode(JudgeRow(version=judged_rows.JUDGE_ROW_VERSION + 1))
-    with pytest.raises(RowVersionError, match=f"version {judged_rows.JUDGE_ROW_VERSION + 1}"):
-        judged_rows.unpack(newer)
+@pytest.mark.parametrize("version", [judged_rows.JUDGE_ROW_VERSION - 1, judged_rows.JUDGE_ROW_VERSION + 1])
+def test_a_row_of_another_version_is_refused(version: int) -> None:
+    with pytest.raises(RowVersionError, match=f"version {version}"):
+        judged_rows.unpack(msgspec.msgpack.encode(JudgeRow(version=version)))
 
 
-def moved(kept: judged_rows.Kept) -> judged_rows.Kept:
-    """Change everything that the judge changes, in place."""
+def moved() -> Kept:
+    """Make a state in which everything differs from a new one."""
+    kept = judged_rows.unpack(b"")
     kept.fusion.omega += 0.5
     kept.fusion.skip()
     kept.verdicts.count_example(
         np.full(len(RANKINGS), LIST_LENGTH), kept.verdicts.slices_of(0, 0, "a", "web")
     )
     kept.verdicts.unjudged += 1
-    kept.guard.count_example(served=True, popular=False, made_at=0)
+    kept.guard.count_example(served=True, popular=False, made_with=0)
     kept.guard.rollbacks += 1
+    kept.source(3).examples = 7
+    kept.received = 50
     return kept
 
 
-def test_changing_a_copy_leaves_the_original_unchanged_to_the_last_bit() -> None:
-    kept = moved(judged_rows.unpack(b""))
-    packed, copy = kept.pack(), kept.copy()
-    assert copy.pack() == packed
-    assert moved(copy).pack() != packed
-    assert kept.pack() == packed
-    assert judged_rows.unpack(packed).pack() == packed
+def test_packing_and_unpacking_changes_no_bit() -> None:
+    packed = moved().pack()
+    again = judged_rows.unpack(packed)
+    assert again.pack() == packed
+    assert (again.sources[3].examples, again.received) == (7, 50)
+
+
+def test_weights_of_other_scorers_start_anew_and_the_counts_go_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    before = moved()
+    before.fusion.version = 8
+    packed = before.pack()
+    with monkeypatch.context() as patch:
+        patch.setattr(scorers, "NAMES", tuple(reversed(scorers.NAMES)))
+        kept = judged_rows.unpack(packed)
+    assert (kept.fusion.omega == scorers.prior()).all()
+    assert (kept.fusion.examples, kept.fusion.version) == (1, 9)
+    assert kept.verdicts.totals() == before.verdicts.totals()
+
+
+def old_bytes(fusion: Fusion) -> bytes:
+    """Pack a fusion as versions did that learned in each partition."""
+    counters = np.array([*fusion.omega.shape, fusion.examples, fusion.refused, 0], "<i8")
+    return counters.tobytes() + np.stack([fusion.omega, fusion._squares, 0 * fusion.omega]).tobytes()
+
+
+def of_partition(examples: int, shift: float, rollbacks: int = 0) -> bytes:
+    """Make what version 2 kept for a partition that has seen examples, one of them unjudged."""
+    fusion = scorers.new_fusion()
+    fusion.omega += shift
+    fusion.examples = examples
+    verdicts = Verdicts()
+    for _ in range(examples - 1):
+        verdicts.count_example(np.zeros(len(RANKINGS), np.int64), verdicts.slices_of(0, 0, "films", "web"))
+    verdicts.unjudged = 1
+    snapshot = WeightsSnapshot(1000 + examples, old_bytes(fusion), rate=shift)
+    last = Rollback(rollbacks, "guard", 0) if rollbacks else None
+    guard = Guard(snapshot, snapshot, list(scorers.NAMES), rollbacks=rollbacks, last=last, since=examples)
+    row = JudgeRow(2, list(scorers.NAMES), old_bytes(fusion), verdicts.row(), guard)
+    return msgspec.msgpack.encode(row)
+
+
+def test_what_partitions_learned_becomes_their_mean_weighted_by_examples_with_their_snapshots() -> None:
+    kept = judged_rows.unpack(b"")
+    for partition, (examples, shift, rollbacks) in enumerate([(300, 1.0, 2), (100, 2.0, 3), (0, 9.0, 0)]):
+        if examples:
+            packed = of_partition(examples, shift, rollbacks)
+            kept.merge(judged_rows.unpack_of_partition(packed), partition)
+    np.testing.assert_allclose(kept.fusion.omega, scorers.prior() + 1.25)
+    assert (kept.fusion.examples, kept.verdicts.unjudged, kept.verdicts.totals()["all"]) == (400, 2, (398, 0))
+    assert {number: each.examples for number, each in kept.sources.items()} == {0: 300, 1: 100}
+    for snapshot in (kept.guard.newest, kept.guard.good):
+        np.testing.assert_allclose(Fusion.from_bytes(snapshot.fusion).omega, scorers.prior() + 1.25)
+        assert snapshot.rate == pytest.approx(1.25)
+    assert (kept.guard.rollbacks, kept.guard.last) == (5, Rollback(3, "guard", 0))
+    assert kept.guard.since == 0, "versions of weights are counted anew"
+    assert judged_rows.unpack(kept.pack()).pack() == kept.pack()

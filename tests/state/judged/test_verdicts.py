@@ -6,7 +6,6 @@ from hypothesis import strategies as st
 from afresh.models.arrays import Integers
 from afresh.models.fusion import drift
 from afresh.models.lists import rank
-from afresh.state.judged import verdicts
 from afresh.state.judged.verdicts import (
     BLOCK,
     KEPT,
@@ -38,7 +37,7 @@ def test_rates_are_means_of_hits_and_gains(drawn: list[list[int]]) -> None:
     judged = Verdicts()
     for served, popular in drawn:
         add(judged, ranks(served, popular))
-    found = verdicts.rates([judged])
+    found = judged.rates()
     assert set(found) == ({"all", "user:0", "item:0", "domain:films", "platform:web"} if drawn else set())
     for by_ranking in found.values():
         for place, name in enumerate(("served", "popularity")):
@@ -64,7 +63,7 @@ def test_an_example_is_in_one_slice_of_users_and_one_of_items(
 ) -> None:
     judged = Verdicts()
     add(judged, ranks(0), took, taken)
-    assert set(verdicts.rates([judged])) == {"all", "domain:films", "platform:web", *expected}
+    assert set(judged.rates()) == {"all", "domain:films", "platform:web", *expected}
 
 
 @given(st.lists(st.sampled_from([f"d{number}" for number in range(NAMED + 5)] + ["other"]), max_size=60))
@@ -72,7 +71,7 @@ def test_examples_of_all_domains_add_up_and_their_names_are_bounded(domains: lis
     judged = Verdicts()
     for domain in domains:
         add(judged, ranks(0), domain=domain)
-    counts = {name: count for name, (count, _) in verdicts.totals([judged]).items()}
+    counts = {name: count for name, (count, _) in judged.totals().items()}
     named = {name: count for name, count in counts.items() if name.startswith("domain:")}
     assert sum(named.values()) == counts["all"] == len(domains)
     assert len(named) <= NAMED + 1
@@ -99,7 +98,7 @@ def test_rates_fade_and_totals_do_not() -> None:
     add(judged, ranks(MISS))
     judged.end_block()
     assert judged.hit_rate() == pytest.approx(KEPT / (KEPT + 1))
-    assert verdicts.totals([judged])["all"] == (2, 0)
+    assert judged.totals()["all"] == (2, 0)
 
 
 def test_drift_is_counted_in_the_slices_where_it_happens() -> None:
@@ -112,20 +111,23 @@ def test_drift_is_counted_in_the_slices_where_it_happens() -> None:
         found += judged.end_block()
     assert "user:1-4" in found
     assert "user:0" not in found
-    drifts = {name: count for name, (_, count) in verdicts.totals([judged]).items() if count}
+    drifts = {name: count for name, (_, count) in judged.totals().items() if count}
     assert drifts == {name: found.count(name) for name in set(found)}
 
 
-def test_rates_of_partitions_add_up() -> None:
+def test_merged_verdicts_add_up() -> None:
     first, second = Verdicts(), Verdicts()
     add(first, ranks(0))
     for _ in range(3):
         add(second, ranks(MISS, 1), domain="books")
-    found = verdicts.rates([first, second])
+    second.unjudged = 2
+    first.merge(second)
+    found = first.rates()
     assert found["all"]["served"] == Rate(0.25, 0.25)
     assert found["all"]["popularity"].hit_rate == 0.75
     assert found["domain:books"]["served"] == Rate(0.0, 0.0)
-    assert verdicts.totals([first, second])["all"] == (4, 0)
+    assert first.totals()["all"] == (4, 0)
+    assert first.unjudged == 2
 
 
 def test_rates_of_other_scorers_begin_anew_and_the_counts_go_on() -> None:
@@ -134,12 +136,12 @@ def test_rates_of_other_scorers_begin_anew_and_the_counts_go_on() -> None:
     row = judged.row()
     row.rankings = ["served", "popularity", "another"]
     changed = Verdicts(row)
-    assert verdicts.rates([changed]) == {}
-    assert verdicts.totals([changed])["all"] == (1, 0)
+    assert changed.rates() == {}
+    assert changed.totals()["all"] == (1, 0)
 
 
 def test_new_verdicts_have_judged_nothing() -> None:
     judged = Verdicts(VerdictsRow())
-    assert verdicts.rates([judged]) == {}
+    assert judged.rates() == {}
     assert judged.hit_rate() == 0.0
     assert judged.tests.shape == (len(judged.slices), drift.WIDTH)

@@ -8,6 +8,7 @@ import pytest
 
 from afresh.models import scorers
 from afresh.models.arrays import Indices
+from afresh.models.fusion.weights import Weights
 from afresh.models.lists.exploration import NEW_EXAMPLES, draw
 from afresh.models.retrieval.asking import Items
 from afresh.state.catalogue.catalogue import Catalogue
@@ -38,7 +39,7 @@ def items_of(catalogue: Catalogue) -> Items:
 
 
 def scored(catalogue: Catalogue, row: UserRow | None = None, others: Indices = NOTHING) -> Scored:
-    return Lister(catalogue, 5).score(row or user_row("i1", "i2"), scorers.new_fusion(), others)
+    return Lister(catalogue, 5).score(row or user_row("i1", "i2"), Weights(scorers.prior()), others)
 
 
 def best_of(each: Scored) -> Indices:

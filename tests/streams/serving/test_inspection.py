@@ -17,7 +17,6 @@ from redis.exceptions import ConnectionError as NoRedisError
 from redis.exceptions import NoPermissionError
 
 from afresh.state.catalogue.catalogue import Catalogue
-from afresh.state.judged.kept import unpack
 from afresh.state.lists import Due, Found, PopularList, UserList
 from afresh.state.rows.users import pack
 from afresh.streams.serving import inspection as module
@@ -25,10 +24,10 @@ from afresh.streams.serving import popular, push
 from afresh.streams.serving.inspection import ROUND_USERS, SAY_SECONDS, Inspection
 from afresh.streams.serving.lister import Lister
 from afresh.streams.serving.popular import PopularLists
-from afresh.streams.serving.recommend import BACKLOG, Recommender
+from afresh.streams.serving.recommend import BACKLOG, SERVED_BYTES, Recommender
 from afresh.streams.serving.served import ServedLists
 from afresh.streams.serving.sweep import Sweep
-from afresh.streams.serving.weights import Weights
+from afresh.streams.serving.weights import NewestWeights
 from tests.streams.making import FakeStore, FakeUsers, catalogue_of, let_others_run, user_row
 
 EARLY, LATE = "2026-01-01T00:00:00.000000Z", "2026-01-02T00:00:00.000000Z"
@@ -49,7 +48,9 @@ class World:
         self.users.rows = {0: {}, 1: {}}
         self.sweep = Sweep(self.users.names, 100)
         store: Any = self.store
-        self.popular = PopularLists(Lister(Catalogue(), 5), store, ServedLists(), Weights(), dict)
+        self.popular = PopularLists(
+            Lister(Catalogue(), 5), store, ServedLists(SERVED_BYTES), NewestWeights(), dict
+        )
         self.inspection = Inspection(store, self.users, self.sweep, self.popular, lambda: self.seconds)
         for number, user in enumerate(users):
             self.add(user, number % 2)
@@ -244,7 +245,7 @@ def recommender_of(store: FakeStore, waiting: int = 0) -> Recommender:
     made = Recommender(catalogue, store, Lister(catalogue, 5), FakeUsers(), lambda: waiting)  # type: ignore[arg-type]
     table: Any = made._users
     table.rows[0] = dict.fromkeys(("ann", "bob"), pack(user_row("i1")))
-    made.request(0, unpack(b""), {"ann": 5, "bob": 5})
+    made.request(0, {"ann": 5, "bob": 5})
     return made
 
 

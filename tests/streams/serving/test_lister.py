@@ -8,8 +8,9 @@ from hypothesis import settings as limits
 from hypothesis import strategies as st
 
 from afresh.models import scorers
-from afresh.models.fusion import fusion
-from afresh.models.fusion.fusion import Fusion
+from afresh.models.arrays import Floats, Indices
+from afresh.models.fusion.features import FEATURES_PER_SCORER
+from afresh.models.fusion.weights import LEARNED_CANDIDATES, Weights
 from afresh.models.lists import rank
 from afresh.models.retrieval.candidates import RELATED_CANDIDATES
 from afresh.state.catalogue.catalogue import Catalogue
@@ -25,6 +26,7 @@ from afresh.streams.serving.served import ServedList
 from tests.streams.making import catalogue_of, count, describe, user_row
 
 ITEMS = [f"i{number}" for number in range(30)]
+PRIORS = Weights(scorers.prior())
 
 
 def recipient(row: UserRow, user: str = "web:ann") -> Recipient:
@@ -34,7 +36,7 @@ def recipient(row: UserRow, user: str = "web:ann") -> Recipient:
 def made(catalogue: Catalogue, *rows: UserRow, size: int = 5) -> list[tuple[UserList, ServedList]]:
     catalogue.derive()
     lister = Lister(catalogue, size, now=lambda: 0.5)
-    return lister.make([recipient(row) for row in rows], [scorers.new_fusion()] * len(rows))
+    return lister.make([recipient(row) for row in rows], PRIORS)
 
 
 def ids(made_list: UserList) -> list[str]:
@@ -65,13 +67,13 @@ def test_an_empty_catalogue_gives_an_empty_list() -> None:
     ((made_list, served),) = made(Catalogue(), user_row("unknown"))
     assert made_list.items == []
     assert (made_list.user, made_list.revision, made_list.last_event) == ("web:ann", 1, "e1")
-    assert len(served.candidates) == len(served.features) == len(served.popular) == 0
+    assert len(served.candidates) == len(served.logarithms) == len(served.popular) == 0
 
 
 def test_a_user_who_has_seen_every_item_gets_an_empty_list() -> None:
     ((made_list, served),) = made(catalogue_of("a", "b"), user_row("a", "b"))
     assert made_list.items == []
-    assert served.features.shape == (0, fusion.FEATURES_PER_SCORER * len(scorers.NAMES))
+    assert served.features().shape == (0, FEATURES_PER_SCORER * len(scorers.NAMES))
 
 
 def test_items_known_only_from_histories_are_not_listed() -> None:
@@ -114,7 +116,7 @@ def test_items_taken_come_again_where_repeats_are_allowed() -> None:
     lister = Lister(catalogue, 5, policy=Policy(leave_out={"*": "nothing"}))
     row = user_row("i7", "i20")
     row.refuse(packed_key("i0"))
-    ((made_list, served),) = lister.make([recipient(row)], [scorers.new_fusion()])
+    ((made_list, served),) = lister.make([recipient(row)], PRIORS)
     listed = {catalogue.ids[item] for item in served.candidates}
     assert {"i7", "i20"} <= listed
     assert "i0" not in listed
@@ -122,9 +124,7 @@ def test_items_taken_come_again_where_repeats_are_allowed() -> None:
 
 
 def listed_by(catalogue: Catalogue, policy: Policy, row: UserRow) -> tuple[UserList, ServedList]:
-    ((made_list, served),) = Lister(catalogue, 5, policy=policy).make(
-        [recipient(row)], [scorers.new_fusion()]
-    )
+    ((made_list, served),) = Lister(catalogue, 5, policy=policy).make([recipient(row)], PRIORS)
     assert [catalogue.ids[each] for each in served.listed] == ids(made_list)
     return made_list, served
 
@@ -158,7 +158,7 @@ def test_diversity_changes_the_list_but_not_the_candidates_learned_from() -> Non
         > len({int(item[1:]) % 3 for item in ids(plain)[:3]})
     )
     assert after.candidates.tolist() == before.candidates.tolist()
-    assert (after.features == before.features).all()
+    assert (after.features() == before.features()).all()
 
 
 def test_new_items_have_propensities_and_are_drawn_anew_with_each_event() -> None:
@@ -180,7 +180,7 @@ def test_exploring_new_items_does_not_change_the_scores_of_candidates() -> None:
     plain, before = listed_by(catalogue, Policy(), row)
     made_list, after = listed_by(catalogue, Policy(exploration=0.5), row)
     assert after.candidates.tolist() == before.candidates.tolist()
-    assert (after.features == before.features).all()
+    assert (after.features() == before.features()).all()
     ranked = {catalogue.ids[each] for each in scored_indices(catalogue, row)}
     explored = set(ids(made_list)) - ranked
     assert explored
@@ -193,7 +193,7 @@ def test_exploring_new_items_does_not_change_the_scores_of_candidates() -> None:
 
 
 def scored_indices(catalogue: Catalogue, row: UserRow) -> list[int]:
-    rows: list[int] = Lister(catalogue, 5).score(row, scorers.new_fusion()).candidates.tolist()
+    rows: list[int] = Lister(catalogue, 5).score(row, PRIORS).candidates.tolist()
     return rows
 
 
@@ -204,41 +204,55 @@ def test_a_list_does_not_depend_on_the_other_users_in_the_batch() -> None:
     assert len(set(map(tuple, together))) > 1
 
 
-def test_a_list_follows_the_fusion_of_the_users_partition() -> None:
+def test_a_list_follows_the_weights_and_names_their_version() -> None:
     catalogue = catalogue_of(*ITEMS)
-    popular = scorers.new_fusion()
-    popular.omega[:] = 0
-    popular.omega[0, 2 * scorers.NAMES.index("popular")] = 1.0
-    turned = scorers.new_fusion()
-    turned.omega[:] = -popular.omega
+    omega = np.zeros_like(PRIORS.omega)
+    omega[0, 2 * scorers.NAMES.index("popular")] = 1.0
     catalogue.derive()
     lister = Lister(catalogue, 5)
-    (first, _), (second, _) = lister.make(
-        [recipient(user_row("i9")), recipient(user_row("i9"))], [popular, turned]
-    )
-    assert ids(first) == ITEMS[:5]
-    assert ids(second) == ITEMS[:-6:-1]
+    for learned, expected in ((Weights(omega, 3), ITEMS[:5]), (Weights(-omega, 8), ITEMS[:-6:-1])):
+        ((listed, served),) = lister.make([recipient(user_row("i9"))], learned)
+        assert ids(listed) == expected
+        ((popular, _),) = lister.popular(learned)
+        assert listed.weights == served.made_with == popular.weights == learned.version
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -1.0])
+def test_a_scorer_that_gives_no_scores_counts_as_0_and_is_named_once(
+    bad: float, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def score(asked: object, chosen: Indices) -> Floats:
+        scores = np.ones((len(scorers.NAMES), len(chosen)), np.float32)
+        scores[2, 1:] = bad
+        return scores
+
+    monkeypatch.setattr(scorers, "score", score)
+    made_lists = made(catalogue_of(*ITEMS), user_row("i1"), user_row("i2"))
+    assert all(served.broken for _, served in made_lists)
+    assert all(np.isfinite(served.features()).all() for _, served in made_lists)
+    assert [record.levelname for record in caplog.records] == ["ERROR"]
+    assert scorers.NAMES[2] in caplog.text
 
 
 def test_the_served_list_holds_what_the_fusion_learns_from() -> None:
-    catalogue, learned = catalogue_of(*ITEMS), scorers.new_fusion()
+    catalogue, learned = catalogue_of(*ITEMS), PRIORS
     ((made_list, served),) = made(catalogue, user_row("i1"))
     assert [catalogue.ids[row] for row in served.candidates[:5]] == ids(made_list)
     assert served.listed.tolist() == served.candidates[:5].tolist()
     assert len(served.candidates) == len(ITEMS) - 1
-    scores = served.features @ learned.weights(served.situation[None])[0]
-    assert (np.diff(scores) <= 1e-5).all()
+    scores = served.features() @ learned.in_contexts(served.situation[None])[0]
+    assert (np.diff(scores) <= 1e-2).all()
     assert len(served.popular) == LIST_LENGTH
     assert catalogue.ids[served.popular[0]] == "i0"
 
 
 def test_there_are_enough_candidates_for_the_fusion_and_for_the_list() -> None:
-    many = [f"j{number}" for number in range(fusion.LEARNED_CANDIDATES + 50)]
+    many = [f"j{number}" for number in range(LEARNED_CANDIDATES + 50)]
     catalogue = catalogue_of(*many)
     ((_, served),) = made(catalogue, user_row("j0"))
-    assert len(served.candidates) == fusion.LEARNED_CANDIDATES
-    ((made_list, served),) = made(catalogue, user_row("j0"), size=fusion.LEARNED_CANDIDATES + 20)
-    assert len(served.candidates) == len(made_list.items) == fusion.LEARNED_CANDIDATES + 20
+    assert len(served.candidates) == LEARNED_CANDIDATES
+    ((made_list, served),) = made(catalogue, user_row("j0"), size=LEARNED_CANDIDATES + 20)
+    assert len(served.candidates) == len(made_list.items) == LEARNED_CANDIDATES + 20
 
 
 def test_a_user_with_a_history_longer_than_lists_use_is_served() -> None:
@@ -251,7 +265,7 @@ def test_popular_lists_are_by_domain_without_items_that_are_not_available() -> N
     catalogue = catalogue_of(*ITEMS)
     describe(catalogue, "i1", "i3", domain="books")
     describe(catalogue, "i0", available=False)
-    learned = scorers.new_fusion()
+    learned = PRIORS
     lists = {each.domain: each for each, _ in Lister(catalogue, 3, now=lambda: 0.5).popular(learned)}
     assert {name: [item.id for item in each.items] for name, each in lists.items()} == {
         "films": ["i2", "i4", "i5"],
@@ -261,10 +275,10 @@ def test_popular_lists_are_by_domain_without_items_that_are_not_available() -> N
 
 
 def test_nothing_is_popular_in_an_empty_catalogue() -> None:
-    assert Lister(Catalogue(), 3).popular(scorers.new_fusion()) == []
+    assert Lister(Catalogue(), 3).popular(PRIORS) == []
     catalogue = catalogue_of("i1")
     describe(catalogue, "i1", available=False)
-    ((gone, served),) = Lister(catalogue, 3).popular(scorers.new_fusion())
+    ((gone, served),) = Lister(catalogue, 3).popular(PRIORS)
     assert gone.items == []
     assert not len(served.candidates)
 
@@ -274,17 +288,16 @@ def test_popular_ties_are_ordered_by_key() -> None:
     describe(catalogue, *names)
     count(catalogue, dict.fromkeys(names[100:], 1.0))
     catalogue.derive()
-    ((popular, _),) = Lister(catalogue, 250).popular(scorers.new_fusion())
+    ((popular, _),) = Lister(catalogue, 250).popular(PRIORS)
     assert [item.id for item in popular.items] == names[100:] + names[:50]
 
 
 def test_a_popular_list_is_the_list_of_a_user_of_whom_nothing_is_known() -> None:
-    catalogue, turned = catalogue_of(*ITEMS), scorers.new_fusion()
-    turned.omega[:] *= -1
+    catalogue, turned = catalogue_of(*ITEMS), Weights(-PRIORS.omega)
     catalogue.derive()
     lister = Lister(catalogue, 7)
-    for learned in (scorers.new_fusion(), turned):
-        ((nobodys, _),) = lister.make([recipient(UserRow())], [learned])
+    for learned in (PRIORS, turned):
+        ((nobodys, _),) = lister.make([recipient(UserRow())], learned)
         ((popular, _),) = lister.popular(learned)
         assert [item.id for item in popular.items] == ids(nobodys)
         assert [item.score for item in popular.items] == pytest.approx(
@@ -292,7 +305,7 @@ def test_a_popular_list_is_the_list_of_a_user_of_whom_nothing_is_known() -> None
         )
 
 
-def popular_by(takes: dict[str, int], learned: Fusion) -> list[str]:
+def popular_by(takes: dict[str, int], learned: Weights) -> list[str]:
     """Return the popular list of a catalogue whose items were taken this often."""
     catalogue, rows = Catalogue(), BehaviourRows({})
     describe(catalogue, *takes)
@@ -311,8 +324,7 @@ def popular_by(takes: dict[str, int], learned: Fusion) -> list[str]:
 def test_untaken_items_rise_only_before_items_taken_no_more_often_than_untaken_ones_would_be(
     once: int, first: str
 ) -> None:
-    turned = scorers.new_fusion()
-    turned.omega[:] *= -1
+    turned = Weights(-PRIORS.omega)
     untaken = {f"never {number}": 0 for number in range(10)}
     taken = {f"once {number}": 1 for number in range(once)} or {f"often {n}": 40 + n for n in range(8)}
     assert {item.split()[0] for item in popular_by(untaken | taken, turned)[: len(taken)][:8]} == {first}

@@ -6,17 +6,18 @@ import asyncio
 from collections.abc import Callable
 from typing import Any
 
-import numpy as np
 import pytest
 
-from afresh.models.fusion import fusion
+from afresh.models.fusion.weights import Weights
 from afresh.state.catalogue.catalogue import Catalogue
-from afresh.state.judged.kept import Kept, unpack
+from afresh.state.judged.examples import TAUGHT, UNJUDGED
+from afresh.state.rows import weights
 from afresh.state.rows.users import pack
 from afresh.streams.serving import popular
+from afresh.streams.serving.judge import Judge
 from afresh.streams.serving.lister import Lister
-from afresh.streams.serving.popular import FIRST_PARTITION
 from afresh.streams.serving.recommend import Recommender
+from afresh.streams.topics import FIRST_PARTITION
 from tests.streams.making import FakeStore, FakeUsers, catalogue_of, describe, let_others_run, took, user_row
 
 ITEMS = [f"i{number}" for number in range(20)]
@@ -44,11 +45,17 @@ def recommender(catalogue: Catalogue, store: FakeStore) -> Recommender:
     return Recommender(catalogue, store, Lister(catalogue, 5), FakeUsers())  # type: ignore[arg-type]
 
 
-def own(recommender: Recommender, partition: int, kept: Kept | None = None) -> None:
+def own(recommender: Recommender, partition: int) -> None:
     """Give the recommender a user of a partition, so that it owns the partition."""
     table: Any = recommender._users
     table.rows.setdefault(partition, {})["ann"] = pack(user_row("i1"))
-    recommender.request(partition, kept or unpack(b""), {"ann": 5})
+    recommender.request(partition, {"ann": 5})
+
+
+def became(judge: Judge) -> list[int]:
+    """Return what became of the examples of a judge."""
+    (record,) = judge.collected.together(0)
+    return [int(each) for each in record.examples()["became"]]
 
 
 async def loop(recommender: Recommender, *happening: Callable[[], object]) -> None:
@@ -71,13 +78,12 @@ async def test_the_owner_of_the_first_partition_pushes_popular_lists_after_chang
 
     await loop(recommender, note, lambda: own(recommender, FIRST_PARTITION), note)
     first, second, *_ = (item.id for item in store.popular[0][0].items)
-    moved = recommender.judges.begin(FIRST_PARTITION)
-    moved.fusion.omega *= -1
+    turned = weights.pack(Weights(-recommender.weights.now.omega, 1), 0)
     await loop(
         recommender,
         lambda: catalogue.apply_content({first.encode(): None}),
         note,
-        lambda: own(recommender, FIRST_PARTITION, moved.kept),
+        lambda: recommender.weights.apply({weights.WEIGHTS_KEY: turned}),
         note,
     )
     assert pushed == [0, 1, 2, 3]
@@ -88,22 +94,18 @@ async def test_an_unknown_user_is_judged_by_the_popular_list_of_the_domain(
     recommender: Recommender,
 ) -> None:
     await loop(recommender, lambda: own(recommender, FIRST_PARTITION))
-    judge = recommender.judges.begin(FIRST_PARTITION)
-    before = judge.fusion.omega.copy()
-    for number in range(fusion.BATCH):
-        judge.taken(took("i3", user=f"new {number}"), 0, unknown=True)
-    assert judge.verdicts.judged[0] == fusion.BATCH
-    assert not np.array_equal(judge.fusion.omega, before)
-    judge.taken(took("i3", user="seen before, list forgotten"), 0)
-    judge.taken(took("i3", user="in a domain of none", domain="music"), 0, unknown=True)
-    assert judge.verdicts.unjudged == 2
+    judge = recommender.judge(FIRST_PARTITION)
+    judge.taken(took("i3", user="new"), 0, 0, unknown=True)
+    judge.taken(took("i3", user="seen before, list forgotten"), 1, 0)
+    judge.taken(took("i3", user="in a domain of none", domain="music"), 2, 0, unknown=True)
+    assert became(judge) == [TAUGHT, UNJUDGED, UNJUDGED]
 
 
 async def test_a_worker_without_the_first_partition_makes_popular_lists_but_pushes_none(
     recommender: Recommender, store: FakeStore
 ) -> None:
     await loop(recommender, lambda: own(recommender, 3))
-    judge = recommender.judges.begin(FIRST_PARTITION)
-    judge.taken(took("i3", user="new"), 0, unknown=True)
-    assert judge.verdicts.judged[0] == 1
+    judge = recommender.judge(FIRST_PARTITION)
+    judge.taken(took("i3", user="new"), 0, 0, unknown=True)
+    assert became(judge) == [TAUGHT]
     assert store.popular == []

@@ -1,5 +1,6 @@
 import asyncio
 import time
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 
@@ -9,8 +10,8 @@ from redis.exceptions import ConnectionError as NoRedisError
 
 from afresh.models import scorers
 from afresh.state.catalogue.catalogue import Catalogue
-from afresh.state.judged.kept import unpack
-from afresh.state.rows import content
+from afresh.state.judged.examples import UNJUDGED
+from afresh.state.rows import content, weights
 from afresh.state.rows.content import ContentRow
 from afresh.state.rows.users import pack
 from afresh.streams.serving import popular, push, recommend, requests
@@ -45,7 +46,7 @@ def ask(recommender: Recommender, *names: str, revision: int = 1, partition: int
     row = user_row("i1", revision=revision)
     table: Any = recommender._users
     table.rows.setdefault(partition, {}).update(dict.fromkeys(names, pack(row)))
-    recommender.request(partition, unpack(b""), dict.fromkeys(names, 5))
+    recommender.request(partition, dict.fromkeys(names, 5))
 
 
 async def finished(recommender: Recommender) -> FakeEvent:
@@ -336,10 +337,11 @@ async def test_users_of_a_moved_partition_are_left_to_its_new_owner(
 async def test_lists_that_were_served_are_judged(recommender: Recommender) -> None:
     ask(recommender, "ann")
     await recommender.turn()
-    judge = recommender.judges.begin(0)
-    judge.taken(took("i1"), 0)
-    judge.taken(took("i1", user="never served"), 0)
-    assert (judge.verdicts.judged[0], judge.fusion.examples) == (1, 2)
+    judge = recommender.judge(0)
+    judge.taken(took("i1"), 0, 0)
+    judge.taken(took("i1", user="never served"), 1, 0)
+    (record,) = judge.collected.together(0)
+    assert (record.examples()["became"] == UNJUDGED).tolist() == [False, True]
 
 
 async def test_pushed_and_withheld_lists_are_counted(recommender: Recommender) -> None:
@@ -363,7 +365,7 @@ async def test_metrics_show_the_catalogue_and_the_weights(
     found: list[Any] = [
         REGISTRY.get_sample_value("afresh_fusion_weight", {"scorer": name}) for name in scorers.NAMES
     ]
-    assert found == pytest.approx(scorers.new_fusion().by_scorer().tolist())
+    assert found == pytest.approx(recommender.weights.now.by_scorer().tolist())
 
 
 def taken_off(catalogue: Catalogue, item: str) -> None:
@@ -438,12 +440,12 @@ async def test_lists_are_refreshed_when_the_weights_have_changed(
 ) -> None:
     ask(recommender, "ann")
     await recommender.turn()
-    moved = recommender.judges.begin(0)
-    moved.fusion.omega += 0.1
-    recommender.request(0, moved.kept, {})
-    assert await recommender.refresh(0.0) == 1
-    recommender.request(0, moved.kept, {})
-    assert await recommender.refresh(0.0) == 0
+    learned = recommender.weights.now
+    row = weights.pack(replace(learned, omega=learned.omega + 0.1, version=1), 0)
+    for refreshed in (1, 0):
+        recommender.weights.apply({weights.WEIGHTS_KEY: row})
+        assert await recommender.refresh(0.0) == refreshed
+    assert [each.weights for each in store.pushes[-1]] == [1]
 
 
 async def test_lists_that_redis_has_lost_come_back(

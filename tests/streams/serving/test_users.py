@@ -12,12 +12,10 @@ async def test_users_are_the_rows_of_a_table_except_the_partition_row(tmp_path: 
     users = TableUsers(table, lambda: {1})
     change = table.change(1)
     change.put_row(b"web:ann", b"row")
-    change.agent_state = b"judged"
     change.apply(0)
     assert users.partitions() == {1}
     assert list(users.names(1)) == ["web:ann"]
     assert (users.row(1, "web:ann"), users.row(1, "web:bob")) == (b"row", None)
-    assert (users.judged(1), users.judged(0)) == (b"judged", b"")
     before = users.generation
     await table.on_rebalance(set(), set(), set())
     assert users.generation == before + 1

@@ -1,48 +1,98 @@
+import logging
+
+import numpy as np
 import pytest
 from prometheus_client import REGISTRY
 
 from afresh.models import scorers
-from afresh.models.fusion.fusion import Fusion
-from afresh.streams.serving.weights import Weights
+from afresh.models.fusion.weights import Weights
+from afresh.state.rows import weights as rows
+from afresh.state.rows.weights import WEIGHTS_KEY
+from afresh.streams.serving.weights import LATE_SECONDS, NewestWeights
 
 
-def fusion(shift: float = 0.0) -> Fusion:
-    made = scorers.new_fusion()
-    made.omega += shift
-    return made
+class Clock:
+    now = 1000.0
+
+    def __call__(self) -> float:
+        return self.now
 
 
-def test_a_version_counts_changes_of_the_weights_not_reports_of_them() -> None:
-    weights, told = Weights(), []
-    for shift in (0.0, 0.0, 1.0, 1.0, 0.0):
-        weights.learn(3, fusion(shift))
-        told.append(weights.version(3))
-    assert told == [1, 1, 2, 2, 3]
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
 
 
-def test_a_fusion_with_unchanged_weights_is_taken_in_too() -> None:
-    weights, counted = Weights(), fusion()
-    counted.skip()
-    weights.learn(3, fusion())
-    weights.learn(3, counted)
-    assert weights.of(3) is counted
+@pytest.fixture
+def weights(clock: Clock) -> NewestWeights:
+    return NewestWeights(clock)
 
 
-def test_weights_of_a_returning_partition_have_a_new_version() -> None:
-    weights = Weights()
-    for partition in (0, 1):
-        weights.learn(partition, fusion())
-    weights.keep_only({1})
-    assert (0 in weights, 1 in weights) == (False, True)
-    weights.learn(0, fusion())
-    assert (weights.version(0), weights.version(1)) == (2, 1)
+def row(version: int, received: int = 0, shift: float = 0.0) -> dict[bytes, bytes | None]:
+    return {WEIGHTS_KEY: rows.pack(Weights(scorers.prior() + shift, version), received)}
 
 
-def test_the_metric_of_a_scorer_is_the_mean_of_the_partitions() -> None:
-    weights = Weights()
-    weights.learn(0, fusion())
-    weights.learn(1, fusion(1.0))
+def test_before_anybody_has_learned_lists_are_made_with_the_priors(weights: NewestWeights) -> None:
+    assert weights.now.version == 0
+    assert np.array_equal(weights.now.omega, scorers.prior())
+    weights.apply({b"": b"a partition row"})
+    assert weights.now.version == 0
+
+
+def test_the_newest_row_of_the_weights_is_what_lists_are_made_with(weights: NewestWeights) -> None:
+    weights.apply(row(4, shift=1.0))
+    assert weights.now.version == 4
+    assert np.array_equal(weights.now.omega, scorers.prior() + 1)
+
+
+def test_weights_of_other_scorers_are_left_alone(
+    weights: NewestWeights, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    weights.apply(row(4))
+    with monkeypatch.context() as patch:
+        patch.setattr(scorers, "NAMES", tuple(reversed(scorers.NAMES)))
+        other = row(5)
+    weights.apply(other)
+    assert weights.now.version == 4
+    assert "other scorers" in caplog.text
+
+
+def test_the_age_is_that_of_the_first_example_without_an_answer(weights: NewestWeights, clock: Clock) -> None:
+    assert weights.age_seconds() == 0
+    weights.await_answer(50)
+    clock.now += 5
+    weights.await_answer(60)
+    assert weights.age_seconds() == 5
+    weights.apply(row(1, received=40))
+    assert weights.age_seconds() == 5
+    weights.apply(row(1, received=60))
+    assert weights.age_seconds() == 0
+    weights.await_answer(60)
+    assert weights.age_seconds() == 0
+
+
+def test_the_log_says_once_that_nobody_learns(
+    weights: NewestWeights, clock: Clock, caplog: pytest.LogCaptureFixture
+) -> None:
+    weights.await_answer(50)
+    clock.now += LATE_SECONDS + 1
+    with caplog.at_level(logging.WARNING):
+        for _ in range(3):
+            weights.report()
+    assert [record.levelname for record in caplog.records] == ["WARNING"]
+    assert "lists go on with version 0" in caplog.text
+    weights.apply(row(1, received=50))
+    weights.report()
+    weights.await_answer(70)
+    clock.now += LATE_SECONDS + 1
+    weights.report()
+    assert len(caplog.records) == 2
+
+
+def test_the_metrics_show_the_weights(weights: NewestWeights) -> None:
+    weights.apply(row(4, shift=1.0))
     weights.report()
     first = scorers.NAMES[0]
     shown = REGISTRY.get_sample_value("afresh_fusion_weight", {"scorer": first})
-    assert shown == pytest.approx(fusion(0.5).by_scorer()[0])
+    assert shown == pytest.approx(weights.now.by_scorer()[0])
+    assert REGISTRY.get_sample_value("afresh_weights_version") == 4

@@ -13,7 +13,9 @@ from faust.types import TP
 from afresh.deploy.servers import Server
 from afresh.deploy.servers.kafka import REPOSITORY
 from afresh.models import scorers
+from afresh.models.fusion.weights import Weights
 from afresh.state.errors import AfreshError, StartAgainError
+from afresh.state.rows import weights
 from afresh.state.store.changes import partition_row
 from afresh.streams.messages import KeyedRecord, encode, keyed_key
 from afresh.streams.runs.run import RunDroppedError
@@ -40,6 +42,7 @@ def test_every_agent_reads_its_topic_and_every_table_is_recovered(worker: Worker
         "intake": ["test.items", "test.identities"],
         "ingest": ["test.events"],
         "profile": ["test.interactions"],
+        "weigh": ["test.judged"],
         "learn": ["test.examples"],
         "content": ["test.items.keyed", "test.embeddings"],
     }
@@ -156,15 +159,20 @@ async def test_partitions_are_prepared_without_a_record_and_again_after_a_rebala
     assert settled == [(0, 4), (1, 4), (0, 4)]
 
 
-async def test_after_a_rebalance_the_weights_of_partitions_that_left_are_forgotten(worker: Worker) -> None:
-    learned = scorers.new_fusion()
+async def test_after_a_rebalance_no_lists_are_made_for_users_of_partitions_that_left(worker: Worker) -> None:
     for partition in (0, 1):
-        worker.recommender._weights.learn(partition, learned)
+        worker.recommender.request(partition, {f"u{partition}": 5})
     worker.app = SimpleNamespace(  # type: ignore[assignment]
         assigned=lambda: {TP("test.interactions", 1)}
     )
     await worker._on_assigned()
-    assert worker.recommender._weights._fusions == {1: learned}
+    assert [each.user for each in worker.recommender.requests.take_users(5)] == ["u1"]
+
+
+def test_the_worker_follows_the_weights(worker: Worker) -> None:
+    row = weights.pack(Weights(scorers.prior(), 7), 0)
+    worker.follower._topics["test.weights.changelog"]({weights.WEIGHTS_KEY: row})
+    assert worker.recommender.weights.now.version == 7
 
 
 async def test_a_worker_is_ready_once_redis_has_taken_a_write(

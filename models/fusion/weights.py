@@ -1,0 +1,76 @@
+"""Weights: what the fusion has learned, as lists are made with it, and what an example says of them.
+
+The weights depend on the context of the list: z = (c Omega) x. Here x are the features of a candidate (two for each
+scorer), and c is the context.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from afresh.models.arrays import Doubles, Floats, Reals
+from afresh.models.fusion.features import FEATURES_PER_SCORER
+
+LEARNED_CANDIDATES = 100
+"""Candidates at the head of a list that an example is learned over. Over the whole catalogue the weights would learn
+to tell good items from hopeless ones. But the order among the good ones decides a list."""
+
+
+@dataclass(frozen=True)
+class Weights:
+    """The weights at one moment.
+
+    Attributes
+    ----------
+    omega
+        Omega, shape (len(CONTEXT), F); not changed any more.
+    version
+        How often the weights had changed. Lists name it.
+    """
+
+    omega: Doubles
+    version: int = 0
+
+    def in_contexts(self, contexts: Reals) -> Doubles:
+        """Compute the weights of the features in each context, shape (U, F), from contexts (U, ``len(CONTEXT)``)."""
+        return np.asarray(contexts @ self.omega, np.float64)
+
+    def by_scorer(self) -> Doubles:
+        """Return the weight of each scorer, its two features together, without any context; shape (S,)."""
+        return np.asarray(self.omega[0].reshape(-1, FEATURES_PER_SCORER).sum(axis=1))
+
+
+def parts(weights: Doubles, values: Floats) -> Floats:
+    """Compute what each scorer adds to the final score, shape (C, S), from weights (2 S,) and features (C, 2 S)."""
+    products = (weights.astype(np.float32) * values).reshape(
+        len(values), len(weights) // FEATURES_PER_SCORER, FEATURES_PER_SCORER
+    )
+    return np.asarray(products.sum(axis=2), np.float32)
+
+
+def gradient(weights: Doubles, values: Floats, taken: int) -> Floats:
+    """Compute the gradient of an example's loss by the weights of the features, float32, shape (F,).
+
+    The loss is the cross-entropy of a softmax over the candidates, one of which was taken: a conditional logit
+    (McFadden 1974). Its gradient is the mean of the features, as the softmax expects them, less those of the candidate
+    taken. The gradient by Omega is the outer product of the context and this.
+
+    Parameters
+    ----------
+    weights
+        Weights of the features in the context of the list, shape (F,).
+    values
+        Features of the candidates as they were when the list was made, shape (C, F).
+    taken
+        Place of the item taken among the candidates.
+
+    Examples
+    --------
+    >>> gradient(np.zeros(2), np.array([[1, 0], [0, 1]], np.float32), 0).tolist()
+    [-0.5, 0.5]
+    """
+    logits = values @ weights
+    chances = np.exp(logits - logits.max())
+    return np.asarray(chances @ values / chances.sum() - values[taken], np.float32)
