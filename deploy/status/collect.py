@@ -42,7 +42,7 @@ def look(settings: Settings) -> Status:
         If Kafka does not answer, or if its topics or rows are wrong.
     """
     topics = Topics(settings)
-    require_topics(settings, rights=needs(read=[topics.users]))
+    require_topics(settings, rights=needs(read=[topics.weights]))
     with _clients(settings) as (admin, consumer):
         every = places(*topics.all())
         # High watermarks: whoever asks what waits must see what an open transaction holds up.

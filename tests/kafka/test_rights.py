@@ -167,7 +167,7 @@ CASES = [
     Case(("replay", "EVENT"), "Write", "events"),
     Case(("items", "ITEM"), "Write", "items"),
     Case(("rollback",), "Write", "judged"),
-    Case(("status",), "Read", "users"),
+    Case(("status",), "Read", "weights"),
     Case(("ledger",), "Read", "received"),
 ]
 
