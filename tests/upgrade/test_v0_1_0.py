@@ -373,9 +373,8 @@ async def test_the_weights_of_the_partitions_become_their_mean_weighted_by_examp
     assert after.verdicts.unjudged == sum(each.verdicts.unjudged for each in before)
     assert after.verdicts.totals()["all"][0] == sum(each.verdicts.totals()["all"][0] for each in before)
     assert after.guard.rollbacks == sum(each.guard.rollbacks for each in before)
-    assert after.guard.last == max(
-        (each.guard.last for each in before if each.guard.last), key=lambda each: each.time
-    )
+    happened = [each.guard.last for each in before if each.guard.last is not None]
+    assert after.guard.last == max(happened, key=lambda each: each.time)
     assert bool(after.guard.newest.fusion) == any(each.guard.newest.fusion for each in before)
 
 
