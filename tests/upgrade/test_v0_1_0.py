@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from functools import partial
+from operator import eq
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -385,7 +387,7 @@ async def test_what_partitions_learned_is_taken_over_once_wherever_the_worker_is
     await due.drain()
     for crash in ("profile: sent", "profile: acknowledged", "weigh: acknowledged"):
         log = recorded.log()
-        killed = Pipeline(settings, log, crash=lambda point, crash=crash: point == crash)
+        killed = Pipeline(settings, log, crash=partial(eq, crash))
         with pytest.raises(CrashError):
             await killed.drain()
         again = Pipeline(settings, log)
