@@ -105,7 +105,8 @@ class ServerProcess:
                 preexec_fn=_die_with_parent,
             )
 
-    def _wait(self, process: subprocess.Popen[bytes], seconds: float = START_SECONDS) -> None:
+    def _wait(self, process: subprocess.Popen[bytes], seconds: float | None = None) -> None:
+        seconds = START_SECONDS if seconds is None else seconds
         deadline = time.monotonic() + seconds
         while not _answers(self.port):
             if process.poll() is not None:
