@@ -91,10 +91,6 @@ class PerAssignment(Generic[T]):
             known = self._derived[partition] = generation, self._derive(partition)
         return known[1]
 
-    def replace(self, partition: int, value: T) -> None:
-        """Replace the derived value until the next rebalance."""
-        self._derived[partition] = self._assigned.generation, value
-
 
 def partition_row(rows: Rows) -> PartitionRow | None:
     """Return the partition row among the rows of a partition; None if there is none.

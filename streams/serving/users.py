@@ -12,10 +12,6 @@ from afresh.streams.kafka.tables import RunTable
 class Users(Protocol):
     """The users whose lists this worker makes."""
 
-    @property
-    def generation(self) -> int:
-        """Number of rebalances so far. Values derived from rows before a rebalance are no longer valid after it."""
-
     def partitions(self) -> set[int]:
         """Return the partitions that are ours and recovered."""
 
@@ -40,11 +36,6 @@ class TableUsers:
     def __init__(self, table: RunTable, ours: Callable[[], set[int]]) -> None:
         self._table = table
         self.partitions = ours
-
-    @property
-    def generation(self) -> int:
-        """Number of rebalances so far."""
-        return self._table.generation
 
     def names(self, partition: int) -> Iterable[str]:
         """Return the names of all users of a partition; the caller may take hours."""

@@ -225,7 +225,6 @@ class FakeUsers:
 
     def __init__(self) -> None:
         self.rows: dict[int, dict[str, bytes]] = {}
-        self.generation = 0
 
     def partitions(self) -> set[int]:
         return set(self.rows)

@@ -145,17 +145,6 @@ def test_values_are_derived_from_rows_once_per_assignment() -> None:
     assert derived_from == [0, 0, 1, 0]
 
 
-def test_a_replaced_value_stays_until_the_next_assignment() -> None:
-    held = Held()
-    derived = PerAssignment(held, lambda partition: len(list(held.rows[partition].items())))
-    derived.replace(0, 7)
-    assert (derived[0], derived[1]) == (7, 0)
-    derived.replace(0, 8)
-    assert derived[0] == 8
-    held.generation += 1
-    assert derived[0] == 0
-
-
 def test_values_of_partitions_that_have_left_do_not_stay_in_memory() -> None:
     held = Held()
     derived = PerAssignment(held, str)

@@ -140,11 +140,3 @@ async def test_derived_values_are_kept_until_a_rebalance(table: RunTable) -> Non
     await table.on_rebalance(set(), set(), set())
     table.rows[0].write([(b"k", b"row")], None)
     assert (derived[0], derived[1]) == (1, 0)
-
-
-async def test_a_replaced_derived_value_is_kept_until_a_rebalance(table: RunTable) -> None:
-    derived = PerAssignment(table, lambda partition: f"derived {partition}")
-    derived.replace(1, "moved on")
-    assert [derived[0], derived[1]] == ["derived 0", "moved on"]
-    await table.on_rebalance(set(), set(), set())
-    assert derived[1] == "derived 1"
