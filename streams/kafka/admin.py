@@ -32,6 +32,7 @@ from afresh.streams.kafka.rights import (
     NotAllowedError,
     Right,
     lacking,
+    may_not,
     named,
     needs,
     refusal,
@@ -127,7 +128,7 @@ def _change(admin: PatientAdmin, changes: Changes) -> None:
 def _changed(admin: PatientAdmin, wanted: Sequence[Topic]) -> Changes:
     """Return the settings that existing topics are to get, by topic."""
     found = _entries(admin, list(described(admin, _names(wanted))))
-    require(_unseen(found))
+    require(_unseen(admin, found))
     changes = {topic.name: _changes(topic, found[topic.name]) for topic in wanted if topic.name in found}
     return {name: config for name, config in changes.items() if config}
 
@@ -158,7 +159,7 @@ def check_topics(
     with asking(settings) as admin:
         found = described(admin, _names(wanted))
         configs = configs_of(admin, list(found))
-        require([*lacking(found, rights or needs()), *_unseen(configs)])
+        require([*lacking(found, rights or needs()), *_unseen(admin, configs)])
     return [
         f"{topic.name} {difference}"
         for topic in wanted
@@ -283,7 +284,7 @@ class TopicClient:
         """
         with self._one_at_a_time:
             configs = configs_of(self._admin, _names(topics))
-        require(_unseen(configs))
+            require(_unseen(self._admin, configs))
         found = {name: config.get("cleanup.policy") for name, config in configs.items()}
         return {
             topic.name: policy
@@ -317,10 +318,11 @@ def _names(topics: Sequence[Topic]) -> list[str]:
 
 
 def described(admin: PatientAdmin, names: Sequence[str]) -> dict[str, Metadata]:
-    """Return the metadata of the topics that exist, by name."""
-    found = admin.ask(lambda client: client.describe_topics(list(names)))
+    """Return the metadata of the topics that exist, by name, in the order of ``names``."""
+    answer = admin.ask(lambda client: client.describe_topics(list(names)))
     unknown = UnknownTopicOrPartitionError.errno
-    return {topic["name"]: topic for topic in found if topic["error_code"] != unknown}
+    found = {topic["name"]: topic for topic in answer if topic["error_code"] != unknown}
+    return {name: found[name] for name in names if name in found}
 
 
 def configs_of(admin: PatientAdmin, names: Sequence[str]) -> dict[str, dict[str, str]]:
@@ -342,9 +344,18 @@ def _entries(admin: PatientAdmin, names: Sequence[str]) -> dict[str, Entries]:
     return found
 
 
-def _unseen(configs: Mapping[str, Mapping[str, Any]]) -> list[Right]:
-    """Return the rights that are missing to look at settings: each topic has some, and kafka-python tells no error."""
-    return [Right(DESCRIBE_CONFIGS, TOPIC, name) for name, config in configs.items() if not config]
+def _unseen(admin: PatientAdmin, configs: Mapping[str, Mapping[str, Any]]) -> list[Right]:
+    """Return the rights that are missing to look at settings: of a refusal, kafka-python shows no settings, no error.
+
+    It shows none either of a topic that was made a moment ago, or is gone.
+    """
+    hidden = [name for name, config in configs.items() if not config]
+    found = described(admin, hidden) if hidden else {}
+    return [
+        Right(DESCRIBE_CONFIGS, TOPIC, name)
+        for name, topic in found.items()
+        if may_not(topic, DESCRIBE_CONFIGS)
+    ]
 
 
 def _differences(topic: Topic, found: Metadata | None, config: dict[str, str]) -> Iterator[str]:

@@ -99,11 +99,15 @@ def lacking(described: Mapping[str, Mapping[str, Any]], wanted: Needs) -> list[R
 def _lacking(topic: Mapping[str, Any], wanted: Sequence[str]) -> Sequence[str]:
     if KINDS.get(topic["error_code"]) == TOPIC:
         return [each for each in wanted if each in IMPLY_DESCRIBE] or [DESCRIBE]
+    return [each for each in wanted if may_not(topic, each)]
+
+
+def may_not(topic: Mapping[str, Any], operation: str) -> bool:
+    """Tell whether our user may not do something with a topic, as kafka-python describes it; False if it is untold."""
+    if KINDS.get(topic["error_code"]) == TOPIC:
+        return True
     told = topic.get("authorized_operations")
-    if told is None:
-        return []
-    allowed = {each.replace("_", "").lower() for each in told}
-    return [each for each in wanted if each.lower() not in allowed]
+    return told is not None and operation.lower() not in {each.replace("_", "").lower() for each in told}
 
 
 def refusal(error: BaseException | None, *, topic: str = READ, group: str = READ) -> NotAllowedError | None:

@@ -26,7 +26,7 @@ from afresh.streams.topics import Topic, Topics
 
 T = TypeVar("T")
 
-TABLES = ["intake", "received", "users", "behaviour", "content"]
+TABLES = ["intake", "received", "users", "weights", "behaviour", "content"]
 
 LOOK_SECONDS = 0.1
 """Time between two looks. A page of metrics costs its writer and its reader some hundredths of a second each."""
@@ -130,8 +130,9 @@ class Deployment:
             try:
                 yield self.ready(process)
             except AssertionError:
-                # If the process has ended, the end of its log says why; the failed look at its page does not.
-                WorkerProcess(process).check()
+                # If the process has ended by itself, the end of its log says why; the failed look does not.
+                if (process.status or 0) > 0:
+                    WorkerProcess(process).check()
                 raise
 
     def variables(self, process: ServerProcess) -> dict[str, str]:

@@ -88,6 +88,7 @@ async def test_a_list_is_read_with_one_get(served: Served) -> None:
         "last_event": "e1",
         "model": "afresh-0",
         "items": [{"id": "i1", "score": 0.5, "parts": {"neighbours": 0.5}}],
+        "weights": 0,
     }
 
 
