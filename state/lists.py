@@ -20,7 +20,7 @@ from redis.exceptions import NoPermissionError, NoScriptError, RedisError, Respo
 from afresh.state.errors import AfreshError
 
 HEARTBEAT_SECONDS = 3600
-"""Lifetime of a writer's heartbeat key after its last call."""
+"""Shortest lifetime of a writer's heartbeat key after its last call."""
 
 PROBE_SECONDS = 60
 """Lifetime of the key that is written to see whether Redis takes lists."""
@@ -326,6 +326,9 @@ class ListStore:
         self._ttl = ttl_seconds
         self._shas: dict[str, str] = {}
         self._heartbeat_key = f"{namespace}:writer:{uuid4().hex}"
+        # Not shorter than that of lists: where Redis evicts what expires soonest (volatile-ttl), it would evict the
+        # heartbeat first, and every second would look like the loss of all lists.
+        self._heartbeat_ttl = max(HEARTBEAT_SECONDS, ttl_seconds)
         self._heartbeats = 0
 
     async def push(self, lists: Sequence[UserList]) -> int:
@@ -411,7 +414,7 @@ class ListStore:
         """
         async with self._looked_up_anew_after_errors():
             held = await self._redis.set(
-                self._heartbeat_key, self._heartbeats + 1, ex=HEARTBEAT_SECONDS, get=True
+                self._heartbeat_key, self._heartbeats + 1, ex=self._heartbeat_ttl, get=True
             )
         # A value above the acknowledged one is no loss: Redis counted, but its answer did not arrive.
         lost = int(held or 0) < self._heartbeats

@@ -236,6 +236,17 @@ async def test_a_redis_that_keeps_what_it_holds_has_lost_nothing(served: Served)
     assert [await served.store.has_lost() for _ in range(3)] == [False] * 3
 
 
+async def test_a_redis_that_evicts_what_expires_soonest_evicts_lists_before_a_heartbeat(
+    served: Served,
+) -> None:
+    writer = ListStore(served.redis, served.namespace, 100 * TTL)
+    await writer.push([user_list()])
+    await writer.has_lost()
+    (heartbeat,) = [key async for key in served.redis.scan_iter(f"{served.namespace}:writer:*")]
+    listed = recommendations_key(served.namespace, "web:ann")
+    assert await served.redis.pttl(heartbeat) >= await served.redis.pttl(listed)
+
+
 async def test_a_redis_that_was_emptied_or_went_back_in_time_has_lost_its_lists(served: Served) -> None:
     for _ in range(3):
         await served.store.has_lost()
