@@ -110,6 +110,14 @@ class App(faust.App):
         super().__init__(name, **kwargs)
         self.claims = Claims(name, self.producers.start, self.producers.drop, limits, fenced=fenced)
 
+    async def _wait_for_table_recovery_completed(self) -> bool:
+        """Return at once whether the app stops: its tasks do not wait for tables.
+
+        Faust lets them wait, but only if the recovery has begun by now, a matter of milliseconds. The Catalogue is read
+        meanwhile, and whoever waits wants to know what for.
+        """
+        return bool(self.should_stop)
+
     async def crash(self, reason: BaseException) -> None:
         """Record the failure, and end the process within the time limit."""
         self._end_soon()

@@ -33,6 +33,13 @@ REACHES_OF_CONSUMERS = (
     ),
     Reach(
         where="streams/kafka/app.py",
+        why="Faust starts the tasks of an app after the recovery, if that has begun by then, else at once. Ours run "
+        "meanwhile: they read the Catalogue, and say that Kafka throttles the recovery.",
+        test=f"{APP_TESTS}::test_tasks_do_not_wait_for_a_recovery_that_has_begun",
+        overrides=of(APP, _wait_for_table_recovery_completed="async (self)"),
+    ),
+    Reach(
+        where="streams/kafka/app.py",
         why="If somebody adds partitions to a topic, an agent would meet a table without its rows. A batch of an "
         "earlier owner would land behind what recovery has read. So the assignment is checked and claimed before "
         "Faust asks for the end offsets of changelogs.",

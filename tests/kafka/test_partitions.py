@@ -100,7 +100,7 @@ def test_workers_end_when_a_topic_gets_a_partition_and_until_then_count_nothing_
             assert status == 2, said
             assert NOTICED in said
             assert said.endswith("see `afresh topics check`.")
-    monkeypatch.setattr("afresh.deploy.ledger.auditing.require_topics", lambda _: None)
+    monkeypatch.setattr("afresh.deploy.ledger.auditing.require_topics", lambda _, rights: None)
     found = audit(made.settings)
     assert (found.events.total, found.events.once, found.events.twice) == (2400, 1200, 0)
     assert {tally.surplus for tally in found.tallies.values()} == {0}

@@ -1,7 +1,8 @@
+import asyncio
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from aiokafka.errors import GroupAuthorizationFailedError
@@ -65,6 +66,20 @@ def test_a_source_delivers_raw_bytes_from_all_its_topics(tmp_path: Path) -> None
     assert list(channel.topics) == [topics.items.name, topics.embeddings.name]
     assert (channel.key_type, channel.value_type) == (bytes, bytes)
     assert (channel.key_serializer, channel.value_serializer) == ("raw", "raw")
+
+
+async def test_tasks_do_not_wait_for_a_recovery_that_has_begun(tmp_path: Path) -> None:
+    app = create_app(settings_in(tmp_path), "test")
+    started, begun = asyncio.Event(), SimpleNamespace(started=True, completed=asyncio.Event())
+    cast(Any, app.tables)._recovery = begun
+
+    async def task() -> None:
+        started.set()
+
+    app.task(task)
+    async with asyncio.timeout(5.0):
+        await app.on_started()
+        await started.wait()
 
 
 async def test_asking_for_assigned_partitions_makes_no_second_consumer(tmp_path: Path) -> None:
