@@ -92,7 +92,7 @@ def test_the_installation_finds_all_that_it_needs(tmp_path: Path) -> None:
 def test_make_run_plays_real_events_and_exits_with_0(tmp_path: Path) -> None:
     summary = tmp_path / "a summary.json"
     ended = subprocess.run(
-        ["make", "run", f"ARGS=--events 2500 --summary '{summary}'"],
+        ["make", "run", f"ARGS=--events 1500 --summary '{summary}'"],
         cwd=ROOT,
         env=os.environ | {"AFRESH_ENCODER": "none", "AFRESH_DATA_DIR": str(tmp_path / "data")},
         capture_output=True,
@@ -101,7 +101,7 @@ def test_make_run_plays_real_events_and_exits_with_0(tmp_path: Path) -> None:
     )
     assert ended.returncode == 0, ended.stdout[-3000:] + ended.stderr[-3000:]
     figures = json.loads(summary.read_text())
-    assert figures["events"] == 2500
+    assert figures["events"] == 1500
     assert figures["dlq"] == 0
     assert figures["items"] == 1682
     assert figures["hit_rate_10"] > figures["popularity_hit_rate_10"] > 0

@@ -20,6 +20,9 @@ from afresh.streams.serving.users import Users
 INSPECTION_SECONDS = 1.0
 """Time between two rounds."""
 
+LAP_SECONDS = 5.0
+"""Shortest time of a lap: with few users, a worker at rest would look at each of them again and again."""
+
 ROUND_USERS = 200
 """Users whose lists are looked at in a round: 4 ms of work for a worker, and 5 ms for Redis, with lists of 8 kB."""
 
@@ -36,7 +39,8 @@ class Inspection:
     is remembered. So lists that a failover took back to earlier ones are found, too. Who has no row is not looked at.
 
     A round looks at ``ROUND_USERS`` users at most, and at all popular lists. While partitions stay where they are, each
-    user is looked at within users ÷ ``ROUND_USERS`` rounds, rounded up. Beside what is there anyhow, the names of the
+    user is looked at within users ÷ ``ROUND_USERS`` rounds, rounded up, but not more often than once in
+    ``LAP_SECONDS``. Beside what is there anyhow, the names of the
     users of one partition are held in memory, and the lost lists of one round.
 
     Parameters
@@ -67,6 +71,8 @@ class Inspection:
         self._popular = popular
         self._clock = clock
         self._lap: Iterator[tuple[str, int]] = iter(())
+        self._lap_began = float("-inf")
+        self._over = False
         self._round: dict[str, int] = {}
         self._lost: Counter[Found] = Counter()
         self._said = float("-inf")
@@ -104,6 +110,12 @@ class Inspection:
             self._popular.start_over()
         await self._tell(Counter([*popular.values(), *users.values()]))
 
+    def rest_seconds(self) -> float:
+        """Return the time until the next round, in seconds."""
+        if self._round or not self._over:
+            return INSPECTION_SECONDS
+        return max(INSPECTION_SECONDS, self._lap_began + LAP_SECONDS - self._clock())
+
     def begin_anew(self) -> None:
         """Begin a new lap, because partitions were assigned anew."""
         self._lap, self._round = iter(()), {}
@@ -112,8 +124,9 @@ class Inspection:
         """Return the next users of the lap with their partitions, or the first ones of a new lap."""
         taken = dict(islice(self._lap, ROUND_USERS))
         if not taken:
-            self._lap = self._new_lap()
+            self._lap, self._lap_began = self._new_lap(), self._clock()
             taken = dict(islice(self._lap, ROUND_USERS))
+        self._over = len(taken) < ROUND_USERS
         return taken
 
     def _new_lap(self) -> Iterator[tuple[str, int]]:

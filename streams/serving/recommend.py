@@ -14,7 +14,7 @@ from afresh.state.catalogue.catalogue import Catalogue
 from afresh.state.lists import ListStore
 from afresh.state.rows import users as user_rows
 from afresh.streams import metrics
-from afresh.streams.serving.inspection import INSPECTION_SECONDS, Inspection
+from afresh.streams.serving.inspection import Inspection
 from afresh.streams.serving.judge import Judge
 from afresh.streams.serving.lister import Lister, Recipient
 from afresh.streams.serving.live import Live
@@ -229,10 +229,10 @@ class Recommender:
                 self.popular.start_over()
 
     async def inspect_loop(self) -> None:
-        """Look for lists that Redis has lost, a round every second, forever."""
+        """Look for lists that Redis has lost, round after round, forever."""
         while True:
             await self.look_for_lost()
-            await asyncio.sleep(INSPECTION_SECONDS)
+            await asyncio.sleep(self.inspection.rest_seconds())
 
     async def look_for_lost(self) -> None:
         """Do a round of the inspection, unless lists are late; the sweep makes the lists again that it finds lost."""

@@ -42,7 +42,7 @@ from afresh.streams.workers.process import execute
 logger = logging.getLogger(__name__)
 
 REPORT_SECONDS = 1.0
-SETTLE_SECONDS = 0.2
+SETTLE_SECONDS = 1.0
 
 
 class Worker:

@@ -14,8 +14,8 @@ from tests.benchmarks import bench, lists
 @pytest.mark.parametrize(
     ("only", "events", "expected"),
     [
-        ("learn", "60000", {"ingest_cpu_us_per_event", "profile_cpu_us_per_event", "learn_cpu_us_per_event"}),
-        ("whole", "20000", {"whole_cpu_us_per_event", "whole_events_per_second_per_core", "peak_rss_bytes"}),
+        ("learn", "30000", {"ingest_cpu_us_per_event", "profile_cpu_us_per_event", "learn_cpu_us_per_event"}),
+        ("whole", "8000", {"whole_cpu_us_per_event", "whole_events_per_second_per_core", "peak_rss_bytes"}),
     ],
 )
 def test_our_worker_is_measured_over_a_genuine_kafka(

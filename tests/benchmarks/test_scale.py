@@ -61,9 +61,9 @@ def test_the_ledger_finds_the_same_state_after_one_and_after_two_workers(
     kafka_installation: Installation, tmp_path: Path
 ) -> None:
     file = tmp_path / "figures.json"
-    scale.main(["--events", "5000", "--json", str(file)])
+    scale.main(["--events", "2000", "--json", str(file)])
     figures = json.loads(file.read_text())
     for workers in (1, 2):
-        assert figures[f"{workers}_workers_events_counted_once"] == 5000
+        assert figures[f"{workers}_workers_events_counted_once"] == 2000
         assert figures[f"{workers}_workers_differences"] == 0
         assert figures[f"{workers}_workers_cpu_us_per_event"] > 0

@@ -21,7 +21,13 @@ from afresh.state.lists import Due, Found, PopularList, UserList
 from afresh.state.rows.users import pack
 from afresh.streams.serving import inspection as module
 from afresh.streams.serving import popular, push
-from afresh.streams.serving.inspection import ROUND_USERS, SAY_SECONDS, Inspection
+from afresh.streams.serving.inspection import (
+    INSPECTION_SECONDS,
+    LAP_SECONDS,
+    ROUND_USERS,
+    SAY_SECONDS,
+    Inspection,
+)
 from afresh.streams.serving.lister import Lister
 from afresh.streams.serving.popular import PopularLists
 from afresh.streams.serving.recommend import BACKLOG, SERVED_BYTES, Recommender
@@ -185,6 +191,22 @@ def test_any_loss_is_found_within_users_by_rate_rounds_and_no_round_asks_for_mor
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(module, "ROUND_USERS", at_once)
         asyncio.run(act(World(*(f"u{number}" for number in sorted(users)))))
+
+
+async def test_a_lap_over_few_users_is_followed_by_a_rest_and_no_other_round_is(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(module, "ROUND_USERS", 2)
+    world = World("ann", "bob", "cid")
+    rests = list[float]()
+    for _ in range(4):
+        await world.inspection.look(NOBODY)
+        rests.append(world.inspection.rest_seconds())
+        world.seconds += rests[-1]
+    assert rests == [INSPECTION_SECONDS, LAP_SECONDS - INSPECTION_SECONDS] * 2
+    world.store.failures = [NoRedisError("down")]
+    await world.inspection.look(NOBODY)
+    assert world.inspection.rest_seconds() == INSPECTION_SECONDS
 
 
 def counted(what: str) -> float:
