@@ -28,6 +28,9 @@ T = TypeVar("T")
 
 TABLES = ["intake", "received", "users", "weights", "behaviour", "content"]
 
+LAST_LINES = 150
+"""Lines that are shown of a worker that does not end."""
+
 LOOK_SECONDS = 0.1
 """Time between two looks. A page of metrics costs its writer and its reader some hundredths of a second each."""
 
@@ -139,7 +142,8 @@ class Deployment:
         """Return the environment of a process of ours."""
         port = str(process.port)
         own = {"METRICS_PORT": port, "EMBED_METRICS_PORT": port, "DATA_DIR": str(self.data_dir(process))}
-        return variables(self.settings) | {f"AFRESH_{name}": value for name, value in own.items()}
+        ours = variables(self.settings) | {f"AFRESH_{name}": value for name, value in own.items()}
+        return ours | {"PYTHONFAULTHANDLER": "1"}
 
     def data_dir(self, process: ServerProcess) -> Path:
         """Return the folder for a process's own files."""
@@ -208,7 +212,11 @@ def told_to_stop(process: ServerProcess, seconds: float = 30.0) -> int:
     try:
         return running.wait(seconds)
     except subprocess.TimeoutExpired:
-        raise AssertionError("the worker does not end") from None
+        # The end of the log then shows what each thread was doing: see ``Deployment.variables``.
+        running.send_signal(signal.SIGABRT)
+        running.wait()
+        said = "\n".join(process.log.read_text("utf-8", "replace").splitlines()[-LAST_LINES:])
+        raise AssertionError(f"the worker did not end within {seconds:g} s:\n{said}") from None
 
 
 def ended(process: ServerProcess) -> tuple[int | None, str]:

@@ -77,11 +77,7 @@ def test_partitions_of_a_worker_that_stops_move_at_once(made: Deployment) -> Non
         wait(lambda: len(members(made.settings)) == 1, "the other to be alone in the group", 20.0)
         wait(lambda: page.read().total("afresh_rows", table="users") == 300, "the other to own all users")
         made.answer("last", made.event("last", "c1"))
-        wait(
-            lambda: revisions(made) == [20] * 300,
-            "every list to be of the last state",
-            60.0,
-        )
+        wait(lambda: revisions(made) == [20] * 300, "every list to be of the last state")
         assert repeated(page) == 0
 
 
