@@ -1,4 +1,4 @@
-"""What partitions cost in accuracy: ``python -m tests.benchmarks.partitions [--set S ...]``.
+"""What partitions cost in accuracy: ``python -m tests.benchmarks.partitions [--set S ...] [--cut N]``.
 
 One pass over each set serves the same candidates by several fusions: learned once for 1, 4 and 32 partitions, as
 workers do; and, as a baseline, learned in each of 4 and 32 partitions from its own users alone, as 0.1.0 did. The last
@@ -147,11 +147,13 @@ def main() -> None:
     """Measure the sets that are named, and keep the figures of the others."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--set", action="append", choices=SETS, help="Set to measure; all by default.")
+    parser.add_argument("--cut", type=int, metavar="N", help="Only the first N events of each set.")
     parser.add_argument("--results", type=Path, default=RESULTS, help="File of the figures.")
     options = parser.parse_args()
     figures = json.loads(options.results.read_text()) if options.results.exists() else {}
     for name in options.set or SETS:
-        figures[name] = measure(name)
+        shown = f"{name}, first {options.cut:,}" if options.cut else name
+        figures[shown] = measure(name, options.cut)
         options.results.write_text(json.dumps(figures, indent=2) + "\n")
     Console().print(table(figures))
 
