@@ -1,8 +1,8 @@
 """Writes: tells whether Kafka took one a moment ago.
 
-A heartbeat does not tell: the coordinator of a group answers it from memory, also while Kafka has no quorum and takes
-nothing. A commit does: it is acknowledged once enough replicas have it, as our rows are. A process at rest has nothing
-to commit, so it commits again what is committed (``streams.kafka.app`` ``App.prove_writes``).
+A heartbeat does not tell: whoever answers it writes nothing, and needs no replicas. A commit does: it is acknowledged
+once enough replicas have it, as our rows are. A process at rest has nothing to commit, so it commits again what is
+committed (``streams.kafka.app`` ``App.prove_writes``).
 """
 
 from __future__ import annotations
