@@ -42,6 +42,9 @@ class RunConsumerThread(driver.AIOKafkaConsumerThread):
     starts: Mapping[TP, Start] = {}
     """Source partitions that do not go on at their committed offsets in this assignment."""
 
+    released = False
+    """Whether other partitions may be read than when the wait for records that is under way was asked for."""
+
     _committing: asyncio.Lock
     """Held while an offset is committed: one that is committed again must not overtake a later one."""
 
@@ -186,7 +189,8 @@ class RunConsumerThread(driver.AIOKafkaConsumerThread):
             runs |= {
                 tp: [_passed(tp, end)] for tp, end in self._moved(consumer, active_partitions - runs.keys())
             }
-        if not runs and timeout:
+        # This thread begins to wait a moment after it was asked to. What is released in between must not wait with it.
+        if not runs and timeout and not self.released:
             # The next call takes what comes meanwhile: a rebalance may have changed which partitions are read.
             with suppress(TimeoutError):
                 async with asyncio.timeout(timeout):
@@ -194,7 +198,8 @@ class RunConsumerThread(driver.AIOKafkaConsumerThread):
         return runs
 
     def look_again(self) -> None:
-        """End the wait for records, because other partitions may be read now."""
+        """End the wait for records, because other partitions may be read now; also if it has not begun yet."""
+        self.released = True
         # A run can end after the thread.
         with suppress(RuntimeError):
             self.thread_loop.call_soon_threadsafe(self._end_wait)

@@ -153,6 +153,7 @@ class RunConsumer(driver.Consumer):
             raise
 
     async def _wait_next_records(self, timeout: float) -> tuple[Any, Any]:
+        self._thread.released = False
         if self.flow_active and not self._get_active_partitions():
             await asyncio.sleep(HELD_BACK_SECONDS)
             return {}, set()

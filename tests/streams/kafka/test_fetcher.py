@@ -167,6 +167,17 @@ async def test_a_wait_ends_when_other_partitions_may_be_read(
     assert await call == {}
 
 
+async def test_a_wait_that_was_asked_for_before_partitions_were_released_does_not_begin(
+    started_thread: RunConsumerThread, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(started_thread, "thread_loop", asyncio.get_running_loop())
+    started_thread.look_again()
+    await asyncio.sleep(0)
+    call = await waiting_call(started_thread, monkeypatch, {})
+    assert call.done()
+    assert call.result() == {}
+
+
 async def test_a_wait_ends_with_what_kafka_refuses(
     started_thread: RunConsumerThread, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -152,8 +152,10 @@ async def test_while_every_partition_is_held_back_the_consumer_waits_only_a_mome
     consumer = bare_consumer()
     consumer.flow_active = True
     consumer._get_active_partitions = set
+    consumer._thread.released = True
     assert await consumer._wait_next_records(1.0) == ({}, set())
     assert slept == [transport.HELD_BACK_SECONDS]
+    assert not consumer._thread.released, "what is asked for now knows of it"
 
 
 async def test_during_a_rebalance_only_the_changelogs_of_active_partitions_are_read(
