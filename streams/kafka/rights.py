@@ -120,16 +120,24 @@ def refusal(error: BaseException | None, *, topic: str = READ, group: str = READ
     topic, group
         What was to be done with the topic or the group.
     """
-    while error is not None:
-        if isinstance(error, AfreshError):
-            return error if isinstance(error, NotAllowedError) else None
-        if isinstance(error, LOGIN):
-            return NotAllowedError(f"Kafka refuses the login ({error})")
-        rights = list(_refused(error, topic, group))
+    for each in _causes(error):
+        if isinstance(each, AfreshError):
+            return each if isinstance(each, NotAllowedError) else None
+        if isinstance(each, LOGIN):
+            return NotAllowedError(f"Kafka refuses the login ({each})")
+        rights = list(_refused(each, topic, group))
         if rights:
             return NotAllowedError("Kafka refuses a right", rights)
-        error = error.__cause__
     return None
+
+
+def _causes(error: BaseException | None) -> Iterator[BaseException]:
+    """Yield an error and what has caused it, each once: mode names a crash as its own cause."""
+    seen = set[int]()
+    while error is not None and id(error) not in seen:
+        seen.add(id(error))
+        yield error
+        error = error.__cause__
 
 
 def _refused(error: BaseException, topic: str, group: str) -> Iterator[Right]:

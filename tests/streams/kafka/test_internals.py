@@ -42,6 +42,7 @@ OURS = {
     "handed_on",
     "heartbeat_answered",
     "positions",
+    "released",
     "starts",
     "told",
     "told_to_stop",

@@ -85,10 +85,18 @@ def test_what_was_to_be_done_is_the_right_that_is_missing() -> None:
     assert group.rights == (Right("Describe", GROUP, "g"),)
 
 
+def crash() -> KeyError:
+    """Return an error as mode raises it at the end of a process: its own cause."""
+    error = KeyError("crash")
+    error.__cause__ = error
+    return error
+
+
 @pytest.mark.parametrize(
     "error",
     [
         None,
+        crash(),
         KeyError(29),
         OSError(29, "Illegal seek"),
         kafka.errors.KafkaConnectionError(),
