@@ -12,6 +12,7 @@ LABEL_VALUES = 100
 
 OTHER = "other"
 
+READY = Gauge("afresh_ready", "Whether the process could do its work, as its page /ready says.")
 EVENTS = Counter("afresh_events", "Events read, by outcome.", ["type", "platform", "outcome"])
 DEAD_LETTERS = Counter("afresh_dead_letters", "Records that could not be used, by reason.", ["reason"])
 FIELDS_DROPPED = Counter(

@@ -225,7 +225,13 @@ def test_a_new_setting_is_shown_and_stands_in_the_example_file(tmp_path: Path) -
 @pytest.mark.slow
 def test_a_new_metric_is_counted_and_keeps_to_the_rules(tmp_path: Path) -> None:
     copy = follow(tmp_path, METRIC)
-    assert len(copy.pytest("tests/streams/test_metrics.py", "tests/streams/serving/test_recommend.py")) > 10
+    copy.run("-m", "afresh.deploy.monitoring")
+    tests = (
+        "tests/streams/test_metrics.py",
+        "tests/streams/serving/test_recommend.py",
+        "tests/deploy/monitoring",
+    )
+    assert len(copy.pytest(*tests)) > 100
     code = (
         "from afresh.streams import metrics; metrics.LISTED_ITEMS.inc(3); "
         "from prometheus_client import REGISTRY as r; print(r.get_sample_value('afresh_listed_items_total'))"

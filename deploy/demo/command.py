@@ -25,6 +25,10 @@ def demo(
     open_loop: Annotated[
         bool, typer.Option("--open-loop", help="Send without waiting for new lists; nothing is judged.")
     ] = False,
+    prometheus: Annotated[
+        bool,
+        typer.Option("--prometheus", help="Also run a Prometheus, with the alerts, and print its address."),
+    ] = False,
     picture: Annotated[Path | None, typer.Option(hidden=True, help="Write the last panel as SVG.")] = None,
 ) -> None:
     """Watch a recommender learn from 100,000 real events, through real servers."""
@@ -39,7 +43,7 @@ def demo(
     for file in (summary, picture):
         if file:
             require_writable(file)
-    options = DemoOptions(events, speed, summary, keep, users_at_once, open_loop, picture)
+    options = DemoOptions(events, speed, summary, keep, users_at_once, open_loop, prometheus, picture)
     try:
         with Stop() as stop:
             run(options, Console(), stop)

@@ -55,6 +55,13 @@ class Deployment:
         return self.workers[0].page
 
     @property
+    def ports(self) -> dict[str, int]:
+        """Port of each worker's page, by the name of the job in Prometheus."""
+        return {
+            "afresh" if each is self.workers[0] else "afresh-embed": each.page.port for each in self.workers
+        }
+
+    @property
     def lists(self) -> Lists:
         """The lists, as an application reads them."""
         return Lists(self.redis, self.settings.namespace)

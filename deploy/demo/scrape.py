@@ -54,7 +54,7 @@ class Page:
     """
 
     def __init__(self, port: int) -> None:
-        self._port = port
+        self.port = port
         self.url = f"http://127.0.0.1:{port}/metrics"
 
     def ready(self) -> bool:
@@ -67,7 +67,7 @@ class Page:
 
     def _get(self, path: str) -> str | None:
         # Not urllib: with http_proxy set, it would ask the proxy for the page of this very machine.
-        connection = HTTPConnection("127.0.0.1", self._port, timeout=TIMEOUT_SECONDS)
+        connection = HTTPConnection("127.0.0.1", self.port, timeout=TIMEOUT_SECONDS)
         try:
             connection.request("GET", path)
             answer = connection.getresponse()

@@ -7,7 +7,7 @@ import shutil
 import sys
 import time
 from collections.abc import Callable, Mapping
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -27,6 +27,7 @@ from afresh.deploy.demo.spotlight import Spotlight
 from afresh.deploy.demo.stopping import Stop
 from afresh.deploy.demo.summary import Summary, summarise
 from afresh.deploy.demo.window import Window, person
+from afresh.deploy.servers.prometheus import local_prometheus, require_prometheus
 from afresh.deploy.settings_table import masked
 from afresh.state.lists import recommendations_key
 from afresh.streams.settings import NO_ENCODER, Settings
@@ -48,6 +49,7 @@ class DemoOptions:
     keep: bool = False
     users_at_once: int = 64
     open_loop: bool = False
+    prometheus: bool = False
     picture: Path | None = None
 
 
@@ -62,12 +64,17 @@ def run(options: DemoOptions, console: Console, stop: Stop) -> None:
         If a worker ends by itself.
     """
     require_encoder(Settings())
-    with TemporaryDirectory(prefix="afresh-demo-") as folder:
+    if options.prometheus:
+        require_prometheus()
+    with TemporaryDirectory(prefix="afresh-demo-") as folder, ExitStack() as stack:
         data = movielens.load()
         console.print(f"MovieLens 100K: {len(data.items):,} items, {len(data.events):,} ratings.")
         console.print("Starting the servers and the workers ...")
         with deployment(Path(folder), stop) as running, stop.later():
             console.print(f"Running: {running.description}.")
+            if options.prometheus:
+                address = stack.enter_context(local_prometheus(Path(folder) / "prometheus", running.ports))
+                console.print(f"Prometheus: {address}/alerts, while this runs.")
             Session(options, console, stop, running, data).run()
 
 

@@ -11,6 +11,7 @@ from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
 from prometheus_client import make_wsgi_app
 
 from afresh.state.errors import AfreshError
+from afresh.streams import metrics
 
 NotReady = Callable[[], str]
 """Says in a few words what is not ready yet; empty when everything is."""
@@ -44,7 +45,8 @@ def serve(host: str, port: int, not_ready: NotReady) -> WSGIServer:
     AfreshError
         When the address is taken or not available.
     """
-    metrics = make_wsgi_app()
+    metrics.READY.set_function(lambda: float(not not_ready()))
+    scraped = make_wsgi_app()
 
     def application(environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
         path = environ["PATH_INFO"]
@@ -55,7 +57,7 @@ def serve(host: str, port: int, not_ready: NotReady) -> WSGIServer:
             return _text(
                 start_response, "503 Service Unavailable" if missing else "200 OK", missing or "ready"
             )
-        return cast(Iterable[bytes], metrics(environ, start_response))
+        return cast(Iterable[bytes], scraped(environ, start_response))
 
     try:
         server = make_server(host, port, application, server_class=_Server, handler_class=_Quiet)

@@ -1,0 +1,254 @@
+"""Alerts: what a person should hear of, and how urgently. Each has a section in ``deploy/runbooks.md``.
+
+The two service levels are watched by burn rates over two windows each (Google, *The Site Reliability Workbook*, chapter
+5, "Multiwindow, multi-burn-rate alerts"): the long window tells that it matters, the short one that it still goes on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+PAGE, TICKET = "page", "ticket"
+"""Severities: wake somebody up, or let somebody look in working hours."""
+
+BURN_RATES = ((PAGE, 14.4, 3_600, 300), (TICKET, 6.0, 21_600, 1_800))
+"""Severity, times as fast as the budget of 30 days allows, long and short window in seconds."""
+
+
+@dataclass(frozen=True)
+class Alert:
+    """An alert.
+
+    Attributes
+    ----------
+    name
+        Its name; also that of its section in the runbooks.
+    expression
+        True while it should fire, in PromQL; ``{window}`` and the like stand for durations that scale.
+    for_seconds
+        How long it must be true.
+    severity
+        ``PAGE`` or ``TICKET``.
+    summary
+        One sentence, which may use labels.
+    windows
+        Durations by the name they have in the expression, in seconds.
+    """
+
+    name: str
+    expression: str
+    for_seconds: int
+    severity: str
+    summary: str
+    windows: tuple[tuple[str, int], ...] = ()
+
+
+@dataclass(frozen=True)
+class ServiceLevel:
+    """A promise, as the share of good ones among all.
+
+    Attributes
+    ----------
+    name
+        First part of the names of its alerts.
+    objective
+        Share that is promised.
+    bad
+        Ratio of bad ones to all over ``{window}``, in PromQL.
+    summary
+        What is bad, in words.
+    """
+
+    name: str
+    objective: float
+    bad: str
+    summary: str
+
+    def alerts(self) -> Iterator[Alert]:
+        """Yield an alert for each burn rate."""
+        for severity, rate, long, short in BURN_RATES:
+            limit = round(rate * (1 - self.objective), 6)
+            windows = self.bad.replace("{window}", "{long}"), self.bad.replace("{window}", "{short}")
+            yield Alert(
+                f"{self.name}{'BurnsFast' if severity == PAGE else 'BurnsSlowly'}",
+                " and ".join(f"({window}) > {limit:g}" for window in windows),
+                120 if severity == PAGE else 900,
+                severity,
+                f"{self.summary}, {rate:g} times as often as the promise of {self.objective:.1%} allows.",
+                (("long", long), ("short", short)),
+            )
+
+
+SERVICE_LEVELS = (
+    ServiceLevel(
+        "AfreshFreshness",
+        0.99,
+        '1 - sum(rate(afresh_event_to_redis_seconds_bucket{le="1.0"}[{window}])) '
+        "/ sum(rate(afresh_event_to_redis_seconds_count[{window}]))",
+        "Lists come later than a second after their event",
+    ),
+    ServiceLevel(
+        "AfreshLists",
+        0.999,
+        'sum(rate(afresh_inspected_lists_total{found!="right"}[{window}])) '
+        "/ sum(rate(afresh_inspected_lists_total[{window}]))",
+        "Lists are missing in Redis, or older than they should be",
+    ),
+)
+
+CAUSES = (
+    Alert(
+        "AfreshNotReady",
+        "min by (instance) (afresh_ready) == 0",
+        300,
+        PAGE,
+        "{{ $labels.instance }} is not ready; its page /ready says why.",
+    ),
+    Alert(
+        "AfreshDown",
+        'up{job=~"afresh.*"} == 0',
+        120,
+        PAGE,
+        "{{ $labels.instance }} does not answer Prometheus.",
+    ),
+    Alert(
+        "AfreshLagGrows",
+        "max by (topic) (afresh_lag_seconds) > 60 and "
+        "max by (topic) (delta(afresh_lag_seconds[{window}])) > 0",
+        600,
+        PAGE,
+        "The oldest record of {{ $labels.topic }} has waited for {{ $value | humanizeDuration }}, and it grows.",
+        (("window", 600),),
+    ),
+    Alert(
+        "AfreshRecordsLost",
+        "sum by (topic) (increase(afresh_records_lost_total[{window}])) > 0",
+        0,
+        PAGE,
+        "Records of {{ $labels.topic }} were removed before a worker had read them.",
+        (("window", 3_600),),
+    ),
+    Alert(
+        "AfreshUncounted",
+        'sum(increase(afresh_stage_records_total{stage="ingest"}[{window}])) '
+        "- sum(increase(afresh_events_total[{window}])) "
+        '- sum(increase(afresh_already_counted_total{stage="ingest"}[{window}])) '
+        '> 0.01 * sum(increase(afresh_stage_records_total{stage="ingest"}[{window}]))',
+        1_800,
+        TICKET,
+        "More events were read than were accepted, refused or known: {{ $value }} have no outcome.",
+        (("window", 3_600),),
+    ),
+    Alert(
+        "AfreshKafkaTakesNoWrites",
+        "max by (instance) (afresh_kafka_write_age_seconds) > 30",
+        60,
+        PAGE,
+        "Kafka has acknowledged nothing to {{ $labels.instance }} for {{ $value | humanizeDuration }}.",
+    ),
+    Alert(
+        "AfreshCommitsStandStill",
+        "max by (topic, partition) (afresh_commit_age_seconds) > 300",
+        60,
+        TICKET,
+        "Runs of {{ $labels.topic }}-{{ $labels.partition }} have waited for {{ $value | humanizeDuration }} "
+        "to be committed.",
+    ),
+    Alert(
+        "AfreshKafkaThrottles",
+        "sum by (instance) (rate(afresh_kafka_throttled_seconds_total[{window}])) > 0.1",
+        600,
+        TICKET,
+        "A quota of Kafka makes {{ $labels.instance }} wait.",
+        (("window", 300),),
+    ),
+    Alert(
+        "AfreshRedisRefuses",
+        "sum by (instance) (increase(afresh_redis_retries_total[{window}])) > 5",
+        120,
+        PAGE,
+        "Redis does not take what {{ $labels.instance }} writes.",
+        (("window", 300),),
+    ),
+    Alert(
+        "AfreshRedisLost",
+        "sum(increase(afresh_redis_losses_total[{window}])) > 0",
+        0,
+        TICKET,
+        "Redis has lost all lists; workers make them again.",
+        (("window", 3_600),),
+    ),
+    Alert(
+        "AfreshDeadLetters",
+        "sum by (reason) (increase(afresh_dead_letters_total[{window}])) > 100",
+        0,
+        TICKET,
+        "{{ $value | humanize }} records within an hour could not be used: {{ $labels.reason }}.",
+        (("window", 3_600),),
+    ),
+    Alert(
+        "AfreshRecoverySlow",
+        'max by (instance) (afresh_recovery_seconds{part="whole"}) > 300',
+        0,
+        TICKET,
+        "{{ $labels.instance }} took {{ $value | humanizeDuration }} to recover its tables.",
+    ),
+    Alert(
+        "AfreshDrift",
+        "sum by (slice) (increase(afresh_drift_total[{window}])) > 0",
+        0,
+        TICKET,
+        "The hit rate of {{ $labels.slice }} has moved.",
+        (("window", 3_600),),
+    ),
+    Alert(
+        "AfreshRolledBack",
+        'sum(increase(afresh_rollbacks_total{cause!="command"}[{window}])) > 0',
+        0,
+        TICKET,
+        "The guard took the weights back to a snapshot.",
+        (("window", 3_600),),
+    ),
+    Alert(
+        "AfreshUnderPopularity",
+        'max(afresh_hit_rate_10{slice="all",ranking="served"}) '
+        '< max(afresh_hit_rate_10{slice="all",ranking="popularity"})',
+        3_600,
+        TICKET,
+        "Lists are worse than the most popular items, which everybody could be given.",
+    ),
+    Alert(
+        "AfreshWeightsWait",
+        "max(afresh_weights_age_seconds) > 300",
+        120,
+        TICKET,
+        "An example has waited for {{ $value | humanizeDuration }} to be learned from.",
+    ),
+    Alert(
+        "AfreshScorerBroken",
+        "sum by (scorer) (increase(afresh_broken_scores_total[{window}])) > 0",
+        0,
+        TICKET,
+        "The scorer {{ $labels.scorer }} gave something that is no score.",
+        (("window", 3_600),),
+    ),
+    Alert(
+        "AfreshEmbeddingsBehind",
+        "sum(afresh_embedding_queue) > 0 and "
+        "sum(afresh_embedding_queue) >= sum(afresh_embedding_queue offset {window})",
+        900,
+        TICKET,
+        "{{ $value | humanize }} texts wait to be encoded, and they do not become fewer.",
+        (("window", 900),),
+    ),
+    Alert(
+        "AfreshTopicPolicyWrong",
+        "max by (topic) (afresh_topic_policy_wrong) > 0",
+        0,
+        PAGE,
+        "{{ $labels.topic }} has another cleanup.policy than it must have: rows can be lost.",
+    ),
+)
+
+ALERTS = (*(alert for level in SERVICE_LEVELS for alert in level.alerts()), *CAUSES)

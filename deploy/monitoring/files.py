@@ -1,0 +1,51 @@
+"""The files of dashboards and alerts, by their place in the repository."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from afresh.deploy.monitoring import grafana
+from afresh.deploy.monitoring.dashboards import DASHBOARDS
+from afresh.deploy.monitoring.rules import RUNBOOKS, rules
+
+SCRAPE = """\
+# Made by `python -m afresh.deploy.monitoring`. How Prometheus finds workers and embed workers, and reads the rules.
+global:
+  scrape_interval: 15s
+  evaluation_interval: 15s
+rule_files:
+  - rules.yml
+scrape_configs:
+  - job_name: afresh
+    static_configs:
+      - targets: ["localhost:9464"]
+  - job_name: afresh-embed
+    static_configs:
+      - targets: ["localhost:9465"]
+"""
+
+
+def files(runbooks: str = RUNBOOKS) -> dict[str, str]:
+    """Return the text of each file, by its path below ``deploy``."""
+    dashboards = {f"grafana/dashboards/{each.name}.json": grafana.written(each) for each in DASHBOARDS}
+    return dashboards | {
+        "grafana/provisioning/dashboards/afresh.yml": grafana.PROVIDER,
+        "grafana/provisioning/datasources/prometheus.yml": grafana.DATASOURCE,
+        "prometheus/prometheus.yml": SCRAPE,
+        "prometheus/rules.yml": rules(runbooks),
+    }
+
+
+def main() -> None:
+    """Write all files."""
+    parser = argparse.ArgumentParser(prog="monitoring", description="Write the dashboards and the rules.")
+    parser.add_argument(
+        "--runbooks", default=RUNBOOKS, help="Address of the runbooks, for alerts to point to."
+    )
+    parser.add_argument("--folder", type=Path, default=Path("deploy"), help="Folder to write to.")
+    options = parser.parse_args()
+    for name, text in files(options.runbooks).items():
+        path = options.folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, "utf-8")

@@ -1,0 +1,99 @@
+"""Dashboards as data: what each shows, in rows of panels."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Query:
+    """A line of a panel, or several with labels.
+
+    Attributes
+    ----------
+    expression
+        In PromQL; ``$__rate_interval`` is Grafana's window for rates.
+    legend
+        Name of the line; ``{{label}}`` stands for the value of a label.
+    """
+
+    expression: str
+    legend: str = ""
+
+
+@dataclass(frozen=True)
+class Panel:
+    """A panel.
+
+    Attributes
+    ----------
+    title
+        What it shows.
+    unit
+        Grafana's name of the unit.
+    queries
+        Its lines.
+    tells
+        What a reader should see in it.
+    """
+
+    title: str
+    unit: str
+    queries: tuple[Query, ...]
+    tells: str
+
+
+@dataclass(frozen=True)
+class Dashboard:
+    """A dashboard.
+
+    Attributes
+    ----------
+    name
+        Name of its file, and its identity in Grafana.
+    title
+        Its title.
+    panels
+        Its panels, three to a row.
+    """
+
+    name: str
+    title: str
+    panels: tuple[Panel, ...]
+
+
+def quantile(share: float, metric: str, by: str = "") -> str:
+    """Return the expression of a quantile of a histogram.
+
+    Examples
+    --------
+    >>> quantile(0.5, "x_seconds", "stage")
+    'histogram_quantile(0.5, sum by (le, stage) (rate(x_seconds_bucket[$__rate_interval])))'
+    """
+    labels = f"le, {by}" if by else "le"
+    return f"histogram_quantile({share:g}, sum by ({labels}) (rate({metric}_bucket[$__rate_interval])))"
+
+
+def rate(metric: str, by: str = "") -> str:
+    """Return the expression of how fast a counter grows; 0 where it has never counted.
+
+    Examples
+    --------
+    >>> rate("x_total")
+    'sum(rate(x_total[$__rate_interval])) or vector(0)'
+    >>> rate("x_total", "stage")
+    'sum by (stage) (rate(x_total[$__rate_interval])) or vector(0)'
+    """
+    grouped = f" by ({by}) " if by else ""
+    return f"sum{grouped}(rate({metric}[$__rate_interval])) or vector(0)"
+
+
+def ours(expression: str) -> str:
+    """Return an expression that is 0 where nothing has been measured yet.
+
+    Examples
+    --------
+    >>> ours("max(x)")
+    'max(x) or vector(0)'
+    """
+    return f"{expression} or vector(0)"

@@ -1,0 +1,78 @@
+"""Runs a Prometheus that scrapes processes of this machine, with the rules of the alerts."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+from afresh.deploy.monitoring.rules import rules
+from afresh.deploy.servers.process import HOST, ServerProcess, free_ports, running
+from afresh.deploy.servers.server import writable
+from afresh.state.errors import AfreshError
+
+SCRAPE_SECONDS = 1
+
+
+def require_prometheus() -> str:
+    """Return the path of the program.
+
+    Raises
+    ------
+    AfreshError
+        If it is not on the PATH.
+    """
+    found = shutil.which("prometheus")
+    if found is None:
+        raise AfreshError("no Prometheus to run; install it (Debian: apt-get install prometheus)")
+    return found
+
+
+@contextmanager
+def local_prometheus(folder: Path, ports: Mapping[str, int], scale: float = 1.0) -> Iterator[str]:
+    """Run a Prometheus on a free port of the loopback interface, and stop it at the end.
+
+    Parameters
+    ----------
+    folder
+        Folder for its settings, its data and its log.
+    ports
+        Ports of the pages that it scrapes every second, by the name of the job.
+    scale
+        Factor of the durations of all alerts.
+
+    Yields
+    ------
+    Its address.
+
+    Raises
+    ------
+    AfreshError
+        If there is none on this machine, or it does not start.
+    """
+    program, own = require_prometheus(), writable(folder)
+    (port,) = free_ports(1)
+    (own / "rules.yml").write_text(rules(scale=scale), "utf-8")
+    (own / "prometheus.yml").write_text(_settings(ports), "utf-8")
+    command = [
+        program,
+        f"--config.file={own / 'prometheus.yml'}",
+        f"--storage.tsdb.path={own / 'data'}",
+        f"--web.listen-address={HOST}:{port}",
+        "--log.level=warn",
+    ]
+    process = ServerProcess("Prometheus", command, port=port, folder=own)
+    with running(process):
+        yield f"http://{HOST}:{port}"
+
+
+def _settings(ports: Mapping[str, int]) -> str:
+    jobs = "".join(
+        f"  - job_name: {job}\n    static_configs:\n      - targets: ['{HOST}:{port}']\n"
+        for job, port in ports.items()
+    )
+    return (
+        f"global:\n  scrape_interval: {SCRAPE_SECONDS}s\n  evaluation_interval: {SCRAPE_SECONDS}s\n"
+        f"rule_files:\n  - rules.yml\nscrape_configs:\n{jobs}"
+    )
