@@ -192,11 +192,18 @@ def ledger(
 @app.command(epilog="Example: afresh status --json | jq .judged.rates.all")
 def status(
     json: Annotated[bool, typer.Option("--json", help="Print one line of JSON instead of tables.")] = False,
+    again: Annotated[bool, typer.Option("--watch", help="Show it again every 2 s, until Ctrl-C.")] = False,
 ) -> None:
     """Show a deployment: its backlog, its workers, the accuracy of its lists, drift and rollbacks."""
-    from afresh.deploy.status import look, tables
+    from afresh.deploy.status import look, tables, watch
 
-    found = look(_settings())
+    values = _settings()
+    if again:
+        if json:
+            raise typer.BadParameter("--watch shows tables only", param_hint="--json")
+        watch(lambda: look(values), _console())
+        return
+    found = look(values)
     if json:
         typer.echo(found.as_json())
         return

@@ -3,5 +3,6 @@
 from afresh.deploy.status.collect import look
 from afresh.deploy.status.status import Status
 from afresh.deploy.status.view import tables
+from afresh.deploy.status.watch import watch
 
-__all__ = ["Status", "look", "tables"]
+__all__ = ["Status", "look", "tables", "watch"]
