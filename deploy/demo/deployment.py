@@ -16,6 +16,7 @@ from afresh.deploy.demo.lists import Lists
 from afresh.deploy.demo.scrape import Page, Readings
 from afresh.deploy.demo.stopping import Stop
 from afresh.deploy.demo.workers import WorkerProcess, running_workers
+from afresh.deploy.monitoring.scraping import EMBED_WORKER, WORKER
 from afresh.deploy.servers import Servers, broker_and_redis
 from afresh.deploy.servers.process import free_ports
 from afresh.state.lists import everything_pattern
@@ -57,9 +58,7 @@ class Deployment:
     @property
     def ports(self) -> dict[str, int]:
         """Port of each worker's page, by the name of the job in Prometheus."""
-        return {
-            "afresh" if each is self.workers[0] else "afresh-embed": each.page.port for each in self.workers
-        }
+        return {job: each.page.port for job, each in zip((WORKER, EMBED_WORKER), self.workers, strict=False)}
 
     @property
     def lists(self) -> Lists:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from afresh.deploy.monitoring.panels import Dashboard, Panel, Query, ours, quantile, rate
+from afresh.deploy.monitoring.panels import Dashboard, Panel, Query, or_zero, quantile, rate
 
 SECONDS, PER_SECOND, SHARE, COUNT, BYTES = "s", "ops", "percentunit", "short", "bytes"
 
@@ -41,8 +41,8 @@ OVERVIEW = Dashboard(
             "Hit rate",
             SHARE,
             (
-                Query(ours('max(afresh_hit_rate_10{slice="all",ranking="served"})'), "lists"),
-                Query(ours('max(afresh_hit_rate_10{slice="all",ranking="popularity"})'), "popularity"),
+                Query(or_zero('max(afresh_hit_rate_10{slice="all",ranking="served"})'), "lists"),
+                Query(or_zero('max(afresh_hit_rate_10{slice="all",ranking="popularity"})'), "popularity"),
             ),
             "Share of the items taken that were among the first ten. Lists must be above popularity.",
         ),
@@ -97,7 +97,8 @@ PIPELINE = Dashboard(
             SECONDS,
             (
                 Query(
-                    ours("max by (topic, partition) (afresh_commit_age_seconds)"), "{{topic}}-{{partition}}"
+                    or_zero("max by (topic, partition) (afresh_commit_age_seconds)"),
+                    "{{topic}}-{{partition}}",
                 ),
             ),
             "While runs wait to be committed. A partition that stands still is seen here first.",
@@ -137,19 +138,19 @@ MODELS = Dashboard(
         Panel(
             "Hit rate by slice",
             SHARE,
-            (Query(ours('max by (slice) (afresh_hit_rate_10{ranking="served"})'), "{{slice}}"),),
+            (Query(or_zero('max by (slice) (afresh_hit_rate_10{ranking="served"})'), "{{slice}}"),),
             "Users and items by how much is known of them; user:0 and item:0 are new.",
         ),
         Panel(
             "Hit rate by scorer",
             SHARE,
-            (Query(ours('max by (ranking) (afresh_hit_rate_10{slice="all"})'), "{{ranking}}"),),
+            (Query(or_zero('max by (ranking) (afresh_hit_rate_10{slice="all"})'), "{{ranking}}"),),
             "Each scorer alone, beside the lists and popularity.",
         ),
         Panel(
             "NDCG by slice",
             SHARE,
-            (Query(ours('max by (slice) (afresh_ndcg_10{ranking="served"})'), "{{slice}}"),),
+            (Query(or_zero('max by (slice) (afresh_ndcg_10{ranking="served"})'), "{{slice}}"),),
             "As the hit rate, but the place counts.",
         ),
         Panel(
@@ -167,15 +168,17 @@ MODELS = Dashboard(
         Panel(
             "Waiting to be learned from",
             SECONDS,
-            (Query(ours("max(afresh_weights_age_seconds)"), "oldest example"),),
+            (Query(or_zero("max(afresh_weights_age_seconds)"), "oldest example"),),
             "Above 60 s, nobody owns the partition of the weights, or its owner is behind.",
         ),
         Panel(
             "Drifts and rollbacks",
             COUNT,
             (
-                Query(ours("sum by (slice) (increase(afresh_drift_total[1h]))"), "drift: {{slice}}"),
-                Query(ours("sum by (cause) (increase(afresh_rollbacks_total[1h]))"), "rollback: {{cause}}"),
+                Query(or_zero("sum by (slice) (increase(afresh_drift_total[1h]))"), "drift: {{slice}}"),
+                Query(
+                    or_zero("sum by (cause) (increase(afresh_rollbacks_total[1h]))"), "rollback: {{cause}}"
+                ),
             ),
             "Within an hour. The guard takes the weights back when lists become worse than a snapshot's.",
         ),
@@ -183,8 +186,8 @@ MODELS = Dashboard(
             "Garbage",
             COUNT,
             (
-                Query(ours("sum by (scorer) (increase(afresh_broken_scores_total[1h]))"), "{{scorer}}"),
-                Query(ours("max(afresh_refused_examples)"), "examples refused"),
+                Query(or_zero("sum by (scorer) (increase(afresh_broken_scores_total[1h]))"), "{{scorer}}"),
+                Query(or_zero("max(afresh_refused_examples)"), "examples refused"),
             ),
             "Scores that are none, and examples that were not learned from because of them.",
         ),
@@ -192,8 +195,8 @@ MODELS = Dashboard(
             "Examples",
             COUNT,
             (
-                Query(ours("max by (slice) (afresh_judged_examples)"), "{{slice}}"),
-                Query(ours("max(afresh_unjudged_examples)"), "without a list"),
+                Query(or_zero("max by (slice) (afresh_judged_examples)"), "{{slice}}"),
+                Query(or_zero("max(afresh_unjudged_examples)"), "without a list"),
             ),
             "What the rates rest on.",
         ),
@@ -207,7 +210,7 @@ EMBEDDINGS = Dashboard(
         Panel(
             "Texts that wait",
             COUNT,
-            (Query(ours("sum(afresh_embedding_queue)"), "texts"),),
+            (Query(or_zero("sum(afresh_embedding_queue)"), "texts"),),
             "New and changed texts. A new encoder reads all of them anew.",
         ),
         Panel(
@@ -282,7 +285,7 @@ CAPACITY = Dashboard(
         Panel(
             "Rebalances",
             COUNT,
-            (Query(ours("sum by (instance) (increase(afresh_rebalances_total[1h]))"), "{{instance}}"),),
+            (Query(or_zero("sum by (instance) (increase(afresh_rebalances_total[1h]))"), "{{instance}}"),),
             "Within an hour.",
         ),
     ),
@@ -313,7 +316,7 @@ SERVERS = Dashboard(
         Panel(
             "Cleanup policies",
             COUNT,
-            (Query(ours("max by (topic) (afresh_topic_policy_wrong)"), "{{topic}}"),),
+            (Query(or_zero("max by (topic) (afresh_topic_policy_wrong)"), "{{topic}}"),),
             "1 where a topic has another one than it must have.",
         ),
         Panel(
@@ -331,7 +334,7 @@ SERVERS = Dashboard(
         Panel(
             "Redis lost everything",
             COUNT,
-            (Query(ours("sum(increase(afresh_redis_losses_total[1h]))"), "times"),),
+            (Query(or_zero("sum(increase(afresh_redis_losses_total[1h]))"), "times"),),
             "Within an hour.",
         ),
     ),

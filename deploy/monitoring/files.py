@@ -8,22 +8,14 @@ from pathlib import Path
 from afresh.deploy.monitoring import grafana
 from afresh.deploy.monitoring.dashboards import DASHBOARDS
 from afresh.deploy.monitoring.rules import RUNBOOKS, rules
+from afresh.deploy.monitoring.scraping import EMBED_WORKER, WORKER, scraping
 
-SCRAPE = """\
-# Made by `python -m afresh.deploy.monitoring`. How Prometheus finds workers and embed workers, and reads the rules.
-global:
-  scrape_interval: 15s
-  evaluation_interval: 15s
-rule_files:
-  - rules.yml
-scrape_configs:
-  - job_name: afresh
-    static_configs:
-      - targets: ["localhost:9464"]
-  - job_name: afresh-embed
-    static_configs:
-      - targets: ["localhost:9465"]
-"""
+SCRAPE_HEAD = (
+    "# Made by `python -m afresh.deploy.monitoring`. How Prometheus finds workers and embed workers, and reads the "
+    "rules.\n"
+)
+SCRAPED = {WORKER: "localhost:9464", EMBED_WORKER: "localhost:9465"}
+SCRAPE_SECONDS = 15
 
 
 def files(runbooks: str = RUNBOOKS) -> dict[str, str]:
@@ -32,7 +24,7 @@ def files(runbooks: str = RUNBOOKS) -> dict[str, str]:
     return dashboards | {
         "grafana/provisioning/dashboards/afresh.yml": grafana.PROVIDER,
         "grafana/provisioning/datasources/prometheus.yml": grafana.DATASOURCE,
-        "prometheus/prometheus.yml": SCRAPE,
+        "prometheus/prometheus.yml": SCRAPE_HEAD + scraping(SCRAPED, SCRAPE_SECONDS),
         "prometheus/rules.yml": rules(runbooks),
     }
 

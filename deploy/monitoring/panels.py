@@ -85,15 +85,15 @@ def rate(metric: str, by: str = "") -> str:
     'sum by (stage) (rate(x_total[$__rate_interval])) or vector(0)'
     """
     grouped = f" by ({by}) " if by else ""
-    return f"sum{grouped}(rate({metric}[$__rate_interval])) or vector(0)"
+    return or_zero(f"sum{grouped}(rate({metric}[$__rate_interval]))")
 
 
-def ours(expression: str) -> str:
+def or_zero(expression: str) -> str:
     """Return an expression that is 0 where nothing has been measured yet.
 
     Examples
     --------
-    >>> ours("max(x)")
+    >>> or_zero("max(x)")
     'max(x) or vector(0)'
     """
     return f"{expression} or vector(0)"

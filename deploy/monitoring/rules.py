@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from afresh.deploy.monitoring.alerts import ALERTS, Alert
 
 RUNBOOKS = "https://example.org/afresh/deploy/runbooks.md"
@@ -27,7 +25,7 @@ def duration(seconds: int) -> str:
     return next(f"{seconds // size}{unit}" for size, unit in UNITS if seconds % size == 0)
 
 
-def rules(runbooks: str = RUNBOOKS, scale: float = 1.0, alerts: Sequence[Alert] = ALERTS) -> str:
+def rules(runbooks: str = RUNBOOKS, scale: float = 1.0) -> str:
     """Make the file of rules.
 
     Parameters
@@ -36,8 +34,6 @@ def rules(runbooks: str = RUNBOOKS, scale: float = 1.0, alerts: Sequence[Alert] 
         Address of the runbooks, without a fragment.
     scale
         Factor of all durations: tests cannot wait for hours.
-    alerts
-        The alerts.
 
     Returns
     -------
@@ -46,7 +42,7 @@ def rules(runbooks: str = RUNBOOKS, scale: float = 1.0, alerts: Sequence[Alert] 
     return (
         HEAD
         + "groups:\n  - name: afresh\n    rules:\n"
-        + "".join(_rule(alert, runbooks, scale) for alert in alerts)
+        + "".join(_rule(alert, runbooks, scale) for alert in ALERTS)
     )
 
 

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from afresh.deploy.monitoring.rules import rules
+from afresh.deploy.monitoring.scraping import scraping
 from afresh.deploy.servers.process import HOST, ServerProcess, free_ports, running
 from afresh.deploy.servers.server import writable
 from afresh.state.errors import AfreshError
@@ -53,8 +54,9 @@ def local_prometheus(folder: Path, ports: Mapping[str, int], scale: float = 1.0)
     """
     program, own = require_prometheus(), writable(folder)
     (port,) = free_ports(1)
+    targets = {job: f"{HOST}:{page}" for job, page in ports.items()}
     (own / "rules.yml").write_text(rules(scale=scale), "utf-8")
-    (own / "prometheus.yml").write_text(_settings(ports), "utf-8")
+    (own / "prometheus.yml").write_text(scraping(targets, SCRAPE_SECONDS), "utf-8")
     command = [
         program,
         f"--config.file={own / 'prometheus.yml'}",
@@ -65,14 +67,3 @@ def local_prometheus(folder: Path, ports: Mapping[str, int], scale: float = 1.0)
     process = ServerProcess("Prometheus", command, port=port, folder=own)
     with running(process):
         yield f"http://{HOST}:{port}"
-
-
-def _settings(ports: Mapping[str, int]) -> str:
-    jobs = "".join(
-        f"  - job_name: {job}\n    static_configs:\n      - targets: ['{HOST}:{port}']\n"
-        for job, port in ports.items()
-    )
-    return (
-        f"global:\n  scrape_interval: {SCRAPE_SECONDS}s\n  evaluation_interval: {SCRAPE_SECONDS}s\n"
-        f"rule_files:\n  - rules.yml\nscrape_configs:\n{jobs}"
-    )

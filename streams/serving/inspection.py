@@ -40,8 +40,8 @@ class Inspection:
 
     A round looks at ``ROUND_USERS`` users at most, and at all popular lists. While partitions stay where they are, each
     user is looked at within users ÷ ``ROUND_USERS`` rounds, rounded up, but not more often than once in
-    ``LAP_SECONDS``. Beside what is there anyhow, the names of the
-    users of one partition are held in memory, and the lost lists of one round.
+    ``LAP_SECONDS``. Beside what is there anyhow, the names of the users of one partition are held in memory, and the
+    lost lists of one round.
 
     Parameters
     ----------

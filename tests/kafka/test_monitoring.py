@@ -8,7 +8,6 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
-from urllib.request import urlopen
 
 import pytest
 
@@ -17,6 +16,7 @@ from afresh.deploy.servers.prometheus import local_prometheus, require_prometheu
 from afresh.state.errors import AfreshError
 from afresh.streams.settings import Settings
 from tests.kafka.deployment import Deployment, deployment, told_to_stop, wait
+from tests.streams.making import read_page
 
 WINDOW = "20s"
 """Grafana's ``$__rate_interval`` with a scrape a second, made longer for a busy machine."""
@@ -48,8 +48,9 @@ def _prometheus_is_here() -> None:
 
 
 def asked(address: str, path: str, **given: str) -> Any:
-    with urlopen(f"{address}/api/v1/{path}?{urlencode(given)}", timeout=10) as answer:
-        return json.load(answer)["data"]
+    status, said = read_page(int(address.rpartition(":")[2]), f"/api/v1/{path}?{urlencode(given)}")
+    assert status == 200, said
+    return json.loads(said)["data"]
 
 
 def empty(address: str) -> list[str]:
