@@ -13,6 +13,8 @@ LABEL_VALUES = 100
 OTHER = "other"
 
 READY = Gauge("afresh_ready", "Whether the process could do its work, as its page /ready says.")
+DISK_FREE = Gauge("afresh_disk_free_bytes", "Free space on the disk of the data folder.")
+DISK_SIZE = Gauge("afresh_disk_size_bytes", "Size of the disk of the data folder.")
 EVENTS = Counter("afresh_events", "Events read, by outcome.", ["type", "platform", "outcome"])
 DEAD_LETTERS = Counter("afresh_dead_letters", "Records that could not be used, by reason.", ["reason"])
 FIELDS_DROPPED = Counter(

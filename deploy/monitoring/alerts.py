@@ -2,6 +2,7 @@
 
 The two service levels are watched by burn rates over two windows each (Google, *The Site Reliability Workbook*, chapter
 5, "Multiwindow, multi-burn-rate alerts"): the long window tells that it matters, the short one that it still goes on.
+That no event is lost is promised without exception. There is no budget that could burn: one is enough.
 """
 
 from __future__ import annotations
@@ -25,7 +26,8 @@ class Alert:
     name
         Its name; also that of its section in the runbooks.
     expression
-        True while it should fire, in PromQL; ``{window}`` and the like stand for durations that scale.
+        True while it should fire, in PromQL; ``{window}`` and the like stand for durations that scale, ``{limit}`` for
+        ``limit_seconds``.
     for_seconds
         How long it must be true.
     severity
@@ -34,6 +36,8 @@ class Alert:
         One sentence, which may use labels.
     windows
         Durations by the name they have in the expression, in seconds.
+    limit_seconds
+        How long something may take or wait, where the expression compares with that.
     """
 
     name: str
@@ -42,6 +46,7 @@ class Alert:
     severity: str
     summary: str
     windows: tuple[tuple[str, int], ...] = ()
+    limit_seconds: int = 0
 
 
 @dataclass(frozen=True)
@@ -80,6 +85,26 @@ class ServiceLevel:
             )
 
 
+def grown(counter: str, by: str = "") -> str:
+    """Return the expression of how much a counter has grown within ``{window}``.
+
+    To Prometheus, a series that begins at 7 has not grown: ``increase`` misses what is counted before the first scrape,
+    and the first count of each label. A series that did not exist before the window counts with its value.
+
+    Examples
+    --------
+    >>> grown("x_total")
+    'sum((increase(x_total[{window}]) > 0) or (x_total unless x_total offset {window}))'
+    >>> grown("x_total", "topic")[:14]
+    'sum by (topic)'
+    """
+    grouped = f" by ({by}) " if by else ""
+    return (
+        f"sum{grouped}((increase({counter}[{{window}}]) > 0) "
+        f"or ({counter} unless {counter} offset {{window}}))"
+    )
+
+
 SERVICE_LEVELS = (
     ServiceLevel(
         "AfreshFreshness",
@@ -95,6 +120,15 @@ SERVICE_LEVELS = (
         "/ sum(rate(afresh_inspected_lists_total[{window}]))",
         "Lists are missing in Redis, or older than they should be",
     ),
+)
+
+READ, HAVE_AN_OUTCOME, KNOWN = (
+    f"sum by (instance) ({metric})"
+    for metric in (
+        'afresh_stage_records_total{stage="ingest"}',
+        "afresh_events_total",
+        'afresh_already_counted_total{stage="ingest"}',
+    )
 )
 
 CAUSES = (
@@ -114,16 +148,17 @@ CAUSES = (
     ),
     Alert(
         "AfreshLagGrows",
-        "max by (topic) (afresh_lag_seconds) > 60 and "
+        "max by (topic) (afresh_lag_seconds) > {limit} and "
         "max by (topic) (delta(afresh_lag_seconds[{window}])) > 0",
         600,
         PAGE,
         "The oldest record of {{ $labels.topic }} has waited for {{ $value | humanizeDuration }}, and it grows.",
         (("window", 600),),
+        60,
     ),
     Alert(
         "AfreshRecordsLost",
-        "sum by (topic) (increase(afresh_records_lost_total[{window}])) > 0",
+        grown("afresh_records_lost_total", "topic") + " > 0",
         0,
         PAGE,
         "Records of {{ $labels.topic }} were removed before a worker had read them.",
@@ -131,14 +166,10 @@ CAUSES = (
     ),
     Alert(
         "AfreshUncounted",
-        'sum(increase(afresh_stage_records_total{stage="ingest"}[{window}])) '
-        "- sum(increase(afresh_events_total[{window}])) "
-        '- sum(increase(afresh_already_counted_total{stage="ingest"}[{window}])) '
-        '> 0.01 * sum(increase(afresh_stage_records_total{stage="ingest"}[{window}]))',
-        1_800,
-        TICKET,
-        "More events were read than were accepted, refused or known: {{ $value }} have no outcome.",
-        (("window", 3_600),),
+        f"{READ} - ({HAVE_AN_OUTCOME} or {READ} * 0) - ({KNOWN} or {READ} * 0) > 0",
+        600,
+        PAGE,
+        "{{ $labels.instance }} read {{ $value }} events that it neither accepted nor refused nor knew.",
     ),
     Alert(
         "AfreshKafkaTakesNoWrites",
@@ -149,11 +180,12 @@ CAUSES = (
     ),
     Alert(
         "AfreshCommitsStandStill",
-        "max by (topic, partition) (afresh_commit_age_seconds) > 300",
+        "max by (topic, partition) (afresh_commit_age_seconds) > {limit}",
         60,
         TICKET,
         "Runs of {{ $labels.topic }}-{{ $labels.partition }} have waited for {{ $value | humanizeDuration }} "
         "to be committed.",
+        limit_seconds=300,
     ),
     Alert(
         "AfreshKafkaThrottles",
@@ -165,7 +197,7 @@ CAUSES = (
     ),
     Alert(
         "AfreshRedisRefuses",
-        "sum by (instance) (increase(afresh_redis_retries_total[{window}])) > 5",
+        "sum by (instance) (rate(afresh_redis_retries_total[{window}])) > 0.02",
         120,
         PAGE,
         "Redis does not take what {{ $labels.instance }} writes.",
@@ -173,7 +205,7 @@ CAUSES = (
     ),
     Alert(
         "AfreshRedisLost",
-        "sum(increase(afresh_redis_losses_total[{window}])) > 0",
+        grown("afresh_redis_losses_total") + " > 0",
         0,
         TICKET,
         "Redis has lost all lists; workers make them again.",
@@ -181,7 +213,7 @@ CAUSES = (
     ),
     Alert(
         "AfreshDeadLetters",
-        "sum by (reason) (increase(afresh_dead_letters_total[{window}])) > 100",
+        grown("afresh_dead_letters_total", "reason") + " > 100",
         0,
         TICKET,
         "{{ $value | humanize }} records within an hour could not be used: {{ $labels.reason }}.",
@@ -189,14 +221,15 @@ CAUSES = (
     ),
     Alert(
         "AfreshRecoverySlow",
-        'max by (instance) (afresh_recovery_seconds{part="whole"}) > 300',
+        'max by (instance) (afresh_recovery_seconds{part="whole"}) > {limit}',
         0,
         TICKET,
         "{{ $labels.instance }} took {{ $value | humanizeDuration }} to recover its tables.",
+        limit_seconds=300,
     ),
     Alert(
         "AfreshDrift",
-        "sum by (slice) (increase(afresh_drift_total[{window}])) > 0",
+        grown("afresh_drift_total", "slice") + " > 0",
         0,
         TICKET,
         "The hit rate of {{ $labels.slice }} has moved.",
@@ -204,7 +237,7 @@ CAUSES = (
     ),
     Alert(
         "AfreshRolledBack",
-        'sum(increase(afresh_rollbacks_total{cause!="command"}[{window}])) > 0',
+        grown('afresh_rollbacks_total{cause!="command"}') + " > 0",
         0,
         TICKET,
         "The guard took the weights back to a snapshot.",
@@ -220,14 +253,15 @@ CAUSES = (
     ),
     Alert(
         "AfreshWeightsWait",
-        "max(afresh_weights_age_seconds) > 300",
+        "max(afresh_weights_age_seconds) > {limit}",
         120,
         TICKET,
         "An example has waited for {{ $value | humanizeDuration }} to be learned from.",
+        limit_seconds=300,
     ),
     Alert(
         "AfreshScorerBroken",
-        "sum by (scorer) (increase(afresh_broken_scores_total[{window}])) > 0",
+        grown("afresh_broken_scores_total", "scorer") + " > 0",
         0,
         TICKET,
         "The scorer {{ $labels.scorer }} gave something that is no score.",
@@ -241,6 +275,13 @@ CAUSES = (
         TICKET,
         "{{ $value | humanize }} texts wait to be encoded, and they do not become fewer.",
         (("window", 900),),
+    ),
+    Alert(
+        "AfreshDiskFull",
+        "min by (instance) (afresh_disk_free_bytes / afresh_disk_size_bytes) < 0.1",
+        300,
+        TICKET,
+        "The disk of {{ $labels.instance }} has {{ $value | humanizePercentage }} left.",
     ),
     Alert(
         "AfreshTopicPolicyWrong",

@@ -265,6 +265,12 @@ CAPACITY = Dashboard(
             "At 1, a worker is busy: add one, if there are partitions for it.",
         ),
         Panel(
+            "Free on the disk",
+            SHARE,
+            (Query("min by (instance) (afresh_disk_free_bytes / afresh_disk_size_bytes)", "{{instance}}"),),
+            "Where the data folder is. The disks of Kafka and Redis are theirs to show.",
+        ),
+        Panel(
             "Lists to judge",
             COUNT,
             (Query("max by (instance) (afresh_served_lists)", "{{instance}}"),),

@@ -71,8 +71,10 @@ def expression(alert: Alert, scale: float = 1.0) -> str:
     --------
     >>> expression(Alert("A", "rate(x[{window}]) > 0", 0, "page", "", (("window", 600),)), scale=0.1)
     'rate(x[1m]) > 0'
+    >>> expression(Alert("A", "age > {limit}", 0, "page", "", limit_seconds=60), scale=0.1)
+    'age > 6'
     """
-    made = alert.expression
+    made = alert.expression.replace("{limit}", str(_scaled(alert.limit_seconds, scale)))
     for name, seconds in alert.windows:
         made = made.replace(f"{{{name}}}", duration(_scaled(seconds, scale)))
     return made

@@ -18,6 +18,7 @@ from afresh.streams.kafka.app import App
 from afresh.streams.kafka.ending import meaning_of, status_of
 from afresh.streams.settings import Settings
 from afresh.streams.workers import pages
+from afresh.streams.workers.disk import show_disk
 from afresh.streams.workers.quiet import Seldom
 
 logger = logging.getLogger(__name__)
@@ -48,6 +49,7 @@ def execute(app: App, settings: Settings, port: int, not_ready: Callable[[], str
     metrics.BUILD.info(
         {"version": version("afresh"), "python": platform.python_version(), "faust": faust.__version__}
     )
+    show_disk(settings.data_dir.expanduser())
     server = pages.serve(settings.metrics_host, port, not_ready)
     logging.basicConfig(level=settings.log_level, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     for handler in logging.getLogger().handlers:
