@@ -13,6 +13,7 @@ from threadpoolctl import threadpool_limits
 
 from afresh.deploy.servers import Server, genuine_kafka, local_kafka, local_redis
 from afresh.deploy.servers.kafka import REPOSITORY, SHARED, Installation
+from afresh.deploy.servers.prometheus import require_prometheus
 from afresh.state.errors import AfreshError
 from afresh.streams.settings import Settings
 from tests.marking import Marking
@@ -54,6 +55,17 @@ def kafka_installation() -> Installation:
         if os.environ.get("CI") and (REPOSITORY / SHARED).exists():
             pytest.fail(reason)
         pytest.skip(reason)
+
+
+@pytest.fixture(scope="session")
+def prometheus() -> str:
+    """Find Prometheus, or skip the test; in CI, which installs it, fail."""
+    try:
+        return require_prometheus()
+    except AfreshError as error:
+        if os.environ.get("CI"):
+            pytest.fail(str(error))
+        pytest.skip(str(error))
 
 
 @pytest.fixture(scope="session")

@@ -15,6 +15,7 @@ from afresh.deploy.servers.process import ServerProcess
 
 SERVERS = {
     "kafka_installation",
+    "prometheus",
     "kafka",
     "embedded_broker",
     "embedded_settings",

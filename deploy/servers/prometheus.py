@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import shutil
+import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from http import HTTPStatus
+from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 
 from afresh.deploy.monitoring.rules import rules
@@ -14,6 +17,9 @@ from afresh.deploy.servers.server import writable
 from afresh.state.errors import AfreshError
 
 SCRAPE_SECONDS = 1
+
+START_SECONDS = 60.0
+"""Longest time between the first answer and the first right one: it reads what it has stored."""
 
 
 def require_prometheus() -> str:
@@ -66,4 +72,25 @@ def local_prometheus(folder: Path, ports: Mapping[str, int], scale: float = 1.0)
     ]
     process = ServerProcess("Prometheus", command, port=port, folder=own)
     with running(process):
+        _wait_until_ready(process)
         yield f"http://{HOST}:{port}"
+
+
+def _wait_until_ready(process: ServerProcess) -> None:
+    """Return once it answers questions; until then, it answers that it is not available."""
+    deadline = time.monotonic() + START_SECONDS
+    while not _is_ready(process.port):
+        if process.pid is None or time.monotonic() > deadline:
+            raise AfreshError(f"Prometheus does not start; its log is {process.log}")
+        time.sleep(0.05)
+
+
+def _is_ready(port: int) -> bool:
+    with suppress(OSError, HTTPException):
+        connection = HTTPConnection(HOST, port, timeout=2.0)
+        try:
+            connection.request("GET", "/-/ready")
+            return connection.getresponse().status == HTTPStatus.OK
+        finally:
+            connection.close()
+    return False

@@ -76,13 +76,18 @@ class Embed:
         requests = [_request(record) for record in newest.values() if record.value is not None]
         # Sorted by length over the whole run: the encoder itself can sort only within one batch.
         requests.sort(key=lambda request: len(request.text))
-        size = self._settings.encoder_batch
-        metrics.EMBEDDING_QUEUE.inc(len(requests))
-        for start in range(0, len(requests), size):
-            batch = requests[start : start + size]
-            async with self._encoding:
-                await self._encode(batch)
-            metrics.EMBEDDING_QUEUE.dec(len(batch))
+        size, waiting = self._settings.encoder_batch, len(requests)
+        metrics.EMBEDDING_QUEUE.inc(waiting)
+        try:
+            for start in range(0, len(requests), size):
+                batch = requests[start : start + size]
+                async with self._encoding:
+                    await self._encode(batch)
+                metrics.EMBEDDING_QUEUE.dec(len(batch))
+                waiting -= len(batch)
+        finally:
+            # A run that a rebalance ends is read again, perhaps by another worker. Here, nothing of it waits any more.
+            metrics.EMBEDDING_QUEUE.dec(waiting)
         run.done()
 
     async def _encode(self, requests: Sequence[TextRequest]) -> None:

@@ -252,13 +252,13 @@ def running_pipeline(
 
 
 @contextmanager
-def small_disk(folder: Path) -> Iterator[None]:
+def small_disk(folder: Path, mib: int = DISK_MIB) -> Iterator[None]:
     """Mount a small disk in memory if we are root; otherwise only make the folder."""
     folder.mkdir()
     if os.geteuid() != 0:
         yield
         return
-    subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={DISK_MIB}m", "chaos", folder], check=True)
+    subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={mib}m", "chaos", folder], check=True)
     try:
         yield
     finally:

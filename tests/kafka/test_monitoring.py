@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
-from urllib.parse import urlencode
 
 import pytest
 
 from afresh.deploy.monitoring.dashboards import DASHBOARDS
-from afresh.deploy.servers.prometheus import local_prometheus, require_prometheus
-from afresh.state.errors import AfreshError
+from afresh.deploy.servers.prometheus import local_prometheus
 from afresh.streams.settings import Settings
 from tests.kafka.deployment import Deployment, deployment, told_to_stop, wait
-from tests.streams.making import read_page
+from tests.kafka.prometheus import asked, firing
 
 WINDOW = "20s"
 """Grafana's ``$__rate_interval`` with a scrape a second, made longer for a busy machine."""
@@ -38,21 +34,6 @@ def made(settings: Settings, tmp_path: Path) -> Iterator[Deployment]:
         yield made
 
 
-@pytest.fixture(autouse=True)
-def _prometheus_is_here() -> None:
-    """Skip the test where there is no Prometheus."""
-    try:
-        require_prometheus()
-    except AfreshError as error:
-        pytest.skip(str(error))
-
-
-def asked(address: str, path: str, **given: str) -> Any:
-    status, said = read_page(int(address.rpartition(":")[2]), f"/api/v1/{path}?{urlencode(given)}")
-    assert status == 200, said
-    return json.loads(said)["data"]
-
-
 def empty(address: str) -> list[str]:
     """Name the expressions to which Prometheus has no data."""
     return [
@@ -62,14 +43,8 @@ def empty(address: str) -> list[str]:
     ]
 
 
-def firing(address: str) -> set[str]:
-    """Name the alerts that fire."""
-    alerts = asked(address, "alerts")["alerts"]
-    return {alert["labels"]["alertname"] for alert in alerts if alert["state"] == "firing"}
-
-
 def test_every_panel_shows_data_of_real_workers_and_a_worker_that_is_gone_raises_an_alert(
-    made: Deployment, tmp_path: Path
+    made: Deployment, prometheus: str, tmp_path: Path
 ) -> None:
     worker, embed = made.process(), made.process("embed-worker")
     ports = {"afresh": worker.port, "afresh-embed": embed.port}

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -14,8 +13,6 @@ import pytest
 from afresh.deploy.monitoring.alerts import ALERTS
 from afresh.deploy.monitoring.rules import rules
 from afresh.deploy.servers.kafka import REPOSITORY
-
-NEEDED = "Prometheus is not installed (Debian: apt-get install prometheus)"
 
 LONG = 420
 """Minutes of the series: longer than the longest window, six hours."""
@@ -129,13 +126,10 @@ OVER: Series = {LATE: f"0x60 0+60x{LONG}", KNOWN: growing(60)}
 """Every list is late for an hour, and none afterwards: the short window ends the alert long before the other does."""
 
 
-@pytest.fixture(scope="module")
-def promtool() -> str:
-    """Find Prometheus' tool, or skip the test."""
-    found = shutil.which("promtool")
-    if found is None:
-        pytest.skip(NEEDED)
-    return found
+@pytest.fixture
+def promtool(prometheus: str) -> str:
+    """Return the path of the tool that comes with Prometheus."""
+    return str(Path(prometheus).with_name("promtool"))
 
 
 def passed(*command: str, given: bytes | None = None) -> str:

@@ -5,8 +5,10 @@ from pathlib import Path
 
 import pytest
 
+from afresh.deploy.servers import prometheus as servers
 from afresh.deploy.servers.prometheus import local_prometheus
 from afresh.state.errors import AfreshError
+from tests.streams.making import read_page
 
 
 def test_where_there_is_no_prometheus_the_error_says_how_to_get_one(
@@ -14,4 +16,18 @@ def test_where_there_is_no_prometheus_the_error_says_how_to_get_one(
 ) -> None:
     monkeypatch.setattr(shutil, "which", lambda _: None)
     with pytest.raises(AfreshError, match="apt-get install prometheus"), local_prometheus(tmp_path, {}):
+        pass
+
+
+def test_a_prometheus_is_given_away_once_it_answers_questions(prometheus: str, tmp_path: Path) -> None:
+    with local_prometheus(tmp_path, {}) as address:
+        status, _ = read_page(int(address.rpartition(":")[2]), "/api/v1/query?query=1")
+        assert status == 200
+
+
+def test_a_prometheus_that_cannot_start_says_where_its_log_is(
+    prometheus: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(servers, "rules", lambda scale: "groups: no list")
+    with pytest.raises(AfreshError, match="Prometheus"), local_prometheus(tmp_path, {}):
         pass

@@ -1,9 +1,11 @@
+import asyncio
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
+from prometheus_client import REGISTRY
 
 from afresh.state.errors import AfreshError
 from afresh.streams.kafka.sender import partition_of
@@ -103,6 +105,19 @@ async def test_a_record_of_somebody_else_ends_the_worker_in_a_sentence(embedded:
     with pytest.raises(AfreshError, match=r"the record at offset 1 of .* is none of afresh's"):
         await embedded.agent.process(run)
     assert (event.acks, embedded.encoder.batches) == (0, [])
+
+
+async def test_nothing_waits_any_more_of_a_run_that_a_rebalance_ends(
+    embedded: Embedded, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def ended(texts: list[str]) -> Any:
+        raise asyncio.CancelledError
+
+    before = REGISTRY.get_sample_value("afresh_embedding_queue")
+    monkeypatch.setattr(embedded.encoder, "encode", ended)
+    with pytest.raises(asyncio.CancelledError):
+        await embedded.process(TextRequest("a", 1, "a"), TextRequest("b", 1, "b"))
+    assert REGISTRY.get_sample_value("afresh_embedding_queue") == before
 
 
 async def test_an_encoder_that_fails_ends_the_worker_with_its_message(embedded: Embedded) -> None:
