@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -160,6 +161,19 @@ def recommend(
         typer.echo(found.json)
     else:
         _console().print(ranking_table(found))
+
+
+@app.command(epilog="Example: afresh top web:ann | grep ^list")
+def top(
+    user: Annotated[str, typer.Argument(help="platform:user, or a canonical user.")],
+) -> None:
+    """Show the events and the lists of a user as they happen, until Ctrl-C."""
+    from afresh.deploy.demo.stopping import Stop
+    from afresh.deploy.top import open_sources, watch
+
+    values = _settings()
+    with suppress(KeyboardInterrupt), Stop() as stop, open_sources(values, user) as opened, stop.later():
+        watch(user, opened.look, _console(), stop.check)
 
 
 @app.command(epilog="Example: afresh ledger --events events.jsonl.gz --wait 60")

@@ -6,6 +6,9 @@ from afresh.deploy.monitoring.panels import Dashboard, Panel, Query, or_zero, qu
 
 SECONDS, PER_SECOND, SHARE, COUNT, BYTES = "s", "ops", "percentunit", "short", "bytes"
 
+NOT_EMBEDDING = '{job!~".*embed.*"}'
+"""Leaves out embed workers, who make no lists: what they show of them would be a line at 0."""
+
 OVERVIEW = Dashboard(
     "afresh-overview",
     "afresh: overview",
@@ -13,7 +16,7 @@ OVERVIEW = Dashboard(
         Panel(
             "Ready",
             COUNT,
-            (Query("min by (instance) (afresh_ready)", "{{instance}}"),),
+            (Query("min by (job, instance) (afresh_ready)", "{{job}} {{instance}}"),),
             "1 while a process could do its work. At 0, its page /ready says why.",
         ),
         Panel(
@@ -97,7 +100,7 @@ PIPELINE = Dashboard(
             SECONDS,
             (
                 Query(
-                    or_zero("max by (topic, partition) (afresh_commit_age_seconds)"),
+                    or_zero("max by (topic, partition) (afresh_commit_age_seconds)", "topic, partition"),
                     "{{topic}}-{{partition}}",
                 ),
             ),
@@ -138,19 +141,19 @@ MODELS = Dashboard(
         Panel(
             "Hit rate by slice",
             SHARE,
-            (Query(or_zero('max by (slice) (afresh_hit_rate_10{ranking="served"})'), "{{slice}}"),),
+            (Query(or_zero('max by (slice) (afresh_hit_rate_10{ranking="served"})', "slice"), "{{slice}}"),),
             "Users and items by how much is known of them; user:0 and item:0 are new.",
         ),
         Panel(
             "Hit rate by scorer",
             SHARE,
-            (Query(or_zero('max by (ranking) (afresh_hit_rate_10{slice="all"})'), "{{ranking}}"),),
+            (Query(or_zero('max by (ranking) (afresh_hit_rate_10{slice="all"})', "ranking"), "{{ranking}}"),),
             "Each scorer alone, beside the lists and popularity.",
         ),
         Panel(
             "NDCG by slice",
             SHARE,
-            (Query(or_zero('max by (slice) (afresh_ndcg_10{ranking="served"})'), "{{slice}}"),),
+            (Query(or_zero('max by (slice) (afresh_ndcg_10{ranking="served"})', "slice"), "{{slice}}"),),
             "As the hit rate, but the place counts.",
         ),
         Panel(
@@ -158,11 +161,16 @@ MODELS = Dashboard(
             COUNT,
             (Query("max by (scorer) (afresh_fusion_weight)", "{{scorer}}"),),
             "Weights of the scorers in the lists made now.",
+            below_zero=True,
         ),
         Panel(
             "Version of the weights",
             COUNT,
-            (Query("max by (instance) (afresh_weights_version)", "{{instance}}"),),
+            (
+                Query(
+                    f"max by (job, instance) (afresh_weights_version{NOT_EMBEDDING})", "{{job}} {{instance}}"
+                ),
+            ),
             "The same on all workers, once they have followed.",
         ),
         Panel(
@@ -175,9 +183,13 @@ MODELS = Dashboard(
             "Drifts and rollbacks",
             COUNT,
             (
-                Query(or_zero("sum by (slice) (increase(afresh_drift_total[1h]))"), "drift: {{slice}}"),
                 Query(
-                    or_zero("sum by (cause) (increase(afresh_rollbacks_total[1h]))"), "rollback: {{cause}}"
+                    or_zero("sum by (slice) (increase(afresh_drift_total[1h])) > 0", "slice"),
+                    "drift: {{slice}}",
+                ),
+                Query(
+                    or_zero("sum by (cause) (increase(afresh_rollbacks_total[1h])) > 0", "cause"),
+                    "rollback: {{cause}}",
                 ),
             ),
             "Within an hour. The guard takes the weights back when lists become worse than a snapshot's.",
@@ -186,7 +198,10 @@ MODELS = Dashboard(
             "Garbage",
             COUNT,
             (
-                Query(or_zero("sum by (scorer) (increase(afresh_broken_scores_total[1h]))"), "{{scorer}}"),
+                Query(
+                    or_zero("sum by (scorer) (increase(afresh_broken_scores_total[1h]))", "scorer"),
+                    "{{scorer}}",
+                ),
                 Query(or_zero("max(afresh_refused_examples)"), "examples refused"),
             ),
             "Scores that are none, and examples that were not learned from because of them.",
@@ -195,7 +210,7 @@ MODELS = Dashboard(
             "Examples",
             COUNT,
             (
-                Query(or_zero("max by (slice) (afresh_judged_examples)"), "{{slice}}"),
+                Query(or_zero("max by (slice) (afresh_judged_examples)", "slice"), "{{slice}}"),
                 Query(or_zero("max(afresh_unjudged_examples)"), "without a list"),
             ),
             "What the rates rest on.",
@@ -248,8 +263,14 @@ CAPACITY = Dashboard(
             "Memory",
             BYTES,
             (
-                Query('max by (instance) (process_resident_memory_bytes{job=~"afresh.*"})', "{{instance}}"),
-                Query("max by (instance) (afresh_served_lists_bytes)", "{{instance}}: lists to judge"),
+                Query(
+                    'max by (job, instance) (process_resident_memory_bytes{job=~"afresh.*"})',
+                    "{{job}} {{instance}}",
+                ),
+                Query(
+                    f"max by (job, instance) (afresh_served_lists_bytes{NOT_EMBEDDING})",
+                    "{{job}} {{instance}}: lists to judge",
+                ),
             ),
             "Of each process, and the part that remembers lists to judge them.",
         ),
@@ -258,8 +279,8 @@ CAPACITY = Dashboard(
             SHARE,
             (
                 Query(
-                    'max by (instance) (rate(process_cpu_seconds_total{job=~"afresh.*"}[$__rate_interval]))',
-                    "{{instance}}",
+                    'max by (job, instance) (rate(process_cpu_seconds_total{job=~"afresh.*"}[$__rate_interval]))',
+                    "{{job}} {{instance}}",
                 ),
             ),
             "At 1, a worker is busy: add one, if there are partitions for it.",
@@ -267,19 +288,28 @@ CAPACITY = Dashboard(
         Panel(
             "Free on the disk",
             SHARE,
-            (Query("min by (instance) (afresh_disk_free_bytes / afresh_disk_size_bytes)", "{{instance}}"),),
+            (
+                Query(
+                    "min by (job, instance) (afresh_disk_free_bytes / afresh_disk_size_bytes)",
+                    "{{job}} {{instance}}",
+                ),
+            ),
             "Where the data folder is. The disks of Kafka and Redis are theirs to show.",
         ),
         Panel(
             "Lists to judge",
             COUNT,
-            (Query("max by (instance) (afresh_served_lists)", "{{instance}}"),),
+            (Query(f"max by (job, instance) (afresh_served_lists{NOT_EMBEDDING})", "{{job}} {{instance}}"),),
             "Examples of users whose list is forgotten are not judged.",
         ),
         Panel(
             "Recovery",
             SECONDS,
-            (Query("max by (instance, part) (afresh_recovery_seconds)", "{{instance}}: {{part}}"),),
+            (
+                Query(
+                    "max by (job, instance, part) (afresh_recovery_seconds)", "{{job}} {{instance}}: {{part}}"
+                ),
+            ),
             "The last one, from the assignment until a worker goes on.",
         ),
         Panel(
@@ -291,7 +321,14 @@ CAPACITY = Dashboard(
         Panel(
             "Rebalances",
             COUNT,
-            (Query(or_zero("sum by (instance) (increase(afresh_rebalances_total[1h]))"), "{{instance}}"),),
+            (
+                Query(
+                    or_zero(
+                        "sum by (job, instance) (increase(afresh_rebalances_total[1h]))", "job, instance"
+                    ),
+                    "{{job}} {{instance}}",
+                ),
+            ),
             "Within an hour.",
         ),
     ),
@@ -304,7 +341,7 @@ SERVERS = Dashboard(
         Panel(
             "Last write that Kafka took",
             SECONDS,
-            (Query("max by (instance) (afresh_kafka_write_age_seconds)", "{{instance}}"),),
+            (Query("max by (job, instance) (afresh_kafka_write_age_seconds)", "{{job}} {{instance}}"),),
             "Above 10 s a process is not ready.",
         ),
         Panel(
@@ -322,13 +359,13 @@ SERVERS = Dashboard(
         Panel(
             "Cleanup policies",
             COUNT,
-            (Query(or_zero("max by (topic) (afresh_topic_policy_wrong)"), "{{topic}}"),),
+            (Query(or_zero("max by (topic) (afresh_topic_policy_wrong) > 0", "topic"), "{{topic}}"),),
             "1 where a topic has another one than it must have.",
         ),
         Panel(
             "Refused by Redis",
             PER_SECOND,
-            (Query(rate("afresh_redis_retries_total", "instance"), "{{instance}}"),),
+            (Query(rate("afresh_redis_retries_total", "job, instance"), "{{job}} {{instance}}"),),
             "Writes that Redis did not take at the first try.",
         ),
         Panel(

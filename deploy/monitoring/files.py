@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 from pathlib import Path
 
 from afresh.deploy.monitoring import grafana
@@ -29,15 +28,9 @@ def files(runbooks: str = RUNBOOKS) -> dict[str, str]:
     }
 
 
-def main() -> None:
-    """Write all files."""
-    parser = argparse.ArgumentParser(prog="monitoring", description="Write the dashboards and the rules.")
-    parser.add_argument(
-        "--runbooks", default=RUNBOOKS, help="Address of the runbooks, for alerts to point to."
-    )
-    parser.add_argument("--folder", type=Path, default=Path("deploy"), help="Folder to write to.")
-    options = parser.parse_args()
-    for name, text in files(options.runbooks).items():
-        path = options.folder / name
+def write(folder: Path, runbooks: str = RUNBOOKS) -> None:
+    """Write all files below a folder."""
+    for name, text in files(runbooks).items():
+        path = folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text, "utf-8")

@@ -73,7 +73,7 @@ def _panel(number: int, panel: Panel) -> dict[str, Any]:
         "description": panel.tells,
         "datasource": SOURCE,
         "gridPos": {"x": column * WIDTH, "y": row * HEIGHT, "w": WIDTH, "h": HEIGHT},
-        "fieldConfig": {"defaults": {"unit": panel.unit, "min": 0}, "overrides": []},
+        "fieldConfig": {"defaults": _axis(panel), "overrides": []},
         "options": {"tooltip": {"mode": "multi"}, "legend": {"displayMode": "list", "placement": "bottom"}},
         "targets": [
             {
@@ -85,3 +85,7 @@ def _panel(number: int, panel: Panel) -> dict[str, Any]:
             for place, query in enumerate(panel.queries)
         ],
     }
+
+
+def _axis(panel: Panel) -> dict[str, Any]:
+    return {"unit": panel.unit} | ({} if panel.below_zero else {"min": 0})

@@ -35,12 +35,15 @@ class Panel:
         Its lines.
     tells
         What a reader should see in it.
+    below_zero
+        Whether its values may be negative; else it begins at 0.
     """
 
     title: str
     unit: str
     queries: tuple[Query, ...]
     tells: str
+    below_zero: bool = False
 
 
 @dataclass(frozen=True)
@@ -75,25 +78,29 @@ def quantile(share: float, metric: str, by: str = "") -> str:
 
 
 def rate(metric: str, by: str = "") -> str:
-    """Return the expression of how fast a counter grows; 0 where it has never counted.
+    """Return the expression of how fast a counter grows, by some labels; 0 where it has never counted.
 
     Examples
     --------
     >>> rate("x_total")
-    'sum(rate(x_total[$__rate_interval])) or vector(0)'
-    >>> rate("x_total", "stage")
-    'sum by (stage) (rate(x_total[$__rate_interval])) or vector(0)'
+    'sum(rate(x_total[$__rate_interval])) or on() vector(0)'
     """
     grouped = f" by ({by}) " if by else ""
-    return or_zero(f"sum{grouped}(rate({metric}[$__rate_interval]))")
+    return or_zero(f"sum{grouped}(rate({metric}[$__rate_interval]))", by)
 
 
-def or_zero(expression: str) -> str:
-    """Return an expression that is 0 where nothing has been measured yet.
+def or_zero(expression: str, by: str = "") -> str:
+    """Return an expression that is 0 where nothing has been measured yet; its labels are ``none`` then.
 
     Examples
     --------
     >>> or_zero("max(x)")
-    'max(x) or vector(0)'
+    'max(x) or on() vector(0)'
+    >>> or_zero("max by (stage) (x)", "stage")
+    'max by (stage) (x) or on() label_replace(vector(0), "stage", "none", "", "")'
     """
-    return f"{expression} or vector(0)"
+    zero = "vector(0)"
+    for label in by.split(", ") if by else ():
+        zero = f'label_replace({zero}, "{label}", "none", "", "")'
+    # Without on(), the zero would stand beside the lines that there are: it has other labels.
+    return f"{expression} or on() {zero}"

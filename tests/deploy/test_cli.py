@@ -37,6 +37,7 @@ COMMANDS: Sequence[Sequence[str]] = (
     ("replay",),
     ("items",),
     ("recommend",),
+    ("top",),
     ("evaluate",),
     ("ledger",),
 )

@@ -1,12 +1,14 @@
-"""`afresh status` and `afresh rollback` on the genuine Kafka, run as a person runs them."""
+"""`afresh status`, `afresh top` and `afresh rollback` on the genuine Kafka, run as a person runs them."""
 
 from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +40,33 @@ def run(settings: Settings, *arguments: str) -> subprocess.CompletedProcess[str]
     )
 
 
+@contextmanager
+def watching(settings: Settings, user: str) -> Iterator[Callable[..., list[str]]]:
+    """Run `afresh top`; yield a function that reads lines until all of some words have come."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", "afresh.deploy.cli", "top", user],
+        env=os.environ | {"PYTHONPATH": str(REPOSITORY / ".src")} | variables(settings),
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout is not None
+    lines = iter(process.stdout.readline, "")
+
+    def told(*words: str) -> list[str]:
+        found: list[str] = []
+        while not all(any(each in line for line in found) for each in words):
+            found.append(next(lines))
+        return found
+
+    try:
+        yield told
+        process.send_signal(signal.SIGINT)
+        assert process.wait(30) == 0
+    finally:
+        process.kill()
+        process.wait()
+
+
 def look(made: Deployment) -> dict[str, Any]:
     done = run(made.settings, "status", "--json")
     assert done.returncode == 0, done.stderr
@@ -45,13 +74,15 @@ def look(made: Deployment) -> dict[str, Any]:
     return found
 
 
-def test_status_shows_a_deployment_and_every_partition_obeys_a_rollback(made: Deployment) -> None:
+def test_status_and_top_show_a_deployment_and_every_partition_obeys_a_rollback(made: Deployment) -> None:
     for number in range(5):
         made.item(f"i{number}")
-    with made.running(made.process()):
+    with made.running(made.process()), watching(made.settings, "web:ann") as told:
         for number in range(4):
             made.event("ann", f"i{number}")
         made.answer("ann", made.event("bob", "i1") and made.event("ann", "i4"))
+        events = [line for line in told("view i4 ", "takes in event-6") if line.startswith("event ")]
+        assert [line.split()[4] for line in events] == ["i0", "i1", "i2", "i3", "i4"]
         made.send(made.topics.events, "web:ann", b"{broken")
         settled = wait(lambda: _settled(look(made)), "the backlog to be worked off")
         assert settled["judged"]["examples"] == 6

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import re
-import sys
-from pathlib import Path
 
 import pytest
 from prometheus_client.metrics import MetricWrapperBase
 
 from afresh.deploy.monitoring.alerts import ALERTS
 from afresh.deploy.monitoring.dashboards import DASHBOARDS
-from afresh.deploy.monitoring.files import files, main
+from afresh.deploy.monitoring.files import files
 from afresh.deploy.servers.kafka import REPOSITORY
 from afresh.streams import metrics
 
@@ -52,17 +50,6 @@ def test_there_are_no_other_files() -> None:
         if path.is_file()
     }
     assert found == set(files())
-
-
-def test_the_command_writes_the_files_with_the_address_of_the_runbooks(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    address = "https://wiki.example/runbooks"
-    monkeypatch.setattr(sys, "argv", ["monitoring", "--folder", str(tmp_path), "--runbooks", address])
-    main()
-    for name, text in files(address).items():
-        assert (tmp_path / name).read_text("utf-8") == text
-    assert f"{address}#afreshdown" in (tmp_path / "prometheus" / "rules.yml").read_text()
 
 
 @pytest.mark.parametrize(("where", "expression"), EXPRESSIONS)
