@@ -11,6 +11,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 import numpy as np
+import pytest
 
 from afresh.models import scorers
 from afresh.models.arrays import Floats, Indices
@@ -27,6 +28,8 @@ JUDGED = 100
 
 FORGOTTEN = "forgotten"
 """Platform whose events have no outcome."""
+
+monkeypatch = pytest.MonkeyPatch()
 
 DRAW = np.random.default_rng(1)
 
@@ -62,7 +65,7 @@ def forgetting(stage: Ingest, part: IngestPart) -> None:
 
 def replace_scorers(others: Iterable[Scorer]) -> None:
     """Score with others from now on."""
-    scorers.SCORERS = tuple(others)  # type: ignore[assignment]
+    monkeypatch.setattr(scorers, "SCORERS", tuple(others))
 
 
 def spoil(*_: object) -> None:
@@ -74,7 +77,7 @@ def break_and_forget(*_: object) -> None:
     """Let the first scorer give NaN, and leave events without an outcome."""
     first, *others = scorers.SCORERS
     replace_scorers([broken(first), *others])
-    Ingest.written = forgetting  # type: ignore[assignment,method-assign]
+    monkeypatch.setattr(Ingest, "written", forgetting)
 
 
 if __name__ == "__main__":
