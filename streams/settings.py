@@ -224,6 +224,9 @@ class Settings(BaseSettings):
         "INFO",
         description="Level of the log; WARNING and above are not allowed, as Faust would take them for DEBUG.",
     )
+    log_format: Literal["text", "json"] = Field(
+        "text", description="Format of the log: 'text' for a terminal, or 'json', one object a line."
+    )
     start_timeout_seconds: float = Field(
         30.0, gt=0, description="Time that a process waits for Kafka and Redis at start, in seconds."
     )

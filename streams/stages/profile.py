@@ -20,7 +20,7 @@ from afresh.streams.messages import (
     encode,
     interaction_decoder,
 )
-from afresh.streams.runs.run import KafkaRecord, Owned, Run
+from afresh.streams.runs.run import KafkaRecord, Owned, Run, place_of
 from afresh.streams.runs.runner import Runner
 from afresh.streams.serving.judge import Judge
 from afresh.streams.stages.prepared import PreparedStage
@@ -120,7 +120,11 @@ class ProfilePart(Part[Told]):
         record, interaction = message
         if interaction is None:
             name = command_decoder.decode(record.value).name
-            logger.warning("This version obeys no command %r among the interactions, and ignores it", name)
+            logger.warning(
+                "This version obeys no command %r among the interactions, and ignores it",
+                name,
+                extra=place_of(record, "profile"),
+            )
         else:
             self._fold(self._rows[interaction.user], interaction, record.offset)
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections.abc import Sequence
 from contextlib import suppress
 
@@ -36,10 +35,9 @@ from afresh.streams.stages.prepared import PreparedStage
 from afresh.streams.stages.shared import Shared
 from afresh.streams.topics import WRITTEN_BY_OTHERS, Topics
 from afresh.streams.waiting import wait_for_redis
+from afresh.streams.workers import logs
 from afresh.streams.workers.deriving import Deriver
 from afresh.streams.workers.process import execute
-
-logger = logging.getLogger(__name__)
 
 REPORT_SECONDS = 1.0
 SETTLE_SECONDS = 1.0
@@ -264,6 +262,7 @@ def run(settings: Settings) -> None:
     """
     require_topics(settings, rights=rights_of(Topics(settings)))
     wait_for_redis(settings)
+    logs.set_up(settings)
     worker = Worker(settings, limits=require_room(settings, Topics(settings).ours()))
     if settings.idempotence:
         worker.app.claims.expiry_seconds = claim_expiry(settings)
