@@ -2,7 +2,7 @@
 # Paths are relative throughout: Make splits an absolute one at its spaces.
 
 PYTHON ?= python3
-EXTRAS ?= local,encoder,dev
+EXTRAS ?= local,encoder,traces,dev
 ARGS ?=
 # Most tests wait for servers, half of the time: three at once keep two CPUs busy. Each starts servers of its own.
 TEST_PROCESSES ?= 3

@@ -31,6 +31,12 @@ def _existing(path: Path | None) -> Path | None:
     return path
 
 
+def _http_url(url: str | None) -> str | None:
+    if url is not None and not url.startswith(("http://", "https://")):
+        raise ValueError("the URL must begin with http:// or https://")
+    return url
+
+
 def _redis_url(url: SecretStr) -> SecretStr:
     # Imported here, because `afresh --help` must not wait for this import.
     from afresh.streams import redis_url
@@ -224,6 +230,15 @@ class Settings(BaseSettings):
         "INFO",
         description="Level of the log; WARNING and above are not allowed, as Faust would take them for DEBUG.",
     )
+    log_format: Literal["text", "json"] = Field(
+        "text", description="Format of the log: 'text' for a terminal, or 'json', one object a line."
+    )
+    traces: Annotated[str | None, Optional, AfterValidator(_http_url)] = Field(
+        None,
+        description="URL that takes traces of events, in OTLP over HTTP, such as http://127.0.0.1:4318/v1/traces; "
+        "empty: no traces.",
+    )
+    trace_share: float = Field(0.01, ge=0, le=1, description="Share of the events whose traces are sent.")
     start_timeout_seconds: float = Field(
         30.0, gt=0, description="Time that a process waits for Kafka and Redis at start, in seconds."
     )

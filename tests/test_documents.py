@@ -39,6 +39,7 @@ SETTING = "tests/test_contributing.py::test_a_new_setting_is_shown_and_stands_in
 METRIC = "tests/test_contributing.py::test_a_new_metric_is_counted_and_keeps_to_the_rules"
 INSTALL = "tests/test_readme.py::test_the_installation_finds_all_that_it_needs"
 SETUP = "tests/test_readme.py::test_two_commands_set_up_a_checkout_and_run_unit_tests"
+TRACES = "tests/kafka/test_traces.py::test_an_event_has_one_trace_from_ingest_to_redis_or_none"
 TRY = "tests/test_documents.py::test_the_command_that_tries_a_change_takes_its_options"
 
 TESTED = {
@@ -46,6 +47,7 @@ TESTED = {
     ("ARCHITECTURE.md", "Faust and aiokafka"): (INTERNALS,),
     ("OPERATING.md", "Install"): (INSTALL,),
     ("OPERATING.md", "Start"): (START,),
+    ("OPERATING.md", "Traces"): (TRACES,),
     ("CONTRIBUTING.md", "Set up"): (SETUP,),
     ("CONTRIBUTING.md", "Add a scorer"): (SCORER, EVALUATE),
     ("CONTRIBUTING.md", "Add a stage with a table"): (STAGE,),

@@ -90,6 +90,7 @@ class Weighing:
                 "holds the partition",
                 source.refused,
                 partition,
+                extra={"partition": partition, "records": source.refused},
             )
 
     def _count(self, record: JudgedExamples, example: np.void) -> None:

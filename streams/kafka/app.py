@@ -27,6 +27,7 @@ from afresh.state.store.rows import MemoryPartitions, Partitions
 from afresh.streams import metrics
 from afresh.streams.connections import kafka_options
 from afresh.streams.kafka.alignment import require_alignment
+from afresh.streams.kafka.course import Course
 from afresh.streams.kafka.ending import meaning_of, status_of
 from afresh.streams.kafka.fence import Claims
 from afresh.streams.kafka.incarnations import Incarnations, TopicWatch
@@ -79,6 +80,8 @@ class App(faust.App):
         Producers besides Faust's own.
     unfinished
         Returns whether a run has begun and may not be committed yet.
+    course
+        Says in the log what happens to the process.
     told_to_stop
         Returns whether the process was told to stop, by a signal.
     incarnations
@@ -104,6 +107,7 @@ class App(faust.App):
         self.incarnations = Incarnations()
         self.positions: Positions | None = None
         self.writes = Writes()
+        self.course = Course()
         self.told_to_stop: Callable[[], bool] = lambda: False
         self.told: Callable[[BaseException | None], BaseException | None] = lambda reason: reason
         self.producers = Producers(self._one_more_producer)
@@ -126,6 +130,8 @@ class App(faust.App):
     async def on_stop(self) -> None:
         """Stop in order, but within the time that supervisors wait."""
         self._end_soon()
+        if self.told_to_stop():
+            self.course.told_to_stop()
         if not self.crashed:
             await self._finish()
         await super().on_stop()
@@ -159,6 +165,9 @@ class App(faust.App):
                 await self.claims.renew([tp for tp in ours if tp.topic in changelogs])
             except Exception as error:
                 await self.crash(error)
+            else:
+                # Without tables, Faust lets aiokafka assign partitions, and its own assignor knows none of them.
+                self.course.assigned(ours if self.tables else assigned)
         await super()._on_partitions_assigned(assigned, generation_id)
 
     async def keep_claims(self) -> None:
@@ -189,13 +198,21 @@ class App(faust.App):
         try:
             change.apply(await self.claims.sender(topic, partition).send_whole(topic, partition, records))
         except FencedError:
-            logger.info("Another process owns partition %d in the meantime", partition)
+            logger.info(
+                "Another process owns partition %d in the meantime",
+                partition,
+                extra={"topic": topic, "partition": partition},
+            )
 
     def assigned(self) -> set[TP]:
         """Return the partitions that are ours; none before the consumer has started."""
         # Not ``self.consumer``: that property makes the consumer at its first use. The thread of the metrics page asks
         # while the app starts. Both threads made a consumer, and the app waited forever for the one never started.
         return set(self._consumer.assignment()) if self._consumer else set()
+
+    def has_committed(self) -> bool:
+        """Whether every run that has begun is committed."""
+        return not self.unfinished() and (not self._consumer or self.consumer.last_commit_taken)
 
     def _end_soon(self) -> None:
         timer = threading.Timer(STOP_SECONDS, self._end)

@@ -94,7 +94,11 @@ class Batch:
         if records and isinstance(records[0].value, UnreadableBatch):
             if not self._handed_on:
                 raise CorruptRecordException("cannot be unpacked")
-            logger.warning("%s It is handed on as one record.", records[0].value.why)
+            logger.warning(
+                "%s It is handed on as one record.",
+                records[0].value.why,
+                extra={"offset": records[0].offset},
+            )
         return records
 
 

@@ -203,7 +203,11 @@ class Claims:
             try:
                 await asyncio.gather(*(claim.write() for claim in held.claims.values()))
             except FencedError:
-                logger.info("Another process has claimed partition %d in the meantime", number)
+                logger.info(
+                    "Another process has claimed partition %d in the meantime",
+                    number,
+                    extra={"partition": number},
+                )
                 self._stop(producer)
                 return
         self._held[number] = held

@@ -150,6 +150,7 @@ class TopicWatch:
             logger.error(
                 "%s has cleanup.policy %s instead of %s: Kafka deletes what is needed; set it back at once",
                 *(name, wrong[name], _policy(self._topics, name)),
+                extra={"topic": name},
             )
 
 

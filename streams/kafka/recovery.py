@@ -43,8 +43,8 @@ class RunRecovery(Recovery):
     async def on_rebalance(self, *args: Any, **kwargs: Any) -> None:
         """Reset the timers, and begin a recovery."""
         self._begun = time.monotonic()
-        for table in self.tables.values():
-            cast(RunTable, table).apply_seconds = 0.0
+        for table in cast("list[RunTable]", list(self.tables.values())):
+            table.apply_seconds, table.applied = 0.0, 0
         await super().on_rebalance(*args, **kwargs)
 
     def _add(self, table: Any, tp: TP, offsets: Counter[TP]) -> None:
@@ -60,6 +60,7 @@ class RunRecovery(Recovery):
                 logger.warning(
                     "Rows of %s-%d reflect offset %d, but the changelog has offsets %d to %d; they are read anew",
                     *(tp.topic, tp.partition, offset, starts[tp], ends[tp] - 1),
+                    extra=tp._asdict() | {"offset": offset},
                 )
                 cast(RunTable, self.tp_to_table[tp]).rows[tp.partition].forget()
                 destination[tp] = cast(int, None)
@@ -92,11 +93,13 @@ class RunRecovery(Recovery):
         await super()._resume_streams(generation_id)
 
     async def on_recovery_completed(self, generation_id: int = 0) -> None:
-        """Find where the sources go on, and set the metrics of the recovery's duration."""
+        """Find where the sources go on, and tell how long the recovery took."""
         await self._find_starts()
         tables = cast("list[RunTable]", list(self.tables.values()))
-        metrics.RECOVERY_SECONDS.labels("whole").set(time.monotonic() - self._begun)
+        seconds = time.monotonic() - self._begun
+        metrics.RECOVERY_SECONDS.labels("whole").set(seconds)
         metrics.RECOVERY_SECONDS.labels("apply").set(sum(table.apply_seconds for table in tables))
+        cast("App", self.app).course.recovered(sum(table.applied for table in tables), seconds)
         await super().on_recovery_completed(generation_id)
 
 

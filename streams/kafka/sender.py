@@ -204,7 +204,9 @@ class Sender:
                 wait = RETRY_SECONDS[min(attempt, len(RETRY_SECONDS) - 1)]
                 metrics.SEND_RETRIES.labels(topic).inc()
                 logger.warning(
-                    "Kafka did not take %d records for %s (%r); retrying in %s s", count, topic, error, wait
+                    "Kafka did not take %d records for %s (%r); retrying in %s s",
+                    *(count, topic, error, wait),
+                    extra={"topic": topic, "partition": partition, "records": count},
                 )
                 await asyncio.sleep(wait)
                 attempt += 1

@@ -140,6 +140,7 @@ def start_of(source: SourcePartition, looked: Looked) -> int:
             "%s was deleted and made again: %s-%d is read from its beginning; records of the old topic that were not "
             "read yet are gone, and what was counted stays",
             *(source.tp.topic, *source.tp),
+            extra=source.tp._asdict(),
         )
         return source.log.begin
     _refuse_other_log(source, looked)
@@ -200,6 +201,7 @@ def tell_lost(tp: TP, count: int) -> None:
     logger.warning(
         "%d records of %s-%d were removed before they were read, by retention or DeleteRecords; they are lost",
         *(count, *tp),
+        extra=tp._asdict() | {"records": count},
     )
 
 

@@ -53,6 +53,8 @@ class RunTable(faust.Table[bytes, bytes]):
         Number of rebalances so far. After a rebalance, agents must derive anew what they derive from rows.
     apply_seconds
         Time spent on applying changelog records to rows, in seconds.
+    applied
+        Number of changelog records applied to rows.
     """
 
     def __init__(
@@ -68,6 +70,7 @@ class RunTable(faust.Table[bytes, bytes]):
         limits: BatchLimits | None = None,
     ) -> None:
         self.apply_seconds = 0.0
+        self.applied = 0
         self._endings: set[asyncio.Future[None]] = set()
         self._recovered = recovered
         self._incarnations = incarnations or Incarnations()
@@ -134,6 +137,7 @@ class RunTable(faust.Table[bytes, bytes]):
         if new:
             rows.write(new, Position(records[-1].offset, records[-1].timestamp))
             self._recovered(len(new))
+            self.applied += len(new)
 
     async def on_rebalance(
         self,

@@ -62,6 +62,13 @@ class RunConsumer(driver.Consumer):
 
     Faust expands every gap in the offsets into a list. Here, the messages themselves wait in their order. A run then
     costs the same whatever its length, and an acknowledgement from before a rebalance has no effect.
+
+    Attributes
+    ----------
+    commit_ages
+        How long runs wait to be committed.
+    last_commit_taken
+        Whether Kafka has taken the last commit.
     """
 
     _thread: RunConsumerThread
@@ -72,6 +79,7 @@ class RunConsumer(driver.Consumer):
         self._delivered = defaultdict(deque)
         self._passed = {}
         self.commit_ages = CommitAges()
+        self.last_commit_taken = True
         super().__init__(*args, **kwargs)
 
     def _new_consumer_thread(self) -> RunConsumerThread:
@@ -189,7 +197,8 @@ class RunConsumer(driver.Consumer):
         return offset
 
     async def _commit(self, offsets: Mapping[TP, int]) -> bool:
-        committed = bool(await super()._commit(offsets))
+        self.last_commit_taken = False
+        committed = self.last_commit_taken = bool(await super()._commit(offsets))
         for tp in offsets if committed else ():
             self.commit_ages.committed(tp, more=bool(self._delivered.get(tp)))
         return committed

@@ -30,6 +30,16 @@ def not_ours(record: KafkaRecord) -> AfreshError:
     )
 
 
+def place_of(record: KafkaRecord, stage: str) -> dict[str, str | int]:
+    """Return where a record stands that a stage reads, as fields of a line of the log."""
+    return {
+        "stage": stage,
+        "topic": record.topic,
+        "partition": record.partition,
+        "offset": record.offset,
+    }
+
+
 class Owned(Protocol):
     """A partition as it was assigned to this worker; what is written for it is written only while this is so."""
 

@@ -31,7 +31,7 @@ from afresh.streams.kafka.app import App
 from afresh.streams.kafka.ending import meaning_of
 from afresh.streams.kafka.sender import FencedError, GroupSender, Outgoing, OutgoingRecord, Sender
 from afresh.streams.kafka.tables import RunTable
-from afresh.streams.runs.run import Owned, Run, RunDroppedError
+from afresh.streams.runs.run import Owned, Run, RunDroppedError, place_of
 
 logger = logging.getLogger(__name__)
 
@@ -150,19 +150,20 @@ class Runner:
         except RunDroppedError:
             metrics.RUNS_DROPPED.labels(self.stage).inc()
             logger.info(
-                "%s drops a run of %s-%d: its partition has moved", self.stage, run.topic, run.partition
+                "%s drops a run of %s-%d: its partition has moved",
+                *(self.stage, run.topic, run.partition),
+                extra=place_of(run.records[0], self.stage),
             )
         except Exception as error:
             if self._app.should_stop:
                 logger.info(
                     "%s did not finish a run of %s-%d; it will be read again",
-                    self.stage,
-                    run.topic,
-                    run.partition,
+                    *(self.stage, run.topic, run.partition),
+                    extra=place_of(run.records[0], self.stage),
                 )
                 return
             if meaning_of(error) is None:
-                logger.exception("%s cannot go on", self.stage)
+                logger.exception("%s cannot go on", self.stage, extra=place_of(run.records[0], self.stage))
             await self._app.crash(error)
             raise
         # Faust keeps a message until its offset is committed. The records in it would hold memory for nothing.

@@ -26,6 +26,7 @@ from afresh.streams.serving.sweep import Stamp, Sweep
 from afresh.streams.serving.users import Users
 from afresh.streams.serving.weights import NewestWeights
 from afresh.streams.topics import FIRST_PARTITION
+from afresh.streams.traces import Traces
 
 logger = logging.getLogger(__name__)
 
@@ -79,6 +80,8 @@ class Recommender:
         Returns the number of records that wait for the agents whose work the lists show.
     served_bytes
         Memory for the lists that are remembered to be judged, in bytes.
+    traces
+        Follows some events; None if none is followed.
 
     Attributes
     ----------
@@ -102,7 +105,9 @@ class Recommender:
         users: Users,
         waiting: Callable[[], int] = lambda: 0,
         served_bytes: int = SERVED_BYTES,
+        traces: Traces | None = None,
     ) -> None:
+        self._traces = traces
         self._catalogue = catalogue
         self._store = store
         self._lister = lister
@@ -247,10 +252,12 @@ class Recommender:
             recipients = [each for each in recipients if each.partition in self._ours]
         if not recipients:
             return
-        stamp = self._stamp()
+        stamp, began = self._stamp(), time.time_ns()
         made = self._lister.make(recipients, self.weights.now)
-        lists = [each for each, _ in made]
+        lists, ready = [each for each, _ in made], time.time_ns()
         withheld = await until_taken(partial(self._store.push, lists))
+        if self._traces is not None and not refreshed:
+            self._traces.listed((each.row.last_event for each in recipients), began, ready)
         for (made_list, served), each in zip(made, recipients, strict=True):
             self._served.remember(made_list.user, served)
             self._sweep.note_made(each.user, each.partition, stamp, made_list.generated_at)

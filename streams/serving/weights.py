@@ -11,6 +11,7 @@ from afresh.models.fusion.weights import Weights
 from afresh.state.rows import weights as rows
 from afresh.streams import metrics
 from afresh.streams.kafka.follow import Latest
+from afresh.streams.topics import FIRST_PARTITION
 
 logger = logging.getLogger(__name__)
 
@@ -80,4 +81,5 @@ class NewestWeights:
                     "partition 0 learns them: look at its log",
                     age,
                     self.now.version,
+                    extra={"partition": FIRST_PARTITION, "seconds": age},
                 )

@@ -20,6 +20,7 @@ from afresh.streams.runs.runner import Runner
 from afresh.streams.stages.shared import Shared
 from afresh.streams.stages.stage import OwnPart, Stage
 from afresh.streams.times import milliseconds
+from afresh.streams.traces import INGEST, Followed
 
 PART_RECORDS = 4096
 """Largest number of events in a part: the pages with their ids fit into one record batch."""
@@ -35,10 +36,15 @@ class Ingest(Stage["IngestPart"]):
 
     def begin(self, run: Run, change: Change) -> IngestPart:
         """Begin a part, given the event ids that its partition remembers."""
-        return IngestPart(run, change, self._windows[run.partition], self._shared)
+        window, traces = self._windows[run.partition], self._shared.traces
+        if traces is None:
+            return IngestPart(run, change, window, self._shared)
+        return FollowedIngestPart(run, change, window, self._shared, traces.followed(INGEST))
 
     def written(self, part: IngestPart) -> None:
         """Count the outcomes of the events in the metrics."""
+        if isinstance(part, FollowedIngestPart):
+            part.followed.written()
         for (kind, platform, outcome), count in part.outcomes.items():
             metrics.EVENTS.labels(kind, metrics.platform_label(platform), outcome).inc(count)
 
@@ -81,6 +87,10 @@ class IngestPart(OwnPart):
         if not self._window.remember(key_of(event.id)):
             self.outcomes[event.type, event.platform, "duplicate"] += 1
             return
+        self.accept(event, message)
+
+    def accept(self, event: Event, message: KafkaRecord) -> None:
+        """Make an interaction from an event that comes for the first time."""
         interaction = interaction_of(
             event,
             self._identities,
@@ -97,6 +107,21 @@ class IngestPart(OwnPart):
     def close(self) -> None:
         """Put the ids received into the change."""
         self._window.write(self.change, self._before)
+
+
+class FollowedIngestPart(IngestPart):
+    """Events of which some are followed."""
+
+    def __init__(
+        self, run: Run, change: Change, window: ReceivedWindow, shared: Shared, followed: Followed
+    ) -> None:
+        super().__init__(run, change, window, shared)
+        self.followed = followed
+
+    def accept(self, event: Event, message: KafkaRecord) -> None:
+        """Make an interaction from an event, and note the event."""
+        super().accept(event, message)
+        self.followed.note(event.id, message.partition, message.offset)
 
 
 def interaction_of(

@@ -172,7 +172,11 @@ class Intake(PreparedStage["IntakePart"]):
                 present.update(record.key or b"" for record in records)
         vanished = await self._vanished(owned.partition, of, present, partition.end)
         if vanished:
-            logger.warning("%d keys of %s-%d have vanished: deleted", len(vanished), name, owned.partition)
+            logger.warning(
+                "%d keys of %s-%d have vanished: deleted",
+                *(len(vanished), name, owned.partition),
+                extra={"stage": "intake", "topic": name, "partition": owned.partition},
+            )
         deletion = encode(self._deletion(owned.partition, of, partition.end))
         change = self._table.change(owned.partition)
         for keys in in_groups(vanished, change.room):

@@ -20,13 +20,14 @@ from afresh.streams.messages import (
     encode,
     interaction_decoder,
 )
-from afresh.streams.runs.run import KafkaRecord, Owned, Run
+from afresh.streams.runs.run import KafkaRecord, Owned, Run, place_of
 from afresh.streams.runs.runner import Runner
 from afresh.streams.serving.judge import Judge
 from afresh.streams.stages.prepared import PreparedStage
 from afresh.streams.stages.shared import Shared
 from afresh.streams.stages.stage import Part, Source
 from afresh.streams.topics import FIRST_PARTITION
+from afresh.streams.traces import PROFILE, Followed
 
 logger = logging.getLogger(__name__)
 
@@ -43,7 +44,10 @@ class Profile(PreparedStage["ProfilePart"]):
 
     def begin(self, run: Run, change: Change) -> ProfilePart:
         """Begin a part with a judge for its partition."""
-        return ProfilePart(run, change, self._recommender.judge(run.partition), self._shared)
+        judge, traces = self._recommender.judge(run.partition), self._shared.traces
+        if traces is None:
+            return ProfilePart(run, change, judge, self._shared)
+        return FollowedProfilePart(run, change, judge, self._shared, traces.followed(PROFILE))
 
     async def prepare(self, owned: Owned) -> None:
         """Hand over the weights that an earlier version learned in this partition alone."""
@@ -61,6 +65,8 @@ class Profile(PreparedStage["ProfilePart"]):
 
     def written(self, part: ProfilePart) -> None:
         """Request new lists for the users whose rows have changed."""
+        if isinstance(part, FollowedProfilePart):
+            part.followed.written()
         self._recommender.weights.await_answer(part.judge.received)
         self._recommender.request(part.partition, part.received)
 
@@ -120,7 +126,11 @@ class ProfilePart(Part[Told]):
         record, interaction = message
         if interaction is None:
             name = command_decoder.decode(record.value).name
-            logger.warning("This version obeys no command %r among the interactions, and ignores it", name)
+            logger.warning(
+                "This version obeys no command %r among the interactions, and ignores it",
+                name,
+                extra=place_of(record, "profile"),
+            )
         else:
             self._fold(self._rows[interaction.user], interaction, record.offset)
 
@@ -145,3 +155,18 @@ class ProfilePart(Part[Told]):
             self.outgoing.add_to_partition(
                 self._topics.judged.name, FIRST_PARTITION, OutgoingRecord(EXAMPLES_KEY, packed)
             )
+
+
+class FollowedProfilePart(ProfilePart):
+    """Interactions of which some are followed."""
+
+    def __init__(self, run: Run, change: Change, judge: Judge, shared: Shared, followed: Followed) -> None:
+        super().__init__(run, change, judge, shared)
+        self.followed = followed
+
+    def take(self, message: Told) -> None:
+        """Fold an interaction into its user's row, and note its event."""
+        super().take(message)
+        _, interaction = message
+        if interaction is not None:
+            self.followed.note(interaction.event, interaction.source, interaction.offset)

@@ -1,4 +1,4 @@
-"""What all stages share: settings, topics, identities, the recommender and the incarnations of topics."""
+"""What all stages share: settings, topics, identities, the recommender, the incarnations of topics, and traces."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from afresh.streams.kafka.incarnations import Incarnations
 from afresh.streams.serving.recommend import Recommender
 from afresh.streams.settings import Settings
 from afresh.streams.topics import Topics
+from afresh.streams.traces import Traces
 
 
 @dataclass(frozen=True)
@@ -25,6 +26,8 @@ class Shared:
         Makes the lists, and learns from what users take.
     incarnations
         Which incarnation of a topic its records are of.
+    traces
+        Follows some events; None if none is followed.
     """
 
     settings: Settings
@@ -32,3 +35,4 @@ class Shared:
     identities: Identities
     recommender: Recommender
     incarnations: Incarnations = field(default_factory=Incarnations)
+    traces: Traces | None = None

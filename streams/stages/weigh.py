@@ -24,7 +24,7 @@ from afresh.streams.messages import (
     command_decoder,
     inherited_decoder,
 )
-from afresh.streams.runs.run import KafkaRecord, Owned, Run
+from afresh.streams.runs.run import KafkaRecord, Owned, Run, place_of
 from afresh.streams.stages.prepared import PreparedStage
 from afresh.streams.stages.shared import Shared
 from afresh.streams.stages.stage import Part, Source
@@ -102,19 +102,23 @@ class WeighPart(Part[Told]):
 
     def take(self, message: Told) -> None:
         """Learn from examples, take over what is inherited, or carry out a command."""
-        _, told = message
+        record, told = message
         if isinstance(told, Command):
-            self._obey(told)
+            self._obey(told, record)
         elif isinstance(told, Inherited):
             self.weighing.inherit(told.kept, told.partition)
         else:
             self.weighing.take(told, self._counted)
 
-    def _obey(self, command: Command) -> None:
+    def _obey(self, command: Command, record: KafkaRecord) -> None:
         if command.name == ROLL_BACK:
             self.weighing.roll_back(command.time)
         else:
-            logger.warning("This version does not know the command %r and ignores it", command.name)
+            logger.warning(
+                "This version does not know the command %r and ignores it",
+                command.name,
+                extra=place_of(record, "weigh"),
+            )
 
     def close(self) -> None:
         """Put what was learned into the change, and the weights into the row that every worker follows."""

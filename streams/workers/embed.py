@@ -8,6 +8,7 @@ from afresh.streams.kafka.safety import require_room
 from afresh.streams.settings import Settings
 from afresh.streams.stages.embed import Embed, require_encoder
 from afresh.streams.topics import Topics
+from afresh.streams.workers import logs
 from afresh.streams.workers.process import execute
 
 
@@ -25,5 +26,6 @@ def run(settings: Settings) -> None:
     require_encoder(settings)
     topics = Topics(settings)
     require_topics(settings, rights=needs(read=[topics.texts], written=[topics.embeddings]))
+    logs.set_up(settings)
     embed = Embed(settings, require_room(settings, [topics.embeddings]))
     execute(embed.app, settings, settings.embed_metrics_port, embed.not_ready)

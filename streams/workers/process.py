@@ -1,11 +1,13 @@
-"""Runs a process: sets up its log and its page, and decides how it ends."""
+"""Runs a process: serves its page, says when it is ready, and decides how it ends."""
 
 from __future__ import annotations
 
+import asyncio
 import gc
 import logging
 import platform
 from collections.abc import Callable
+from functools import partial
 from importlib.metadata import version
 from typing import NoReturn
 
@@ -19,15 +21,15 @@ from afresh.streams.kafka.ending import meaning_of, status_of
 from afresh.streams.settings import Settings
 from afresh.streams.workers import pages
 from afresh.streams.workers.disk import show_disk
-from afresh.streams.workers.quiet import Seldom
 
 logger = logging.getLogger(__name__)
 
-NOISY_LOGGERS = ("aiokafka", "kafka", "faust.transport", "faust.tables.recovery", "mode")
+LOOK_SECONDS = 1.0
+"""Time between two looks whether the process is ready."""
 
 
 def execute(app: App, settings: Settings, port: int, not_ready: Callable[[], str]) -> NoReturn:
-    """Run an app, with its page, until it is told to stop.
+    """Run an app, with its page, until it is told to stop; its log is set up.
 
     Parameters
     ----------
@@ -51,12 +53,13 @@ def execute(app: App, settings: Settings, port: int, not_ready: Callable[[], str
     )
     show_disk(settings.data_dir.expanduser())
     server = pages.serve(settings.metrics_host, port, not_ready)
-    logging.basicConfig(level=settings.log_level, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
-    for handler in logging.getLogger().handlers:
-        handler.addFilter(Seldom())
-    for name in NOISY_LOGGERS:
-        logging.getLogger(name).setLevel(logging.WARNING)
-    logger.info("metrics at http://%s:%d/metrics", settings.metrics_host, server.server_port)
+    logger.info(
+        "afresh %s starts in namespace %s, whose topics have %d partitions; metrics at http://%s:%d/metrics",
+        *(version("afresh"), settings.namespace, settings.partitions),
+        *(settings.metrics_host, server.server_port),
+        extra={"version": version("afresh"), "namespace": settings.namespace},
+    )
+    app.task(partial(_tell_readiness, not_ready))
     collect_garbage_seldom()
     # One BLAS thread: lists are made in small batches, for which more threads cost more than they gain.
     with threadpool_limits(1):
@@ -71,13 +74,26 @@ def execute(app: App, settings: Settings, port: int, not_ready: Callable[[], str
         except SystemExit as ended:
             # What failed before anything ran is no crash to Faust.
             reason = app.told(worker.crash_reason or (ended.__context__ if ended.code else None))
-            if reason is None:
-                raise
-            meaning, status = meaning_of(reason), status_of(reason, told=app.told_to_stop())
+            status = ended.code if reason is None else status_of(reason, told=app.told_to_stop())
+            meaning = meaning_of(reason)
             if meaning is not None and status:
                 logger.log(logging.ERROR if status == MEND_STATUS else logging.WARNING, "%s", meaning)
                 raise meaning from None
+            if not status:
+                app.course.stopped(committed=app.has_committed())
             raise SystemExit(status) from None
+
+
+async def _tell_readiness(not_ready: Callable[[], str]) -> None:
+    """Say when the process becomes ready, and when it is not ready any more, forever."""
+    told = ""
+    while True:
+        missing = not_ready()
+        # Behind the colon stand details, which change with every look.
+        if (kind := missing.partition(":")[0] or "ready") != told:
+            told = kind
+            logger.info("Not ready: %s", missing) if missing else logger.info("Ready")
+        await asyncio.sleep(LOOK_SECONDS)
 
 
 def collect_garbage_seldom() -> None:

@@ -1,8 +1,9 @@
-"""Log filter: what passes by itself is said seldom, and never as an error.
+"""Log filter: what passes by itself is said seldom, and never as an error; nothing is said without bound.
 
 While brokers restart one after the other, the libraries write hundreds of lines at level ERROR, many with tracebacks,
 and mend everything by themselves. So nobody could be called for an ERROR. Whether a line of a library needs a person,
-only we can tell, and we say it in a sentence of our own.
+only we can tell, and we say it in a sentence of our own. What libraries tell of themselves in between (each of Faust's
+services that starts or stops) is for who looks for a fault of theirs.
 """
 
 from __future__ import annotations
@@ -22,8 +23,13 @@ from redis.exceptions import RedisError
 from afresh.state.errors import AfreshError
 from afresh.streams.kafka.sender import FencedError
 
+logger = logging.getLogger(__name__)
+
 SECONDS = 60.0
 """What comes again within this time is said once in this time, as a WARNING with its count."""
+
+OFTEN = 100
+"""How often other sentences are said within this time: one for each partition that a worker has, but no flood."""
 
 OURS = str(Path(__file__).parents[2])
 """Where our own code is. Loggers do not tell: Faust's services write with those of our subclasses."""
@@ -51,22 +57,32 @@ _NUMBER = re.compile(r"0x[0-9a-f]+|\d+")
 
 
 class _Said(NamedTuple):
+    """What was said, since when and how often; when it came last, how often it was kept back, and how it read then."""
+
     when: float
-    seen: float
-    times: int
+    said: int = 0
+    seen: float = 0.0
+    kept_back: int = 0
+    words: str = ""
 
 
 class Seldom(logging.Filter):
     """Lets through what passes by itself at first, as INFO, and then once in ``SECONDS``; whatever its arguments are.
 
+    Any other sentence is let through ``OFTEN`` times in ``SECONDS``. How many were kept back is told with the next one,
+    or, if none comes, with the next line of any kind.
+
     Parameters
     ----------
+    everything
+        Whether to let through what libraries say below the level WARNING.
     clock
         Clock, monotonic, in seconds.
     """
 
-    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, *, everything: bool = False, clock: Callable[[], float] = time.monotonic) -> None:
         super().__init__()
+        self._everything = everything
         self._clock = clock
         self._said: dict[tuple[str, str], _Said] = {}
 
@@ -74,23 +90,33 @@ class Seldom(logging.Filter):
         """Whether to log a record; changes one that passes by itself."""
         if _is_foreign(record) and record.levelno < logging.WARNING:
             # Faust prints the offsets of all partitions at each rebalance, a line for each.
-            return "\n" not in record.getMessage()
-        if not _passes(record):
-            return True
-        now, what = self._clock(), (record.name, _NUMBER.sub("#", _first_line(str(record.msg))))
-        said = self._said.get(what)
-        if said is None or now - said.seen >= SECONDS:
-            # A copy: other threads write to the log, too.
-            self._said = {key: each for key, each in self._said.copy().items() if now - each.seen < SECONDS}
-            self._said[what] = _Said(now, now, 0)
-            _say(record, logging.INFO)
-            return True
-        if now - said.when < SECONDS:
-            self._said[what] = _Said(said.when, now, said.times + 1)
+            return self._everything and "\n" not in record.getMessage()
+        now, passes = self._clock(), _passes(record)
+        self._forget(now)
+        what = record.name, _NUMBER.sub("#", _first_line(str(record.msg)))
+        said, more = self._said.get(what, _Said(now)), ""
+        if now - said.when >= SECONDS:
+            if passes or said.kept_back:
+                more = f" ({said.kept_back + 1} times in {now - said.when:.0f} s)"
+            said = _Said(now)
+        elif said.said >= (1 if passes else OFTEN):
+            words, kept_back = _first_line(record.getMessage()), said.kept_back + 1
+            self._said[what] = said._replace(seen=now, kept_back=kept_back, words=words)
             return False
-        self._said[what] = _Said(now, now, 0)
-        _say(record, logging.WARNING, f" ({said.times + 1} times in {now - said.when:.0f} s)")
+        self._said[what] = said._replace(seen=now, said=said.said + 1)
+        if passes:
+            _say(record, logging.WARNING if more else logging.INFO, more)
+        elif more:
+            record.msg, record.args = record.getMessage() + more, ()
         return True
+
+    def _forget(self, now: float) -> None:
+        """Forget what has not come again for ``SECONDS``, and tell how much of it was kept back."""
+        # A copy: other threads write to the log, too.
+        for what, said in self._said.copy().items():
+            since = now - said.seen
+            if since >= SECONDS and self._said.pop(what, None) is not None and said.kept_back:
+                logger.info("%s (%d times more, until %.0f s ago)", said.words, said.kept_back, since)
 
 
 def _passes(record: logging.LogRecord) -> bool:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections.abc import Sequence
 from contextlib import suppress
 
@@ -35,11 +34,11 @@ from afresh.streams.stages.assembly import StageSpec, add_agents, make_stages, m
 from afresh.streams.stages.prepared import PreparedStage
 from afresh.streams.stages.shared import Shared
 from afresh.streams.topics import WRITTEN_BY_OTHERS, Topics
+from afresh.streams.traces import Traces, open_traces
 from afresh.streams.waiting import wait_for_redis
+from afresh.streams.workers import logs
 from afresh.streams.workers.deriving import Deriver
 from afresh.streams.workers.process import execute
-
-logger = logging.getLogger(__name__)
 
 REPORT_SECONDS = 1.0
 SETTLE_SECONDS = 1.0
@@ -58,6 +57,8 @@ class Worker:
         Topics of the deployment; by default those that follow from the settings.
     limits
         How large record batches may be.
+    traces
+        Follows some events; None if none is followed.
     """
 
     def __init__(
@@ -66,8 +67,10 @@ class Worker:
         stages: Sequence[StageSpec] = STAGES,
         topics: Topics | None = None,
         limits: BatchLimits | None = None,
+        traces: Traces | None = None,
     ) -> None:
         self.settings = settings
+        self.traces = traces
         self.topics = topics = topics or Topics(settings)
         self.app = create_app(settings, settings.namespace, limits)
         self.catalogue = Catalogue()
@@ -88,7 +91,7 @@ class Worker:
         self.tables = make_tables(self.app, settings, topics, stages, rows)
         self.recommender = self._make_recommender()
         self.runners = {spec.name: self._runner(spec) for spec in stages}
-        shared = Shared(settings, topics, self.identities, self.recommender, self.app.incarnations)
+        shared = Shared(settings, topics, self.identities, self.recommender, self.app.incarnations, traces)
         made = make_stages(stages, self.tables, shared, lambda spec: self.runners[spec.name])
         add_agents(self.app, topics, stages, made)
         reads = reads_of(topics, stages, self.tables)
@@ -105,6 +108,7 @@ class Worker:
             TableUsers(self.tables["users"], self._partitions_of_users),
             self._waiting,
             settings.served_lists_bytes,
+            self.traces,
         )
 
     def _runner(self, spec: StageSpec) -> Runner:
@@ -258,13 +262,20 @@ def run(settings: Settings) -> None:
     Raises
     ------
     AfreshError
-        When Kafka, its topics, Redis or the metrics port are not as they must be.
+        When Kafka, its topics, Redis, the metrics port or the packages for traces are not as they must be.
     SystemExit
         At the end, with the exit status of the process.
     """
+    # Opened before the wait for Kafka, so that missing packages are reported at once.
+    traces = open_traces(settings)
     require_topics(settings, rights=rights_of(Topics(settings)))
     wait_for_redis(settings)
-    worker = Worker(settings, limits=require_room(settings, Topics(settings).ours()))
+    logs.set_up(settings)
+    worker = Worker(settings, limits=require_room(settings, Topics(settings).ours()), traces=traces)
     if settings.idempotence:
         worker.app.claims.expiry_seconds = claim_expiry(settings)
-    execute(worker.app, settings, settings.metrics_port, worker.not_ready)
+    try:
+        execute(worker.app, settings, settings.metrics_port, worker.not_ready)
+    finally:
+        if traces is not None:
+            traces.close()

@@ -6,7 +6,6 @@
 
 from __future__ import annotations
 
-import logging
 import sys
 from collections.abc import Mapping
 
@@ -29,7 +28,7 @@ from afresh.streams.stages import STAGES
 from afresh.streams.stages.assembly import add_agents, make_stages, make_tables
 from afresh.streams.stages.shared import Shared
 from afresh.streams.topics import Topics
-from afresh.streams.workers import process, stream
+from afresh.streams.workers import logs, process, stream
 
 
 class NoRequests(Requests):
@@ -71,11 +70,12 @@ def main() -> None:
     settings = Settings()
     if stage == "whole":
         stream.run(settings)
-    for name in process.NOISY_LOGGERS:
-        logging.getLogger(name).setLevel(logging.WARNING)
+    logs.set_up(settings)
     process.collect_garbage_seldom()
     app = stage_app(settings, stage)
-    faust.Worker(app, loglevel="INFO", redirect_stdouts=False).execute_from_commandline()
+    faust.Worker(
+        app, loglevel="INFO", redirect_stdouts=False, override_logging=False
+    ).execute_from_commandline()
 
 
 if __name__ == "__main__":

@@ -1,16 +1,21 @@
-"""A worker that gets SIGTERM finishes and commits what it holds, and its partitions move at once."""
+"""A worker that gets SIGTERM finishes and commits what it holds, and its partitions move at once; its log says so."""
 
 from __future__ import annotations
 
+import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from kafka import KafkaAdminClient
 
 from afresh.deploy.demo.scrape import Page
 from afresh.deploy.servers import Server
+from afresh.deploy.servers.process import ServerProcess
 from afresh.streams.connections import kafka_options
+from afresh.streams.kafka.course import UNCOMMITTED
 from afresh.streams.settings import Settings
 from tests.conftest import settings_for
 from tests.kafka.deployment import Deployment, accepted, deployment, told_to_stop, wait
@@ -38,6 +43,17 @@ def members(settings: Settings) -> list[str]:
     return [str(member["member_id"]) for member in group["members"]]
 
 
+def lines(process: ServerProcess) -> list[dict[str, Any]]:
+    """Read the log of a process, every line of which is JSON."""
+    return [json.loads(line) for line in process.log.read_text().splitlines()]
+
+
+def course(process: ServerProcess) -> list[str]:
+    """Return what a process has said of its course, without numbers."""
+    found = [re.sub(r"[\d.]+", "#", line["message"]) for line in lines(process) if "afresh" in line["logger"]]
+    return [each.split(" in namespace")[0] for each in found if not each.startswith("Not ready")]
+
+
 def repeated(page: Page) -> int:
     """Count the records that a worker got although they were counted before."""
     return page.read().total("afresh_already_counted_total")
@@ -45,7 +61,8 @@ def repeated(page: Page) -> int:
 
 @pytest.fixture
 def made(settings: Settings, tmp_path: Path) -> Iterator[Deployment]:
-    patient = settings.model_copy(update={"session_timeout_seconds": LONG_SESSION_SECONDS})
+    chosen = {"session_timeout_seconds": LONG_SESSION_SECONDS, "log_format": "json"}
+    patient = settings.model_copy(update=chosen)
     with deployment(patient, tmp_path) as made:
         yield made
 
@@ -79,6 +96,17 @@ def test_partitions_of_a_worker_that_stops_move_at_once(made: Deployment) -> Non
         wait(lambda: len(members(made.settings)) == 1, "the other to be alone in the group", 20.0)
         wait(lambda: page.read().total("afresh_rows", table="users") == 300, "the other to own all users")
         made.answer("last", made.event("last", "c1"))
+        assert [line for line in lines(second) if line["level"] not in ("INFO", "WARNING")] == []
+        said = course(second)
+        assert said[0] == "afresh # starts"
+        assert said[-2:] == [
+            "Told to stop: what is under way is finished and committed",
+            "Stopped; everything taken in is committed",
+        ]
+        gained = [
+            line["gained"] for line in lines(first) if line["message"].startswith("Partitions assigned")
+        ]
+        assert (gained[0], len(gained[-1])) == ([0, 1], 1)
         # Not that nothing is repeated: the worker that stays reads its own runs again if the rebalance interrupts them.
         wait(lambda: revisions(made) == [20] * 300, "every list to be of the last state")
 
@@ -86,7 +114,8 @@ def test_partitions_of_a_worker_that_stops_move_at_once(made: Deployment) -> Non
 def test_a_worker_stops_in_order_while_redis_is_down(
     kafka: Server, own_redis: Server, tmp_path: Path
 ) -> None:
-    with deployment(settings_for(kafka, own_redis, tmp_path), tmp_path) as made:
+    settings = settings_for(kafka, own_redis, tmp_path).model_copy(update={"log_format": "json"})
+    with deployment(settings, tmp_path) as made:
         process = made.process()
         with made.running(process) as page:
             made.answer("ann", made.event("ann", "c1"))
@@ -95,6 +124,7 @@ def test_a_worker_stops_in_order_while_redis_is_down(
             wait(lambda: page.read().total("afresh_redis_retries_total") > 0, "the worker to notice")
             assert told_to_stop(process) == 0
             assert UNFINISHED in process.log.read_text()
+            assert lines(process)[-1]["message"] == f"Stopped; {UNCOMMITTED}"
             assert members(made.settings) == []
             own_redis.start()
             process.start()

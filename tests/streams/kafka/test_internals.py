@@ -32,10 +32,11 @@ from afresh.streams.kafka.recovery import RunTables
 ROOT = Path(__file__).parents[3]
 LIBRARIES = ("faust", "mode", "aiokafka", "kafka")
 
-NOT_THEIRS = {"_exit", "_replace", "daemon"}
-"""Members of Python's own modules and classes: ``os``, named tuples, threads."""
+NOT_THEIRS = {"_asdict", "_exit", "_replace", "args", "daemon", "msg"}
+"""Members of Python's own modules and classes: ``os``, named tuples, threads, records of logs."""
 
 OURS = {
+    "applied",
     "apply_seconds",
     "expiry_seconds",
     "fetch_max_wait_seconds",

@@ -128,7 +128,7 @@ async def test_a_partition_ages_until_kafka_has_taken_its_last_commit(
         consumer.ack(run)
     offsets = {tp: consumer._new_offset(tp) for tp in (ONE, TWO)}
     assert await consumer._commit(offsets) is taken
-    assert set(consumer.commit_ages._since) == waiting
+    assert (set(consumer.commit_ages._since), consumer.last_commit_taken) == (waiting, taken)
 
 
 async def test_gaps_in_the_offsets_need_no_bookkeeping() -> None:

@@ -229,7 +229,12 @@ class Backlog:
 @pytest.fixture
 def backlog(monkeypatch: pytest.MonkeyPatch) -> Backlog:
     backlog = Backlog(BACKLOG + 1)
-    clock = SimpleNamespace(monotonic=lambda: backlog.seconds, time=time.time, perf_counter=time.perf_counter)
+    clock = SimpleNamespace(
+        monotonic=lambda: backlog.seconds,
+        time=time.time,
+        time_ns=time.time_ns,
+        perf_counter=time.perf_counter,
+    )
     monkeypatch.setattr(recommend, "time", clock)
     monkeypatch.setattr(recommend, "BACKLOG_POLL_SECONDS", 0.0)
     monkeypatch.setattr(requests, "RUNS_WAITING", 2)

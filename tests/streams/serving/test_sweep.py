@@ -1,3 +1,4 @@
+import time
 from collections.abc import Iterable
 from types import SimpleNamespace
 from typing import Any
@@ -204,7 +205,9 @@ async def test_the_sweep_does_not_rest_longer_after_redis_was_down(
         raise RestedError(seconds)
 
     monkeypatch.setattr(recommender, "refresh", refresh)
-    monkeypatch.setattr(recommend, "time", SimpleNamespace(perf_counter=lambda: next(clock)))
+    monkeypatch.setattr(
+        recommend, "time", SimpleNamespace(perf_counter=lambda: next(clock), time_ns=time.time_ns)
+    )
     monkeypatch.setattr(recommend, "asyncio", SimpleNamespace(sleep=sleep))
     with pytest.raises(RestedError) as rested:
         await recommender.refresh_loop(5.0)

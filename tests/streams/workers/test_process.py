@@ -8,7 +8,7 @@ from aiokafka.errors import KafkaConnectionError
 from afresh.state.errors import AfreshError, StartAgainError
 from afresh.state.store.rows import StoreError
 from afresh.state.versions import RowVersionError
-from afresh.streams.kafka.app import create_app
+from afresh.streams.kafka.app import App, create_app
 from afresh.streams.kafka.sender import FencedError
 from afresh.streams.settings import Settings
 from afresh.streams.workers import process as module
@@ -96,9 +96,47 @@ def test_a_process_that_was_told_to_stop_still_says_what_to_mend(
 
 
 @pytest.mark.parametrize(("reason", "status"), [(None, 0), (KeyError(7), 1)])
-def test_every_other_end_keeps_its_status(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, reason: BaseException | None, status: int
+def test_every_other_end_keeps_its_status_and_only_an_orderly_one_is_called_a_stop(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    reason: BaseException | None,
+    status: int,
 ) -> None:
+    caplog.set_level("INFO")
     with pytest.raises(SystemExit) as ended:
         run(tmp_path, monkeypatch, reason, status)
     assert ended.value.code == status
+    assert any(message.startswith("Stopped;") for message in caplog.messages) == (not status)
+
+
+async def test_a_process_says_when_it_becomes_ready_and_when_it_is_not_ready_any_more(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    looks = ["tables not recovered", "", "", "Kafka takes no writes: 10 s", "Kafka takes no writes: 11 s", ""]
+
+    async def rest(seconds: float) -> None:
+        looks.pop(0)
+
+    monkeypatch.setattr("asyncio.sleep", rest)
+    caplog.set_level("INFO")
+    with pytest.raises(IndexError):
+        await module._tell_readiness(lambda: looks[0])
+    assert caplog.messages == [
+        "Not ready: tables not recovered",
+        "Ready",
+        "Not ready: Kafka takes no writes: 10 s",
+        "Ready",
+    ]
+
+
+@pytest.mark.parametrize("finished", [True, False])
+def test_the_last_line_of_an_orderly_stop_says_whether_everything_is_committed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, finished: bool
+) -> None:
+    monkeypatch.setattr(App, "has_committed", lambda _: finished)
+    caplog.set_level("INFO")
+    with pytest.raises(SystemExit):
+        run(tmp_path, monkeypatch, None, 0, told=True)
+    assert caplog.messages[0].startswith("afresh ")
+    assert ("everything taken in is committed" in caplog.messages[-1]) == finished
