@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
+from collections import defaultdict, deque
 from collections.abc import Callable
 
 from aiokafka.errors import KafkaError
@@ -18,7 +19,49 @@ ANSWER_SECONDS = 1.0
 
 REPORT_SECONDS = 1.0
 
+LOOKS = 1000
+"""Looks at the end of a partition that are remembered: all of a quarter of an hour; of longer, with pauses."""
+
 logger = logging.getLogger(__name__)
+
+
+class Seen:
+    """When the ends of a partition were first seen: so old, at least, are records that are not fetched yet.
+
+    Nobody knows when Kafka took them. That the partition had something unfinished at every look says nothing of their
+    age: under a steady load it always has.
+    """
+
+    def __init__(self) -> None:
+        self._ends: deque[tuple[int, float]] = deque()
+        self._pause = 0.0
+
+    def note(self, offset: int, end: int, now: float) -> float:
+        """Note the end as of now, and return when a record was first seen.
+
+        Parameters
+        ----------
+        offset
+            Offset of the first unfinished record.
+        end
+            Offset behind the last record; it is greater.
+        now
+            Present time, seconds.
+        """
+        ends = self._ends
+        if ends and ends[-1][0] > end:
+            # The topic was made again.
+            ends.clear()
+        while ends and ends[0][0] <= offset:
+            ends.popleft()
+        if not ends:
+            self._pause = 0.0
+        if not ends or (ends[-1][0] < end and now - ends[-1][1] >= self._pause):
+            ends.append((end, now))
+        if len(ends) > LOOKS:
+            self._pause = 2 * (now - ends[0][1]) / len(ends)
+            self._ends = deque([*ends][::2])
+        return ends[0][1]
 
 
 class Lag:
@@ -45,7 +88,7 @@ class Lag:
         self._app = app
         self._now = now
         self._ends: dict[TP, int] = {}
-        self._seen: dict[TP, float] = {}
+        self._seen: defaultdict[TP, Seen] = defaultdict(Seen)
         self._topics: set[str] = set()
 
     async def run(self) -> None:
@@ -58,7 +101,8 @@ class Lag:
         """Show the lag as of now; if Kafka does not answer, use the end offsets known last."""
         ours = {tp for tp in self._app.assigned() if self._app.topics.acks_enabled_for(tp.topic)}
         self._ends = {tp: end for tp, end in self._ends.items() if tp in ours}
-        self._seen = {tp: since for tp, since in self._seen.items() if tp in ours}
+        for tp in self._seen.keys() - ours:
+            del self._seen[tp]
         if ours:
             await self._ask(ours)
         self._topics |= {tp.topic for tp in ours}
@@ -85,9 +129,8 @@ class Lag:
         if offset is None or offset >= end:
             self._seen.pop(tp, None)
             return 0, 0.0
+        # Noted also while the age is known: the next look may find the same records not fetched yet.
+        seen_at = self._seen[tp].note(offset, end, self._now())
         if taken_at is None:
-            # The record is not fetched yet, so nobody knows when Kafka took it. Its age counts from when it was seen.
-            taken_at = self._seen.setdefault(tp, self._now())
-        else:
-            self._seen.pop(tp, None)
+            taken_at = seen_at
         return end - offset, max(self._now() - taken_at, 0.0)

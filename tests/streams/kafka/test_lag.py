@@ -83,6 +83,36 @@ async def test_records_not_fetched_yet_age_from_when_they_were_first_seen(kafka:
     assert await kafka.shown() == (1, 0)
 
 
+async def test_records_that_are_worked_off_steadily_are_no_older_than_they_are(kafka: Kafka) -> None:
+    for second in range(60):
+        kafka.now, kafka.end[EVENTS], kafka.done[EVENTS] = (
+            NOW + second,
+            10 + 5 * second,
+            (8 + 5 * second, None),
+        )
+        assert await kafka.shown() == (2, 0)
+
+
+async def test_a_backlog_that_is_worked_off_as_fast_as_it_grows_keeps_its_age(kafka: Kafka) -> None:
+    kafka.done[EVENTS] = 5, None
+    for second in range(3 * module.LOOKS):
+        # Between runs the first record is known by its offset alone.
+        known = NOW + second - 30 if second % 2 else None
+        kafka.now, kafka.end[EVENTS] = NOW + second, 10 + 5 * second
+        kafka.done[EVENTS] = max(5, 7 + 5 * (second - 30)), known
+        _, age = await kafka.shown()
+        if second > 30:
+            assert age == 30
+
+
+async def test_hours_of_standing_still_are_remembered_in_bounds(kafka: Kafka) -> None:
+    seen = module.Seen()
+    for second in range(20_000):
+        assert seen.note(3, 10 + second, NOW + second) == NOW
+    assert len(seen._ends) <= module.LOOKS
+    assert NOW + 9_990 <= seen.note(10_000, 20_010, NOW + 20_000) <= NOW + 10_100
+
+
 async def test_the_lag_is_zero_once_all_is_done_even_beyond_the_known_end(kafka: Kafka) -> None:
     kafka.done |= {EVENTS: (12, None), MORE: (None, None)}
     assert await kafka.shown() == (0, 0)
