@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Collection, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Collection, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from typing import Any
 
 from kafka import KafkaConsumer, TopicPartition
@@ -20,6 +20,9 @@ from afresh.streams.settings import Settings
 from afresh.streams.topics import Topic
 
 POLL_MS = 500
+
+LEADER_SECONDS = 30.0
+"""Longest wait for a partition to have a leader. An election takes seconds."""
 
 Offsets = dict[TopicPartition, int]
 
@@ -37,6 +40,39 @@ def redis_client(settings: Settings) -> Iterator[Redis]:
 def places(*topics: Topic) -> list[TopicPartition]:
     """List all partitions of some topics."""
     return [TopicPartition(topic.name, number) for topic in topics for number in range(topic.partitions)]
+
+
+def begins_of(consumer: KafkaConsumer, wanted: Collection[TopicPartition]) -> Offsets:
+    """Return the first offset of each partition; see ``ends_of``."""
+    return _offsets(consumer.beginning_offsets, wanted)
+
+
+def ends_of(consumer: KafkaConsumer, wanted: Collection[TopicPartition]) -> Offsets:
+    """Return the end offset of each partition.
+
+    Raises
+    ------
+    UnavailableError
+        If some partitions have no leader for long.
+    KafkaError
+        If Kafka does not answer, or refuses.
+    """
+    return _offsets(consumer.end_offsets, wanted)
+
+
+def _offsets(ask: Callable[[list[TopicPartition]], Offsets], wanted: Collection[TopicPartition]) -> Offsets:
+    deadline = time.monotonic() + LEADER_SECONDS
+    while True:
+        # kafka-python 3.0 asks for no partition whose leader it does not know, as while leaders change, asks who leads,
+        # and misses their offsets in the answer.
+        with suppress(KeyError):
+            return ask(list(wanted))
+        if time.monotonic() > deadline:
+            raise UnavailableError(
+                f"some partitions of {', '.join(sorted({each.topic for each in wanted}))} have no leader for "
+                f"{LEADER_SECONDS:g} s; look whether all brokers run, and try again"
+            )
+        time.sleep(POLL_MS / 1000)
 
 
 def uncommitted(

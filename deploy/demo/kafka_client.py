@@ -11,7 +11,7 @@ import msgspec
 from kafka import KafkaConsumer, KafkaProducer
 from kafka.errors import KafkaError, MessageSizeTooLargeError
 
-from afresh.deploy.clients import places
+from afresh.deploy.clients import begins_of, ends_of, places
 from afresh.deploy.demo.window import person
 from afresh.state.errors import AfreshError
 from afresh.streams.connections import kafka_options
@@ -100,7 +100,7 @@ def dead_letters(settings: Settings) -> int:
     partitions = places(Topics(settings).dead_letters)
     consumer = KafkaConsumer(**kafka_options(settings))
     try:
-        ends, starts = consumer.end_offsets(partitions), consumer.beginning_offsets(partitions)
+        ends, starts = ends_of(consumer, partitions), begins_of(consumer, partitions)
     finally:
         consumer.close()
     return int(sum(ends[partition] - starts[partition] for partition in partitions))

@@ -10,7 +10,7 @@ import msgspec
 from kafka import KafkaConsumer, TopicPartition
 
 import afresh.streams.kafka.batches  # noqa: F401 - replaces how kafka-python takes batches apart
-from afresh.deploy.clients import Offsets, places, read_records
+from afresh.deploy.clients import Offsets, begins_of, ends_of, places, read_records
 from afresh.deploy.ledger.report import Report
 from afresh.state.errors import AfreshError
 from afresh.state.store.marks import PARTITION_ROW_VERSION, UNKNOWN, Reached
@@ -120,8 +120,8 @@ class KafkaLogs:
         self._incarnations = incarnations
         self._patience_seconds = patience_seconds
         every = places(*topics)
-        self._ends: Offsets = consumer.end_offsets(every)
-        self._begins: Offsets = consumer.beginning_offsets(every)
+        self._ends: Offsets = ends_of(consumer, every)
+        self._begins: Offsets = begins_of(consumer, every)
         compacted = {topic.name for topic in topics if topic.config["cleanup.policy"] == "compact"}
         for place, begin in self._begins.items():
             if begin and place.topic not in compacted:

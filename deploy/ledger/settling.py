@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from kafka import KafkaConsumer
 from redis import Redis
 
-from afresh.deploy.clients import Offsets, places, uncommitted
+from afresh.deploy.clients import Offsets, ends_of, places, uncommitted
 from afresh.deploy.ledger.report import Report
 from afresh.deploy.ledger.served import read_ages
 from afresh.streams.connections import kafka_options
@@ -81,7 +81,7 @@ def _look(
     settings: Settings, redis: Redis, consumer: KafkaConsumer, admin: PatientAdmin
 ) -> tuple[int, Hashable]:
     topics = Topics(settings)
-    ends: Offsets = consumer.end_offsets(places(*topics.all()))
+    ends: Offsets = ends_of(consumer, places(*topics.all()))
     read = [topics.named(name) for stage in STAGES for name in stage.sources]
     waiting = sum(uncommitted(admin, settings.namespace, places(*read), ends).values())
     if settings.encoder != NO_ENCODER:

@@ -10,7 +10,7 @@ from typing import Any
 from kafka import KafkaConsumer, TopicPartition
 from redis import RedisError
 
-from afresh.deploy.clients import Offsets, places, read_records, redis_client, uncommitted
+from afresh.deploy.clients import Offsets, begins_of, ends_of, places, read_records, redis_client, uncommitted
 from afresh.deploy.ledger.reading import PARTITION_ROW, agent_state_of
 from afresh.deploy.status.status import Member, Status, judged_by
 from afresh.state.judged import kept as judged
@@ -46,7 +46,7 @@ def look(settings: Settings) -> Status:
     with _clients(settings) as (admin, consumer):
         every = places(*topics.all())
         # High watermarks: whoever asks what waits must see what an open transaction holds up.
-        begins, ends = consumer.beginning_offsets(every), consumer.end_offsets(every)
+        begins, ends = begins_of(consumer, every), ends_of(consumer, every)
         read = [topics.named(name) for stage in STAGES for name in stage.sources]
         return Status(
             waiting=waiting(admin, settings.namespace, begins, ends, read),

@@ -1,3 +1,4 @@
+import time
 from types import SimpleNamespace
 from typing import Any
 from uuid import UUID
@@ -6,6 +7,7 @@ import pytest
 from kafka import TopicPartition
 
 from afresh.deploy import clients
+from afresh.state.errors import UnavailableError
 
 PARTITION = TopicPartition("events", 0)
 
@@ -39,3 +41,21 @@ def test_a_commit_of_a_topic_that_was_made_again_since_means_nothing(
     offset: int, metadata: str, waiting: int
 ) -> None:
     assert left(FakeAdmin(offset, metadata)) == {PARTITION: waiting}
+
+
+def test_while_leaders_change_kafka_is_asked_again_for_offsets(monkeypatch: pytest.MonkeyPatch) -> None:
+    other = TopicPartition("events", 1)
+    answers: list[dict[TopicPartition, int]] = [{PARTITION: 3}, {PARTITION: 3, other: 4}]
+
+    def ask(wanted: list[TopicPartition]) -> dict[TopicPartition, int]:
+        # As kafka-python does it.
+        found = answers.pop(0)
+        return {each: found[each] for each in wanted}
+
+    monkeypatch.setattr(time, "sleep", lambda _: None)
+    consumer = SimpleNamespace(end_offsets=ask)
+    assert clients.ends_of(consumer, [PARTITION, other]) == {PARTITION: 3, other: 4}
+    monkeypatch.setattr(clients, "LEADER_SECONDS", 0.0)
+    answers += 2 * [{PARTITION: 3}]
+    with pytest.raises(UnavailableError, match="some partitions of events have no leader"):
+        clients.begins_of(SimpleNamespace(beginning_offsets=ask), [PARTITION, other])
