@@ -44,6 +44,10 @@ _MAY_NOT = ("user executing the script", "ACL failure in script")
 _encode = msgspec.json.Encoder().encode
 
 
+OTHERS = "others"
+"""Name of what all scorers together added that an item of a list does not name."""
+
+
 class ListItem(msgspec.Struct, frozen=True, omit_defaults=True):
     """An item of a list.
 
@@ -52,7 +56,8 @@ class ListItem(msgspec.Struct, frozen=True, omit_defaults=True):
     id, score
         Id of the item, and its score.
     parts
-        What each scorer added to the score.
+        What scorers added to the score: those that added or took away most, the largest first, and ``OTHERS``. The sum
+        is the score. Lists of 0.1.0 name every scorer.
     propensity
         Chance of the item to get this place, if places are given to new items; else None.
     """

@@ -26,7 +26,7 @@ from afresh.models.fusion.weights import Weights
 from afresh.state.catalogue.catalogue import Catalogue
 from afresh.state.errors import AfreshError
 from afresh.state.keys import key_of
-from afresh.state.lists import ListItem, PopularItem, decode_popular_list, decode_user_list
+from afresh.state.lists import OTHERS, ListItem, PopularItem, decode_popular_list, decode_user_list
 from afresh.state.rows import content, users
 from afresh.streams.serving.lister import Lister, Recipient
 from afresh.streams.serving.policy import Policy
@@ -136,14 +136,19 @@ def _fault(
         fault = _order_fault(ids, indices, eligible.scores, TOLERANCE)
     if fault or not indices:
         return fault
-    listed = np.array([[item.parts.get(name, np.nan) for name in scorers.NAMES] for item in made.items])
-    far = ~(np.abs(listed - eligible.parts_of(indices)) <= TOLERANCE)
-    if far.any():
-        place, scorer = np.argwhere(far)[0]
-        return (
-            f"gives item {made.items[place].id!r} {listed[place, scorer]:.4f} by {scorers.NAMES[scorer]} instead of "
-            f"{eligible.parts_of(indices)[place, scorer]:.4f}: stale"
-        )
+    return _parts_fault(made.items, eligible.parts_of(indices))
+
+
+def _parts_fault(items: Sequence[ListItem], added: Reals) -> str:
+    """Say whether a list names other parts than what the scorers added, shape (items, S); "" if they are right."""
+    for item, by_scorer in zip(items, added.tolist(), strict=True):
+        right = dict(zip(scorers.NAMES, by_scorer, strict=True))
+        right[OTHERS] = sum(part for name, part in right.items() if name not in item.parts)
+        # The others come last: they are wrong as well where a single part is.
+        for name in [*(each for each in item.parts if each != OTHERS), OTHERS]:
+            part = item.parts.get(name, 0.0)
+            if not abs(part - right.get(name, 0.0)) <= TOLERANCE:
+                return f"gives item {item.id!r} {part:.4f} by {name} instead of {right.get(name, 0.0):.4f}: stale"
     return ""
 
 

@@ -23,7 +23,7 @@ from afresh.models.retrieval.places import Numbering
 from afresh.state.catalogue.catalogue import Catalogue
 from afresh.state.judged.verdicts import LIST_LENGTH
 from afresh.state.keys import key_of
-from afresh.state.lists import ListItem, PopularItem, PopularList, UserList, timestamp
+from afresh.state.lists import OTHERS, ListItem, PopularItem, PopularList, UserList, timestamp
 from afresh.state.records import LeaveOut
 from afresh.state.rows import users
 from afresh.state.rows.users import UserRow
@@ -37,9 +37,13 @@ logger = logging.getLogger(__name__)
 
 MODEL = f"afresh-{version('afresh')}"
 
+NAMED_PARTS = 3
+"""Number of scorers that an item of a list names: those that added or took away most. The others are one number."""
 
 DIGITS = 4
 """Decimals of a score: more would make the lists longer without any use."""
+
+_PART_NAMES = np.array([*scorers.NAMES, OTHERS])
 
 NO_INDICES = np.empty(0, np.int32)
 
@@ -192,16 +196,18 @@ class Lister:
         return np.asarray(head[items.available[head]])
 
     def _items(self, scored: Scored, listed: Indices, propensities: Sequence[float | None]) -> list[ListItem]:
-        added = np.round(parts(scored.weights, scored.features[listed]).astype(np.float64), DIGITS)
-        scores = np.round(added.sum(axis=1), DIGITS).tolist()
+        added = parts(scored.weights, scored.features[listed]).astype(np.float64)
+        scores = np.round(added.sum(axis=1), DIGITS)
+        largest = np.argsort(-np.abs(added), axis=1, kind="stable")[:, :NAMED_PARTS]
+        named = np.round(np.take_along_axis(added, largest, axis=1), DIGITS)
+        others = np.round(scores - named.sum(axis=1), DIGITS)
         return [
-            ListItem(
-                self._catalogue.ids[index], score, dict(zip(scorers.NAMES, part, strict=True)), propensity
-            )
-            for index, score, part, propensity in zip(
+            ListItem(self._catalogue.ids[index], score, dict(zip(names, values, strict=True)), propensity)
+            for index, score, names, values, propensity in zip(
                 scored.candidates[listed].tolist(),
-                scores,
-                added.tolist(),
+                scores.tolist(),
+                _PART_NAMES[np.insert(largest, NAMED_PARTS, -1, axis=1)].tolist(),
+                np.column_stack([named, others]).tolist(),
                 propensities,
                 strict=True,
             )

@@ -70,10 +70,12 @@ def embed(made: Deployment, name: str, vector: np.ndarray) -> None:
 def texts_are_in_the_lists(made: Deployment, item: str, viewed: str) -> None:
     """Wait until the text of an item counts in the list of a user who viewed another."""
 
+    text = {"text", "nearest", "cold_text", "akin"}
+
     def counts() -> bool:
         made_list = made.list_of(f"fan of {viewed}")
         return made_list is not None and any(
-            each.id == item and each.parts["nearest"] != 0 for each in made_list.items
+            each.id == item and not text.isdisjoint(each.parts) for each in made_list.items
         )
 
     wait(counts, f"the text of {item}")

@@ -84,8 +84,8 @@ def test_each_variant_has_a_list_in_the_order_of_the_variants() -> None:
     (lists,) = made.take_in([took("i2", number=1)])
     whole, without = lists
     assert len(lists) == len(made.variants) == 2
-    assert any(item.parts["popular"] for item in whole.items)
-    assert not any(item.parts["popular"] for item in without.items)
+    assert any(item.parts.get("popular") for item in whole.items)
+    assert not any(item.parts.get("popular") for item in without.items)
 
 
 def test_interactions_taken_in_together_do_not_see_each_other_but_later_ones_see_them() -> None:

@@ -112,7 +112,7 @@ def test_a_scorer_left_out_adds_nothing_to_scores(name: str) -> None:
     parts = [0.0]
     for interaction in log.interactions:
         ((made,),) = engine.take_in([interaction])
-        parts += [item.parts[name] for item in made.items]
+        parts += [item.parts.get(name, 0.0) for item in made.items]
     assert set(parts) == {0.0}
     assert evaluated(log).lists != evaluated(log, without=[[name]]).lists
 

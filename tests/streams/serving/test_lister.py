@@ -16,11 +16,12 @@ from afresh.models.retrieval.candidates import RELATED_CANDIDATES
 from afresh.state.catalogue.catalogue import Catalogue
 from afresh.state.judged.verdicts import LIST_LENGTH
 from afresh.state.keys import key_of
-from afresh.state.lists import UserList
+from afresh.state.lists import OTHERS, UserList
 from afresh.state.rows.behaviour import BehaviourRows
 from afresh.state.rows.content import TEXT, Vector
 from afresh.state.rows.users import UserRow, packed_key
-from afresh.streams.serving.lister import DIGITS, Lister, Recipient
+from afresh.streams.serving import lister as module
+from afresh.streams.serving.lister import NAMED_PARTS, Lister, Recipient
 from afresh.streams.serving.policy import Policy
 from afresh.streams.serving.served import ServedList
 from tests.streams.making import catalogue_of, count, describe, user_row
@@ -97,8 +98,33 @@ def test_scores_are_best_first_and_the_sums_of_their_parts() -> None:
     assert scores == sorted(scores, reverse=True)
     assert len(set(scores)) > 1
     for item in made_list.items:
-        assert tuple(item.parts) == scorers.NAMES
-        assert sum(item.parts.values()) == pytest.approx(item.score, abs=10**-DIGITS)
+        *named, others = item.parts
+        assert (len(named), others) == (NAMED_PARTS, OTHERS)
+        assert set(named) < set(scorers.NAMES)
+        assert sum(item.parts.values()) == pytest.approx(item.score, abs=1e-9)
+
+
+def test_the_largest_parts_are_named_whether_they_add_or_take_away(monkeypatch: pytest.MonkeyPatch) -> None:
+    added = np.linspace(0.0, 0.09, len(scorers.NAMES), dtype=np.float32)
+    added[[4, 1, 7]] = 1.5, -3.0, 0.75
+    monkeypatch.setattr(module, "parts", lambda _, values: np.tile(added, (len(values), 1)))
+    ((made_list, _),) = made(catalogue_of(*ITEMS), user_row("i1"))
+    four, one, seven = (scorers.NAMES[number] for number in (4, 1, 7))
+    others = float(added.sum()) + 0.75
+    for item in made_list.items:
+        assert [*item.parts.items()] == [
+            (one, -3.0),
+            (four, 1.5),
+            (seven, 0.75),
+            (OTHERS, pytest.approx(others, abs=1e-4)),
+        ]
+
+
+def test_a_list_takes_little_room_in_redis() -> None:
+    items = [f"item-{number:08}" for number in range(40)]
+    ((made_list, _),) = made(catalogue_of(*items), user_row(*items[:9]), size=20)
+    assert len(made_list.items) == 20
+    assert len(msgspec.json.encode(made_list)) <= 3000
 
 
 def test_ties_are_ordered_by_key_whatever_the_order_of_items() -> None:
