@@ -63,6 +63,10 @@ LAG_RECORDS = Gauge("afresh_lag_records", "Unfinished records in the partitions 
 LAG_SECONDS = Gauge("afresh_lag_seconds", "Age of the oldest unfinished record.", ["topic"])
 ROWS = Gauge("afresh_rows", "Rows held by this worker.", ["table"])
 LISTS = Counter("afresh_lists", "Lists made, by what Redis did with them.", ["outcome"])
+USERS_WAITING = Gauge("afresh_users_waiting", "Users who wait for a new list.")
+LONGEST_WAIT = Gauge(
+    "afresh_longest_wait_seconds", "How long the user has waited for a new list who has waited longest."
+)
 INSPECTED_LISTS = Counter(
     "afresh_inspected_lists", "Lists that the inspection looked at in Redis, by what it found.", ["found"]
 )

@@ -96,6 +96,18 @@ PIPELINE = Dashboard(
             "What waits, by topic.",
         ),
         Panel(
+            "Users who wait",
+            COUNT,
+            (Query("sum(afresh_users_waiting)", "users"),),
+            "For a new list. Some at every moment; thousands where lists cannot keep up.",
+        ),
+        Panel(
+            "Longest wait for a list",
+            SECONDS,
+            (Query("max by (instance) (afresh_longest_wait_seconds)", "{{instance}}"),),
+            "By so much lists lag. All users wait about as long: they are served in turn.",
+        ),
+        Panel(
             "Age of commits",
             SECONDS,
             (

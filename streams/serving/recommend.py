@@ -269,7 +269,9 @@ class Recommender:
         metrics.STAGE_RECORDS.labels("recommend").inc(len(lists))
 
     def report(self) -> None:
-        """Set the metrics of the weights, of the lists remembered, and of the Catalogue."""
+        """Set the metrics of who waits, of the weights, of the lists remembered, and of the Catalogue."""
+        metrics.USERS_WAITING.set(len(self.requests))
+        metrics.LONGEST_WAIT.set(self.requests.longest_wait())
         self.weights.report()
         self._served.report()
         metrics.CATALOGUE_ITEMS.set(int(self._catalogue.available.sum()))

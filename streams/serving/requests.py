@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable, Collection, Mapping
 from itertools import islice
 from typing import NamedTuple
@@ -25,15 +26,26 @@ class WaitingUser(NamedTuple):
         The user, and the partition of the user's row.
     received
         When Kafka took the newest event that the row contains, in ms since 1970.
+    since
+        When the user began to wait, seconds of a monotonic clock.
     """
 
     user: str
     partition: int
     received: int
+    since: float = 0.0
 
 
 class Requests:
     """Queue of waiting users, in the order of their first request, and of the runs that wait for them.
+
+    Whoever has waited longest is served next, however often others ask: while lists cannot keep up, all wait about as
+    long.
+
+    Parameters
+    ----------
+    clock
+        Clock, monotonic, in seconds.
 
     Attributes
     ----------
@@ -41,7 +53,8 @@ class Requests:
         Set when a user or a run begins to wait.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
         self.asked = asyncio.Event()
         self._users: dict[str, WaitingUser] = {}
         self._runs: list[Callable[[], object]] = []
@@ -65,7 +78,11 @@ class Requests:
         received
             When Kafka took the newest event in each user's row, in ms since 1970.
         """
-        self._users |= {user: WaitingUser(user, partition, time_ms) for user, time_ms in received.items()}
+        now, waiting = self._clock(), self._users
+        self._users |= {
+            user: WaitingUser(user, partition, time_ms, waiting[user].since if user in waiting else now)
+            for user, time_ms in received.items()
+        }
         self._note_room()
         self.asked.set()
 
@@ -79,6 +96,11 @@ class Requests:
     async def wait_for_room(self) -> None:
         """Wait until there is room for more users. Called before each part of a run, which may add any number."""
         await self._room_for_users.wait()
+
+    def longest_wait(self) -> float:
+        """Return for how long the user has waited who has waited longest, in seconds; 0 if nobody waits."""
+        first = next(iter(self._users.values()), None)
+        return 0.0 if first is None else self._clock() - first.since
 
     def is_full(self) -> bool:
         """Whether profile takes in no more until lists are pushed."""
