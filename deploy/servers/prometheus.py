@@ -10,8 +10,9 @@ from http import HTTPStatus
 from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 
-from afresh.deploy.monitoring.rules import rules
+from afresh.deploy.monitoring.rules import RUNBOOKS, rules
 from afresh.deploy.monitoring.scraping import scraping
+from afresh.deploy.servers.kafka import REPOSITORY
 from afresh.deploy.servers.process import HOST, ServerProcess, free_ports, running
 from afresh.deploy.servers.server import writable
 from afresh.state.errors import AfreshError
@@ -61,7 +62,7 @@ def local_prometheus(folder: Path, ports: Mapping[str, int], scale: float = 1.0)
     program, own = require_prometheus(), writable(folder)
     (port,) = free_ports(1)
     targets = {job: f"{HOST}:{page}" for job, page in ports.items()}
-    (own / "rules.yml").write_text(rules(scale=scale), "utf-8")
+    (own / "rules.yml").write_text(rules(_runbooks(), scale), "utf-8")
     (own / "prometheus.yml").write_text(scraping(targets, SCRAPE_SECONDS), "utf-8")
     command = [
         program,
@@ -74,6 +75,12 @@ def local_prometheus(folder: Path, ports: Mapping[str, int], scale: float = 1.0)
     with running(process):
         _wait_until_ready(process)
         yield f"http://{HOST}:{port}"
+
+
+def _runbooks() -> str:
+    """Return the address of the runbooks: on this machine, if the project is here."""
+    own = REPOSITORY / "deploy" / "runbooks.md"
+    return own.as_uri() if own.exists() else RUNBOOKS
 
 
 def _wait_until_ready(process: ServerProcess) -> None:
