@@ -104,7 +104,12 @@ PIPELINE = Dashboard(
         Panel(
             "Longest wait for a list",
             SECONDS,
-            (Query("max by (instance) (afresh_longest_wait_seconds)", "{{instance}}"),),
+            (
+                Query(
+                    f"max by (job, instance) (afresh_longest_wait_seconds{NOT_EMBEDDING})",
+                    "{{job}} {{instance}}",
+                ),
+            ),
             "By so much lists lag. All users wait about as long: they are served in turn.",
         ),
         Panel(
