@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from io import BytesIO
 from pathlib import Path
@@ -47,6 +48,12 @@ LEGEND_ROWS, LEGEND_WIDTH = 5, 58
 
 ROOM = 0.04
 """Share of its height that a panel leaves free above and below its lines."""
+
+MOST_TIMES = 5
+"""Times on an axis at most: more would run into each other."""
+
+TIME_STEPS = (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 10800, 21600, 43200, 86400)
+"""What may lie between two times on an axis, in seconds; or any number of days."""
 
 SHORT_MINUTES, DAY_MINUTES = 5, 24 * 60
 """Below the first, ticks are less than a minute apart; from the second on, they lie in several days."""
@@ -185,11 +192,11 @@ def _dates(times: Doubles) -> npt.NDArray[np.datetime64]:
 
 
 def _scale(axes: Axes, unit: str, over: Stretch) -> None:
-    from matplotlib.dates import AutoDateLocator, DateFormatter
+    from matplotlib.dates import DateFormatter
     from matplotlib.ticker import FuncFormatter
 
     axes.set_xlim(*_dates(np.array([over.begin, over.end])))
-    axes.xaxis.set_major_locator(AutoDateLocator(minticks=3, maxticks=9))  # type: ignore[no-untyped-call]
+    axes.set_xticks(_dates(times_of(over)))
     axes.xaxis.set_major_formatter(DateFormatter(clock_of(over)))  # type: ignore[no-untyped-call]
     low, high = axes.dataLim.intervaly if np.isfinite(axes.dataLim.intervaly).all() else (0.0, 1.0)
     # As in Grafana, 0 is shown: a line that trembles must not look like one that leaps.
@@ -201,6 +208,21 @@ def _scale(axes: Axes, unit: str, over: Stretch) -> None:
     axes.yaxis.set_major_formatter(
         FuncFormatter(lambda value, _: f"{value / size:g}{sign}" if value else "0")
     )
+
+
+def times_of(over: Stretch) -> Doubles:
+    """Return the times to write below a stretch, ``MOST_TIMES`` at most.
+
+    Examples
+    --------
+    >>> times_of(Stretch(50.0, 170.0, 1.0)).tolist()
+    [60.0, 90.0, 120.0, 150.0]
+    """
+    least = (over.end - over.begin) / MOST_TIMES
+    day = TIME_STEPS[-1]
+    step = next((each for each in TIME_STEPS if each >= least), day * math.ceil(least / day))
+    first = math.ceil(over.begin / step) * step
+    return np.arange(float(first), over.end, step)
 
 
 def clock_of(over: Stretch) -> str:

@@ -4,6 +4,7 @@ import struct
 import sys
 from collections.abc import Sequence
 from functools import partial
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ import pytest
 from matplotlib.figure import Figure
 
 from afresh.deploy.monitoring import pictures
-from afresh.deploy.monitoring.answers import Line, lines
+from afresh.deploy.monitoring.answers import Line, Stretch, lines
 from afresh.deploy.monitoring.dashboards import DASHBOARDS
 from afresh.deploy.monitoring.panels import Dashboard, Panel
 from afresh.deploy.monitoring.pictures import DOTS, HEAD, ROW_HEIGHT, SIZES, WIDTH, draw, ticks
@@ -117,6 +118,19 @@ def test_a_legend_that_would_not_fit_says_how_many_lines_it_leaves_out(
 def test_a_series_without_labels_is_drawn_without_a_name(tmp_path: Path, drawn: list[Figure]) -> None:
     draw_panel(tmp_path, series("1", "2"))
     assert panel_of(drawn).lines[0].get_ydata().tolist() == [1, 2]
+
+
+@pytest.mark.parametrize("minutes", [0.5, 1, 2, 3, 5, 8, 12, 20, 45, 100, 300, 1000, 3000])
+def test_times_do_not_run_into_each_other(minutes: float, tmp_path: Path, drawn: list[Figure]) -> None:
+    nothing: list[Line] = []
+    over = Stretch(1.8e9, 1.8e9 + 60 * minutes, 1.0)
+    draw(BOARD, lambda panel: nothing, over, tmp_path / "x.png")
+    low, high = panel_of(drawn).get_xlim()
+    labels = panel_of(drawn).get_xticklabels()
+    shown = [each for each in labels if low <= each.get_position()[0] <= high]
+    boxes = [each.get_window_extent(dpi=DOTS) for each in shown]
+    assert len(boxes) >= 2
+    assert all(left.x1 < right.x0 for left, right in pairwise(boxes))
 
 
 def test_the_units_of_all_panels_are_known() -> None:
