@@ -99,8 +99,14 @@ FIRES: dict[str, tuple[Series, str, str]] = {
 SILENT: dict[str, Series] = {
     "AfreshFreshnessBurnsSlowly": {LATE: growing(99), KNOWN: growing(100)},
     "AfreshListsBurnsFast": {RIGHT: growing(1000), MISSING: growing(1)},
-    "AfreshLagGrows": {'afresh_lag_seconds{topic="t"}': f"{LONG * 60}-60x{LONG - 10}"},
+    "AfreshLagGrows": {
+        'afresh_lag_seconds{topic="t"}': f"{LONG * 60}-60x{LONG - 10}",
+        'afresh_lag_seconds{topic="shop.texts"}': growing(60),
+    },
     "AfreshUncounted": {READ: growing(100), ACCEPTED: growing(80), REPEATED: growing(20)},
+    "AfreshCommitsStandStill": {
+        'afresh_commit_age_seconds{topic="shop.texts",partition="0"}': growing(60),
+    },
     "AfreshRolledBack": {'afresh_rollbacks_total{cause="command"}': once()},
     "AfreshEmbeddingsBehind": {"afresh_embedding_queue": f"{LONG * 10}-10x{LONG - 10}"},
     "AfreshDeadLetters": {'afresh_dead_letters_total{reason="r"}': growing(1)},
