@@ -93,7 +93,34 @@ class KafkaInputs:
     @asynccontextmanager
     async def open(self, topic: str, partition: int) -> AsyncIterator[KafkaInputPartition]:
         """Open a partition with a consumer of its own."""
-        consumer = AIOKafkaConsumer(
+        place = TopicPartition(topic, partition)
+        consumer, committed = await self._start(place)
+        try:
+            ends = await patiently(lambda: consumer.end_offsets([place]))
+            yield KafkaInputPartition(consumer, place, committed, ends[place])
+        finally:
+            await consumer.stop()
+
+    async def _start(self, place: TopicPartition) -> tuple[AIOKafkaConsumer, int]:
+        """Start a consumer of a partition; return it, and what the workers' group has committed."""
+        while True:
+            consumer = self._consumer()
+            try:
+                await patiently(consumer.start)
+                consumer.assign([place])
+                return consumer, await patiently(lambda: consumer.committed(place)) or 0  # noqa: B023 - awaited at once
+            except AssertionError as error:
+                # A broker that has just come back names no brokers, not even itself. aiokafka starts all the same, and
+                # asserts at the first question that it knows one.
+                await consumer.stop()
+                logger.warning("No broker is ready yet (%s); trying again in %s s", error, RETRY_SECONDS)
+                await asyncio.sleep(RETRY_SECONDS)
+            except BaseException:
+                await consumer.stop()
+                raise
+
+    def _consumer(self) -> AIOKafkaConsumer:
+        return AIOKafkaConsumer(
             **kafka_options(self._settings),
             # Only to ask what the group has committed: a consumer that assigns its partitions never joins it.
             group_id=self._settings.namespace,
@@ -102,15 +129,6 @@ class KafkaInputs:
             isolation_level="read_committed",
             max_partition_fetch_bytes=4 * 1024 * 1024,
         )
-        place = TopicPartition(topic, partition)
-        try:
-            await patiently(consumer.start)
-            consumer.assign([place])
-            committed = await patiently(lambda: consumer.committed(place))
-            ends = await patiently(lambda: consumer.end_offsets([place]))
-            yield KafkaInputPartition(consumer, place, committed or 0, ends[place])
-        finally:
-            await consumer.stop()
 
 
 class KafkaInputPartition:

@@ -81,7 +81,7 @@ def test_lists_that_redis_lost_come_back_as_they_were_and_those_of_nobody_stay_a
 def test_a_redis_that_evicts_is_warned_of_and_once_it_has_room_it_gets_back_what_it_evicted(
     kafka: Server, tmp_path: Path
 ) -> None:
-    limits = ["--maxmemory", "2mb", "--maxmemory-policy", "volatile-lru"]
+    limits = ["--maxmemory", "16mb", "--maxmemory-policy", "volatile-lru"]
     with (
         local_redis(tmp_path / "redis", arguments=limits) as redis,
         worker_on(kafka, redis, tmp_path) as (made, process, page),
@@ -89,9 +89,12 @@ def test_a_redis_that_evicts_is_warned_of_and_once_it_has_room_it_gets_back_what
         warning = "Redis evicts lists when it is full (maxmemory-policy volatile-lru); use noeviction"
         assert warning in process.log.read_text()
         feed(made, 2 * USERS)
+        wait(lambda: made.lists.count_users() == USERS and made.popular(), "the lists", WAIT_SECONDS)
+        used = command(redis, "INFO", "memory")["used_memory"]
+        command(redis, "CONFIG", "SET", "maxmemory", used - 150_000)
         wait(lambda: found(page, "missing"), "lists to be evicted, and missed", WAIT_SECONDS)
         assert made.lists.count_users() < USERS
         command(redis, "CONFIG", "SET", "maxmemory", "0")
-        wait(lambda: made.lists.count_users() == USERS, "the lists", WAIT_SECONDS)
+        wait(lambda: made.lists.count_users() == USERS, "the lists again", WAIT_SECONDS)
         assert differences(made) == []
         assert "Redis has lost lists" in process.log.read_text()

@@ -99,3 +99,27 @@ async def test_a_right_that_is_missing_is_not_asked_for_again() -> None:
     with pytest.raises(NotAllowedError) as refused:
         await module.patiently(ask)
     assert refused.value.rights == (Right("Read", "topic", "test.items"),)
+
+
+async def test_while_no_broker_is_ready_a_consumer_is_made_again(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await asyncio.to_thread(create_topics, settings)
+    course: list[str] = []
+
+    class Consumer(module.AIOKafkaConsumer):  # type: ignore[misc, name-defined]
+        async def committed(self, place: TopicPartition) -> int | None:
+            course.append("asked")
+            assert len(course) > 3, "Did we not perform bootstrap?"
+            found: int | None = await super().committed(place)
+            return found
+
+        async def stop(self) -> None:
+            course.append("stopped")
+            await super().stop()
+
+    monkeypatch.setattr(module, "AIOKafkaConsumer", Consumer)
+    monkeypatch.setattr(module, "RETRY_SECONDS", 0.01)
+    async with KafkaInputs(settings).open(Topics(settings).items.name, 0) as opened:
+        assert (opened.committed, opened.end) == (0, 0)
+    assert course == ["asked", "stopped", "asked", "stopped", "asked", "stopped"]
