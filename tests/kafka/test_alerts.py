@@ -159,6 +159,7 @@ def test_alerts_fire_when_redis_goes_away_and_loses_lists_when_events_are_garbag
             while not {"AfreshListsBurnsFast", "AfreshListsBurnsSlowly"} <= alarm.fired:
                 lose_lists(made)
                 alarm.wait_for()
+                time.sleep(0.5)
             assert told_to_stop(worker) == 0
             alarm.wait_for("AfreshDown")
             assert alarm.fired >= REDIS
