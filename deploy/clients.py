@@ -13,7 +13,7 @@ from redis import Redis
 from afresh.state.errors import UnavailableError
 from afresh.state.store.marks import UNKNOWN
 from afresh.streams import redis_url
-from afresh.streams.connections import redis_options
+from afresh.streams.connections import kafka_options, redis_options
 from afresh.streams.kafka.admin import incarnations_of
 from afresh.streams.kafka.patient import PatientAdmin
 from afresh.streams.settings import Settings
@@ -40,6 +40,29 @@ def redis_client(settings: Settings) -> Iterator[Redis]:
 def places(*topics: Topic) -> list[TopicPartition]:
     """List all partitions of some topics."""
     return [TopicPartition(topic.name, number) for topic in topics for number in range(topic.partitions)]
+
+
+def reader(settings: Settings, **more: Any) -> KafkaConsumer:
+    """Make a consumer that reads committed records from their beginning, and belongs to no group.
+
+    Parameters
+    ----------
+    settings
+        Settings of the deployment.
+    more
+        More arguments of the consumer.
+    """
+    return KafkaConsumer(
+        **kafka_options(settings),
+        bootstrap_timeout_ms=int(settings.start_timeout_seconds * 1000),
+        auto_offset_reset="earliest",
+        enable_auto_commit=False,
+        isolation_level="read_committed",
+        # Checksums in Python take nine tenths of the time, and the broker has already checked them.
+        check_crcs=False,
+        metrics_enabled=False,
+        **more,
+    )
 
 
 def begins_of(consumer: KafkaConsumer, wanted: Collection[TopicPartition]) -> Offsets:

@@ -10,12 +10,11 @@ import msgspec
 from kafka import KafkaConsumer, TopicPartition
 
 import afresh.streams.kafka.batches  # noqa: F401 - replaces how kafka-python takes batches apart
-from afresh.deploy.clients import Offsets, begins_of, ends_of, places, read_records
+from afresh.deploy.clients import Offsets, begins_of, ends_of, places, read_records, reader
 from afresh.deploy.ledger.report import Report
 from afresh.state.errors import AfreshError
 from afresh.state.store.marks import PARTITION_ROW_VERSION, UNKNOWN, Reached
 from afresh.state.versions import unpack_known
-from afresh.streams.connections import kafka_options
 from afresh.streams.kafka.admin import incarnations_of
 from afresh.streams.kafka.patient import PatientAdmin
 from afresh.streams.messages import COMMAND_KEY
@@ -151,18 +150,11 @@ class KafkaLogs:
 @contextmanager
 def kafka_logs(settings: Settings) -> Iterator[KafkaLogs]:
     """Open the topics of a deployment, up to where they end now."""
-    consumer = KafkaConsumer(
-        **kafka_options(settings),
-        bootstrap_timeout_ms=int(settings.start_timeout_seconds * 1000),
-        auto_offset_reset="earliest",
-        enable_auto_commit=False,
-        isolation_level="read_committed",
-        # Checksums in Python take nine tenths of the time, and the broker has already checked them.
-        check_crcs=False,
+    consumer = reader(
+        settings,
         fetch_max_bytes=4 * FETCH_BYTES,
         max_partition_fetch_bytes=FETCH_BYTES,
         max_poll_records=POLL_RECORDS,
-        metrics_enabled=False,
     )
     topics = Topics(settings).all()
     admin = PatientAdmin(settings)

@@ -6,10 +6,9 @@ import shutil
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
-from http import HTTPStatus
-from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 
+from afresh.deploy.monitoring.answers import prometheus
 from afresh.deploy.monitoring.rules import RUNBOOKS, rules
 from afresh.deploy.monitoring.scraping import scraping
 from afresh.deploy.servers.kafka import REPOSITORY
@@ -86,18 +85,11 @@ def _runbooks() -> str:
 def _wait_until_ready(process: ServerProcess) -> None:
     """Return once it answers questions; until then, it answers that it is not available."""
     deadline = time.monotonic() + START_SECONDS
-    while not _is_ready(process.port):
+    ask = prometheus(f"http://{HOST}:{process.port}")
+    while True:
+        with suppress(AfreshError):
+            ask("query", {"query": "1"})
+            return
         if process.pid is None or time.monotonic() > deadline:
             raise AfreshError(f"Prometheus does not start; its log is {process.log}")
         time.sleep(0.05)
-
-
-def _is_ready(port: int) -> bool:
-    with suppress(OSError, HTTPException):
-        connection = HTTPConnection(HOST, port, timeout=2.0)
-        try:
-            connection.request("GET", "/-/ready")
-            return connection.getresponse().status == HTTPStatus.OK
-        finally:
-            connection.close()
-    return False

@@ -11,10 +11,9 @@ import msgspec
 from kafka import KafkaConsumer, TopicPartition
 
 import afresh.streams.kafka.batches  # noqa: F401 - replaces how kafka-python takes batches apart
-from afresh.deploy.clients import places
+from afresh.deploy.clients import places, reader
 from afresh.state.identities import Identities
 from afresh.state.records import Interaction
-from afresh.streams.connections import kafka_options
 from afresh.streams.kafka.admin import require_topics
 from afresh.streams.kafka.rights import needs
 from afresh.streams.kafka.sender import partition_of
@@ -182,16 +181,9 @@ def feed(settings: Settings, name: str) -> Iterator[Feed]:
     topics = Topics(settings)
     read = [topics.interactions, topics.identities_keyed, topics.items_keyed]
     require_topics(settings, read, needs(read=read))
-    consumer = KafkaConsumer(
-        **kafka_options(settings),
-        bootstrap_timeout_ms=int(settings.start_timeout_seconds * 1000),
-        auto_offset_reset="earliest",
-        enable_auto_commit=False,
-        isolation_level="read_committed",
-        # Checksums in Python take nine tenths of the time, and the broker has already checked them.
-        check_crcs=False,
+    consumer = reader(
+        settings,
         max_poll_records=POLL_RECORDS,
-        metrics_enabled=False,
     )
     try:
         yield Feed(consumer, topics, name, settings.start_timeout_seconds)

@@ -6,6 +6,7 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from functools import partial
 from typing import Protocol, TypeVar
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
@@ -108,7 +109,7 @@ class KafkaInputs:
             try:
                 await patiently(consumer.start)
                 consumer.assign([place])
-                return consumer, await patiently(lambda: consumer.committed(place)) or 0  # noqa: B023 - awaited at once
+                return consumer, await patiently(partial(consumer.committed, place)) or 0
             except AssertionError as error:
                 # A broker that has just come back names no brokers, not even itself. aiokafka starts all the same, and
                 # asserts at the first question that it knows one.

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
+import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
@@ -17,6 +19,7 @@ from redis import Redis
 from afresh.deploy.clients import places
 from afresh.deploy.demo.scrape import Page, Readings
 from afresh.deploy.demo.workers import COMMAND, WorkerProcess, environment, variables
+from afresh.deploy.servers.kafka import REPOSITORY
 from afresh.deploy.servers.process import ServerProcess, free_ports, running
 from afresh.state.lists import ListReader, PopularList, UserList, decode_popular_list, decode_user_list
 from afresh.streams.connections import kafka_options, redis_options
@@ -121,10 +124,17 @@ class Deployment:
 
     def process(self, name: str = "worker") -> ServerProcess:
         """Prepare a process of ours."""
+        return self._process(f"afresh {name}", name, [*COMMAND, name])
+
+    def changed_worker(self, module: str) -> ServerProcess:
+        """Prepare a worker that a module of these tests runs, with something added or broken."""
+        return self._process(module, module, [sys.executable, "-m", f"tests.kafka.{module}"])
+
+    def _process(self, title: str, name: str, command: Sequence[str]) -> ServerProcess:
         (port,) = free_ports(1)
         folder = self.folder / f"{name}-{port}"
         folder.mkdir(parents=True)
-        return ServerProcess(f"afresh {name}", [*COMMAND, name], port=port, folder=folder)
+        return ServerProcess(title, command, port=port, folder=folder)
 
     @contextmanager
     def running(self, process: ServerProcess) -> Iterator[Page]:
@@ -143,7 +153,12 @@ class Deployment:
         port = str(process.port)
         own = {"METRICS_PORT": port, "EMBED_METRICS_PORT": port, "DATA_DIR": str(self.data_dir(process))}
         ours = variables(self.settings) | {f"AFRESH_{name}": value for name, value in own.items()}
-        return ours | {"PYTHONFAULTHANDLER": "1"}
+        paths = [str(REPOSITORY / ".src"), str(REPOSITORY), os.environ.get("PYTHONPATH", "")]
+        return ours | {
+            "PYTHONFAULTHANDLER": "1",
+            # For the modules of ``changed_worker``.
+            "PYTHONPATH": os.pathsep.join(filter(None, paths)),
+        }
 
     def data_dir(self, process: ServerProcess) -> Path:
         """Return the folder for a process's own files."""

@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
-from urllib.parse import urlencode
 
-from tests.streams.making import read_page
+from afresh.deploy.monitoring.answers import prometheus
 
 
 def asked(address: str, path: str, **given: str) -> Any:
     """Ask a question of its API, and return the data of the answer."""
-    status, said = read_page(int(address.rpartition(":")[2]), f"/api/v1/{path}?{urlencode(given)}")
-    assert status == 200, said
-    return json.loads(said)["data"]
+    return prometheus(address)(path, given)
 
 
 def firing(address: str) -> set[str]:

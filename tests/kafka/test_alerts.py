@@ -9,7 +9,6 @@ import os
 import random
 import shutil
 import signal
-import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -22,8 +21,8 @@ from afresh.deploy.demo.workers import WorkerProcess, environment
 from afresh.deploy.monitoring.alerts import ALERTS
 from afresh.deploy.monitoring.rules import expression
 from afresh.deploy.servers import Server
-from afresh.deploy.servers.kafka import REPOSITORY, Installation
-from afresh.deploy.servers.process import ServerProcess, free_ports
+from afresh.deploy.servers.kafka import Installation
+from afresh.deploy.servers.process import ServerProcess
 from afresh.deploy.servers.prometheus import local_prometheus
 from afresh.streams.settings import Settings
 from tests.chaos.pipeline import small_disk
@@ -107,9 +106,10 @@ class Alarm:
 
     def wait_for(self, *names: str) -> None:
         """Wait until each of these alerts has fired at some time."""
-        wait(lambda: self._look() >= set(names), f"{sorted(set(names))}")
+        wait(lambda: self.look() >= set(names), f"{sorted(set(names))}")
 
-    def _look(self) -> set[str]:
+    def look(self) -> set[str]:
+        """Look which alerts fire; return all that have fired so far."""
         self.fired |= firing(self.address)
         return self.fired
 
@@ -158,7 +158,7 @@ def test_alerts_fire_when_redis_goes_away_and_loses_lists_when_events_are_garbag
 
             while not {"AfreshListsBurnsFast", "AfreshListsBurnsSlowly"} <= alarm.fired:
                 lose_lists(made)
-                alarm.wait_for()
+                alarm.look()
                 time.sleep(0.5)
             assert told_to_stop(worker) == 0
             alarm.wait_for("AfreshDown")
@@ -283,13 +283,12 @@ class Shop:
 
 
 def test_alerts_fire_when_lists_become_bad_and_counts_do_not_add_up(
-    settings: Settings, prometheus: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    settings: Settings, prometheus: str, tmp_path: Path
 ) -> None:
     # A snapshot is due as soon as enough was judged.
     often = settings.model_copy(update={"snapshot_minutes": 1e-9, "list_size": 10})
-    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(REPOSITORY / ".src"), str(REPOSITORY)]))
     with deployment(often, tmp_path) as made:
-        worker = faulty_worker(made)
+        worker = made.changed_worker("faulty_worker")
         with made.running(worker), watched(tmp_path / "p", worker, scale=MODELS_SCALE) as alarm:
             shop = Shop(made)
             for _ in range(GOOD_ROUNDS):
@@ -303,7 +302,7 @@ def test_alerts_fire_when_lists_become_bad_and_counts_do_not_add_up(
                 {"AfreshDrift", "AfreshRolledBack"} <= alarm.fired and under_popularity(alarm.address)
             ):
                 shop.round()
-                alarm.wait_for()
+                alarm.look()
 
             os.kill(worker.pid, BREAK_AND_FORGET)
             made.event("ann", "i1-1", platform=FORGOTTEN)
@@ -315,14 +314,6 @@ def under_popularity(address: str) -> bool:
     """Whether the lists are now worse than popularity's."""
     (alert,) = (each for each in ALERTS if each.name == "AfreshUnderPopularity")
     return bool(asked(address, "query", query=expression(alert))["result"])
-
-
-def faulty_worker(made: Deployment) -> ServerProcess:
-    (port,) = free_ports(1)
-    folder = made.folder / f"faulty-{port}"
-    folder.mkdir(parents=True)
-    command = [sys.executable, "-m", "tests.kafka.faulty_worker"]
-    return ServerProcess("faulty worker", command, port=port, folder=folder)
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can mount a small disk")

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
-import sys
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -14,14 +12,12 @@ from typing import Any
 import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 
-from afresh.deploy.servers.kafka import REPOSITORY
-from afresh.deploy.servers.process import ServerProcess, free_ports
 from afresh.streams.connections import kafka_options
 from afresh.streams.kafka.admin import create_topics
 from afresh.streams.kafka.polls import SHORT_SECONDS, poll_long
 from afresh.streams.settings import Settings
 from afresh.streams.topics import Topics
-from tests.kafka.deployment import Deployment, deployment, wait
+from tests.kafka.deployment import deployment, wait
 
 LONGEST_SECONDS = 20.0
 """Longer than any answer of a broker takes: a fetch that nothing ends is followed by another one."""
@@ -129,21 +125,11 @@ async def test_no_fetch_is_long_that_leaves_out_a_partition_whose_records_are_un
     assert all((seconds == LONGEST_SECONDS) == (asked == {0, 1}) for seconds, asked in fetches)
 
 
-def counting_worker(made: Deployment) -> ServerProcess:
-    (port,) = free_ports(1)
-    folder = made.folder / f"counting-{port}"
-    folder.mkdir(parents=True)
-    command = [sys.executable, "-m", "tests.kafka.counting_worker"]
-    return ServerProcess("counting worker", command, port=port, folder=folder)
-
-
 @pytest.mark.timeout(300)
 def test_a_worker_at_rest_asks_for_records_as_seldom_as_the_broker_may_hold_a_fetch(
-    settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    settings: Settings, tmp_path: Path
 ) -> None:
-    paths = [str(REPOSITORY / ".src"), str(REPOSITORY), os.environ.get("PYTHONPATH", "")]
-    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(filter(None, paths)))
-    with deployment(settings, tmp_path) as made, made.running(counting_worker(made)) as page:
+    with deployment(settings, tmp_path) as made, made.running(made.changed_worker("counting_worker")) as page:
 
         def fetches() -> int:
             return page.read().total("test_kafka_requests_total", kind="FetchRequest")

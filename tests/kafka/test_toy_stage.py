@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import sys
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
@@ -12,8 +10,6 @@ import pytest
 from kafka import KafkaAdminClient
 from kafka.admin import NewTopic
 
-from afresh.deploy.servers.kafka import REPOSITORY
-from afresh.deploy.servers.process import ServerProcess, free_ports
 from afresh.state.store.marks import OWN_KEYS
 from afresh.streams.connections import kafka_options
 from afresh.streams.settings import Settings
@@ -21,14 +17,6 @@ from tests.kafka.deployment import Deployment, deployment, recovered, wait
 from tests.streams.stages.toy import ToyTopics
 
 BROKEN = 5
-
-
-def toy_worker(made: Deployment) -> ServerProcess:
-    (port,) = free_ports(1)
-    folder = made.folder / f"toy-{port}"
-    folder.mkdir(parents=True)
-    command = [sys.executable, "-m", "tests.kafka.toy_worker"]
-    return ServerProcess("toy worker", command, port=port, folder=folder)
 
 
 def counted(made: Deployment) -> Callable[[], Counter[bytes]]:
@@ -50,10 +38,8 @@ def counted(made: Deployment) -> Callable[[], Counter[bytes]]:
 
 @pytest.mark.timeout(300)
 def test_a_worker_counts_with_a_toy_stage_and_goes_on_from_its_changelog_after_a_restart(
-    settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    settings: Settings, tmp_path: Path
 ) -> None:
-    paths = [str(REPOSITORY / ".src"), str(REPOSITORY), os.environ.get("PYTHONPATH", "")]
-    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(filter(None, paths)))
     with deployment(settings, tmp_path) as made:
         topic = ToyTopics(settings).tallies
         admin = KafkaAdminClient(**kafka_options(settings))
@@ -63,7 +49,7 @@ def test_a_worker_counts_with_a_toy_stage_and_goes_on_from_its_changelog_after_a
         admin.close()
         look = counted(made)
         for turn in (1, 2):
-            with made.running(toy_worker(made)) as page:
+            with made.running(made.changed_worker("toy_worker")) as page:
                 if turn == 2:
                     assert recovered(page) > 0
                 for number in range(BROKEN):
