@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from afresh.deploy.demo.scrape import Page
 from afresh.deploy.ledger import audit
 from afresh.state.rows import content
 from afresh.state.rows.content import text_for_encoder
@@ -30,7 +31,7 @@ def made(settings: Settings, tmp_path: Path) -> Iterator[Deployment]:
 
 def test_lists_are_right_after_a_dislike_was_lifted_and_texts_came_one_by_one(made: Deployment) -> None:
     vectors = on_the_border()
-    with made.running(made.process()):
+    with made.running(made.process()) as page:
         for name in vectors:
             made.item(name)
         wait(lambda: (popular := made.popular()) and len(popular.items) == len(vectors), "all items")
@@ -38,10 +39,10 @@ def test_lists_are_right_after_a_dislike_was_lifted_and_texts_came_one_by_one(ma
         for name in early:
             embed(made, name, vectors[name])
             made.event(f"fan of {name}", name)
-        texts_are_in_the_lists(made, early[1], early[0])
-        for name in LATE:
+        texts_are_in_the_lists(made, page, len(early), early[0])
+        for count, name in enumerate(LATE, len(early) + 1):
             embed(made, name, vectors[name])
-            texts_are_in_the_lists(made, name, early[0])
+            texts_are_in_the_lists(made, page, count, early[0])
         dislikes_are_lifted(made, early)
         report = audit(made.settings, wait_seconds=WAIT_SECONDS)
     assert report.differences == []
@@ -67,18 +68,11 @@ def embed(made: Deployment, name: str, vector: np.ndarray) -> None:
     made.send(made.topics.embeddings, name, encode(Embedding(name, of_text, "minilm", "1", vector.tobytes())))
 
 
-def texts_are_in_the_lists(made: Deployment, item: str, viewed: str) -> None:
-    """Wait until the text of an item counts in the list of a user who viewed another."""
-
-    text = {"text", "nearest", "cold_text", "akin"}
-
-    def counts() -> bool:
-        made_list = made.list_of(f"fan of {viewed}")
-        return made_list is not None and any(
-            each.id == item and not text.isdisjoint(each.parts) for each in made_list.items
-        )
-
-    wait(counts, f"the text of {item}")
+def texts_are_in_the_lists(made: Deployment, page: Page, texts: int, viewed: str) -> None:
+    """Wait until the worker knows so many texts, and has made a list from them."""
+    wait(lambda: page.read().total("afresh_catalogue_embedded_items") == texts, f"{texts} texts")
+    user = f"fan of {viewed}"
+    made.answer(user, made.event(user, viewed))
 
 
 def on_the_border() -> dict[str, np.ndarray]:
