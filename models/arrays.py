@@ -23,6 +23,9 @@ Doubles = npt.NDArray[np.float64]
 Halves = npt.NDArray[np.float16]
 """float16: numbers that are stored in half the space."""
 
+Codes = npt.NDArray[np.int8]
+"""int8: numbers that are stored in a quarter of the space, each row with a scale of its own."""
+
 Reals = npt.NDArray[np.floating[Any]]
 """Floating point of any width."""
 

@@ -134,7 +134,7 @@ class Engine:
         """Make the lists of all variants, and let each variant learn from what the users took."""
         known = all(each.recipient.row.revision for each in asked)
         nobody = None if known else self._lister.for_nobody(self._unweighed)
-        scored = [self._lister.candidates(each.recipient, self._unweighed) for each in asked]
+        scored = self._lister.candidates([each.recipient for each in asked], self._unweighed)
         return zip(*(variant.receive(asked, scored, nobody) for variant in self.variants), strict=True)
 
     def _derive(self) -> None:

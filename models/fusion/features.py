@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
 from afresh.models.arrays import Doubles, Floats, Integers, Reals
+from afresh.models.compiled import compiled, log2
 
 FEATURES_PER_SCORER = 2
 
@@ -14,6 +17,8 @@ SCORE_LEAST = np.float32(1e-30)
 
 LOG_FLOOR = np.float32(1e-3)
 """Fraction of the mean score that is added before the logarithm."""
+
+LN_2 = np.float32(math.log(2))
 
 CONTEXT = ("always", "history", "gap", "same_moment", "newcomer")
 """Names of the numbers in a context, which the weights depend on; see ``context``."""
@@ -48,33 +53,51 @@ def features(scores: Floats, ranked: int | None = None) -> Floats:
     >>> features(np.array([[0, 1, 4]], np.float32))[:, 1].tolist()
     [0.0, 0.5, 1.0]
     """
-    usable = np.fmin(np.fmax(scores, np.float32(0)), SCORE_LIMIT)
-    among = usable[:, :ranked]
-    mean = among.sum(axis=1, keepdims=True) / np.float32(max(among.shape[1], 1))
-    largest = among.max(axis=1, keepdims=True, initial=0)
-    usable = np.minimum(usable, largest)
-    pairs = np.empty((scores.shape[1], len(scores), FEATURES_PER_SCORER), np.float32)
-    pairs[:, :, 0] = np.log(usable * _inverse(mean) + LOG_FLOOR).T
-    pairs[:, :, 1] = np.sqrt(usable * _inverse(largest)).T
-    pairs[:, mean[:, 0] == 0] = 0
-    return pairs.reshape(scores.shape[1], len(scores) * FEATURES_PER_SCORER)
+    values = np.empty((FEATURES_PER_SCORER * len(scores), scores.shape[1]), np.float32)
+    broken = np.zeros(len(scores), np.int64)
+    fill(scores.copy(), scores.shape[1] if ranked is None else ranked, values, broken)
+    return values.T
 
 
-def broken(scores: Floats) -> Integers:
-    """Return the numbers of the scorers of which a score is NaN, infinite or negative; these are no scores.
+@compiled
+def fill(scores: Floats, ranked: int, values: Floats, broken: Integers) -> None:
+    """Fill in the features of scores; ``features`` says what they are.
 
-    Examples
-    --------
-    >>> broken(np.array([[0, 1], [np.nan, 1], [0, -1]], np.float32)).tolist()
-    [1, 2]
+    Parameters
+    ----------
+    scores
+        See ``features``; what is no score is replaced by what it counts as.
+    ranked
+        See ``features``.
+    values
+        The features to fill in, shape (2 S, C).
+    broken
+        Is set to 1 for the scorers of which a score is NaN, infinite or negative, shape (S,).
     """
-    # Every comparison with NaN is false.
-    sound = (scores >= 0) & (scores < np.inf)
-    return np.flatnonzero(~sound.all(axis=1))
-
-
-def _inverse(values: Floats) -> Floats:
-    return np.asarray(1 / np.maximum(values, SCORE_LEAST), np.float32)
+    floor = np.float32(LOG_FLOOR)
+    for row in range(len(scores)):
+        total, largest = np.float32(0), np.float32(0)
+        for place in range(scores.shape[1]):
+            score = scores[row, place]
+            # Every comparison with NaN is false.
+            if not (score >= 0 and score < np.inf):
+                broken[row] = 1
+                score = SCORE_LIMIT if score > 0 else np.float32(0)
+            score = min(score, SCORE_LIMIT)
+            scores[row, place] = score
+            if place < ranked:
+                total += score
+                largest = max(largest, score)
+        mean = total / np.float32(max(ranked, 1))
+        by_mean = np.float32(1) / max(mean, SCORE_LEAST)
+        by_largest = np.float32(1) / max(largest, SCORE_LEAST)
+        for place in range(scores.shape[1]):
+            if mean == 0:
+                values[2 * row, place] = values[2 * row + 1, place] = np.float32(0)
+            else:
+                score = min(scores[row, place], largest)
+                values[2 * row, place] = LN_2 * log2(score * by_mean + floor)
+                values[2 * row + 1, place] = np.sqrt(score * by_largest)
 
 
 def context(lengths: Integers, gaps: Reals) -> Doubles:

@@ -10,12 +10,16 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from afresh.models.arrays import Doubles, Floats, Reals
+from afresh.models.arrays import Doubles, Floats, Indices, Reals
+from afresh.models.compiled import compiled
 from afresh.models.fusion.features import FEATURES_PER_SCORER
 
 LEARNED_CANDIDATES = 100
 """Candidates at the head of a list that an example is learned over. Over the whole catalogue the weights would learn
 to tell good items from hopeless ones. But the order among the good ones decides a list."""
+
+DIGITS = 4
+"""Decimals of a score in a list: more would make lists longer without any use."""
 
 
 @dataclass(frozen=True)
@@ -48,6 +52,58 @@ def parts(weights: Doubles, values: Floats) -> Floats:
         len(values), len(weights) // FEATURES_PER_SCORER, FEATURES_PER_SCORER
     )
     return np.asarray(products.sum(axis=2), np.float32)
+
+
+@compiled
+def largest_parts(
+    weights: Floats, values: Floats, places: Indices, count: int
+) -> tuple[Indices, Doubles, Doubles]:
+    """Find the scorers that added or took away most, for some candidates.
+
+    Parameters
+    ----------
+    weights, values
+        Weights (2 S,) and features (C, 2 S).
+    places
+        Places of the candidates, shape (k,).
+    count
+        Number of scorers to find for each.
+
+    Returns
+    -------
+    The numbers of the scorers, the largest first, ties by number, shape (k, count); what they added, and at the end
+    what all others added together, shape (k, count + 1); and the sum of both, shape (k,). All are rounded to
+    ``DIGITS`` decimals.
+    """
+    scorers = len(weights) // FEATURES_PER_SCORER
+    numbers = np.empty((len(places), count), np.int32)
+    parts, sums = np.zeros((len(places), count + 1)), np.zeros(len(places))
+    added = np.empty(scorers, np.float64)
+    for row in range(len(places)):
+        for scorer in range(scorers):
+            both = np.float32(0)
+            for feature in range(FEATURES_PER_SCORER * scorer, FEATURES_PER_SCORER * (scorer + 1)):
+                both += weights[feature] * values[places[row], feature]
+            added[scorer] = both
+            sums[row] += both
+        sums[row] = rounded(sums[row])
+        left = sums[row]
+        for column in range(count):
+            largest = 0
+            for scorer in range(1, scorers):
+                if abs(added[scorer]) > abs(added[largest]):
+                    largest = scorer
+            numbers[row, column], parts[row, column] = largest, rounded(added[largest])
+            left -= parts[row, column]
+            added[largest] = 0
+        parts[row, count] = rounded(left)
+    return numbers, parts, sums
+
+
+@compiled
+def rounded(number: float) -> float:
+    """Round to ``DIGITS`` decimals."""
+    return float(np.rint(number * 10.0**DIGITS) / 10.0**DIGITS)
 
 
 def gradient(weights: Doubles, values: Floats, taken: int) -> Floats:

@@ -7,7 +7,7 @@ owner of i writes it. What is derived from all rows together is in ``models.rela
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
@@ -18,8 +18,7 @@ WEIGHT_LIMIT = np.float32(1e6)
 """Most that a single pair adds. An item whose row overflows to infinity would lead every list."""
 
 
-@dataclass(frozen=True)
-class Kernel:
+class Kernel(NamedTuple):
     """Weight of an item of the history: decay**lag * (exp(-age / timescale) + floor).
 
     Attributes

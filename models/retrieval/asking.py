@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
-from functools import cached_property
+from typing import NamedTuple
 
 import numpy as np
 
-from afresh.models.arrays import NONE, Floats, Indices, Integers, Keys, Mask, Naturals
+from afresh.models.arrays import NONE, Codes, Floats, Indices, Integers, Keys, Mask, Naturals, Places
+from afresh.models.compiled import compiled, exp2
 from afresh.models.layout import HORIZONS
 from afresh.models.learning.horizons import tenure_of
 from afresh.models.learning.neighbours import Kernel
-from afresh.models.retrieval.places import Numbering
 
 RELATED = 100
 """Number of the strongest relations kept for an item. Only these lead to candidates, and only these have their own
@@ -31,6 +32,8 @@ ASK_LONG = Kernel(0.9, 100_000.0, 0.5)
 
 ASKED_TEXT = 8
 """Number of items of a history, the newest, whose texts are compared."""
+
+LOG2_E = math.log2(math.e)
 
 ASKED_MASS = np.float32(0.06)
 TAKEN_MASS = np.float32(0.18)
@@ -60,8 +63,7 @@ class User:
     now_ms: int
 
 
-@dataclass(frozen=True)
-class Items:
+class Items(NamedTuple):
     """What is known about the N items, as arrays by index.
 
     Attributes
@@ -77,8 +79,9 @@ class Items:
     counts, count_times
         Counts and their times, see ``models.learning.popularity``: shape (N, H), a column for each of
         ``models.layout.HALF_LIVES_MS``, and shape (N,), in ms.
-    embeddings
-        Embedding of each item's text, of unit length or 0, shape (N, E).
+    codes, scales
+        Embedding of each item's text, of unit length or 0: eight bits a number, shape (N, E), and what they are
+        multiplied by, shape (N,). See ``models.retrieval.codes``.
     related, strengths, vectors, mass
         See ``models.relations.relations.Relations``.
     followers, following
@@ -97,7 +100,8 @@ class Items:
     examples: Naturals
     counts: Floats
     count_times: Integers
-    embeddings: Floats
+    codes: Codes
+    scales: Floats
     related: Indices
     strengths: Floats
     vectors: Floats
@@ -110,44 +114,90 @@ class Items:
     trust: Floats
 
 
-class Asked:
-    """A user's history, as far as the Catalogue knows its items, and what the scorers need of it.
+class History(NamedTuple):
+    """What compiled scorers read of a user: the items of the history that the Catalogue knows, newest first.
 
     Attributes
     ----------
-    user, items, numbering
+    indices
+        Indices of these items, shape (l,).
+    lags, ages
+        Places of these items in the whole history, from 0, and seconds to the newest of it, shape (l,).
+    tenure
+        Column of ``Items.counts`` for the user's tenure.
+    now_ms
+        Time of the list, in ms.
+    """
+
+    indices: Indices
+    lags: Floats
+    ages: Floats
+    tenure: int
+    now_ms: int
+
+
+def history_of(user: User) -> History:
+    """Return what compiled scorers read of a user."""
+    known = np.flatnonzero(user.history != NONE)
+    tenure = HORIZONS + int(tenure_of(np.array([user.taken]))[0])
+    return History(
+        user.history[known].astype(np.int32),
+        known.astype(np.float32),
+        user.ages[known].astype(np.float32),
+        tenure,
+        user.now_ms,
+    )
+
+
+@compiled
+def weigh(history: History, kernel: Kernel) -> Floats:
+    """Compute the weights of the known items by a kernel, shape (l,); see ``Kernel.weights``."""
+    weights = np.empty(len(history.indices), np.float32)
+    by_lag = np.float32(math.log2(kernel.decay))
+    by_age = np.float32(-LOG2_E / kernel.timescale_seconds)
+    for place in range(len(weights)):
+        age = history.ages[place]
+        weight = exp2(by_lag * history.lags[place]) * (
+            exp2(by_age * max(age, np.float32(0))) + np.float32(kernel.floor)
+        )
+        weights[place] = np.float32(0) if np.isnan(age) else weight
+    return weights
+
+
+class Asked:
+    """A user and the items, and what the scorers in plain NumPy need of them.
+
+    Attributes
+    ----------
+    user, items
         The arguments it was made from.
+    history
+        What compiled scorers read of the user.
     indices
         Indices of the known items, newest first, shape (l,).
     """
 
-    def __init__(self, user: User, items: Items, numbering: Numbering) -> None:
+    def __init__(self, user: User, items: Items) -> None:
         self.user = user
         self.items = items
-        self.numbering = numbering
-        numbering.reach(len(items.keys))
-        known = user.history != NONE
-        self.indices = user.history[known]
-        self._known = known
-        self._weights: dict[Kernel, Floats] = {}
+        self.history = history_of(user)
+        self.indices = self.history.indices
 
     def weights(self, kernel: Kernel) -> Floats:
         """Return the weights of the known items by a kernel, shape (l,)."""
-        if kernel not in self._weights:
-            self._weights[kernel] = np.asarray(kernel.weights(self.user.ages)[self._known])
-        return self._weights[kernel]
+        return np.asarray(kernel.weights(self.user.ages)[self.user.history != NONE])
 
-    @cached_property
-    def related(self) -> Indices:
-        """Items related to each known item, shape (l, ``RELATED``)."""
-        return np.asarray(self.items.related[self.indices])
 
-    @cached_property
-    def strengths(self) -> Floats:
-        """Strengths of these relations, shape (l, ``RELATED``)."""
-        return np.asarray(self.items.strengths[self.indices])
+def places_of(indices: Indices, chosen: Indices) -> Places:
+    """Return the place of every index among candidates; ``len(chosen)`` if it is none of them, as ``NONE`` always is.
 
-    @property
-    def tenure(self) -> int:
-        """Column of ``Items.counts`` for the user's tenure."""
-        return HORIZONS + int(tenure_of(np.array([self.user.taken]))[0])
+    Examples
+    --------
+    >>> places_of(np.array([[7, 2], [-1, 5]], np.int32), np.array([5, 7], np.int32)).tolist()
+    [[1, 2], [2, 0]]
+    """
+    if not len(chosen):
+        return np.zeros(indices.shape, np.intp)
+    order = np.argsort(chosen)
+    near = order[np.minimum(np.searchsorted(chosen, indices, sorter=order), len(chosen) - 1)]
+    return np.where(chosen[near] == indices, near, len(chosen))

@@ -19,10 +19,12 @@ from __future__ import annotations
 import numpy as np
 
 from afresh.models.arrays import Doubles, Floats, Indices
+from afresh.models.compiled import compiled
 from afresh.models.fusion.features import CONTEXT, FEATURES_PER_SCORER
 from afresh.models.fusion.fusion import Fusion
-from afresh.models.retrieval.asking import Asked
+from afresh.models.retrieval.asking import Asked, History, Items
 from afresh.models.scorers import kind, neighbours, popularity, text, transitions
+from afresh.models.scorers.base import Scorer
 
 SCORERS = (neighbours.SCORER, transitions.SCORER, popularity.SCORER, text.SCORER, kind.SCORER)
 """All families, in the order of ``NAMES``. Their priors are near the weights learned on the first half of MovieLens
@@ -35,8 +37,29 @@ BY_VOTES = np.array([scorer.by_votes for scorer in SCORERS for _ in scorer.prior
 """Whether each of ``NAMES`` is a scorer by votes, shape (S,)."""
 
 
+def rows_of(family: Scorer) -> tuple[int, int]:
+    """Return the first row of a family among the scores, and the row after its last."""
+    before = SCORERS[: SCORERS.index(family)]
+    first = sum(len(scorer.priors) for scorer in before)
+    return first, first + len(family.priors)
+
+
+_NEIGHBOURS, _TRANSITIONS = rows_of(neighbours.SCORER), rows_of(transitions.SCORER)
+_POPULARITY, _TEXT, _KIND = rows_of(popularity.SCORER), rows_of(text.SCORER), rows_of(kind.SCORER)
+
+
+@compiled
+def fill(history: History, items: Items, chosen: Indices, places: Indices, scores: Floats) -> None:
+    """Fill in the scores of all families that have a compiled form, before trust; see ``models.scorers.base.Fill``."""
+    neighbours.fill(history, items, chosen, places, scores[_NEIGHBOURS[0] : _NEIGHBOURS[1]])
+    transitions.fill(history, items, chosen, places, scores[_TRANSITIONS[0] : _TRANSITIONS[1]])
+    popularity.fill(history, items, chosen, places, scores[_POPULARITY[0] : _POPULARITY[1]])
+    text.fill(history, items, chosen, places, scores[_TEXT[0] : _TEXT[1]])
+    kind.fill(history, items, chosen, places, scores[_KIND[0] : _KIND[1]])
+
+
 def score(asked: Asked, chosen: Indices) -> Floats:
-    """Compute the raw scores of candidates by all scorers, shape (len(NAMES), C)."""
+    """Compute the raw scores of candidates by all scorers in plain numpy, shape (len(NAMES), C)."""
     scores = np.concatenate([scorer.score(asked, chosen) for scorer in SCORERS])
     scores[BY_VOTES] *= asked.items.trust[chosen]
     return scores

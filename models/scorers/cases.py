@@ -12,6 +12,7 @@ from afresh.models.layout import HALF_LIVES_MS, HISTORY
 from afresh.models.relations import relations
 from afresh.models.retrieval.asking import AKIN, FOLLOWERS, RELATED, Items, User
 from afresh.models.retrieval.candidates import HEAD
+from afresh.models.retrieval.codes import coded
 
 NOW_MS = 1_700_000_000_000
 YEAR_MS = 31_557_600_000
@@ -73,6 +74,7 @@ def catalogue(items: int = 30, seed: int = 0) -> Items:
     related, followers = (_some_of(items, width, rng) for width in (RELATED, FOLLOWERS))
     akin = np.stack([rng.permutation(items)[:AKIN] for _ in range(items)]).astype(np.int32)
     embeddings = rng.normal(size=(items, TEXT)).astype(np.float32)
+    codes, scales = coded(embeddings / np.linalg.norm(embeddings, axis=1, keepdims=True))
     counts = rng.random((items, len(HALF_LIVES_MS))).astype(np.float32)
     return Items(
         available=np.ones(items, bool),
@@ -81,7 +83,8 @@ def catalogue(items: int = 30, seed: int = 0) -> Items:
         examples=rng.integers(0, 50, items).astype(np.uint32),
         counts=counts,
         count_times=np.full(items, NOW_MS - 1000),
-        embeddings=embeddings / np.linalg.norm(embeddings, axis=1, keepdims=True),
+        codes=codes,
+        scales=scales,
         related=related,
         strengths=np.where(related >= 0, rng.random(related.shape), 0).astype(np.float32),
         vectors=rng.random((items, relations.RANK)).astype(np.float32),
@@ -90,7 +93,7 @@ def catalogue(items: int = 30, seed: int = 0) -> Items:
         following=np.where(followers >= 0, rng.random(followers.shape), 0).astype(np.float32),
         akin=akin,
         likeness=rng.random(akin.shape).astype(np.float32),
-        heads=np.argsort(-counts, axis=0)[:HEAD].T.astype(np.int32),
+        heads=np.ascontiguousarray(np.argsort(-counts, axis=0)[:HEAD].T, np.int32),
         trust=np.ones(items, np.float32),
     )
 
@@ -104,9 +107,9 @@ def _some_of(items: int, width: int, rng: np.random.Generator) -> Indices:
 
 def without_text(items: Items) -> Items:
     """Return the items as they are before an encoder has read any text."""
-    return replace(
-        items,
-        embeddings=np.zeros((len(items.keys), 1), np.float32),
+    return items._replace(
+        codes=np.zeros((len(items.keys), 1), np.int8),
+        scales=np.zeros_like(items.scales),
         akin=np.full_like(items.akin, NONE),
         likeness=np.zeros_like(items.likeness),
     )
@@ -114,8 +117,7 @@ def without_text(items: Items) -> Items:
 
 def without_counts(items: Items) -> Items:
     """Return the items as they are before anybody has taken one."""
-    return replace(
-        items,
+    return items._replace(
         examples=np.zeros_like(items.examples),
         counts=np.zeros_like(items.counts),
         count_times=np.zeros_like(items.count_times),

@@ -1,8 +1,7 @@
 """The contract of scorers: ``check_scorer`` tries a scorer, and says where it breaks the contract.
 
 It works like river's ``check_estimator``. Every scorer in ``SCORERS`` must pass. A scorer that was written elsewhere
-can be tried before it is added. For this the contract is beside the scorers, because the tests are not installed. It
-needs only numpy.
+can be tried before it is added. For this the contract is beside the scorers, because the tests are not installed.
 
 The scores of a scorer
 
@@ -10,7 +9,8 @@ The scores of a scorer
 * do not depend on the other candidates or their order: lists must not depend on the order in which items came, and the
   benchmark scores whole catalogues in blocks;
 * are the same, to the last bit, for the same input, no matter who was scored before, so that a list can be made again;
-* leave their inputs unchanged: all scorers of all users read the same arrays.
+* leave their inputs unchanged: all scorers of all users read the same arrays;
+* are the same by the compiled form, if there is one, as in plain numpy, within ``TOLERANCE``.
 
 All this holds without a history, without candidates, in a catalogue of one item, and for items without text or counts.
 """
@@ -19,14 +19,15 @@ from __future__ import annotations
 
 import copy
 import math
+from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 
 from afresh.models.arrays import Floats, Indices
-from afresh.models.retrieval.asking import ASK, ASK_LONG, Asked, Items, User
-from afresh.models.retrieval.places import Numbering
-from afresh.models.scorers.base import Scorer
+from afresh.models.retrieval.asking import Asked, Items, User
+from afresh.models.scorers.base import Scorer, filled
 from afresh.models.scorers.cases import Case, cases
 
 TOLERANCE = 1e-4
@@ -64,17 +65,34 @@ def check_scorer(scorer: Scorer, seed: int = 0) -> None:
 
 def check_case(scorer: Scorer, case: Case) -> None:
     """Try a scorer on one case; see ``check_scorer``."""
+    checks = [
+        _check_scores,
+        _check_inputs_are_left_alone,
+        _check_repeats,
+        _check_candidates_stand_alone,
+    ]
+    _check_all(scorer, case, _name(scorer), checks)
+    if scorer.fill is not None:
+        compiled = Scorer(scorer.priors, partial(filled, scorer))
+        _check_all(compiled, case, f"{_name(scorer)}, compiled", checks)
+        _check_all(scorer, case, f"{_name(scorer)}, compiled", [_check_compiled])
+
+
+def _check_all(
+    scorer: Scorer, case: Case, name: str, checks: Sequence[Callable[[Scorer, Case], None]]
+) -> None:
     try:
-        for check in (
-            _check_scores,
-            _check_inputs_are_left_alone,
-            _check_repeats,
-            _check_candidates_stand_alone,
-        ):
+        for check in checks:
             check(scorer, case)
     except Exception as error:
         what = error if isinstance(error, AssertionError) else f"raises {error!r}"
-        raise AssertionError(f"{_name(scorer)}, on {case.name}: {what}") from error
+        raise AssertionError(f"{name}, on {case.name}: {what}") from error
+
+
+def _check_compiled(scorer: Scorer, case: Case) -> None:
+    plain, compiled = scorer.score(_ask(case), case.chosen), filled(scorer, _ask(case), case.chosen)
+    for name, one, other in zip(scorer.priors, compiled, plain, strict=True):
+        _require(_alike(one, other), f"scores of {name} differ from those in plain numpy")
 
 
 def _name(scorer: Scorer) -> str:
@@ -94,8 +112,8 @@ def _check_priors(scorer: Scorer) -> None:
         _require(good, f"{name}: the prior {prior} is not two finite numbers")
 
 
-def _ask(case: Case, numbering: Numbering | None = None) -> Asked:
-    return Asked(case.user, case.items, numbering or Numbering())
+def _ask(case: Case) -> Asked:
+    return Asked(case.user, case.items)
 
 
 def _check_scores(scorer: Scorer, case: Case) -> None:
@@ -120,31 +138,25 @@ def _check_inputs_are_left_alone(scorer: Scorer, case: Case) -> None:
 
 
 def _inputs(asked: Asked, chosen: Indices) -> dict[str, bytes]:
-    """Collect everything that a scorer is given, by name, with what is computed once for all scorers."""
+    """Collect everything that a scorer is given, by name."""
     arrays = {
         "chosen": chosen,
         "indices": asked.indices,
-        "related": asked.related,
-        "strengths": asked.strengths,
-        "weights(ASK)": asked.weights(ASK),
-        "weights(ASK_LONG)": asked.weights(ASK_LONG),
         "user.history": asked.user.history,
         "user.ages": asked.user.ages,
     }
-    arrays |= {f"items.{name}": getattr(asked.items, name) for name in Items.__dataclass_fields__}
+    arrays |= {f"items.{name}": getattr(asked.items, name) for name in Items._fields}
     return {name: array.tobytes() for name, array in arrays.items()}
 
 
 def _check_repeats(scorer: Scorer, case: Case) -> None:
-    numbering = Numbering()
-    asked = _ask(case, numbering)
+    asked = _ask(case)
     first = scorer.score(asked, case.chosen).tobytes()
     _require(scorer.score(asked, case.chosen).tobytes() == first, "scores differ when asked again")
     other = _somebody_else(case)
-    scorer.score(_ask(other, numbering), other.chosen)
-    again = scorer.score(_ask(case, numbering), case.chosen)
+    scorer.score(_ask(other), other.chosen)
+    again = scorer.score(_ask(case), case.chosen)
     _require(again.tobytes() == first, "scores differ after somebody else was scored")
-    _require(scorer.score(_ask(case), case.chosen).tobytes() == first, "scores differ with a new Numbering")
 
 
 def _somebody_else(case: Case) -> Case:

@@ -14,9 +14,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from afresh.models.arrays import Floats, Indices
-from afresh.models.retrieval.asking import ASK_LONG, Asked
-from afresh.models.scorers.base import Scorer, coldness
+from afresh.models.arrays import NONE, Floats, Indices
+from afresh.models.compiled import compiled
+from afresh.models.retrieval.asking import ASK_LONG, Asked, History, Items, places_of, weigh
+from afresh.models.scorers.base import Scorer, coldness, coldness_of
 
 
 def score(asked: Asked, chosen: Indices) -> Floats:
@@ -24,9 +25,30 @@ def score(asked: Asked, chosen: Indices) -> Floats:
     items, indices = asked.items, asked.indices
     weights = asked.weights(ASK_LONG)
     domain = weights @ (items.domain[indices][:, None] == items.domain[chosen])
-    own = np.bincount(asked.numbering.places(indices, chosen), weights, len(chosen) + 1)[:-1]
+    own = np.bincount(places_of(indices, chosen), weights, len(chosen) + 1)[:-1]
     scores = np.stack([coldness(items, chosen), domain, own])
     return scores.astype(np.float32)
 
 
-SCORER = Scorer({"new": (0.0, 0.0), "domain": (0.3, 0.0), "own": (0.2, 1.0)}, score)
+@compiled
+def fill(history: History, items: Items, chosen: Indices, places: Indices, scores: Floats) -> None:
+    """Fill in the scores; see ``models.scorers.base.Fill``."""
+    weights = weigh(history, ASK_LONG)
+    domains = 0
+    for item in history.indices:
+        domains = max(domains, items.domain[item] + 1)
+    # One more: the last one, which is that of NONE, for items without a domain.
+    familiar = np.zeros(domains + 1, np.float32)
+    for number in range(len(weights)):
+        item = history.indices[number]
+        familiar[items.domain[item]] += weights[number]
+        if places[item] != NONE:
+            scores[2, places[item]] += weights[number]
+    for place in range(len(chosen)):
+        item = chosen[place]
+        scores[0, place] = coldness_of(items.examples[item])
+        if items.domain[item] < domains:
+            scores[1, place] = familiar[items.domain[item]]
+
+
+SCORER = Scorer({"new": (0.0, 0.0), "domain": (0.3, 0.0), "own": (0.2, 1.0)}, score, fill=fill)

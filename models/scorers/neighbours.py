@@ -23,9 +23,20 @@ from __future__ import annotations
 
 import numpy as np
 
-from afresh.models.arrays import Floats, Indices
+from afresh.models.arrays import NONE, Floats, Indices
+from afresh.models.compiled import compiled, power, rows_of
 from afresh.models.learning.neighbours import Kernel
-from afresh.models.retrieval.asking import ASK, ASK_LONG, ASKED_MASS, TAKEN_MASS, Asked
+from afresh.models.retrieval.asking import (
+    ASK,
+    ASK_LONG,
+    ASKED_MASS,
+    TAKEN_MASS,
+    Asked,
+    History,
+    Items,
+    places_of,
+    weigh,
+)
 from afresh.models.scorers.base import Scorer
 
 ASK_SESSION = Kernel(0.7, 30.0, 0.02)
@@ -44,21 +55,63 @@ def score(asked: Asked, chosen: Indices) -> Floats:
     kernels = np.stack([asked.weights(kernel) for kernel in (ASK, ASK_SESSION, ASK_LONG)])
     kernels *= (items.mass[indices] + 1) ** ASKED_MASS
     exact = np.zeros((len(chosen) + 1, len(indices)), np.float32)  # one more for items that are no candidates
-    places = asked.numbering.places(asked.related, chosen)
-    exact[places, np.arange(len(indices))[:, None]] = asked.strengths
+    places = places_of(items.related[indices], chosen)
+    exact[places, np.arange(len(indices))[:, None]] = items.strengths[indices]
     exact = exact[:-1]
     smooth = items.vectors[chosen] @ items.vectors[indices].T + UNSMOOTHED * exact
     # Only the smoothing relates an item to itself.
     smooth[chosen[:, None] == indices] = 0
-    # Exponential and logarithm together take half as long as a power.
-    with np.errstate(divide="ignore"):
-        powers = np.exp(POWER * np.log(np.maximum(smooth, 0)))
+    powers = np.maximum(smooth, 0) ** POWER
     scores = np.concatenate([kernels @ powers.T, kernels[:1] @ np.sqrt(exact).T])
     return np.asarray(scores * (items.mass[chosen] + 1) ** TAKEN_MASS, np.float32)
+
+
+@compiled
+def fill(history: History, items: Items, chosen: Indices, places: Indices, scores: Floats) -> None:
+    """Fill in the scores; see ``models.scorers.base.Fill``."""
+    indices = history.indices
+    kernels = np.empty((3, len(indices)), np.float32)
+    kernels[0], kernels[1], kernels[2] = (
+        weigh(history, ASK),
+        weigh(history, ASK_SESSION),
+        weigh(history, ASK_LONG),
+    )
+    for column in range(len(indices)):
+        kernels[:, column] *= power(items.mass[indices[column]] + np.float32(1), ASKED_MASS)
+    exact = exact_of(items.related, items.strengths, indices, places, len(chosen))
+    relations = np.dot(rows_of(items.vectors, chosen), rows_of(items.vectors, indices).T)
+    relations += UNSMOOTHED * exact
+    for column in range(len(indices)):
+        if places[indices[column]] != NONE:
+            relations[places[indices[column]], column] = np.float32(0)
+    each = relations.ravel()
+    for number in range(len(each)):
+        each[number] = power(each[number], POWER)
+    now = np.dot(kernels, relations.T)
+    direct = np.dot(kernels[:1], np.sqrt(exact).T)
+    for place in range(len(chosen)):
+        mass = power(items.mass[chosen[place]] + np.float32(1), TAKEN_MASS)
+        for row in range(3):
+            scores[row, place] = now[row, place] * mass
+        scores[3, place] = direct[0, place] * mass
+
+
+@compiled
+def exact_of(related: Indices, strengths: Floats, indices: Indices, places: Indices, count: int) -> Floats:
+    """Return the relations of the history to candidates as they were before smoothing, shape (C, l)."""
+    exact = np.zeros((count, len(indices)), np.float32)
+    for column in range(len(indices)):
+        item = indices[column]
+        for number in range(related.shape[1]):
+            other = related[item, number]
+            if other != NONE and places[other] != NONE:
+                exact[places[other], column] = strengths[item, number]
+    return exact
 
 
 SCORER = Scorer(
     {"neighbours": (1.1, 0.5), "session": (0.1, 0.4), "long": (0.0, 0.4), "direct": (0.1, 0.2)},
     score,
     by_votes=True,
+    fill=fill,
 )

@@ -19,9 +19,10 @@ from __future__ import annotations
 import numpy as np
 
 from afresh.models.arrays import Floats, Indices
+from afresh.models.compiled import compiled, exp2
 from afresh.models.layout import HALF_LIVES_MS, HORIZONS
 from afresh.models.learning.popularity import decayed
-from afresh.models.retrieval.asking import Asked
+from afresh.models.retrieval.asking import Asked, History, Items
 from afresh.models.scorers.base import Scorer
 
 TENURE_FLOOR = 1e-3
@@ -32,11 +33,27 @@ ordered."""
 def score(asked: Asked, chosen: Indices) -> Floats:
     """Score candidates by their counts as of the time of the list, shape (6, C)."""
     items = asked.items
-    columns = [*range(HORIZONS), asked.tenure]
+    columns = [*range(HORIZONS), asked.history.tenure]
     now, half_lives = asked.user.now_ms, HALF_LIVES_MS[columns]
     counts = decayed(items.counts[chosen][:, columns], items.count_times[chosen], now, half_lives)
     counts[:, -1] += TENURE_FLOOR * counts[:, 0]
     return np.concatenate([counts, items.examples[chosen, None]], axis=1).T.astype(np.float32)
+
+
+@compiled
+def fill(history: History, items: Items, chosen: Indices, _: Indices, scores: Floats) -> None:
+    """Fill in the scores; see ``models.scorers.base.Fill``."""
+    for place in range(len(chosen)):
+        item = chosen[place]
+        age = np.float64(history.now_ms - items.count_times[item])
+        for row in range(HORIZONS + 1):
+            column = row if row < HORIZONS else history.tenure
+            halved = np.float32(-age / HALF_LIVES_MS[column])
+            # Less than exp2 can tell is nothing: else all old counts would look alike.
+            left = exp2(halved) if halved > -126 else np.float32(0)
+            scores[row, place] = items.counts[item, column] * left
+        scores[HORIZONS, place] += np.float32(TENURE_FLOOR) * scores[0, place]
+        scores[HORIZONS + 1, place] = np.float32(items.examples[item])
 
 
 SCORER = Scorer(
@@ -50,4 +67,5 @@ SCORER = Scorer(
     },
     score,
     by_votes=True,
+    fill=fill,
 )

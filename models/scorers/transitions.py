@@ -18,9 +18,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from afresh.models.arrays import Floats, Indices
+from afresh.models.arrays import NONE, Floats, Indices
+from afresh.models.compiled import compiled
 from afresh.models.learning.neighbours import NEXT, Kernel
-from afresh.models.retrieval.asking import Asked
+from afresh.models.retrieval.asking import Asked, History, Items, places_of, weigh
 from afresh.models.scorers.base import Scorer
 
 ASK_SOON = Kernel(0.85, 100.0, 0.1)
@@ -33,7 +34,7 @@ ASKED_NEXT = 20
 def score(asked: Asked, chosen: Indices) -> Floats:
     """Score how strongly candidates followed the last items of the history, shape (2, C)."""
     indices = asked.indices[:ASKED_NEXT]
-    places = asked.numbering.places(asked.items.followers[indices], chosen).ravel()
+    places = places_of(asked.items.followers[indices], chosen).ravel()
     strengths = np.sqrt(asked.items.following[indices])
     scores = [
         np.bincount(places, (asked.weights(kernel)[:ASKED_NEXT, None] * strengths).ravel(), len(chosen) + 1)
@@ -42,4 +43,18 @@ def score(asked: Asked, chosen: Indices) -> Floats:
     return np.asarray(np.stack(scores)[:, :-1], np.float32)
 
 
-SCORER = Scorer({"next": (0.1, 0.3), "soon": (0.1, 0.3)}, score, by_votes=True)
+@compiled
+def fill(history: History, items: Items, _: Indices, places: Indices, scores: Floats) -> None:
+    """Fill in the scores; see ``models.scorers.base.Fill``."""
+    after, soon = weigh(history, NEXT), weigh(history, ASK_SOON)
+    for number in range(min(len(history.indices), ASKED_NEXT)):
+        item = history.indices[number]
+        for column in range(items.followers.shape[1]):
+            follower = items.followers[item, column]
+            if follower != NONE and places[follower] != NONE:
+                strength = np.sqrt(items.following[item, column])
+                scores[0, places[follower]] += after[number] * strength
+                scores[1, places[follower]] += soon[number] * strength
+
+
+SCORER = Scorer({"next": (0.1, 0.3), "soon": (0.1, 0.3)}, score, by_votes=True, fill=fill)

@@ -1,13 +1,16 @@
 """The Catalogue: a worker's copy of all items' rows, as arrays for scoring.
 
-It follows the changelogs of behaviour and content (``streams.kafka.follow``) and is updated in place. Updates and
-scoring share one thread, and neither awaits in between. So a list never sees half an update, and nothing is locked.
+It follows the changelogs of behaviour and content (``streams.kafka.follow``) and is updated in place, by the thread of
+the event loop. Lists are scored in other threads meanwhile. So that a list never sees half an update, whoever changes
+the Catalogue and whoever reads it in another thread holds ``Catalogue.still``: updates wait until a batch of lists is
+scored, and lists are of one moment, whose version is their stamp.
 What is derived from all rows together (``state.catalogue.derived``) is computed elsewhere, from a snapshot, and then
 installed.
 """
 
 from __future__ import annotations
 
+import asyncio
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -76,12 +79,15 @@ class Catalogue:
         Newest time of an event, in ms.
     version
         Counter of everything that changes lists: updates of rows, and installs of what was derived.
+    still
+        Held while the Catalogue changes, and while it must not change. It lets all in by turns.
     """
 
     def __init__(self) -> None:
         self.ids: list[str] = []
         self.now = 0
         self.version = 0
+        self.still = asyncio.Lock()
         self._updates = 0
         self._derived_updates = 0
         self._heads = np.zeros((len(HALF_LIVES_MS), 0), np.int32)
@@ -168,6 +174,7 @@ class Catalogue:
 
     def _views_now(self) -> asking.Items:
         of = self._arrays
+        codes, scales = self._embeddings.codes(len(self))
         return asking.Items(
             available=of["available"],
             keys=of["keys"],
@@ -175,7 +182,8 @@ class Catalogue:
             examples=of["examples"],
             counts=of["counts"],
             count_times=of["count_times"],
-            embeddings=self._embeddings.matrix(len(self)),
+            codes=codes,
+            scales=scales,
             related=of["related"],
             strengths=of["strengths"],
             followers=of["followers"],

@@ -48,7 +48,7 @@ class CatalogueSnapshot:
     mass: Floats
     counts: Floats
     count_times: Integers
-    embeddings: Floats
+    embeddings: Halves
     akin: Indices
     likeness: Floats
     changed: Mask
@@ -82,7 +82,7 @@ def derive(snapshot: CatalogueSnapshot) -> Derived:
     # One more, so that the place of NONE is NONE.
     place = np.full(len(order) + 1, NONE, np.int32)
     place[order] = np.arange(len(order), dtype=np.int32)
-    embeddings = snapshot.embeddings[order]
+    embeddings = snapshot.embeddings[order].astype(np.float32)
     embeddings[snapshot.waiting[order]] = 0
     akin, likeness = texts.nearest(
         embeddings, place[snapshot.akin[order]], snapshot.likeness[order], snapshot.changed[order]
@@ -138,4 +138,4 @@ def _heads(snapshot: CatalogueSnapshot, order: Indices, believed: Floats) -> Ind
     )
     counts = counts * believed[listed, None]
     best = np.argsort(-counts, axis=0, kind="stable")[: candidates.HEAD]
-    return listed[best].T
+    return np.ascontiguousarray(listed[best].T)

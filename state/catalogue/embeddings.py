@@ -6,7 +6,8 @@ from collections import Counter
 
 import numpy as np
 
-from afresh.models.arrays import Floats, Mask, Reals
+from afresh.models.arrays import Codes, Floats, Halves, Mask, Reals
+from afresh.models.retrieval.codes import coded
 from afresh.state.catalogue.growing import Growing
 
 Encoder = tuple[str, str]
@@ -31,10 +32,11 @@ class Embeddings:
         """Set the embedding of an item; it replaces any other."""
         self.drop(index)
         if encoder not in self._matrices:
-            self._matrices[encoder] = Growing(vectors=((len(vector),), np.float32, 0))
+            self._matrices[encoder] = _arrays(len(vector))
         matrix = self._matrices[encoder]
         matrix.reach(index + 1)
         matrix["vectors"][index] = vector
+        (matrix["codes"][index],), (matrix["scales"][index],) = coded(vector[None])
         self._changed.add(index)
         self._encoder[index] = encoder
         self._counts[encoder] += 1
@@ -45,19 +47,26 @@ class Embeddings:
         if encoder is None:
             return
         self._counts[encoder] -= 1
-        self._matrices[encoder]["vectors"][index] = 0
+        for array in ("vectors", "codes", "scales"):
+            self._matrices[encoder][array][index] = 0
         self._changed.add(index)
         if not self._counts[encoder]:
             del self._matrices[encoder], self._counts[encoder]
 
-    def matrix(self, items: int) -> Floats:
+    def matrix(self, items: int) -> Halves:
         """Return the embeddings of the first ``items`` items, shape (items, e); zeros where there is none."""
+        return self._of_leading(items)["vectors"][:items]
+
+    def codes(self, items: int) -> tuple[Codes, Floats]:
+        """Return the same embeddings for lists to read; see ``models.retrieval.codes.coded``."""
+        leading = self._of_leading(items)
+        return leading["codes"][:items], leading["scales"][:items]
+
+    def _of_leading(self, items: int) -> Growing:
         encoder = self._leading()
-        if encoder is None:
-            return np.zeros((items, 1), np.float32)
-        matrix = self._matrices[encoder]
-        matrix.reach(items)
-        return matrix["vectors"][:items]
+        leading = _arrays(1) if encoder is None else self._matrices[encoder]
+        leading.reach(items)
+        return leading
 
     def _leading(self) -> Encoder | None:
         """Return the encoder that has read most items; ties go to the lower name and version."""
@@ -89,3 +98,10 @@ class Embeddings:
     def count_embedded(self, among: Mask) -> int:
         """Count the items of the mask ``among`` that have an embedding."""
         return sum(bool(among[index]) for index in self._encoder)
+
+
+def _arrays(width: int) -> Growing:
+    """Make room for embeddings. Rows hold them in 16 bits, so that nothing is lost here."""
+    return Growing(
+        vectors=((width,), np.float16, 0), codes=((width,), np.int8, 0), scales=((), np.float32, 0)
+    )

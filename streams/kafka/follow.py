@@ -105,6 +105,8 @@ class Follower:
         Settings of the deployment.
     topics
         Function that applies the records of a topic, by the topic's name.
+    still
+        Held while records are applied; by default, nobody else holds it.
 
     Attributes
     ----------
@@ -112,9 +114,12 @@ class Follower:
         Set once everything that was in the topics at the start has been applied.
     """
 
-    def __init__(self, settings: Settings, topics: Mapping[str, Apply]) -> None:
+    def __init__(
+        self, settings: Settings, topics: Mapping[str, Apply], still: asyncio.Lock | None = None
+    ) -> None:
         self._settings = settings
         self._topics = topics
+        self._still = still or asyncio.Lock()
         self.caught_up = asyncio.Event()
 
     async def run(self) -> None:
@@ -168,15 +173,20 @@ class Follower:
         latest: dict[str, Latest] = {}
         for tp, records in fetched.items():
             latest.setdefault(tp.topic, {}).update(newest(records, self._settings.partitions))
-        started = time.perf_counter()
+        worked = 0.0
         for topic, rows in latest.items():
-            await self._apply(self._topics[topic], rows)
+            worked += await self._apply(self._topics[topic], rows)
         if self.caught_up.is_set():
-            rest = REST * (time.perf_counter() - started)
+            rest = REST * worked
             await asyncio.sleep(min(max(rest, SHORTEST_REST_SECONDS), LONGEST_REST_SECONDS))
 
-    async def _apply(self, apply: Apply, rows: Latest) -> None:
-        items = list(rows.items())
+    async def _apply(self, apply: Apply, rows: Latest) -> float:
+        """Apply records; return the working time in seconds."""
+        items, worked = list(rows.items()), 0.0
         for start in range(0, len(items), APPLIED_AT_ONCE):
-            apply(dict(items[start : start + APPLIED_AT_ONCE]))
+            async with self._still:
+                started = time.perf_counter()
+                apply(dict(items[start : start + APPLIED_AT_ONCE]))
+                worked += time.perf_counter() - started
             await asyncio.sleep(0)
+        return worked

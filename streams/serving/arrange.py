@@ -12,6 +12,7 @@ from afresh.models.arrays import Doubles, Floats, Indices
 from afresh.models.fusion.weights import Weights
 from afresh.models.lists import diversity
 from afresh.models.lists.exploration import NEW_EXAMPLES, Draw, fill
+from afresh.models.retrieval import codes
 from afresh.models.retrieval.asking import Items
 
 
@@ -33,6 +34,8 @@ class Scored:
         Weights of the fusion.
     excluded
         Catalogue indices that the list must not hold, whatever their scores.
+    popular
+        Catalogue indices of the list that popularity would have served, best first, shape (at most 10,).
     drawn
         New items drawn for the list, all of them scored; None if new items get no places.
     broken
@@ -45,6 +48,7 @@ class Scored:
     situation: Doubles
     learned: Weights
     excluded: Indices
+    popular: Indices
     drawn: Draw | None = None
     broken: bool = False
 
@@ -106,6 +110,7 @@ def arrange(
 
 def _diversified(scored: Scored, best: Indices, items: Items, diverse: float, size: int) -> Indices:
     indices = scored.candidates[best]
-    alike = diversity.similarity(items.embeddings[indices], items.vectors[indices])
+    texts = codes.decoded(items.codes[indices], items.scales[indices])
+    alike = diversity.similarity(texts, items.vectors[indices])
     chosen = diversity.maximal_marginal_relevance(scored.fused()[best], alike, diverse, size)
     return np.concatenate([best[chosen], np.delete(best, chosen)])

@@ -7,19 +7,19 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from importlib.metadata import version
+from typing import NamedTuple
 
 import numpy as np
 
-from afresh.models import scorers
+from afresh.models import scorers, scoring
 from afresh.models.arrays import Floats, Indices
 from afresh.models.fusion import features
-from afresh.models.fusion.weights import LEARNED_CANDIDATES, Weights, parts
+from afresh.models.fusion.weights import DIGITS, LEARNED_CANDIDATES, Weights, largest_parts
 from afresh.models.lists import rank
 from afresh.models.lists.exploration import Draw, draw
 from afresh.models.lists.untaken import expected_takes, held_back
 from afresh.models.retrieval import asking
-from afresh.models.retrieval.candidates import gather
-from afresh.models.retrieval.places import Numbering
+from afresh.models.scoring import Candidates, Request
 from afresh.state.catalogue.catalogue import Catalogue
 from afresh.state.judged.verdicts import LIST_LENGTH
 from afresh.state.keys import key_of
@@ -31,6 +31,7 @@ from afresh.streams import metrics
 from afresh.streams.serving import arrange
 from afresh.streams.serving.arrange import Scored
 from afresh.streams.serving.policy import DEFAULT_POLICY, Policy
+from afresh.streams.serving.pool import ScoringPool
 from afresh.streams.serving.served import ServedList
 
 logger = logging.getLogger(__name__)
@@ -40,10 +41,7 @@ MODEL = f"afresh-{version('afresh')}"
 NAMED_PARTS = 3
 """Number of scorers that an item of a list names: those that added or took away most. The others are one number."""
 
-DIGITS = 4
-"""Decimals of a score: more would make the lists longer without any use."""
-
-_PART_NAMES = np.array([*scorers.NAMES, OTHERS])
+_NAME = scorers.NAMES.__getitem__
 
 NO_INDICES = np.empty(0, np.int32)
 
@@ -68,6 +66,13 @@ class Recipient:
     partition: int
     row: UserRow
     received: int
+
+
+class _Asked(NamedTuple):
+    """What the list of a recipient is made by: what it is scored by, and the new items drawn for it."""
+
+    request: Request
+    drawn: Draw | None
 
 
 class Lister:
@@ -97,18 +102,35 @@ class Lister:
         self._size = size
         self.policy = policy
         self._now = now
-        self._numbering = Numbering()
         self._named: set[str] = set()
 
     def make(self, recipients: Sequence[Recipient], learned: Weights) -> list[tuple[UserList, ServedList]]:
-        """Make the lists of recipients."""
-        return [self.serve(each, self.candidates(each, learned)) for each in recipients]
+        """Make the lists of recipients, here and now."""
+        scored = self.candidates(recipients, learned)
+        return [self.serve(*each) for each in zip(recipients, scored, strict=True)]
 
-    def candidates(self, recipient: Recipient, learned: Weights) -> Scored:
-        """Score the candidates of a user's list, with the new items drawn for it."""
-        drawn = self._draw(recipient)
-        scored = self.score(recipient.row, learned, NO_INDICES if drawn is None else drawn.new)
-        return replace(scored, drawn=drawn)
+    async def make_beside(
+        self, recipients: Sequence[Recipient], learned: Weights, pool: ScoringPool
+    ) -> list[tuple[UserList, ServedList]]:
+        """Make the lists of recipients, scored in other threads; the Catalogue must not change meanwhile."""
+        asked = self._ask(recipients)
+        found = await pool.score_lists([each.request for each in asked], self._catalogue.items())
+        scored = self._scored(asked, found, learned)
+        return [self.serve(*each) for each in zip(recipients, scored, strict=True)]
+
+    def candidates(self, recipients: Sequence[Recipient], learned: Weights) -> list[Scored]:
+        """Score the candidates of users' lists, with the new items drawn for them."""
+        asked = self._ask(recipients)
+        found = scoring.score_lists([each.request for each in asked], self._catalogue.items())
+        return self._scored(asked, found, learned)
+
+    def score(self, row: UserRow, learned: Weights, others: Indices = NO_INDICES) -> Scored:
+        """Score the candidates of a user's list, and also ``others`` on the same scale."""
+        asked = _Asked(self._request(row, others), None)
+        (scored,) = self._scored(
+            [asked], scoring.score_lists([asked.request], self._catalogue.items()), learned
+        )
+        return scored
 
     def serve(self, recipient: Recipient, scored: Scored) -> tuple[UserList, ServedList]:
         """Make a user's list from its scored candidates."""
@@ -117,9 +139,41 @@ class Lister:
         listed, propensities = arrange.arrange(
             scored, best, self._catalogue.items(), self.policy.diversity, self._size
         )
-        popular = self._popular(scored.excluded)
         items = self._items(scored, listed, propensities)
-        return self._list(recipient, items, scored), _served(scored, best, scored.candidates[listed], popular)
+        served = _served(scored, best, scored.candidates[listed], scored.popular)
+        return self._list(recipient, items, scored), served
+
+    def _ask(self, recipients: Sequence[Recipient]) -> list[_Asked]:
+        asked = []
+        for each in recipients:
+            drawn = self._draw(each)
+            asked.append(_Asked(self._request(each.row, NO_INDICES if drawn is None else drawn.new), drawn))
+        return asked
+
+    def _request(self, row: UserRow, others: Indices) -> Request:
+        history = self._catalogue.indices_of(users.history_of(row))
+        user = asking.User(history, users.ages_of(row), row.taken, self._catalogue.now)
+        return Request(user, self._excluded(row), others)
+
+    def _scored(self, asked: Sequence[_Asked], found: Sequence[Candidates], learned: Weights) -> list[Scored]:
+        ages = [each.request.user.ages for each in asked]
+        taken = np.array([each.request.user.taken for each in asked])
+        gaps = np.array([each[1] if len(each) > 1 else np.nan for each in ages])
+        situations = features.context(taken, gaps)
+        return [
+            Scored(
+                candidates.indices,
+                candidates.ranked,
+                candidates.features,
+                situation,
+                learned,
+                each.request.excluded,
+                candidates.popular,
+                drawn=each.drawn,
+                broken=self._broken(candidates),
+            )
+            for each, candidates, situation in zip(asked, found, situations, strict=True)
+        ]
 
     def _draw(self, recipient: Recipient) -> Draw | None:
         """Draw the new items of a user's list; None if new items get no places.
@@ -138,26 +192,9 @@ class Lister:
             return NO_INDICES
         return arrange.pool(self._catalogue.items(), self._excluded(row))
 
-    def score(self, row: UserRow, learned: Weights, others: Indices = NO_INDICES) -> Scored:
-        """Score the candidates of a user's list, and also ``others`` on the same scale."""
-        user = self._user(row)
-        asked = asking.Asked(user, self._catalogue.items(), self._numbering)
-        excluded = self._excluded(row)
-        candidates = gather(asked, excluded)
-        ranked = len(candidates)
-        if len(others):
-            candidates = np.concatenate([candidates, np.setdiff1d(others, candidates)])
-        scores = scorers.score(asked, candidates)
-        broken = self._broken(scores)
-        values = features.features(scores, ranked)
-        gap = user.ages[1] if len(user.ages) > 1 else np.nan
-        (situation,) = features.context(np.array([user.taken]), np.array([gap]))
-        return Scored(candidates, ranked, values, situation, learned, excluded, broken=broken)
-
-    def _broken(self, scores: Floats) -> bool:
+    def _broken(self, candidates: Candidates) -> bool:
         """Count the scorers that gave something that is no score; say so the first time."""
-        numbers = features.broken(scores)
-        for number in numbers.tolist():
+        for number in candidates.broken.tolist():
             name = scorers.NAMES[number]
             metrics.BROKEN_SCORES.labels(name).inc()
             if name not in self._named:
@@ -167,11 +204,7 @@ class Lister:
                     "from these lists: mend the scorer, or look at the rows that it reads",
                     name,
                 )
-        return bool(len(numbers))
-
-    def _user(self, row: UserRow) -> asking.User:
-        history = self._catalogue.indices_of(users.history_of(row))
-        return asking.User(history, users.ages_of(row), row.taken, self._catalogue.now)
+        return bool(len(candidates.broken))
 
     def _excluded(self, row: UserRow) -> Indices:
         """Return the Catalogue indices of the items to leave out, each by the rule of its domain."""
@@ -185,29 +218,19 @@ class Lister:
         ruled = [self.policy.rule(domain) == rule for domain in self._catalogue.domains_of(indices)]
         return indices[np.array(ruled, np.bool_)]
 
-    def _popular(self, excluded: Indices) -> Indices:
-        """Return the Catalogue indices of the list that popularity would have served."""
-        head = self._head()
-        return np.asarray(head[self._numbering.outside(head, excluded)][:LIST_LENGTH])
-
-    def _head(self) -> Indices:
-        items = self._catalogue.items()
-        head = items.heads[0]
-        return np.asarray(head[items.available[head]])
-
     def _items(self, scored: Scored, listed: Indices, propensities: Sequence[float | None]) -> list[ListItem]:
-        added = parts(scored.weights, scored.features[listed]).astype(np.float64)
-        scores = np.round(added.sum(axis=1), DIGITS)
-        largest = np.argsort(-np.abs(added), axis=1, kind="stable")[:, :NAMED_PARTS]
-        named = np.round(np.take_along_axis(added, largest, axis=1), DIGITS)
-        others = np.round(scores - named.sum(axis=1), DIGITS)
+        weights = scored.weights.astype(np.float32)
+        named, added, scores = largest_parts(weights, scored.features, listed, NAMED_PARTS)
+        ids = self._catalogue.ids
         return [
-            ListItem(self._catalogue.ids[index], score, dict(zip(names, values, strict=True)), propensity)
-            for index, score, names, values, propensity in zip(
+            ListItem(
+                ids[index], score, dict(zip((*map(_NAME, numbers), OTHERS), parts, strict=True)), propensity
+            )
+            for index, score, numbers, parts, propensity in zip(
                 scored.candidates[listed].tolist(),
                 scores.tolist(),
-                _PART_NAMES[np.insert(largest, NAMED_PARTS, -1, axis=1)].tolist(),
-                np.column_stack([named, others]).tolist(),
+                named.tolist(),
+                added.tolist(),
                 propensities,
                 strict=True,
             )
@@ -218,6 +241,11 @@ class Lister:
         return UserList(
             row.since, row.revision, made_at, recipient.user, row.last_event, MODEL, items, made_with
         )
+
+    def _head(self) -> Indices:
+        items = self._catalogue.items()
+        head = items.heads[0]
+        return np.asarray(head[items.available[head]])
 
     def popular(self, learned: Weights) -> list[tuple[PopularList, ServedList]]:
         """Make the popular list of every domain: the list for a user of whom nothing is known."""

@@ -18,6 +18,7 @@ from afresh.streams.serving.inspection import Inspection
 from afresh.streams.serving.judge import Judge
 from afresh.streams.serving.lister import Lister, Recipient
 from afresh.streams.serving.live import Live
+from afresh.streams.serving.pool import ScoringPool
 from afresh.streams.serving.popular import PopularLists
 from afresh.streams.serving.push import until_taken
 from afresh.streams.serving.requests import Requests, WaitingUser
@@ -114,6 +115,7 @@ class Recommender:
         self._users = users
         self._waiting = waiting
         self._served = ServedLists(served_bytes)
+        self._pool = ScoringPool()
         self._sweep = Sweep(users.names, STAMPS)
         self._ours: Collection[int] | None = None
         self.weights = NewestWeights()
@@ -252,8 +254,9 @@ class Recommender:
             recipients = [each for each in recipients if each.partition in self._ours]
         if not recipients:
             return
-        stamp, began = self._stamp(), time.time_ns()
-        made = self._lister.make(recipients, self.weights.now)
+        async with self._catalogue.still:
+            stamp, began = self._stamp(), time.time_ns()
+            made = await self._lister.make_beside(recipients, self.weights.now, self._pool)
         lists, ready = [each for each, _ in made], time.time_ns()
         withheld = await until_taken(partial(self._store.push, lists))
         if self._traces is not None and not refreshed:

@@ -42,7 +42,9 @@ class Deriver:
         if not self._catalogue.is_outdated():
             return 0.0
         started = time.perf_counter()
-        self._catalogue.install(await asyncio.to_thread(derive, self._catalogue.snapshot()))
+        derived = await asyncio.to_thread(derive, self._catalogue.snapshot())
+        async with self._catalogue.still:
+            self._catalogue.install(derived)
         taken = time.perf_counter() - started
         metrics.STAGE_SECONDS.labels("derive").observe(taken)
         return taken

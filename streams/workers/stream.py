@@ -86,6 +86,7 @@ class Worker:
                 topics.identities_keyed.name: self._apply_identities,
                 topics.weights.name: self._apply_weights,
             },
+            self.catalogue.still,
         )
         rows = rows_of(settings, [spec.table for spec in stages])
         self.tables = make_tables(self.app, settings, topics, stages, rows)

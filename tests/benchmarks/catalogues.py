@@ -15,10 +15,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 import numpy as np
+import numpy.typing as npt
 
 from afresh.models.arrays import NONE, Floats, Indices, Integers, Keys, Mask
 from afresh.models.layout import HISTORY, NEIGHBOURS, TENURES
 from afresh.models.retrieval.asking import AKIN, Items
+from afresh.models.retrieval.codes import coded
 from afresh.state.catalogue.catalogue import Catalogue
 from afresh.state.catalogue.derived import CatalogueSnapshot, derive
 from afresh.state.rows.details import UNKNOWN
@@ -51,8 +53,19 @@ BYTES_AN_ITEM = 10_000
 TASTES = 3
 
 
+FORTH = np.uint64(0x9E3779B97F4A7C15)
+"""2**64 divided by the golden ratio: multiples of it lie far from each other (Knuth 1973, section 6.4)."""
+
+BACK = np.uint64(pow(int(FORTH), -1, 2**64))
+
+
+def key_of(numbers: npt.NDArray[np.integer]) -> Keys:
+    """Return the keys of items by their numbers."""
+    return np.asarray((numbers.astype(np.uint64) + np.uint64(1)) * FORTH)
+
+
 class Made(Catalogue):
-    """A catalogue of items numbered from 0. The key of an item is its number plus 1.
+    """A catalogue of items numbered from 0. Their keys are far from each other, like hashes; see ``key_of``.
 
     Parameters
     ----------
@@ -77,11 +90,11 @@ class Made(Catalogue):
 
     def indices_of(self, keys: Keys) -> Indices:
         """Return the indices of items, by key."""
-        return (keys.astype(np.int64) - 1).astype(np.int32)
+        return (keys * BACK - np.uint64(1)).astype(np.int32)
 
     def indices_of_halves(self, halves: Iterable[int]) -> list[int]:
         """Return the indices of items, by the lower half of their key."""
-        return [half - 1 for half in halves]
+        return [(half * int(BACK) - 1) & 0xFFFFFFFF for half in halves]
 
 
 class World:
@@ -113,7 +126,7 @@ class World:
         snapshot = CatalogueSnapshot(
             updates=1,
             now_ms=NOW_MS,
-            keys=np.arange(1, self._count + 1, dtype=np.uint64),
+            keys=key_of(np.arange(self._count)),
             available=~nothing,
             neighbours=neighbours,
             weights=weights,
@@ -121,13 +134,14 @@ class World:
             mass=weights.sum(axis=1),
             counts=self._counts(),
             count_times=np.full(self._count, NOW_MS),
-            embeddings=embeddings,
+            embeddings=embeddings.astype(np.float16),
             akin=akin,
             likeness=likeness,
             changed=nothing,
             waiting=nothing,
         )
         derived = derive(snapshot)
+        codes, scales = coded(embeddings)
         relations = derived.relations
         items = Items(
             available=snapshot.available,
@@ -136,7 +150,8 @@ class World:
             examples=self._examples,
             counts=snapshot.counts,
             count_times=snapshot.count_times,
-            embeddings=embeddings,
+            codes=codes,
+            scales=scales,
             related=relations.related,
             strengths=relations.strengths,
             followers=derived.followers,
@@ -160,7 +175,7 @@ class World:
             gaps = self._random.exponential(120, length) + 86_400 * (self._random.random(length) < 0.1)
             row = UserRow()
             for item, ago in zip(took.tolist(), np.cumsum(gaps)[::-1].tolist(), strict=True):
-                row.take((item + 1).to_bytes(8, "little"), NOW_MS - int(1000 * ago), UNKNOWN)
+                row.take(key_of(np.array([item])).tobytes(), NOW_MS - int(1000 * ago), UNKNOWN)
             row.revision = row.taken
             yield row
 

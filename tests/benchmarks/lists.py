@@ -22,7 +22,6 @@ from afresh.models.fusion import features
 from afresh.models.fusion.weights import Weights
 from afresh.models.lists import rank
 from afresh.models.retrieval.asking import Asked, User
-from afresh.models.retrieval.places import Numbering
 from afresh.state.catalogue.catalogue import Catalogue
 from afresh.state.rows import users
 from afresh.state.rows.users import UserRow
@@ -114,7 +113,7 @@ def exact_list(catalogue: Catalogue, row: UserRow, scored: Scored) -> Indices:
     """Return the best ``K`` of all items, best first, scored in the same way as the candidates."""
     items = catalogue.items()
     user = User(catalogue.indices_of(users.history_of(row)), users.ages_of(row), row.taken, catalogue.now)
-    asked = Asked(user, items, Numbering())
+    asked = Asked(user, items)
     allowed = items.available.copy()
     allowed[scored.excluded] = False
     every = np.flatnonzero(allowed).astype(np.int32)

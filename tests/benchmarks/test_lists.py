@@ -1,9 +1,12 @@
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 
 from afresh.models import scorers
+from afresh.models.arrays import NONE
 from afresh.models.fusion import features
 from afresh.models.fusion.weights import Weights
 from afresh.models.retrieval import candidates
@@ -24,21 +27,25 @@ def catalogue(world: World) -> Made:
     return world.catalogue()
 
 
-def test_if_all_items_are_candidates_the_list_is_the_exact_list(
-    monkeypatch: pytest.MonkeyPatch, world: World, catalogue: Made
-) -> None:
-    monkeypatch.setattr(candidates, "RELATED_CANDIDATES", ITEMS)
-    cost = lists.measure(catalogue, list(world.users(5)))
+def test_if_all_items_are_candidates_the_list_is_the_exact_list() -> None:
+    world = World(candidates.RELATED_CANDIDATES)
+    cost = lists.measure(world.catalogue(), list(world.users(5)))
     assert cost.recall == 1
-    assert (cost.items, cost.lists, cost.exact_lists) == (ITEMS, 5, 5)
+    assert (cost.items, cost.lists, cost.exact_lists) == (candidates.RELATED_CANDIDATES, 5, 5)
 
 
-def test_candidates_that_lack_the_best_items_cost_recall(
+def test_lists_that_lack_the_best_items_cost_recall(
     monkeypatch: pytest.MonkeyPatch, world: World, catalogue: Made
 ) -> None:
-    monkeypatch.setattr(candidates, "RELATED_CANDIDATES", 5)
-    monkeypatch.setattr(candidates, "LISTED_FOLLOWERS", 0)
-    assert lists.measure(catalogue, list(world.users(20))).recall < 0.9
+    exact = lists.exact_list
+
+    def half(*given: Any) -> Any:
+        best = exact(*given)
+        best[::2] = NONE
+        return best
+
+    monkeypatch.setattr(lists, "exact_list", half)
+    assert lists.measure(catalogue, list(world.users(5))).recall <= 0.5
 
 
 def test_the_exact_list_holds_nothing_that_the_user_has_had(world: World, catalogue: Made) -> None:

@@ -4,15 +4,10 @@ import numpy as np
 
 from afresh.models.arrays import Floats, Indices
 from afresh.models.retrieval.asking import Asked, Items, User
-from afresh.models.retrieval.places import Numbering
 from afresh.models.scorers import NAMES, score
 
 Pairs = tuple[np.ndarray, np.ndarray]
 """Other items of each item, -1 for none, and their weights."""
-
-
-def asking(who: User, items: Items) -> Asked:
-    return Asked(who, items, Numbering())
 
 
 def random_pairs(items: int, width: int, seed: int = 0) -> Pairs:
@@ -35,7 +30,7 @@ def dense(pairs: Pairs) -> np.ndarray:
 def scores(who: User, items: Items) -> dict[str, Floats]:
     """Return the scores of all items by each scorer, by its name."""
     indices = np.arange(len(items.keys), dtype=np.int32)
-    return dict(zip(NAMES, score(asking(who, items), indices), strict=True))
+    return dict(zip(NAMES, score(Asked(who, items), indices), strict=True))
 
 
 def filled(others: Indices, values: Floats) -> Floats:

@@ -2,7 +2,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from afresh.models.fusion.features import CONTEXT, broken, context, features
+from afresh.models.fusion.features import CONTEXT, context, features, fill
 
 
 def test_candidates_beyond_the_ranked_use_their_scale_and_do_not_change_it() -> None:
@@ -63,5 +63,7 @@ def test_a_context_tells_new_users_from_others() -> None:
 @given(st.lists(st.floats(width=32), min_size=1, max_size=8))
 def test_only_what_is_no_score_breaks_a_scorer(scores: list[float]) -> None:
     sound = all(0 <= each < np.inf for each in scores)
-    found = broken(np.array([[0.0] * len(scores), scores], np.float32))
-    assert found.tolist() == ([] if sound else [1])
+    broken = np.zeros(2, np.int64)
+    values = np.empty((4, len(scores)), np.float32)
+    fill(np.array([[0.0] * len(scores), scores], np.float32), len(scores), values, broken)
+    assert broken.tolist() == [0, 0 if sound else 1]

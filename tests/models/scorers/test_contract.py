@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 
 from afresh.models.arrays import NONE, Floats, Indices
 from afresh.models.layout import HISTORY
-from afresh.models.retrieval.asking import ASK, Asked
+from afresh.models.retrieval.asking import Asked, History, Items
 from afresh.models.scorers import SCORERS
-from afresh.models.scorers.base import Scorer
+from afresh.models.scorers.base import Fill, Scorer
 from afresh.models.scorers.cases import TEXT, Case, cases, catalogue, user, without_counts, without_text
 from afresh.models.scorers.contract import check_case, check_scorer
 
@@ -95,14 +95,6 @@ def remembering() -> Callable[[Asked, Indices], Floats]:
     return score
 
 
-def by_note(asked: Asked, chosen: Indices) -> Floats:
-    """Leave a note in the Numbering, and return scores that depend on the notes found there."""
-    found = asked.numbering._note[: len(asked.items.keys)]
-    scores: Floats = right(asked, chosen) + (found[chosen] == 7).astype(np.float32)
-    found[:] = 7
-    return scores
-
-
 def test_right_scores_pass() -> None:
     check_scorer(of(right))
 
@@ -129,18 +121,15 @@ BROKEN = {
         "differ when asked again",
     ),
     "remembering": (remembering(), "differ after somebody else"),
-    "by a note": (by_note, "differ when asked again"),
     "writes to items": (after(lambda a, c, s: put(a.items.counts, 1.0)), "writes to items.counts$"),
     "writes to the history": (after(lambda a, c, s: put(a.user.history, 0)), "writes to user.history$"),
     "writes to the ages": (after(lambda a, c, s: put(a.user.ages, 0)), "writes to user.ages$"),
     "sorts the candidates": (after(lambda a, c, s: c.sort()), "writes to chosen$"),
-    "writes to weights": (after(lambda a, c, s: put(a.weights(ASK), 1.0)), r"writes to weights\(ASK\)$"),
-    "writes to relations": (after(lambda a, c, s: put(a.related, 0)), "writes to related$"),
     "needs a history": (after(lambda a, c, s: a.indices[0]), "no history: raises IndexError"),
     "needs candidates": (after(lambda a, c, s: c[0]), "no candidates: raises IndexError"),
     "needs two items": (after(lambda a, c, s: a.items.mass[1]), "one item, 0 of it taken: raises IndexError"),
     "needs texts": (
-        lambda a, c: right(a, c) + np.abs(a.items.embeddings[c][:, TEXT - 1]),
+        lambda a, c: right(a, c) + np.abs(a.items.codes[c][:, TEXT - 1]),
         "without text: raises IndexError",
     ),
     "needs counts": (
@@ -156,6 +145,44 @@ def test_a_scorer_that_breaks_the_contract_is_found_out(kind: str) -> None:
     score, said = BROKEN[kind]
     with pytest.raises(AssertionError, match=said):
         check_scorer(of(score))
+
+
+def fill(history: History, items: Items, chosen: Indices, places: Indices, scores: Floats) -> None:
+    """Fill in what ``right`` returns."""
+    scores[0], scores[1] = items.mass[chosen], items.counts[chosen, 0]
+
+
+def filled_and(change: Callable[[History, Items, Floats], object]) -> Fill:
+    """Make a compiled form that is right until ``change`` is called at the end."""
+
+    def made(history: History, items: Items, chosen: Indices, places: Indices, scores: Floats) -> None:
+        fill(history, items, chosen, places, scores)
+        change(history, items, scores)
+
+    return made
+
+
+def test_a_compiled_form_that_agrees_with_plain_numpy_passes() -> None:
+    check_scorer(replace(of(right), fill=fill))
+
+
+BROKEN_FILLS = {
+    "differs": (
+        filled_and(lambda h, i, s: put(s, 0.5)),
+        "scores of one differ from those in plain numpy",
+    ),
+    "not a number": (filled_and(lambda h, i, s: turn_first(s, np.nan)), "a score is not finite"),
+    "writes to items": (filled_and(lambda h, i, s: put(i.counts, 1.0)), "writes to items.counts$"),
+    "needs a history": (filled_and(lambda h, i, s: h.indices[0]), "no history: raises IndexError"),
+}
+
+
+@pytest.mark.parametrize("kind", BROKEN_FILLS)
+def test_a_compiled_form_that_breaks_the_contract_is_found_out(kind: str) -> None:
+    broken, said = BROKEN_FILLS[kind]
+    with pytest.raises(AssertionError, match=said) as found:
+        check_scorer(replace(of(right), fill=broken))
+    assert str(found.value).startswith("one+two, compiled, on ")
 
 
 @pytest.mark.parametrize("priors", [{}, {"one": (1.0,)}, {"one": (float("nan"), 0.0)}])

@@ -10,12 +10,12 @@ from tests.models.making import scores
 
 def test_an_item_gets_less_new_as_it_is_taken() -> None:
     examples = np.array([0, 5, 45], np.uint32)
-    items = replace(catalogue(3), examples=examples)
+    items = catalogue(3)._replace(examples=examples)
     assert scores(user(3, length=0), items)["new"].tolist() == pytest.approx([1, 0.5, 0.1])
 
 
 def test_a_domain_counts_the_weights_of_its_items_in_the_history() -> None:
-    items, who = replace(catalogue(3), domain=np.array([0, 1, 1], np.int32)), user(3, length=3)
+    items, who = catalogue(3)._replace(domain=np.array([0, 1, 1], np.int32)), user(3, length=3)
     weights = dict(zip(who.history.tolist(), ASK_LONG.weights(who.ages).tolist(), strict=True))
     expected = [weights[0], weights[1] + weights[2], weights[1] + weights[2]]
     assert scores(who, items)["domain"].tolist() == pytest.approx(expected)

@@ -1,18 +1,16 @@
-from dataclasses import replace
-
 import numpy as np
 
 from afresh.models import scorers
 from afresh.models.fusion.features import context, features
-from afresh.models.retrieval.candidates import gather
+from afresh.models.retrieval.asking import Asked
 from afresh.models.scorers import NAMES, new_fusion, popularity_prior, score
-from afresh.models.scorers.cases import catalogue, user
-from tests.models.making import asking, scores
+from afresh.models.scorers.base import Scorer, filled
+from afresh.models.scorers.cases import cases, catalogue, user
+from tests.models.making import scores
 
 
 def test_every_scorer_gives_every_candidate_a_finite_score_not_below_0() -> None:
-    asked = asking(user(), catalogue())
-    raw = score(asked, gather(asked, np.zeros(0, np.int32)))
+    raw = score(Asked(user(), catalogue()), np.arange(30, dtype=np.int32))
     assert raw.shape == (len(NAMES), 30)
     assert raw.dtype == np.float32
     assert np.isfinite(raw).all()
@@ -48,10 +46,19 @@ def test_the_prior_of_popularity_orders_by_popularity_alone() -> None:
 
 def test_trust_lowers_only_the_scores_by_votes_of_a_pushed_item() -> None:
     plain, who = catalogue(), user()
-    pushed = replace(plain, trust=np.where(np.arange(30) == 7, 0.1, 1).astype(np.float32))
+    pushed = plain._replace(trust=np.where(np.arange(30) == 7, 0.1, 1).astype(np.float32))
     chosen = np.arange(30, dtype=np.int32)
-    before, after = (score(asking(who, items), chosen) for items in (plain, pushed))
+    before, after = (score(Asked(who, items), chosen) for items in (plain, pushed))
     left = np.where(scorers.BY_VOTES, 0.1, 1.0)
     np.testing.assert_allclose(after[:, 7], left * before[:, 7], rtol=1e-5)
     np.testing.assert_array_equal(np.delete(after, 7, axis=1), np.delete(before, 7, axis=1))
     assert not scorers.BY_VOTES[[NAMES.index(name) for name in ("text", "akin", "own", "new")]].any()
+
+
+def test_the_compiled_form_of_every_family_fills_its_own_rows() -> None:
+    for case in cases(0):
+        asked, chosen = Asked(case.user, case.items), case.chosen
+        everything = Scorer(dict.fromkeys(NAMES, (0.0, 0.0)), score, fill=scorers.fill)
+        np.testing.assert_allclose(
+            filled(everything, asked, chosen), score(asked, chosen), rtol=1e-4, atol=1e-6
+        )

@@ -3,6 +3,7 @@ from dataclasses import replace
 import numpy as np
 
 from afresh.models.retrieval.asking import ASK_LONG
+from afresh.models.retrieval.codes import decoded
 from afresh.models.scorers.cases import catalogue, user, without_text
 from afresh.models.scorers.text import SHARPNESS
 from tests.models.making import filled, scores
@@ -10,7 +11,8 @@ from tests.models.making import filled, scores
 
 def test_text_scores_the_likeness_to_the_whole_history_and_to_its_nearest_item() -> None:
     items, who = catalogue(), user()
-    cosines = items.embeddings @ items.embeddings[who.history].T
+    embeddings = decoded(items.codes, items.scales)
+    cosines = embeddings @ embeddings[who.history].T
     weights = ASK_LONG.weights(who.ages)
     raw = scores(who, items)
     mean = cosines @ weights / weights.sum()
@@ -34,8 +36,8 @@ def test_without_texts_the_text_scorers_score_nothing() -> None:
 
 def test_an_item_of_the_history_without_a_text_is_skipped() -> None:
     items, who = catalogue(), user()
-    embeddings = items.embeddings.copy()
-    embeddings[who.history[1:]] = 0
+    codes, scales = items.codes.copy(), items.scales.copy()
+    codes[who.history[1:]], scales[who.history[1:]] = 0, 0
     alone = replace(who, history=who.history[:1], ages=who.ages[:1])
-    some, one = (scores(each, replace(items, embeddings=embeddings))["text"] for each in (who, alone))
+    some, one = (scores(each, items._replace(codes=codes, scales=scales))["text"] for each in (who, alone))
     np.testing.assert_allclose(some, one, rtol=1e-5)

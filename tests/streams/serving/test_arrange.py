@@ -35,7 +35,7 @@ def films() -> Catalogue:
 def items_of(catalogue: Catalogue) -> Items:
     """Return the items of a catalogue; all except the first fifteen are new."""
     examples = np.where(np.arange(len(catalogue)) < 15, NEW_EXAMPLES, NEW_EXAMPLES - 1)
-    return replace(catalogue.items(), examples=examples.astype(np.uint32))
+    return catalogue.items()._replace(examples=examples.astype(np.uint32))
 
 
 def scored(catalogue: Catalogue, row: UserRow | None = None, others: Indices = NOTHING) -> Scored:
@@ -75,7 +75,7 @@ def test_a_diverse_list_begins_with_the_best_item_and_goes_on_with_different_one
     plain, _ = arranged(each, items_of(catalogue))
     diverse, _ = arranged(each, items_of(catalogue), diverse=0.9)
     assert diverse[0] == plain[0]
-    texts = catalogue.items().embeddings.argmax(axis=1)
+    texts = catalogue.items().codes.argmax(axis=1)
     assert len(set(texts[diverse[:3]].tolist())) == 3
 
 

@@ -1,4 +1,5 @@
 from collections.abc import Sequence
+from dataclasses import replace
 
 import msgspec
 import numpy as np
@@ -7,12 +8,13 @@ from hypothesis import given
 from hypothesis import settings as limits
 from hypothesis import strategies as st
 
-from afresh.models import scorers
+from afresh.models import scorers, scoring
 from afresh.models.arrays import Floats, Indices
 from afresh.models.fusion.features import FEATURES_PER_SCORER
 from afresh.models.fusion.weights import LEARNED_CANDIDATES, Weights
 from afresh.models.lists import rank
 from afresh.models.retrieval.candidates import RELATED_CANDIDATES
+from afresh.models.scorers import neighbours
 from afresh.state.catalogue.catalogue import Catalogue
 from afresh.state.judged.verdicts import LIST_LENGTH
 from afresh.state.keys import key_of
@@ -20,7 +22,6 @@ from afresh.state.lists import OTHERS, UserList
 from afresh.state.rows.behaviour import BehaviourRows
 from afresh.state.rows.content import TEXT, Vector
 from afresh.state.rows.users import UserRow, packed_key
-from afresh.streams.serving import lister as module
 from afresh.streams.serving.lister import NAMED_PARTS, Lister, Recipient
 from afresh.streams.serving.policy import Policy
 from afresh.streams.serving.served import ServedList
@@ -102,22 +103,6 @@ def test_scores_are_best_first_and_the_sums_of_their_parts() -> None:
         assert (len(named), others) == (NAMED_PARTS, OTHERS)
         assert set(named) < set(scorers.NAMES)
         assert sum(item.parts.values()) == pytest.approx(item.score, abs=1e-9)
-
-
-def test_the_largest_parts_are_named_whether_they_add_or_take_away(monkeypatch: pytest.MonkeyPatch) -> None:
-    added = np.linspace(0.0, 0.09, len(scorers.NAMES), dtype=np.float32)
-    added[[4, 1, 7]] = 1.5, -3.0, 0.75
-    monkeypatch.setattr(module, "parts", lambda _, values: np.tile(added, (len(values), 1)))
-    ((made_list, _),) = made(catalogue_of(*ITEMS), user_row("i1"))
-    four, one, seven = (scorers.NAMES[number] for number in (4, 1, 7))
-    others = float(added.sum()) + 0.75
-    for item in made_list.items:
-        assert [*item.parts.items()] == [
-            (one, -3.0),
-            (four, 1.5),
-            (seven, 0.75),
-            (OTHERS, pytest.approx(others, abs=1e-4)),
-        ]
 
 
 def test_a_list_takes_little_room_in_redis() -> None:
@@ -248,11 +233,13 @@ def test_a_scorer_that_gives_no_scores_counts_as_0_and_is_named_once(
     bad: float, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     def score(asked: object, chosen: Indices) -> Floats:
-        scores = np.ones((len(scorers.NAMES), len(chosen)), np.float32)
+        scores = np.ones((4, len(chosen)), np.float32)
         scores[2, 1:] = bad
         return scores
 
-    monkeypatch.setattr(scorers, "score", score)
+    broken = replace(neighbours.SCORER, score=score, fill=None)
+    monkeypatch.setattr(scorers, "SCORERS", (broken, *scorers.SCORERS[1:]))
+    monkeypatch.setattr(scoring, "_SLOW", [broken])
     made_lists = made(catalogue_of(*ITEMS), user_row("i1"), user_row("i2"))
     assert all(served.broken for _, served in made_lists)
     assert all(np.isfinite(served.features()).all() for _, served in made_lists)

@@ -1,5 +1,6 @@
 import asyncio
 import time
+from collections.abc import Sequence
 from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
@@ -9,6 +10,8 @@ from prometheus_client import REGISTRY
 from redis.exceptions import ConnectionError as NoRedisError
 
 from afresh.models import scorers
+from afresh.models.retrieval.asking import Items
+from afresh.models.scoring import Candidates, Request, score_lists
 from afresh.state.catalogue.catalogue import Catalogue
 from afresh.state.judged.examples import UNJUDGED
 from afresh.state.rows import content, weights
@@ -16,11 +19,22 @@ from afresh.state.rows.content import ContentRow
 from afresh.state.rows.users import pack
 from afresh.streams.serving import popular, push, recommend, requests
 from afresh.streams.serving.lister import Lister
+from afresh.streams.serving.pool import ScoringPool
 from afresh.streams.serving.recommend import BACKLOG, BATCH_USERS, PATIENCE_SECONDS, Recommender
 from afresh.streams.serving.requests import RUNS_WAITING
 from tests.streams.making import FakeEvent, FakeStore, FakeUsers, let_others_run, run_of, took, user_row
 
 ITEMS = [f"i{number}" for number in range(20)]
+
+
+@pytest.fixture(autouse=True)
+def one_thread(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Score lists here and now, so that a test knows when they are done."""
+
+    async def here(_: ScoringPool, requests: Sequence[Request], items: Items) -> list[Candidates]:
+        return score_lists(requests, items)
+
+    monkeypatch.setattr(ScoringPool, "score_lists", here)
 
 
 @pytest.fixture
