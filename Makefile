@@ -71,6 +71,7 @@ venv: .venv/installed
 		echo "$(PYTHON) has no venv module; install it (on Debian: apt-get install python3-venv)" >&2; exit 2; }
 	$(PYTHON) -m venv .venv
 	.venv/bin/python -m pip install --constraint deploy/constraints.txt --editable ".[$(EXTRAS)]"
+	.venv/bin/python -m afresh.models.warm
 	@touch .venv/installed
 
 clean:

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Sequence
 from contextlib import suppress
 
+from afresh.models.compiled import folder
+from afresh.models.warm import warm
 from afresh.state.catalogue.catalogue import Catalogue
 from afresh.state.errors import AfreshError
 from afresh.state.identities import Identities
@@ -43,6 +46,11 @@ from afresh.streams.workers.process import execute
 REPORT_SECONDS = 1.0
 SETTLE_SECONDS = 1.0
 
+SAY_COMPILED_SECONDS = 2.0
+"""To load what was compiled before takes less than this."""
+
+logger = logging.getLogger(__name__)
+
 
 class Worker:
     """A worker: the app, the tables, the stages and the loops that make lists.
@@ -69,6 +77,7 @@ class Worker:
         limits: BatchLimits | None = None,
         traces: Traces | None = None,
     ) -> None:
+        _compile()
         self.settings = settings
         self.traces = traces
         self.topics = topics = topics or Topics(settings)
@@ -246,6 +255,12 @@ class Worker:
         if not self.follower.caught_up.is_set():
             return "catalogue not read"
         return app.refuses_writes() or self.probe.refusal()
+
+
+def _compile() -> None:
+    """Have everything compiled that makes lists: in the event loop it would take the worker out of its group."""
+    if (seconds := warm()) > SAY_COMPILED_SECONDS:
+        logger.info("What makes lists was compiled, in %.0f s, and is kept in %s", seconds, folder())
 
 
 def rights_of(topics: Topics) -> Needs:

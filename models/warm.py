@@ -1,0 +1,31 @@
+"""Compiles what makes lists, or loads what was compiled before: ``python -m afresh.models.warm``.
+
+A worker does so before it begins. Where its image is built, or its environment made, this saves every first start the
+time; the machine code is for the processor that it was compiled on, and is compiled anew on another kind.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+
+import numpy as np
+
+from afresh.models.compiled import folder
+from afresh.models.fusion.weights import largest_parts
+from afresh.models.scorers.cases import catalogue, user
+from afresh.models.scoring import Request, score_lists
+
+
+def warm() -> float:
+    """Make a list of made-up items, by all that is compiled; return the seconds that it took."""
+    started = time.perf_counter()
+    nothing = np.empty(0, np.int32)
+    (found,) = score_lists([Request(user(), nothing, nothing)], catalogue())
+    weights = np.zeros(found.features.shape[1], np.float32)
+    largest_parts(weights, found.features, nothing, 1)
+    return time.perf_counter() - started
+
+
+if __name__ == "__main__":
+    sys.stdout.write(f"What makes lists is compiled, in {warm():.1f} s, and kept in {folder()}\n")

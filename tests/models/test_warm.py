@@ -1,0 +1,37 @@
+import subprocess
+import sys
+from typing import Any
+
+from afresh.models import scorers, scoring
+from afresh.models.compiled import folder
+from afresh.models.fusion import weights
+from afresh.models.fusion.weights import Weights
+from afresh.models.warm import warm
+from afresh.streams.serving.lister import Lister, Recipient
+from tests.streams.making import catalogue_of, user_row
+
+COMPILED: tuple[Any, ...] = (scoring._score_all, weights.largest_parts)
+
+
+def forms() -> list[int]:
+    """Return in how many forms each function is compiled, one for each combination of types."""
+    return [len(each.signatures) for each in COMPILED]
+
+
+def test_after_warming_a_real_list_needs_nothing_else_compiled() -> None:
+    warm()
+    before = forms()
+    catalogue = catalogue_of(*(f"i{number}" for number in range(20)))
+    catalogue.derive()
+    recipients = [Recipient("web:ann", 0, user_row("i1", "i2"), 5), Recipient("web:bob", 0, user_row(), 5)]
+    lister = Lister(catalogue, 5)
+    assert len(lister.make(recipients, Weights(scorers.prior()))) == 2
+    assert lister.popular(Weights(scorers.prior()))
+    assert forms() == before
+
+
+def test_the_command_says_where_machine_code_is_kept() -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "afresh.models.warm"], capture_output=True, text=True, check=True
+    )
+    assert str(folder()) in done.stdout
