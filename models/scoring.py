@@ -14,14 +14,12 @@ from afresh.models.compiled import compiled
 from afresh.models.fusion import features
 from afresh.models.retrieval.asking import Asked, History, Items, User, history_of
 from afresh.models.retrieval.candidates import LIMIT, gather
+from afresh.models.scorers.base import Scorer
 
 POPULAR = 10
 """Length of the list that popularity would have served."""
 
 COUNT = len(scorers.NAMES)
-
-_SLOW = [scorer for scorer in scorers.SCORERS if scorer.fill is None]
-"""Families without a compiled form."""
 
 
 @dataclass(frozen=True)
@@ -103,9 +101,10 @@ def score_lists(requests: Sequence[Request], items: Items) -> list[Candidates]:
     histories = [history_of(each.user) for each in requests]
     batch = _batch(histories, requests)
     room = _room(len(requests), LIMIT + int(np.diff(batch.added).max()))
-    if _SLOW:
+    slow = [family for family in scorers.SCORERS if family.fill is None]
+    if slow:
         for number, each in enumerate(requests):
-            _score_with_slow_ones(number, Asked(each.user, items), batch, room)
+            _score_with(slow, number, Asked(each.user, items), batch, room)
     else:
         _score_all(batch, items, room)
     return [_of_row(number, room) for number in range(len(requests))]
@@ -166,13 +165,13 @@ def _score_all(batch: _Batch, items: Items, room: _Room) -> None:
         _finish(number, items, chosen, scores, room)
 
 
-def _score_with_slow_ones(number: int, asked: Asked, batch: _Batch, room: _Room) -> None:
-    """Do for one request what ``_score_all`` does for many, and have the families without a compiled form score."""
+def _score_with(slow: Sequence[Scorer], number: int, asked: Asked, batch: _Batch, room: _Room) -> None:
+    """Do for one request what ``_score_all`` does for many, and have families without a compiled form score."""
     items = asked.items
     places = np.full(len(items.keys), NONE, np.int32)
     chosen = _choose(number, batch, items, places, room)
     scores = _score(number, batch, items, chosen, places)
-    for family in _SLOW:
+    for family in slow:
         scores[slice(*scorers.rows_of(family))] = family.score(asked, chosen)
     _finish(number, items, chosen, scores, room)
 

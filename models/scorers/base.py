@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from afresh.models.arrays import NONE, Floats, Indices
-from afresh.models.compiled import compiled
+from afresh.models.compiled import compiled, exp2
 from afresh.models.retrieval.asking import Asked, History, Items
 
 WARM_EXAMPLES = np.float32(5.0)
@@ -70,3 +70,17 @@ def coldness(items: Items, chosen: Indices) -> Floats:
 def coldness_of(examples: int) -> np.float32:
     """Compute how new an item is that was taken so many times; see ``coldness``."""
     return WARM_EXAMPLES / (WARM_EXAMPLES + np.float32(examples))
+
+
+@compiled
+def left_of(age_ms: int, half_life_ms: float) -> np.float32:
+    """Compute which share of a count is left after a time; see ``models.learning.popularity.decayed``.
+
+    Examples
+    --------
+    >>> float(left_of(2_000, 1_000.0)), float(left_of(10**12, 1.0))
+    (0.25, 0.0)
+    """
+    halved = np.float32(-age_ms / half_life_ms)
+    # Less than exp2 can tell is nothing: else all old counts would look alike.
+    return exp2(halved) if halved > -126 else np.float32(0)

@@ -19,11 +19,11 @@ from __future__ import annotations
 import numpy as np
 
 from afresh.models.arrays import Floats, Indices
-from afresh.models.compiled import compiled, exp2
+from afresh.models.compiled import compiled
 from afresh.models.layout import HALF_LIVES_MS, HORIZONS
 from afresh.models.learning.popularity import decayed
 from afresh.models.retrieval.asking import Asked, History, Items
-from afresh.models.scorers.base import Scorer
+from afresh.models.scorers.base import Scorer, left_of
 
 TENURE_FLOOR = 1e-3
 """Fraction of ``popular`` that is added to the count of a tenure, so that items that nobody of a tenure took are still
@@ -45,13 +45,10 @@ def fill(history: History, items: Items, chosen: Indices, _: Indices, scores: Fl
     """Fill in the scores; see ``models.scorers.base.Fill``."""
     for place in range(len(chosen)):
         item = chosen[place]
-        age = np.float64(history.now_ms - items.count_times[item])
+        age = history.now_ms - items.count_times[item]
         for row in range(HORIZONS + 1):
             column = row if row < HORIZONS else history.tenure
-            halved = np.float32(-age / HALF_LIVES_MS[column])
-            # Less than exp2 can tell is nothing: else all old counts would look alike.
-            left = exp2(halved) if halved > -126 else np.float32(0)
-            scores[row, place] = items.counts[item, column] * left
+            scores[row, place] = items.counts[item, column] * left_of(age, HALF_LIVES_MS[column])
         scores[HORIZONS, place] += np.float32(TENURE_FLOOR) * scores[0, place]
         scores[HORIZONS + 1, place] = np.float32(items.examples[item])
 

@@ -45,7 +45,7 @@ def garbage(scorer: Scorer) -> Scorer:
     def score(_: asking.Asked, chosen: Indices) -> Floats:
         return np.exp(5 * DRAW.standard_normal((len(scorer.priors), len(chosen)), np.float32))
 
-    return replace(scorer, score=score)
+    return replace(scorer, score=score, fill=None)
 
 
 def broken(scorer: Scorer) -> Scorer:
@@ -53,6 +53,7 @@ def broken(scorer: Scorer) -> Scorer:
     return replace(
         scorer,
         score=lambda _, chosen: np.full((len(scorer.priors), len(chosen)), np.nan, np.float32),
+        fill=None,
     )
 
 

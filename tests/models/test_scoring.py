@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from afresh.models import scorers, scoring
+from afresh.models import scorers
 from afresh.models.arrays import Indices
 from afresh.models.fusion.features import features
 from afresh.models.layout import HISTORY
@@ -55,7 +55,6 @@ def test_a_family_without_a_compiled_form_scores_the_same(
     families: list[object] = [*scorers.SCORERS]
     families[number] = slow
     monkeypatch.setattr(scorers, "SCORERS", tuple(families))
-    monkeypatch.setattr(scoring, "_SLOW", [slow])
     for one, other in zip(score_lists(requests(), ITEMS), compiled, strict=True):
         assert one.indices.tolist() == other.indices.tolist()
         np.testing.assert_allclose(one.features, other.features, rtol=1e-3, atol=1e-4)

@@ -78,7 +78,7 @@ def broken(scorer: Scorer) -> Scorer:
         shape = (len(scorer.priors), len(chosen))
         return np.exp(5 * np.random.default_rng(asked.user.taken).standard_normal(shape, np.float32))
 
-    return replace(scorer, score=garbage)
+    return replace(scorer, score=garbage, fill=None)
 
 
 async def test_lists_recover_from_garbage_scores_because_the_weights_go_back(

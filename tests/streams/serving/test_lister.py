@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import settings as limits
 from hypothesis import strategies as st
 
-from afresh.models import scorers, scoring
+from afresh.models import scorers
 from afresh.models.arrays import Floats, Indices
 from afresh.models.fusion.features import FEATURES_PER_SCORER
 from afresh.models.fusion.weights import LEARNED_CANDIDATES, Weights
@@ -239,7 +239,6 @@ def test_a_scorer_that_gives_no_scores_counts_as_0_and_is_named_once(
 
     broken = replace(neighbours.SCORER, score=score, fill=None)
     monkeypatch.setattr(scorers, "SCORERS", (broken, *scorers.SCORERS[1:]))
-    monkeypatch.setattr(scoring, "_SLOW", [broken])
     made_lists = made(catalogue_of(*ITEMS), user_row("i1"), user_row("i2"))
     assert all(served.broken for _, served in made_lists)
     assert all(np.isfinite(served.features()).all() for _, served in made_lists)
