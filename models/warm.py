@@ -12,7 +12,9 @@ import time
 import numpy as np
 
 from afresh.models.compiled import folder
-from afresh.models.fusion.weights import largest_parts
+from afresh.models.fusion.features import split
+from afresh.models.fusion.weights import fuse, largest_parts
+from afresh.models.lists.rank import first_of
 from afresh.models.scorers.cases import catalogue, user
 from afresh.models.scoring import Request, score_lists
 
@@ -23,7 +25,9 @@ def warm() -> float:
     nothing = np.empty(0, np.int32)
     (found,) = score_lists([Request(user(), nothing, nothing)], catalogue())
     weights = np.zeros(found.features.shape[1], np.float32)
-    largest_parts(weights, found.features, nothing, 1)
+    best = first_of(fuse(weights, found.features), 1)
+    largest_parts(weights, found.features, best, 1)
+    split(found.features, best)
     return time.perf_counter() - started
 
 

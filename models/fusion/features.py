@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 
-from afresh.models.arrays import Doubles, Floats, Integers, Reals
+from afresh.models.arrays import Doubles, Floats, Indices, Integers, Reals
 from afresh.models.compiled import compiled, log2
 
 FEATURES_PER_SCORER = 2
@@ -98,6 +98,19 @@ def fill(scores: Floats, ranked: int, values: Floats, broken: Integers) -> None:
                 score = min(scores[row, place], largest)
                 values[2 * row, place] = LN_2 * log2(score * by_mean + floor)
                 values[2 * row + 1, place] = np.sqrt(score * by_largest)
+
+
+@compiled
+def split(values: Floats, places: Indices) -> tuple[Floats, Floats]:
+    """Return the logarithms and the roots of some candidates apart, each of shape (k, S), from features (C, 2 S)."""
+    logarithms = np.empty((len(places), values.shape[1] // 2), np.float32)
+    roots = np.empty_like(logarithms)
+    by_feature = values.T
+    for scorer in range(logarithms.shape[1]):
+        for row in range(len(places)):
+            logarithms[row, scorer] = by_feature[2 * scorer, places[row]]
+            roots[row, scorer] = by_feature[2 * scorer + 1, places[row]]
+    return logarithms, roots
 
 
 def context(lengths: Integers, gaps: Reals) -> Doubles:

@@ -55,6 +55,17 @@ def parts(weights: Doubles, values: Floats) -> Floats:
 
 
 @compiled
+def fuse(weights: Floats, values: Floats) -> Floats:
+    """Compute the final score of each candidate, shape (C,), from weights (2 S,) and features (C, 2 S)."""
+    scores = np.zeros(len(values), np.float32)
+    by_feature = values.T
+    for feature in range(len(weights)):
+        for place in range(len(scores)):
+            scores[place] += weights[feature] * by_feature[feature, place]
+    return scores
+
+
+@compiled
 def largest_parts(
     weights: Floats, values: Floats, places: Indices, count: int
 ) -> tuple[Indices, Doubles, Doubles]:

@@ -10,7 +10,8 @@ import math
 
 import numpy as np
 
-from afresh.models.arrays import Indices, Mask, Reals
+from afresh.models.arrays import Floats, Indices, Mask, Reals
+from afresh.models.compiled import compiled
 
 LONG = 10
 """With more scores than this many list lengths it is faster to find the strongest first than to sort all scores."""
@@ -72,6 +73,63 @@ def best(scores: Reals, k: int) -> Indices:
         places = places[strongest(scores[places][None], k)[0]]
     order = np.argsort(-scores[places], kind="stable")[:k]
     return places[order].astype(np.int32)
+
+
+@compiled
+def kth_largest(values: Floats, k: int) -> np.float32:
+    """Return the k-th largest number, from 1, of at least k that are no NaN; in a third of the time of a partition.
+
+    Turned a little, the bits of numbers are in the order of the numbers. So the bits of the one wanted are found from
+    the highest down, some at a time, by counting how many numbers begin in each way.
+
+    Examples
+    --------
+    >>> float(kth_largest(np.array([0.5, -2.0, 3.0], np.float32), 2))
+    0.5
+    """
+    bits = values.view(np.int32)
+    begins = 0
+    for shift, width in ((21, 11), (10, 11), (0, 10)):
+        counts = np.zeros(1 << width, np.int32)
+        for each in bits:
+            number = _in_order(each)
+            if number >> (shift + width) == begins:
+                counts[(number >> shift) & ((1 << width) - 1)] += 1
+        digit = (1 << width) - 1
+        while k > counts[digit]:
+            k -= counts[digit]
+            digit -= 1
+        begins = (begins << width) | digit
+    found = np.empty(1, np.int32)
+    found[0] = _in_order(begins - _TURN) - _TURN
+    return np.float32(found.view(np.float32)[0])
+
+
+_TURN = 1 << 31
+
+
+@compiled
+def _in_order(bits: int) -> int:
+    """Turn the bits of a float32 into a number from 0 to 2**32 - 1, in the order of the floats."""
+    return (bits ^ ((bits >> 31) & 0x7FFFFFFF)) + _TURN
+
+
+@compiled
+def first_of(scores: Floats, k: int) -> Indices:
+    """Do what ``best`` does, for scores that are all finite, float32."""
+    kept = np.empty(min(k, len(scores)), np.int32)
+    least = kth_largest(scores, len(kept)) if len(kept) else np.float32(0)
+    ties = len(kept)
+    for score in scores:
+        ties -= score > least
+    count = 0
+    for place in range(len(scores)):
+        tied = scores[place] == least
+        if scores[place] > least or (tied and ties > 0):
+            ties -= tied
+            kept[count] = place
+            count += 1
+    return kept[np.argsort(-scores[kept], kind="mergesort")]
 
 
 def rank_of(scores: Reals, taken: int, candidates: Mask) -> int | None:

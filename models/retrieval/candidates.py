@@ -7,6 +7,7 @@ import numpy as np
 from afresh.models.arrays import NONE, Floats, Indices, Keys
 from afresh.models.compiled import compiled, power
 from afresh.models.layout import HISTORY
+from afresh.models.lists.rank import kth_largest
 from afresh.models.retrieval.asking import ASK, ASKED_MASS, ASKED_TEXT, TAKEN_MASS, History, Items, weigh
 
 RELATED_CANDIDATES = 300
@@ -129,7 +130,7 @@ def _related_candidates(history: History, items: Items, places: Indices) -> Indi
 
 @compiled
 def strongest(found: Indices, sums: Floats, keys: Keys, k: int) -> Indices:
-    """Return the ``k`` items of the largest sums, none of them negative, in any order; ties go to the lower key."""
+    """Return the ``k`` items of the largest sums, in any order; ties go to the lower key."""
     if len(found) <= k:
         return found
     least = kth_largest(sums, k)
@@ -146,30 +147,6 @@ def strongest(found: Indices, sums: Floats, keys: Keys, k: int) -> Indices:
     for number in range(k - count):
         kept[count + number] = tied[number]
     return kept
-
-
-@compiled
-def kth_largest(values: Floats, k: int) -> np.float32:
-    """Return the k-th largest of numbers that are not negative, from 1; it takes a third of the time of a partition.
-
-    The bits of such numbers are in the order of the numbers. So the bits are found from the highest down, some of them
-    at a time, by counting how many numbers begin in each way.
-    """
-    bits = values.view(np.int32)
-    begins = 0
-    for shift, width in ((20, 11), (9, 11), (0, 9)):
-        counts = np.zeros(1 << width, np.int32)
-        for number in bits:
-            if number >> (shift + width) == begins:
-                counts[(number >> shift) & ((1 << width) - 1)] += 1
-        digit = (1 << width) - 1
-        while k > counts[digit]:
-            k -= counts[digit]
-            digit -= 1
-        begins = (begins << width) | digit
-    found = np.empty(1, np.int32)
-    found[0] = begins
-    return np.float32(found.view(np.float32)[0])
 
 
 @compiled

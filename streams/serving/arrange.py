@@ -9,7 +9,7 @@ from functools import cached_property
 import numpy as np
 
 from afresh.models.arrays import Doubles, Floats, Indices
-from afresh.models.fusion.weights import Weights
+from afresh.models.fusion.weights import Weights, fuse
 from afresh.models.lists import diversity
 from afresh.models.lists.exploration import NEW_EXAMPLES, Draw, fill
 from afresh.models.retrieval import codes
@@ -65,7 +65,7 @@ class Scored:
 
     def fused(self) -> Floats:
         """Return the final score of every candidate, float32, shape (C,)."""
-        return np.asarray(self.features @ self.weights.astype(np.float32))
+        return fuse(self.weights.astype(np.float32), self.features)
 
 
 def pool(items: Items, excluded: Indices) -> Indices:

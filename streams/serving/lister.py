@@ -14,6 +14,7 @@ import numpy as np
 from afresh.models import scorers, scoring
 from afresh.models.arrays import Floats, Indices
 from afresh.models.fusion import features
+from afresh.models.fusion.features import split
 from afresh.models.fusion.weights import DIGITS, LEARNED_CANDIDATES, Weights, largest_parts
 from afresh.models.lists import rank
 from afresh.models.lists.exploration import Draw, draw
@@ -40,8 +41,6 @@ MODEL = f"afresh-{version('afresh')}"
 
 NAMED_PARTS = 3
 """Number of scorers that an item of a list names: those that added or took away most. The others are one number."""
-
-_NAME = scorers.NAMES.__getitem__
 
 NO_INDICES = np.empty(0, np.int32)
 
@@ -135,7 +134,7 @@ class Lister:
     def serve(self, recipient: Recipient, scored: Scored) -> tuple[UserList, ServedList]:
         """Make a user's list from its scored candidates."""
         depth = max(LEARNED_CANDIDATES, self._size)
-        best = rank.best(scored.fused()[: scored.ranked], depth)
+        best = rank.first_of(scored.fused()[: scored.ranked], depth)
         listed, propensities = arrange.arrange(
             scored, best, self._catalogue.items(), self.policy.diversity, self._size
         )
@@ -221,12 +220,10 @@ class Lister:
     def _items(self, scored: Scored, listed: Indices, propensities: Sequence[float | None]) -> list[ListItem]:
         weights = scored.weights.astype(np.float32)
         named, added, scores = largest_parts(weights, scored.features, listed, NAMED_PARTS)
-        ids = self._catalogue.ids
+        ids, names = self._catalogue.ids, scorers.NAMES
         return [
-            ListItem(
-                ids[index], score, dict(zip((*map(_NAME, numbers), OTHERS), parts, strict=True)), propensity
-            )
-            for index, score, numbers, parts, propensity in zip(
+            ListItem(ids[index], score, {names[a]: x, names[b]: y, names[c]: z, OTHERS: rest}, propensity)
+            for index, score, (a, b, c), (x, y, z, rest), propensity in zip(
                 scored.candidates[listed].tolist(),
                 scores.tolist(),
                 named.tolist(),
@@ -302,17 +299,20 @@ class Lister:
         scored = self.score(UserRow(), learned, np.concatenate(heads))
         order = np.argsort(keys[scored.candidates])
         return replace(
-            scored, candidates=scored.candidates[order], ranked=len(order), features=scored.features[order]
+            scored,
+            candidates=scored.candidates[order],
+            ranked=len(order),
+            features=scored.features.T[:, order].T,
         )
 
 
 def _served(scored: Scored, best: Indices, listed: Indices, popular: Indices) -> ServedList:
     """Return what a judge needs of a list: the best candidates, and the items that were listed."""
-    values = scored.features[best]
+    logarithms, roots = split(scored.features, best)
     return ServedList(
         scored.candidates[best],
-        np.ascontiguousarray(values[:, 0 :: features.FEATURES_PER_SCORER]),
-        values[:, 1 :: features.FEATURES_PER_SCORER].astype(np.float16),
+        logarithms,
+        roots.astype(np.float16),
         scored.situation,
         listed,
         popular,

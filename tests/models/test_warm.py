@@ -4,13 +4,20 @@ from typing import Any
 
 from afresh.models import scorers, scoring
 from afresh.models.compiled import folder
-from afresh.models.fusion import weights
+from afresh.models.fusion import features, weights
 from afresh.models.fusion.weights import Weights
+from afresh.models.lists import rank
 from afresh.models.warm import warm
 from afresh.streams.serving.lister import Lister, Recipient
 from tests.streams.making import catalogue_of, user_row
 
-COMPILED: tuple[Any, ...] = (scoring._score_all, weights.largest_parts)
+COMPILED: tuple[Any, ...] = (
+    scoring._score_all,
+    weights.fuse,
+    weights.largest_parts,
+    features.split,
+    rank.first_of,
+)
 
 
 def forms() -> list[int]:

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from afresh.models.lists.rank import best, hit_rate, ndcg, rank_of, strongest
+from afresh.models.lists.rank import best, first_of, hit_rate, kth_largest, ndcg, rank_of, strongest
 
 few_values = st.sampled_from([-1.0, 0.0, 0.5, 2.0])
 rows = hnp.arrays(np.float64, st.tuples(st.integers(1, 4), st.integers(1, 12)), elements=few_values)
@@ -69,3 +69,19 @@ def test_a_nan_elsewhere_counts_against_the_model() -> None:
 def test_metrics_of_a_rank(rank: int | None, hit: float, gain: float) -> None:
     assert hit_rate(rank) == hit
     assert ndcg(rank) == pytest.approx(gain)
+
+
+finite = st.floats(width=32, allow_nan=False, allow_infinity=False)
+
+
+@given(st.lists(finite, min_size=1, max_size=80), st.integers(1, 80))
+def test_the_kth_largest_is_that_of_the_sorted_numbers(drawn: list[float], k: int) -> None:
+    values = np.array(drawn, np.float32)
+    k = min(k, len(values))
+    assert kth_largest(values, k) == np.sort(values)[-k]
+
+
+@given(st.lists(st.one_of(finite, st.integers(-2, 2)), max_size=80), st.integers(0, 80))
+def test_of_finite_scores_the_compiled_form_finds_the_same_list(drawn: list[float], k: int) -> None:
+    scores = np.array(drawn, np.float32)
+    assert first_of(scores, k).tolist() == best(scores, k).tolist()

@@ -12,7 +12,6 @@ from afresh.models.retrieval.candidates import (
     RELATED_CANDIDATES,
     gather,
     in_order,
-    kth_largest,
     strongest,
 )
 from afresh.models.scorers.cases import catalogue, user
@@ -76,5 +75,3 @@ def test_the_strongest_are_those_of_the_largest_sums_and_then_of_the_lowest_keys
     order = np.lexsort((keys, -sums))[:k]
     assert sorted(strongest(items, sums, keys, k).tolist()) == sorted(order.tolist())
     assert in_order(items, keys).tolist() == np.argsort(keys).tolist()
-    if k <= count:
-        assert kth_largest(sums, k) == np.sort(sums)[-k]
