@@ -77,36 +77,43 @@ def fill(history: History, items: Items, chosen: Indices, places: Indices, score
         weigh(history, ASK_LONG),
     )
     for column in range(len(indices)):
-        kernels[:, column] *= power(items.mass[indices[column]] + np.float32(1), ASKED_MASS)
-    exact = exact_of(items.related, items.strengths, indices, places, len(chosen))
+        mass = power(items.mass[indices[column]] + np.float32(1), ASKED_MASS)
+        for kernel in range(len(kernels)):
+            kernels[kernel, column] *= mass
     relations = np.dot(rows_of(items.vectors, chosen), rows_of(items.vectors, indices).T)
-    relations += UNSMOOTHED * exact
+    direct = _add_exact(items.related, items.strengths, indices, places, kernels[0], relations)
     for column in range(len(indices)):
+        # Only the smoothing relates an item to itself.
         if places[indices[column]] != NONE:
             relations[places[indices[column]], column] = np.float32(0)
     each = relations.ravel()
     for number in range(len(each)):
         each[number] = power(each[number], POWER)
-    now = np.dot(kernels, relations.T)
-    direct = np.dot(kernels[:1], np.sqrt(exact).T)
     for place in range(len(chosen)):
+        now, session, long = np.float32(0), np.float32(0), np.float32(0)
+        for column in range(len(indices)):
+            now += kernels[0, column] * relations[place, column]
+            session += kernels[1, column] * relations[place, column]
+            long += kernels[2, column] * relations[place, column]
         mass = power(items.mass[chosen[place]] + np.float32(1), TAKEN_MASS)
-        for row in range(3):
-            scores[row, place] = now[row, place] * mass
-        scores[3, place] = direct[0, place] * mass
+        scores[0, place], scores[1, place] = now * mass, session * mass
+        scores[2, place], scores[3, place] = long * mass, direct[place] * mass
 
 
 @compiled
-def exact_of(related: Indices, strengths: Floats, indices: Indices, places: Indices, count: int) -> Floats:
-    """Return the relations of the history to candidates as they were before smoothing, shape (C, l)."""
-    exact = np.zeros((count, len(indices)), np.float32)
+def _add_exact(
+    related: Indices, strengths: Floats, indices: Indices, places: Indices, kernel: Floats, relations: Floats
+) -> Floats:
+    """Add what is not smoothed to the relations; return the sums of its roots, weighed by a kernel, shape (C,)."""
+    direct = np.zeros(len(relations), np.float32)
     for column in range(len(indices)):
         item = indices[column]
         for number in range(related.shape[1]):
             other = related[item, number]
             if other != NONE and places[other] != NONE:
-                exact[places[other], column] = strengths[item, number]
-    return exact
+                relations[places[other], column] += UNSMOOTHED * strengths[item, number]
+                direct[places[other]] += kernel[column] * np.sqrt(strengths[item, number])
+    return direct
 
 
 SCORER = Scorer(

@@ -302,7 +302,7 @@ class Lister:
             scored,
             candidates=scored.candidates[order],
             ranked=len(order),
-            features=scored.features.T[:, order].T,
+            features=np.take(scored.features.T, order, axis=1).T,
         )
 
 
