@@ -15,7 +15,7 @@ from rich.console import Console
 
 from afresh.deploy.servers import local_kafka, local_redis
 from afresh.state.errors import AfreshError
-from tests.benchmarks import events
+from tests.benchmarks import events, growth_report
 from tests.benchmarks.bench_report import Measured, figures, list_table, table
 from tests.benchmarks.contenders import (
     MODULES,
@@ -26,10 +26,13 @@ from tests.benchmarks.contenders import (
     measure_stages,
     measure_whole,
 )
+from tests.benchmarks.growth import measure_growth
 from tests.benchmarks.lists import measure_lists
 
-LISTS = "lists"
+LISTS, GROWTH = "lists", "growth"
 CONTENDERS = [*STAGES, *MODULES, "whole", "latency", LISTS]
+ASKED_FOR = [GROWTH]
+"""Contenders that take long, and are measured only when they are asked for."""
 
 
 def run(bench: Bench, names: Sequence[str], say: Callable[[str], None]) -> Measured:
@@ -50,6 +53,8 @@ def run(bench: Bench, names: Sequence[str], say: Callable[[str], None]) -> Measu
     if "latency" in names:
         say("event → Redis")
         measured.latencies = measure_latency(bench)
+    if GROWTH in names:
+        measured.grown = measure_growth(bench, say)
     return measured
 
 
@@ -60,7 +65,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         "--json",
         type=Path,
         metavar="FILE",
-        help="also write the figures to this file",
+        help="also write the figures to this file, and the picture of growth beside it",
     )
     parser.add_argument("--events", type=int, default=300_000, metavar="N", help="events in the backlog")
     parser.add_argument(
@@ -69,7 +74,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument(
         "--only",
         action="append",
-        choices=CONTENDERS,
+        choices=[*CONTENDERS, *ASKED_FOR],
         help="measure only this contender; may be repeated",
     )
     chosen = parser.parse_args(arguments)
@@ -82,11 +87,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
         console.print(f"measuring {what} …")
 
     measured = Measured() if set(names) == {LISTS} else with_servers(chosen.events, chosen.rate, names, say)
-    if LISTS in names:
+    if LISTS in names or GROWTH in names:
         measured.lists = measure_lists(say)
     show(measured, chosen.rate, console)
     if chosen.json:
         chosen.json.write_text(json.dumps(figures(measured), indent=2) + "\n")
+        if measured.grown:
+            growth_report.draw(measured.grown, measured.lists, chosen.json.with_suffix(".png"))
 
 
 def with_servers(number: int, rate: int, names: Sequence[str], say: Callable[[str], None]) -> Measured:
@@ -107,6 +114,10 @@ def show(measured: Measured, rate: int, console: Console) -> None:
         console.print(f"({latencies.sent:,} events, {latencies.unanswered:,} without a list)")
     if measured.lists:
         console.print(list_table(measured.lists))
+    if measured.grown:
+        console.print(growth_report.table(measured.grown, measured.lists))
+        for sentence in growth_report.formula(measured.grown):
+            console.print(sentence)
 
 
 if __name__ == "__main__":

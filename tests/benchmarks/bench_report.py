@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 
 from rich.table import Table
 
+from tests.benchmarks import growth_report
+from tests.benchmarks.growth import Grown
 from tests.benchmarks.latency import Latencies
 from tests.benchmarks.lists import ListCost
 from tests.benchmarks.measure import Measurement
@@ -27,11 +29,14 @@ class Measured:
         Latencies from event to Redis; None if not measured.
     lists
         Costs of lists, one entry for each size of the catalogue.
+    grown
+        Costs of deployments of several sizes.
     """
 
     processes: dict[str, Measurement] = field(default_factory=dict)
     latencies: Latencies | None = None
     lists: list[ListCost] = field(default_factory=list)
+    grown: list[Grown] = field(default_factory=list)
 
 
 def figures(measured: Measured) -> dict[str, float]:
@@ -52,7 +57,7 @@ def figures(measured: Measured) -> dict[str, float]:
         result[f"list_cpu_us_of_{of}"] = round(cost.cpu_us, 1)
         result[f"list_full_ratio_of_{of}"] = round(cost.exact_cpu_us / cost.cpu_us, 2)
         result[f"list_recall_of_{of}"] = round(cost.recall, 4)
-    return result
+    return result | growth_report.figures(measured.grown)
 
 
 def table(measured: dict[str, Measurement]) -> Table:

@@ -119,20 +119,23 @@ def measure_stages(
         Stage to end with.
     """
     topics = Topics(settings)
-    events.write(bench.kafka, topics.events.name, backlog)
-    sources = (topics.events.name, topics.interactions.name, topics.examples.name)
+    number = events.write(bench.kafka, topics.events.name, backlog)
+    interactions, examples = topics.interactions.name, topics.examples.name
+    done = {
+        "ingest": record_counter(bench.kafka, interactions),
+        "profile": committed_counter(bench.kafka, f"{settings.namespace}-profile", [interactions]),
+        "learn": committed_counter(bench.kafka, f"{settings.namespace}-learn", [examples]),
+    }
     measured = {}
-    for stage, source in zip(STAGES[: STAGES.index(last) + 1], sources, strict=False):
-        # Not each event need become an example: a user may take an item too often within an hour.
-        with record_counter(bench.kafka, source) as records:
-            expected = records()
+    for stage in STAGES[: STAGES.index(last) + 1]:
+        if stage == "learn":
+            # Not each interaction became an example: a user may have taken an item too often within an hour.
+            with record_counter(bench.kafka, examples) as records:
+                number = records()
         command = [sys.executable, "-m", "tests.benchmarks.stages", stage]
-        name = f"{settings.namespace}-{stage}"
-        with (
-            process(command, bench.log(name), environment(settings)) as pid,
-            committed_counter(bench.kafka, name, [source]) as done,
-        ):
-            measured[stage] = measure(pid, done, expected)
+        log = bench.log(f"{settings.namespace}-{stage}")
+        with process(command, log, environment(settings)) as pid, done[stage] as counted:
+            measured[stage] = measure(pid, counted, number)
     return measured
 
 
