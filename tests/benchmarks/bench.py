@@ -34,6 +34,8 @@ CONTENDERS = [*STAGES, *MODULES, "whole", "latency", LISTS]
 ASKED_FOR = [GROWTH]
 """Contenders that take long, and are measured only when they are asked for."""
 
+REPORT_WIDTH = 120
+
 
 def run(bench: Bench, names: Sequence[str], say: Callable[[str], None]) -> Measured:
     """Measure one contender after the other; together they would take CPU time from each other."""
@@ -52,7 +54,7 @@ def run(bench: Bench, names: Sequence[str], say: Callable[[str], None]) -> Measu
         measured.processes["whole"] = measure_whole(bench)
     if "latency" in names:
         say("event → Redis")
-        measured.latencies = measure_latency(bench)
+        measured.latencies, measured.steady_cpu_us = measure_latency(bench)
     if GROWTH in names:
         measured.grown = measure_growth(bench, say)
     return measured
@@ -80,7 +82,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     chosen = parser.parse_args(arguments)
     # Just after a topic is made, a broker may say for a moment that it does not lead it, and aiokafka warns.
     logging.getLogger("aiokafka").setLevel(logging.ERROR)
-    console = Console()
+    console = Console(width=None if sys.stdout.isatty() else REPORT_WIDTH)
     names = chosen.only or CONTENDERS
 
     def say(what: str) -> None:
@@ -112,6 +114,7 @@ def show(measured: Measured, rate: int, console: Console) -> None:
         p50, p99 = latencies.p50_seconds * 1e3, latencies.p99_seconds * 1e3
         console.print(f"event → Redis at {rate:,} events/s: p50 {p50:.1f} ms, p99 {p99:.1f} ms")
         console.print(f"({latencies.sent:,} events, {latencies.unanswered:,} without a list)")
+        console.print(f"{measured.steady_cpu_us:,.0f} µs of CPU an event with its list")
     if measured.lists:
         console.print(list_table(measured.lists))
     if measured.grown:

@@ -27,6 +27,8 @@ class Measured:
         Costs by contender: stages of afresh, other frameworks, and the whole path.
     latencies
         Latencies from event to Redis; None if not measured.
+    steady_cpu_us
+        CPU time of an event meanwhile, with its list and all else that the worker does, in µs.
     lists
         Costs of lists, one entry for each size of the catalogue.
     grown
@@ -35,6 +37,7 @@ class Measured:
 
     processes: dict[str, Measurement] = field(default_factory=dict)
     latencies: Latencies | None = None
+    steady_cpu_us: float = 0.0
     lists: list[ListCost] = field(default_factory=list)
     grown: list[Grown] = field(default_factory=list)
 
@@ -52,6 +55,7 @@ def figures(measured: Measured) -> dict[str, float]:
     if latencies:
         result["latency_p50_seconds"] = round(latencies.p50_seconds, 4)
         result["latency_p99_seconds"] = round(latencies.p99_seconds, 4)
+        result["latency_cpu_us_per_event"] = round(measured.steady_cpu_us, 1)
     for cost in measured.lists:
         of = f"{cost.items}_items"
         result[f"list_cpu_us_of_{of}"] = round(cost.cpu_us, 1)

@@ -178,17 +178,24 @@ def measure_whole(bench: Bench) -> Measurement:
         return Measurement(bench.events, time.monotonic() - began, spent, peak_rss_bytes(pid))
 
 
-def measure_latency(bench: Bench) -> Latencies:
-    """Measure the latency from event to Redis at a steady rate, with a worker that already knows the catalogue."""
+def measure_latency(bench: Bench) -> tuple[Latencies, float]:
+    """Measure the latency from event to Redis at a steady rate, with a worker that already knows the catalogue.
+
+    Returns
+    -------
+    The latencies, and the CPU time that the worker took for an event and all that follows from it, in µs.
+    """
     settings = bench.settings("latency")
     events.write(bench.kafka, Topics(settings).items.name, events.items(SHOP_ITEMS))
     with worker(bench, settings, "latency") as pid:
         wait_until_ready(settings)
         loop = OpenLoop(settings, "latency", items=SHOP_ITEMS)
+        before = cpu_seconds(pid)
         latencies = asyncio.run(loop.run(rate=bench.rate, seconds=LATENCY_SECONDS, warm_up=WARM_UP_SECONDS))
         if not family(pid):
             raise RuntimeError("the worker ended while its latency was measured")
-        return latencies
+        sent = bench.rate * (WARM_UP_SECONDS + LATENCY_SECONDS)
+        return latencies, 1e6 * (cpu_seconds(pid) - before) / sent
 
 
 def wait_until_ready(settings: Settings) -> None:

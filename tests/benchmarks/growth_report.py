@@ -43,7 +43,22 @@ class Line:
     a_user: float
 
 
-def line(grown: Sequence[Grown], value: Callable[[Grown], float | None]) -> Line:
+def rooms(items: int) -> int:
+    """Return how many items the Catalogue has room for when it holds these: its arrays grow by doubling.
+
+    Examples
+    --------
+    >>> rooms(1_000), rooms(100_000)
+    (1024, 131072)
+    """
+    return 1 << max(items - 1, 0).bit_length()
+
+
+def line(
+    grown: Sequence[Grown],
+    value: Callable[[Grown], float | None],
+    counted: Callable[[int], int] = int,
+) -> Line:
     """Draw a line from the smallest size to the one with the most items, and to the one with the most users.
 
     Parameters
@@ -52,6 +67,8 @@ def line(grown: Sequence[Grown], value: Callable[[Grown], float | None]) -> Line
         What was measured, the smallest size first.
     value
         Returns the figure of a size. Sizes without it are left out.
+    counted
+        Returns as how many items some items count.
     """
     points = {one.size: found for one in grown if (found := value(one)) is not None}
     if not points:
@@ -60,9 +77,9 @@ def line(grown: Sequence[Grown], value: Callable[[Grown], float | None]) -> Line
     items = max((size for size in points if size.users == least.users), default=least)
     users = max((size for size in points if size.items == least.items), key=lambda size: size.users)
     first = points[least]
-    an_item = _slope(items.items - least.items, points[items] - first)
+    an_item = _slope(counted(items.items) - counted(least.items), points[items] - first)
     a_user = _slope(users.users - least.users, points[users] - first)
-    return Line(first - an_item * least.items - a_user * least.users, an_item, a_user)
+    return Line(first - an_item * counted(least.items) - a_user * least.users, an_item, a_user)
 
 
 def _slope(more: int, grown: float) -> float:
@@ -104,8 +121,8 @@ def table(grown: Sequence[Grown], costs: Sequence[ListCost]) -> Table:
     return shown
 
 
-def _memory_mib(one: Grown) -> float | None:
-    return None if one.start.peak_bytes is None else one.start.peak_bytes / MIB
+def _memory_mib(one: Grown) -> float:
+    return one.start.peak_bytes / MIB
 
 
 def _cell(value: float | None, first: float | None) -> str:
@@ -116,11 +133,14 @@ def _cell(value: float | None, first: float | None) -> str:
 
 
 def formula(grown: Sequence[Grown]) -> list[str]:
-    """Return sentences that say how memory and the time until ready follow from items and users."""
-    memory = line(grown, MEASURED["peak_bytes"])
+    """Return sentences that say how memory and the time until ready follow from items and users.
+
+    Memory goes by the items that there is room for; see ``rooms``.
+    """
+    memory = line(grown, MEASURED["peak_bytes"], rooms)
     ready = line(grown, MEASURED["ready_seconds"])
     return [
-        f"memory = {memory.base / MIB:,.0f} MiB + {memory.an_item:,.0f} B × items + {memory.a_user:,.0f} B × users",
+        f"memory = {memory.base / MIB:,.0f} MiB + {memory.an_item:,.0f} B × rooms + {memory.a_user:,.0f} B × users",
         f"seconds to ready = {ready.base:.1f} + {MILLION * ready.an_item:.1f} × million items"
         f" + {MILLION * ready.a_user:.1f} × million users",
     ]
@@ -179,8 +199,15 @@ def _plot(axes: Axes, name: str, points: dict[int, float]) -> None:
 
 
 def _finish(axes: Axes, title: str) -> None:
+    from matplotlib.ticker import LogLocator, NullFormatter, StrMethodFormatter
+
     axes.set_title(title, loc="left", fontsize=7.5, fontweight="bold", color=pictures.INK)
     axes.grid(color=pictures.GRID, linewidth=0.5)
+    axes.tick_params(length=0, which="both")
     if axes.lines:
         axes.loglog()
+        axes.xaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
+        axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        axes.yaxis.set_major_formatter(StrMethodFormatter("{x:,g}"))
+        axes.yaxis.set_minor_formatter(NullFormatter())
         axes.legend(frameon=False)
