@@ -123,10 +123,11 @@ def draw(
         for number, panel in enumerate(dashboard.panels):
             axes = figure.add_subplot(rows, IN_A_ROW, number + 1, facecolor=PANEL)
             _draw_panel(axes, panel, lines_of(panel), over)
-        _save(figure, file)
+        save(figure, file)
 
 
-def _save(figure: Figure, file: Path) -> None:
+def save(figure: Figure, file: Path) -> None:
+    """Write a figure as a PNG of few colours."""
     from PIL import Image
 
     drawn = BytesIO()

@@ -3,197 +3,38 @@
 from __future__ import annotations
 
 import argparse
-import asyncio
 import json
 import logging
 import sys
-import time
-import urllib.error
-import urllib.request
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
 from importlib.util import find_spec
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from kafka import KafkaAdminClient
-from kafka.admin import NewTopic
-from pydantic import SecretStr
 from rich.console import Console
 
 from afresh.deploy.servers import local_kafka, local_redis
-from afresh.deploy.servers.process import free_ports
 from afresh.state.errors import AfreshError
-from afresh.streams.kafka.admin import create_topics
-from afresh.streams.settings import Settings
-from afresh.streams.topics import Topics
-from tests.benchmarks import events
+from tests.benchmarks import events, growth_report
 from tests.benchmarks.bench_report import Measured, figures, list_table, table
-from tests.benchmarks.job import PARTITIONS
-from tests.benchmarks.latency import Latencies, OpenLoop
-from tests.benchmarks.lists import measure_lists
-from tests.benchmarks.measure import (
-    Measurement,
-    committed_counter,
-    cpu_seconds,
-    family,
-    measure,
-    peak_rss_bytes,
-    process,
-    record_counter,
-    wait_until,
+from tests.benchmarks.contenders import (
+    MODULES,
+    STAGES,
+    Bench,
+    measure_baseline,
+    measure_latency,
+    measure_stages,
+    measure_whole,
 )
+from tests.benchmarks.growth import measure_growth
+from tests.benchmarks.lists import measure_lists
 
-SHOP_USERS, SHOP_ITEMS = 1_000, 2_000
-"""Users and items for the whole path and its latency: about those of MovieLens 100K, on which the goals were set."""
-
-LATENCY_SECONDS = 20.0
-WARM_UP_SECONDS = 5.0
-FAUST_SHARE = 10
-"""Plain Faust gets a tenth of the events. All of them would take minutes, and the figure is per event."""
-
-STAGES = ["ingest", "profile", "learn"]
-MODULES = {"faust": "plain_faust", "quixstreams": "quix"}
-LISTS = "lists"
+LISTS, GROWTH = "lists", "growth"
 CONTENDERS = [*STAGES, *MODULES, "whole", "latency", LISTS]
+ASKED_FOR = [GROWTH]
+"""Contenders that take long, and are measured only when they are asked for."""
 
-
-@dataclass(frozen=True)
-class Bench:
-    """The servers and the amount of work; the same for all contenders.
-
-    Attributes
-    ----------
-    kafka, redis
-        Addresses of the servers.
-    folder
-        Folder for logs and for the workers' files.
-    events
-        Number of events in the backlog.
-    rate
-        Events per second while latency is measured.
-    """
-
-    kafka: str
-    redis: str
-    folder: Path
-    events: int
-    rate: int
-
-    def settings(self, namespace: str) -> Settings:
-        """Make the topics of a deployment of afresh; return its settings."""
-        settings = Settings(
-            kafka=self.kafka,
-            redis=SecretStr(self.redis),
-            namespace=namespace,
-            partitions=PARTITIONS,
-            data_dir=self.folder / namespace,
-            metrics_port=free_ports(1)[0],
-        )
-        create_topics(settings)
-        return settings
-
-    def log(self, name: str) -> Path:
-        """Return the file for the output of a process."""
-        return self.folder / f"{name}.log"
-
-
-def measure_baseline(bench: Bench, name: str) -> Measurement:
-    """Measure another framework that does the job."""
-    number = bench.events // FAUST_SHARE if name == "faust" else bench.events
-    admin = KafkaAdminClient(bootstrap_servers=bench.kafka)
-    topics = [f"{name}.events", f"{name}.records"]
-    admin.create_topics([NewTopic(topic, PARTITIONS, 1) for topic in topics])
-    admin.wait_for_topics(topics)
-    admin.close()
-    events.write(bench.kafka, topics[0], events.events(number))
-    command = [sys.executable, "-m", f"tests.benchmarks.{MODULES[name]}", bench.kafka, name]
-    with process(command, bench.log(name)) as pid, record_counter(bench.kafka, topics[1]) as records:
-        return measure(pid, records, number)
-
-
-def measure_stages(bench: Bench, last: str) -> dict[str, Measurement]:
-    """Measure the stages of afresh one after the other; each reads what the one before it wrote."""
-    settings = bench.settings("stages")
-    topics = Topics(settings)
-    events.write(bench.kafka, topics.events.name, events.events(bench.events))
-    done = {
-        "ingest": record_counter(bench.kafka, topics.interactions.name),
-        "profile": record_counter(bench.kafka, topics.examples.name),
-        "learn": committed_counter(bench.kafka, "stages-learn", [topics.examples.name]),
-    }
-    measured = {}
-    for stage in STAGES[: STAGES.index(last) + 1]:
-        command = [sys.executable, "-m", "tests.benchmarks.stages", stage]
-        with process(command, bench.log(stage), environment(settings)) as pid, done[stage] as counted:
-            measured[stage] = measure(pid, counted, bench.events)
-    return measured
-
-
-def environment(settings: Settings) -> dict[str, str]:
-    """Return the environment variables that give a process these settings."""
-    names = ["kafka", "namespace", "partitions", "data_dir", "metrics_port"]
-    variables = {f"AFRESH_{name.upper()}": str(getattr(settings, name)) for name in names}
-    return variables | {"AFRESH_REDIS": settings.redis.get_secret_value()}
-
-
-@contextmanager
-def worker(bench: Bench, settings: Settings, name: str) -> Iterator[int]:
-    """Run a worker with all agents; yield its process id."""
-    command = [sys.executable, "-m", "tests.benchmarks.stages", "whole"]
-    with process(command, bench.log(name), environment(settings)) as pid:
-        yield pid
-
-
-def measure_whole(bench: Bench) -> Measurement:
-    """Measure a worker with all agents, from the first event to the last list in Redis.
-
-    The worker is idle before and after. It does a backlog before it makes lists, so to measure only a share of the
-    events would leave the lists out.
-    """
-    settings = bench.settings("whole")
-    topics = Topics(settings)
-    events.write(bench.kafka, topics.items.name, events.items(SHOP_ITEMS))
-    # The offset of a run is committed only after its lists are in Redis. So these two offsets tell when all is done.
-    sources = [topics.interactions.name, topics.examples.name]
-    with (
-        worker(bench, settings, "whole") as pid,
-        committed_counter(bench.kafka, settings.namespace, sources) as done,
-    ):
-        wait_until_ready(settings)
-        began, cpu = time.monotonic(), cpu_seconds(pid)
-        made = events.events(bench.events, users=SHOP_USERS, items=SHOP_ITEMS)
-        events.write(bench.kafka, topics.events.name, made)
-        wait_until(pid, done, bench.events, began + 600)
-        spent = cpu_seconds(pid) - cpu
-        return Measurement(bench.events, time.monotonic() - began, spent, peak_rss_bytes(pid))
-
-
-def measure_latency(bench: Bench) -> Latencies:
-    """Measure the latency from event to Redis at a steady rate, with a worker that already knows the catalogue."""
-    settings = bench.settings("latency")
-    events.write(bench.kafka, Topics(settings).items.name, events.items(SHOP_ITEMS))
-    with worker(bench, settings, "latency") as pid:
-        wait_until_ready(settings)
-        loop = OpenLoop(settings, "latency", items=SHOP_ITEMS)
-        latencies = asyncio.run(loop.run(rate=bench.rate, seconds=LATENCY_SECONDS, warm_up=WARM_UP_SECONDS))
-        if not family(pid):
-            raise RuntimeError("the worker ended while its latency was measured")
-        return latencies
-
-
-def wait_until_ready(settings: Settings) -> None:
-    """Return as soon as the worker reports that it is ready."""
-    deadline = time.monotonic() + 60
-    while time.monotonic() < deadline:
-        try:
-            urllib.request.urlopen(f"http://127.0.0.1:{settings.metrics_port}/ready", timeout=5).close()
-        except (urllib.error.URLError, OSError):
-            time.sleep(0.1)
-        else:
-            return
-    raise TimeoutError("the worker was not ready within 60 s")
+REPORT_WIDTH = 120
 
 
 def run(bench: Bench, names: Sequence[str], say: Callable[[str], None]) -> Measured:
@@ -202,7 +43,8 @@ def run(bench: Bench, names: Sequence[str], say: Callable[[str], None]) -> Measu
     stages = [name for name in STAGES if name in names]
     if stages:
         say("our stages")
-        measured.processes |= measure_stages(bench, stages[-1])
+        backlog = events.events(bench.events)
+        measured.processes |= measure_stages(bench, bench.settings("stages"), backlog, stages[-1])
     for name in MODULES:
         if name in names and (name != "quixstreams" or find_spec("quixstreams")):
             say(name)
@@ -212,36 +54,48 @@ def run(bench: Bench, names: Sequence[str], say: Callable[[str], None]) -> Measu
         measured.processes["whole"] = measure_whole(bench)
     if "latency" in names:
         say("event → Redis")
-        measured.latencies = measure_latency(bench)
+        measured.latencies, measured.steady_cpu_us = measure_latency(bench)
+    if GROWTH in names:
+        measured.grown = measure_growth(bench, say)
     return measured
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Measure, print a table, and write the figures."""
     parser = argparse.ArgumentParser(prog="bench", description=__doc__)
-    parser.add_argument("--json", type=Path, metavar="FILE", help="also write the figures to this file")
+    parser.add_argument(
+        "--json",
+        type=Path,
+        metavar="FILE",
+        help="also write the figures to this file, and the picture of growth beside it",
+    )
     parser.add_argument("--events", type=int, default=300_000, metavar="N", help="events in the backlog")
     parser.add_argument(
         "--rate", type=int, default=1000, metavar="R", help="events per second while latency is measured"
     )
     parser.add_argument(
-        "--only", action="append", choices=CONTENDERS, help="measure only this contender; may be repeated"
+        "--only",
+        action="append",
+        choices=[*CONTENDERS, *ASKED_FOR],
+        help="measure only this contender; may be repeated",
     )
     chosen = parser.parse_args(arguments)
     # Just after a topic is made, a broker may say for a moment that it does not lead it, and aiokafka warns.
     logging.getLogger("aiokafka").setLevel(logging.ERROR)
-    console = Console()
+    console = Console(width=None if sys.stdout.isatty() else REPORT_WIDTH)
     names = chosen.only or CONTENDERS
 
     def say(what: str) -> None:
         console.print(f"measuring {what} …")
 
     measured = Measured() if set(names) == {LISTS} else with_servers(chosen.events, chosen.rate, names, say)
-    if LISTS in names:
+    if LISTS in names or GROWTH in names:
         measured.lists = measure_lists(say)
     show(measured, chosen.rate, console)
     if chosen.json:
         chosen.json.write_text(json.dumps(figures(measured), indent=2) + "\n")
+        if measured.grown:
+            growth_report.draw(measured.grown, measured.lists, chosen.json.with_suffix(".png"))
 
 
 def with_servers(number: int, rate: int, names: Sequence[str], say: Callable[[str], None]) -> Measured:
@@ -260,8 +114,13 @@ def show(measured: Measured, rate: int, console: Console) -> None:
         p50, p99 = latencies.p50_seconds * 1e3, latencies.p99_seconds * 1e3
         console.print(f"event → Redis at {rate:,} events/s: p50 {p50:.1f} ms, p99 {p99:.1f} ms")
         console.print(f"({latencies.sent:,} events, {latencies.unanswered:,} without a list)")
+        console.print(f"{measured.steady_cpu_us:,.0f} µs of CPU an event with its list")
     if measured.lists:
         console.print(list_table(measured.lists))
+    if measured.grown:
+        console.print(growth_report.table(measured.grown, measured.lists))
+        for sentence in growth_report.formula(measured.grown):
+            console.print(sentence)
 
 
 if __name__ == "__main__":

@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 
 from rich.table import Table
 
+from tests.benchmarks import growth_report
+from tests.benchmarks.growth import Grown
 from tests.benchmarks.latency import Latencies
 from tests.benchmarks.lists import ListCost
 from tests.benchmarks.measure import Measurement
@@ -25,13 +27,19 @@ class Measured:
         Costs by contender: stages of afresh, other frameworks, and the whole path.
     latencies
         Latencies from event to Redis; None if not measured.
+    steady_cpu_us
+        CPU time of an event meanwhile, with its list and all else that the worker does, in µs.
     lists
         Costs of lists, one entry for each size of the catalogue.
+    grown
+        Costs of deployments of several sizes.
     """
 
     processes: dict[str, Measurement] = field(default_factory=dict)
     latencies: Latencies | None = None
+    steady_cpu_us: float = 0.0
     lists: list[ListCost] = field(default_factory=list)
+    grown: list[Grown] = field(default_factory=list)
 
 
 def figures(measured: Measured) -> dict[str, float]:
@@ -47,12 +55,13 @@ def figures(measured: Measured) -> dict[str, float]:
     if latencies:
         result["latency_p50_seconds"] = round(latencies.p50_seconds, 4)
         result["latency_p99_seconds"] = round(latencies.p99_seconds, 4)
+        result["latency_cpu_us_per_event"] = round(measured.steady_cpu_us, 1)
     for cost in measured.lists:
         of = f"{cost.items}_items"
         result[f"list_cpu_us_of_{of}"] = round(cost.cpu_us, 1)
         result[f"list_full_ratio_of_{of}"] = round(cost.exact_cpu_us / cost.cpu_us, 2)
         result[f"list_recall_of_{of}"] = round(cost.recall, 4)
-    return result
+    return result | growth_report.figures(measured.grown)
 
 
 def table(measured: dict[str, Measurement]) -> Table:

@@ -70,7 +70,7 @@ def measure_lists(say: Callable[[str], None]) -> list[ListCost]:
     """Measure on catalogues of all ``SIZES`` that fit into memory."""
     measured = []
     for size in SIZES:
-        if size * BYTES_AN_ITEM > _free_memory():
+        if size * BYTES_AN_ITEM > free_memory():
             say(f"not enough memory for lists of {size:,} items")
             continue
         say(f"lists of {size:,} items")
@@ -81,7 +81,7 @@ def measure_lists(say: Callable[[str], None]) -> list[ListCost]:
     return measured
 
 
-def _free_memory() -> int:
+def free_memory() -> int:
     """Return the bytes that can be allocated without swapping."""
     lines = Path("/proc/meminfo").read_text().splitlines()
     return 1024 * next(int(line.split()[1]) for line in lines if line.startswith("MemAvailable:"))

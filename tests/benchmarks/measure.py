@@ -180,7 +180,16 @@ def cpu_seconds(pid: int) -> float:
 
 def peak_rss_bytes(pid: int) -> int:
     """Return the sum of the highest resident memory of a process and of each of its children."""
-    return sum(int(_status(member).get("VmHWM", "0 kB").split()[0]) * 1024 for member in family(pid))
+    return _memory_bytes(pid, "VmHWM")
+
+
+def rss_bytes(pid: int) -> int:
+    """Return the resident memory of a process and its children."""
+    return _memory_bytes(pid, "VmRSS")
+
+
+def _memory_bytes(pid: int, name: str) -> int:
+    return sum(int(_status(member).get(name, "0 kB").split()[0]) * 1024 for member in family(pid))
 
 
 def _status(pid: int) -> dict[str, str]:

@@ -110,8 +110,8 @@ def measure(way: Way, settings: Settings, folder: Path, held: int) -> Recovery:
     )
 
 
-def wait(worker: WorkerProcess, look: Callable[[], object], what: str) -> None:
-    """Wait until ``look`` returns something true.
+def wait(worker: WorkerProcess, look: Callable[[], object], what: str, seconds: float = WAIT_SECONDS) -> None:
+    """Wait until ``look`` returns something true, for so many seconds at most.
 
     Raises
     ------
@@ -120,11 +120,11 @@ def wait(worker: WorkerProcess, look: Callable[[], object], what: str) -> None:
     TimeoutError
         If it takes too long.
     """
-    deadline = time.monotonic() + WAIT_SECONDS
+    deadline = time.monotonic() + seconds
     while not look():
         worker.check()
         if time.monotonic() > deadline:
-            raise TimeoutError(f"after {WAIT_SECONDS:g} s a worker has failed {what}")
+            raise TimeoutError(f"after {seconds:g} s a worker has failed {what}")
         time.sleep(POLL_SECONDS)
 
 

@@ -48,7 +48,7 @@ def stage_app(settings: Settings, stage: str) -> faust.App:
         sys.exit(f"no stage {stage!r}")
     topics = Topics(settings)
     app = create_app(settings, f"{settings.namespace}-{stage}")
-    # Learn sends no records, so its progress shows only in its commits. They must be frequent.
+    # The progress of profile and learn is told by their commits. They must be frequent.
     app.conf.broker_commit_interval = 0.1
     tables = make_tables(app, settings, topics, rows, lambda _: MemoryPartitions())
     catalogue = Catalogue()

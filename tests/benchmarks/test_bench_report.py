@@ -20,7 +20,7 @@ LISTS = [ListCost(items=100_000, lists=200, cpu_us=2000, exact_lists=30, exact_c
 
 
 def test_the_figures_have_the_names_that_others_read() -> None:
-    assert figures(Measured(PROCESSES, Latencies(0.0123, 0.0456, 1000, 0), LISTS)) == {
+    assert figures(Measured(PROCESSES, Latencies(0.0123, 0.0456, 1000, 0), 2500, LISTS)) == {
         "profile_cpu_us_per_event": 16.0,
         "faust_cpu_us_per_event": 400.0,
         "quixstreams_cpu_us_per_event": 40.0,
@@ -29,6 +29,7 @@ def test_the_figures_have_the_names_that_others_read() -> None:
         "peak_rss_bytes": 3 * 2**20,
         "latency_p50_seconds": 0.0123,
         "latency_p99_seconds": 0.0456,
+        "latency_cpu_us_per_event": 2500,
         "list_cpu_us_of_100000_items": 2000,
         "list_full_ratio_of_100000_items": 75,
         "list_recall_of_100000_items": 0.995,

@@ -27,13 +27,13 @@ BOARD = Dashboard("afresh-x", "afresh: x", (PANEL,) * 4)
 def drawn(monkeypatch: pytest.MonkeyPatch) -> list[Figure]:
     """Figures as they are when they are written."""
     found: list[Figure] = []
-    save = pictures._save
+    save = pictures.save
 
     def keep(figure: Figure, file: Path) -> None:
         found.append(figure)
         save(figure, file)
 
-    monkeypatch.setattr(pictures, "_save", keep)
+    monkeypatch.setattr(pictures, "save", keep)
     return found
 
 
