@@ -10,8 +10,8 @@ from concurrent.futures import ThreadPoolExecutor
 from afresh.models.retrieval.asking import Items
 from afresh.models.scoring import Candidates, Request, score_lists
 
-FEWEST = 4
-"""Fewest lists for a thread: with fewer, to wake it costs more than it gains."""
+FEW = 8
+"""Lists that are scored here and now, in some milliseconds. Another thread would wait for the GIL twice, as long."""
 
 
 class ScoringPool:
@@ -29,7 +29,9 @@ class ScoringPool:
 
     async def score_lists(self, requests: Sequence[Request], items: Items) -> list[Candidates]:
         """Choose and score the candidates of lists; see ``models.scoring.score_lists``."""
-        size = max(FEWEST, -(-len(requests) // self.threads))
+        if len(requests) <= FEW:
+            return score_lists(requests, items)
+        size = -(-len(requests) // self.threads)
         loop = asyncio.get_running_loop()
         parts = [requests[start : start + size] for start in range(0, len(requests), size)]
         done = await asyncio.gather(
