@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -20,6 +22,8 @@ POPULAR = 10
 """Length of the list that popularity would have served."""
 
 COUNT = len(scorers.NAMES)
+
+_of_thread = threading.local()
 
 
 @dataclass(frozen=True)
@@ -102,12 +106,26 @@ def score_lists(requests: Sequence[Request], items: Items) -> list[Candidates]:
     batch = _batch(histories, requests)
     room = _room(len(requests), LIMIT + int(np.diff(batch.added).max()))
     slow = [family for family in scorers.SCORERS if family.fill is None]
-    if slow:
-        for number, each in enumerate(requests):
-            _score_with(slow, number, Asked(each.user, items), batch, room)
-    else:
-        _score_all(batch, items, room)
+    with _places(len(items.keys)) as places:
+        if slow:
+            for number, each in enumerate(requests):
+                _score_with(slow, number, Asked(each.user, items), places, batch, room)
+        else:
+            _score_all(batch, items, places, room)
     return [_of_row(number, room) for number in range(len(requests))]
+
+
+@contextmanager
+def _places(items: int) -> Iterator[Indices]:
+    """Lend the calling thread room for a place of every item, all ``NONE``; with a million items to fill it takes long.
+
+    Everything leaves it as it was. Where something is raised instead, it is not used again.
+    """
+    places = _of_thread.__dict__.pop("places", None)
+    if places is None or len(places) < items:
+        places = np.full(2 * items, NONE, np.int32)
+    yield places
+    _of_thread.places = places
 
 
 def _batch(histories: Sequence[History], requests: Sequence[Request]) -> _Batch:
@@ -157,18 +175,18 @@ def _of_row(number: int, room: _Room) -> Candidates:
 
 
 @compiled
-def _score_all(batch: _Batch, items: Items, room: _Room) -> None:
-    places = np.full(len(items.keys), NONE, np.int32)
+def _score_all(batch: _Batch, items: Items, places: Indices, room: _Room) -> None:
     for number in range(len(batch.tenures)):
         chosen = _choose(number, batch, items, places, room)
         scores = _score(number, batch, items, chosen, places)
         _finish(number, items, chosen, scores, room)
 
 
-def _score_with(slow: Sequence[Scorer], number: int, asked: Asked, batch: _Batch, room: _Room) -> None:
+def _score_with(
+    slow: Sequence[Scorer], number: int, asked: Asked, places: Indices, batch: _Batch, room: _Room
+) -> None:
     """Do for one request what ``_score_all`` does for many, and have families without a compiled form score."""
     items = asked.items
-    places = np.full(len(items.keys), NONE, np.int32)
     chosen = _choose(number, batch, items, places, room)
     scores = _score(number, batch, items, chosen, places)
     for family in slow:

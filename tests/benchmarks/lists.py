@@ -27,6 +27,7 @@ from afresh.state.rows import users
 from afresh.state.rows.users import UserRow
 from afresh.streams.serving.arrange import Scored
 from afresh.streams.serving.lister import Lister, Recipient
+from afresh.streams.serving.recommend import BATCH_USERS
 from tests.benchmarks.catalogues import BYTES_AN_ITEM, World
 
 SIZES = (1_000, 10_000, 100_000, 1_000_000)
@@ -93,7 +94,9 @@ def measure(catalogue: Catalogue, rows: list[UserRow]) -> ListCost:
     recipients = [Recipient(f"user-{number}", 0, row, 0) for number, row in enumerate(rows)]
     lister.make(recipients[:1], learned)
     started = time.process_time()
-    made = lister.make(recipients, learned)
+    # As many at a time as in a worker.
+    batches = [recipients[start : start + BATCH_USERS] for start in range(0, len(recipients), BATCH_USERS)]
+    made = [each for batch in batches for each in lister.make(batch, learned)]
     spent = time.process_time() - started
     again = rows[: max(FEWEST, SCORED // len(catalogue))]
     found, exact_spent = 0, 0.0

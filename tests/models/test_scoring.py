@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from afresh.models import scorers
-from afresh.models.arrays import Indices
+from afresh.models.arrays import Floats, Indices
 from afresh.models.fusion.features import features
 from afresh.models.layout import HISTORY
 from afresh.models.retrieval.asking import Asked, Items
@@ -15,6 +15,7 @@ from afresh.models.scoring import POPULAR, Candidates, Request, score_lists
 
 NOTHING = np.zeros(0, np.int32)
 ITEMS = catalogue(1000)
+SIZES = (30, 500, 5000)
 
 
 def requests() -> list[Request]:
@@ -89,3 +90,27 @@ def test_what_is_left_out_is_no_candidate() -> None:
 def test_no_requests_give_no_lists() -> None:
     empty: Items = catalogue(1)
     assert score_lists([], empty) == []
+
+
+def test_after_a_scorer_has_raised_lists_are_right(monkeypatch: pytest.MonkeyPatch) -> None:
+    right = as_bytes(score_lists(requests(), ITEMS))
+
+    def fails(asked: Asked, chosen: Indices) -> Floats:
+        raise ValueError("out of order")
+
+    with monkeypatch.context() as patched:
+        broken = replace(scorers.SCORERS[0], score=fails, fill=None)
+        patched.setattr(scorers, "SCORERS", (broken, *scorers.SCORERS[1:]))
+        with pytest.raises(ValueError, match="out of order"):
+            score_lists(requests(), ITEMS)
+    assert as_bytes(score_lists(requests(), ITEMS)) == right
+
+
+def test_a_thread_goes_on_with_a_larger_catalogue_and_then_with_a_smaller_one() -> None:
+    expected = {
+        size: as_bytes(score_lists([Request(user(size), NOTHING, NOTHING)], catalogue(size)))
+        for size in SIZES
+    }
+    for size in (*SIZES, *SIZES[::-1]):
+        found = score_lists([Request(user(size), NOTHING, NOTHING)], catalogue(size))
+        assert as_bytes(found) == expected[size]
