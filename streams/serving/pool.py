@@ -24,7 +24,9 @@ class ScoringPool:
     """
 
     def __init__(self) -> None:
-        self.threads = len(os.sched_getaffinity(0))
+        self.threads = (
+            len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+        )
         self._executor = ThreadPoolExecutor(self.threads, "scoring")
 
     async def score_lists(self, requests: Sequence[Request], items: Items) -> list[Candidates]:

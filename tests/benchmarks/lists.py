@@ -32,6 +32,9 @@ from tests.benchmarks.catalogues import BYTES_AN_ITEM, World
 
 SIZES = (1_000, 10_000, 100_000, 1_000_000)
 LISTS = 200
+ROUNDS = 5
+"""Rounds of all lists; the shortest counts. In the first, memory is touched that has not been since it was filled."""
+
 SCORED = 3_000_000
 """Items to score for all exact lists together. There are at least ``FEWEST`` exact lists; on a large catalogue each
 takes seconds."""
@@ -92,12 +95,13 @@ def measure(catalogue: Catalogue, rows: list[UserRow]) -> ListCost:
     """Make a list for every row, and an exact list for some of them; return the costs and the recall."""
     lister, learned = Lister(catalogue, K), Weights(scorers.prior())
     recipients = [Recipient(f"user-{number}", 0, row, 0) for number, row in enumerate(rows)]
-    lister.make(recipients[:1], learned)
-    started = time.process_time()
     # As many at a time as in a worker.
     batches = [recipients[start : start + BATCH_USERS] for start in range(0, len(recipients), BATCH_USERS)]
-    made = [each for batch in batches for each in lister.make(batch, learned)]
-    spent = time.process_time() - started
+    spent = float("inf")
+    for _ in range(ROUNDS):
+        started = time.process_time()
+        made = [each for batch in batches for each in lister.make(batch, learned)]
+        spent = min(spent, time.process_time() - started)
     again = rows[: max(FEWEST, SCORED // len(catalogue))]
     found, exact_spent = 0, 0.0
     for row, (_, served) in zip(again, made, strict=False):
