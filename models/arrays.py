@@ -23,8 +23,8 @@ Doubles = npt.NDArray[np.float64]
 Halves = npt.NDArray[np.float16]
 """float16: numbers that are stored in half the space."""
 
-Codes = npt.NDArray[np.int8]
-"""int8: numbers that are stored in a quarter of the space, each row with a scale of its own."""
+Codes = npt.NDArray[np.int16]
+"""int16: numbers that are stored in half the space, each row with a scale of its own."""
 
 Reals = npt.NDArray[np.floating[Any]]
 """Floating point of any width."""

@@ -80,7 +80,7 @@ class Items(NamedTuple):
         Counts and their times, see ``models.learning.popularity``: shape (N, H), a column for each of
         ``models.layout.HALF_LIVES_MS``, and shape (N,), in ms.
     codes, scales
-        Embedding of each item's text, of unit length or 0: eight bits a number, shape (N, E), and what they are
+        Embedding of each item's text, of unit length or 0: sixteen bits a number, shape (N, E), and what they are
         multiplied by, shape (N,). See ``models.retrieval.codes``.
     related, strengths, vectors, mass
         See ``models.relations.relations.Relations``.

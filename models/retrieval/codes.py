@@ -1,8 +1,8 @@
-"""Codes: embeddings in eight bits a number, for lists to read.
+"""Codes: embeddings in sixteen bits a number, for lists to read.
 
 A list reads the embeddings of hundreds of items from all over the memory, and waits for it more than it computes. A row
-of eight bits is a quarter as long as one of 32. The largest number of a row becomes ``LIMIT``; a cosine of two rows is
-wrong by about .001.
+of sixteen bits is half as long as one of 32. The largest number of a row becomes ``LIMIT``. Rows of eight bits would be
+half as long again, but HR@10 was .002 lower on texts of films.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import numpy as np
 
 from afresh.models.arrays import Codes, Floats, Reals
 
-LIMIT = np.float32(127)
+LIMIT = np.float32(32767)
 """Largest code; symmetric, so that a vector and its opposite have opposite codes."""
 
 
@@ -22,11 +22,11 @@ def coded(vectors: Reals) -> tuple[Codes, Floats]:
     --------
     >>> codes, scales = coded(np.array([[0.5, -1.0], [0.0, 0.0]]))
     >>> codes.tolist(), (scales * LIMIT).tolist()
-    ([[64, -127], [0, 0]], [1.0, 0.0])
+    ([[16384, -32767], [0, 0]], [1.0, 0.0])
     """
     largest = np.abs(vectors).max(axis=1, initial=0).astype(np.float32)
     rounded = np.rint(vectors * (LIMIT / np.where(largest > 0, largest, np.inf))[:, None])
-    return rounded.astype(np.int8), largest / LIMIT
+    return rounded.astype(np.int16), largest / LIMIT
 
 
 def decoded(codes: Codes, scales: Floats) -> Floats:

@@ -108,7 +108,7 @@ def _some_of(items: int, width: int, rng: np.random.Generator) -> Indices:
 def without_text(items: Items) -> Items:
     """Return the items as they are before an encoder has read any text."""
     return items._replace(
-        codes=np.zeros((len(items.keys), 1), np.int8),
+        codes=np.zeros((len(items.keys), 1), np.int16),
         scales=np.zeros_like(items.scales),
         akin=np.full_like(items.akin, NONE),
         likeness=np.zeros_like(items.likeness),

@@ -1,6 +1,6 @@
 """Text: how alike the text of an item is to the texts of the items of the history.
 
-Embeddings of texts are unit vectors e (``models.encoder``), read from eight bits a number
+Embeddings of texts are unit vectors e (``models.encoder``), read from sixteen bits a number
 (``models.retrieval.codes``): their product is the cosine of their angle. The weight of
 item a of the history is w_a, by ``ASK_LONG``, over the last ``ASKED_TEXT`` items; it is 0 for an item without a text.
 With s = ``SHARPNESS`` the score of item j is

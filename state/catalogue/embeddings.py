@@ -103,5 +103,5 @@ class Embeddings:
 def _arrays(width: int) -> Growing:
     """Make room for embeddings. Rows hold them in 16 bits, so that nothing is lost here."""
     return Growing(
-        vectors=((width,), np.float16, 0), codes=((width,), np.int8, 0), scales=((), np.float32, 0)
+        vectors=((width,), np.float16, 0), codes=((width,), np.int16, 0), scales=((), np.float32, 0)
     )
