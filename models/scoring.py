@@ -208,9 +208,10 @@ def _history(number: int, batch: _Batch) -> History:
 
 @compiled
 def _choose(number: int, batch: _Batch, items: Items, places: Indices, room: _Room) -> Indices:
-    """Choose the candidates of a request, and the list of popularity, which is beside them."""
+    """Choose the candidates of a request, and note their places; list what is popular, which is beside them."""
     excluded = batch.excluded[batch.left_out[number] : batch.left_out[number + 1]]
     found = gather(_history(number, batch), items, excluded, places)
+    _list_popular(items, excluded, places, room.popular[number])
     ranked = count = len(found)
     chosen = room.indices[number]
     for place in range(count):
@@ -222,9 +223,6 @@ def _choose(number: int, batch: _Batch, items: Items, places: Indices, room: _Ro
             chosen[count] = other
             count += 1
     room.counts[number, 0], room.counts[number, 1] = count, ranked
-    for place in range(count):
-        places[chosen[place]] = NONE
-    _list_popular(items, excluded, places, room.popular[number])
     return np.asarray(chosen[:count])
 
 
@@ -244,10 +242,8 @@ def _list_popular(items: Items, excluded: Indices, places: Indices, popular: Ind
 
 @compiled
 def _score(number: int, batch: _Batch, items: Items, chosen: Indices, places: Indices) -> Floats:
-    """Compute the scores of the families that have a compiled form, shape (S, C)."""
+    """Compute the scores of the families that have a compiled form, shape (S, C), and take back the places."""
     scores = np.zeros((COUNT, len(chosen)), np.float32)
-    for place in range(len(chosen)):
-        places[chosen[place]] = place
     scorers.fill(_history(number, batch), items, chosen, places, scores)
     for item in chosen:
         places[item] = NONE
