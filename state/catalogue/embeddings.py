@@ -27,6 +27,7 @@ class Embeddings:
         self._counts: Counter[Encoder] = Counter()
         self._changed: set[int] = set()
         self._shown: Encoder | None = None
+        self._nothing = _arrays(1)
 
     def put_vector(self, index: int, encoder: Encoder, vector: Reals) -> None:
         """Set the embedding of an item; it replaces any other."""
@@ -64,7 +65,7 @@ class Embeddings:
 
     def _of_leading(self, items: int) -> Growing:
         encoder = self._leading()
-        leading = _arrays(1) if encoder is None else self._matrices[encoder]
+        leading = self._nothing if encoder is None else self._matrices[encoder]
         leading.reach(items)
         return leading
 
