@@ -45,7 +45,10 @@ def folder() -> Path:
         return Path(tempfile.mkdtemp(prefix="afresh-compiled-"))
 
 
-numba.config.CACHE_DIR = str(folder())  # type: ignore[attr-defined]
+FOLDER = folder()
+"""The folder of this process: where none can be kept, each call of ``folder`` makes another."""
+
+numba.config.CACHE_DIR = str(FOLDER)  # type: ignore[attr-defined]
 
 
 def compiled(function: F) -> F:

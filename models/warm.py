@@ -11,7 +11,7 @@ import time
 
 import numpy as np
 
-from afresh.models.compiled import folder
+from afresh.models.compiled import FOLDER
 from afresh.models.fusion.features import split
 from afresh.models.fusion.weights import fuse, largest_parts
 from afresh.models.lists.rank import first_of
@@ -32,4 +32,4 @@ def warm() -> float:
 
 
 if __name__ == "__main__":
-    sys.stdout.write(f"What makes lists is compiled, in {warm():.1f} s, and kept in {folder()}\n")
+    sys.stdout.write(f"What makes lists is compiled, in {warm():.1f} s, and kept in {FOLDER}\n")

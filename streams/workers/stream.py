@@ -7,7 +7,7 @@ import logging
 from collections.abc import Sequence
 from contextlib import suppress
 
-from afresh.models.compiled import folder
+from afresh.models.compiled import FOLDER
 from afresh.models.warm import warm
 from afresh.state.catalogue.catalogue import Catalogue
 from afresh.state.errors import AfreshError
@@ -260,7 +260,7 @@ class Worker:
 def _compile() -> None:
     """Have everything compiled that makes lists: in the event loop it would take the worker out of its group."""
     if (seconds := warm()) > SAY_COMPILED_SECONDS:
-        logger.info("What makes lists was compiled, in %.0f s, and is kept in %s", seconds, folder())
+        logger.info("What makes lists was compiled, in %.0f s, and is kept in %s", seconds, FOLDER)
 
 
 def rights_of(topics: Topics) -> Needs:

@@ -3,7 +3,7 @@ import sys
 from typing import Any
 
 from afresh.models import scorers, scoring
-from afresh.models.compiled import folder
+from afresh.models.compiled import FOLDER
 from afresh.models.fusion import features, weights
 from afresh.models.fusion.weights import Weights
 from afresh.models.lists import rank
@@ -41,4 +41,4 @@ def test_the_command_says_where_machine_code_is_kept() -> None:
     done = subprocess.run(
         [sys.executable, "-m", "afresh.models.warm"], capture_output=True, text=True, check=True
     )
-    assert str(folder()) in done.stdout
+    assert str(FOLDER) in done.stdout
