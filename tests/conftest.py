@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 import os
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from uuid import uuid4
@@ -43,6 +45,19 @@ def _no_settings_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
     """Hide the variables of the person who runs the tests."""
     for name in [name for name in os.environ if name.startswith("AFRESH_")]:
         monkeypatch.delenv(name)
+
+
+@pytest.fixture
+def caplog(caplog: pytest.LogCaptureFixture) -> Iterator[pytest.LogCaptureFixture]:
+    """Capture what a test logs, and nothing of threads that tests before it left behind."""
+    left = {thread.ident for thread in threading.enumerate()} - {threading.get_ident()}
+
+    def of_this_test(record: logging.LogRecord) -> bool:
+        return record.thread not in left
+
+    caplog.handler.addFilter(of_this_test)
+    yield caplog
+    caplog.handler.removeFilter(of_this_test)
 
 
 @pytest.fixture(scope="session")

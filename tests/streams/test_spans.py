@@ -1,3 +1,5 @@
+import threading
+
 from afresh.streams.spans import SpanSender, first_span
 from tests.streams.collector import collecting, fields
 
@@ -33,6 +35,17 @@ def test_a_collector_that_is_away_holds_nobody_up_and_takes_no_memory() -> None:
     (processor,) = sender._provider._active_span_processor._span_processors
     assert len(processor._batch_processor._queue) <= 2048  # type: ignore[attr-defined]
     sender.close()
+
+
+def test_once_closed_nothing_is_sent_or_complained_of_any_more() -> None:
+    before = set(threading.enumerate())
+    sender = SpanSender("http://127.0.0.1:1/v1/traces", "shop")
+    for number in range(1, 2000):
+        sender.send(number, "ingest", 1000, 2000, {}, first=True)
+    sender.close()
+    for thread in set(threading.enumerate()) - before:
+        thread.join(10)
+        assert not thread.is_alive()
 
 
 def test_a_trace_whose_lower_half_is_empty_has_a_first_span_too() -> None:
