@@ -120,7 +120,7 @@ REACHES_OF_TABLES = (
     Reach(
         where="streams/runs/runner.py",
         why="Faust would fill the agent's queue with runs of one partition, and all others would wait behind them.",
-        test=f"{RUNNER_TESTS}::test_a_partition_is_held_back_while_a_run_of_it_waits",
+        test=f"{RUNNER_TESTS}::test_a_partition_is_held_back_until_all_its_runs_have_ended",
         uses=of(CONSUMER, on_buffer_full="(self, tp)", on_buffer_drop="(self, tp)"),
         issue="faust-streaming/faust#53",
     ),

@@ -40,9 +40,6 @@ HEARTBEAT_WAIT_SECONDS = 0.05
 FINISH_SECONDS = 3.0
 """Time for running runs to finish when a rebalance ends their agent. Runs that do not finish are read again."""
 
-RUNS_HELD = 2
-"""Runs that an agent without a rest holds of each partition: one being processed, one waiting."""
-
 
 class Runner:
     """Feeds an agent with runs, and writes the effects of a run in the order of the module.
@@ -69,7 +66,6 @@ class Runner:
         self, app: App, stage: str, ready: asyncio.Event | None = None, rest_seconds: float = 0.0
     ) -> None:
         self._rest_seconds = rest_seconds
-        self._runs_held = 1 if rest_seconds else RUNS_HELD
         self._ready = ready
         self._under_way: Counter[TP] = Counter()
         self._begun: list[Message] = []
@@ -105,14 +101,13 @@ class Runner:
             await _finished(newest.values(), 0.0 if self._app.should_stop else FINISH_SECONDS)
 
     def _hold_back(self, tp: TP) -> None:
-        """Stop fetching a partition while one of its runs waits, so that the next run is as long as the backlog.
+        """Take over no more of a partition until its run has ended, so that the next run is as long as the backlog.
 
         Without this, Faust would fill the agent's queue with runs of the partition, and the runs of all other agents
-        would wait behind them.
+        would wait behind them. The client fetches one run ahead all the same.
         """
         self._under_way[tp] += 1
-        if self._under_way[tp] >= self._runs_held:
-            self._app.consumer.on_buffer_full(tp)
+        self._app.consumer.on_buffer_full(tp)
 
     async def _after(
         self, before: asyncio.Task[None] | None, run: Run, process: Callable[[Run], Awaitable[None]]
@@ -128,7 +123,7 @@ class Runner:
             await asyncio.sleep(self._rest_seconds)
         finally:
             self._under_way[tp] -= 1
-            if self._under_way[tp] < self._runs_held and tp in self._app.consumer.assignment():
+            if not self._under_way[tp] and tp in self._app.consumer.assignment():
                 self._app.consumer.on_buffer_drop(tp)
 
     async def _take(self, run: Run, process: Callable[[Run], Awaitable[None]]) -> None:

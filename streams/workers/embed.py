@@ -9,7 +9,7 @@ from afresh.streams.settings import Settings
 from afresh.streams.stages.embed import Embed, require_encoder
 from afresh.streams.topics import Topics
 from afresh.streams.workers import logs
-from afresh.streams.workers.process import execute
+from afresh.streams.workers.process import execute, use_uvloop
 
 
 def run(settings: Settings) -> None:
@@ -22,6 +22,7 @@ def run(settings: Settings) -> None:
     SystemExit
         At the end, with the exit status of the process.
     """
+    use_uvloop()
     # Checked before the wait for Kafka, so that missing packages are reported at once.
     require_encoder(settings)
     topics = Topics(settings)

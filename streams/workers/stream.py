@@ -41,7 +41,7 @@ from afresh.streams.traces import Traces, open_traces
 from afresh.streams.waiting import wait_for_redis
 from afresh.streams.workers import logs
 from afresh.streams.workers.deriving import Deriver
-from afresh.streams.workers.process import execute
+from afresh.streams.workers.process import execute, use_uvloop
 
 REPORT_SECONDS = 1.0
 SETTLE_SECONDS = 1.0
@@ -282,6 +282,7 @@ def run(settings: Settings) -> None:
     SystemExit
         At the end, with the exit status of the process.
     """
+    use_uvloop()
     # Opened before the wait for Kafka, so that missing packages are reported at once.
     traces = open_traces(settings)
     require_topics(settings, rights=rights_of(Topics(settings)))

@@ -8,7 +8,7 @@ from aiokafka.client import AIOKafkaClient
 from prometheus_client import Counter
 
 from afresh.streams.settings import Settings
-from afresh.streams.workers.process import execute
+from afresh.streams.workers.process import execute, use_uvloop
 from afresh.streams.workers.stream import Worker
 
 REQUESTS = Counter("test_kafka_requests_total", "Requests to Kafka.", ["kind"])
@@ -24,6 +24,7 @@ async def counted(client: AIOKafkaClient, node: int, request: Any, **options: An
 
 if __name__ == "__main__":
     AIOKafkaClient.send = counted
+    use_uvloop()
     settings = Settings()
     worker = Worker(settings)
     execute(worker.app, settings, settings.metrics_port, worker.not_ready)

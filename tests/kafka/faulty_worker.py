@@ -20,7 +20,7 @@ from afresh.models.scorers.base import Scorer
 from afresh.state.judged import guard
 from afresh.streams.settings import Settings
 from afresh.streams.stages.ingest import Ingest, IngestPart
-from afresh.streams.workers.process import execute
+from afresh.streams.workers.process import execute, use_uvloop
 from afresh.streams.workers.stream import Worker
 
 JUDGED = 100
@@ -85,6 +85,7 @@ if __name__ == "__main__":
     guard.LEAST_JUDGED = JUDGED
     signal.signal(SPOIL, spoil)
     signal.signal(BREAK_AND_FORGET, break_and_forget)
+    use_uvloop()
     settings = Settings()
     worker = Worker(settings)
     execute(worker.app, settings, settings.metrics_port, worker.not_ready)

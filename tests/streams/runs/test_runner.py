@@ -338,17 +338,18 @@ async def test_runs_of_one_partition_go_in_order_and_runs_of_different_ones_over
     assert [event.acks for event in events] == [1, 1, 1, 1]
 
 
-async def test_a_partition_is_held_back_while_a_run_of_it_waits() -> None:
+async def test_a_partition_is_held_back_until_all_its_runs_have_ended() -> None:
     app, gates = FakeApp(), Gates()
     stream = FakeStream(event_of(0, 0), event_of(1, 0), event_of(0, 1))
     driving = asyncio.create_task(runner_of(app).drive(stream, gates.process))
     await let_others_run()
+    assert app.consumer.held_back == {LEFT, RIGHT}
+    gates.of[1].set()
+    await let_others_run()
     assert app.consumer.held_back == {LEFT}
     gates.of[0].set()
-    await let_others_run()
-    assert app.consumer.held_back == set()
-    gates.of[1].set()
     await driving
+    assert app.consumer.held_back == set()
 
 
 @pytest.mark.parametrize("failure", [RunDroppedError, ZeroDivisionError])
@@ -397,16 +398,6 @@ async def test_a_resting_agent_holds_its_partition_until_it_has_rested(
     await driving
     assert gates.done == [(0, 0), (0, 1)]
     assert app.consumer.held_back == set()
-
-
-async def test_one_run_is_enough_to_hold_back_the_partition_of_a_resting_agent() -> None:
-    for rest, held_back in ((0.0, set[TP]()), (REST_SECONDS, {LEFT})):
-        app, gates = FakeApp(), Gates()
-        runner = runner_of(app, rest=rest)
-        driving = asyncio.create_task(runner.drive(FakeStream(event_of(0, 0)), gates.process))
-        await let_others_run()
-        assert app.consumer.held_back == held_back
-        driving.cancel()
 
 
 async def test_runs_that_write_at_the_same_time_share_one_producer_for_outgoing_records(
