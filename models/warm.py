@@ -1,4 +1,4 @@
-"""Compiles what makes lists, or loads what was compiled before: ``python -m afresh.models.warm``.
+"""Compiles what makes lists and learns, or loads what was compiled before: ``python -m afresh.models.warm``.
 
 A worker does so before it begins. Where its image is built, or its environment made, this saves every first start the
 time; the machine code is for the processor that it was compiled on, and is compiled anew on another kind.
@@ -14,13 +14,14 @@ import numpy as np
 from afresh.models.compiled import FOLDER
 from afresh.models.fusion.features import split
 from afresh.models.fusion.weights import fuse, largest_parts
+from afresh.models.learning.neighbours import accumulate
 from afresh.models.lists.rank import first_of
 from afresh.models.scorers.cases import catalogue, user
 from afresh.models.scoring import Request, score_lists
 
 
 def warm() -> float:
-    """Make a list of made-up items, by all that is compiled; return the seconds that it took."""
+    """Make a list of made-up items and learn, by all that is compiled; return the seconds that it took."""
     started = time.perf_counter()
     nothing = np.empty(0, np.int32)
     (found,) = score_lists([Request(user(), nothing, nothing)], catalogue())
@@ -28,8 +29,10 @@ def warm() -> float:
     best = first_of(fuse(weights, found.features), 1)
     largest_parts(weights, found.features, best, 1)
     split(found.features, best)
+    keys, pairs = np.zeros((1, 1), np.uint64), np.zeros((2, 1, 1), np.float32)
+    accumulate(keys, pairs, keys, pairs)
     return time.perf_counter() - started
 
 
 if __name__ == "__main__":
-    sys.stdout.write(f"What makes lists is compiled, in {warm():.1f} s, and kept in {FOLDER}\n")
+    sys.stdout.write(f"What makes lists and learns is compiled, in {warm():.1f} s, and kept in {FOLDER}\n")

@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 
 from afresh.models.arrays import Floats, Keys
-from afresh.models.lists.rank import strongest
+from afresh.models.compiled import compiled
 
 WEIGHT_LIMIT = np.float32(1e6)
 """Most that a single pair adds. An item whose row overflows to infinity would lead every list."""
@@ -68,6 +68,7 @@ FADE = np.float32(0.997)
 """Factor by which the weights of an item's neighbours fade at each of its examples, so that new ones can come up."""
 
 
+@compiled
 def accumulate(keys: Keys, weights: Floats, new_keys: Keys, new_weights: Floats) -> None:
     """Add one example to each of R distinct rows, in place; a row keeps its C strongest neighbours.
 
@@ -90,18 +91,60 @@ def accumulate(keys: Keys, weights: Floats, new_keys: Keys, new_weights: Floats)
     >>> keys.tolist(), weights.tolist()
     ([[7, 9]], [[[1.5, 0.4000000059604645]]])
     """
-    capacity = keys.shape[1]
-    all_keys = np.concatenate([keys, new_keys], axis=1)
-    all_weights = np.concatenate([weights, usable(new_keys, new_weights)], axis=2)
-    totals = _totals_at_first_place(all_keys, all_weights)
-    kept = strongest(totals[0], capacity) & (totals[0] > 0)
-    weights[:] = totals[:, :, :capacity]
-    free, entrants = ~kept[:, :capacity], kept[:, capacity:]
-    # A row with room has more free columns than entrants. Filled from the right, ties would go to the newest.
-    free &= np.cumsum(free, axis=1, dtype=np.int32) <= np.count_nonzero(entrants, axis=1, keepdims=True)
-    keys[free] = new_keys[entrants]
-    for kind, added in zip(weights, totals[:, :, capacity:], strict=True):
-        kind[free] = added[entrants]
+    rows, capacity = keys.shape
+    met = np.empty(capacity + new_keys.shape[1], np.uint64)
+    totals = np.empty((len(weights), len(met)), np.float32)
+    for row in range(rows):
+        met[:capacity] = keys[row]
+        totals[:, :capacity] = weights[:, row]
+        count = _add_up(met, totals, capacity, new_keys[row], new_weights[:, row])
+        weights[:, row] = totals[:, :capacity]
+        _let_in(keys[row], weights[:, row], met[:count], totals[:, :count])
+
+
+@compiled
+def _add_up(met: Keys, totals: Floats, count: int, new_keys: Keys, new_weights: Floats) -> int:
+    """Add a history to the first ``count`` neighbours; put new ones behind them, and return how many there are."""
+    for place in range(len(new_keys)):
+        key = new_keys[place]
+        if key == 0:
+            continue
+        column = count
+        for each in range(count):  # To the end: so the machine compares several at once.
+            if met[each] == key:
+                column = each
+        if column == count:
+            met[count] = key
+            totals[:, count] = 0
+            count += 1
+        for kind in range(len(totals)):
+            weight = new_weights[kind, place]
+            if 0 < weight < np.inf:
+                totals[kind, column] += min(weight, WEIGHT_LIMIT)
+    return count
+
+
+@compiled
+def _let_in(keys: Keys, weights: Floats, met: Keys, totals: Floats) -> None:
+    """Put those new neighbours into a row that are among the strongest, in the columns of those that are not."""
+    capacity = len(keys)
+    least, ties = np.float32(0), 0
+    if np.count_nonzero(totals[0] > 0) > capacity:
+        least = np.partition(totals[0], len(met) - capacity)[len(met) - capacity]
+        ties = capacity - int(np.count_nonzero(totals[0] > least))
+    free, entered = np.empty(capacity, np.int32), 0
+    left = 0
+    for column in range(len(met)):
+        stays = totals[0, column] > least
+        if totals[0, column] == least and ties > 0:
+            stays, ties = True, ties - 1
+        if column < capacity and not stays:
+            free[left] = column
+            left += 1
+        elif column >= capacity and stays:
+            keys[free[entered]] = met[column]
+            weights[:, free[entered]] = totals[:, column]
+            entered += 1
 
 
 def usable(keys: Keys, weights: Floats) -> Floats:
@@ -117,19 +160,3 @@ def added_mass(keys: Keys, weights: Floats) -> Floats:
     length: there padding would change the last bit.
     """
     return np.cumsum(usable(keys, weights[0]), axis=1, dtype=np.float32)[:, -1]
-
-
-def _totals_at_first_place(keys: Keys, weights: Floats) -> Floats:
-    """Sum the weights of equal keys of a row, at the first column of the key; 0 at its other columns."""
-    rows, columns = keys.shape
-    order = np.argsort(keys, axis=1, kind="stable")
-    flat = (order + np.arange(rows)[:, None] * columns).ravel()
-    sorted_keys = keys.ravel()[flat].reshape(rows, columns)
-    begins = np.ones((rows, columns), np.bool_)
-    begins[:, 1:] = sorted_keys[:, 1:] != sorted_keys[:, :-1]
-    starts = np.flatnonzero(begins)
-    totals = np.zeros((len(weights), rows * columns), np.float32)
-    if len(starts):
-        for total, kind in zip(totals, weights, strict=True):
-            total[flat[starts]] = np.add.reduceat(kind.ravel()[flat], starts)
-    return totals.reshape(weights.shape)

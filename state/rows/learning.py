@@ -53,9 +53,12 @@ def _count(rows: BehaviourRows, numbers: Integers, examples: Sequence[Example]) 
         array["mass"] *= neighbours.FADE
         array["mass"] += neighbours.added_mass(keys[chosen], weights[:, chosen])
         pairs = array["pairs"]
-        kept = np.stack([pairs["weight"], pairs["next"].astype(np.float32)]) * neighbours.FADE
-        neighbours.accumulate(pairs["key"], kept, keys[chosen], weights[:, chosen])
-        pairs["weight"], pairs["next"] = kept
+        kept = (
+            pairs["key"].copy(),
+            np.stack([pairs["weight"], pairs["next"].astype(np.float32)]) * neighbours.FADE,
+        )
+        neighbours.accumulate(*kept, keys[chosen], weights.take(chosen, axis=1))
+        pairs["key"], (pairs["weight"], pairs["next"]) = kept
         rows.array[taken] = array
 
 

@@ -6,9 +6,13 @@ from afresh.models import scorers, scoring
 from afresh.models.compiled import FOLDER
 from afresh.models.fusion import features, weights
 from afresh.models.fusion.weights import Weights
+from afresh.models.learning.neighbours import accumulate
 from afresh.models.lists import rank
 from afresh.models.warm import warm
+from afresh.state.rows.behaviour import BehaviourRows
+from afresh.state.rows.learning import learn
 from afresh.streams.serving.lister import Lister, Recipient
+from tests.state.making import example
 from tests.streams.making import catalogue_of, user_row
 
 COMPILED: tuple[Any, ...] = (
@@ -17,6 +21,7 @@ COMPILED: tuple[Any, ...] = (
     weights.largest_parts,
     features.split,
     rank.first_of,
+    accumulate,
 )
 
 
@@ -34,6 +39,13 @@ def test_after_warming_a_real_list_needs_nothing_else_compiled() -> None:
     lister = Lister(catalogue, 5)
     assert len(lister.make(recipients, Weights(scorers.prior()))) == 2
     assert lister.popular(Weights(scorers.prior()))
+    assert forms() == before
+
+
+def test_after_warming_nothing_else_is_compiled_to_learn() -> None:
+    warm()
+    before = forms()
+    learn(BehaviourRows({}), [example("a", "b", "c"), example("a"), example("d", "a")])
     assert forms() == before
 
 

@@ -65,6 +65,19 @@ def test_a_row_equals_a_dict_that_keeps_its_strongest(
     assert (weights[1] == 2 * weights[0]).all(), "the second weight goes where the first does"
 
 
+def test_a_row_as_long_as_in_production_equals_a_dict_that_keeps_its_strongest() -> None:
+    rng = np.random.default_rng(3)
+    for different in (40, 80, 300):
+        lengths = [int(length) for length in rng.integers(0, 51, 40)]
+        log = [
+            [(int(key), float(rng.integers(0, 64)) / 8) for key in rng.integers(0, different, n)]
+            for n in lengths
+        ]
+        keys, weights = learned(50, log, 50)
+        assert as_dict(keys, weights) == reference(50, log)
+        assert (weights[1] == 2 * weights[0]).all()
+
+
 @given(st.lists(histories, min_size=1, max_size=8), st.integers(1, 6))
 def test_padding_changes_no_bit(log: list[list[tuple[int, float]]], capacity: int) -> None:
     for narrow, wide in zip(learned(capacity, log, 5), learned(capacity, log, 60), strict=True):
