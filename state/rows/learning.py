@@ -53,12 +53,11 @@ def _count(rows: BehaviourRows, numbers: Integers, examples: Sequence[Example]) 
         array["mass"] *= neighbours.FADE
         array["mass"] += neighbours.added_mass(keys[chosen], weights[:, chosen])
         pairs = array["pairs"]
-        kept = (
-            pairs["key"].copy(),
-            np.stack([pairs["weight"], pairs["next"].astype(np.float32)]) * neighbours.FADE,
-        )
-        neighbours.accumulate(*kept, keys[chosen], weights.take(chosen, axis=1))
-        pairs["key"], (pairs["weight"], pairs["next"]) = kept
+        # Copies: within a row, the numbers of a field do not stand next to each other.
+        known = pairs["key"].copy()
+        strengths = np.stack([pairs["weight"], pairs["next"].astype(np.float32)]) * neighbours.FADE
+        neighbours.accumulate(known, strengths, keys[chosen], weights.take(chosen, axis=1))
+        pairs["key"], pairs["weight"], pairs["next"] = known, *strengths
         rows.array[taken] = array
 
 
