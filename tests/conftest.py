@@ -50,10 +50,11 @@ def _no_settings_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def caplog(caplog: pytest.LogCaptureFixture) -> Iterator[pytest.LogCaptureFixture]:
     """Capture what a test logs, and nothing of threads that tests before it left behind."""
-    left = {thread.ident for thread in threading.enumerate()} - {threading.get_ident()}
+    # The threads, not their numbers: a thread that ends leaves its number to the next one.
+    left = {*threading.enumerate()} - {threading.current_thread()}
 
     def of_this_test(record: logging.LogRecord) -> bool:
-        return record.thread not in left
+        return threading.current_thread() not in left
 
     caplog.handler.addFilter(of_this_test)
     yield caplog
