@@ -258,9 +258,9 @@ class Worker:
 
 
 def _compile() -> None:
-    """Have everything compiled that makes lists: in the event loop it would take the worker out of its group."""
+    """Have all that makes lists and learns compiled: in the event loop it would take the worker out of its group."""
     if (seconds := warm()) > SAY_COMPILED_SECONDS:
-        logger.info("What makes lists was compiled, in %.0f s, and is kept in %s", seconds, FOLDER)
+        logger.info("What makes lists and learns was compiled, in %.0f s, and is kept in %s", seconds, FOLDER)
 
 
 def rights_of(topics: Topics) -> Needs:
