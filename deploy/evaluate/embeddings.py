@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from afresh.models.arrays import Halves
-from afresh.models.encoder import Encoder, NotInstalled, version_of
+from afresh.models.encoder import Encoder, NotInstalled, Options, load, version_of
 from afresh.state.errors import AfreshError, mendable
 from afresh.state.rows.content import content_hash
 from afresh.streams.settings import NO_ENCODER
@@ -32,8 +32,8 @@ class Texts:
     ----------
     encoder
         Name of the encoder. If it is ``none`` or empty, texts have no embedding.
-    batch
-        Texts encoded at a time.
+    options
+        How the encoder is run.
 
     Attributes
     ----------
@@ -46,11 +46,11 @@ class Texts:
         If no encoder has this name.
     """
 
-    def __init__(self, encoder: str, batch: int) -> None:
+    def __init__(self, encoder: str, options: Options) -> None:
         self.name = "" if encoder == NO_ENCODER else encoder
-        self._batch = batch
+        self._options = options
         with _explained():
-            self.version = version_of(self.name) if self.name else ""
+            self.version = version_of(self.name, options) if self.name else ""
 
     def vectors(self, texts: Iterable[str], say: Say = lambda _done, _total: None) -> Vectors:
         """Return the embeddings of texts, from the cache where it has them.
@@ -68,7 +68,7 @@ class Texts:
         missing = sorted(wanted.keys() - known.keys(), key=lambda key: len(wanted[key]))
         if missing:
             with _explained():
-                encoder = Encoder.load(self.name, batch=self._batch)
+                encoder = load(self.name, self._options)
             made = self._encode(encoder, missing, wanted, say)
             # Read again: another evaluation may have cached texts in the meantime, and they must not be lost.
             known = _read(file) | known | made

@@ -28,6 +28,7 @@ from afresh.deploy.evaluate.trials import trials_of
 from afresh.deploy.feeds.lines import open_lines
 from afresh.state.records import LeaveOut
 from afresh.state.rows.content import text_for_encoder
+from afresh.streams.encoders import options_of
 from afresh.streams.messages import Item
 from afresh.streams.serving.policy import Policy
 from afresh.streams.settings import EVERYWHERE, NO_ENCODER, Settings
@@ -149,7 +150,7 @@ class Evaluation:
         if options.no_text:
             log = replace(log, announcements=[_silent(each) for each in log.announcements])
         # Without texts nothing is encoded, so the evaluation must run where no encoder is installed.
-        texts = Texts(settings.encoder if any(_words(log)) else NO_ENCODER, settings.encoder_batch)
+        texts = Texts(settings.encoder if any(_words(log)) else NO_ENCODER, options_of(settings))
         return cls(log, options, settings, texts, progress)
 
     def _embed(self, texts: Texts) -> Vectors:

@@ -14,9 +14,9 @@ import faust
 import msgspec
 import numpy as np
 
-from afresh.models.encoder import Encoder, NotInstalled, require
-from afresh.state.errors import AfreshError, mendable
+from afresh.state.errors import mendable
 from afresh.streams import metrics
+from afresh.streams.encoders import load_encoder
 from afresh.streams.kafka.app import create_app, source, watch_topics
 from afresh.streams.kafka.lag import Lag
 from afresh.streams.kafka.limits import BatchLimits
@@ -27,7 +27,7 @@ from afresh.streams.kafka.throttling import Throttling
 from afresh.streams.messages import Embedding, TextRequest, encode, text_request_decoder
 from afresh.streams.runs.run import KafkaRecord, Run, not_ours
 from afresh.streams.runs.runner import Runner
-from afresh.streams.settings import NO_ENCODER, Settings
+from afresh.streams.settings import Settings
 from afresh.streams.topics import Topics
 
 
@@ -119,36 +119,3 @@ def _request(record: KafkaRecord) -> TextRequest:
         return text_request_decoder.decode(record.value)
     except msgspec.MsgspecError as error:
         raise not_ours(record) from error
-
-
-def require_encoder(settings: Settings) -> None:
-    """Check that the packages of the configured encoder are installed, without loading the encoder.
-
-    Raises
-    ------
-    AfreshError
-        When a package is missing.
-    """
-    if settings.encoder == NO_ENCODER:
-        return
-    try:
-        require(settings.encoder)
-    except NotInstalled as error:
-        raise AfreshError(f"{error}, or set AFRESH_ENCODER={NO_ENCODER}") from error
-
-
-def load_encoder(settings: Settings) -> Encoder:
-    """Load the encoder that the settings name.
-
-    Raises
-    ------
-    AfreshError
-        When the settings name none, or it cannot be loaded.
-    """
-    if settings.encoder == NO_ENCODER:
-        raise AfreshError(
-            "AFRESH_ENCODER is 'none': there is nothing for an embed worker to do; name an encoder."
-        )
-    require_encoder(settings)
-    with mendable(ValueError):
-        return Encoder.load(settings.encoder, batch=settings.encoder_batch)

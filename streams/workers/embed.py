@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from afresh.streams.encoders import require_encoder
 from afresh.streams.kafka.admin import require_topics
 from afresh.streams.kafka.rights import needs
 from afresh.streams.kafka.safety import require_room
 from afresh.streams.settings import Settings
-from afresh.streams.stages.embed import Embed, require_encoder
+from afresh.streams.stages.embed import Embed
 from afresh.streams.topics import Topics
 from afresh.streams.workers import logs
 from afresh.streams.workers.process import execute, use_uvloop

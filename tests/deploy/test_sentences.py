@@ -28,7 +28,7 @@ from afresh.streams.settings import Settings
 
 SIGNALS = {
     "afresh.deploy.demo.workers.WorkerDied": "the demo shows the log as it is, and exits with status 1",
-    "afresh.models.encoder.NotInstalled": "the caller turns it into a sentence",
+    "afresh.models.encoder.packages.NotInstalled": "the caller turns it into a sentence",
     "afresh.streams.checks.RefusedError": "the record goes to the dead letters",
     "afresh.streams.kafka.sender.FencedError": "the writer drops the run, or claims again",
     "afresh.streams.runs.run.RunDroppedError": "the partition's new owner reads the run again",

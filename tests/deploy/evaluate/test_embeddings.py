@@ -10,6 +10,7 @@ import pytest
 from afresh.deploy.evaluate import embeddings
 from afresh.deploy.evaluate.embeddings import Texts
 from afresh.models.arrays import Floats
+from afresh.models.encoder import Options
 from afresh.state.errors import AfreshError
 from afresh.state.rows.content import content_hash
 
@@ -20,7 +21,7 @@ class FakeEncoder:
     asked: ClassVar[list[str]] = []
 
     @classmethod
-    def load(cls, name: str, *, batch: int) -> FakeEncoder:
+    def load(cls, name: str, options: Options) -> FakeEncoder:
         return cls()
 
     def encode(self, texts: Sequence[str]) -> Floats:
@@ -32,15 +33,15 @@ class FakeEncoder:
 def encoder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> type[FakeEncoder]:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     monkeypatch.setattr(FakeEncoder, "asked", [])
-    monkeypatch.setattr(embeddings, "Encoder", FakeEncoder)
-    monkeypatch.setattr(embeddings, "version_of", lambda name: f"v-{name}")
+    monkeypatch.setattr(embeddings, "load", FakeEncoder.load)
+    monkeypatch.setattr(embeddings, "version_of", lambda name, options: f"v-{name}")
     return FakeEncoder
 
 
 def test_a_text_is_encoded_only_once(encoder: type[FakeEncoder]) -> None:
-    first = Texts("mini", 8).vectors(["a", "bb", "a", ""])
+    first = Texts("mini", Options()).vectors(["a", "bb", "a", ""])
     assert first[content_hash("bb")].tolist() == [2.0, 1.0]
-    again = Texts("mini", 8).vectors(["bb", "ccc"])
+    again = Texts("mini", Options()).vectors(["bb", "ccc"])
     assert sorted(encoder.asked) == ["a", "bb", "ccc"]
     assert set(again) == {content_hash("bb"), content_hash("ccc")}
 
@@ -48,44 +49,44 @@ def test_a_text_is_encoded_only_once(encoder: type[FakeEncoder]) -> None:
 def test_texts_that_another_evaluation_cached_meanwhile_are_not_lost(encoder: type[FakeEncoder]) -> None:
 
     def meanwhile(_done: int, _total: int) -> None:
-        Texts("mini", 8).vectors(["bb"])
+        Texts("mini", Options()).vectors(["bb"])
 
-    Texts("mini", 8).vectors(["a"], meanwhile)
+    Texts("mini", Options()).vectors(["a"], meanwhile)
     assert sorted(encoder.asked) == ["a", "bb"]
-    Texts("mini", 8).vectors(["a", "bb"])
+    Texts("mini", Options()).vectors(["a", "bb"])
     assert sorted(encoder.asked) == ["a", "bb"]
 
 
 def test_each_encoder_has_its_own_cache(encoder: type[FakeEncoder]) -> None:
-    Texts("mini", 8).vectors(["a"])
-    Texts("maxi", 8).vectors(["a"])
+    Texts("mini", Options()).vectors(["a"])
+    Texts("maxi", Options()).vectors(["a"])
     assert encoder.asked == ["a", "a"]
 
 
 def test_a_damaged_cache_is_made_anew(encoder: type[FakeEncoder]) -> None:
-    Texts("mini", 8).vectors(["a"])
+    Texts("mini", Options()).vectors(["a"])
     (embeddings.cache_folder() / "v-mini.npz").write_bytes(b"half a file")
-    assert Texts("mini", 8).vectors(["a"])[content_hash("a")].tolist() == [1.0, 1.0]
+    assert Texts("mini", Options()).vectors(["a"])[content_hash("a")].tolist() == [1.0, 1.0]
 
 
 def test_without_an_encoder_no_text_has_an_embedding(encoder: type[FakeEncoder]) -> None:
-    assert Texts("none", 8).vectors(["a"]) == {}
+    assert Texts("none", Options()).vectors(["a"]) == {}
     assert encoder.asked == []
 
 
 def test_a_cache_folder_that_cannot_be_written_is_named(tmp_path: Path) -> None:
     (tmp_path / "cache").write_text("a file where the folder should be")
     with pytest.raises(AfreshError, match="set XDG_CACHE_HOME"):
-        Texts("mini", 8).vectors(["a"])
+        Texts("mini", Options()).vectors(["a"])
 
 
 def test_a_missing_encoder_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    def missing(name: str) -> Any:
+    def missing(name: str, options: Options) -> Any:
         raise ValueError(f"the encoder {name!r} is no folder")
 
     monkeypatch.setattr(embeddings, "version_of", missing)
     with pytest.raises(AfreshError, match="'mini' is no folder"):
-        Texts("mini", 8)
+        Texts("mini", Options())
 
 
 def test_an_encoder_that_fails_at_a_text_is_named(
@@ -96,4 +97,4 @@ def test_an_encoder_that_fails_at_a_text_is_named(
 
     monkeypatch.setattr(encoder, "encode", fails)
     with pytest.raises(AfreshError, match="'mini' gave a vector"):
-        Texts("mini", 8).vectors(["a"])
+        Texts("mini", Options()).vectors(["a"])

@@ -13,7 +13,7 @@ from afresh.streams.kafka.writes import Writes
 from afresh.streams.messages import Embedding, TextRequest, embedding_decoder, encode
 from afresh.streams.settings import Settings
 from afresh.streams.stages import embed as module
-from afresh.streams.stages.embed import Embed, load_encoder
+from afresh.streams.stages.embed import Embed
 from tests.streams.making import FakeProducer, record, run_of
 
 
@@ -159,13 +159,3 @@ def test_an_embed_worker_is_ready_while_kafka_takes_writes(embedded: Embedded) -
     assert embedded.agent.not_ready() == "Kafka takes no writes"
     app.refuses_writes = str
     assert embedded.agent.not_ready() == ""
-
-
-def test_an_embed_worker_without_an_encoder_has_nothing_to_do() -> None:
-    with pytest.raises(AfreshError, match="AFRESH_ENCODER is 'none'"):
-        load_encoder(Settings(_env_file=None, encoder="none"))
-
-
-def test_a_folder_without_a_model_is_named(tmp_path: Path) -> None:
-    with pytest.raises(AfreshError, match=str(tmp_path)):
-        load_encoder(Settings(_env_file=None, encoder=str(tmp_path)))
