@@ -47,5 +47,6 @@ def options_of(settings: Settings) -> Options:
         settings.encoder_dtype,
         settings.encoder_dimension,
         settings.encoder_max_tokens,
-        settings.encoder_batch,
+        settings.encoder_batch_tokens,
+        settings.encoder_threads,
     )

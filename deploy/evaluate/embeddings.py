@@ -19,7 +19,7 @@ from afresh.streams.settings import NO_ENCODER
 Vectors = dict[int, Halves]
 """Embeddings, by the hash of their text."""
 
-AT_ONCE = 256
+AT_ONCE = 1024
 """Texts encoded between two reports of progress."""
 
 Say = Callable[[int, int], None]
@@ -53,7 +53,7 @@ class Texts:
             self.version = version_of(self.name, options) if self.name else ""
 
     def vectors(self, texts: Iterable[str], say: Say = lambda _done, _total: None) -> Vectors:
-        """Return the embeddings of texts, from the cache where it has them.
+        """Return the embeddings of texts, from the cache where it has them; none of a text that cannot be encoded.
 
         Raises
         ------
@@ -72,8 +72,9 @@ class Texts:
             made = self._encode(encoder, missing, wanted, say)
             # Read again: another evaluation may have cached texts in the meantime, and they must not be lost.
             known = _read(file) | known | made
-            _keep(file, known)
-        return {key: known[key] for key in wanted}
+            if made:
+                _keep(file, known)
+        return {key: known[key] for key in wanted if key in known}
 
     @staticmethod
     def _encode(encoder: Encoder, missing: Sequence[int], texts: dict[int, str], say: Say) -> Vectors:
@@ -83,7 +84,8 @@ class Texts:
             keys = missing[start : start + AT_ONCE]
             with _explained():
                 vectors = encoder.encode([texts[key] for key in keys])
-            made.update(zip(keys, vectors.astype(np.float16), strict=True))
+            found = zip(keys, vectors.astype(np.float16), strict=True)
+            made.update((key, vector) for key, vector in found if np.isfinite(vector).all())
         return made
 
 

@@ -64,6 +64,7 @@ class Engine:
     ) -> None:
         self.catalogue = Catalogue()
         self._partitions = settings.partitions
+        self._template = settings.text_template
         self._encoder = encoder
         self._lister = Lister(self.catalogue, size, policy=policy)
         self.variants = [Variant(self._lister, self.catalogue.known, each) for each in without]
@@ -80,7 +81,7 @@ class Engine:
         for item in items:
             key = item.id.encode()
             packed = self._content.get(key)
-            row, _ = described(item, content.unpack(packed) if packed else ContentRow())
+            row, _ = described(item, content.unpack(packed) if packed else ContentRow(), self._template)
             vector = vectors.get(row.content)
             if vector is None:
                 row = content.without_vectors(row, content.TEXT)

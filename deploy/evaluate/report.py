@@ -43,9 +43,11 @@ class Reporter:
         Embeddings of the items' texts.
     k
         How many items of a list count.
+    template
+        Template of the items' texts; see ``state.rows.content.text_for_encoder``.
     """
 
-    def __init__(self, log: Log, trials: Trials, vectors: Vectors, k: int) -> None:
+    def __init__(self, log: Log, trials: Trials, vectors: Vectors, k: int, template: str) -> None:
         self._trials = trials
         self._k = k
         self._bootstrap = Bootstrap(trials.users[trials.first :], ROUNDS, SEED)
@@ -56,7 +58,8 @@ class Reporter:
         width = len(next(iter(vectors.values()))) if vectors else 1
         self._embeddings = np.zeros((len(names), width), np.float32)
         for name, item in announced.items():
-            vector = vectors.get(content_hash(text_for_encoder(item.title, item.text, item.attributes)))
+            text = text_for_encoder(item.title, item.text, item.attributes, template)
+            vector = vectors.get(content_hash(text))
             if vector is not None:
                 self._embeddings[self._number[name]] = vector
 

@@ -134,7 +134,7 @@ class Evaluation:
         self._encoder = (texts.name, texts.version)
         self._vectors = self._embed(texts)
         self._size = max(settings.list_size, 2 * options.k)
-        self._reporter = Reporter(log, self.trials, self._vectors, options.k)
+        self._reporter = Reporter(log, self.trials, self._vectors, options.k, settings.text_template)
         self._rankers: dict[str, Figures] = {}
         # A drifting hit rate is worth a warning in a live worker only. Here the slices show it.
         logging.getLogger("afresh.state.judged.weighing").setLevel(logging.ERROR)
@@ -150,13 +150,14 @@ class Evaluation:
         if options.no_text:
             log = replace(log, announcements=[_silent(each) for each in log.announcements])
         # Without texts nothing is encoded, so the evaluation must run where no encoder is installed.
-        texts = Texts(settings.encoder if any(_words(log)) else NO_ENCODER, options_of(settings))
+        texts = Texts(settings.encoder if any(_words(log, settings)) else NO_ENCODER, options_of(settings))
         return cls(log, options, settings, texts, progress)
 
     def _embed(self, texts: Texts) -> Vectors:
         task = self._progress.add_task("texts", total=None)
         vectors = texts.vectors(
-            _words(self.log), lambda done, total: self._progress.update(task, completed=done, total=total)
+            _words(self.log, self._settings),
+            lambda done, total: self._progress.update(task, completed=done, total=total),
         )
         self._progress.remove_task(task)
         return vectors
@@ -241,10 +242,10 @@ def _read(options: EvaluateOptions, settings: Settings) -> Log:
         return read_log(settings, events, items, cut=options.cut)
 
 
-def _words(log: Log) -> Iterator[str]:
+def _words(log: Log, settings: Settings) -> Iterator[str]:
     """Yield the text of each item as the encoder reads it; empty if it has none."""
     for each in log.announcements:
-        yield text_for_encoder(each.item.title, each.item.text, each.item.attributes)
+        yield text_for_encoder(each.item.title, each.item.text, each.item.attributes, settings.text_template)
 
 
 def _silent(announcement: Announcement) -> Announcement:

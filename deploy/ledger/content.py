@@ -62,7 +62,10 @@ def check_content(
         if made_from_what_is_gone(found[partition], logs, topics.items_keyed):
             leave_unchecked(report, TABLE, found[partition])
             continue
-        due = {key: _due(key, each, read, found[partition].get(key)) for key, each in counting.items()}
+        due = {
+            key: _due(key, each, read, found[partition].get(key), settings.text_template)
+            for key, each in counting.items()
+        }
         packed = {key: content.pack(row) for key, row in due.items()}
         compare(
             report, TABLE, "item", packed, found[partition], lambda row: struct_fields(content.unpack(row))
@@ -100,18 +103,18 @@ def _tell(topic: Topic, partition: int, offset: int, error: Exception, report: R
     report.differ("records", f"the record at {partition}@{offset} of {topic.name} cannot be read ({error})")
 
 
-def _due(key: bytes, keyed: KeyedRecord, read: Encoded, found: bytes | None) -> ContentRow:
+def _due(key: bytes, keyed: KeyedRecord, read: Encoded, found: bytes | None, template: str) -> ContentRow:
     """Return a row as it must be. As long as no encoder has answered, it keeps the vectors of an earlier text."""
     time, partition, offset = keyed.moment
     if keyed.value is None:
         return ContentRow(deleted=True, time=time, partition=partition, offset=offset)
-    row, text = described(ITEMS_AGAIN.decode(keyed.value), ContentRow())
+    row, text = described(ITEMS_AGAIN.decode(keyed.value), ContentRow(), template)
     row = replace(row, time=time, partition=partition, offset=offset)
     if not text:
         return row
     row = replace(row, vectors=_vectors(found))
     answer = read.answered[key].get(row.content)
-    return row if answer is None else content.with_vector(row, vector_of(answer))
+    return row if answer is None or not answer.vector else content.with_vector(row, vector_of(answer))
 
 
 def _vectors(found: bytes | None) -> list[Vector]:

@@ -263,6 +263,12 @@ EMBEDDINGS = Dashboard(
             ),
             "Items without one are recommended by behaviour alone.",
         ),
+        Panel(
+            "Texts without a vector",
+            COUNT,
+            (Query(or_zero("sum(increase(afresh_embeddings_refused_total[1h]))"), "texts"),),
+            "Within an hour. The encoder gave no finite vector, or the text alone did not fit into memory.",
+        ),
     ),
 )
 

@@ -33,12 +33,8 @@ class Encoder(Protocol):
 
         Returns
         -------
-        One unit vector for each text, float32, shape (n, e); zeros for a text without tokens (empty, only spaces).
-
-        Raises
-        ------
-        ValueError
-            The model gave a vector that is not finite.
+        One unit vector for each text, float32, shape (n, e); zeros for a text without tokens (empty, only spaces), and
+        NaN for one that the model gives no finite vector of.
         """
 
 

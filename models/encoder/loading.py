@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from afresh.models.encoder import universal
 from afresh.models.encoder.base import Encoder
 from afresh.models.encoder.files import find
@@ -44,11 +46,16 @@ def load(name: str, options: Options | None = None) -> Encoder:
     files = find(name)
     try:
         encoder = TransformerEncoder(name, files, options)
-        encoder.encode(TRIED)
+        _try(encoder)
     except Exception as error:
         reason = str(error).strip().split("\n", 1)[0]
         raise ValueError(f"the encoder {name!r} cannot be used: {reason}") from error
     return encoder
+
+
+def _try(encoder: Encoder) -> None:
+    if not np.isfinite(encoder.encode(TRIED)).all():
+        raise ValueError("it gave a vector that is not finite")
 
 
 def version_of(name: str, options: Options | None = None) -> str:

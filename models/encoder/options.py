@@ -24,8 +24,10 @@ class Options:
         Representation Learning", NeurIPS 2022); None: the model's own.
     max_tokens
         Tokens that are read of a text, prompt included; None: as many as the model reads.
-    batch
-        Number of texts that are encoded at a time.
+    batch_tokens
+        Tokens of a batch with its padding, at most; None: 1,024 on a CPU, whose caches hold no more, 32,768 on CUDA.
+    threads
+        CPU threads that it runs on; None: all cores of the process but one.
 
     Examples
     --------
@@ -37,7 +39,8 @@ class Options:
     dtype: Dtype = "auto"
     dimension: int | None = None
     max_tokens: int | None = None
-    batch: int = 64
+    batch_tokens: int | None = None
+    threads: int | None = None
 
     def changes(self) -> dict[str, int | str]:
         """Return what gives other vectors than the model alone would; empty as long as nothing was chosen.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from threading import Lock
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -29,6 +30,8 @@ class Tokens:
         self._longest = longest
         self._lower = lower
         self._padding = tokenizer.pad_token_id or 0
+        # The tokenizer keeps how it cuts in itself, and does not let two threads change it.
+        self._alone = Lock()
 
     def cut(self, texts: Sequence[str], prompt: str) -> list[TokenIds]:
         """Return the tokens of each text behind a prompt; none for a text that has no tokens of its own.
@@ -50,13 +53,14 @@ class Tokens:
 
     def _ids(self, texts: Sequence[str]) -> list[TokenIds]:
         read = [_clean(text.lower() if self._lower else text) for text in texts]
-        cut = self._tokenizer(
-            read,
-            truncation=True,
-            max_length=self._longest,
-            return_attention_mask=False,
-            return_token_type_ids=False,
-        )
+        with self._alone:
+            cut = self._tokenizer(
+                read,
+                truncation=True,
+                max_length=self._longest,
+                return_attention_mask=False,
+                return_token_type_ids=False,
+            )
         ids: list[TokenIds] = cut["input_ids"]
         return ids
 

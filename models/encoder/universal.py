@@ -15,6 +15,7 @@ import numpy as np
 
 from afresh.models.arrays import Floats
 from afresh.models.encoder.base import Kind, unit
+from afresh.models.encoder.batches import threads_of
 from afresh.models.encoder.files import hash_of
 from afresh.models.encoder.options import Options
 from afresh.models.encoder.packages import UNIVERSAL, require
@@ -31,7 +32,7 @@ class UniversalEncoder:
     Parameters
     ----------
     options
-        How it is run: of these, it knows the dimension alone.
+        How it is run: of these, it knows dimension and threads.
 
     Attributes
     ----------
@@ -61,7 +62,7 @@ class UniversalEncoder:
         self.dimension = options.dimension or DIMENSION
         if self.dimension > DIMENSION:
             raise ValueError(f"its vectors have {DIMENSION} numbers, and {self.dimension} were asked for")
-        self._model: Any = USE(threads=1)
+        self._model: Any = USE(threads=threads_of(options.threads))
 
     def encode(self, texts: Sequence[str], kind: Kind = "document") -> Floats:  # noqa: ARG002 - it has no prompts
         """Encode texts, as every ``Encoder`` does."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import msgspec
 from msgspec.structs import replace
 
@@ -20,6 +22,12 @@ ENCODERS_KEPT = 2
 
 VECTORS_BYTES = 32_768
 """Upper bound on the vectors of a row, with all that is neither text nor attribute."""
+
+END, ATTRIBUTES = ". ", "{attributes}"
+FIELD = re.compile(r"\{([^{}]+)\}")
+
+TEMPLATE = "{title}. {text}. {attributes}"
+"""Template of the text that encoders read; see ``text_for_encoder``."""
 
 
 class Vector(msgspec.Struct, frozen=True, array_like=True):
@@ -158,16 +166,36 @@ def longest(item_bytes: int) -> int:
     return 9 * item_bytes // 4 + VECTORS_BYTES
 
 
-def text_for_encoder(title: str, text: str, attributes: dict[str, Scalar | list[Scalar]]) -> str:
+def text_for_encoder(
+    title: str, text: str, attributes: dict[str, Scalar | list[Scalar]], template: str = TEMPLATE
+) -> str:
     """Join title, text and attributes of an item into one text.
+
+    Parameters
+    ----------
+    title, text, attributes
+        As on ``afresh.items``.
+    template
+        Sentences that end in ``". "``, with names of fields in braces. A sentence without a value for each of its
+        fields is left out. ``{attributes}`` stands for a sentence about each attribute.
 
     Examples
     --------
-    >>> text_for_encoder("Babe", "A pig herds sheep.", {"genres": ["Children", "Comedy"], "year": 1995})
+    >>> babe = ("Babe", "A pig herds sheep.", {"genres": ["Children", "Comedy"], "year": 1995})
+    >>> text_for_encoder(*babe)
     'Babe. A pig herds sheep. genres: Children, Comedy. year: 1995'
+    >>> text_for_encoder(*babe, "{title} ({year}) is for {genres}. {director} made it")
+    'Babe (1995) is for Children, Comedy'
     """
-    words = [f"{name}: {_words(value)}" for name, value in attributes.items()]
-    return ". ".join(part.strip().rstrip(".") for part in (title, text, *words) if part.strip())
+    words = {name: _words(value) for name, value in attributes.items()}
+    values = words | {"title": title, "text": text}
+    sentences: list[str] = []
+    for sentence in template.split(END):
+        if sentence == ATTRIBUTES:
+            sentences += [f"{name}: {value}" for name, value in words.items()]
+        elif all(values.get(name, "").strip() for name in FIELD.findall(sentence)):
+            sentences.append(FIELD.sub(lambda field: values[field[1]], sentence))
+    return END.join(each.strip().rstrip(".") for each in sentences if each.strip())
 
 
 def _words(value: Scalar | list[Scalar]) -> str:

@@ -100,6 +100,7 @@ class ContentPart(Part[Told]):
         super().__init__(run, change, shared)
         self._size = 0
         self._longest = content.longest(shared.settings.text_limit_bytes)
+        self._template = shared.settings.text_template
 
     def read(self, record: KafkaRecord) -> Told:
         """Decode a keyed record. An embedding is decoded later, and only if it comes for the first time."""
@@ -137,7 +138,7 @@ class ContentPart(Part[Told]):
         if keyed.value is None:
             row, text = ContentRow(deleted=True), ""
         else:
-            row, text = described(ITEMS_AGAIN.decode(keyed.value), before)
+            row, text = described(ITEMS_AGAIN.decode(keyed.value), before, self._template)
         if text and row.content != before.content:
             request = TextRequest(key.decode(), row.content, text)
             self.outgoing.add_keyed(self._topics.texts.name, key, encode(request))
@@ -157,8 +158,8 @@ class ContentPart(Part[Told]):
         if row is None or not row.content:
             # The item was deleted, or lost its text, while the encoder worked. A new encoder must not read it again.
             self._forget_text(record.key)
-        # While the encoder worked, the text may have changed again.
-        elif row.content == embedding.content:
+        # While the encoder worked, the text may have changed again. Of some texts it can make no vector.
+        elif row.content == embedding.content and embedding.vector:
             self._put_row(record.key, content.with_vector(row, vector_of(embedding)))
 
     def _forget_text(self, key: bytes) -> None:
@@ -175,12 +176,12 @@ class ContentPart(Part[Told]):
         self._size += len(key) + len(packed)
 
 
-def described(item: Item, before: ContentRow) -> tuple[ContentRow, str]:
+def described(item: Item, before: ContentRow, template: str) -> tuple[ContentRow, str]:
     """Return an item's new content row, made from its row before, and the text that the encoder reads.
 
     Vectors of an earlier text stay until the encoder has read the new one; without a text there are none.
     """
-    text = content.text_for_encoder(item.title, item.text, item.attributes)
+    text = content.text_for_encoder(item.title, item.text, item.attributes, template)
     row = replace(
         before if text else content.without_vectors(before, content.TEXT),
         domain=item.domain,

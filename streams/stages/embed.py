@@ -6,14 +6,14 @@ embeds the whole catalogue anew. The old vectors serve until the new ones are th
 
 from __future__ import annotations
 
-import asyncio
-import time
+import logging
 from collections.abc import Sequence
 
 import faust
 import msgspec
 import numpy as np
 
+from afresh.models.arrays import Floats
 from afresh.state.errors import mendable
 from afresh.streams import metrics
 from afresh.streams.encoders import load_encoder
@@ -28,7 +28,10 @@ from afresh.streams.messages import Embedding, TextRequest, encode, text_request
 from afresh.streams.runs.run import KafkaRecord, Run, not_ours
 from afresh.streams.runs.runner import Runner
 from afresh.streams.settings import Settings
+from afresh.streams.stages.gathering import Gathering
 from afresh.streams.topics import Topics
+
+logger = logging.getLogger(__name__)
 
 
 class Embed:
@@ -55,8 +58,7 @@ class Embed:
         self._runner = Runner(self.app, "embed")
         self.app.unfinished = self._runner.unfinished
         self._sender: Sender | None = None
-        # Runs of different partitions overlap, but the encoder takes one batch at a time.
-        self._encoding = asyncio.Lock()
+        self._gathering = Gathering(self._encoder.encode, settings.encoder_batch)
         self.app.agent(source(self.app, self._topics.texts), name="embed", concurrency=1)(self.agent)
         texts = self._topics.texts
         watch_topics(self.app, settings, [texts], {texts.name: Read(None)}, needs(read=[texts]))
@@ -74,15 +76,16 @@ class Embed:
         # A text without value is that of a deleted item: it must not be encoded any more.
         newest = {record.key: record for record in run.records}
         requests = [_request(record) for record in newest.values() if record.value is not None]
-        # Sorted by length over the whole run: the encoder itself can sort only within one batch.
+        # Sorted by length over the whole run: the encoder itself can sort only within one call.
         requests.sort(key=lambda request: len(request.text))
         size, waiting = self._settings.encoder_batch, len(requests)
         metrics.EMBEDDING_QUEUE.inc(waiting)
         try:
             for start in range(0, len(requests), size):
                 batch = requests[start : start + size]
-                async with self._encoding:
-                    await self._encode(batch)
+                with mendable(ValueError):
+                    vectors = await self._gathering.vectors([request.text for request in batch])
+                await self._send(batch, vectors)
                 metrics.EMBEDDING_QUEUE.dec(len(batch))
                 waiting -= len(batch)
         finally:
@@ -90,16 +93,15 @@ class Embed:
             metrics.EMBEDDING_QUEUE.dec(waiting)
         run.done()
 
-    async def _encode(self, requests: Sequence[TextRequest]) -> None:
-        started = time.perf_counter()
-        # In a thread: a blocked event loop would send no heartbeats, and the group would drop the worker.
-        with mendable(ValueError):
-            vectors = await asyncio.to_thread(self._encoder.encode, [request.text for request in requests])
-        metrics.EMBEDDING_SECONDS.observe(time.perf_counter() - started)
+    async def _send(self, requests: Sequence[TextRequest], vectors: Floats) -> None:
         outgoing = Outgoing(self._settings.partitions)
-        for request, vector in zip(requests, vectors.astype(np.float16), strict=True):
+        for request, vector in zip(requests, vectors, strict=True):
             embedding = Embedding(
-                request.item, request.content, self._encoder.name, self._encoder.version, vector.tobytes()
+                request.item,
+                request.content,
+                self._encoder.name,
+                self._encoder.version,
+                _packed(request, vector),
             )
             outgoing.add_keyed(self._topics.embeddings.name, request.item.encode(), encode(embedding))
         with self.app.writes.under_way():
@@ -112,6 +114,17 @@ class Embed:
         if not self.app.started or not self.app.assigned():
             return "no partitions assigned"
         return self.app.refuses_writes()
+
+
+def _packed(request: TextRequest, vector: Floats) -> bytes:
+    """Return a vector as it is sent; empty if it is none, so that one text of a producer stops no others."""
+    if np.isfinite(vector).all():
+        return vector.astype(np.float16).tobytes()
+    metrics.EMBEDDINGS_REFUSED.inc()
+    logger.warning(
+        "the encoder gives no finite vector of the text of item %s; it stays without one", request.item
+    )
+    return b""
 
 
 def _request(record: KafkaRecord) -> TextRequest:

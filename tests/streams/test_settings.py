@@ -45,6 +45,9 @@ def test_defaults_suit_a_single_machine() -> None:
     [
         ("AFRESH_PARTITIONS", "0"),
         ("AFRESH_PARTITIONS", "many"),
+        ("AFRESH_ENCODER_DEVICE", "gpu"),
+        ("AFRESH_ENCODER_DTYPE", "int4"),
+        ("AFRESH_TEXT_TEMPLATE", "title"),
         ("AFRESH_NAMESPACE", "a.b"),
         ("AFRESH_NAMESPACE", ""),
         ("AFRESH_KAFKA", ""),

@@ -98,3 +98,14 @@ def test_an_encoder_that_fails_at_a_text_is_named(
     monkeypatch.setattr(encoder, "encode", fails)
     with pytest.raises(AfreshError, match="'mini' gave a vector"):
         Texts("mini", Options()).vectors(["a"])
+
+
+def test_a_text_that_the_encoder_gives_no_finite_vector_of_has_none(
+    encoder: type[FakeEncoder], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def poisoned(_: FakeEncoder, texts: Sequence[str]) -> Floats:
+        return np.array([[np.nan if text == "poison" else 1.0] for text in texts], np.float32)
+
+    monkeypatch.setattr(encoder, "encode", poisoned)
+    assert Texts("mini", Options()).vectors(["poison"]) == {}
+    assert set(Texts("mini", Options()).vectors(["poison", "a"])) == {content_hash("a")}

@@ -15,6 +15,7 @@ from afresh.deploy.evaluate.report import Output, Reporter, write_lists
 from afresh.deploy.evaluate.trials import COLD_USERS, Trials, trials_of
 from afresh.models.metrics.evaluation import MISS
 from afresh.state.errors import AfreshError
+from afresh.state.rows.content import TEMPLATE
 from afresh.streams.settings import Settings
 from tests.deploy.evaluate.making import catalogue, lines, shop
 
@@ -30,7 +31,7 @@ def ranking() -> Ranking:
 
 
 def figures(ranking: Ranking, trials: Trials = TRIALS) -> dict[str, Any]:
-    return Reporter(LOG, trials, {}, 10).figures(ranking, 12.345)
+    return Reporter(LOG, trials, {}, 10, TEMPLATE).figures(ranking, 12.345)
 
 
 def test_a_hit_rate_is_the_share_of_ranks_among_the_first_ten(ranking: Ranking) -> None:

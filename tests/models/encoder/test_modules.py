@@ -35,7 +35,7 @@ def pooling(mode: Any, **told: Any) -> Any:
 
 def compare(folder: Path, save: Save, modules: Sequence[Any]) -> None:
     theirs = saved(folder, save, modules).encode(WITH_TOKENS)
-    assert_alike(load(str(folder / "st"), Options(batch=3)).encode(WITH_TOKENS), theirs)
+    assert_alike(load(str(folder / "st"), Options(batch_tokens=60)).encode(WITH_TOKENS), theirs)
 
 
 @pytest.mark.parametrize("mode", ["cls", "max", "mean", "mean_sqrt_len_tokens", "weightedmean", "lasttoken"])

