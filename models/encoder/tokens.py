@@ -23,13 +23,18 @@ class Tokens:
         Number of tokens that are read of a text, at most.
     lower
         Whether texts are read in lower case.
+    ended
+        Whether the folder asks for the end-of-text token behind each text. transformers 5 does not read that, if the
+        tokenizer's own file does not say so, too.
     """
 
-    def __init__(self, tokenizer: Any, longest: int, lower: bool) -> None:
+    def __init__(self, tokenizer: Any, longest: int, *, lower: bool = False, ended: bool = False) -> None:
         self._tokenizer = tokenizer
         self._longest = longest
         self._lower = lower
         self._padding = tokenizer.pad_token_id or 0
+        end = [tokenizer.eos_token_id]
+        self._end: TokenIds = end if ended and tokenizer("")["input_ids"][-1:] != end else []
         # The tokenizer keeps how it cuts in itself, and does not let two threads change it.
         self._alone = Lock()
 
@@ -57,12 +62,11 @@ class Tokens:
             cut = self._tokenizer(
                 read,
                 truncation=True,
-                max_length=self._longest,
+                max_length=self._longest - len(self._end),
                 return_attention_mask=False,
                 return_token_type_ids=False,
             )
-        ids: list[TokenIds] = cut["input_ids"]
-        return ids
+        return [[*ids, *self._end] for ids in cut["input_ids"]]
 
     def padded(self, ids: Sequence[TokenIds]) -> tuple[torch.Tensor, torch.Tensor]:
         """Return tokens and a mask of those that are no padding, each of shape (b, t).

@@ -65,7 +65,12 @@ class TransformerEncoder:
             options.max_tokens,
         ]
         longest = min(limit for limit in limits if limit)
-        self._tokens = Tokens(tokenizer, longest, bool(told.get("do_lower_case")))
+        self._tokens = Tokens(
+            tokenizer,
+            longest,
+            lower=bool(told.get("do_lower_case")),
+            ended=bool(files.read("tokenizer_config.json").get("add_eos_token")),
+        )
         self._prompts = files.prompts()
         self._prompt_tokens = {kind: self._tokens.of_prompt(prompt) for kind, prompt in self._prompts.items()}
         self._head = head(files, "mean" if looks_ahead(self._model) else "lasttoken", self.device)

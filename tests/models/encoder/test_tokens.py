@@ -13,12 +13,14 @@ pytestmark = pytest.mark.slow
 PLACES = {word: place for place, word in enumerate([*SPECIAL, *WORDS])}
 
 
-def tokens_of(folder: Path, longest: int = 8, lower: bool = False, **told: Any) -> Tokens:
+def tokens_of(
+    folder: Path, longest: int = 8, *, lower: bool = False, ended: bool = False, **told: Any
+) -> Tokens:
     from transformers import AutoTokenizer
 
     save_tokenizer(folder, **told)
     untyped: Any = AutoTokenizer
-    return Tokens(untyped.from_pretrained(folder), longest, lower)
+    return Tokens(untyped.from_pretrained(folder), longest, lower=lower, ended=ended)
 
 
 def ids(*words: str) -> list[int]:
@@ -45,6 +47,16 @@ def test_the_tokens_of_a_prompt_count_the_special_ones_before_it_alone(tmp_path:
     assert tokens_of(tmp_path / "both").of_prompt("query: ") == 2
     assert tokens_of(tmp_path / "last", first="").of_prompt("query: ") == 1
     assert tokens_of(tmp_path / "none", first="", last="").of_prompt("query: ") == 1
+
+
+@pytest.mark.parametrize("last", ["", "[SEP]"])
+def test_a_text_ends_once_in_the_token_that_the_folder_asks_for(tmp_path: Path, last: str) -> None:
+    tokens = tokens_of(tmp_path, longest=3, ended=True, first="", last=last, eos_token="[SEP]")
+    assert tokens.cut(["toy story war", "toy", ""], "") == [
+        ids("toy", "story", "[SEP]"),
+        ids("toy", "[SEP]"),
+        [],
+    ]
 
 
 def test_texts_are_read_in_lower_case_if_the_model_wants_it(tmp_path: Path) -> None:

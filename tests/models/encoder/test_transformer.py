@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from importlib.util import find_spec
 from pathlib import Path
@@ -53,6 +54,15 @@ def test_without_modules_tokens_give_their_mean_and_those_of_a_decoder_its_last(
     theirs = [vectors_of_transformers(save(tmp_path), text) for text in ("toy story war", "a b")]
     expected = np.stack([each[-1] if last else each.mean(0) for each in theirs])
     assert_alike(load(str(tmp_path)).encode(["toy story war", "a b"]), expected)
+
+
+def test_a_decoder_whose_folder_asks_for_an_end_reads_it_behind_each_text(tmp_path: Path) -> None:
+    making.mistral(tmp_path)
+    making.save_tokenizer(tmp_path, first="[CLS]", last="", eos_token="[SEP]")
+    config = tmp_path / "tokenizer_config.json"
+    config.write_text(json.dumps(json.loads(config.read_text()) | {"add_eos_token": True}))
+    expected = vectors_of_transformers(tmp_path, "toy story [SEP]")[-1:]
+    assert_alike(load(str(tmp_path)).encode(["toy story", "a b c"])[:1], expected)
 
 
 def test_a_gguf_file_gives_the_last_vectors_of_transformers(tmp_path: Path) -> None:
