@@ -56,21 +56,7 @@ class TransformerEncoder:
         self._model, self.device = load_model(files, options)
         self._budget = options.batch_tokens or BATCH_TOKENS[self.device.type]
         self._lanes = _lanes(self.device, threads_of(options.threads))
-        tokenizer = load_tokenizer(files)
-        told = files.read("sentence_bert_config.json")
-        limits = [
-            tokenizer.model_max_length,
-            positions(self._model),
-            told.get("max_seq_length"),
-            options.max_tokens,
-        ]
-        longest = min(limit for limit in limits if limit)
-        self._tokens = Tokens(
-            tokenizer,
-            longest,
-            lower=bool(told.get("do_lower_case")),
-            ended=bool(files.read("tokenizer_config.json").get("add_eos_token")),
-        )
+        self._tokens = _tokens(files, self._model, options)
         self._prompts = files.prompts()
         self._prompt_tokens = {kind: self._tokens.of_prompt(prompt) for kind, prompt in self._prompts.items()}
         self._head = head(files, "mean" if looks_ahead(self._model) else "lasttoken", self.device)
@@ -130,6 +116,19 @@ class TransformerEncoder:
             hidden: Any = self._model(input_ids=tokens, attention_mask=present.long()).last_hidden_state
             vectors: Floats = self._head(hidden.float(), present, prompt).cpu().numpy()
         return vectors
+
+
+def _tokens(files: ModelFiles, model: Any, options: Options) -> Tokens:
+    """Load the tokenizer. A text is as long as tokenizer, positions, sentence-transformers folder and options allow."""
+    tokenizer = load_tokenizer(files)
+    told = files.read("sentence_bert_config.json")
+    limits = [tokenizer.model_max_length, positions(model), told.get("max_seq_length"), options.max_tokens]
+    return Tokens(
+        tokenizer,
+        min(limit for limit in limits if limit),
+        lower=bool(told.get("do_lower_case")),
+        ended=bool(files.read("tokenizer_config.json").get("add_eos_token")),
+    )
 
 
 def _lanes(device: torch.device, threads: int) -> ThreadPoolExecutor:

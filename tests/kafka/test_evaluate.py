@@ -72,7 +72,8 @@ def events() -> list[dict[str, Any]]:
 def made(settings: Settings, tmp_path: Path) -> Iterator[Deployment]:
     # With one partition, its fusion takes a step. With one text at a time, embeddings are bit for bit the same: a
     # batch would change their last bits.
-    changed = {"encoder": "minilm", "encoder_batch": 1, "partitions": 1, "list_refresh_seconds": 0.1}
+    alone = {"encoder": "minilm", "encoder_batch": 1, "encoder_batch_tokens": 1}
+    changed = alone | {"partitions": 1, "list_refresh_seconds": 0.1}
     with deployment(settings.model_copy(update=changed), tmp_path) as opened:
         yield opened
 

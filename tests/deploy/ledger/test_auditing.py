@@ -25,7 +25,7 @@ from afresh.state.rows import content, users
 from afresh.state.rows.users import RECENT_EVENTS, UserRow
 from afresh.state.store.marks import PARTITION_ROW_KEY, PartitionRow
 from afresh.streams.kafka.sender import OutgoingRecord, partition_of
-from afresh.streams.messages import encode, example_decoder, interaction_decoder
+from afresh.streams.messages import Embedding, encode, example_decoder, interaction_decoder
 from afresh.streams.serving.lister import Lister
 from afresh.streams.settings import Settings
 from tests.deploy.ledger.making import EVENTS, MemoryLogs, judged, lists_of, played, settings_of, spoil
@@ -460,6 +460,13 @@ async def test_a_text_that_no_encoder_was_asked_to_encode_is_named(pipeline: Pip
         log = pipeline.log.partitions[pipeline.topics.texts.name, partition]
         log[:] = [each for each in log if each.key != b"i9"]
     names(judged(pipeline), "no encoder was asked to encode the text of item 'i9'")
+
+
+async def test_an_item_of_whose_text_there_is_no_vector_is_right_without_one(pipeline: Pipeline) -> None:
+    answer = Embedding("i9", content.content_hash("i9"), "minilm", "1", b"")
+    pipeline.feed(pipeline.topics.embeddings.name, "i9", encode(answer))
+    await pipeline.drain()
+    clean(judged(pipeline))
 
 
 async def test_the_audit_tells_what_became_of_every_event(pipeline: Pipeline) -> None:
