@@ -65,8 +65,18 @@ class ModelFiles:
         changes
             What was chosen that gives other vectors; see ``Options.changes``.
         """
-        told = {**changes, **{kind: prompt for kind, prompt in self.prompts().items() if prompt}}
-        return hash_of(self.folder, self._files(), told)
+        asked = {name: value for name, value in self._asked().items() if value}
+        return hash_of(self.folder, self._files(), {**changes, **asked})
+
+    def _asked(self) -> dict[str, str | bool]:
+        """Return what a folder may ask for that 0.1.0 did not do: of such folders, it made other vectors."""
+        kinds = {str(each["type"]).rpartition(".")[2] for each in self.modules()}
+        return {
+            **self.prompts(),
+            "layers": not kinds.isdisjoint({"Dense", "LayerNorm"}),
+            "lower": bool(self.read("sentence_bert_config.json").get("do_lower_case")),
+            "ended": bool(self.read("tokenizer_config.json").get("add_eos_token")),
+        }
 
     def _files(self) -> Iterator[Path]:
         if self.gguf:

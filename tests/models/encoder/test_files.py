@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from afresh.models.encoder.files import ModelFiles, find
+from afresh.models.encoder.files import ModelFiles, find, hash_of
 
 
 def model(folder: Path, **files: object) -> ModelFiles:
@@ -26,7 +26,6 @@ def test_the_version_depends_on_files_their_names_what_was_chosen_and_prompts(tm
     plain = model(tmp_path / "plain")
     (tmp_path / "plain" / "README.md").write_text("no file of the model")
     assert model(tmp_path / "copy").version({}) == plain.version({})
-    # Without the prompts, both would have the files alone in them, and 0.1.0 read these without prompts.
     prompted = model(
         tmp_path / "prompted", config_sentence_transformers={"prompts": {"document": "passage: "}}
     )
@@ -41,6 +40,23 @@ def test_the_version_depends_on_files_their_names_what_was_chosen_and_prompts(tm
         unprompted.version({}),
     ]
     assert len({plain.version({}), *others}) == 8
+
+
+@pytest.mark.parametrize(
+    ("name", "asked"),
+    [
+        ("modules", [{"type": "sentence_transformers.models.Dense", "path": "2_Dense"}]),
+        ("sentence_bert_config", {"do_lower_case": True}),
+        ("tokenizer_config", {"add_eos_token": True}),
+    ],
+)
+def test_what_0_1_0_left_out_makes_another_version_than_the_files_alone(
+    name: str, asked: object, tmp_path: Path
+) -> None:
+    files = [tmp_path / each for each in sorted(["config.json", "model.safetensors", f"{name}.json"])]
+    asks = model(tmp_path, **{name: asked}).version({})
+    assert asks != hash_of(tmp_path, files, {})
+    assert model(tmp_path, **{name: []}).version({}) == hash_of(tmp_path, files, {})
 
 
 @pytest.mark.parametrize(
