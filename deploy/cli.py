@@ -76,6 +76,15 @@ def embed_worker() -> None:
         run(_settings())
 
 
+@app.command(epilog="Example: AFRESH_MODEL=worker afresh model-worker")
+def model_worker() -> None:
+    """Make what relates all items, once for all workers, where AFRESH_MODEL is 'worker'; SIGTERM ends it."""
+    with leaving_early():
+        from afresh.streams.workers.model import run
+
+        run(_settings())
+
+
 @app.command(epilog="Example: AFRESH_PARTITIONS=8 afresh settings")
 def settings(
     markdown: Annotated[

@@ -26,6 +26,9 @@ Halves = npt.NDArray[np.float16]
 Codes = npt.NDArray[np.int16]
 """int16: numbers that are stored in half the space, each row with a scale of its own."""
 
+Cosines = npt.NDArray[np.uint16]
+"""uint16: cosines of texts, as multiples of ``models.retrieval.asking.LIKENESS_UNIT``."""
+
 Reals = npt.NDArray[np.floating[Any]]
 """Floating point of any width."""
 

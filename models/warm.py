@@ -16,6 +16,7 @@ from afresh.models.fusion.features import split
 from afresh.models.fusion.weights import fuse, largest_parts
 from afresh.models.learning.neighbours import accumulate
 from afresh.models.lists.rank import first_of
+from afresh.models.relations.revising import AllRows, Changed, Standing, fold_in, revise_rows, revise_texts
 from afresh.models.scorers.cases import catalogue, user
 from afresh.models.scoring import Request, score_lists
 
@@ -31,7 +32,19 @@ def warm() -> float:
     split(found.features, best)
     keys, pairs = np.zeros((1, 1), np.uint64), np.zeros((2, 1, 1), np.float32)
     accumulate(keys, pairs, keys, pairs)
+    _revise()
     return time.perf_counter() - started
+
+
+def _revise() -> None:
+    items = np.zeros(1, np.int32)
+    others, values = np.zeros((1, 1), np.int32), np.zeros((1, 1), np.float32)
+    changed = Changed(others, values, values, values[0])
+    rows = AllRows(others, values, others, values)
+    standing = Standing(others, values, others, values, values, *(values[0].copy() for _ in range(5)))
+    revise_rows(items, changed, changed, rows, standing)
+    revise_texts(items, others, values, rows, standing)
+    fold_in(items, standing, values[0])
 
 
 if __name__ == "__main__":

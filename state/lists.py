@@ -87,6 +87,8 @@ class UserList(msgspec.Struct, frozen=True):
         The list, best first.
     weights
         Version of the weights that the list was made with; 0 for the priors, and in lists of 0.1.0.
+    model_version
+        Version of the model that the list was made with; 0 for none, and in lists of 0.1.0.
     """
 
     since: int
@@ -97,6 +99,7 @@ class UserList(msgspec.Struct, frozen=True):
     model: str
     items: list[ListItem]
     weights: int = 0
+    model_version: int = 0
 
 
 class PopularItem(msgspec.Struct, frozen=True):

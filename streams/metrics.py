@@ -76,6 +76,9 @@ CATALOGUE_ITEMS = Gauge("afresh_catalogue_items", "Items in the catalogue.")
 CATALOGUE_EMBEDDED = Gauge(
     "afresh_catalogue_embedded_items", "Items in the catalogue that have an embedding."
 )
+MODEL_AGE = Gauge(
+    "afresh_model_age_seconds", "Time since the version of the model was begun that lists are made with."
+)
 EMBEDDING_QUEUE = Gauge("afresh_embedding_queue", "Texts waiting to be encoded.")
 EMBEDDING_SECONDS = Histogram(
     "afresh_embedding_seconds", "Time to encode one batch of texts.", buckets=SECONDS

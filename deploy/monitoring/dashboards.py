@@ -6,8 +6,8 @@ from afresh.deploy.monitoring.panels import Dashboard, Panel, Query, or_zero, qu
 
 SECONDS, PER_SECOND, SHARE, COUNT, BYTES = "s", "ops", "percentunit", "short", "bytes"
 
-NOT_EMBEDDING = '{job!~".*embed.*"}'
-"""Leaves out embed workers, who make no lists: what they show of them would be a line at 0."""
+MAKES_LISTS = '{job!~".*(embed|model).*"}'
+"""Leaves out embed workers and model workers, who make no lists: what they show of them would be a line at 0."""
 
 OVERVIEW = Dashboard(
     "afresh-overview",
@@ -106,7 +106,7 @@ PIPELINE = Dashboard(
             SECONDS,
             (
                 Query(
-                    f"max by (job, instance) (afresh_longest_wait_seconds{NOT_EMBEDDING})",
+                    f"max by (job, instance) (afresh_longest_wait_seconds{MAKES_LISTS})",
                     "{{job}} {{instance}}",
                 ),
             ),
@@ -183,11 +183,7 @@ MODELS = Dashboard(
         Panel(
             "Version of the weights",
             COUNT,
-            (
-                Query(
-                    f"max by (job, instance) (afresh_weights_version{NOT_EMBEDDING})", "{{job}} {{instance}}"
-                ),
-            ),
+            (Query(f"max by (job, instance) (afresh_weights_version{MAKES_LISTS})", "{{job}} {{instance}}"),),
             "The same on all workers, once they have followed.",
         ),
         Panel(
@@ -231,6 +227,12 @@ MODELS = Dashboard(
                 Query(or_zero("max(afresh_unjudged_examples)"), "without a list"),
             ),
             "What the rates rest on.",
+        ),
+        Panel(
+            "Age of the model",
+            SECONDS,
+            (Query("max by (instance) (afresh_model_age_seconds)", "{{instance}}"),),
+            "Since the version was begun that lists are made with. It grows while nothing changes.",
         ),
     ),
 )
@@ -291,7 +293,7 @@ CAPACITY = Dashboard(
                     "{{job}} {{instance}}",
                 ),
                 Query(
-                    f"max by (job, instance) (afresh_served_lists_bytes{NOT_EMBEDDING})",
+                    f"max by (job, instance) (afresh_served_lists_bytes{MAKES_LISTS})",
                     "{{job}} {{instance}}: lists to judge",
                 ),
             ),
@@ -322,7 +324,7 @@ CAPACITY = Dashboard(
         Panel(
             "Lists to judge",
             COUNT,
-            (Query(f"max by (job, instance) (afresh_served_lists{NOT_EMBEDDING})", "{{job}} {{instance}}"),),
+            (Query(f"max by (job, instance) (afresh_served_lists{MAKES_LISTS})", "{{job}} {{instance}}"),),
             "Examples of users whose list is forgotten are not judged.",
         ),
         Panel(

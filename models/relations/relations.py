@@ -40,6 +40,9 @@ PRIOR = np.float32(0.5)
 SHARPNESS = np.float32(8.0)
 """s: spreads the cosines of texts, which lie close together."""
 
+WEAK = 0.1
+"""Eigenvalues below this share of the largest one move vectors less than they would; see ``pull_of``."""
+
 STEPS = 4
 """Steps of the subspace iteration. With two steps the hit rate of lists was .002 lower."""
 
@@ -57,12 +60,15 @@ class Relations:
         P, shape (N, ``RANK``).
     mass
         M, shape (N,).
+    pull
+        What a vector follows a change of its row of A by, see ``pull_of``, shape (``RANK``,).
     """
 
     related: Indices
     strengths: Floats
     vectors: Floats
     mass: Floats
+    pull: Floats
 
 
 def relate(
@@ -101,7 +107,8 @@ def relate(
     scale = (total + SHRINKAGE) ** -EXPONENT
     matrix = scaled((pairs + by_text).tocsr(), scale, scale)
     related, strengths = largest(matrix, capacity)
-    return Relations(related, strengths, _smooth(matrix, keys), total)
+    vectors, values = _smooth(matrix, keys)
+    return Relations(related, strengths, vectors, total, pull_of(values))
 
 
 def _both_directions(others: Indices, weights: Floats) -> sparse.csr_array:
@@ -162,11 +169,14 @@ def largest(matrix: sparse.csr_array, capacity: int) -> tuple[Indices, Floats]:
     return related, strengths
 
 
-def _smooth(matrix: sparse.csr_array, keys: Keys) -> Floats:
-    """Compute P by subspace iteration with a Rayleigh-Ritz step (Saad 2011, Methods for Large Eigenvalue Problems)."""
-    vectors = np.zeros((len(keys), RANK), np.float32)
+def _smooth(matrix: sparse.csr_array, keys: Keys) -> tuple[Floats, Floats]:
+    """Compute P and L by subspace iteration with a Rayleigh-Ritz step.
+
+    See Saad 2011, Methods for Large Eigenvalue Problems.
+    """
+    vectors, found = np.zeros((len(keys), RANK), np.float32), np.zeros(RANK, np.float32)
     if not matrix.nnz:
-        return vectors
+        return vectors, found
     basis = _signs(keys)
     for _ in range(STEPS):
         basis = np.linalg.qr(matrix @ basis)[0]
@@ -174,7 +184,17 @@ def _smooth(matrix: sparse.csr_array, keys: Keys) -> Floats:
     values, turn = np.linalg.eigh((basis.T @ image).astype(np.float64))
     roots = np.maximum(values, 0) ** 0.25
     vectors[:, : len(roots)] = basis @ (turn * roots).astype(np.float32)
-    return vectors
+    found[: len(values)] = values
+    return vectors, found
+
+
+def pull_of(values: Floats) -> Floats:
+    """Return L**-1 for each eigenvalue, shape (R,); less for a small one, and 0 for one that is not positive.
+
+    A change of A moves a weak direction far, and the others of its kind elsewhere: to first order, that is noise.
+    """
+    weak = max(WEAK * float(values.max(initial=0)), WEAK**2)
+    return np.asarray(np.where(values > 0, values / (values**2 + weak**2), 0), np.float32)
 
 
 def _signs(keys: Keys) -> Floats:

@@ -11,6 +11,8 @@ says more than which items belong together. Smoothing brought nothing (first hal
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 
 from afresh.models.arrays import Floats, Indices
@@ -20,7 +22,25 @@ SHRINKAGE = np.float32(1.0)
 """c: holds items that followed only once or twice back."""
 
 
-def follow(before: tuple[Indices, Floats], capacity: int) -> tuple[Indices, Floats]:
+class Transitions(NamedTuple):
+    """Transitions of N items.
+
+    Attributes
+    ----------
+    followers, following
+        For each item the columns of the K largest values in its row of F, largest first, and the values: shape (N, K),
+        ``NONE`` and 0 for none.
+    followed, preceded
+        f and n, shape (N,).
+    """
+
+    followers: Indices
+    following: Floats
+    followed: Floats
+    preceded: Floats
+
+
+def follow(before: tuple[Indices, Floats], capacity: int) -> Transitions:
     """Derive the followers of each of N items.
 
     Parameters
@@ -30,18 +50,13 @@ def follow(before: tuple[Indices, Floats], capacity: int) -> tuple[Indices, Floa
     capacity
         K.
 
-    Returns
-    -------
-    For each item the columns of the K largest values in its row of F, largest first, and the values: shape (N, K),
-    ``NONE`` and 0 for none.
-
     Examples
     --------
-    >>> followers, strengths = follow((np.array([[-1], [0]], np.int32), np.array([[0.0], [3.0]], np.float32)), 1)
-    >>> followers.tolist(), strengths.tolist()
+    >>> found = follow((np.array([[-1], [0]], np.int32), np.array([[0.0], [3.0]], np.float32)), 1)
+    >>> found.followers.tolist(), found.following.tolist()
     ([[1], [-1]], [[0.75], [0.0]])
     """
     counts = pairs_of(*before).T.tocsr()
-    followed, preceded = counts.sum(axis=1), counts.sum(axis=0)
+    followed, preceded = np.asarray(counts.sum(axis=1)), np.asarray(counts.sum(axis=0))
     scales = ((total + SHRINKAGE) ** np.float32(-0.5) for total in (followed, preceded))
-    return largest(scaled(counts, *scales), capacity)
+    return Transitions(*largest(scaled(counts, *scales), capacity), followed, preceded)

@@ -7,6 +7,8 @@ with longer histories take the item too, in the proportion that is usual in the 
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 
 from afresh.models.arrays import Reals
@@ -31,8 +33,32 @@ PASSES = 2
 that a farm cannot make its own votes usual."""
 
 
-def shares(votes: Reals, lately: Reals, ever: Reals) -> Reals:
-    """Compute the share of the votes for each item of a catalogue that is believed.
+@dataclass(frozen=True)
+class Usual:
+    """What is usual in a catalogue.
+
+    Attributes
+    ----------
+    lately
+        The recent share of all votes: the sum of ``lately`` divided by the sum of ``ever``.
+    totals
+        Votes for all items by users of each tenure that are believed, shape (S,).
+    """
+
+    lately: float
+    totals: Reals
+
+
+def usual(votes: Reals, lately: Reals, ever: Reals) -> Usual:
+    """Find what is usual in a catalogue of N items; see ``shares`` for the arguments."""
+    found = Usual(float(lately.sum()) / max(float(ever.sum()), 1e-9), votes.sum(axis=0))
+    for _ in range(PASSES - 1):
+        found = Usual(found.lately, shares(votes, lately, ever, found) @ votes)
+    return found
+
+
+def shares(votes: Reals, lately: Reals, ever: Reals, usual: Usual) -> Reals:
+    """Compute the share of the votes for each item that is believed.
 
     Parameters
     ----------
@@ -40,6 +66,8 @@ def shares(votes: Reals, lately: Reals, ever: Reals) -> Reals:
         Votes for each item by users of each tenure, newest users first, shape (N, S).
     lately, ever
         Votes for each item with a short and with a long half-life, shape (N,).
+    usual
+        What is usual in the whole catalogue.
 
     Returns
     -------
@@ -47,12 +75,8 @@ def shares(votes: Reals, lately: Reals, ever: Reals) -> Reals:
     """
     found = np.ones(len(votes))
     many = np.flatnonzero(votes.sum(axis=1) > BELIEVED)
-    usual = float(lately.sum()) / max(float(ever.sum()), 1e-9)
-    sudden = suddenness(lately[many], ever[many], usual)
-    totals = votes.sum(axis=0)
-    for _ in range(PASSES):
-        found[many] = trust(votes[many], totals, sudden)
-        totals = found @ votes
+    sudden = suddenness(lately[many], ever[many], usual.lately)
+    found[many] = trust(votes[many], usual.totals, sudden)
     return found
 
 

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from afresh.models.arrays import NONE, Codes, Floats, Indices, Integers, Keys, Mask, Naturals, Places
+from afresh.models.arrays import NONE, Codes, Cosines, Floats, Indices, Integers, Keys, Mask, Naturals, Places
 from afresh.models.compiled import compiled, exp2
 from afresh.models.layout import HORIZONS
 from afresh.models.learning.horizons import tenure_of
@@ -23,6 +23,9 @@ FOLLOWERS = 100
 
 AKIN = 30
 """Number of items of nearest text kept for an item."""
+
+LIKENESS_UNIT = np.float32(1e-4)
+"""Cosines of texts are whole multiples of it."""
 
 ASK = Kernel(0.95, 100.0, 0.03)
 """Weight of an item of the history when a list is made."""
@@ -82,12 +85,14 @@ class Items(NamedTuple):
     codes, scales
         Embedding of each item's text, of unit length or 0: sixteen bits a number, shape (N, E), and what they are
         multiplied by, shape (N,). See ``models.retrieval.codes``.
-    related, strengths, vectors, mass
-        See ``models.relations.relations.Relations``.
-    followers, following
-        Followers of each item and their strengths, see ``models.relations.transitions``, shape (N, ``FOLLOWERS``).
+    related, strengths, strength_scales, vectors, vector_scales, mass
+        See ``models.relations.relations.Relations``; strengths and vectors as codes with a scale for each item.
+    followers, following, following_scales
+        Followers of each item and their strengths, as codes with a scale for each item, see
+        ``models.relations.transitions``, shape (N, ``FOLLOWERS``).
     akin, likeness
-        Items of nearest text and their cosines, see ``models.relations.texts``, shape (N, ``AKIN``).
+        Items of nearest text and their cosines as multiples of ``LIKENESS_UNIT``, see ``models.relations.texts``,
+        shape (N, ``AKIN``).
     heads
         For each count the items with the largest values, largest first, shape (H, at most ``HEAD``).
     trust
@@ -103,13 +108,16 @@ class Items(NamedTuple):
     codes: Codes
     scales: Floats
     related: Indices
-    strengths: Floats
-    vectors: Floats
+    strengths: Codes
+    strength_scales: Floats
+    vectors: Codes
+    vector_scales: Floats
     mass: Floats
     followers: Indices
-    following: Floats
+    following: Codes
+    following_scales: Floats
     akin: Indices
-    likeness: Floats
+    likeness: Cosines
     heads: Indices
     trust: Floats
 

@@ -112,6 +112,7 @@ def _related_candidates(history: History, items: Items, places: Indices) -> Indi
     for number in range(len(indices)):
         item = indices[number]
         weight = weights[number] * power(items.mass[item] + np.float32(1), ASKED_MASS)
+        weight *= np.sqrt(items.strength_scales[item])
         for column in range(width):
             related = items.related[item, column]
             if related == NONE:
@@ -120,7 +121,7 @@ def _related_candidates(history: History, items: Items, places: Indices) -> Indi
                 places[related] = count
                 found[count] = related
                 count += 1
-            sums[places[related]] += weight * np.sqrt(items.strengths[item, column])
+            sums[places[related]] += weight * np.sqrt(np.float32(items.strengths[item, column]))
     for place in range(count):
         item = found[place]
         places[item] = NONE

@@ -15,6 +15,10 @@ LIMIT = np.float32(32767)
 """Largest code; symmetric, so that a vector and its opposite have opposite codes."""
 
 
+LEAST = np.float32(1e-30)
+"""Rows of smaller numbers count as 0: what they are multiplied by would overflow."""
+
+
 def coded(vectors: Reals) -> tuple[Codes, Floats]:
     """Return the codes of vectors, shape (n, E), and their scales, shape (n,): a vector is about codes times scale.
 
@@ -25,6 +29,7 @@ def coded(vectors: Reals) -> tuple[Codes, Floats]:
     ([[16384, -32767], [0, 0]], [1.0, 0.0])
     """
     largest = np.abs(vectors).max(axis=1, initial=0).astype(np.float32)
+    largest[largest < LEAST] = 0
     rounded = np.rint(vectors * (LIMIT / np.where(largest > 0, largest, np.inf))[:, None])
     return rounded.astype(np.int16), largest / LIMIT
 

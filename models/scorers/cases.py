@@ -75,6 +75,9 @@ def catalogue(items: int = 30, seed: int = 0) -> Items:
     akin = np.stack([rng.permutation(items)[:AKIN] for _ in range(items)]).astype(np.int32)
     embeddings = rng.normal(size=(items, TEXT)).astype(np.float32)
     codes, scales = coded(embeddings / np.linalg.norm(embeddings, axis=1, keepdims=True))
+    strengths, strength_scales = coded(np.where(related >= 0, rng.random(related.shape), 0))
+    following, following_scales = coded(np.where(followers >= 0, rng.random(followers.shape), 0))
+    vectors, vector_scales = coded(rng.random((items, relations.RANK)))
     counts = rng.random((items, len(HALF_LIVES_MS))).astype(np.float32)
     return Items(
         available=np.ones(items, bool),
@@ -86,13 +89,16 @@ def catalogue(items: int = 30, seed: int = 0) -> Items:
         codes=codes,
         scales=scales,
         related=related,
-        strengths=np.where(related >= 0, rng.random(related.shape), 0).astype(np.float32),
-        vectors=rng.random((items, relations.RANK)).astype(np.float32),
+        strengths=strengths,
+        strength_scales=strength_scales,
+        vectors=vectors,
+        vector_scales=vector_scales,
         mass=rng.random(items).astype(np.float32) * 10,
         followers=followers,
-        following=np.where(followers >= 0, rng.random(followers.shape), 0).astype(np.float32),
+        following=following,
+        following_scales=following_scales,
         akin=akin,
-        likeness=rng.random(akin.shape).astype(np.float32),
+        likeness=rng.integers(0, 10_000, akin.shape).astype(np.uint16),
         heads=np.ascontiguousarray(np.argsort(-counts, axis=0)[:HEAD].T, np.int32),
         trust=np.ones(items, np.float32),
     )
@@ -123,10 +129,13 @@ def without_counts(items: Items) -> Items:
         count_times=np.zeros_like(items.count_times),
         related=np.full_like(items.related, NONE),
         strengths=np.zeros_like(items.strengths),
+        strength_scales=np.zeros_like(items.strength_scales),
         vectors=np.zeros_like(items.vectors),
+        vector_scales=np.zeros_like(items.vector_scales),
         mass=np.zeros_like(items.mass),
         followers=np.full_like(items.followers, NONE),
         following=np.zeros_like(items.following),
+        following_scales=np.zeros_like(items.following_scales),
     )
 
 

@@ -23,7 +23,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from afresh.models.arrays import NONE, Floats, Indices
+from afresh.models.arrays import NONE, Codes, Floats, Indices
 from afresh.models.compiled import compiled, power, rows_of
 from afresh.models.learning.neighbours import Kernel
 from afresh.models.retrieval.asking import (
@@ -37,6 +37,7 @@ from afresh.models.retrieval.asking import (
     places_of,
     weigh,
 )
+from afresh.models.retrieval.codes import decoded
 from afresh.models.scorers.base import Scorer
 
 ASK_SESSION = Kernel(0.7, 30.0, 0.02)
@@ -56,9 +57,12 @@ def score(asked: Asked, chosen: Indices) -> Floats:
     kernels *= (items.mass[indices] + 1) ** ASKED_MASS
     exact = np.zeros((len(chosen) + 1, len(indices)), np.float32)  # one more for items that are no candidates
     places = places_of(items.related[indices], chosen)
-    exact[places, np.arange(len(indices))[:, None]] = items.strengths[indices]
+    exact[places, np.arange(len(indices))[:, None]] = decoded(
+        items.strengths[indices], items.strength_scales[indices]
+    )
     exact = exact[:-1]
-    smooth = items.vectors[chosen] @ items.vectors[indices].T + UNSMOOTHED * exact
+    vectors = (decoded(items.vectors[some], items.vector_scales[some]) for some in (chosen, indices))
+    smooth = next(vectors) @ next(vectors).T + UNSMOOTHED * exact
     # Only the smoothing relates an item to itself.
     smooth[chosen[:, None] == indices] = 0
     powers = np.maximum(smooth, 0) ** POWER
@@ -80,8 +84,14 @@ def fill(history: History, items: Items, chosen: Indices, places: Indices, score
         mass = power(items.mass[indices[column]] + np.float32(1), ASKED_MASS)
         for kernel in range(len(kernels)):
             kernels[kernel, column] *= mass
-    relations = np.dot(rows_of(items.vectors, chosen), rows_of(items.vectors, indices).T)
-    direct = _add_exact(items.related, items.strengths, indices, places, kernels[0], relations)
+    relations = np.dot(
+        _vectors_of(items.vectors, items.vector_scales, chosen),
+        _vectors_of(items.vectors, items.vector_scales, indices).T,
+    )
+    strengths = rows_of(items.strengths, indices)
+    direct = _add_exact(
+        *(items.related, strengths, items.strength_scales), indices, places, kernels[0], relations
+    )
     for column in range(len(indices)):
         # Only the smoothing relates an item to itself.
         if places[indices[column]] != NONE:
@@ -101,8 +111,23 @@ def fill(history: History, items: Items, chosen: Indices, places: Indices, score
 
 
 @compiled
+def _vectors_of(codes: Codes, scales: Floats, indices: Indices) -> Floats:
+    """Return the vectors of some items."""
+    found = rows_of(codes, indices).astype(np.float32)
+    for place in range(len(indices)):
+        found[place] *= scales[indices[place]]
+    return found
+
+
+@compiled
 def _add_exact(
-    related: Indices, strengths: Floats, indices: Indices, places: Indices, kernel: Floats, relations: Floats
+    related: Indices,
+    strengths: Codes,
+    scales: Floats,
+    indices: Indices,
+    places: Indices,
+    kernel: Floats,
+    relations: Floats,
 ) -> Floats:
     """Add what is not smoothed to the relations; return the sums of its roots, weighed by a kernel, shape (C,)."""
     direct = np.zeros(len(relations), np.float32)
@@ -111,8 +136,9 @@ def _add_exact(
         for number in range(related.shape[1]):
             other = related[item, number]
             if other != NONE and places[other] != NONE:
-                relations[places[other], column] += UNSMOOTHED * strengths[item, number]
-                direct[places[other]] += kernel[column] * np.sqrt(strengths[item, number])
+                strength = np.float32(strengths[column, number]) * scales[item]
+                relations[places[other], column] += UNSMOOTHED * strength
+                direct[places[other]] += kernel[column] * np.sqrt(strength)
     return direct
 
 

@@ -25,6 +25,7 @@ from afresh.models.compiled import compiled, exp2, power, rows_of
 from afresh.models.retrieval.asking import (
     ASK_LONG,
     ASKED_TEXT,
+    LIKENESS_UNIT,
     LOG2_E,
     Asked,
     History,
@@ -52,7 +53,7 @@ def score(asked: Asked, chosen: Indices) -> Floats:
     cold = coldness(items, chosen)
     scores[:3] = np.exp(SHARPNESS * np.stack([mean, cosines.max(axis=1), mean * cold]))
     places = places_of(items.akin[indices], chosen)
-    near = weights[:, None] * items.likeness[indices] ** SHARPNESS
+    near = weights[:, None] * (LIKENESS_UNIT * items.likeness[indices]) ** SHARPNESS
     scores[3] = np.bincount(places.ravel(), near.ravel(), len(chosen) + 1)[:-1]
     return scores
 
@@ -84,7 +85,7 @@ def fill(history: History, items: Items, chosen: Indices, places: Indices, score
         for column in range(items.akin.shape[1]):
             akin = items.akin[item, column]
             if akin != NONE and places[akin] != NONE:
-                near = power(items.likeness[item, column], SHARPNESS)
+                near = power(LIKENESS_UNIT * np.float32(items.likeness[item, column]), SHARPNESS)
                 scores[3, places[akin]] += weights[number] * near
 
 

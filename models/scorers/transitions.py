@@ -22,6 +22,7 @@ from afresh.models.arrays import NONE, Floats, Indices
 from afresh.models.compiled import compiled
 from afresh.models.learning.neighbours import NEXT, Kernel
 from afresh.models.retrieval.asking import Asked, History, Items, places_of, weigh
+from afresh.models.retrieval.codes import decoded
 from afresh.models.scorers.base import Scorer
 
 ASK_SOON = Kernel(0.85, 100.0, 0.1)
@@ -35,7 +36,7 @@ def score(asked: Asked, chosen: Indices) -> Floats:
     """Score how strongly candidates followed the last items of the history, shape (2, C)."""
     indices = asked.indices[:ASKED_NEXT]
     places = places_of(asked.items.followers[indices], chosen).ravel()
-    strengths = np.sqrt(asked.items.following[indices])
+    strengths = np.sqrt(decoded(asked.items.following[indices], asked.items.following_scales[indices]))
     scores = [
         np.bincount(places, (asked.weights(kernel)[:ASKED_NEXT, None] * strengths).ravel(), len(chosen) + 1)
         for kernel in (NEXT, ASK_SOON)
@@ -52,7 +53,7 @@ def fill(history: History, items: Items, _: Indices, places: Indices, scores: Fl
         for column in range(items.followers.shape[1]):
             follower = items.followers[item, column]
             if follower != NONE and places[follower] != NONE:
-                strength = np.sqrt(items.following[item, column])
+                strength = np.sqrt(np.float32(items.following[item, column]) * items.following_scales[item])
                 scores[0, places[follower]] += after[number] * strength
                 scores[1, places[follower]] += soon[number] * strength
 

@@ -1,11 +1,10 @@
-"""The Catalogue: a worker's copy of all items' rows, as arrays for scoring.
+"""The Catalogue: a worker's copy of what lists need of all items, as arrays for scoring.
 
-It follows the changelogs of behaviour and content (``streams.kafka.follow``) and is updated in place, by the thread of
-the event loop. Lists are scored in other threads meanwhile. So that a list never sees half an update, whoever changes
-the Catalogue and whoever reads it in another thread holds ``Catalogue.still``: updates wait until a batch of lists is
-scored, and lists are of one moment, whose version is their stamp.
-What is derived from all rows together (``state.catalogue.derived``) is computed elsewhere, from a snapshot, and then
-installed.
+It follows the changelogs of behaviour and content, and what the model tells (``streams.kafka.follow``). The thread of
+the event loop updates it in place. Lists are scored in other threads meanwhile. So that a list never sees half an
+update, whoever changes the Catalogue and whoever reads it in another thread holds ``Catalogue.still``: updates wait
+until a batch of lists is scored, and lists are of one moment, whose version is their stamp.
+What follows from all rows together is made elsewhere (``state.model``). A version of it counts once it is whole.
 """
 
 from __future__ import annotations
@@ -16,37 +15,21 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
 from afresh.models.arrays import NONE, Indices, Keys, Mask, Places, Reals
-from afresh.models.layout import HALF_LIVES_MS, NEIGHBOURS
+from afresh.models.layout import HALF_LIVES_MS
 from afresh.models.learning import popularity
-from afresh.models.relations import relations
 from afresh.models.retrieval import asking
-from afresh.state.catalogue.derived import CatalogueSnapshot, Derived, derive
+from afresh.state.catalogue.copies import ModelCopy
 from afresh.state.catalogue.embeddings import Embeddings
 from afresh.state.catalogue.growing import Growing
-from afresh.state.keys import NO_KEY, key_of
+from afresh.state.keys import key_of
+from afresh.state.model.told import TOLD, Message, Numbered, Revised, Told, Whole
 from afresh.state.rows import behaviour, content
 from afresh.state.rows.content import ContentRow
 from afresh.state.store.marks import OWN_KEYS, PARTITION_ROW_KEY
 
 Latest = Mapping[bytes, bytes | None]
-
-TEXTS_AT_ONCE = 8192
-"""Number of texts whose nearest texts are found at a time. On a large catalogue all at once would take minutes."""
-
-_SNAPSHOT = (
-    "keys",
-    "available",
-    "neighbours",
-    "weights",
-    "nexts",
-    "counts",
-    "count_times",
-    "akin",
-    "likeness",
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +61,7 @@ class Catalogue:
     now
         Newest time of an event, in ms.
     version
-        Counter of everything that changes lists: updates of rows, and installs of what was derived.
+        Counter of everything that changes lists.
     still
         Held while the Catalogue changes, and while it must not change. It lets all in by turns.
     """
@@ -88,9 +71,6 @@ class Catalogue:
         self.now = 0
         self.version = 0
         self.still = asyncio.Lock()
-        self._updates = 0
-        self._derived_updates = 0
-        self._heads = np.zeros((len(HALF_LIVES_MS), 0), np.int32)
         self._views: asking.Items | None = None
         self._index: dict[int, int] = {}
         self._by_half: defaultdict[int, list[int]] = defaultdict(list)
@@ -100,27 +80,20 @@ class Catalogue:
             available=((), np.bool_, False),
             domain=((), np.int32, NONE),
             keys=((), np.uint64, 0),
-            neighbour_keys=((NEIGHBOURS,), np.uint64, 0),
-            neighbours=((NEIGHBOURS,), np.int32, NONE),
-            weights=((NEIGHBOURS,), np.float32, 0),
-            nexts=((NEIGHBOURS,), np.float16, 0),
-            own_mass=((), np.float32, 0),
             examples=((), np.uint32, 0),
             counts=((len(HALF_LIVES_MS),), np.float32, 0),
             count_times=((), np.int64, 0),
-            related=((asking.RELATED,), np.int32, NONE),
-            strengths=((asking.RELATED,), np.float32, 0),
-            followers=((asking.FOLLOWERS,), np.int32, NONE),
-            following=((asking.FOLLOWERS,), np.float32, 0),
-            vectors=((relations.RANK,), np.float32, 0),
-            mass=((), np.float32, 0),
-            akin=((asking.AKIN,), np.int32, NONE),
-            likeness=((asking.AKIN,), np.float32, 0),
-            trust=((), np.float32, 1),
         )
+        self._copy = ModelCopy(0)
+        self._coming = ModelCopy(0)
 
     def __len__(self) -> int:
         return len(self.ids)
+
+    @property
+    def model(self) -> int:
+        """The version of the model that lists are made from; 0 while there is none."""
+        return self._copy.version
 
     @property
     def available(self) -> Mask:
@@ -143,7 +116,9 @@ class Catalogue:
         index = self._index.get(key, NONE)
         if index == NONE:
             return Known(NONE, 0, 1.0)
-        return Known(index, int(self._arrays["examples"][index]), float(self._arrays["trust"][index]))
+        return Known(
+            index, int(self._arrays["examples"][index]), float(self._copy.views(len(self))["trust"][index])
+        )
 
     def indices_of_halves(self, halves: Iterable[int]) -> list[int]:
         """Return the indices of all items whose keys have one of these lower halves."""
@@ -164,7 +139,7 @@ class Catalogue:
         """Return the popular counts as of ``now``, multiplied by the trust in the votes, shape (N,)."""
         of, first = self._arrays, slice(0, 1)
         counts = popularity.decayed(of["counts"][:, first], of["count_times"], self.now, HALF_LIVES_MS[first])
-        return np.asarray(counts[:, 0] * of["trust"])
+        return np.asarray(counts[:, 0] * self._copy.views(len(self))["trust"])
 
     def items(self) -> asking.Items:
         """Return everything that the scorers read, as views of the arrays in use."""
@@ -184,55 +159,9 @@ class Catalogue:
             count_times=of["count_times"],
             codes=codes,
             scales=scales,
-            related=of["related"],
-            strengths=of["strengths"],
-            followers=of["followers"],
-            following=of["following"],
-            vectors=of["vectors"],
-            mass=of["mass"],
-            akin=of["akin"],
-            likeness=of["likeness"],
-            heads=self._heads,
-            trust=of["trust"],
+            heads=self._copy.heads,
+            **self._copy.views(len(self)),
         )
-
-    def snapshot(self) -> CatalogueSnapshot:
-        """Return everything that the rest is derived from, as views of the arrays in use."""
-        changed, waiting = self._embeddings.take_changed(len(self), TEXTS_AT_ONCE)
-        return CatalogueSnapshot(
-            updates=self._updates,
-            now_ms=self.now,
-            mass=self._arrays["own_mass"],
-            embeddings=self._embeddings.matrix(len(self)),
-            changed=changed,
-            waiting=waiting,
-            **{name: self._arrays[name] for name in _SNAPSHOT},
-        )
-
-    def install(self, derived: Derived) -> None:
-        """Take in what was derived from a snapshot; items that came since then wait for the next one."""
-        of, indices = self._arrays, slice(0, len(derived.akin))
-        of["related"][indices] = derived.relations.related
-        of["strengths"][indices] = derived.relations.strengths
-        of["followers"][indices] = derived.followers
-        of["following"][indices] = derived.following
-        of["vectors"][indices] = derived.relations.vectors
-        of["mass"][indices] = derived.relations.mass
-        of["akin"][indices] = derived.akin
-        of["likeness"][indices] = derived.likeness
-        of["trust"][indices] = derived.trust
-        self._heads = derived.heads
-        self._derived_updates = derived.updates
-        self._changed()
-
-    def is_outdated(self) -> bool:
-        """Return whether rows have changed since the last snapshot whose results are installed."""
-        return self._derived_updates != self._updates or self._embeddings.changed
-
-    def derive(self) -> None:
-        """Derive everything from all rows and install it, here and now."""
-        while self.is_outdated():
-            self.install(derive(self.snapshot()))
 
     def _place(self, key: int, name: str = "") -> int:
         """Return the index of an item; an item that no row has named yet gets a new one."""
@@ -251,10 +180,6 @@ class Catalogue:
         self.version += 1
         self._views = None
 
-    def _updated(self) -> None:
-        self._changed()
-        self._updates += 1
-
     def apply_behaviour(self, latest: Latest) -> None:
         """Take in the newest behaviour rows, by item id."""
         changed = {key: row for key, row in latest.items() if row is not None and key != PARTITION_ROW_KEY}
@@ -263,30 +188,12 @@ class Catalogue:
         packed = behaviour.unpack(changed.values())
         names = [key.decode() for key in changed]
         indices = np.array([self._place(key_of(name), name) for name in names], np.int32)
-        self._relate(indices, packed["pairs"])
         arrays = self._arrays
-        arrays["own_mass"][indices] = packed["mass"]
         arrays["examples"][indices] = packed["examples"]
         arrays["counts"][indices] = packed["counts"]
         arrays["count_times"][indices] = packed["time"]
         self.now = max(self.now, int(packed["time"].max()))
-        self._updated()
-
-    def _relate(self, indices: Indices, pairs: npt.NDArray[np.void]) -> None:
-        """Take in the neighbours of some items."""
-        keys = pairs["key"]
-        new = keys != self._arrays["neighbour_keys"][indices]
-        wanted = keys[new]
-        placed = self.indices_of(wanted)
-        for each in np.flatnonzero((placed == NONE) & (wanted != NO_KEY)):
-            placed[each] = self._place(int(wanted[each]))
-        arrays = self._arrays
-        after = arrays["neighbours"][indices]
-        after[new] = placed
-        arrays["neighbour_keys"][indices] = keys
-        arrays["neighbours"][indices] = after
-        arrays["weights"][indices] = pairs["weight"]
-        arrays["nexts"][indices] = pairs["next"]
+        self._changed()
 
     def apply_content(self, latest: Latest) -> None:
         """Take in the newest content rows, by item id; None or a deleted item's row makes an item unavailable."""
@@ -299,7 +206,7 @@ class Catalogue:
                 self._withdraw(name)
             else:
                 self._describe(self._place(key_of(name), name), row)
-        self._updated()
+        self._changed()
 
     def _withdraw(self, name: str) -> None:
         index = self._index.get(key_of(name))
@@ -313,9 +220,34 @@ class Catalogue:
             self._domains.append(described.domain)
         self._arrays["available"][index] = described.available
         self._arrays["domain"][index] = self._domains.index(described.domain)
-        text = described.newest(content.TEXT)
-        if text is None:
-            self._embeddings.drop(index)
-        else:
-            encoder = (text.encoder, text.encoder_version)
-            self._embeddings.put_vector(index, encoder, np.frombuffer(text.vector, "<f2"))
+        self._embeddings.keep(index, described.newest(content.TEXT))
+
+    def take(self, message: Message) -> None:
+        """Take in what the model tells."""
+        match message:
+            case Numbered():
+                if message.version != self._coming.version:
+                    self._coming = ModelCopy(message.version)
+                self._number(self._coming, message)
+            case Told():
+                if message.version == self._coming.version:
+                    rows = np.frombuffer(message.rows, TOLD)
+                    self._coming.tell(
+                        np.arange(message.first, message.first + len(rows), dtype=np.int32), rows
+                    )
+            case Whole():
+                if message.version == self._coming.version and self._coming.is_whole(message.items):
+                    self._copy, self._coming = self._coming, ModelCopy(0)
+                    self._copy.lead(message.heads)
+                    self._changed()
+            case Revised():
+                if message.version == self._copy.version:
+                    self._number(self._copy, message)
+                    rows = np.frombuffer(message.rows, TOLD)
+                    self._copy.tell(np.frombuffer(message.numbers, "<i4"), rows)
+                    self._copy.lead(message.heads)
+                    self._changed()
+
+    def _number(self, copy: ModelCopy, message: Numbered | Revised) -> None:
+        keys = np.frombuffer(message.keys, "<u8").tolist()
+        copy.number(message.first, np.array([self._place(key) for key in keys], np.int32))

@@ -6,9 +6,10 @@ from collections import Counter
 
 import numpy as np
 
-from afresh.models.arrays import Codes, Floats, Halves, Mask, Reals
+from afresh.models.arrays import Codes, Floats, Halves, Mask, Places, Reals
 from afresh.models.retrieval.codes import coded
 from afresh.state.catalogue.growing import Growing
+from afresh.state.rows.content import Vector
 
 Encoder = tuple[str, str]
 """Name and version of an encoder."""
@@ -28,6 +29,14 @@ class Embeddings:
         self._changed: set[int] = set()
         self._shown: Encoder | None = None
         self._nothing = _arrays(1)
+
+    def keep(self, index: int, text: Vector | None) -> None:
+        """Set the embedding of an item as its row has it; None if it has none."""
+        if text is None:
+            self.drop(index)
+        else:
+            encoder = (text.encoder, text.encoder_version)
+            self.put_vector(index, encoder, np.frombuffer(text.vector, "<f2"))
 
     def put_vector(self, index: int, encoder: Encoder, vector: Reals) -> None:
         """Set the embedding of an item; it replaces any other."""
@@ -78,23 +87,13 @@ class Embeddings:
         """Whether there are changes that ``take_changed`` has not returned yet."""
         return bool(self._changed) or self._leading() != self._shown
 
-    def take_changed(self, items: int, limit: int) -> tuple[Mask, Mask]:
-        """Return which of the first ``items`` items have changed in ``matrix`` since the last call.
-
-        Returns
-        -------
-        Mask of the items that have changed, and mask of those among them that wait because they exceed ``limit``. The
-        next call returns waiting items again. Both masks have shape (items,).
-        """
+    def take_changed(self, items: int) -> Places:
+        """Return which of the first ``items`` items have changed in ``matrix`` since the last call, ascending."""
         if self._leading() != self._shown:
             self._shown = self._leading()
             self._changed.update(range(items))
-        changed = sorted(self._changed)
-        masks = np.zeros((2, items), np.bool_)
-        masks[0, changed] = True
-        masks[1, changed[limit:]] = True
-        self._changed = set(changed[limit:])
-        return masks[0], masks[1]
+        changed, self._changed = self._changed, set()
+        return np.array(sorted(changed), np.intp)
 
     def count_embedded(self, among: Mask) -> int:
         """Count the items of the mask ``among`` that have an embedding."""

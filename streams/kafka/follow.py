@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
@@ -33,8 +33,8 @@ POLL_SECONDS = 1.0
 RETRY_SECONDS = 1.0
 COMMITTED_POLL_SECONDS = 0.2
 
-APPLIED_AT_ONCE = 64
-"""Records applied before the event loop gets its turn: some milliseconds of work."""
+APPLIED_AT_ONCE, BYTES_AT_ONCE = 64, 262_144
+"""Records, and their bytes, applied before the event loop gets its turn: some milliseconds of work."""
 
 REST = 6.0
 """Rest of a follower, as a multiple of its working time: under load, a row that changes ten times is applied once."""
@@ -182,11 +182,25 @@ class Follower:
 
     async def _apply(self, apply: Apply, rows: Latest) -> float:
         """Apply records; return the working time in seconds."""
-        items, worked = list(rows.items()), 0.0
-        for start in range(0, len(items), APPLIED_AT_ONCE):
+        worked = 0.0
+        for some in _portions(rows):
             async with self._still:
                 started = time.perf_counter()
-                apply(dict(items[start : start + APPLIED_AT_ONCE]))
+                apply(some)
                 worked += time.perf_counter() - started
             await asyncio.sleep(0)
         return worked
+
+
+def _portions(rows: Latest) -> Iterator[Latest]:
+    """Divide records into portions that are applied at once."""
+    portion: Latest = {}
+    size = 0
+    for key, value in rows.items():
+        portion[key] = value
+        size += len(value or b"")
+        if len(portion) == APPLIED_AT_ONCE or size >= BYTES_AT_ONCE:
+            yield portion
+            portion, size = {}, 0
+    if portion:
+        yield portion

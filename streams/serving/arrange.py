@@ -111,6 +111,6 @@ def arrange(
 def _diversified(scored: Scored, best: Indices, items: Items, diverse: float, size: int) -> Indices:
     indices = scored.candidates[best]
     texts = codes.decoded(items.codes[indices], items.scales[indices])
-    alike = diversity.similarity(texts, items.vectors[indices])
+    alike = diversity.similarity(texts, codes.decoded(items.vectors[indices], items.vector_scales[indices]))
     chosen = diversity.maximal_marginal_relevance(scored.fused()[best], alike, diverse, size)
     return np.concatenate([best[chosen], np.delete(best, chosen)])

@@ -236,7 +236,8 @@ class Lister:
     def _list(self, recipient: Recipient, items: list[ListItem], scored: Scored) -> UserList:
         row, made_at, made_with = recipient.row, timestamp(self._now()), scored.learned.version
         return UserList(
-            row.since, row.revision, made_at, recipient.user, row.last_event, MODEL, items, made_with
+            *(row.since, row.revision, made_at, recipient.user, row.last_event, MODEL),
+            *(items, made_with, self._catalogue.model),
         )
 
     def _head(self) -> Indices:

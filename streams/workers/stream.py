@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import Sequence
 from contextlib import suppress
 
@@ -13,6 +14,7 @@ from afresh.state.catalogue.catalogue import Catalogue
 from afresh.state.errors import AfreshError
 from afresh.state.identities import Identities
 from afresh.state.lists import ListStore
+from afresh.state.model.model import Model
 from afresh.streams import metrics, redis_url
 from afresh.streams.connections import redis_options
 from afresh.streams.kafka.admin import claim_expiry, require_topics
@@ -24,6 +26,8 @@ from afresh.streams.kafka.rights import Needs, needs
 from afresh.streams.kafka.safety import require_room
 from afresh.streams.kafka.throttling import Throttling
 from afresh.streams.messages import keyed_decoder, own_key
+from afresh.streams.modelling.modeller import Modeller, claims_of, first_of
+from afresh.streams.modelling.records import all_of, applied
 from afresh.streams.runs.run import Assignment, RunDroppedError
 from afresh.streams.runs.runner import Runner
 from afresh.streams.serving.lister import Lister
@@ -31,16 +35,15 @@ from afresh.streams.serving.policy import Policy
 from afresh.streams.serving.probe import Probe
 from afresh.streams.serving.recommend import Recommender
 from afresh.streams.serving.users import TableUsers
-from afresh.streams.settings import Settings
+from afresh.streams.settings import INLINE, Settings
 from afresh.streams.stages import STAGES
 from afresh.streams.stages.assembly import StageSpec, add_agents, make_stages, make_tables, reads_of
 from afresh.streams.stages.prepared import PreparedStage
 from afresh.streams.stages.shared import Shared
-from afresh.streams.topics import WRITTEN_BY_OTHERS, Topics
+from afresh.streams.topics import FIRST_PARTITION, WRITTEN_BY_OTHERS, Topics
 from afresh.streams.traces import Traces, open_traces
 from afresh.streams.waiting import wait_for_redis
 from afresh.streams.workers import logs
-from afresh.streams.workers.deriving import Deriver
 from afresh.streams.workers.process import execute, use_uvloop
 
 REPORT_SECONDS = 1.0
@@ -87,15 +90,11 @@ class Worker:
         self.redis = redis_url.async_client(**redis_options(settings), socket_timeout=5.0)
         self.store = ListStore(self.redis, settings.namespace, settings.list_ttl_seconds)
         self.probe = Probe(self.store)
-        self.follower = Follower(
-            settings,
-            {
-                topics.behaviour.name: self.catalogue.apply_behaviour,
-                topics.content.name: self.catalogue.apply_content,
-                topics.identities_keyed.name: self._apply_identities,
-                topics.weights.name: self._apply_weights,
-            },
-            self.catalogue.still,
+        self.model = Model(room=self.app.limits.filled(topics.model.name))
+        self.follower = self._make_follower()
+        self.model_claims = claims_of(self.app, settings)
+        self.modeller = Modeller(
+            self.model, topics.model, self.model_claims, self._leads, self.follower.caught_up
         )
         rows = rows_of(settings, [spec.table for spec in stages])
         self.tables = make_tables(self.app, settings, topics, stages, rows)
@@ -108,6 +107,29 @@ class Worker:
         watch_topics(self.app, settings, topics.all(), reads, rights_of(topics))
         self._prepared_stages = [stage for stage in made.values() if isinstance(stage, PreparedStage)]
         self._add_tasks()
+
+    def _make_follower(self) -> Follower:
+        topics, catalogue = self.topics, self.catalogue
+        behaviour, content, told = [catalogue.apply_behaviour], [catalogue.apply_content], [catalogue.take]
+        if self.settings.model == INLINE:
+            behaviour.append(self.model.rows.apply_behaviour)
+            content.append(self.model.rows.apply_content)
+            told.append(lambda message: self.modeller.note(message))
+        return Follower(
+            self.settings,
+            {
+                topics.behaviour.name: all_of(behaviour),
+                topics.content.name: all_of(content),
+                topics.identities_keyed.name: self._apply_identities,
+                topics.weights.name: self._apply_weights,
+                topics.model.name: applied(all_of(told), lambda led: self.modeller.see(led)),
+            },
+            catalogue.still,
+        )
+
+    def _leads(self) -> bool:
+        """Whether this worker owns the first partition, and so makes the model and the popular lists."""
+        return FIRST_PARTITION in self._partitions_of_users()
 
     def _make_recommender(self) -> Recommender:
         settings = self.settings
@@ -130,7 +152,6 @@ class Worker:
         for task in (
             self.follow,
             self.settle,
-            self.derive,
             self.make_lists,
             self.refresh_lists,
             self.watch_redis,
@@ -144,6 +165,8 @@ class Worker:
             self.app.prove_writes,
         ):
             self.app.task(task)
+        if self.settings.model == INLINE:
+            self.app.task(self.make_model)
         self.app.on_partitions_assigned.connect(self._on_assigned)
         self.app.unfinished = lambda: any(runner.unfinished() for runner in self.runners.values())
 
@@ -197,10 +220,12 @@ class Worker:
                         await stage.settle(Assignment(partition, generation))
             await asyncio.sleep(SETTLE_SECONDS)
 
-    async def derive(self) -> None:
-        """Derive what follows from all item rows, forever."""
-        await self.follower.caught_up.wait()
-        await Deriver(self.catalogue).run()
+    async def make_model(self) -> None:
+        """Make the model whenever this worker leads."""
+        try:
+            await self.modeller.run()
+        except* Exception as failed:
+            await self.app.crash(first_of(failed))
 
     async def make_lists(self) -> None:
         """Make lists for waiting users, once the Catalogue is whole."""
@@ -234,6 +259,8 @@ class Worker:
                 metrics.ROWS.labels(name).set(table.count_rows())
             self._confirm_rows()
             self.recommender.report()
+            if self.catalogue.model:
+                metrics.MODEL_AGE.set(time.time() - self.catalogue.model / 1000)
             self.app.consumer.commit_ages.report()
             await asyncio.sleep(REPORT_SECONDS)
 
@@ -254,6 +281,10 @@ class Worker:
             return "tables not recovered"
         if not self.follower.caught_up.is_set():
             return "catalogue not read"
+        if not self.catalogue.model:
+            return (
+                "no model: nobody has made one yet; start `afresh model-worker`, or set AFRESH_MODEL=inline"
+            )
         return app.refuses_writes() or self.probe.refusal()
 
 
@@ -290,7 +321,7 @@ def run(settings: Settings) -> None:
     logs.set_up(settings)
     worker = Worker(settings, limits=require_room(settings, Topics(settings).ours()), traces=traces)
     if settings.idempotence:
-        worker.app.claims.expiry_seconds = claim_expiry(settings)
+        worker.app.claims.expiry_seconds = worker.model_claims.expiry_seconds = claim_expiry(settings)
     try:
         execute(worker.app, settings, settings.metrics_port, worker.not_ready)
     finally:

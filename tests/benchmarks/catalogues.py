@@ -6,7 +6,7 @@
 * Items go together within a theme, within a topic, or because both are popular.
 * The texts of a theme lie near each other.
 
-``state.catalogue.derived`` derives what follows from all item rows, as in a worker. One thing differs. To compare the
+``state.model.derived`` derives what follows from all item rows, as in a worker. One thing differs. To compare the
 texts of a million items with each other would take hours, so the nearest texts are looked for within a theme only.
 """
 
@@ -22,7 +22,9 @@ from afresh.models.layout import HISTORY, NEIGHBOURS, TENURES
 from afresh.models.retrieval.asking import AKIN, Items
 from afresh.models.retrieval.codes import coded
 from afresh.state.catalogue.catalogue import Catalogue
-from afresh.state.catalogue.derived import CatalogueSnapshot, derive
+from afresh.state.model.derived import Snapshot, derive
+from afresh.state.model.standing import Stands
+from afresh.state.model.told import TOLD
 from afresh.state.rows.details import UNKNOWN
 from afresh.state.rows.users import UserRow
 
@@ -122,29 +124,26 @@ class World:
         neighbours, weights = self._neighbours()
         embeddings = self._embeddings()
         akin, likeness = _akin(embeddings)
-        nothing = np.zeros(self._count, np.bool_)
-        snapshot = CatalogueSnapshot(
+        available = np.ones(self._count, np.bool_)
+        snapshot = Snapshot(
             updates=1,
             now_ms=NOW_MS,
             keys=key_of(np.arange(self._count)),
-            available=~nothing,
+            available=available,
             neighbours=neighbours,
             weights=weights,
             nexts=(0.3 * weights).astype(np.float16),
             mass=weights.sum(axis=1),
             counts=self._counts(),
             count_times=np.full(self._count, NOW_MS),
-            embeddings=embeddings.astype(np.float16),
             akin=akin,
             likeness=likeness,
-            changed=nothing,
-            waiting=nothing,
         )
-        derived = derive(snapshot)
+        stands = Stands(snapshot, derive(snapshot))
+        told = stands.told(np.arange(self._count))
         codes, scales = coded(embeddings)
-        relations = derived.relations
         items = Items(
-            available=snapshot.available,
+            available=available,
             keys=snapshot.keys,
             domain=np.zeros(self._count, np.int32),
             examples=self._examples,
@@ -152,16 +151,8 @@ class World:
             count_times=snapshot.count_times,
             codes=codes,
             scales=scales,
-            related=relations.related,
-            strengths=relations.strengths,
-            followers=derived.followers,
-            following=derived.following,
-            vectors=relations.vectors,
-            mass=relations.mass,
-            akin=derived.akin,
-            likeness=derived.likeness,
-            heads=derived.heads,
-            trust=derived.trust,
+            heads=stands.heads,
+            **{name: np.ascontiguousarray(told[name]) for name in TOLD.names or ()},
         )
         return Made(items)
 

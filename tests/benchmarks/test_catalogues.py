@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from afresh.models.arrays import NONE
-from afresh.models.retrieval.asking import Items
+from afresh.models.retrieval.asking import LIKENESS_UNIT, Items
 from afresh.models.retrieval.codes import decoded
 from afresh.state.rows import users
 from tests.benchmarks.catalogues import THEME, Made, World
@@ -30,11 +30,11 @@ def test_related_items_are_of_the_same_theme_more_often_than_by_chance(items: It
 
 
 def test_the_nearest_texts_come_first_and_are_never_the_item_itself(items: Items) -> None:
-    assert (np.diff(items.likeness, axis=1) <= 0).all()
+    assert (np.diff(items.likeness.astype(int), axis=1) <= 0).all()
     assert (items.akin != np.arange(ITEMS)[:, None]).all()
     embeddings = decoded(items.codes, items.scales)
     cosines = np.einsum("e,ne->n", embeddings[7], embeddings[items.akin[7]])
-    np.testing.assert_allclose(cosines, items.likeness[7], atol=2e-3)
+    np.testing.assert_allclose(cosines, LIKENESS_UNIT * items.likeness[7], atol=2e-3)
 
 
 def test_a_users_history_holds_items_of_the_catalogue_newest_first() -> None:

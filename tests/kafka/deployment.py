@@ -151,7 +151,8 @@ class Deployment:
     def variables(self, process: ServerProcess) -> dict[str, str]:
         """Return the environment of a process of ours."""
         port = str(process.port)
-        own = {"METRICS_PORT": port, "EMBED_METRICS_PORT": port, "DATA_DIR": str(self.data_dir(process))}
+        own = {f"{kind}METRICS_PORT": port for kind in ("", "EMBED_", "MODEL_")}
+        own["DATA_DIR"] = str(self.data_dir(process))
         ours = variables(self.settings) | {f"AFRESH_{name}": value for name, value in own.items()}
         paths = [str(REPOSITORY / ".src"), str(REPOSITORY), os.environ.get("PYTHONPATH", "")]
         return ours | {

@@ -2,18 +2,22 @@ import subprocess
 import sys
 from typing import Any
 
+import numpy as np
+
 from afresh.models import scorers, scoring
 from afresh.models.compiled import FOLDER
 from afresh.models.fusion import features, weights
 from afresh.models.fusion.weights import Weights
 from afresh.models.learning.neighbours import accumulate
 from afresh.models.lists import rank
+from afresh.models.relations.revising import fold_in, revise_rows, revise_texts
 from afresh.models.warm import warm
 from afresh.state.rows.behaviour import BehaviourRows
+from afresh.state.rows.content import TEXT, Vector
 from afresh.state.rows.learning import learn
 from afresh.streams.serving.lister import Lister, Recipient
 from tests.state.making import example
-from tests.streams.making import catalogue_of, user_row
+from tests.streams.making import catalogue_of, count, describe, user_row
 
 COMPILED: tuple[Any, ...] = (
     scoring._score_all,
@@ -22,6 +26,9 @@ COMPILED: tuple[Any, ...] = (
     features.split,
     rank.first_of,
     accumulate,
+    revise_rows,
+    revise_texts,
+    fold_in,
 )
 
 
@@ -46,6 +53,17 @@ def test_after_warming_nothing_else_is_compiled_to_learn() -> None:
     warm()
     before = forms()
     learn(BehaviourRows({}), [example("a", "b", "c"), example("a"), example("d", "a")])
+    assert forms() == before
+
+
+def test_after_warming_nothing_else_is_compiled_to_revise_what_stands() -> None:
+    warm()
+    before = forms()
+    catalogue = catalogue_of("a", "b", "c")
+    catalogue.derive()
+    count(catalogue, {"new": 2.0}, {"new": {"a": 9.0}})
+    describe(catalogue, "b", vectors=[Vector(TEXT, "e", "1", 0, np.ones(3, "<f2").tobytes())])
+    catalogue.revise()
     assert forms() == before
 
 

@@ -13,7 +13,7 @@ from typing import Any
 import msgspec
 from aiokafka.structs import ConsumerRecord
 
-from afresh.state.catalogue.catalogue import Catalogue
+from afresh.state.catalogue.alone import AloneCatalogue
 from afresh.state.identities import Identities
 from afresh.state.judged.kept import Kept, unpack
 from afresh.state.lists import PopularList, UserList
@@ -192,7 +192,7 @@ class Pipeline:
             RocksStore(settings.data_dir / "rows", names) if settings.state == "rocksdb" else None
         )
         self.recovered: Counter[str] = Counter()
-        self.catalogue = Catalogue()
+        self.catalogue = AloneCatalogue()
         self.identities = Identities()
         self.store = Store()
         rows = self.store_of_rows.partitions if self.store_of_rows else lambda _: MemoryPartitions()

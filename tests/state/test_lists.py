@@ -89,6 +89,7 @@ async def test_a_list_is_read_with_one_get(served: Served) -> None:
         "model": "afresh-0",
         "items": [{"id": "i1", "score": 0.5, "parts": {"neighbours": 0.5}}],
         "weights": 0,
+        "model_version": 0,
     }
 
 

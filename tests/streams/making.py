@@ -8,14 +8,14 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from http.client import HTTPConnection
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, Protocol
 
 import msgspec
 from aiokafka.producer.message_accumulator import BatchBuilder
 from aiokafka.structs import ConsumerRecord
 from faust.types import TP
 
-from afresh.state.catalogue.catalogue import Catalogue
+from afresh.state.catalogue.alone import AloneCatalogue
 from afresh.state.keys import key_of
 from afresh.state.lists import Due, Found, PopularList, UserList
 from afresh.state.records import Interaction
@@ -28,6 +28,16 @@ from afresh.streams.kafka.limits import PRODUCER_BYTES
 from afresh.streams.runs.run import KafkaRecord, Run
 
 GENERATION = 3
+
+
+class FollowsItems(Protocol):
+    """What takes in the rows of items."""
+
+    def apply_behaviour(self, latest: Mapping[bytes, bytes | None]) -> None:
+        """Take in the newest behaviour rows, by item id."""
+
+    def apply_content(self, latest: Mapping[bytes, bytes | None]) -> None:
+        """Take in the newest content rows, by item id."""
 
 
 def record(
@@ -242,14 +252,14 @@ async def let_others_run() -> None:
         await asyncio.sleep(0)
 
 
-def describe(catalogue: Catalogue, *items: str, **fields: Any) -> None:
+def describe(catalogue: FollowsItems, *items: str, **fields: Any) -> None:
     """Apply content rows of items to the catalogue."""
     row = content.pack(ContentRow(**({"domain": "films"} | fields)))
     catalogue.apply_content({item.encode(): row for item in items})
 
 
 def count(
-    catalogue: Catalogue, counts: dict[str, float], neighbours: dict[str, dict[str, float]] | None = None
+    catalogue: FollowsItems, counts: dict[str, float], neighbours: dict[str, dict[str, float]] | None = None
 ) -> None:
     """Apply behaviour rows of items to the catalogue, with these counts."""
     rows = BehaviourRows({})
@@ -263,9 +273,9 @@ def count(
     catalogue.apply_behaviour({item.encode(): rows.packed(rows.number[item.encode()]) for item in counts})
 
 
-def catalogue_of(*items: str) -> Catalogue:
+def catalogue_of(*items: str) -> AloneCatalogue:
     """Make a catalogue of films: the first is taken most often, and the first five are neighbours of all."""
-    catalogue = Catalogue()
+    catalogue = AloneCatalogue()
     describe(catalogue, *items)
     if items:
         near = {

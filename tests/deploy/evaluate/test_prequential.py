@@ -11,7 +11,7 @@ from afresh.deploy.evaluate.prequential import Ranking
 from afresh.deploy.evaluate.trials import trials_of
 from afresh.models import scorers
 from afresh.models.metrics.evaluation import MISS
-from afresh.state.catalogue.catalogue import Catalogue
+from afresh.state.catalogue.alone import AloneCatalogue
 from afresh.streams.serving.policy import Policy
 from afresh.streams.settings import Settings
 from tests.deploy.evaluate.making import START_MS, catalogue, event, lines, shop
@@ -133,13 +133,13 @@ def test_the_engine_derives_less_often_with_more_items(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     derived: list[int] = []
-    derive = Catalogue.derive
+    derive = AloneCatalogue.derive
 
-    def counted(catalogue: Catalogue) -> None:
+    def counted(catalogue: AloneCatalogue) -> None:
         derived.append(len(catalogue))
         derive(catalogue)
 
-    monkeypatch.setattr(Catalogue, "derive", counted)
+    monkeypatch.setattr(AloneCatalogue, "derive", counted)
     for items, times in ((EVENTS_PER_ITEM, 120), (3 * EVENTS_PER_ITEM, 40)):
         derived.clear()
         evaluated(log_of(shop(120, items=EVENTS_PER_ITEM), catalogue(items)))

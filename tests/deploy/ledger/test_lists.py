@@ -12,7 +12,7 @@ from threadpoolctl import threadpool_info, threadpool_limits
 
 from afresh.deploy.ledger import items
 from afresh.deploy.ledger.lists import TOLERANCE, _items_fault, _order_fault
-from afresh.state.catalogue import catalogue
+from afresh.state.model import model
 from afresh.streams.serving.lister import Lister
 from tests.deploy.ledger.making import judged, lists_of, played, settings_of
 
@@ -86,7 +86,7 @@ async def test_an_audit_derives_learns_and_scores_with_one_thread_as_workers_do(
 
         return watching
 
-    for place, name in ((items, "learn"), (catalogue, "derive"), (Lister, "score")):
+    for place, name in ((items, "learn"), (model, "derive"), (Lister, "score")):
         monkeypatch.setattr(place, name, watched(name, getattr(place, name)))
     with threadpool_limits(2):
         assert judged(pipeline, served).differences == []

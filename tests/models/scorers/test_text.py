@@ -2,7 +2,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from afresh.models.retrieval.asking import ASK_LONG
+from afresh.models.retrieval.asking import ASK_LONG, LIKENESS_UNIT
 from afresh.models.retrieval.codes import decoded
 from afresh.models.scorers.cases import catalogue, user, without_text
 from afresh.models.scorers.text import SHARPNESS
@@ -23,7 +23,7 @@ def test_text_scores_the_likeness_to_the_whole_history_and_to_its_nearest_item()
 
 def test_akin_scores_items_among_the_nearest_texts_of_the_history() -> None:
     items, who = catalogue(), user()
-    likeness = filled(items.akin, items.likeness)
+    likeness = filled(items.akin, LIKENESS_UNIT * items.likeness)
     expected = ASK_LONG.weights(who.ages) @ likeness[who.history] ** SHARPNESS
     np.testing.assert_allclose(scores(who, items)["akin"], expected, rtol=1e-4)
 

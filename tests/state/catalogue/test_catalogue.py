@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from afresh.models.arrays import NONE
 from afresh.models.layout import HORIZONS, TENURES
 from afresh.models.retrieval.codes import decoded
+from afresh.state.catalogue.alone import AloneCatalogue
 from afresh.state.catalogue.catalogue import Catalogue, Known
-from afresh.state.catalogue.derived import derive
 from afresh.state.catalogue.growing import SMALLEST
 from afresh.state.keys import key_of
 from afresh.state.rows import behaviour, content
@@ -61,7 +61,7 @@ def text_vector(version: str, *numbers: float) -> Vector:
     return Vector(content.TEXT, "minilm", version, 0, vector(*numbers))
 
 
-def by_key(catalogue: Catalogue) -> dict[str, Any]:
+def by_key(catalogue: AloneCatalogue) -> dict[str, Any]:
     """Return everything that the scorers read, by key, because indices depend on the order of arrival."""
     catalogue.derive()
     items = catalogue.items()
@@ -78,7 +78,7 @@ def by_key(catalogue: Catalogue) -> dict[str, Any]:
     return found
 
 
-def assert_equal(one: Catalogue, other: Catalogue) -> None:
+def assert_equal(one: AloneCatalogue, other: AloneCatalogue) -> None:
     found, expected = by_key(one), by_key(other)
     for name, values in found.items():
         if name == "vectors":
@@ -110,7 +110,7 @@ def test_a_catalogue_that_followed_every_change_equals_one_made_from_the_final_r
     updates: list[tuple[list[Row], list[tuple[str, tuple[int, int] | None]], bool]],
 ) -> None:
     """This holds for any order of rows, and for any moments of deriving."""
-    followed, final, described = Catalogue(), dict[str, Row](), dict[str, Any]()
+    followed, final, described = AloneCatalogue(), dict[str, Row](), dict[str, Any]()
     for item in ITEMS:
         describe(followed, item)
     for rows, texts, derived in updates:
@@ -123,7 +123,7 @@ def test_a_catalogue_that_followed_every_change_equals_one_made_from_the_final_r
             describe(followed, item, **described[item])
         if derived:
             followed.derive()
-    made = Catalogue()
+    made = AloneCatalogue()
     for item in reversed(ITEMS):
         describe(made, item, **described.get(item, {}))
     if final:
@@ -131,35 +131,10 @@ def test_a_catalogue_that_followed_every_change_equals_one_made_from_the_final_r
     assert_equal(followed, made)
 
 
-def test_rows_that_came_after_the_snapshot_wait_for_the_next_one() -> None:
-    catalogue = Catalogue()
-    describe(catalogue, "i1")
-    snapshot = catalogue.snapshot()
-    apply(catalogue, ("i2", {"i1": 2.0}, 2.0))
-    catalogue.install(derive(snapshot))
-    assert catalogue.is_outdated()
-    assert (catalogue.items().related == NONE).all()
-    catalogue.derive()
-    assert not catalogue.is_outdated()
-    assert catalogue.items().related[:, 0].tolist() == [1, 0]
-
-
-def test_neighbours_that_come_while_deriving_wait_for_the_next_time() -> None:
-    catalogue = Catalogue()
-    for item in ("i1", "i2"):
-        describe(catalogue, item)
-    apply(catalogue, ("i1", {"i2": 2.0}, 2.0))
-    snapshot = catalogue.snapshot()
-    apply(catalogue, ("i1", {"i2": 2.0, "i3": 1.0, "i4": 1.0}, 2.0))
-    assert snapshot.neighbours.max() == 3, "the thread that derives reads what the event loop writes"
-    catalogue.install(derive(snapshot))
-    assert catalogue.items().related[:2, 0].tolist() == [1, 0]
-    assert catalogue.is_outdated()
-
-
 def test_an_item_known_only_as_a_neighbour_has_an_index_and_no_name() -> None:
-    catalogue = Catalogue()
+    catalogue = AloneCatalogue()
     apply(catalogue, ("i1", {"i2": 1.0}, 1.0))
+    catalogue.derive()
     assert catalogue.ids == ["i1", ""]
     assert not catalogue.available.any()
     describe(catalogue, "i2")
@@ -168,7 +143,7 @@ def test_an_item_known_only_as_a_neighbour_has_an_index_and_no_name() -> None:
 
 
 def test_behaviour_that_came_before_the_content_counts_when_the_content_comes() -> None:
-    catalogue = Catalogue()
+    catalogue = AloneCatalogue()
     apply(catalogue, ("i1", {}, 4.0))
     describe(catalogue, "i1")
     assert catalogue.domains()["films"].tolist() == [0]
@@ -176,7 +151,7 @@ def test_behaviour_that_came_before_the_content_counts_when_the_content_comes() 
 
 
 def test_items_keep_their_indices_and_values_when_the_arrays_grow() -> None:
-    catalogue = Catalogue()
+    catalogue = AloneCatalogue()
     many = SMALLEST + 500
     for start in range(0, many, 300):
         names = [f"item {number}" for number in range(start, min(start + 300, many))]
@@ -195,7 +170,7 @@ def test_items_keep_their_indices_and_values_when_the_arrays_grow() -> None:
 
 
 def test_indices_are_found_by_keys_in_any_shape() -> None:
-    catalogue = Catalogue()
+    catalogue = AloneCatalogue()
     describe(catalogue, "i1")
     describe(catalogue, "i2")
     keys = np.array([[key_of("i2"), key_of("nobody")], [0, key_of("i1")]], np.uint64)
@@ -204,7 +179,7 @@ def test_indices_are_found_by_keys_in_any_shape() -> None:
 
 
 def test_indices_are_found_by_the_lower_halves_of_keys() -> None:
-    catalogue = Catalogue()
+    catalogue = AloneCatalogue()
     for item in ITEMS:
         describe(catalogue, item)
     halves = [key_of("i3") & 0xFFFFFFFF, key_of("nobody") & 0xFFFFFFFF, key_of("i1") & 0xFFFFFFFF]
@@ -212,7 +187,7 @@ def test_indices_are_found_by_the_lower_halves_of_keys() -> None:
 
 
 def test_an_item_that_is_not_available_or_deleted_is_in_no_domain() -> None:
-    catalogue = Catalogue()
+    catalogue = AloneCatalogue()
     for item in ("gone", "hidden", "here"):
         describe(catalogue, item, available=item != "hidden")
     catalogue.apply_content({b"gone": None, PARTITION_ROW_KEY: b"own"})
@@ -227,7 +202,7 @@ def embeddings_of(catalogue: Catalogue) -> list[list[float]]:
 
 
 def test_a_deleted_item_that_is_fed_again_has_its_counts_and_needs_a_new_embedding() -> None:
-    catalogue = Catalogue()
+    catalogue = AloneCatalogue()
     apply(catalogue, ("i1", {}, 4.0))
     describe(catalogue, "i1", vectors=[text_vector("1", 1, 0)])
     assert catalogue.embedded == 1
@@ -241,7 +216,7 @@ def test_a_deleted_item_that_is_fed_again_has_its_counts_and_needs_a_new_embeddi
 
 
 def test_an_item_whose_row_says_that_it_was_deleted_is_like_one_without_a_row() -> None:
-    catalogue = Catalogue()
+    catalogue = AloneCatalogue()
     describe(catalogue, "i1", vectors=[text_vector("1", 1, 0)])
     describe(catalogue, "i1", deleted=True)
     describe(catalogue, "never there", deleted=True)
@@ -249,26 +224,26 @@ def test_an_item_whose_row_says_that_it_was_deleted_is_like_one_without_a_row() 
 
 
 def test_of_vectors_of_several_kinds_and_versions_the_newest_of_the_text_counts() -> None:
-    catalogue = Catalogue()
+    catalogue = AloneCatalogue()
     clicks = Vector("clicks", "sequences", "7", 0, vector(0, 0, 1))
     describe(catalogue, "i1", vectors=[clicks, text_vector("2", 0, 1), text_vector("1", 1, 0)])
     assert embeddings_of(catalogue) == [[0, 1]]
 
 
 def test_deleting_an_unknown_item_makes_nothing_available() -> None:
-    catalogue = Catalogue()
+    catalogue = AloneCatalogue()
     catalogue.apply_content({b"never there": None})
     assert not catalogue.available.any()
 
 
 def test_deleted_behaviour_rows_and_partition_rows_change_nothing() -> None:
-    catalogue = Catalogue()
+    catalogue = AloneCatalogue()
     catalogue.apply_behaviour({b"i1": None, PARTITION_ROW_KEY: b"own"})
     assert (len(catalogue), catalogue.version) == (0, 0)
 
 
 def test_an_item_can_move_to_another_domain() -> None:
-    catalogue = Catalogue()
+    catalogue = AloneCatalogue()
     describe(catalogue, "i1", domain="films")
     describe(catalogue, "i1", domain="books")
     assert {name: indices.tolist() for name, indices in catalogue.domains().items()} == {
@@ -278,7 +253,7 @@ def test_an_item_can_move_to_another_domain() -> None:
 
 
 def test_a_new_encoder_takes_over_when_it_has_the_majority_of_the_items() -> None:
-    catalogue = Catalogue()
+    catalogue = AloneCatalogue()
     for item in ("i1", "i2", "i3"):
         describe(catalogue, item, vectors=[text_vector("1", 1, 0)])
     for count, width in ((1, 2), (2, 3)):
@@ -288,21 +263,21 @@ def test_a_new_encoder_takes_over_when_it_has_the_majority_of_the_items() -> Non
 
 
 def test_now_is_the_newest_time_of_all_rows() -> None:
-    catalogue = Catalogue()
+    catalogue = AloneCatalogue()
     catalogue.apply_behaviour({b"i1": packed_row("i1", {}, 1.0, number=9)})
     catalogue.apply_behaviour({b"i2": packed_row("i2", {}, 1.0, number=3)})
     assert catalogue.now == 1009
 
 
 def test_every_update_is_counted() -> None:
-    catalogue = Catalogue()
+    catalogue = AloneCatalogue()
     apply(catalogue, ("i1", {}, 1.0))
     describe(catalogue, "i1")
     assert catalogue.version == 2
 
 
 def test_rows_of_a_newer_program_are_refused_and_change_nothing() -> None:
-    catalogue = Catalogue()
+    catalogue = AloneCatalogue()
     newer = np.zeros(1, behaviour.ROW)
     newer["version"] = behaviour.BEHAVIOUR_ROW_VERSION + 1
     with pytest.raises(RowVersionError):
@@ -313,7 +288,7 @@ def test_rows_of_a_newer_program_are_refused_and_change_nothing() -> None:
 
 
 def test_an_item_that_only_new_users_take_is_believed_only_to_the_usual_degree() -> None:
-    catalogue, rows = Catalogue(), BehaviourRows({})
+    catalogue, rows = AloneCatalogue(), BehaviourRows({})
     for number in range(50):
         row = rows.array[rows.number_of(f"i{number}".encode())]
         row["counts"][:] = 10.0

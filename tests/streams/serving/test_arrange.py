@@ -11,6 +11,7 @@ from afresh.models.arrays import Indices
 from afresh.models.fusion.weights import Weights
 from afresh.models.lists.exploration import NEW_EXAMPLES, draw
 from afresh.models.retrieval.asking import Items
+from afresh.state.catalogue.alone import AloneCatalogue
 from afresh.state.catalogue.catalogue import Catalogue
 from afresh.state.rows.content import TEXT, Vector
 from afresh.state.rows.users import UserRow
@@ -22,7 +23,7 @@ ITEMS = [f"i{number}" for number in range(30)]
 NOTHING = np.empty(0, np.int32)
 
 
-def films() -> Catalogue:
+def films() -> AloneCatalogue:
     """Make a catalogue in which each item has one of three texts."""
     catalogue = catalogue_of(*ITEMS)
     for number, item in enumerate(ITEMS):
@@ -38,7 +39,7 @@ def items_of(catalogue: Catalogue) -> Items:
     return catalogue.items()._replace(examples=examples.astype(np.uint32))
 
 
-def scored(catalogue: Catalogue, row: UserRow | None = None, others: Indices = NOTHING) -> Scored:
+def scored(catalogue: AloneCatalogue, row: UserRow | None = None, others: Indices = NOTHING) -> Scored:
     return Lister(catalogue, 5).score(row or user_row("i1", "i2"), Weights(scorers.prior()), others)
 
 

@@ -15,7 +15,7 @@ from afresh.models.fusion.weights import LEARNED_CANDIDATES, Weights
 from afresh.models.lists import rank
 from afresh.models.retrieval.candidates import RELATED_CANDIDATES
 from afresh.models.scorers import neighbours
-from afresh.state.catalogue.catalogue import Catalogue
+from afresh.state.catalogue.alone import AloneCatalogue
 from afresh.state.judged.verdicts import LIST_LENGTH
 from afresh.state.keys import key_of
 from afresh.state.lists import OTHERS, UserList
@@ -35,7 +35,7 @@ def recipient(row: UserRow, user: str = "web:ann") -> Recipient:
     return Recipient(user, 0, row, 5)
 
 
-def made(catalogue: Catalogue, *rows: UserRow, size: int = 5) -> list[tuple[UserList, ServedList]]:
+def made(catalogue: AloneCatalogue, *rows: UserRow, size: int = 5) -> list[tuple[UserList, ServedList]]:
     catalogue.derive()
     lister = Lister(catalogue, size, now=lambda: 0.5)
     return lister.make([recipient(row) for row in rows], PRIORS)
@@ -66,7 +66,7 @@ def test_items_that_are_seen_or_not_available_are_never_listed(data: st.DataObje
 
 
 def test_an_empty_catalogue_gives_an_empty_list() -> None:
-    ((made_list, served),) = made(Catalogue(), user_row("unknown"))
+    ((made_list, served),) = made(AloneCatalogue(), user_row("unknown"))
     assert made_list.items == []
     assert (made_list.user, made_list.revision, made_list.last_event) == ("web:ann", 1, "e1")
     assert len(served.candidates) == len(served.logarithms) == len(served.popular) == 0
@@ -79,7 +79,7 @@ def test_a_user_who_has_seen_every_item_gets_an_empty_list() -> None:
 
 
 def test_items_known_only_from_histories_are_not_listed() -> None:
-    catalogue = Catalogue()
+    catalogue = AloneCatalogue()
     describe(catalogue, "a", "b")
     count(catalogue, {"a": 1.0}, {"a": {"nameless": 9.0, "b": 1.0}})
     ((made_list, _),) = made(catalogue, user_row("a"))
@@ -114,7 +114,7 @@ def test_a_list_takes_little_room_in_redis() -> None:
 
 def test_ties_are_ordered_by_key_whatever_the_order_of_items() -> None:
     for order in (ITEMS, ITEMS[::-1]):
-        catalogue = Catalogue()
+        catalogue = AloneCatalogue()
         describe(catalogue, *order)
         ((made_list, _),) = made(catalogue, user_row())
         assert ids(made_list) == sorted(ITEMS, key=key_of)[:5]
@@ -134,7 +134,7 @@ def test_items_taken_come_again_where_repeats_are_allowed() -> None:
     assert "i7" in ids(made_list)
 
 
-def listed_by(catalogue: Catalogue, policy: Policy, row: UserRow) -> tuple[UserList, ServedList]:
+def listed_by(catalogue: AloneCatalogue, policy: Policy, row: UserRow) -> tuple[UserList, ServedList]:
     ((made_list, served),) = Lister(catalogue, 5, policy=policy).make([recipient(row)], PRIORS)
     assert [catalogue.ids[each] for each in served.listed] == ids(made_list)
     return made_list, served
@@ -203,7 +203,7 @@ def test_exploring_new_items_does_not_change_the_scores_of_candidates() -> None:
     assert "i1" not in ids(made_list)
 
 
-def scored_indices(catalogue: Catalogue, row: UserRow) -> list[int]:
+def scored_indices(catalogue: AloneCatalogue, row: UserRow) -> list[int]:
     rows: list[int] = Lister(catalogue, 5).score(row, PRIORS).candidates.tolist()
     return rows
 
@@ -287,7 +287,7 @@ def test_popular_lists_are_by_domain_without_items_that_are_not_available() -> N
 
 
 def test_nothing_is_popular_in_an_empty_catalogue() -> None:
-    assert Lister(Catalogue(), 3).popular(PRIORS) == []
+    assert Lister(AloneCatalogue(), 3).popular(PRIORS) == []
     catalogue = catalogue_of("i1")
     describe(catalogue, "i1", available=False)
     ((gone, served),) = Lister(catalogue, 3).popular(PRIORS)
@@ -296,7 +296,7 @@ def test_nothing_is_popular_in_an_empty_catalogue() -> None:
 
 
 def test_popular_ties_are_ordered_by_key() -> None:
-    catalogue, names = Catalogue(), sorted((f"j{number}" for number in range(300)), key=key_of)
+    catalogue, names = AloneCatalogue(), sorted((f"j{number}" for number in range(300)), key=key_of)
     describe(catalogue, *names)
     count(catalogue, dict.fromkeys(names[100:], 1.0))
     catalogue.derive()
@@ -319,7 +319,7 @@ def test_a_popular_list_is_the_list_of_a_user_of_whom_nothing_is_known() -> None
 
 def popular_by(takes: dict[str, int], learned: Weights) -> list[str]:
     """Return the popular list of a catalogue whose items were taken this often."""
-    catalogue, rows = Catalogue(), BehaviourRows({})
+    catalogue, rows = AloneCatalogue(), BehaviourRows({})
     describe(catalogue, *takes)
     for item, times in takes.items():
         row = rows.array[rows.number_of(item.encode())]

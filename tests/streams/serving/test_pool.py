@@ -15,6 +15,7 @@ from afresh.models.fusion.weights import Weights
 from afresh.models.scorers.cases import catalogue as made_items
 from afresh.models.scorers.cases import user
 from afresh.models.scoring import Request, score_lists
+from afresh.state.catalogue.alone import AloneCatalogue
 from afresh.state.catalogue.catalogue import Catalogue
 from afresh.state.lists import UserList
 from afresh.state.rows.content import TEXT, Vector
@@ -50,7 +51,7 @@ async def test_every_request_gets_its_own_candidates(requests: int, monkeypatch:
     assert len(parts) == (1 if requests <= FEW else pool.threads)
 
 
-def change(catalogue: Catalogue, number: int) -> None:
+def change(catalogue: AloneCatalogue, number: int) -> None:
     """Change the Catalogue in one of several ways; the same number changes it in the same way."""
     random = np.random.default_rng(number)
     names = [f"i{each}" for each in random.integers(0, 400 + number, 40)]
@@ -83,7 +84,7 @@ class Watched(Lister):
 
 
 async def test_lists_are_those_of_their_stamp_while_everything_changes_at_full_speed() -> None:
-    catalogue = Catalogue()
+    catalogue = AloneCatalogue()
     change(catalogue, 0)
     lister, users = Watched(catalogue), FakeUsers()
     recommender = Recommender(catalogue, FakeStore(), lister, users)  # type: ignore[arg-type]
@@ -106,7 +107,7 @@ async def test_lists_are_those_of_their_stamp_while_everything_changes_at_full_s
 
     moments = {versions[version] for version, _ in lister.made}
     assert len(moments) > 5, "lists were made in between"
-    at_rest, number = Catalogue(), -1
+    at_rest, number = AloneCatalogue(), -1
     for version, made in sorted(lister.made, key=lambda each: each[0]):
         while number < versions[version]:
             number += 1

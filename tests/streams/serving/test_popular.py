@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from afresh.models.fusion.weights import Weights
-from afresh.state.catalogue.catalogue import Catalogue
+from afresh.state.catalogue.alone import AloneCatalogue
 from afresh.state.judged.examples import TAUGHT, UNJUDGED
 from afresh.state.rows import weights
 from afresh.state.rows.users import pack
@@ -34,14 +34,14 @@ def store() -> FakeStore:
 
 
 @pytest.fixture
-def catalogue() -> Catalogue:
+def catalogue() -> AloneCatalogue:
     catalogue = catalogue_of(*ITEMS)
     describe(catalogue, "b1", domain="books")
     return catalogue
 
 
 @pytest.fixture
-def recommender(catalogue: Catalogue, store: FakeStore) -> Recommender:
+def recommender(catalogue: AloneCatalogue, store: FakeStore) -> Recommender:
     return Recommender(catalogue, store, Lister(catalogue, 5), FakeUsers())  # type: ignore[arg-type]
 
 
@@ -69,7 +69,7 @@ async def loop(recommender: Recommender, *happening: Callable[[], object]) -> No
 
 
 async def test_the_owner_of_the_first_partition_pushes_popular_lists_after_changes(
-    recommender: Recommender, store: FakeStore, catalogue: Catalogue
+    recommender: Recommender, store: FakeStore, catalogue: AloneCatalogue
 ) -> None:
     pushed: list[int] = []
 

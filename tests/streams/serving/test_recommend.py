@@ -12,7 +12,7 @@ from redis.exceptions import ConnectionError as NoRedisError
 from afresh.models import scorers
 from afresh.models.retrieval.asking import Items
 from afresh.models.scoring import Candidates, Request, score_lists
-from afresh.state.catalogue.catalogue import Catalogue
+from afresh.state.catalogue.alone import AloneCatalogue
 from afresh.state.judged.examples import UNJUDGED
 from afresh.state.rows import content, weights
 from afresh.state.rows.content import ContentRow
@@ -44,15 +44,15 @@ def store(monkeypatch: pytest.MonkeyPatch) -> FakeStore:
 
 
 @pytest.fixture
-def catalogue() -> Catalogue:
-    catalogue = Catalogue()
+def catalogue() -> AloneCatalogue:
+    catalogue = AloneCatalogue()
     described = content.pack(ContentRow(domain="films"))
     catalogue.apply_content({item.encode(): described for item in ITEMS})
     return catalogue
 
 
 @pytest.fixture
-def recommender(catalogue: Catalogue, store: FakeStore) -> Recommender:
+def recommender(catalogue: AloneCatalogue, store: FakeStore) -> Recommender:
     return Recommender(catalogue, store, Lister(catalogue, 5), FakeUsers())  # type: ignore[arg-type]
 
 
@@ -256,7 +256,7 @@ def backlog(monkeypatch: pytest.MonkeyPatch) -> Backlog:
 
 
 @pytest.fixture
-def behind(catalogue: Catalogue, store: FakeStore, backlog: Backlog) -> Recommender:
+def behind(catalogue: AloneCatalogue, store: FakeStore, backlog: Backlog) -> Recommender:
     """Recommender that sees the backlog."""
     return Recommender(catalogue, store, Lister(catalogue, 5), FakeUsers(), lambda: backlog.records)  # type: ignore[arg-type]
 
@@ -374,7 +374,7 @@ async def test_pushed_and_withheld_lists_are_counted(recommender: Recommender) -
 
 
 async def test_metrics_show_the_catalogue_and_the_weights(
-    recommender: Recommender, catalogue: Catalogue
+    recommender: Recommender, catalogue: AloneCatalogue
 ) -> None:
     catalogue.apply_content({b"i0": None})
     ask(recommender, "ann")
@@ -387,12 +387,12 @@ async def test_metrics_show_the_catalogue_and_the_weights(
     assert found == pytest.approx(recommender.weights.now.by_scorer().tolist())
 
 
-def taken_off(catalogue: Catalogue, item: str) -> None:
+def taken_off(catalogue: AloneCatalogue, item: str) -> None:
     catalogue.apply_content({item.encode(): None})
 
 
 async def test_an_idle_users_list_is_refreshed_when_the_catalogue_has_changed(
-    recommender: Recommender, catalogue: Catalogue, store: FakeStore
+    recommender: Recommender, catalogue: AloneCatalogue, store: FakeStore
 ) -> None:
     ask(recommender, "ann")
     await recommender.turn()
@@ -409,7 +409,7 @@ async def test_an_idle_users_list_is_refreshed_when_the_catalogue_has_changed(
 
 
 async def test_a_refreshed_list_uses_the_newest_row_of_the_user(
-    recommender: Recommender, catalogue: Catalogue, store: FakeStore
+    recommender: Recommender, catalogue: AloneCatalogue, store: FakeStore
 ) -> None:
     for revision in (1, 2):
         ask(recommender, "ann", revision=revision)
@@ -420,7 +420,7 @@ async def test_a_refreshed_list_uses_the_newest_row_of_the_user(
 
 
 async def test_lists_of_a_moved_partition_are_not_refreshed(
-    recommender: Recommender, catalogue: Catalogue, store: FakeStore
+    recommender: Recommender, catalogue: AloneCatalogue, store: FakeStore
 ) -> None:
     ask(recommender, "ann", partition=0)
     ask(recommender, "bob", partition=1)
@@ -434,7 +434,7 @@ async def test_lists_of_a_moved_partition_are_not_refreshed(
 
 
 async def test_waiting_users_come_before_refreshed_lists(
-    recommender: Recommender, catalogue: Catalogue, store: FakeStore
+    recommender: Recommender, catalogue: AloneCatalogue, store: FakeStore
 ) -> None:
     ask(recommender, "ann")
     await recommender.turn()

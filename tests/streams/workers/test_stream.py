@@ -15,6 +15,7 @@ from afresh.deploy.servers.kafka import REPOSITORY
 from afresh.models import scorers
 from afresh.models.fusion.weights import Weights
 from afresh.state.errors import AfreshError, StartAgainError
+from afresh.state.model.told import Numbered, Whole
 from afresh.state.rows import weights
 from afresh.state.store.changes import partition_row
 from afresh.streams.messages import KeyedRecord, encode, keyed_key
@@ -120,6 +121,9 @@ def test_a_worker_says_what_is_not_ready_yet(worker: Worker) -> None:
     app.rebalancing = False
     assert worker.not_ready() == "catalogue not read"
     worker.follower.caught_up.set()
+    assert worker.not_ready().startswith("no model: nobody has made one yet; start `afresh model-worker`")
+    worker.catalogue.take(Numbered(1, 0, b""))
+    worker.catalogue.take(Whole(1, 0, 0, b""))
     assert worker.not_ready() == "Kafka takes no writes"
     app.refuses_writes = str
     assert worker.not_ready() == "Redis has not answered yet"
@@ -183,6 +187,8 @@ async def test_a_worker_is_ready_once_redis_has_taken_a_write(
         worker.app = SimpleNamespace(started=True, assigned=lambda: {0}, refuses_writes=str)  # type: ignore[assignment]
         monkeypatch.setattr(worker, "_tables_not_ready", lambda: False)
         worker.follower.caught_up.set()
+        for message in (Numbered(1, 0, b""), Whole(1, 0, 0, b"")):
+            worker.catalogue.take(message)
         await worker.probe.ask()
         assert worker.not_ready().startswith(expected)
         assert bool(worker.not_ready()) == bool(expected)

@@ -1,0 +1,1 @@
+"""Who makes the model, when, and how workers are told."""

@@ -1,0 +1,226 @@
+"""modeller: makes the model, where this process leads, and tells it to all workers.
+
+Whoever owns the first partition leads. It claims the topic of the model, so that Kafka refuses what earlier leaders
+still send. Then it revises the version that stands again and again, and derives a new one
+
+* when many rows have changed since the last one, because revisions do not turn the directions of vectors;
+* when nothing has changed for a while, because the version at rest is a function of the rows alone.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+import uuid
+from collections.abc import Callable
+from typing import ParamSpec, TypeVar
+
+from faust.types import TP
+
+from afresh.state.model.model import Model, version_of
+from afresh.state.model.told import Message, Whole
+from afresh.streams import metrics
+from afresh.streams.kafka.app import App
+from afresh.streams.kafka.fence import Claims
+from afresh.streams.kafka.sender import FencedError, OutgoingRecord
+from afresh.streams.modelling.records import LED, record_of
+from afresh.streams.settings import Settings
+from afresh.streams.topics import FIRST_PARTITION, Topic
+
+logger = logging.getLogger(__name__)
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+REST = 4.0
+"""Rest after each revision or version, as a multiple of its working time: each uses a fifth of a core at most."""
+
+SHORTEST_REST_SECONDS = 0.2
+
+CHANGED_SHARE = 0.25
+"""A version is derived once so many rows, as a share of all, have changed since the last one was begun."""
+
+QUIET_SECONDS = 1.0
+"""A version is derived once nothing has changed for so long."""
+
+LONGEST_SECONDS = 600.0
+"""A version is derived at this age, however few rows have changed."""
+
+BYTES_A_SECOND = 2e6
+"""Longer messages are followed by a longer rest, so that the model never fills Kafka's disks."""
+
+STAND_BY_SECONDS = 1.0
+"""Time between two looks whether this process leads."""
+
+LONGEST_STAND_BY_SECONDS = 30.0
+"""Longest time for which a process stands by whose claim another one has taken, though it owns the first partition."""
+
+RIVALRY = 3
+"""After so many claims lost one after the other, another process must own the first partition of another group."""
+
+
+class Modeller:
+    """Makes the model where this process leads.
+
+    Parameters
+    ----------
+    model
+        The model. Its rows are followed by somebody else.
+    topic
+        Topic of the model.
+    claims
+        Claims of the topic.
+    leads
+        Whether this process owns the first partition.
+    caught_up
+        Set once all rows are read.
+    """
+
+    def __init__(
+        self,
+        model: Model,
+        topic: Topic,
+        claims: Claims,
+        leads: Callable[[], bool],
+        caught_up: asyncio.Event,
+    ) -> None:
+        self._model = model
+        self._topic = topic.name
+        self._claims = claims
+        self._leads = leads
+        self._caught_up = caught_up
+        self._led = ""
+        self._changed_at = 0.0
+        self._seen = asyncio.Event()
+        self._one = asyncio.Lock()
+
+    def see(self, led: bytes) -> None:
+        """See what a leader wrote first."""
+        if led.decode() == self._led:
+            self._seen.set()
+
+    def note(self, message: Message) -> None:
+        """Note which version stands, of those that others made."""
+        if isinstance(message, Whole):
+            self._model.note(message)
+
+    async def run(self) -> None:
+        """Make the model whenever this process leads, forever.
+
+        Raises
+        ------
+        ExceptionGroup
+            Of an AfreshError, when Kafka refuses the model for good.
+        """
+        await self._caught_up.wait()
+        lost = 0
+        while True:
+            if self._leads():
+                try:
+                    await self._lead()
+                    lost = 0
+                except* FencedError:
+                    lost += 1
+                    if lost == RIVALRY:
+                        logger.warning(
+                            "Another process makes the model, too, and both stand by by turns: AFRESH_MODEL must be "
+                            "the same everywhere"
+                        )
+            await asyncio.sleep(min(STAND_BY_SECONDS * 2**lost, LONGEST_STAND_BY_SECONDS))
+
+    async def _lead(self) -> None:
+        await self._claims.renew([TP(self._topic, FIRST_PARTITION)])
+        try:
+            self._led = uuid.uuid4().hex
+            self._seen.clear()
+            await self._send(OutgoingRecord(LED, self._led.encode()))
+            await self._seen.wait()
+            logger.info("This process makes the model from now on")
+            async with asyncio.TaskGroup() as work:
+                loops = (self._derive_again(), self._revise_again(), self._claims.keep(self._leads))
+                tasks = [work.create_task(each) for each in loops]
+                while self._leads():  # noqa: ASYNC110 - no event tells
+                    await asyncio.sleep(STAND_BY_SECONDS)
+                for task in tasks:
+                    task.cancel()
+            logger.info("Another process makes the model from now on")
+        finally:
+            await self._claims.renew([])
+
+    async def _revise_again(self) -> None:
+        while True:
+            started, sent = time.perf_counter(), 0
+            if self._model.has_changes():
+                self._changed_at = time.monotonic()
+                async with self._one:
+                    revised = await _finished(self._model.revise, self._model.changes())
+                    metrics.STAGE_SECONDS.labels("revise").observe(time.perf_counter() - started)
+                    sent = await self._send(*(record_of(each, self._model.slot) for each in revised))
+            hurry = self._model.reads_texts() and not self._model.stands
+            await asyncio.sleep(SHORTEST_REST_SECONDS if hurry else _rest(started, sent))
+
+    async def _derive_again(self) -> None:
+        while True:
+            started, sent = time.perf_counter(), 0
+            if self._is_due():
+                sent = await self._derive()
+            await asyncio.sleep(_rest(started, sent))
+
+    def _is_due(self) -> bool:
+        model = self._model
+        if not model.version:
+            return True
+        if model.reads_texts() or not model.is_outdated():
+            return False
+        quiet = time.monotonic() - self._changed_at >= QUIET_SECONDS
+        old = time.time() - model.version / 1000 >= LONGEST_SECONDS
+        return quiet or old or not model.stands or len(model.rows.since) >= CHANGED_SHARE * len(model.rows)
+
+    async def _derive(self) -> int:
+        """Derive a version, and tell it; return its bytes."""
+        started = time.perf_counter()
+        async with self._one:
+            snapshot = self._model.snapshot()
+        version = max(int(time.time() * 1000), self._model.version + 1)
+        stands = await _finished(version_of, snapshot)
+        metrics.STAGE_SECONDS.labels("derive").observe(time.perf_counter() - started)
+        sent, slot = 0, 1 - self._model.slot
+        for message in self._model.tell_version(version, snapshot.keys, stands):
+            sent += await self._send(record_of(message, slot))
+        async with self._one:
+            return sent + await self._send(record_of(self._model.install(version, stands), slot))
+
+    async def _send(self, *records: OutgoingRecord) -> int:
+        """Send records, one after the other; return their bytes."""
+        claim = self._claims.sender(self._topic, FIRST_PARTITION)
+        for record in records:
+            await claim.send_whole(self._topic, FIRST_PARTITION, [record])
+        return sum(record.size for record in records)
+
+
+def claims_of(app: App, settings: Settings) -> Claims:
+    """Return the claims of the topic of the model: of one name in all processes, so that each fences all others."""
+    name = f"{settings.namespace}-model"
+    return Claims(name, app.producers.start, app.producers.drop, app.limits, fenced=settings.idempotence)
+
+
+def first_of(failed: BaseExceptionGroup) -> BaseException:
+    """Return the first error of a group of groups."""
+    first = failed.exceptions[0]
+    return first_of(first) if isinstance(first, BaseExceptionGroup) else first
+
+
+def _rest(started: float, sent: int) -> float:
+    worked = time.perf_counter() - started
+    return max(REST * worked, sent / BYTES_A_SECOND, SHORTEST_REST_SECONDS)
+
+
+async def _finished(work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+    """Run work in a thread, and wait for its end even when cancelled: nobody else may begin before."""
+    done = asyncio.ensure_future(asyncio.to_thread(work, *args, **kwargs))
+    try:
+        return await asyncio.shield(done)
+    except asyncio.CancelledError:
+        await asyncio.wait([done])
+        raise

@@ -1,0 +1,227 @@
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import settings as limits
+from hypothesis import strategies as st
+
+from afresh.models.arrays import NONE
+from afresh.state.catalogue.catalogue import Catalogue
+from afresh.state.keys import key_of
+from afresh.state.model import told
+from afresh.state.model.model import Changes, Model, version_of
+from afresh.state.model.told import Message, Revised, Told, Whole
+from tests.streams.making import count, describe
+
+ITEMS = [f"i{number}" for number in range(8)]
+
+
+class Both:
+    """A model, and a Catalogue that follows the same rows and what the model tells."""
+
+    def __init__(self, room: int = 400_000) -> None:
+        self.model = Model(room=room)
+        self.catalogue = Catalogue()
+        self.told: list[Message] = []
+
+    def apply_behaviour(self, latest: Any) -> None:
+        self.model.rows.apply_behaviour(latest)
+        self.catalogue.apply_behaviour(latest)
+
+    def apply_content(self, latest: Any) -> None:
+        self.model.rows.apply_content(latest)
+        self.catalogue.apply_content(latest)
+
+    def version(self, number: int) -> None:
+        snapshot = self.model.snapshot()
+        stands = version_of(snapshot)
+        self.tell(*self.model.tell_version(number, snapshot.keys, stands))
+        self.tell(self.model.install(number, stands))
+
+    def revise(self) -> list[Revised]:
+        revised = self.model.revise(self.model.changes())
+        self.tell(*revised)
+        return revised
+
+    def tell(self, *messages: Message) -> None:
+        for message in messages:
+            self.told.append(message)
+            self.catalogue.take(told.decoder.decode(told.encode(message)))
+
+    def related(self, item: str) -> list[str]:
+        """Return the names of the items that the Catalogue relates to one, strongest first."""
+        index = self.catalogue.indices_of(np.array([key_of(item)], np.uint64))[0]
+        return [self.catalogue.ids[other] for other in self.catalogue.items().related[index] if other != NONE]
+
+
+def taken_together(both: Both, one: str, other: str, times: float) -> None:
+    count(both, {one: times, other: times}, {one: {other: times}, other: {one: times}})
+
+
+def test_a_version_counts_once_it_is_whole() -> None:
+    both = Both()
+    describe(both, *ITEMS)
+    taken_together(both, "i1", "i2", 3.0)
+    both.version(7)
+    *others, whole = both.told
+    assert isinstance(whole, Whole)
+    catalogue = Catalogue()
+    for message in others:
+        catalogue.take(message)
+        assert catalogue.model == 0
+    catalogue.take(whole)
+    assert catalogue.model == 7
+    assert both.related("i1") == ["i2"]
+
+
+def test_a_version_of_which_a_part_is_missing_never_counts() -> None:
+    both = Both(room=40_000)
+    describe(both, *(f"i{number}" for number in range(40)))
+    both.version(7)
+    rows = [message for message in both.told if isinstance(message, Told)]
+    assert len(rows) > 1
+    catalogue = Catalogue()
+    for message in both.told:
+        if message is not rows[0]:
+            catalogue.take(message)
+    assert catalogue.model == 0
+
+
+def test_what_people_do_moves_the_relations_of_others_before_the_next_version() -> None:
+    both = Both()
+    describe(both, *ITEMS)
+    taken_together(both, "i1", "i2", 3.0)
+    both.version(7)
+    taken_together(both, "i1", "i3", 20.0)
+    assert both.revise()
+    assert both.catalogue.model == 7
+    assert both.related("i3") == ["i1"]
+    assert both.related("i1")[0] == "i3"
+
+
+def test_items_that_come_after_a_version_are_numbered_by_revisions() -> None:
+    both = Both()
+    describe(both, *ITEMS)
+    both.version(7)
+    describe(both, "new")
+    taken_together(both, "new", "i1", 5.0)
+    both.revise()
+    assert both.related("new") == ["i1"]
+    assert both.related("i1") == ["new"]
+
+
+def test_nothing_is_told_if_nothing_has_changed() -> None:
+    both = Both()
+    describe(both, *ITEMS)
+    taken_together(both, "i1", "i2", 3.0)
+    both.version(7)
+    assert both.revise() == []
+    assert not both.model.has_changes()
+    assert not both.model.is_outdated()
+
+
+def test_what_changed_while_a_version_was_derived_is_revised_in_it() -> None:
+    both = Both()
+    describe(both, *ITEMS)
+    both.version(7)
+    snapshot = both.model.snapshot()
+    stands = version_of(snapshot)
+    taken_together(both, "i4", "i5", 4.0)
+    both.revise()
+    both.tell(*both.model.tell_version(8, snapshot.keys, stands), both.model.install(8, stands))
+    assert both.related("i4") == []
+    both.revise()
+    assert both.related("i4") == ["i5"]
+    assert both.model.is_outdated()
+
+
+def test_revisions_of_another_version_are_left_out() -> None:
+    both = Both()
+    describe(both, *ITEMS)
+    both.version(7)
+    taken_together(both, "i1", "i2", 3.0)
+    revised = both.model.revise(both.model.changes())
+    both.version(8)
+    before = both.related("i1")
+    both.tell(*revised)
+    assert both.related("i1") == before
+    assert both.catalogue.model == 8
+
+
+def test_rows_of_numbers_that_were_never_told_are_left_out() -> None:
+    both = Both()
+    describe(both, *ITEMS)
+    both.version(7)
+    describe(both, "new")
+    (revised,) = both.revise()
+    row = np.zeros(1, told.TOLD).tobytes()
+    both.tell(Revised(7, 5, 30, b"", np.array([30], "<i4").tobytes(), row, revised.heads))
+    assert len(both.catalogue) == len(ITEMS) + 1
+
+
+def test_a_version_of_another_leader_ends_ours() -> None:
+    both = Both()
+    describe(both, *ITEMS)
+    both.version(7)
+    both.model.note(Whole(9, 1, 0, b""))
+    assert (both.model.version, both.model.slot, both.model.stands) == (9, 1, False)
+    assert both.model.is_outdated()
+
+
+def test_no_message_is_larger_than_the_room() -> None:
+    both = Both(room=60_000)
+    describe(both, *(f"i{number}" for number in range(100)))
+    both.version(7)
+    taken_together(both, "i1", "i2", 3.0)
+    both.revise()
+    assert max(len(told.encode(message)) for message in both.told) <= 60_000
+
+
+@given(
+    st.lists(
+        st.tuples(st.sampled_from(ITEMS), st.sampled_from(ITEMS), st.booleans()), min_size=1, max_size=12
+    )
+)
+@limits(deadline=None, max_examples=25)
+def test_whatever_was_revised_the_next_version_is_that_of_the_rows_alone(
+    steps: list[tuple[str, str, bool]],
+) -> None:
+    followed, anew = Both(), Both()
+    for both in (followed, anew):
+        describe(both, *ITEMS)
+    followed.version(1)
+    for number, (one, other, derived) in enumerate(steps):
+        taken_together(followed, one, other, number + 1.0)
+        followed.revise()
+        if derived:
+            followed.version(number + 2)
+    followed.version(100)
+    for number, (one, other, _) in enumerate(steps):
+        taken_together(anew, one, other, number + 1.0)
+    anew.revise()
+    anew.version(100)
+    first, second = followed.catalogue.items(), anew.catalogue.items()
+    for name in ("related", "strengths", "vectors", "followers", "following", "mass", "trust", "heads"):
+        np.testing.assert_array_equal(getattr(first, name), getattr(second, name), err_msg=name)
+
+
+def test_changes_are_taken_once() -> None:
+    model = Model()
+    count(model.rows, {"i1": 1.0}, {"i1": {"i2": 2.0}})
+    changes = model.changes()
+    assert isinstance(changes, Changes)
+    assert changes.numbers.tolist() == [0]
+    assert changes.before.weights.sum() == 0
+    assert changes.after.weights.sum() == 2.0
+    assert not len(model.changes().numbers)
+
+
+@pytest.mark.parametrize("items", [0, 1])
+def test_a_model_of_hardly_any_items_tells_a_version_too(items: int) -> None:
+    both = Both()
+    describe(both, *ITEMS[:items])
+    both.version(1)
+    assert both.catalogue.model == 1

@@ -1,0 +1,173 @@
+"""A modeller without Kafka: what it sends goes to a log, which a follower reads back."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Collection, Sequence
+from contextlib import asynccontextmanager, suppress
+from typing import Any
+
+import numpy as np
+import pytest
+from faust.types import TP
+
+from afresh.models.arrays import NONE
+from afresh.state.catalogue.catalogue import Catalogue
+from afresh.state.errors import AfreshError
+from afresh.state.keys import key_of
+from afresh.state.model.model import Model
+from afresh.streams.kafka.sender import FencedError, OutgoingRecord
+from afresh.streams.modelling import modeller as module
+from afresh.streams.modelling.modeller import Modeller, first_of
+from afresh.streams.modelling.records import LED, all_of, applied
+from afresh.streams.topics import Topic
+from tests.streams.making import count, describe
+
+TOPIC = Topic("test.model", 1, 1)
+
+
+class FakeClaims:
+    """Claims and the log behind them; ``refused`` is what sending raises."""
+
+    def __init__(self) -> None:
+        self.log: list[OutgoingRecord] = []
+        self.claimed: list[list[TP]] = []
+        self.refused: Exception | None = None
+        self.deliver: Callable[[OutgoingRecord], None] = lambda record: None
+
+    async def renew(self, partitions: Collection[TP]) -> None:
+        self.claimed.append(list(partitions))
+
+    async def keep(self, _: Callable[[], bool]) -> None:
+        await asyncio.Event().wait()
+
+    def sender(self, _: str, __: int) -> FakeClaims:
+        return self
+
+    async def send_whole(self, _: str, __: int, records: Sequence[OutgoingRecord]) -> int:
+        if self.refused is not None:
+            raise self.refused
+        self.log += records
+        for record in records:
+            self.deliver(record)
+        return 0
+
+
+class Deployment:
+    """A modeller, and a worker that follows what it tells."""
+
+    def __init__(self) -> None:
+        self.model, self.catalogue, self.claims = Model(), Catalogue(), FakeClaims()
+        self.leads, self.caught_up = True, asyncio.Event()
+        self.modeller = Modeller(
+            self.model,
+            TOPIC,
+            self.claims,  # type: ignore[arg-type]
+            lambda: self.leads,
+            self.caught_up,
+        )
+        apply = applied(all_of([self.catalogue.take, self.modeller.note]), self.modeller.see)
+        self.claims.deliver = lambda record: apply({record.key or b"": record.value})
+
+    def apply_behaviour(self, latest: Any) -> None:
+        self.model.rows.apply_behaviour(latest)
+        self.catalogue.apply_behaviour(latest)
+
+    def apply_content(self, latest: Any) -> None:
+        self.model.rows.apply_content(latest)
+        self.catalogue.apply_content(latest)
+
+    def related(self, item: str) -> list[str]:
+        index = self.catalogue.indices_of(np.array([key_of(item)], np.uint64))[0]
+        return [self.catalogue.ids[other] for other in self.catalogue.items().related[index] if other != NONE]
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[asyncio.Task[None]]:
+        self.caught_up.set()
+        task = asyncio.create_task(self.modeller.run())
+        try:
+            yield task
+        finally:
+            task.cancel()
+            with suppress(asyncio.CancelledError, AfreshError, ExceptionGroup):
+                await task
+
+
+async def until(true: Callable[[], object]) -> None:
+    async with asyncio.timeout(20):
+        while not true():  # noqa: ASYNC110 - no event tells
+            await asyncio.sleep(0.01)
+
+
+@pytest.fixture(autouse=True)
+def _in_short(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("QUIET_SECONDS", "STAND_BY_SECONDS", "SHORTEST_REST_SECONDS"):
+        monkeypatch.setattr(module, name, 0.02)
+
+
+async def test_a_version_is_told_and_what_changes_then_is_revised_and_at_rest_derived_anew() -> None:
+    deployment = Deployment()
+    describe(deployment, "a", "b", "c")
+    async with deployment.running():
+        await until(lambda: deployment.catalogue.model)
+        first = deployment.catalogue.model
+        count(deployment, {"a": 5.0, "b": 5.0}, {"a": {"b": 5.0}, "b": {"a": 5.0}})
+        await until(lambda: deployment.related("a") == ["b"])
+        await until(lambda: deployment.catalogue.model > first and not deployment.model.is_outdated())
+    slots = [record.key for record in deployment.claims.log if (record.key or b"").startswith(b"numbered")]
+    assert {b"numbered/0/0", b"numbered/1/0"} <= set(slots)
+
+
+async def test_nothing_is_sent_before_all_rows_are_read_or_while_another_leads() -> None:
+    deployment = Deployment()
+    deployment.leads = False
+    async with deployment.running():
+        await asyncio.sleep(0.1)
+        assert not deployment.claims.claimed
+        deployment.leads = True
+        await until(lambda: deployment.catalogue.model)
+        deployment.leads = False
+        await until(lambda: deployment.claims.claimed[-1] == [])
+
+
+async def test_nothing_is_derived_before_what_was_told_earlier_has_been_read() -> None:
+    deployment = Deployment()
+    deliver, held = deployment.claims.deliver, list[OutgoingRecord]()
+    deployment.claims.deliver = held.append
+    async with deployment.running():
+        await until(lambda: held)
+        await asyncio.sleep(0.1)
+        assert [record.key for record in held] == [LED]
+        deployment.claims.deliver = deliver
+        deliver(held[0])
+        await until(lambda: deployment.catalogue.model)
+
+
+async def test_one_whose_claim_is_taken_stands_by_and_claims_again(caplog: pytest.LogCaptureFixture) -> None:
+    deployment = Deployment()
+    deployment.claims.refused = FencedError("test.model", 0)
+    async with deployment.running():
+        await until(lambda: "Another process makes the model, too" in caplog.text)
+        assert len(deployment.claims.claimed) >= 3
+        deployment.claims.refused = None
+        await until(lambda: deployment.catalogue.model)
+
+
+async def test_what_kafka_refuses_for_good_ends_the_process() -> None:
+    deployment = Deployment()
+    deployment.claims.refused = AfreshError("no right to write")
+    async with deployment.running() as task:
+        with pytest.raises((AfreshError, ExceptionGroup)) as raised:
+            await asyncio.wait_for(task, 10)
+    error = raised.value
+    assert str(first_of(error) if isinstance(error, ExceptionGroup) else error) == "no right to write"
+
+
+async def test_without_changes_nothing_more_is_told() -> None:
+    deployment = Deployment()
+    describe(deployment, "a", "b")
+    async with deployment.running():
+        await until(lambda: deployment.catalogue.model and not deployment.model.is_outdated())
+        told = len(deployment.claims.log)
+        await asyncio.sleep(0.3)
+        assert len(deployment.claims.log) == told
