@@ -21,7 +21,7 @@ from afresh.models.layout import HALF_LIVES_MS
 from afresh.models.learning import popularity
 from afresh.models.retrieval import asking
 from afresh.state.catalogue.copies import ModelCopy
-from afresh.state.catalogue.embeddings import Embeddings
+from afresh.state.catalogue.embeddings import CodedEmbeddings
 from afresh.state.catalogue.growing import Growing
 from afresh.state.keys import key_of
 from afresh.state.model.told import TOLD, Message, Numbered, Revised, Told, Whole
@@ -75,7 +75,7 @@ class Catalogue:
         self._index: dict[int, int] = {}
         self._by_half: defaultdict[int, list[int]] = defaultdict(list)
         self._domains: list[str] = []
-        self._embeddings = Embeddings()
+        self._embeddings = CodedEmbeddings()
         self._arrays = Growing(
             available=((), np.bool_, False),
             domain=((), np.int32, NONE),

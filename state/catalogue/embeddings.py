@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections import Counter
 
 import numpy as np
@@ -15,20 +16,28 @@ Encoder = tuple[str, str]
 """Name and version of an encoder."""
 
 
-class Embeddings:
-    """Keeps a matrix of embeddings for each encoder; scorers see the matrix of the encoder that has read most items.
+class Embeddings(ABC):
+    """Keeps a matrix of embeddings for each encoder; readers see that of the encoder that has read most items.
 
     Vectors of two encoders cannot be compared. While a new encoder works through the catalogue, both matrices are
-    kept. The scorers change over at once, when the new encoder has the majority.
+    kept. Readers change over at once, when the new encoder has the majority.
     """
 
     def __init__(self) -> None:
         self._matrices: dict[Encoder, Growing] = {}
         self._encoder: dict[int, Encoder] = {}
         self._counts: Counter[Encoder] = Counter()
-        self._changed: set[int] = set()
-        self._shown: Encoder | None = None
-        self._nothing = _arrays(1)
+        self._nothing = self._make(1)
+
+    @staticmethod
+    @abstractmethod
+    def _make(width: int) -> Growing:
+        """Make room for embeddings of a width."""
+
+    @staticmethod
+    @abstractmethod
+    def _put(matrix: Growing, index: int, vector: Reals) -> None:
+        """Put an embedding into a matrix."""
 
     def keep(self, index: int, text: Vector | None) -> None:
         """Set the embedding of an item as its row has it; None if it has none."""
@@ -42,12 +51,10 @@ class Embeddings:
         """Set the embedding of an item; it replaces any other."""
         self.drop(index)
         if encoder not in self._matrices:
-            self._matrices[encoder] = _arrays(len(vector))
+            self._matrices[encoder] = self._make(len(vector))
         matrix = self._matrices[encoder]
         matrix.reach(index + 1)
-        matrix["vectors"][index] = vector
-        (matrix["codes"][index],), (matrix["scales"][index],) = coded(vector[None])
-        self._changed.add(index)
+        self._put(matrix, index, vector)
         self._encoder[index] = encoder
         self._counts[encoder] += 1
 
@@ -57,20 +64,9 @@ class Embeddings:
         if encoder is None:
             return
         self._counts[encoder] -= 1
-        for array in ("vectors", "codes", "scales"):
-            self._matrices[encoder][array][index] = 0
-        self._changed.add(index)
+        self._put(self._matrices[encoder], index, np.zeros(1, np.float16))
         if not self._counts[encoder]:
             del self._matrices[encoder], self._counts[encoder]
-
-    def matrix(self, items: int) -> Halves:
-        """Return the embeddings of the first ``items`` items, shape (items, e); zeros where there is none."""
-        return self._of_leading(items)["vectors"][:items]
-
-    def codes(self, items: int) -> tuple[Codes, Floats]:
-        """Return the same embeddings for lists to read; see ``models.retrieval.codes.coded``."""
-        leading = self._of_leading(items)
-        return leading["codes"][:items], leading["scales"][:items]
 
     def _of_leading(self, items: int) -> Growing:
         encoder = self._leading()
@@ -81,6 +77,59 @@ class Embeddings:
     def _leading(self) -> Encoder | None:
         """Return the encoder that has read most items; ties go to the lower name and version."""
         return min(self._counts, key=lambda encoder: (-self._counts[encoder], encoder), default=None)
+
+    def count_embedded(self, among: Mask) -> int:
+        """Count the items of the mask ``among`` that have an embedding."""
+        return sum(bool(among[index]) for index in self._encoder)
+
+
+class CodedEmbeddings(Embeddings):
+    """Embeddings as lists read them; see ``models.retrieval.codes``."""
+
+    @staticmethod
+    def _make(width: int) -> Growing:
+        return Growing(codes=((width,), np.int16, 0), scales=((), np.float32, 0))
+
+    @staticmethod
+    def _put(matrix: Growing, index: int, vector: Reals) -> None:
+        (matrix["codes"][index],), (matrix["scales"][index],) = coded(vector[None])
+
+    def codes(self, items: int) -> tuple[Codes, Floats]:
+        """Return the codes and scales of the first ``items`` items, shapes (items, e) and (items,); 0 for none."""
+        leading = self._of_leading(items)
+        return leading["codes"][:items], leading["scales"][:items]
+
+
+class WholeEmbeddings(Embeddings):
+    """Embeddings as rows have them, in sixteen bits, so that nothing is lost; it remembers which have changed."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._changed: set[int] = set()
+        self._shown: Encoder | None = None
+
+    @staticmethod
+    def _make(width: int) -> Growing:
+        return Growing(vectors=((width,), np.float16, 0))
+
+    @staticmethod
+    def _put(matrix: Growing, index: int, vector: Reals) -> None:
+        matrix["vectors"][index] = vector
+
+    def put_vector(self, index: int, encoder: Encoder, vector: Reals) -> None:
+        """Set the embedding of an item; it replaces any other."""
+        super().put_vector(index, encoder, vector)
+        self._changed.add(index)
+
+    def drop(self, index: int) -> None:
+        """Forget the embedding of an item, and an encoder that has no embedding left."""
+        if index in self._encoder:
+            self._changed.add(index)
+        super().drop(index)
+
+    def matrix(self, items: int) -> Halves:
+        """Return the embeddings of the first ``items`` items, shape (items, e); zeros where there is none."""
+        return self._of_leading(items)["vectors"][:items]
 
     @property
     def changed(self) -> bool:
@@ -94,14 +143,3 @@ class Embeddings:
             self._changed.update(range(items))
         changed, self._changed = self._changed, set()
         return np.array(sorted(changed), np.intp)
-
-    def count_embedded(self, among: Mask) -> int:
-        """Count the items of the mask ``among`` that have an embedding."""
-        return sum(bool(among[index]) for index in self._encoder)
-
-
-def _arrays(width: int) -> Growing:
-    """Make room for embeddings. Rows hold them in 16 bits, so that nothing is lost here."""
-    return Growing(
-        vectors=((width,), np.float16, 0), codes=((width,), np.int16, 0), scales=((), np.float32, 0)
-    )

@@ -11,7 +11,7 @@ import numpy.typing as npt
 from afresh.models.arrays import NONE, Floats, Halves, Indices
 from afresh.models.layout import HALF_LIVES_MS, NEIGHBOURS
 from afresh.models.relations.revising import Changed
-from afresh.state.catalogue.embeddings import Embeddings
+from afresh.state.catalogue.embeddings import WholeEmbeddings
 from afresh.state.catalogue.growing import Growing
 from afresh.state.keys import NO_KEY, key_of
 from afresh.state.rows import behaviour, content
@@ -47,7 +47,7 @@ class ItemRows:
     def __init__(self) -> None:
         self.now = 0
         self.updates = 0
-        self.embeddings = Embeddings()
+        self.embeddings = WholeEmbeddings()
         self._number: dict[int, int] = {}
         self.changed: dict[int, Before] = {}
         self.since: dict[int, Before] = {}

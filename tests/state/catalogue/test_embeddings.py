@@ -2,7 +2,8 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from afresh.state.catalogue.embeddings import Embeddings
+from afresh.models.retrieval.codes import decoded
+from afresh.state.catalogue.embeddings import CodedEmbeddings, WholeEmbeddings
 
 OLD, NEW = ("minilm", "1"), ("minilm", "2")
 
@@ -12,17 +13,17 @@ def vector(*numbers: float) -> np.ndarray[tuple[int], np.dtype[np.float32]]:
 
 
 def test_new_embeddings_are_all_0() -> None:
-    assert Embeddings().matrix(3).tolist() == [[0.0], [0.0], [0.0]]
+    assert WholeEmbeddings().matrix(3).tolist() == [[0.0], [0.0], [0.0]]
 
 
 def test_items_without_an_embedding_have_vectors_of_0() -> None:
-    embeddings = Embeddings()
+    embeddings = WholeEmbeddings()
     embeddings.put_vector(2, OLD, vector(1, 2))
     assert embeddings.matrix(4).tolist() == [[0, 0], [0, 0], [1, 2], [0, 0]]
 
 
 def test_a_new_encoder_takes_over_at_once_when_it_has_the_majority() -> None:
-    embeddings = Embeddings()
+    embeddings = WholeEmbeddings()
     for index in range(4):
         embeddings.put_vector(index, OLD, vector(index, 1))
     for index in range(2):
@@ -33,7 +34,7 @@ def test_a_new_encoder_takes_over_at_once_when_it_has_the_majority() -> None:
 
 
 def test_an_encoder_without_embeddings_is_forgotten() -> None:
-    embeddings = Embeddings()
+    embeddings = WholeEmbeddings()
     embeddings.put_vector(0, OLD, vector(1, 1))
     embeddings.put_vector(0, NEW, vector(1, 1, 1))
     embeddings.drop(0)
@@ -41,14 +42,14 @@ def test_an_encoder_without_embeddings_is_forgotten() -> None:
 
 
 def test_dropping_an_absent_embedding_does_nothing() -> None:
-    embeddings = Embeddings()
+    embeddings = WholeEmbeddings()
     embeddings.put_vector(1, OLD, vector(1))
     embeddings.drop(0)
     assert embeddings.matrix(2).tolist() == [[0], [1]]
 
 
 def test_only_items_of_the_mask_are_counted() -> None:
-    embeddings = Embeddings()
+    embeddings = WholeEmbeddings()
     for index in range(3):
         embeddings.put_vector(index, OLD, vector(1))
     assert embeddings.count_embedded(np.array([True, False, True, True])) == 2
@@ -63,7 +64,7 @@ edits = st.lists(
 def test_the_matrix_is_that_of_the_encoder_with_most_items(
     changes: list[tuple[int, tuple[str, str] | None, int]],
 ) -> None:
-    embeddings, model = Embeddings(), dict[int, tuple[tuple[str, str], int]]()
+    embeddings, model = WholeEmbeddings(), dict[int, tuple[tuple[str, str], int]]()
     for index, encoder, number in changes:
         if encoder is None:
             embeddings.drop(index)
@@ -83,7 +84,7 @@ def test_the_matrix_is_that_of_the_encoder_with_most_items(
 def test_every_change_of_the_matrix_is_returned_once(
     changes: list[tuple[int, tuple[str, str] | None, int]],
 ) -> None:
-    embeddings, known = Embeddings(), np.zeros((10, 1), np.float32)
+    embeddings, known = WholeEmbeddings(), np.zeros((10, 1), np.float32)
     for index, encoder, number in changes:
         if encoder is None:
             embeddings.drop(index)
@@ -93,3 +94,13 @@ def test_every_change_of_the_matrix_is_returned_once(
         known[changed] = embeddings.matrix(10)[changed]
         assert not embeddings.changed
     assert (known == embeddings.matrix(10)).all()
+
+
+def test_lists_read_the_same_embeddings_as_codes() -> None:
+    whole, coded_ones = WholeEmbeddings(), CodedEmbeddings()
+    for embeddings in (whole, coded_ones):
+        embeddings.put_vector(0, OLD, vector(0.6, 0.8))
+        embeddings.put_vector(2, OLD, vector(1.0, 0.0))
+        embeddings.drop(2)
+    np.testing.assert_allclose(decoded(*coded_ones.codes(4)), whole.matrix(4), atol=1e-3)
+    assert not coded_ones.codes(4)[1][1:].any()
