@@ -172,6 +172,7 @@ class App(faust.App):
 
     async def keep_claims(self) -> None:
         """Renew the claims of our changelog partitions in time, forever."""
+        self.claims.report_expiry()
         try:
             await self.claims.keep(lambda: not self.rebalancing and self.consumer.membership_is_fresh())
         except* Exception as failed:

@@ -164,8 +164,6 @@ class Claims:
             Of an error: FencedError when another process has written to a partition, or AfreshError when Kafka does
             not allow the claim. The process must end.
         """
-        if self._fenced:
-            self._report_expiry()
         async with asyncio.TaskGroup() as renewals:
             while True:
                 await asyncio.sleep(min(LOOK_SECONDS, self._expiry() / 30))
@@ -176,7 +174,10 @@ class Claims:
     def _expiry(self) -> float:
         return EXPIRY_SECONDS if self.expiry_seconds is None else self.expiry_seconds
 
-    def _report_expiry(self) -> None:
+    def report_expiry(self) -> None:
+        """Say in the log after which time Kafka forgets claims, if that is not known or short."""
+        if not self._fenced:
+            return
         if self.expiry_seconds is None:
             logger.info(
                 "Kafka does not say when it forgets claims (the right DescribeConfigs on the cluster may be missing); "

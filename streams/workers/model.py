@@ -71,6 +71,7 @@ class ModelWorker:
             await self.app.crash(error)
 
     async def _make_model(self) -> None:
+        self.claims.report_expiry()
         try:
             await self.modeller.run()
         except* Exception as failed:
