@@ -18,6 +18,9 @@ INPUT_TOMBSTONES_MS = 30 * DAY_MS
 FIRST_PARTITION = 0
 """Whoever owns this partition does what one worker does for all: it learns the weights and pushes the popular lists."""
 
+MODEL_SEGMENT_BYTES = 67_108_864
+"""Size of a segment of the topic of the model, in bytes; by default Kafka takes 1 GiB."""
+
 DEAD_LETTER_BYTES = 4_194_304
 """Largest record batch of the dead-letter topic, in bytes."""
 
@@ -76,7 +79,7 @@ class Topics:
         self.behaviour = self._changelog("behaviour")
         self.content = self._changelog("content")
         self.weights = self._changelog("weights")
-        self.model = self._compacted("model")
+        self.model = self._told()
         self.model_lease = self._log("model.lease")
 
     def _log(self, name: str) -> Topic:
@@ -108,6 +111,11 @@ class Topics:
     def _forgetful(self, name: str) -> Topic:
         # A new encoder reads the topic from its beginning. The texts of deleted items must be gone from there soon.
         return replace(self._compacted(name), advised={"max.compaction.lag.ms": str(DAY_MS)})
+
+    def _told(self) -> Topic:
+        told = self._compacted("model")
+        # The newest segment is never compacted. Each worker reads it whole at its start, and most of it is replaced.
+        return replace(told, config=told.config | {"segment.bytes": str(MODEL_SEGMENT_BYTES)})
 
     def _changelog(self, table: str) -> Topic:
         changelog = self._compacted(f"{table}.changelog")

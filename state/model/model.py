@@ -30,7 +30,7 @@ MESSAGE_BYTES = 400_000
 BESIDE_BYTES = 16_384
 """Most that a message holds besides keys and rows: the heads."""
 
-TOLD_AT_ONCE = 2048
+TOLD_AT_ONCE = 1024
 """Most rows that a revision tells; those that moved most come first, and the others wait."""
 
 
@@ -110,11 +110,18 @@ class Model:
         """Note a version that somebody told: if it is not ours, nothing of ours stands any more."""
         self.slot = whole.slot
         if whole.version != self.version:
-            self.version, self._stands = whole.version, None
+            self.version = whole.version
+            self.stand_down()
+
+    def stand_down(self) -> None:
+        """Let nothing of ours stand any more: another process makes the model."""
+        self._stands = None
+        self.rows.forget_changes()
+        self._texts_again, self._texts_since = set(), set()
 
     def snapshot(self) -> Snapshot:
         """Return all that a version is derived from; what changes from now on will be revised in that version."""
-        self.rows.since, self._texts_since = {}, set()
+        self.rows.tracked, self.rows.since, self._texts_since = True, {}, set()
         items = len(self.rows)
         return self._all_rows(_longer(self._near.akin, items, NONE), _longer(self._near.likeness, items, 0))
 

@@ -40,6 +40,9 @@ class ItemRows:
         Number of updates taken in.
     embeddings
         Embeddings of the items' texts.
+    tracked
+        Whether what rows said before they changed is kept. Only a process that makes the model needs it, and it takes
+        as much as the rows themselves.
     changed, since
         What each row said that has changed since two moments, by number.
     """
@@ -49,6 +52,7 @@ class ItemRows:
         self.updates = 0
         self.embeddings = WholeEmbeddings()
         self._number: dict[int, int] = {}
+        self.tracked = False
         self.changed: dict[int, Before] = {}
         self.since: dict[int, Before] = {}
         self._arrays = Growing(
@@ -81,6 +85,10 @@ class ItemRows:
         ]
         return numbers, _changed(before), _changed(after)
 
+    def forget_changes(self) -> None:
+        """Track no changes any more."""
+        self.tracked, self.changed, self.since = False, {}, {}
+
     def apply_behaviour(self, latest: Latest) -> None:
         """Take in the newest behaviour rows, by item id."""
         changed = {key: row for key, row in latest.items() if row is not None and key != PARTITION_ROW_KEY}
@@ -96,6 +104,8 @@ class ItemRows:
         self.updates += 1
 
     def _keep_before(self, numbers: Indices) -> None:
+        if not self.tracked:
+            return
         of = [self._arrays[name] for name in Before._fields]
         for number in numbers.tolist():
             if number not in self.changed or number not in self.since:

@@ -47,7 +47,7 @@ QUIET_SECONDS = 1.0
 LONGEST_SECONDS = 600.0
 """A version is derived at this age, however few rows have changed."""
 
-BYTES_A_SECOND = 2e6
+BYTES_A_SECOND = 1e6
 """Longer messages are followed by a longer rest, so that the model never fills Kafka's disks."""
 
 STAND_BY_SECONDS = 1.0
@@ -135,7 +135,9 @@ class Modeller:
             self._led = uuid.uuid4().hex
             self._seen.clear()
             await self._send(OutgoingRecord(LED, self._led.encode()))
-            await self._seen.wait()
+            # If another one has led meanwhile, its record has replaced ours, and ours never comes.
+            async with asyncio.timeout(LONGEST_STAND_BY_SECONDS):
+                await self._seen.wait()
             logger.info("This process makes the model from now on")
             async with asyncio.TaskGroup() as work:
                 loops = (self._derive_again(), self._revise_again(), self._claims.keep(self._leads))
@@ -145,7 +147,10 @@ class Modeller:
                 for task in tasks:
                     task.cancel()
             logger.info("Another process makes the model from now on")
+        except TimeoutError:
+            logger.info("What this process wrote first has not come back; it claims the model anew")
         finally:
+            self._model.stand_down()
             await self._claims.renew([])
 
     async def _revise_again(self) -> None:

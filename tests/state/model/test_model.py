@@ -210,6 +210,7 @@ def test_whatever_was_revised_the_next_version_is_that_of_the_rows_alone(
 
 def test_changes_are_taken_once() -> None:
     model = Model()
+    model.rows.tracked = True
     count(model.rows, {"i1": 1.0}, {"i1": {"i2": 2.0}})
     changes = model.changes()
     assert isinstance(changes, Changes)

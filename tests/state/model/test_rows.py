@@ -19,8 +19,8 @@ def test_an_item_keeps_its_number_however_it_becomes_known() -> None:
 def test_what_a_row_said_before_its_first_change_is_kept_for_each_of_two_moments() -> None:
     rows = ItemRows()
     count(rows, {"i1": 1.0}, {"i1": {"i2": 2.0}})
-    rows.take_changed()
-    rows.since = {}
+    assert not rows.changed, "nobody makes a model of them yet"
+    rows.tracked = True
     count(rows, {"i1": 2.0}, {"i1": {"i2": 3.0}})
     numbers, before, after = rows.take_changed()
     count(rows, {"i1": 3.0}, {"i1": {"i2": 4.0}})
@@ -28,6 +28,9 @@ def test_what_a_row_said_before_its_first_change_is_kept_for_each_of_two_moments
     assert (before.weights[0, 0], after.weights[0, 0]) == (2.0, 3.0)
     assert rows.changed[0].weights[0] == 3.0
     assert rows.since[0].weights[0] == 2.0
+    rows.forget_changes()
+    count(rows, {"i1": 4.0}, {"i1": {"i2": 5.0}})
+    assert not rows.changed
 
 
 def test_a_withdrawn_item_has_no_text_and_is_not_available() -> None:

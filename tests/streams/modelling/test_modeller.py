@@ -163,6 +163,28 @@ async def test_what_kafka_refuses_for_good_ends_the_process() -> None:
     assert str(first_of(error) if isinstance(error, ExceptionGroup) else error) == "no right to write"
 
 
+async def test_one_whose_first_record_never_comes_back_claims_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "LONGEST_STAND_BY_SECONDS", 0.05)
+    deployment = Deployment()
+    deliver, held = deployment.claims.deliver, list[OutgoingRecord]()
+    deployment.claims.deliver = held.append
+    async with deployment.running():
+        await until(lambda: len([each for each in deployment.claims.claimed if each]) > 1)
+        deployment.claims.deliver = deliver
+        await until(lambda: deployment.catalogue.model)
+
+
+async def test_a_process_that_leads_no_more_tracks_no_changes() -> None:
+    deployment = Deployment()
+    describe(deployment, "a", "b")
+    async with deployment.running():
+        await until(lambda: deployment.model.stands)
+        assert deployment.model.rows.tracked
+        deployment.leads = False
+        await until(lambda: not deployment.model.stands)
+        assert not deployment.model.rows.tracked
+
+
 async def test_without_changes_nothing_more_is_told() -> None:
     deployment = Deployment()
     describe(deployment, "a", "b")
