@@ -2,12 +2,12 @@
 # Paths are relative throughout: Make splits an absolute one at its spaces.
 
 PYTHON ?= python3
-EXTRAS ?= local,encoder,traces,dev
+EXTRAS ?= local,encoder,gguf,universal,traces,dev
 ARGS ?=
 # Most tests wait for servers, half of the time: three at once keep two CPUs busy. Each starts servers of its own.
 TEST_PROCESSES ?= 3
 
-.PHONY: help run lint format unit test bench bench-recovery bench-scale bench-idle bench-embed chaos venv clean
+.PHONY: help run lint format unit test bench bench-recovery bench-scale bench-idle bench-fresh bench-embed chaos venv clean
 
 help:
 	@echo "make run    watch a recommender learn from 100,000 real events (ARGS=--help for the options)"
@@ -19,6 +19,7 @@ help:
 	@echo "make bench-scale  the same backlog worked off by 1 and by 2 workers (ARGS=--help for the options)"
 	@echo "make bench-recovery  from kill -9 to ready, and memory a row (ARGS=--help for the options)"
 	@echo "make bench-idle  what a worker at rest and its broker take (ARGS=--help for the options)"
+	@echo "make bench-fresh  what people do, until it stands in the lists of others (ARGS=--help for the options)"
 	@echo "make bench-embed  texts encoded in a second, beside sentence-transformers (ARGS=--help for the options)"
 	@echo "make chaos  faults at random, and a count at the end of all events (ARGS='--brokers 3' for a cluster)"
 	@echo "make bench-quality  accuracy on four sets, beside baselines (ARGS=--help for the options)"
@@ -56,6 +57,9 @@ bench-recovery: .venv/installed
 
 bench-idle: .venv/installed
 	@exec .venv/bin/python -m tests.benchmarks.idle $(ARGS)
+
+bench-fresh: .venv/installed
+	@exec .venv/bin/python -m tests.benchmarks.fresh $(ARGS)
 
 bench-embed: .venv/installed
 	@exec .venv/bin/python -m tests.benchmarks.embed $(ARGS)

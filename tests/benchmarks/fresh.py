@@ -1,0 +1,216 @@
+"""Measure freshness: ``python -m tests.benchmarks.fresh``: what people do, until it stands in the lists of others.
+
+Twenty users take two items one after the other, which nobody took together before. Then others take the first of
+them, one after the other, until the list of one of them holds the second. The time is that from the last event of the
+twenty to that list. The rows of all items are there before, so that nothing is learned but these pairs. Beside it
+stands how long a derivation of the whole model takes: without revisions, a pair would wait for one, or two.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import logging
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import msgspec
+import numpy as np
+from kafka import KafkaProducer
+from pydantic import SecretStr
+from redis import Redis
+from rich.console import Console
+from rich.table import Table
+
+from afresh.deploy.servers import local_kafka, local_redis
+from afresh.state.errors import AfreshError
+from afresh.state.lists import ListReader, decode_user_list
+from afresh.streams.connections import kafka_options, redis_options
+from afresh.streams.kafka.admin import create_topics
+from afresh.streams.settings import NO_ENCODER, Settings
+from afresh.streams.topics import Topics
+from tests.benchmarks.latency import OpenLoop
+from tests.benchmarks.recovery import fill, wait
+from tests.benchmarks.scale import Servers
+from tests.benchmarks.workers import start_worker
+
+PARTITIONS, USERS, TAKERS = 8, 1_000, 20
+READY_SECONDS, PAIR_SECONDS = 900.0, 120.0
+POLL_SECONDS, ASK_SECONDS = 0.02, 0.25
+
+
+@dataclass(frozen=True)
+class Fresh:
+    """What was measured of a catalogue of one size.
+
+    Attributes
+    ----------
+    items, rate
+        Number of items, and of other events a second meanwhile.
+    seconds
+        Time of each pair until it stood in a list of another user.
+    derive_seconds
+        Mean time of a derivation of the whole model.
+    ready_seconds
+        Time from the start of the worker until it was ready, the first model included.
+    """
+
+    items: int
+    rate: int
+    seconds: Sequence[float]
+    derive_seconds: float
+    ready_seconds: float
+
+
+class People:
+    """Sends events of people, and reads their lists."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._topic = Topics(settings).events.name
+        self._producer = KafkaProducer(**kafka_options(settings), metrics_enabled=False)
+        self._lists = ListReader(Redis.from_url(**redis_options(settings)), settings.namespace)
+        self._sent = 0
+
+    def take(self, user: str, item: str) -> None:
+        """Let a user take an item."""
+        self._sent += 1
+        event = {
+            "id": f"pair-{self._sent}",
+            "type": "view",
+            "time": int(time.time() * 1000),
+            "user": user,
+            "item": item,
+            "platform": "web",
+            "domain": "films",
+        }
+        self._producer.send(self._topic, msgspec.json.encode(event), f"web:{user}".encode()).get(timeout=30)
+
+    def listed(self, user: str) -> list[str]:
+        """Return the items of a user's list."""
+        packed = self._lists.of_user(f"web:{user}")
+        return [] if packed is None else [item.id for item in decode_user_list(packed, user).items]
+
+    def pair(self, name: str, one: str, other: str) -> float:
+        """Let people take a pair; return the seconds until the list of another one shows it."""
+        for taker in range(TAKERS):
+            for item in (one, other):
+                self.take(f"{name}-{taker}", item)
+        began = asked = time.monotonic()
+        users: list[str] = []
+        while time.monotonic() < began + PAIR_SECONDS:
+            if not users or time.monotonic() > asked + ASK_SECONDS:
+                asked = time.monotonic()
+                users.append(f"{name}-other-{len(users)}")
+                self.take(users[-1], one)
+            if any(other in self.listed(user) for user in users):
+                break
+            time.sleep(POLL_SECONDS)
+        return time.monotonic() - began
+
+
+def measure(servers: Servers, items: int, pairs: int, rate: int, say: Callable[[str], None]) -> Fresh:
+    """Measure a catalogue of one size, with so many other events a second."""
+    settings = Settings(
+        kafka=servers.kafka.address,
+        redis=SecretStr(servers.redis.address),
+        namespace=f"fresh-{items}-{rate}",
+        partitions=PARTITIONS,
+        encoder=NO_ENCODER,
+    )
+    create_topics(settings)
+    say(f"writing {items:,} items …")
+    fill(settings, USERS, items)
+    with ExitStack() as stack:
+        began = time.monotonic()
+        _, worker = start_worker(settings, servers.folder / settings.namespace, stack)
+        wait(worker, worker.page.ready, "to be ready", READY_SECONDS)
+        ready = time.monotonic() - began
+        people, drawn = People(settings), np.random.default_rng(0).permutation(items)[: 2 * pairs]
+        stack.enter_context(others(settings, rate, items))
+        seconds = []
+        for number, (one, other) in enumerate(drawn.reshape(-1, 2).tolist()):
+            seconds.append(people.pair(f"pair-{number}", f"item-{one}", f"item-{other}"))
+            say(f"pair {number + 1} of {pairs}: {seconds[-1]:.2f} s")
+        read = worker.page.read()
+    derived = (read.value(f"afresh_stage_seconds_{what}", stage="derive") for what in ("sum", "count"))
+    return Fresh(items, rate, seconds, next(derived) / max(next(derived), 1), ready)
+
+
+@contextmanager
+def others(settings: Settings, rate: int, items: int) -> Iterator[None]:
+    """Let other people act meanwhile, at a rate; their lists are waited for, too."""
+    if not rate:
+        yield
+        return
+    loop = OpenLoop(settings, "others", items=items)
+    # It ends with the process: nobody waits for its figures.
+    running = threading.Thread(
+        target=lambda: asyncio.run(loop.run(rate=rate, seconds=600, warm_up=0)), daemon=True
+    )
+    running.start()
+    time.sleep(5)
+    yield
+
+
+def table(measured: Sequence[Fresh]) -> Table:
+    """Table with a row for each measurement."""
+    names = (
+        "items",
+        "events a second",
+        "pair to list, p50",
+        "p99",
+        "derivation",
+        "derivation : p50",
+        "ready after",
+    )
+    shown = Table(*names)
+    for each in measured:
+        p50, p99 = np.percentile(each.seconds, [50, 99])
+        shown.add_row(
+            *(f"{each.items:,}", f"{each.rate}", f"{p50:.2f} s", f"{p99:.2f} s"),
+            *(
+                f"{each.derive_seconds:.1f} s",
+                f"{each.derive_seconds / p50:.1f}",
+                f"{each.ready_seconds:.0f} s",
+            ),
+        )
+    return shown
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Measure as the command line says, and print the table."""
+    parser = argparse.ArgumentParser(prog="bench-fresh", description=__doc__)
+    parser.add_argument("--items", type=int, nargs="+", default=[10_000, 100_000], metavar="N")
+    parser.add_argument(
+        "--rates", type=int, nargs="+", default=[0, 500], metavar="N", help="other events a second"
+    )
+    parser.add_argument("--pairs", type=int, default=20, metavar="N", help="pairs for each measurement")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="also write the figures to this file")
+    chosen = parser.parse_args(arguments)
+    for name in ("aiokafka", "kafka"):
+        logging.getLogger(name).setLevel(logging.ERROR)
+    console = Console()
+    measured = []
+    with TemporaryDirectory() as name:
+        folder = Path(name)
+        with local_kafka(folder / "kafka", kind="kafka") as kafka, local_redis(folder / "redis") as redis:
+            for items in chosen.items:
+                for rate in chosen.rates:
+                    servers = Servers(kafka, redis, folder)
+                    measured.append(measure(servers, items, chosen.pairs, rate, console.print))
+    console.print(table(measured))
+    if chosen.json:
+        chosen.json.write_text(msgspec.json.format(msgspec.json.encode(measured)).decode() + "\n")
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except AfreshError as error:
+        sys.exit(str(error))
