@@ -34,6 +34,10 @@ TOLD_AT_ONCE = 1024
 """Most rows that a revision tells; those that moved most come first, and the others wait."""
 
 
+TEXTS_AT_ONCE = 2048
+"""Texts that a revision compares with the others: what people did meanwhile waits for them."""
+
+
 @dataclass(frozen=True)
 class Changes:
     """What changed since the last revision.
@@ -74,6 +78,8 @@ class Model:
         The version that stands: the time at which it was begun, in ms; 0 before the first.
     slot
         Where the version that stands is kept; see ``state.model.told.Whole``.
+    untold
+        Number of rows that have moved enough to be told, and wait.
     """
 
     def __init__(self, near: NearTexts | None = None, room: int = MESSAGE_BYTES) -> None:
@@ -81,11 +87,11 @@ class Model:
         self.rows = ItemRows()
         self.version = 0
         self.slot = 1
-        self._near = near or NearTexts()
+        self._near = near or NearTexts(at_once=TEXTS_AT_ONCE)
         self._stands: Stands | None = None
         self._sequence = 0
         self._numbered = 0
-        self._tells_later = False
+        self.untold = 0
         self._texts_again: set[int] = set()
         self._texts_since: set[int] = set()
 
@@ -104,7 +110,7 @@ class Model:
 
     def has_changes(self) -> bool:
         """Whether there is anything to revise."""
-        return bool(self.rows.changed or self._texts_again or self.reads_texts() or self._tells_later)
+        return bool(self.rows.changed or self._texts_again or self.reads_texts() or self.untold)
 
     def note(self, whole: Whole) -> None:
         """Note a version that somebody told: if it is not ours, nothing of ours stands any more."""
@@ -138,7 +144,7 @@ class Model:
     def install(self, version: int, stands: Stands) -> Whole:
         """Let a version stand, and return the message that ends it; all others of it must have been told."""
         self.version, self.slot, self._stands = version, 1 - self.slot, stands
-        self._sequence, self._numbered = 0, len(stands["mass"])
+        self._sequence, self._numbered, self.untold = 0, len(stands["mass"]), 0
         self.rows.changed, self.rows.since = self.rows.since, {}
         self._texts_again, self._texts_since = self._texts_since, set()
         return Whole(version, self.slot, self._numbered, _packed(stands.heads))
@@ -198,7 +204,7 @@ class Model:
         heads = stands.heads
         stands.judge(changes.rows, changes.numbers)
         told = stands.to_tell(TOLD_AT_ONCE)
-        self._tells_later = len(told) == TOLD_AT_ONCE
+        self.untold = stands.material - len(told)
         keys = changes.rows.keys[self._numbered :]
         if not (len(told) or len(keys)) and np.array_equal(heads, stands.heads):
             return []
@@ -214,7 +220,7 @@ class Model:
             self._near.likeness[numbers],
         )
         revise_texts(numbers, *before, _rows_of(changes, stands), stands.standing())
-        stands["moved"][numbers] = np.inf
+        stands.tell_again(numbers)
 
     def _tell(self, stands: Stands, keys: Keys, told: Places) -> Iterator[Revised]:
         """Yield the messages that tell new items and rows."""

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from afresh.models.arrays import NONE, Indices, Places
+from afresh.models.arrays import NONE, Floats, Indices, Places
 from afresh.models.relations.relations import RANK
 from afresh.models.relations.revising import Standing
 from afresh.models.relations.trust import Usual
@@ -92,17 +92,29 @@ class Stands:
     def judge(self, rows: Snapshot, numbers: Indices) -> None:
         """Judge anew how far the votes for items are believed whose counts have changed, and which items lead."""
         believed, trust = trust_of(rows.counts[numbers], self.usual), self._arrays["trust"]
-        self._arrays["moved"][numbers[np.abs(believed - trust[numbers]) > BELIEVED_AGAIN]] = np.inf
+        self.tell_again(numbers[np.abs(believed - trust[numbers]) > BELIEVED_AGAIN])
         trust[numbers] = believed
         among = np.union1d(self.heads, numbers).astype(np.int32)
         # Of equal counts, the one of the lower key leads, as in a version.
         among = among[np.argsort(rows.keys[among])]
         self.heads = heads_of(rows, trust, among[rows.available[among]])
 
+    def tell_again(self, numbers: Indices | Places) -> None:
+        """Let the rows of some items count as moved just enough to be told anew, behind those that moved more."""
+        moved = self._arrays["moved"]
+        moved[numbers] = np.maximum(moved[numbers], 2 * MATERIAL * self._tenths()[numbers])
+
+    def _tenths(self) -> Floats:
+        return np.asarray(np.maximum(self._arrays["strengths"][:, TENTH], LEAST))
+
+    @property
+    def material(self) -> int:
+        """Number of items that have moved enough to be told anew."""
+        return int(np.count_nonzero(self._arrays["moved"] >= MATERIAL * self._tenths()))
+
     def to_tell(self, most: int) -> Places:
         """Return the items that have moved enough to be told anew, at most some: those that moved most."""
-        moved = self._arrays["moved"]
-        shares = moved / np.maximum(self._arrays["strengths"][:, TENTH], LEAST)
+        shares = self._arrays["moved"] / self._tenths()
         found = np.flatnonzero(shares >= MATERIAL)
         if len(found) > most:
             found = found[np.argpartition(-shares[found], most)[:most]]

@@ -39,7 +39,8 @@ REST = 4.0
 SHORTEST_REST_SECONDS = 0.2
 
 CHANGED_SHARE = 0.25
-"""A version is derived once so many rows, as a share of all, have changed since the last one was begun."""
+"""A version is derived once so many rows, as a share of all, have changed since the last one was begun, or wait to be
+told."""
 
 QUIET_SECONDS = 1.0
 """A version is derived once nothing has changed for so long."""
@@ -176,11 +177,14 @@ class Modeller:
         model = self._model
         if not model.version:
             return True
-        if model.reads_texts() or not model.is_outdated():
+        if not model.stands:
+            # The version of an earlier leader knows the texts, and one without them would be worse.
+            return not model.reads_texts()
+        if not model.is_outdated():
             return False
-        quiet = time.monotonic() - self._changed_at >= QUIET_SECONDS
+        quiet = time.monotonic() - self._changed_at >= QUIET_SECONDS and not model.reads_texts()
         old = time.time() - model.version / 1000 >= LONGEST_SECONDS
-        return quiet or old or not model.stands or len(model.rows.since) >= CHANGED_SHARE * len(model.rows)
+        return quiet or old or max(len(model.rows.since), model.untold) >= CHANGED_SHARE * len(model.rows)
 
     async def _derive(self) -> int:
         """Derive a version, and tell it; return its bytes."""

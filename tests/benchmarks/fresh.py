@@ -28,6 +28,7 @@ from redis import Redis
 from rich.console import Console
 from rich.table import Table
 
+from afresh.deploy.demo.scrape import Page
 from afresh.deploy.servers import local_kafka, local_redis
 from afresh.state.errors import AfreshError
 from afresh.state.lists import ListReader, decode_user_list
@@ -42,7 +43,7 @@ from tests.benchmarks.workers import start_worker
 
 PARTITIONS, USERS, TAKERS = 8, 1_000, 20
 READY_SECONDS, PAIR_SECONDS = 900.0, 120.0
-POLL_SECONDS, ASK_SECONDS = 0.02, 0.25
+POLL_SECONDS, ASK_SECONDS, REST_SECONDS = 0.02, 0.25, 10.0
 
 
 @dataclass(frozen=True)
@@ -131,6 +132,7 @@ def measure(servers: Servers, items: int, pairs: int, rate: int, say: Callable[[
         _, worker = start_worker(settings, servers.folder / settings.namespace, stack)
         wait(worker, worker.page.ready, "to be ready", READY_SECONDS)
         ready = time.monotonic() - began
+        wait(worker, at_rest(worker.page), "to compare all texts", READY_SECONDS)
         people, drawn = People(settings), np.random.default_rng(0).permutation(items)[: 2 * pairs]
         stack.enter_context(others(settings, rate, items))
         seconds = []
@@ -140,6 +142,21 @@ def measure(servers: Servers, items: int, pairs: int, rate: int, say: Callable[[
         read = worker.page.read()
     derived = (read.value(f"afresh_stage_seconds_{what}", stage="derive") for what in ("sum", "count"))
     return Fresh(items, rate, seconds, next(derived) / max(next(derived), 1), ready)
+
+
+def at_rest(page: Page) -> Callable[[], bool]:
+    """Return a function that tells whether nothing was derived or revised for some seconds."""
+    seen, since = -1.0, time.monotonic()
+
+    def look() -> bool:
+        nonlocal seen, since
+        read = page.read()
+        made = sum(read.value("afresh_stage_seconds_count", stage=stage) for stage in ("derive", "revise"))
+        if made != seen:
+            seen, since = made, time.monotonic()
+        return time.monotonic() - since > REST_SECONDS
+
+    return look
 
 
 @contextmanager

@@ -45,6 +45,16 @@ def test_a_row_is_told_once_it_has_moved_enough_and_then_not_again() -> None:
 def test_of_more_rows_than_may_be_told_those_that_moved_most_come_first() -> None:
     found = stands()
     found["moved"][:] = np.arange(len(ITEMS)) + 1.0
-    found["moved"][5] = np.inf
+    found["moved"][5] = 1000.0
     assert set(found.to_tell(1).tolist()) == {5}
     assert len(found.to_tell(7)) == 7
+    assert found.material == len(ITEMS)
+
+
+def test_what_is_to_be_told_again_comes_behind_what_moved_more() -> None:
+    found = stands()
+    found.tell_again(np.arange(10))
+    assert found.material == 10
+    found["moved"][20] = 5.0
+    assert found.to_tell(1).tolist() == [20]
+    assert len(found.to_tell(30)) == 11
