@@ -223,17 +223,21 @@ class Model:
         stands.tell_again(numbers)
 
     def _tell(self, stands: Stands, keys: Keys, told: Places) -> Iterator[Revised]:
-        """Yield the messages that tell new items and rows."""
-        heads = _packed(stands.heads)
-        size = max(1, self._room // (TOLD.itemsize + keys.itemsize))
-        for start in range(0, max(len(keys), len(told), 1), size):
-            new, some = keys[start : start + size], told[start : start + size]
-            yield Revised(
-                *(self.version, self._sequence, self._numbered, new.tobytes()),
-                *(some.astype("<i4").tobytes(), stands.told(some).tobytes(), heads),
-            )
-            self._sequence += 1
-            self._numbered += len(new)
+        """Yield the messages that tell new items, and then rows, which may name any of them."""
+        size = max(1, self._room // keys.itemsize)
+        for start in range(0, len(keys), size):
+            yield self._revised(stands, keys[start : start + size], told[:0])
+        size = max(1, self._room // (TOLD.itemsize + told.itemsize))
+        for start in range(0, max(len(told), 1), size):
+            yield self._revised(stands, keys[:0], told[start : start + size])
+
+    def _revised(self, stands: Stands, keys: Keys, told: Places) -> Revised:
+        sequence, first = self._sequence, self._numbered
+        self._sequence += 1
+        self._numbered += len(keys)
+        numbers = told.astype("<i4").tobytes()
+        rows = stands.told(told).tobytes()
+        return Revised(self.version, sequence, first, keys.tobytes(), numbers, rows, _packed(stands.heads))
 
 
 def version_of(snapshot: Snapshot) -> Stands:

@@ -113,6 +113,16 @@ def test_items_that_come_after_a_version_are_numbered_by_revisions() -> None:
     assert both.related("i1") == ["new"]
 
 
+def test_rows_may_name_any_of_the_items_that_came_with_them() -> None:
+    both = Both(room=30_000)
+    describe(both, *ITEMS)
+    both.version(7)
+    new = [f"new{number}" for number in range(40)]
+    count(both, dict.fromkeys(new, 3.0), {item: {new[-1]: 5.0} for item in new[:-1]})
+    assert len(both.revise()) > 2
+    assert all(both.related(item) == [new[-1]] for item in new[:-1])
+
+
 def test_nothing_is_told_if_nothing_has_changed() -> None:
     both = Both()
     describe(both, *ITEMS)
@@ -156,7 +166,7 @@ def test_rows_of_numbers_that_were_never_told_are_left_out() -> None:
     describe(both, *ITEMS)
     both.version(7)
     describe(both, "new")
-    (revised,) = both.revise()
+    revised = both.revise()[-1]
     row = np.zeros(1, told.TOLD).tobytes()
     both.tell(Revised(7, 5, 30, b"", np.array([30], "<i4").tobytes(), row, revised.heads))
     assert len(both.catalogue) == len(ITEMS) + 1
