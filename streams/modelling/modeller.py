@@ -92,6 +92,8 @@ class Modeller:
         self._leads = leads
         self._caught_up = caught_up
         self._led = ""
+        self._noted: Whole | None = None
+        self._leading = False
         self._changed_at = 0.0
         self._seen = asyncio.Event()
         self._one = asyncio.Lock()
@@ -102,9 +104,14 @@ class Modeller:
             self._seen.set()
 
     def note(self, message: Message) -> None:
-        """Note which version stands, of those that others made."""
+        """Note which version stands, of those that others made.
+
+        While this process leads, what it reads back is its own, and may be older than what stands.
+        """
         if isinstance(message, Whole):
-            self._model.note(message)
+            self._noted = message
+            if not self._leading:
+                self._model.note(message)
 
     async def run(self) -> None:
         """Make the model whenever this process leads, forever.
@@ -139,6 +146,9 @@ class Modeller:
             # If another one has led meanwhile, its record has replaced ours, and ours never comes.
             async with asyncio.timeout(LONGEST_STAND_BY_SECONDS):
                 await self._seen.wait()
+            if self._noted is not None:
+                self._model.note(self._noted)
+            self._leading = True
             logger.info("This process makes the model from now on")
             async with asyncio.TaskGroup() as work:
                 loops = (self._derive_again(), self._revise_again(), self._claims.keep(self._leads))
@@ -151,6 +161,7 @@ class Modeller:
         except TimeoutError:
             logger.info("What this process wrote first has not come back; it claims the model anew")
         finally:
+            self._leading = False
             self._model.stand_down()
             await self._claims.renew([])
 

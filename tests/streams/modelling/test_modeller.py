@@ -16,6 +16,7 @@ from afresh.state.catalogue.catalogue import Catalogue
 from afresh.state.errors import AfreshError
 from afresh.state.keys import key_of
 from afresh.state.model.model import Model
+from afresh.state.model.told import Whole
 from afresh.streams.kafka.sender import FencedError, OutgoingRecord
 from afresh.streams.modelling import modeller as module
 from afresh.streams.modelling.modeller import Modeller, first_of
@@ -172,6 +173,30 @@ async def test_one_whose_first_record_never_comes_back_claims_again(monkeypatch:
         await until(lambda: len([each for each in deployment.claims.claimed if each]) > 1)
         deployment.claims.deliver = deliver
         await until(lambda: deployment.catalogue.model)
+
+
+async def test_a_leader_that_reads_back_an_older_version_of_its_own_lets_the_newer_one_stand() -> None:
+    deployment = Deployment()
+    describe(deployment, "a", "b")
+    async with deployment.running():
+        await until(lambda: deployment.model.stands)
+        standing = deployment.model.version
+        deployment.modeller.note(Whole(standing - 1, 1 - deployment.model.slot, 0, b""))
+        assert (deployment.model.version, deployment.model.stands) == (standing, True)
+
+
+async def test_one_that_leads_again_goes_by_the_version_that_was_told_last() -> None:
+    deployment = Deployment()
+    describe(deployment, "a", "b")
+    async with deployment.running():
+        await until(lambda: deployment.model.stands)
+        deployment.leads = False
+        await until(lambda: not deployment.model.stands)
+        deployment.modeller.note(Whole(10**15, 1, 0, b""))
+        deployment.leads = True
+        await until(lambda: deployment.model.stands)
+        assert deployment.model.version == 10**15 + 1
+        assert deployment.model.slot == 0
 
 
 async def test_a_process_that_leads_no_more_tracks_no_changes() -> None:
