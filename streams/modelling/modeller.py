@@ -167,22 +167,27 @@ class Modeller:
 
     async def _revise_again(self) -> None:
         while True:
-            started, sent = time.perf_counter(), 0
+            rest = SHORTEST_REST_SECONDS
             if self._model.has_changes():
                 self._changed_at = time.monotonic()
-                async with self._one:
-                    revised = await _finished(self._model.revise, self._model.changes())
-                    metrics.STAGE_SECONDS.labels("revise").observe(time.perf_counter() - started)
-                    sent = await self._send(*(record_of(each, self._model.slot) for each in revised))
+                rest = await self._revise()
             hurry = self._model.reads_texts() and not self._model.stands
-            await asyncio.sleep(SHORTEST_REST_SECONDS if hurry else _rest(started, sent))
+            await asyncio.sleep(SHORTEST_REST_SECONDS if hurry else rest)
+
+    async def _revise(self) -> float:
+        """Revise the version that stands, and tell what is new; return how long to rest."""
+        async with self._one:
+            started = time.perf_counter()
+            revised = await _finished(self._model.revise, self._model.changes())
+            worked = time.perf_counter() - started
+            sent = await self._send(*(record_of(each, self._model.slot) for each in revised))
+        metrics.STAGE_SECONDS.labels("revise").observe(worked)
+        return _rest(worked, sent)
 
     async def _derive_again(self) -> None:
         while True:
-            started, sent = time.perf_counter(), 0
-            if self._is_due():
-                sent = await self._derive()
-            await asyncio.sleep(_rest(started, sent))
+            rest = await self._derive() if self._is_due() else SHORTEST_REST_SECONDS
+            await asyncio.sleep(rest)
 
     def _is_due(self) -> bool:
         model = self._model
@@ -197,19 +202,21 @@ class Modeller:
         old = time.time() - model.version / 1000 >= LONGEST_SECONDS
         return quiet or old or max(len(model.rows.since), model.untold) >= CHANGED_SHARE * len(model.rows)
 
-    async def _derive(self) -> int:
-        """Derive a version, and tell it; return its bytes."""
-        started = time.perf_counter()
+    async def _derive(self) -> float:
+        """Derive a version, and tell it; return how long to rest."""
         async with self._one:
             snapshot = self._model.snapshot()
+        started = time.perf_counter()
         version = max(int(time.time() * 1000), self._model.version + 1)
         stands = await _finished(version_of, snapshot)
-        metrics.STAGE_SECONDS.labels("derive").observe(time.perf_counter() - started)
+        worked = time.perf_counter() - started
+        metrics.STAGE_SECONDS.labels("derive").observe(worked)
         sent, slot = 0, 1 - self._model.slot
         for message in self._model.tell_version(version, snapshot.keys, stands):
             sent += await self._send(record_of(message, slot))
         async with self._one:
-            return sent + await self._send(record_of(self._model.install(version, stands), slot))
+            sent += await self._send(record_of(self._model.install(version, stands), slot))
+        return _rest(worked, sent)
 
     async def _send(self, *records: OutgoingRecord) -> int:
         """Send records, one after the other; return their bytes."""
@@ -231,8 +238,8 @@ def first_of(failed: BaseExceptionGroup) -> BaseException:
     return first_of(first) if isinstance(first, BaseExceptionGroup) else first
 
 
-def _rest(started: float, sent: int) -> float:
-    worked = time.perf_counter() - started
+def _rest(worked: float, sent: int) -> float:
+    """Return how long to rest from work; to wait for Kafka was none."""
     return max(REST * worked, sent / BYTES_A_SECOND, SHORTEST_REST_SECONDS)
 
 
