@@ -135,6 +135,9 @@ class Modeller:
                             "Another process makes the model, too, and both stand by by turns: AFRESH_MODEL must be "
                             "the same everywhere"
                         )
+            # A group that ends with an error forgets that it was cancelled: the process would wait for this at its end.
+            if (task := asyncio.current_task()) is not None and task.cancelling():
+                raise asyncio.CancelledError
             await asyncio.sleep(min(STAND_BY_SECONDS * 2**lost, LONGEST_STAND_BY_SECONDS))
 
     async def _lead(self) -> None:

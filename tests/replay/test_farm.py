@@ -78,5 +78,5 @@ async def test_a_farm_of_fake_users_gets_its_item_into_few_lists(
 async def test_without_trust_the_same_farm_gets_its_item_into_many_lists(
     plain: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(trust, "shares", lambda votes, lately, ever: np.ones(len(votes)))
+    monkeypatch.setattr(trust, "shares", lambda votes, *_: np.ones(len(votes)))
     assert await share_of_lists(plain, 3, 0.02) > 0.1

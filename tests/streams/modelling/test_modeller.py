@@ -218,3 +218,26 @@ async def test_without_changes_nothing_more_is_told() -> None:
         told = len(deployment.claims.log)
         await asyncio.sleep(0.3)
         assert len(deployment.claims.log) == told
+
+
+async def test_one_that_is_cancelled_while_its_claim_is_lost_ends() -> None:
+    deployment = Deployment()
+    describe(deployment, "a", "b")
+    deployment.caught_up.set()
+    task = asyncio.create_task(deployment.modeller.run())
+    await until(lambda: deployment.model.stands)
+
+    async def lose(_: Callable[[], bool]) -> None:
+        try:
+            await asyncio.Event().wait()
+        finally:
+            raise FencedError("test.model", 0)
+
+    deployment.leads = False
+    await until(lambda: not deployment.model.stands)
+    deployment.claims.keep = lose  # type: ignore[method-assign]
+    deployment.leads = True
+    await until(lambda: deployment.model.stands)
+    task.cancel()
+    _, late = await asyncio.wait([task], timeout=5)
+    assert not late
