@@ -110,14 +110,17 @@ class Stands:
     @property
     def material(self) -> int:
         """Number of items that have moved enough to be told anew."""
-        return int(np.count_nonzero(self._arrays["moved"] >= MATERIAL * self._tenths()))
+        return len(self._moved_enough())
+
+    def _moved_enough(self) -> Places:
+        return np.flatnonzero(self._arrays["moved"] >= MATERIAL * self._tenths())
 
     def to_tell(self, most: int) -> Places:
         """Return the items that have moved enough to be told anew, at most some: those that moved most."""
-        shares = self._arrays["moved"] / self._tenths()
-        found = np.flatnonzero(shares >= MATERIAL)
+        found = self._moved_enough()
         if len(found) > most:
-            found = found[np.argpartition(-shares[found], most)[:most]]
+            shares = self._arrays["moved"][found] / self._tenths()[found]
+            found = found[np.argpartition(-shares, most)[:most]]
         return found
 
     def told(self, numbers: Places) -> ToldArray:
