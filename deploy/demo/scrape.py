@@ -59,20 +59,26 @@ class Page:
 
     def ready(self) -> bool:
         """Whether the process reports itself ready."""
-        return self._get("/ready") is not None
+        return not self.not_ready()
+
+    def not_ready(self) -> str:
+        """Say in a few words what is not ready yet; empty when everything is."""
+        status, text = self._get("/ready")
+        return "" if status == HTTPStatus.OK else text.strip()
 
     def read(self) -> Readings:
         """Read the metrics; they are empty while the process does not answer."""
-        return Readings(self._get("/metrics") or "")
+        status, text = self._get("/metrics")
+        return Readings(text if status == HTTPStatus.OK else "")
 
-    def _get(self, path: str) -> str | None:
+    def _get(self, path: str) -> tuple[int, str]:
         # Not urllib: with http_proxy set, it would ask the proxy for the page of this very machine.
         connection = HTTPConnection("127.0.0.1", self.port, timeout=TIMEOUT_SECONDS)
         try:
             connection.request("GET", path)
             answer = connection.getresponse()
-            return str(answer.read(), "utf-8") if answer.status == HTTPStatus.OK else None
-        except (HTTPException, OSError):
-            return None
+            return answer.status, str(answer.read(), "utf-8")
+        except (HTTPException, OSError) as error:
+            return HTTPStatus.SERVICE_UNAVAILABLE, f"does not answer ({error!r})"
         finally:
             connection.close()

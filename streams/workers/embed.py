@@ -10,7 +10,8 @@ from afresh.streams.settings import Settings
 from afresh.streams.stages.embed import Embed
 from afresh.streams.topics import Topics
 from afresh.streams.workers import logs
-from afresh.streams.workers.process import execute, use_uvloop
+from afresh.streams.workers.loops import use_uvloop
+from afresh.streams.workers.process import execute
 
 
 def run(settings: Settings) -> None:

@@ -18,7 +18,8 @@ from afresh.streams.modelling.records import applied
 from afresh.streams.settings import INLINE, Settings
 from afresh.streams.topics import FIRST_PARTITION, Topics
 from afresh.streams.workers import logs
-from afresh.streams.workers.process import execute, use_uvloop
+from afresh.streams.workers.loops import use_uvloop
+from afresh.streams.workers.process import execute
 
 
 class ModelWorker:

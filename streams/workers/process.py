@@ -12,7 +12,6 @@ from importlib.metadata import version
 from typing import NoReturn
 
 import faust
-import mode.loop
 from threadpoolctl import threadpool_limits
 
 from afresh.state.errors import MEND_STATUS
@@ -27,14 +26,6 @@ logger = logging.getLogger(__name__)
 
 LOOK_SECONDS = 1.0
 """Time between two looks whether the process is ready."""
-
-
-def use_uvloop() -> None:
-    """Let this process's event loops be uvloop's; an app that is made earlier keeps those of the standard library.
-
-    A run of a stage takes some twenty turns of the loop until Kafka has acknowledged what it wrote.
-    """
-    mode.loop.use("uvloop")
 
 
 def execute(app: App, settings: Settings, port: int, not_ready: Callable[[], str]) -> NoReturn:

@@ -44,7 +44,8 @@ from afresh.streams.topics import FIRST_PARTITION, WRITTEN_BY_OTHERS, Topics
 from afresh.streams.traces import Traces, open_traces
 from afresh.streams.waiting import wait_for_redis
 from afresh.streams.workers import logs
-from afresh.streams.workers.process import execute, use_uvloop
+from afresh.streams.workers.loops import use_uvloop
+from afresh.streams.workers.process import execute
 
 REPORT_SECONDS = 1.0
 SETTLE_SECONDS = 1.0

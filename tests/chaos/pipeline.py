@@ -215,8 +215,12 @@ class Pipeline:
         return True
 
     def not_ready(self) -> list[str]:
-        """List the names of the processes that should run and are not ready."""
-        return [each.name for each in self.members if each.process.pid is None or not each.page.ready()]
+        """List the processes that should run and are not ready, and what each says of it."""
+        missing = [
+            (each.name, "does not run" if each.process.pid is None else each.page.not_ready())
+            for each in self.members
+        ]
+        return [f"{name}: {what}" for name, what in missing if what]
 
     def stop(self) -> None:
         """End all processes."""

@@ -8,7 +8,8 @@ from aiokafka.client import AIOKafkaClient
 from prometheus_client import Counter
 
 from afresh.streams.settings import Settings
-from afresh.streams.workers.process import execute, use_uvloop
+from afresh.streams.workers.loops import use_uvloop
+from afresh.streams.workers.process import execute
 from afresh.streams.workers.stream import Worker
 
 REQUESTS = Counter("test_kafka_requests_total", "Requests to Kafka.", ["kind"])

@@ -20,7 +20,8 @@ from afresh.models.scorers.base import Scorer
 from afresh.state.judged import guard
 from afresh.streams.settings import Settings
 from afresh.streams.stages.ingest import Ingest, IngestPart
-from afresh.streams.workers.process import execute, use_uvloop
+from afresh.streams.workers.loops import use_uvloop
+from afresh.streams.workers.process import execute
 from afresh.streams.workers.stream import Worker
 
 JUDGED = 100

@@ -72,7 +72,7 @@ def test_a_worker_that_logs_in_over_tls_makes_lists_and_shows_no_secret(
             assert [each.id for each in answer.items] == ["blade-runner"]
             made.send(made.topics.events, "web:ann", b"no event")
             made.answer("ann", made.event("ann", "blade-runner"))
-            metrics = page._get("/metrics")
+            _, metrics = page._get("/metrics")
         assert metrics
         log = process.log.read_text()
         assert "metrics at http" in log

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from afresh.streams.settings import Settings
 from afresh.streams.stages import STAGES
-from afresh.streams.workers.process import execute, use_uvloop
+from afresh.streams.workers.loops import use_uvloop
+from afresh.streams.workers.process import execute
 from afresh.streams.workers.stream import Worker
 from tests.streams.stages.toy import TOY, ToyTopics
 

@@ -36,8 +36,10 @@ def worker(monkeypatch: pytest.MonkeyPatch) -> Iterator[Worker]:
 
 def test_a_process_is_ready_when_it_says_so(worker: Worker) -> None:
     assert worker.page.ready()
+    assert worker.page.not_ready() == ""
     worker.missing = "tables are recovered"
     assert not worker.page.ready()
+    assert worker.page.not_ready() == "tables are recovered"
 
 
 def test_each_read_returns_the_current_metrics(worker: Worker) -> None:
@@ -50,7 +52,7 @@ def test_each_read_returns_the_current_metrics(worker: Worker) -> None:
 def test_a_process_that_does_not_answer_is_not_ready_and_counts_nothing() -> None:
     worker = Worker()
     worker.stop()
-    assert not worker.page.ready()
+    assert worker.page.not_ready().startswith("does not answer (ConnectionRefusedError")
     assert worker.page.read().total("test_scrape_made_total") == 0
 
 

@@ -1,5 +1,3 @@
-import subprocess
-import sys
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -142,19 +140,3 @@ def test_the_last_line_of_an_orderly_stop_says_whether_everything_is_committed(
         run(tmp_path, monkeypatch, None, 0, told=True)
     assert caplog.messages[0].startswith("afresh ")
     assert ("everything taken in is committed" in caplog.messages[-1]) == finished
-
-
-LOOPS = """
-from afresh.streams.kafka.app import create_app
-from afresh.streams.settings import Settings
-from afresh.streams.workers.process import use_uvloop
-
-use_uvloop()
-app = create_app(Settings(_env_file=None), "test")
-print(type(app.loop).__module__, type(app.consumer._thread.thread_loop).__module__)
-"""
-
-
-def test_a_process_and_its_fetching_thread_run_on_uvloop() -> None:
-    shown = subprocess.run([sys.executable, "-c", LOOPS], capture_output=True, text=True, check=True).stdout
-    assert shown.split() == ["uvloop", "uvloop"]
