@@ -205,10 +205,10 @@ def check_popular(
     tally = report.tally(POPULAR, STATE)
     lister = Lister(catalogue, size)
     scored = lister.for_nobody(learned)
-    domains = {name: each for name, each in lister.popular_scores(scored).items() if np.isfinite(each).any()}
-    for name, of_candidates in domains.items():
+    domains = {name: each for name, each in lister.popular_scores(scored).items() if len(each[0])}
+    for name, (places, of_candidates) in domains.items():
         scores = np.full(len(catalogue), -np.inf)
-        scores[scored.candidates] = of_candidates
+        scores[scored.candidates[places]] = of_candidates
         fault = partial(_popular_fault, name, catalogue, learned, scores, size)
         report.check_list(POPULAR, f"domain {name!r}", served.domains.get(name), fault)
     for name in served.domains.keys() - domains.keys():

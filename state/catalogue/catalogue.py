@@ -16,11 +16,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from afresh.models.arrays import NONE, Indices, Keys, Mask, Places, Reals
+from afresh.models.arrays import NONE, Indices, Keys, Mask, Reals
 from afresh.models.layout import HALF_LIVES_MS
 from afresh.models.learning import popularity
 from afresh.models.retrieval import asking
 from afresh.state.catalogue.copies import ModelCopy
+from afresh.state.catalogue.domains import Domains
 from afresh.state.catalogue.embeddings import CodedEmbeddings
 from afresh.state.catalogue.growing import Growing
 from afresh.state.keys import key_of
@@ -74,7 +75,7 @@ class Catalogue:
         self._views: asking.Items | None = None
         self._index: dict[int, int] = {}
         self._by_half: defaultdict[int, list[int]] = defaultdict(list)
-        self._domains: list[str] = []
+        self._domains = Domains()
         self._embeddings = CodedEmbeddings()
         self._arrays = Growing(
             available=((), np.bool_, False),
@@ -127,19 +128,21 @@ class Catalogue:
 
     def domains_of(self, indices: Indices) -> list[str]:
         """Return the names of the domains of items; empty for an item without a known domain."""
-        names = [*self._domains, ""]
+        names = [*self._domains.names, ""]
         return [names[number] for number in self._arrays["domain"][indices].tolist()]
 
-    def domains(self) -> dict[str, Places]:
-        """Return the indices of the available items of each domain."""
-        domain = np.where(self.available, self._arrays["domain"], NONE)
-        return {name: np.flatnonzero(domain == number) for number, name in enumerate(self._domains)}
+    @property
+    def domains(self) -> Domains:
+        """The domains of the items, as of now."""
+        self._domains.look(self.items())
+        return self._domains
 
-    def popularity(self) -> Reals:
-        """Return the popular counts as of ``now``, multiplied by the trust in the votes, shape (N,)."""
-        of, first = self._arrays, slice(0, 1)
-        counts = popularity.decayed(of["counts"][:, first], of["count_times"], self.now, HALF_LIVES_MS[first])
-        return np.asarray(counts[:, 0] * self._copy.views(len(self))["trust"])
+    def popularity(self, indices: Indices) -> Reals:
+        """Return the popular counts of items as of ``now``, multiplied by the trust in their votes, shape (n,)."""
+        items, first = self.items(), slice(0, 1)
+        counts, times = items.counts[indices, first], items.count_times[indices]
+        faded = popularity.decayed(counts, times, self.now, HALF_LIVES_MS[first])
+        return np.asarray(faded[:, 0] * items.trust[indices])
 
     def items(self) -> asking.Items:
         """Return everything that the scorers read, as views of the arrays in use."""
@@ -193,6 +196,7 @@ class Catalogue:
         arrays["counts"][indices] = packed["counts"]
         arrays["count_times"][indices] = packed["time"]
         self.now = max(self.now, int(packed["time"].max()))
+        self._domains.move(indices)
         self._changed()
 
     def apply_content(self, latest: Latest) -> None:
@@ -214,12 +218,12 @@ class Catalogue:
         if index is not None:
             self._arrays["available"][index] = False
             self._embeddings.drop(index)
+            self._domains.move(np.array([index], np.int32))
 
     def _describe(self, index: int, described: ContentRow) -> None:
-        if described.domain not in self._domains:
-            self._domains.append(described.domain)
         self._arrays["available"][index] = described.available
-        self._arrays["domain"][index] = self._domains.index(described.domain)
+        self._arrays["domain"][index] = self._domains.number(described.domain)
+        self._domains.move(np.array([index], np.int32))
         self._embeddings.keep(index, described.newest(content.TEXT))
 
     def take(self, message: Message) -> None:
@@ -239,12 +243,13 @@ class Catalogue:
                 if message.version == self._coming.version and self._coming.is_whole(message.items):
                     self._copy, self._coming = self._coming, ModelCopy(0)
                     self._copy.lead(message.heads)
+                    self._domains.forget()
                     self._changed()
             case Revised():
                 if message.version == self._copy.version:
                     self._number(self._copy, message)
                     rows = np.frombuffer(message.rows, TOLD)
-                    self._copy.tell(np.frombuffer(message.numbers, "<i4"), rows)
+                    self._domains.move(self._copy.tell(np.frombuffer(message.numbers, "<i4"), rows))
                     self._copy.lead(message.heads)
                     self._changed()
 

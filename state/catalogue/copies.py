@@ -54,14 +54,15 @@ class ModelCopy:
         self._index["index"][first + 1 :] = indices
         self._arrays.reach(int(indices.max(initial=0)) + 1)
 
-    def tell(self, numbers: Indices, rows: ToldArray) -> None:
-        """Take in the rows of some items; those of unknown numbers are left out."""
+    def tell(self, numbers: Indices, rows: ToldArray) -> Indices:
+        """Take in the rows of some items, and return their indices; those of unknown numbers are left out."""
         known = numbers < self._numbered
         numbers, rows = numbers[known], rows[known]
         indices = self._index["index"][numbers + 1]
         for name in TOLD.names or ():
             self._arrays[name][indices] = self._indices_of(rows[name]) if name in NAMING else rows[name]
         self._index["told"][numbers + 1] = True
+        return indices
 
     def lead(self, heads: bytes) -> None:
         """Take in which items have the largest counts."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 from importlib.metadata import version
 from typing import NamedTuple
@@ -22,6 +22,7 @@ from afresh.models.lists.untaken import expected_takes, held_back
 from afresh.models.retrieval import asking
 from afresh.models.scoring import Candidates, Request
 from afresh.state.catalogue.catalogue import Catalogue
+from afresh.state.catalogue.domains import Domains
 from afresh.state.judged.verdicts import LIST_LENGTH
 from afresh.state.keys import key_of
 from afresh.state.lists import OTHERS, ListItem, PopularItem, PopularList, UserList, timestamp
@@ -240,65 +241,69 @@ class Lister:
             *(items, made_with, self._catalogue.model),
         )
 
-    def _head(self) -> Indices:
-        items = self._catalogue.items()
-        head = items.heads[0]
-        return np.asarray(head[items.available[head]])
+    @property
+    def domains(self) -> Domains:
+        """The domains that have a popular list."""
+        return self._catalogue.domains
 
-    def popular(self, learned: Weights) -> list[tuple[PopularList, ServedList]]:
-        """Make the popular list of every domain: the list for a user of whom nothing is known."""
-        return self.serve_nobody(self.for_nobody(learned))
+    def popular(
+        self, learned: Weights, domains: Collection[str] | None = None
+    ) -> list[tuple[PopularList, ServedList]]:
+        """Make the popular list of some domains, or of all: the list for a user of whom nothing is known."""
+        return self.serve_nobody(self.for_nobody(learned, domains), domains)
 
-    def serve_nobody(self, scored: Scored) -> list[tuple[PopularList, ServedList]]:
-        """Make the popular list of every domain from scored candidates."""
-        made_at, head, domains = timestamp(self._now()), self._head(), self._catalogue.domains()
+    def serve_nobody(
+        self, scored: Scored, domains: Collection[str] | None = None
+    ) -> list[tuple[PopularList, ServedList]]:
+        """Make the popular list of some domains, or of all, from scored candidates."""
+        made_at, items, of = timestamp(self._now()), self._catalogue.items(), self._catalogue.domains
         made = []
-        for domain, scores in self.popular_scores(scored).items():
-            indices = domains[domain]
-            best = rank.best(scores, max(LEARNED_CANDIDATES, self._size))
-            chosen = scored.candidates[best]
-            items = [
+        for domain, (places, scores) in self.popular_scores(scored, domains).items():
+            ranked = rank.best(scores, max(LEARNED_CANDIDATES, self._size))
+            best, best_scores = places[ranked], scores[ranked][: self._size].tolist()
+            chosen = scored.candidates[best][: self._size]
+            listed = [
                 PopularItem(self._catalogue.ids[index], round(score, DIGITS))
-                for index, score in zip(chosen[: self._size].tolist(), scores[best].tolist(), strict=False)
+                for index, score in zip(chosen.tolist(), best_scores, strict=True)
             ]
-            popular = head[np.isin(head, indices)][:LIST_LENGTH]
-            served = _served(scored, best, chosen[: self._size], popular)
-            made.append((PopularList(0, 0, made_at, domain, items, scored.learned.version), served))
+            served = _served(scored, best, chosen, of.head(of.number(domain), LIST_LENGTH, items))
+            made.append((PopularList(0, 0, made_at, domain, listed, scored.learned.version), served))
         return made
 
-    def popular_scores(self, scored: Scored) -> dict[str, Floats]:
-        """Return the scores of all candidates in the popular list of each domain; -inf for those of other domains.
+    def popular_scores(
+        self, scored: Scored, domains: Collection[str] | None = None
+    ) -> dict[str, tuple[Indices, Floats]]:
+        """Return the places and the scores of the candidates that are in each domain, for its popular list.
 
         Untaken items stand no higher than the counts of their domain say, whatever the weights are.
         """
-        fused, candidates = scored.fused(), scored.candidates
-        counts, examples = self._catalogue.popularity()[candidates], self._catalogue.items().examples
-        untaken = examples[candidates] == 0
+        candidates, items, of = scored.candidates, self._catalogue.items(), self._catalogue.domains
+        fused, counts = scored.fused(), self._catalogue.popularity(candidates)
+        untaken, numbers = items.examples[candidates] == 0, items.domain[candidates]
+        order = np.argsort(numbers, kind="stable").astype(np.int32)
+        names = of.names if domains is None else domains
+        wanted = [of.number(name) for name in names]
+        starts, ends = (np.searchsorted(numbers[order], wanted, side) for side in ("left", "right"))
         scores = {}
-        for domain, indices in self._catalogue.domains().items():
-            inside = np.isin(candidates, indices)
-            proven = inside & ~untaken & (counts > expected_takes(examples[indices]))
-            scores[domain] = np.where(inside, held_back(fused, untaken, proven), np.float32(-np.inf))
+        for name, number, start, end in zip(names, wanted, starts.tolist(), ends.tolist(), strict=True):
+            places = order[start:end]
+            proven = ~untaken[places] & (counts[places] > expected_takes(*of.takes(number)))
+            scores[name] = places, held_back(fused[places], untaken[places], proven)
         return scores
 
-    def for_nobody(self, learned: Weights) -> Scored:
-        """Choose and score the candidates of the popular lists.
+    def for_nobody(self, learned: Weights, domains: Collection[str] | None = None) -> Scored:
+        """Choose and score the candidates of the popular lists of some domains, or of all.
 
         Returns
         -------
         The candidates of a user of whom nothing is known, and the items most taken in each domain, so that no list is
         short. All are in the order of their keys.
         """
-        counts, keys = self._catalogue.popularity(), self._catalogue.items().keys
-        heads = [NO_INDICES]
-        for indices in self._catalogue.domains().values():
-            if self._size < len(indices):
-                # Partition first, then sort only the most taken: this may run every second on a large catalogue.
-                indices = indices[counts[indices] >= np.partition(counts[indices], -self._size)[-self._size]]
-            indices = indices[np.argsort(keys[indices])]
-            heads.append(indices[rank.best(counts[indices], self._size)].astype(np.int32))
-        scored = self.score(UserRow(), learned, np.concatenate(heads))
-        order = np.argsort(keys[scored.candidates])
+        items, of = self._catalogue.items(), self._catalogue.domains
+        names = of.names if domains is None else domains
+        heads = [of.head(of.number(name), self._size, items) for name in names]
+        scored = self.score(UserRow(), learned, np.concatenate([NO_INDICES, *heads]))
+        order = np.argsort(items.keys[scored.candidates])
         return replace(
             scored,
             candidates=scored.candidates[order],

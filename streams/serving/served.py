@@ -99,8 +99,8 @@ class ServedLists:
             self._bytes -= self._lists.popitem(last=False)[1].bytes
 
     def remember_popular(self, made: Iterable[tuple[PopularList, ServedList]]) -> None:
-        """Replace the popular lists."""
-        self.nobody = {popular.domain: served for popular, served in made}
+        """Remember the newest popular lists of some domains."""
+        self.nobody |= {popular.domain: served for popular, served in made}
 
     def of(self, user: str) -> ServedList | None:
         """Return the newest list of a user; None if it is not remembered."""

@@ -109,3 +109,34 @@ async def test_a_worker_without_the_first_partition_makes_popular_lists_but_push
     judge.taken(took("i3", user="new"), 0, 0, unknown=True)
     assert became(judge) == [TAUGHT]
     assert store.popular == []
+
+
+async def test_of_many_domains_some_lists_are_made_at_a_time_where_items_moved_first(
+    recommender: Recommender,
+    store: FakeStore,
+    catalogue: AloneCatalogue,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(popular, "DOMAINS_AT_ONCE", 2)
+    for number in range(7):
+        describe(catalogue, f"d{number}", domain=f"domain {number}")
+    own(recommender, FIRST_PARTITION)
+    await turns(recommender, 20)
+    made = [[each.domain for each in lists] for lists in store.popular]
+    assert [len(names) for names in made] == [2, 2, 2, 2, 1]
+    assert len({name for names in made for name in names}) == 9
+
+    describe(catalogue, "another", domain="domain 5")
+    await turns(recommender, 20)
+    again = [each.domain for lists in store.popular[5:] for each in lists]
+    assert again[0] == "domain 5"
+    assert sorted(again) == sorted(catalogue.domains.names)
+    assert set(recommender.popular.due) == set(again)
+
+
+async def turns(recommender: Recommender, count: int) -> None:
+    """Let the loop turn some times."""
+    looping = asyncio.create_task(recommender.popular.loop())
+    for _ in range(count):
+        await let_others_run()
+    looping.cancel()

@@ -214,7 +214,7 @@ async def test_an_event_of_an_unknown_item_is_kept_and_counts_when_the_item_come
     pipeline.item("never taken")
     await pipeline.drain()
     row = pipeline.catalogue.known(key_of("late")).index
-    assert pipeline.catalogue.popularity()[row] == pytest.approx(4.0)
+    assert pipeline.catalogue.popularity(np.array([row], np.int32)) == pytest.approx([4.0])
     pipeline.event(id="e9", user="newcomer", item="never taken")
     await pipeline.drain()
     assert [item.id for item in pipeline.store.lists["web:newcomer"].items] == ["late"]
