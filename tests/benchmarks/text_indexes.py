@@ -102,18 +102,11 @@ class Ours(TextIndex):
 class Faiss:
     """An index by faiss, which is trained with the vectors that are added first.
 
-    Parameters
-    ----------
-    factory
-        What faiss makes it from.
-    parameters
-        What faiss sets of it.
+    It is made by its class: faiss's factory ends the process with a fault where usearch was loaded before faiss.
     """
 
-    def __init__(self, factory: str, **parameters: int) -> None:
-        self._index: Any = faiss.index_factory(TEXT, factory, faiss.METRIC_INNER_PRODUCT)
-        for name, value in parameters.items():
-            faiss.ParameterSpace().set_index_parameter(self._index, name, value)
+    def __init__(self, index: Any) -> None:
+        self._index = index
 
     def add(self, items: Places, vectors: Floats) -> None:
         if not self._index.is_trained:
@@ -130,11 +123,29 @@ class Faiss:
         return np.asarray(self._index.search(vectors, count)[1], np.int32)
 
 
-class FaissIVF(Faiss):
-    """Cells by faiss (IVF), 4 √n of them."""
+class FaissHNSW(Faiss):
+    """A graph by faiss, of numbers of 16 bits."""
 
-    def __init__(self, count: int, kind: str, probes: int) -> None:
-        super().__init__(f"IVF{int(4 * np.sqrt(count))},{kind}", nprobe=probes)
+    def __init__(self) -> None:
+        kind: Any = faiss.ScalarQuantizer.QT_fp16
+        super().__init__(faiss.IndexHNSWSQ(TEXT, kind, 16, faiss.METRIC_INNER_PRODUCT))
+        self._index.hnsw.efConstruction = self._index.hnsw.efSearch = 128
+
+
+class FaissIVF(Faiss):
+    """Cells by faiss (IVF), 4 √n of them; of numbers of 32 bits, or of 8."""
+
+    def __init__(self, count: int, probes: int, coded: bool = False) -> None:
+        cells, metric = int(4 * np.sqrt(count)), faiss.METRIC_INNER_PRODUCT
+        self._cells = faiss.IndexFlatIP(TEXT)  # kept: the index only points to it
+        index: Any
+        if coded:
+            kind = faiss.ScalarQuantizer.QT_8bit
+            index = faiss.IndexIVFScalarQuantizer(self._cells, TEXT, cells, kind, metric)
+        else:
+            index = faiss.IndexIVFFlat(self._cells, TEXT, cells, metric)
+        super().__init__(index)
+        self._index.nprobe = probes
         # Without it a removal reads the whole index.
         self._index.set_direct_map_type(HASHTABLE)
 
@@ -171,9 +182,9 @@ INDEXES: dict[str, Callable[[int], SearchIndex]] = {
     "usearch HNSW, 16 bits, M=24": lambda _: Usearch(np.float16, 24, 128),
     "usearch HNSW, 16 bits, ef=64": lambda _: Usearch(np.float16, 16, 64),
     "usearch HNSW, 8 bits (ours)": lambda _: Ours(),
-    "faiss HNSW, 16 bits": lambda _: Faiss("HNSW16_SQfp16", efConstruction=128, efSearch=128),
-    "faiss IVF, 32 bits, 32 cells": lambda count: FaissIVF(count, "Flat", 32),
-    "faiss IVF, 8 bits, 32 cells": lambda count: FaissIVF(count, "SQ8", 32),
-    "faiss IVF, 8 bits, 128 cells": lambda count: FaissIVF(count, "SQ8", 128),
+    "faiss HNSW, 16 bits": lambda _: FaissHNSW(),
+    "faiss IVF, 32 bits, 32 cells": lambda count: FaissIVF(count, 32),
+    "faiss IVF, 8 bits, 32 cells": lambda count: FaissIVF(count, 32, coded=True),
+    "faiss IVF, 8 bits, 128 cells": lambda count: FaissIVF(count, 128, coded=True),
 }
 """How each index is made for a number of texts."""
