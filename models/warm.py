@@ -11,12 +11,14 @@ import time
 
 import numpy as np
 
+from afresh.models.arrays import NONE
 from afresh.models.compiled import FOLDER
 from afresh.models.fusion.features import split
 from afresh.models.fusion.weights import fuse, largest_parts
 from afresh.models.learning.neighbours import accumulate
 from afresh.models.lists.rank import first_of
 from afresh.models.relations.revising import AllRows, Changed, Standing, fold_in, revise_rows, revise_texts
+from afresh.models.retrieval.lookup import enter, find, find_halves
 from afresh.models.scorers.cases import catalogue, user
 from afresh.models.scoring import Request, score_lists
 
@@ -32,8 +34,16 @@ def warm() -> float:
     split(found.features, best)
     keys, pairs = np.zeros((1, 1), np.uint64), np.zeros((2, 1, 1), np.float32)
     accumulate(keys, pairs, keys, pairs)
+    _look_up()
     _revise()
     return time.perf_counter() - started
+
+
+def _look_up() -> None:
+    table, keys = np.full(2, NONE, np.int32), np.ones(1, np.uint64)
+    enter(table, keys, 0)
+    find(table, keys, keys)
+    find_halves(table, keys, keys)
 
 
 def _revise() -> None:

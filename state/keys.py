@@ -5,6 +5,10 @@ The probability that any two of n ids share a key is about n² / 2⁶⁵ (birthd
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
+import numpy as np
+import numpy.typing as npt
 from xxhash import xxh3_64_intdigest
 
 NO_KEY = 0
@@ -20,3 +24,8 @@ def key_of(name: str) -> int:
     True
     """
     return xxh3_64_intdigest(name.encode("utf-8", "surrogatepass")) or 1
+
+
+def keys_of(names: Iterable[str]) -> npt.NDArray[np.uint64]:
+    """Return the keys of ids, shape (n,)."""
+    return np.array([key_of(name) for name in names], np.uint64)

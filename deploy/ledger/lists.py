@@ -26,7 +26,7 @@ from afresh.models.fusion.weights import Weights
 from afresh.state.catalogue.alone import AloneCatalogue
 from afresh.state.catalogue.catalogue import Catalogue
 from afresh.state.errors import AfreshError
-from afresh.state.keys import key_of
+from afresh.state.keys import keys_of
 from afresh.state.lists import OTHERS, ListItem, PopularItem, decode_popular_list, decode_user_list
 from afresh.state.rows import content, users
 from afresh.streams.serving.lister import Lister, Recipient
@@ -193,7 +193,7 @@ def _order_fault(ids: Sequence[str], indices: Sequence[int], scores: Reals, tole
 
 def _indices(catalogue: Catalogue, items: Sequence[ListItem | PopularItem]) -> list[int]:
     """Return the Catalogue's indices of the items of a list; negative for an item that it does not know."""
-    keys = np.array([key_of(item.id) for item in items], np.uint64)
+    keys = keys_of(item.id for item in items)
     indices: list[int] = catalogue.indices_of(keys).tolist()
     return indices
 

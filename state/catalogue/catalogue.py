@@ -10,13 +10,12 @@ What follows from all rows together is made elsewhere (``state.model``). A versi
 from __future__ import annotations
 
 import asyncio
-from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from afresh.models.arrays import NONE, Indices, Keys, Mask, Reals
+from afresh.models.arrays import NONE, Indices, Keys, Mask, Naturals, Reals
 from afresh.models.layout import HALF_LIVES_MS
 from afresh.models.learning import popularity
 from afresh.models.retrieval import asking
@@ -24,11 +23,12 @@ from afresh.state.catalogue.copies import ModelCopy
 from afresh.state.catalogue.domains import Domains
 from afresh.state.catalogue.embeddings import CodedEmbeddings
 from afresh.state.catalogue.growing import Growing
-from afresh.state.keys import key_of
+from afresh.state.catalogue.numbering import Numbering
+from afresh.state.keys import keys_of
 from afresh.state.model.told import TOLD, Message, Numbered, Revised, Told, Whole
 from afresh.state.rows import behaviour, content
 from afresh.state.rows.content import ContentRow
-from afresh.state.store.marks import OWN_KEYS, PARTITION_ROW_KEY
+from afresh.state.store.marks import PARTITION_ROW_KEY
 
 Latest = Mapping[bytes, bytes | None]
 
@@ -73,14 +73,12 @@ class Catalogue:
         self.version = 0
         self.still = asyncio.Lock()
         self._views: asking.Items | None = None
-        self._index: dict[int, int] = {}
-        self._by_half: defaultdict[int, list[int]] = defaultdict(list)
+        self._numbering = Numbering()
         self._domains = Domains()
         self._embeddings = CodedEmbeddings()
         self._arrays = Growing(
             available=((), np.bool_, False),
             domain=((), np.int32, NONE),
-            keys=((), np.uint64, 0),
             examples=((), np.uint32, 0),
             counts=((len(HALF_LIVES_MS),), np.float32, 0),
             count_times=((), np.int64, 0),
@@ -108,23 +106,20 @@ class Catalogue:
 
     def indices_of(self, keys: Keys) -> Indices:
         """Return the indices of items by key, int32 of the same shape; ``NONE`` where no row names the item."""
-        get = self._index.get
-        indices = [get(key, NONE) for key in keys.ravel().tolist()]
-        return np.array(indices, np.int32).reshape(keys.shape)
+        return self._numbering.numbers_of(keys)
 
     def known(self, key: int) -> Known:
         """Return what is known about an item, by key."""
-        index = self._index.get(key, NONE)
+        index = int(self._numbering.numbers_of(np.array([key], np.uint64))[0])
         if index == NONE:
             return Known(NONE, 0, 1.0)
         return Known(
             index, int(self._arrays["examples"][index]), float(self._copy.views(len(self))["trust"][index])
         )
 
-    def indices_of_halves(self, halves: Iterable[int]) -> list[int]:
+    def indices_of_halves(self, halves: Naturals) -> Indices:
         """Return the indices of all items whose keys have one of these lower halves."""
-        get = self._by_half.get
-        return [index for half in halves for index in get(half, ())]
+        return self._numbering.numbers_of_halves(halves)
 
     def domains_of(self, indices: Indices) -> list[str]:
         """Return the names of the domains of items; empty for an item without a known domain."""
@@ -155,7 +150,7 @@ class Catalogue:
         codes, scales = self._embeddings.codes(len(self))
         return asking.Items(
             available=of["available"],
-            keys=of["keys"],
+            keys=self._numbering.keys,
             domain=of["domain"],
             examples=of["examples"],
             counts=of["counts"],
@@ -166,18 +161,18 @@ class Catalogue:
             **self._copy.views(len(self)),
         )
 
-    def _place(self, key: int, name: str = "") -> int:
-        """Return the index of an item; an item that no row has named yet gets a new one."""
-        index = self._index.get(key)
-        if index is None:
-            index = self._index[key] = len(self.ids)
-            self.ids.append(name)
-            self._by_half[key & 0xFFFFFFFF].append(index)
-            self._arrays.reach(len(self.ids))
-            self._arrays["keys"][index] = key
-        elif name and not self.ids[index]:
+    def _place(self, keys: Keys) -> Indices:
+        """Return the indices of items; an item that no row has named yet gets a new one."""
+        indices = self._numbering.place(keys)
+        self.ids += [""] * (len(self._numbering) - len(self.ids))
+        self._arrays.reach(len(self.ids))
+        return indices
+
+    def _place_named(self, names: Sequence[str]) -> Indices:
+        indices = self._place(keys_of(names))
+        for index, name in zip(indices.tolist(), names, strict=True):
             self.ids[index] = name
-        return index
+        return indices
 
     def _changed(self) -> None:
         self.version += 1
@@ -189,8 +184,7 @@ class Catalogue:
         if not changed:
             return
         packed = behaviour.unpack(changed.values())
-        names = [key.decode() for key in changed]
-        indices = np.array([self._place(key_of(name), name) for name in names], np.int32)
+        indices = self._place_named([key.decode() for key in changed])
         arrays = self._arrays
         arrays["examples"][indices] = packed["examples"]
         arrays["counts"][indices] = packed["counts"]
@@ -201,30 +195,25 @@ class Catalogue:
 
     def apply_content(self, latest: Latest) -> None:
         """Take in the newest content rows, by item id; None or a deleted item's row makes an item unavailable."""
-        for key, packed in latest.items():
-            if key in OWN_KEYS:
-                continue
-            row = None if packed is None else content.unpack(packed)
-            name = key.decode()
-            if row is None or row.deleted:
-                self._withdraw(name)
-            else:
-                self._describe(self._place(key_of(name), name), row)
+        rows, gone = content.unpack_items(latest)
+        self._withdraw(gone)
+        if rows:
+            self._describe(self._place_named(list(rows)), list(rows.values()))
         self._changed()
 
-    def _withdraw(self, name: str) -> None:
-        index = self._index.get(key_of(name))
+    def _withdraw(self, names: Sequence[str]) -> None:
+        indices = self.indices_of(keys_of(names))
         # An item that was deleted before anybody took it needs no index.
-        if index is not None:
-            self._arrays["available"][index] = False
-            self._embeddings.drop(index)
-            self._domains.move(np.array([index], np.int32))
+        indices = indices[indices != NONE]
+        self._arrays["available"][indices] = False
+        self._embeddings.drop(indices)
+        self._domains.move(indices)
 
-    def _describe(self, index: int, described: ContentRow) -> None:
-        self._arrays["available"][index] = described.available
-        self._arrays["domain"][index] = self._domains.number(described.domain)
-        self._domains.move(np.array([index], np.int32))
-        self._embeddings.keep(index, described.newest(content.TEXT))
+    def _describe(self, indices: Indices, rows: Sequence[ContentRow]) -> None:
+        self._arrays["available"][indices] = [row.available for row in rows]
+        self._arrays["domain"][indices] = [self._domains.number(row.domain) for row in rows]
+        self._embeddings.keep(indices, [row.newest(content.TEXT) for row in rows])
+        self._domains.move(indices)
 
     def take(self, message: Message) -> None:
         """Take in what the model tells."""
@@ -254,5 +243,4 @@ class Catalogue:
                     self._changed()
 
     def _number(self, copy: ModelCopy, message: Numbered | Revised) -> None:
-        keys = np.frombuffer(message.keys, "<u8").tolist()
-        copy.number(message.first, np.array([self._place(key) for key in keys], np.int32))
+        copy.number(message.first, self._place(np.frombuffer(message.keys, "<u8")))

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections import Counter
+from collections import Counter, defaultdict
+from collections.abc import Sequence
 
 import numpy as np
 
-from afresh.models.arrays import Codes, Floats, Halves, Mask, Places, Reals
+from afresh.models.arrays import NONE, Codes, Floats, Halves, Indices, Mask, Places
 from afresh.models.retrieval.codes import coded
 from afresh.state.catalogue.growing import Growing
 from afresh.state.rows.content import Vector
 
-Encoder = tuple[str, str]
-"""Name and version of an encoder."""
+Encoder = tuple[str, str, int]
+"""Name and version of an encoder, and how many numbers its vectors have."""
 
 
 class Embeddings(ABC):
@@ -25,8 +26,9 @@ class Embeddings(ABC):
 
     def __init__(self) -> None:
         self._matrices: dict[Encoder, Growing] = {}
-        self._encoder: dict[int, Encoder] = {}
         self._counts: Counter[Encoder] = Counter()
+        self._numbers: dict[Encoder, int] = {}
+        self._encoders = Growing(number=((), np.int16, NONE))
         self._nothing = self._make(1)
 
     @staticmethod
@@ -36,37 +38,49 @@ class Embeddings(ABC):
 
     @staticmethod
     @abstractmethod
-    def _put(matrix: Growing, index: int, vector: Reals) -> None:
-        """Put an embedding into a matrix."""
+    def _put(matrix: Growing, indices: Indices, vectors: Halves) -> None:
+        """Put embeddings of some items into a matrix."""
 
-    def keep(self, index: int, text: Vector | None) -> None:
-        """Set the embedding of an item as its row has it; None if it has none."""
-        if text is None:
-            self.drop(index)
-        else:
-            encoder = (text.encoder, text.encoder_version)
-            self.put_vector(index, encoder, np.frombuffer(text.vector, "<f2"))
+    def keep(self, indices: Indices, texts: Sequence[Vector | None]) -> None:
+        """Set the embeddings of some items, each named once, as their rows have them; None for those without."""
+        by_encoder: defaultdict[Encoder | None, list[int]] = defaultdict(list)
+        for place, text in enumerate(texts):
+            by_encoder[None if text is None else _encoder_of(text)].append(place)
+        for encoder, places in by_encoder.items():
+            if encoder is None:
+                self.drop(indices[places])
+            else:
+                joined = b"".join(texts[place].vector for place in places)  # type: ignore[union-attr]
+                vectors = np.frombuffer(joined, "<f2").reshape(len(places), encoder[2])
+                self._set(indices[places], encoder, vectors)
 
-    def put_vector(self, index: int, encoder: Encoder, vector: Reals) -> None:
-        """Set the embedding of an item; it replaces any other."""
-        self.drop(index)
+    def _set(self, indices: Indices, encoder: Encoder, vectors: Halves) -> None:
+        number = self._numbers.setdefault(encoder, len(self._numbers))
+        self._drop(indices, but=number)
         if encoder not in self._matrices:
-            self._matrices[encoder] = self._make(len(vector))
-        matrix = self._matrices[encoder]
-        matrix.reach(index + 1)
-        self._put(matrix, index, vector)
-        self._encoder[index] = encoder
-        self._counts[encoder] += 1
+            self._matrices[encoder] = self._make(encoder[2])
+        self._matrices[encoder].reach(int(indices.max(initial=NONE)) + 1)
+        self._put(self._matrices[encoder], indices, vectors)
+        self._counts[encoder] += int(np.count_nonzero(self._encoders["number"][indices] != number))
+        self._encoders["number"][indices] = number
 
-    def drop(self, index: int) -> None:
-        """Forget the embedding of an item, and an encoder that has no embedding left."""
-        encoder = self._encoder.pop(index, None)
-        if encoder is None:
-            return
-        self._counts[encoder] -= 1
-        self._put(self._matrices[encoder], index, np.zeros(1, np.float16))
-        if not self._counts[encoder]:
-            del self._matrices[encoder], self._counts[encoder]
+    def drop(self, indices: Indices) -> None:
+        """Forget the embeddings of some items, and an encoder that has no embedding left."""
+        self._drop(indices, but=NONE)
+
+    def _drop(self, indices: Indices, but: int) -> None:
+        self._encoders.reach(int(indices.max(initial=NONE)) + 1)
+        held = self._encoders["number"][indices]
+        for encoder in list(self._matrices):
+            number = self._numbers[encoder]
+            left = indices[held == number]
+            if number == but or not len(left):
+                continue
+            self._put(self._matrices[encoder], left, np.zeros((len(left), encoder[2]), np.float16))
+            self._encoders["number"][left] = NONE
+            self._counts[encoder] -= len(left)
+            if not self._counts[encoder]:
+                del self._matrices[encoder], self._counts[encoder]
 
     def _of_leading(self, items: int) -> Growing:
         encoder = self._leading()
@@ -80,7 +94,12 @@ class Embeddings(ABC):
 
     def count_embedded(self, among: Mask) -> int:
         """Count the items of the mask ``among`` that have an embedding."""
-        return sum(bool(among[index]) for index in self._encoder)
+        self._encoders.reach(len(among))
+        return int(np.count_nonzero(among & (self._encoders["number"][: len(among)] != NONE)))
+
+
+def _encoder_of(text: Vector) -> Encoder:
+    return text.encoder, text.encoder_version, len(text.vector) // 2
 
 
 class CodedEmbeddings(Embeddings):
@@ -91,8 +110,8 @@ class CodedEmbeddings(Embeddings):
         return Growing(codes=((width,), np.int16, 0), scales=((), np.float32, 0))
 
     @staticmethod
-    def _put(matrix: Growing, index: int, vector: Reals) -> None:
-        (matrix["codes"][index],), (matrix["scales"][index],) = coded(vector[None])
+    def _put(matrix: Growing, indices: Indices, vectors: Halves) -> None:
+        matrix["codes"][indices], matrix["scales"][indices] = coded(vectors.astype(np.float32))
 
     def codes(self, items: int) -> tuple[Codes, Floats]:
         """Return the codes and scales of the first ``items`` items, shapes (items, e) and (items,); 0 for none."""
@@ -113,19 +132,19 @@ class WholeEmbeddings(Embeddings):
         return Growing(vectors=((width,), np.float16, 0))
 
     @staticmethod
-    def _put(matrix: Growing, index: int, vector: Reals) -> None:
-        matrix["vectors"][index] = vector
+    def _put(matrix: Growing, indices: Indices, vectors: Halves) -> None:
+        matrix["vectors"][indices] = vectors
 
-    def put_vector(self, index: int, encoder: Encoder, vector: Reals) -> None:
-        """Set the embedding of an item; it replaces any other."""
-        super().put_vector(index, encoder, vector)
-        self._changed.add(index)
+    def keep(self, indices: Indices, texts: Sequence[Vector | None]) -> None:
+        """Set the embeddings of some items, each named once, as their rows have them; None for those without."""
+        super().keep(indices, texts)
+        self._changed.update(indices[[text is not None for text in texts]].tolist())
 
-    def drop(self, index: int) -> None:
-        """Forget the embedding of an item, and an encoder that has no embedding left."""
-        if index in self._encoder:
-            self._changed.add(index)
-        super().drop(index)
+    def drop(self, indices: Indices) -> None:
+        """Forget the embeddings of some items, and an encoder that has no embedding left."""
+        self._encoders.reach(int(indices.max(initial=NONE)) + 1)
+        self._changed.update(indices[self._encoders["number"][indices] != NONE].tolist())
+        super().drop(indices)
 
     def matrix(self, items: int) -> Halves:
         """Return the embeddings of the first ``items`` items, shape (items, e); zeros where there is none."""

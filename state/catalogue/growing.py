@@ -41,7 +41,8 @@ class Growing:
         """Make the arrays at least this long."""
         self._length = max(self._length, length)
         if length > self._held:
-            self._hold(max(length, 2 * self._held))
+            # A power of two, however many elements come at once: with any other length, the last doubling is wasted.
+            self._hold(1 << (length - 1).bit_length())
 
     def _hold(self, length: int) -> None:
         for name, array in self._arrays.items():

@@ -8,14 +8,15 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from afresh.models.arrays import NONE, Floats, Halves, Indices
+from afresh.models.arrays import NONE, Floats, Halves, Indices, Keys
 from afresh.models.layout import HALF_LIVES_MS, NEIGHBOURS
 from afresh.models.relations.revising import Changed
 from afresh.state.catalogue.embeddings import WholeEmbeddings
 from afresh.state.catalogue.growing import Growing
-from afresh.state.keys import NO_KEY, key_of
+from afresh.state.catalogue.numbering import Numbering
+from afresh.state.keys import NO_KEY, keys_of
 from afresh.state.rows import behaviour, content
-from afresh.state.store.marks import OWN_KEYS, PARTITION_ROW_KEY
+from afresh.state.store.marks import PARTITION_ROW_KEY
 
 Latest = Mapping[bytes, bytes | None]
 
@@ -51,12 +52,11 @@ class ItemRows:
         self.now = 0
         self.updates = 0
         self.embeddings = WholeEmbeddings()
-        self._number: dict[int, int] = {}
+        self._numbering = Numbering()
         self.tracked = False
         self.changed: dict[int, Before] = {}
         self.since: dict[int, Before] = {}
         self._arrays = Growing(
-            keys=((), np.uint64, 0),
             available=((), np.bool_, False),
             neighbour_keys=((NEIGHBOURS,), np.uint64, 0),
             neighbours=((NEIGHBOURS,), np.int32, NONE),
@@ -68,11 +68,11 @@ class ItemRows:
         )
 
     def __len__(self) -> int:
-        return len(self._number)
+        return len(self._numbering)
 
     def __getitem__(self, name: str) -> npt.NDArray[Any]:
         """Return an array by its name, as a view of what is in use."""
-        return self._arrays[name]
+        return self._numbering.keys if name == "keys" else self._arrays[name]
 
     def take_changed(self) -> tuple[Indices, Changed, Changed]:
         """Return the numbers of the rows in ``changed``, and what they said and say, and forget them there."""
@@ -95,7 +95,7 @@ class ItemRows:
         if not changed:
             return
         packed = behaviour.unpack(changed.values())
-        numbers = np.array([self._place(key_of(key.decode())) for key in changed], np.int32)
+        numbers = self._place(keys_of(key.decode() for key in changed))
         self._keep_before(numbers)
         self._relate(numbers, packed["pairs"])
         for name, field in (("mass", "mass"), ("counts", "counts"), ("count_times", "time")):
@@ -117,10 +117,11 @@ class ItemRows:
         """Take in the neighbours of some items."""
         arrays, keys = self._arrays, pairs["key"]
         new = keys != arrays["neighbour_keys"][numbers]
-        wanted = [self._place(key) if key != NO_KEY else NONE for key in keys[new].tolist()]
-        arrays = self._arrays
+        named = new & (keys != NO_KEY)
+        placed = self._place(keys[named])
         after = arrays["neighbours"][numbers]
-        after[new] = wanted
+        after[new] = NONE
+        after[named] = placed
         arrays["neighbour_keys"][numbers] = keys
         arrays["neighbours"][numbers] = after
         arrays["weights"][numbers] = pairs["weight"]
@@ -128,34 +129,22 @@ class ItemRows:
 
     def apply_content(self, latest: Latest) -> None:
         """Take in the newest content rows, by item id; None or a deleted item's row makes an item unavailable."""
-        for key, packed in latest.items():
-            if key in OWN_KEYS:
-                continue
-            row = None if packed is None else content.unpack(packed)
-            item = key_of(key.decode())
-            if row is None or row.deleted:
-                self._withdraw(item)
-                continue
-            number = self._place(item)
-            self._arrays["available"][number] = row.available
-            self.embeddings.keep(number, row.newest(content.TEXT))
+        rows, gone = content.unpack_items(latest)
+        withdrawn = self._numbering.numbers_of(keys_of(gone))
+        # An item that was deleted before anybody took it needs no number.
+        withdrawn = withdrawn[withdrawn != NONE]
+        self._arrays["available"][withdrawn] = False
+        self.embeddings.drop(withdrawn)
+        numbers = self._place(keys_of(rows))
+        self._arrays["available"][numbers] = [row.available for row in rows.values()]
+        self.embeddings.keep(numbers, [row.newest(content.TEXT) for row in rows.values()])
         self.updates += 1
 
-    def _withdraw(self, item: int) -> None:
-        number = self._number.get(item)
-        # An item that was deleted before anybody took it needs no number.
-        if number is not None:
-            self._arrays["available"][number] = False
-            self.embeddings.drop(number)
-
-    def _place(self, key: int) -> int:
-        """Return the number of an item; an item that no row has named yet gets a new one."""
-        number = self._number.get(key)
-        if number is None:
-            number = self._number[key] = len(self._number)
-            self._arrays.reach(number + 1)
-            self._arrays["keys"][number] = key
-        return number
+    def _place(self, keys: Keys) -> Indices:
+        """Return the numbers of items; an item that no row has named yet gets a new one."""
+        numbers = self._numbering.place(keys)
+        self._arrays.reach(len(self._numbering))
+        return numbers
 
 
 def _changed(arrays: Sequence[npt.NDArray[Any]]) -> Changed:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 
 import msgspec
 from msgspec.structs import replace
@@ -10,6 +11,7 @@ from msgspec.structs import replace
 from afresh.state.keys import key_of
 from afresh.state.moments import OLDEST, Moment
 from afresh.state.records import Scalar
+from afresh.state.store.marks import OWN_KEYS
 from afresh.state.versions import unpack_known
 
 CONTENT_ROW_VERSION = 2
@@ -115,6 +117,30 @@ def unpack(packed: bytes) -> ContentRow:
     """
     row = unpack_known(_decoder, packed, "An item's content row", CONTENT_ROW_VERSION)
     return row if row.version == CONTENT_ROW_VERSION else _renewed(row)
+
+
+def unpack_items(latest: Mapping[bytes, bytes | None]) -> tuple[dict[str, ContentRow], list[str]]:
+    """Unpack the newest rows of some items, by item id.
+
+    Returns
+    -------
+    The rows of the items that there are, by id, and the ids of those that there are not, or not any more.
+
+    Raises
+    ------
+    RowVersionError
+        A row has an unknown version or layout.
+    """
+    rows, gone = dict[str, ContentRow](), list[str]()
+    for key, packed in latest.items():
+        if key in OWN_KEYS:
+            continue
+        row = None if packed is None else unpack(packed)
+        if row is None or row.deleted:
+            gone.append(key.decode())
+        else:
+            rows[key.decode()] = row
+    return rows, gone
 
 
 def _renewed(row: ContentRow) -> ContentRow:

@@ -13,7 +13,7 @@ import numpy as np
 from afresh.models.arrays import Floats, Integers, Keys
 from afresh.models.layout import HALF_LIVES_MS, HISTORY
 from afresh.models.learning import horizons, neighbours, popularity
-from afresh.state.keys import NO_KEY, key_of
+from afresh.state.keys import NO_KEY, keys_of
 from afresh.state.records import Example
 from afresh.state.rows.behaviour import BehaviourRows
 
@@ -75,7 +75,7 @@ def histories(examples: Sequence[Example]) -> tuple[Keys, Floats]:
     )
     times = np.array([example.time for example in examples]) / 1000.0
     ages = np.maximum(times[:, None] - seconds, 0.0)
-    taken = np.array([key_of(example.item) for example in examples], np.uint64)
+    taken = keys_of(example.item for example in examples)
     keys = np.where(keys == taken[:, None], np.uint64(NO_KEY), keys)
     return keys, np.where(keys != NO_KEY, ages, np.nan).astype(np.float32)
 

@@ -211,8 +211,7 @@ class Lister:
         return np.concatenate([self._left_out(row, rule) for rule in sorted(self.policy.rules)])
 
     def _left_out(self, row: UserRow, rule: LeaveOut) -> Indices:
-        halves = users.left_out_of(row, rule)
-        indices = np.array(self._catalogue.indices_of_halves(halves.tolist()), np.int32)
+        indices = self._catalogue.indices_of_halves(users.left_out_of(row, rule))
         if len(self.policy.rules) == 1:
             return indices
         ruled = [self.policy.rule(domain) == rule for domain in self._catalogue.domains_of(indices)]

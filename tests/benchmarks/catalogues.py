@@ -12,12 +12,12 @@ texts of a million items with each other would take hours, so the nearest texts 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 
 import numpy as np
 import numpy.typing as npt
 
-from afresh.models.arrays import NONE, Floats, Indices, Integers, Keys, Mask
+from afresh.models.arrays import NONE, Floats, Indices, Integers, Keys, Mask, Naturals
 from afresh.models.layout import HISTORY, NEIGHBOURS, TENURES
 from afresh.models.retrieval.asking import AKIN, Items
 from afresh.models.retrieval.codes import coded
@@ -94,9 +94,9 @@ class Made(Catalogue):
         """Return the indices of items, by key."""
         return (keys * BACK - np.uint64(1)).astype(np.int32)
 
-    def indices_of_halves(self, halves: Iterable[int]) -> list[int]:
+    def indices_of_halves(self, halves: Naturals) -> Indices:
         """Return the indices of items, by the lower half of their key."""
-        return [(half * int(BACK) - 1) & 0xFFFFFFFF for half in halves]
+        return (halves * BACK - np.uint64(1)).astype(np.uint32).astype(np.int32)
 
 
 class World:

@@ -4,6 +4,9 @@ Twenty users take two items one after the other, which nobody took together befo
 them, one after the other, until the list of one of them holds the second. The time is that from the last event of the
 twenty to that list. The rows of all items are there before, so that nothing is learned but these pairs. Beside it
 stands how long a derivation of the whole model takes: without revisions, a pair would wait for one, or two.
+
+Then new items come, whose texts are about what some people have taken. The time is that from such an item to the first
+list of one of these people that holds it; the time of the encoder is told apart.
 """
 
 from __future__ import annotations
@@ -28,14 +31,15 @@ from redis import Redis
 from rich.console import Console
 from rich.table import Table
 
-from afresh.deploy.demo.scrape import Page
+from afresh.deploy.demo.scrape import Page, Readings
 from afresh.deploy.servers import local_kafka, local_redis
+from afresh.models.encoder import version_of
 from afresh.state.errors import AfreshError
 from afresh.state.lists import ListReader, decode_user_list
 from afresh.streams.connections import kafka_options, redis_options
 from afresh.streams.kafka.admin import create_topics
-from afresh.streams.settings import NO_ENCODER, Settings
-from afresh.streams.topics import Topics
+from afresh.streams.settings import Settings
+from afresh.streams.topics import Topic, Topics
 from tests.benchmarks.latency import OpenLoop
 from tests.benchmarks.recovery import fill, wait
 from tests.benchmarks.scale import Servers
@@ -44,6 +48,11 @@ from tests.benchmarks.workers import start_worker
 PARTITIONS, USERS, TAKERS = 8, 1_000, 20
 READY_SECONDS, PAIR_SECONDS = 900.0, 120.0
 POLL_SECONDS, ASK_SECONDS, REST_SECONDS = 0.02, 0.25, 10.0
+
+MINILM = "minilm"
+
+THEME, ALIKE = "A documentary about whales and other animals of the deep ocean", 3
+"""What new items are about, and how many items about it people have taken before."""
 
 
 @dataclass(frozen=True)
@@ -60,6 +69,10 @@ class Fresh:
         Mean time of a derivation of the whole model.
     ready_seconds
         Time from the start of the worker until it was ready, the first model included.
+    new_seconds
+        Time of each new item until it stood in a list of somebody whose taste its text matches.
+    encoder_seconds
+        Mean time of the encoder for such an item.
     """
 
     items: int
@@ -67,13 +80,15 @@ class Fresh:
     seconds: Sequence[float]
     derive_seconds: float
     ready_seconds: float
+    new_seconds: Sequence[float]
+    encoder_seconds: float
 
 
 class People:
     """Sends events of people, and reads their lists."""
 
     def __init__(self, settings: Settings) -> None:
-        self._topic = Topics(settings).events.name
+        self._topics = Topics(settings)
         self._producer = KafkaProducer(**kafka_options(settings), metrics_enabled=False)
         self._lists = ListReader(Redis.from_url(**redis_options(settings)), settings.namespace)
         self._sent = 0
@@ -90,7 +105,14 @@ class People:
             "platform": "web",
             "domain": "films",
         }
-        self._producer.send(self._topic, msgspec.json.encode(event), f"web:{user}".encode()).get(timeout=30)
+        self._send(self._topics.events, f"web:{user}", event)
+
+    def describe(self, item: str, title: str) -> None:
+        """Bring an item."""
+        self._send(self._topics.items, item, {"id": item, "domain": "films", "title": title})
+
+    def _send(self, topic: Topic, key: str, record: dict[str, object]) -> None:
+        self._producer.send(topic.name, msgspec.json.encode(record), key.encode()).get(timeout=30)
 
     def listed(self, user: str) -> list[str]:
         """Return the items of a user's list."""
@@ -102,14 +124,24 @@ class People:
         for taker in range(TAKERS):
             for item in (one, other):
                 self.take(f"{name}-{taker}", item)
+        return self._until_listed(name, [one], other)
+
+    def new_item(self, name: str, item: str, title: str, alike: Sequence[str]) -> float:
+        """Bring an item; return the seconds until a list shows it to one who has taken others of such a text."""
+        self.describe(item, title)
+        return self._until_listed(name, alike, item)
+
+    def _until_listed(self, name: str, taken: Sequence[str], item: str) -> float:
+        """Let one after the other take some items, until the list of one of them shows another item."""
         began = asked = time.monotonic()
         users: list[str] = []
         while time.monotonic() < began + PAIR_SECONDS:
             if not users or time.monotonic() > asked + ASK_SECONDS:
                 asked = time.monotonic()
                 users.append(f"{name}-other-{len(users)}")
-                self.take(users[-1], one)
-            if any(other in self.listed(user) for user in users):
+                for each in taken:
+                    self.take(users[-1], each)
+            if any(item in self.listed(user) for user in users):
                 break
             time.sleep(POLL_SECONDS)
         return time.monotonic() - began
@@ -122,16 +154,20 @@ def measure(servers: Servers, items: int, pairs: int, rate: int, say: Callable[[
         redis=SecretStr(servers.redis.address),
         namespace=f"fresh-{items}-{rate}",
         partitions=PARTITIONS,
-        encoder=NO_ENCODER,
+        encoder=MINILM,
     )
     create_topics(settings)
     say(f"writing {items:,} items …")
-    fill(settings, USERS, items)
+    fill(settings, USERS, items, version_of(MINILM))
     with ExitStack() as stack:
         began = time.monotonic()
         _, worker = start_worker(settings, servers.folder / settings.namespace, stack)
         wait(worker, worker.page.ready, "to be ready", READY_SECONDS)
         ready = time.monotonic() - began
+        _, embed = start_worker(
+            settings, servers.folder / f"{settings.namespace}-embed", stack, "embed-worker"
+        )
+        wait(embed, embed.page.ready, "to be ready", READY_SECONDS)
         wait(worker, at_rest(worker.page), "to compare all texts", READY_SECONDS)
         people, drawn = People(settings), np.random.default_rng(0).permutation(items)[: 2 * pairs]
         stack.enter_context(others(settings, rate, items))
@@ -139,9 +175,29 @@ def measure(servers: Servers, items: int, pairs: int, rate: int, say: Callable[[
         for number, (one, other) in enumerate(drawn.reshape(-1, 2).tolist()):
             seconds.append(people.pair(f"pair-{number}", f"item-{one}", f"item-{other}"))
             say(f"pair {number + 1} of {pairs}: {seconds[-1]:.2f} s")
-        read = worker.page.read()
-    derived = (read.value(f"afresh_stage_seconds_{what}", stage="derive") for what in ("sum", "count"))
-    return Fresh(items, rate, seconds, next(derived) / max(next(derived), 1), ready)
+        new_seconds = list(bring(people, pairs, say))
+        derive_seconds = mean_of(worker.page.read(), "afresh_stage_seconds", stage="derive")
+        encoder_seconds = mean_of(embed.page.read(), "afresh_embedding_seconds")
+    return Fresh(items, rate, seconds, derive_seconds, ready, new_seconds, encoder_seconds)
+
+
+def bring(people: People, count: int, say: Callable[[str], None]) -> Iterator[float]:
+    """Bring new items, one after the other; yield the seconds of each until it stood in a list."""
+    alike = [f"whale-{number}" for number in range(ALIKE)]
+    people.describe(alike[0], f"{THEME}, part 0")
+    for number in range(1, ALIKE):
+        people.new_item(f"alike-{number}", alike[number], f"{THEME}, part {number}", alike[:number])
+    for number in range(count):
+        title = f"{THEME}, season {number}"
+        seconds = people.new_item(f"new-{number}", f"new-whale-{number}", title, alike)
+        say(f"new item {number + 1} of {count}: {seconds:.2f} s")
+        yield seconds
+
+
+def mean_of(read: Readings, name: str, **labels: str) -> float:
+    """Return the mean of a histogram."""
+    total, count = (read.value(f"{name}_{what}", **labels) for what in ("sum", "count"))
+    return total / max(count, 1)
 
 
 def at_rest(page: Page) -> Callable[[], bool]:
@@ -185,10 +241,14 @@ def table(measured: Sequence[Fresh]) -> Table:
         "derivation",
         "derivation : p50",
         "ready after",
+        "new item to list, p50",
+        "p99",
+        "of it the encoder",
     )
     shown = Table(*names)
     for each in measured:
         p50, p99 = np.percentile(each.seconds, [50, 99])
+        new = np.percentile(each.new_seconds, [50, 99])
         shown.add_row(
             *(f"{each.items:,}", f"{each.rate}", f"{p50:.2f} s", f"{p99:.2f} s"),
             *(
@@ -196,6 +256,7 @@ def table(measured: Sequence[Fresh]) -> Table:
                 f"{each.derive_seconds / p50:.1f}",
                 f"{each.ready_seconds:.0f} s",
             ),
+            *(f"{seconds:.2f} s" for seconds in (*new, each.encoder_seconds)),
         )
     return shown
 

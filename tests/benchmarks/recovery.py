@@ -38,13 +38,13 @@ POLL_SECONDS = 0.05
 REPORT_WIDTH = 120
 
 
-def fill(settings: Settings, users: int, items: int) -> None:
+def fill(settings: Settings, users: int, items: int, encoder_version: str = "1") -> None:
     """Write the changelogs of a deployment that has run for a long time."""
     topics = Topics(settings)
     for topic, records in (
         (topics.users, rows.user_rows(users, items)),
         (topics.behaviour, rows.behaviour_rows(items, settings.partitions)),
-        (topics.content, rows.content_rows(items)),
+        (topics.content, rows.content_rows(items, encoder_version=encoder_version)),
     ):
         events.write(settings.kafka, topic.name, records)
 

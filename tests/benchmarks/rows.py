@@ -80,7 +80,7 @@ def behaviour_rows(number: int, partitions: int, seed: int = 0) -> Iterator[Keye
         yield key, row.tobytes()[:length]
 
 
-def content_rows(number: int, seed: int = 0, text: str = TEXT) -> Iterator[Keyed]:
+def content_rows(number: int, seed: int = 0, text: str = TEXT, encoder_version: str = "1") -> Iterator[Keyed]:
     """Yield items with a text and an embedding; the default text has some 400 characters."""
     random = np.random.default_rng(seed)
     drawn = random.normal(size=(min(DISTINCT, number), EMBEDDING))
@@ -94,7 +94,7 @@ def content_rows(number: int, seed: int = 0, text: str = TEXT) -> Iterator[Keyed
             text=text,
             attributes={"genres": ["Horror", "Drama"], "year": 1979},
             content=hashed,
-            vectors=[Vector(content.TEXT, "minilm", "1", hashed, vector)],
+            vectors=[Vector(content.TEXT, "minilm", encoder_version, hashed, vector)],
         )
         yield b"item-%d" % each, content.pack(row)
 

@@ -44,9 +44,7 @@ def test_a_users_history_holds_items_of_the_catalogue_newest_first() -> None:
         indices = catalogue.indices_of(users.history_of(row))
         assert ((indices >= 0) & (indices < ITEMS)).all()
         assert (np.diff(users.ages_of(row)) >= 0).all()
-        assert sorted(catalogue.indices_of_halves(users.left_out_of(row, "taken").tolist())) == sorted(
-            indices
-        )
+        assert sorted(catalogue.indices_of_halves(users.left_out_of(row, "taken"))) == sorted(indices)
 
 
 def test_the_same_seed_makes_the_same_catalogue(items: Items) -> None:

@@ -10,12 +10,14 @@ from afresh.deploy.servers.process import ServerProcess, free_ports, running
 from afresh.streams.settings import Settings
 
 
-def start_worker(settings: Settings, folder: Path, stack: ExitStack) -> tuple[ServerProcess, WorkerProcess]:
-    """Start a worker with its files in a new folder; the worker ends with the stack."""
+def start_worker(
+    settings: Settings, folder: Path, stack: ExitStack, name: str = "worker"
+) -> tuple[ServerProcess, WorkerProcess]:
+    """Start a worker of a kind with its files in a new folder; it ends with the stack."""
     (port,) = free_ports(1)
     folder.mkdir(parents=True)
-    own = settings.model_copy(update={"metrics_port": port, "data_dir": folder})
-    process = ServerProcess(f"worker ({folder.name})", [*COMMAND, "worker"], port=port, folder=folder)
+    own = settings.model_copy(update={"metrics_port": port, "embed_metrics_port": port, "data_dir": folder})
+    process = ServerProcess(f"{name} ({folder.name})", [*COMMAND, name], port=port, folder=folder)
     stack.enter_context(environment(variables(own)))
     stack.enter_context(running(process))
     return process, WorkerProcess(process)

@@ -11,6 +11,7 @@ from afresh.models.fusion.weights import Weights
 from afresh.models.learning.neighbours import accumulate
 from afresh.models.lists import rank
 from afresh.models.relations.revising import fold_in, revise_rows, revise_texts
+from afresh.models.retrieval.lookup import enter, find, find_halves
 from afresh.models.warm import warm
 from afresh.state.rows.behaviour import BehaviourRows
 from afresh.state.rows.content import TEXT, Vector
@@ -26,6 +27,9 @@ COMPILED: tuple[Any, ...] = (
     features.split,
     rank.first_of,
     accumulate,
+    enter,
+    find,
+    find_halves,
     revise_rows,
     revise_texts,
     fold_in,

@@ -192,8 +192,8 @@ def test_indices_are_found_by_the_lower_halves_of_keys() -> None:
     catalogue = AloneCatalogue()
     for item in ITEMS:
         describe(catalogue, item)
-    halves = [key_of("i3") & 0xFFFFFFFF, key_of("nobody") & 0xFFFFFFFF, key_of("i1") & 0xFFFFFFFF]
-    assert catalogue.indices_of_halves(halves) == [3, 1]
+    halves = np.array([key_of(name) & 0xFFFFFFFF for name in ("i3", "nobody", "i1")], np.uint32)
+    assert catalogue.indices_of_halves(halves).tolist() == [3, 1]
 
 
 def test_an_item_that_is_not_available_or_deleted_is_in_no_domain() -> None:

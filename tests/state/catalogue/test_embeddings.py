@@ -2,14 +2,21 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
+from afresh.models.arrays import Indices
 from afresh.models.retrieval.codes import decoded
-from afresh.state.catalogue.embeddings import CodedEmbeddings, WholeEmbeddings
+from afresh.state.catalogue.embeddings import CodedEmbeddings, Embeddings, WholeEmbeddings
+from afresh.state.rows.content import TEXT, Vector
 
 OLD, NEW = ("minilm", "1"), ("minilm", "2")
 
 
-def vector(*numbers: float) -> np.ndarray[tuple[int], np.dtype[np.float32]]:
-    return np.array(numbers, np.float32)
+def put(embeddings: Embeddings, index: int, encoder: tuple[str, str], *numbers: float) -> None:
+    vector = np.array(numbers, "<f2").tobytes()
+    embeddings.keep(items(index), [Vector(TEXT, *encoder, 0, vector)])
+
+
+def items(*numbers: int) -> Indices:
+    return np.array(numbers, np.int32)
 
 
 def test_new_embeddings_are_all_0() -> None:
@@ -18,40 +25,40 @@ def test_new_embeddings_are_all_0() -> None:
 
 def test_items_without_an_embedding_have_vectors_of_0() -> None:
     embeddings = WholeEmbeddings()
-    embeddings.put_vector(2, OLD, vector(1, 2))
+    put(embeddings, 2, OLD, 1, 2)
     assert embeddings.matrix(4).tolist() == [[0, 0], [0, 0], [1, 2], [0, 0]]
 
 
 def test_a_new_encoder_takes_over_at_once_when_it_has_the_majority() -> None:
     embeddings = WholeEmbeddings()
     for index in range(4):
-        embeddings.put_vector(index, OLD, vector(index, 1))
+        put(embeddings, index, OLD, index, 1)
     for index in range(2):
-        embeddings.put_vector(index, NEW, vector(index, 1, 1))
+        put(embeddings, index, NEW, index, 1, 1)
     assert embeddings.matrix(4).tolist() == [[0, 0], [0, 0], [2, 1], [3, 1]]
-    embeddings.put_vector(2, NEW, vector(2, 1, 1))
+    put(embeddings, 2, NEW, 2, 1, 1)
     assert embeddings.matrix(4).tolist() == [[0, 1, 1], [1, 1, 1], [2, 1, 1], [0, 0, 0]]
 
 
 def test_an_encoder_without_embeddings_is_forgotten() -> None:
     embeddings = WholeEmbeddings()
-    embeddings.put_vector(0, OLD, vector(1, 1))
-    embeddings.put_vector(0, NEW, vector(1, 1, 1))
-    embeddings.drop(0)
+    put(embeddings, 0, OLD, 1, 1)
+    put(embeddings, 0, NEW, 1, 1, 1)
+    embeddings.drop(items(0))
     assert embeddings.matrix(1).tolist() == [[0.0]]
 
 
 def test_dropping_an_absent_embedding_does_nothing() -> None:
     embeddings = WholeEmbeddings()
-    embeddings.put_vector(1, OLD, vector(1))
-    embeddings.drop(0)
+    put(embeddings, 1, OLD, 1)
+    embeddings.drop(items(0))
     assert embeddings.matrix(2).tolist() == [[0], [1]]
 
 
 def test_only_items_of_the_mask_are_counted() -> None:
     embeddings = WholeEmbeddings()
     for index in range(3):
-        embeddings.put_vector(index, OLD, vector(1))
+        put(embeddings, index, OLD, 1)
     assert embeddings.count_embedded(np.array([True, False, True, True])) == 2
 
 
@@ -67,10 +74,10 @@ def test_the_matrix_is_that_of_the_encoder_with_most_items(
     embeddings, model = WholeEmbeddings(), dict[int, tuple[tuple[str, str], int]]()
     for index, encoder, number in changes:
         if encoder is None:
-            embeddings.drop(index)
+            embeddings.drop(items(index))
             model.pop(index, None)
         else:
-            embeddings.put_vector(index, encoder, vector(number))
+            put(embeddings, index, encoder, number)
             model[index] = (encoder, number)
     matrix = embeddings.matrix(10)[:, 0].tolist()
     counts = {encoder: sum(held == encoder for held, _ in model.values()) for encoder in (OLD, NEW)}
@@ -87,9 +94,9 @@ def test_every_change_of_the_matrix_is_returned_once(
     embeddings, known = WholeEmbeddings(), np.zeros((10, 1), np.float32)
     for index, encoder, number in changes:
         if encoder is None:
-            embeddings.drop(index)
+            embeddings.drop(items(index))
         else:
-            embeddings.put_vector(index, encoder, vector(number))
+            put(embeddings, index, encoder, number)
         changed = embeddings.take_changed(10)
         known[changed] = embeddings.matrix(10)[changed]
         assert not embeddings.changed
@@ -99,8 +106,33 @@ def test_every_change_of_the_matrix_is_returned_once(
 def test_lists_read_the_same_embeddings_as_codes() -> None:
     whole, coded_ones = WholeEmbeddings(), CodedEmbeddings()
     for embeddings in (whole, coded_ones):
-        embeddings.put_vector(0, OLD, vector(0.6, 0.8))
-        embeddings.put_vector(2, OLD, vector(1.0, 0.0))
-        embeddings.drop(2)
+        put(embeddings, 0, OLD, 0.6, 0.8)
+        put(embeddings, 2, OLD, 1.0, 0.0)
+        embeddings.drop(items(2))
     np.testing.assert_allclose(decoded(*coded_ones.codes(4)), whole.matrix(4), atol=1e-3)
     assert not coded_ones.codes(4)[1][1:].any()
+
+
+def test_several_items_are_kept_at_once_whatever_encoders_have_read_them() -> None:
+    embeddings = WholeEmbeddings()
+    put(embeddings, 3, OLD, 9, 9)
+    vectors = [np.array(each, "<f2").tobytes() for each in ([1, 0], [0, 1], [5, 5, 5])]
+    texts = [
+        Vector(TEXT, *OLD, 0, vectors[0]),
+        Vector(TEXT, *NEW, 0, vectors[2]),
+        None,
+        Vector(TEXT, *OLD, 0, vectors[1]),
+    ]
+    embeddings.keep(items(4, 1, 3, 0), texts)
+    assert embeddings.matrix(5).tolist() == [[0, 1], [0, 0], [0, 0], [0, 0], [1, 0]]
+    assert embeddings.take_changed(5).tolist() == [0, 1, 2, 3, 4]
+    embeddings.keep(items(4, 3), [None, None])
+    assert embeddings.take_changed(5).tolist() == [4]
+
+
+def test_vectors_of_another_length_are_those_of_another_encoder() -> None:
+    embeddings = WholeEmbeddings()
+    put(embeddings, 0, OLD, 1, 2)
+    put(embeddings, 1, OLD, 3, 4)
+    put(embeddings, 2, OLD, 7)
+    assert embeddings.matrix(3).tolist() == [[1, 2], [3, 4], [0, 0]]
