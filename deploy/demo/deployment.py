@@ -16,7 +16,7 @@ from afresh.deploy.demo.lists import Lists
 from afresh.deploy.demo.scrape import Page, Readings
 from afresh.deploy.demo.stopping import Stop
 from afresh.deploy.demo.workers import WorkerProcess, running_workers
-from afresh.deploy.monitoring.scraping import EMBED_WORKER, WORKER
+from afresh.deploy.monitoring.scraping import EMBED_WORKER, MODEL_WORKER, WORKER
 from afresh.deploy.servers import Servers, broker_and_redis
 from afresh.deploy.servers.process import free_ports
 from afresh.state.lists import everything_pattern
@@ -27,6 +27,9 @@ from afresh.streams.kafka.polls import SHORT_SECONDS
 from afresh.streams.settings import Settings
 
 REDIS_SECONDS = 10.0
+
+JOBS = {"afresh worker": WORKER, "afresh embed-worker": EMBED_WORKER, "afresh model-worker": MODEL_WORKER}
+"""Name of the job in Prometheus, by the name of the process."""
 
 
 @dataclass(frozen=True)
@@ -58,7 +61,7 @@ class Deployment:
     @property
     def ports(self) -> dict[str, int]:
         """Port of each worker's page, by the name of the job in Prometheus."""
-        return {job: each.page.port for job, each in zip((WORKER, EMBED_WORKER), self.workers, strict=False)}
+        return {JOBS[each.name]: each.page.port for each in self.workers}
 
     @property
     def lists(self) -> Lists:
@@ -109,8 +112,8 @@ def deployment(folder: Path, stop: Stop) -> Iterator[Deployment]:
 
 def demo_settings(servers: Servers, folder: Path) -> Settings:
     """Return the settings of a demo: it sets what it must, and the environment decides the rest."""
-    metrics_port, embed_metrics_port = free_ports(2)
-    advice: dict[str, float] = {"metrics_port": metrics_port, "embed_metrics_port": embed_metrics_port}
+    pages = ("metrics_port", "embed_metrics_port", "model_metrics_port")
+    advice: dict[str, float] = dict(zip(pages, free_ports(len(pages)), strict=True))
     if servers.kafka.embedded:
         advice["partitions"] = 1
         # The longer it may hold a fetch, the more seldom it looks for records: with 1.5 s, every 0.3 s.

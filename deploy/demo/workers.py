@@ -1,4 +1,4 @@
-"""Runs the production processes ``afresh worker`` and ``afresh embed-worker`` for the demo."""
+"""Runs the production processes for the demo: ``afresh worker``, and those beside it that the settings want."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from afresh.deploy.demo.scrape import Page
 from afresh.deploy.servers.process import ServerProcess, running
 from afresh.deploy.servers.server import writable
 from afresh.state.errors import AfreshError
-from afresh.streams.settings import NO_ENCODER, Settings
+from afresh.streams.settings import INLINE, NO_ENCODER, Settings
 
 READY_SECONDS = 180.0
 """Longest wait for a worker to be ready. A first start reads torch and the encoder from a cold disk."""
@@ -48,10 +48,15 @@ class WorkerProcess:
         self.page = Page(process.port)
         self._process = process
 
+    @property
+    def name(self) -> str:
+        """Its name, such as ``afresh worker``."""
+        return self._process.name
+
     def check(self) -> None:
         """Raise ``WorkerDied`` if the worker has ended."""
         if self._process.pid is None:
-            raise WorkerDied(f"{self._process.name} ended by itself; from its log:\n{self._tail()}")
+            raise WorkerDied(f"{self.name} ended by itself; from its log:\n{self._tail()}")
 
     def wait_until_ready(self) -> None:
         """Return once the worker reports itself ready.
@@ -67,9 +72,8 @@ class WorkerProcess:
         while not self.page.ready():
             self.check()
             if time.monotonic() > deadline:
-                name = self._process.name
                 raise AfreshError(
-                    f"{name} was not ready within {READY_SECONDS:g} s; from its log:\n{self._tail()}"
+                    f"{self.name} was not ready within {READY_SECONDS:g} s; from its log:\n{self._tail()}"
                 )
             time.sleep(0.1)
 
@@ -82,7 +86,9 @@ class WorkerProcess:
 
 @contextmanager
 def running_workers(settings: Settings, folder: Path) -> Iterator[list[WorkerProcess]]:
-    """Run a worker and, if there is an encoder, an embed worker; yield once both are ready, and stop them at the end.
+    """Run a worker, and an embed worker and a model worker if the settings want them; stop them all at the end.
+
+    The worker comes first. All are ready when they are yielded.
 
     Parameters
     ----------
@@ -91,9 +97,11 @@ def running_workers(settings: Settings, folder: Path) -> Iterator[list[WorkerPro
     folder
         Each worker gets its own folder in here, for its log.
     """
-    ports = {"worker": settings.metrics_port, "embed-worker": settings.embed_metrics_port}
-    if settings.encoder == NO_ENCODER:
-        del ports["embed-worker"]
+    ports = {"worker": settings.metrics_port}
+    if settings.encoder != NO_ENCODER:
+        ports["embed-worker"] = settings.embed_metrics_port
+    if settings.model != INLINE:
+        ports["model-worker"] = settings.model_metrics_port
     with ExitStack() as stack:
         stack.enter_context(environment(variables(settings)))
         workers = []

@@ -135,6 +135,9 @@ READ, HAVE_AN_OUTCOME, KNOWN = (
     )
 )
 
+LEARNED = 'afresh_stage_records_total{stage="learn"}'
+"""Items taken that change rows, and so make a model old. At rest it may be of any age: nothing has changed since."""
+
 CAUSES = (
     Alert(
         "AfreshNotReady",
@@ -262,6 +265,15 @@ CAUSES = (
         TICKET,
         "An example has waited for {{ $value | humanizeDuration }} to be learned from.",
         limit_seconds=300,
+    ),
+    Alert(
+        "AfreshModelOld",
+        f"max by (job) (afresh_model_age_seconds) > {{limit}} and {grown(LEARNED, 'job')} > 0",
+        900,
+        TICKET,
+        "The model of {{ $labels.job }} is {{ $value | humanizeDuration }} old, though people go on taking items.",
+        (("window", 600),),
+        3_600,
     ),
     Alert(
         "AfreshScorerBroken",

@@ -231,7 +231,11 @@ MODELS = Dashboard(
         Panel(
             "Age of the model",
             SECONDS,
-            (Query("max by (instance) (afresh_model_age_seconds)", "{{instance}}"),),
+            (
+                Query(
+                    f"max by (job, instance) (afresh_model_age_seconds{MAKES_LISTS})", "{{job}} {{instance}}"
+                ),
+            ),
             "Since the version was begun that lists are made with. It grows while nothing changes.",
         ),
     ),

@@ -7,13 +7,15 @@ from pathlib import Path
 from afresh.deploy.monitoring import grafana
 from afresh.deploy.monitoring.dashboards import DASHBOARDS
 from afresh.deploy.monitoring.rules import RUNBOOKS, rules
-from afresh.deploy.monitoring.scraping import EMBED_WORKER, WORKER, scraping
+from afresh.deploy.monitoring.scraping import EMBED_WORKER, MODEL_WORKER, WORKER, scraping
 
 SCRAPE_HEAD = (
     "# Made by `python -m afresh.deploy.monitoring`. How Prometheus finds workers and embed workers, and reads the "
     "rules.\n"
+    "# With AFRESH_MODEL=worker, it finds model workers by the last job: take away its comment signs.\n"
 )
 SCRAPED = {WORKER: "localhost:9464", EMBED_WORKER: "localhost:9465"}
+NOT_BY_DEFAULT = {MODEL_WORKER: "localhost:9466"}
 SCRAPE_SECONDS = 15
 
 
@@ -23,7 +25,7 @@ def files(runbooks: str = RUNBOOKS) -> dict[str, str]:
     return dashboards | {
         "grafana/provisioning/dashboards/afresh.yml": grafana.PROVIDER,
         "grafana/provisioning/datasources/prometheus.yml": grafana.DATASOURCE,
-        "prometheus/prometheus.yml": SCRAPE_HEAD + scraping(SCRAPED, SCRAPE_SECONDS),
+        "prometheus/prometheus.yml": SCRAPE_HEAD + scraping(SCRAPED, SCRAPE_SECONDS, NOT_BY_DEFAULT),
         "prometheus/rules.yml": rules(runbooks),
     }
 

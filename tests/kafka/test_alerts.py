@@ -12,7 +12,7 @@ import signal
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from itertools import chain
+from itertools import chain, count
 from pathlib import Path
 
 import pytest
@@ -39,7 +39,7 @@ SCALE = 0.02
 """Factor of durations: five minutes take 6 s. Prometheus scrapes once a second, and a rate needs two scrapes."""
 
 MODELS_SCALE = 0.01
-"""For alerts that look at hours and at no rate."""
+"""For alerts that look at hours and at no rate, or at a rate over many minutes."""
 
 REDIS = {
     "AfreshFreshnessBurnsFast",
@@ -70,6 +70,7 @@ MODELS = {
     "AfreshUnderPopularity",
     "AfreshScorerBroken",
 }
+MODEL = {"AfreshModelOld"}
 DISK = {"AfreshDiskFull"}
 
 BUSY = {
@@ -131,7 +132,7 @@ def scraped(address: str, pages: int) -> bool:
 
 def test_every_alert_is_fired_here() -> None:
     names = [alert.name for alert in ALERTS]
-    assert sorted([*REDIS, *KAFKA, *MODELS, *DISK]) == sorted(names)
+    assert sorted([*REDIS, *KAFKA, *MODELS, *MODEL, *DISK]) == sorted(names)
 
 
 def test_alerts_fire_when_redis_goes_away_and_loses_lists_when_events_are_garbage_and_a_worker_ends(
@@ -314,6 +315,35 @@ def under_popularity(address: str) -> bool:
     """Whether the lists are now worse than popularity's."""
     (alert,) = (each for each in ALERTS if each.name == "AfreshUnderPopularity")
     return bool(asked(address, "query", query=expression(alert))["result"])
+
+
+def test_an_alert_fires_when_people_go_on_and_nobody_makes_the_model_any_more(
+    settings: Settings, prometheus: str, tmp_path: Path
+) -> None:
+    with deployment(settings.model_copy(update={"model": "worker"}), tmp_path) as made:
+        worker, maker = made.process(), made.process("model-worker")
+        with (
+            made.running(maker),
+            made.running(worker) as page,
+            watched(tmp_path / "prometheus", worker, maker, scale=MODELS_SCALE) as alarm,
+        ):
+            made.answer("ann", made.event("ann", "i1"))
+            # At rest a model is rightly old.
+            wait(lambda: page.read().value("afresh_model_age_seconds") > fires_after("AfreshModelOld"), "age")
+            assert not firing(alarm.address) & MODEL
+
+            maker.kill()
+            takers = count()
+            while not alarm.fired >= MODEL:
+                made.event(f"u{next(takers)}", "i1")
+                alarm.look()
+                time.sleep(0.2)
+
+
+def fires_after(name: str) -> float:
+    """Return after how many seconds an alert fires for certain, scaled down."""
+    (alert,) = (each for each in ALERTS if each.name == name)
+    return MODELS_SCALE * (alert.limit_seconds + alert.for_seconds) + 5.0
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can mount a small disk")

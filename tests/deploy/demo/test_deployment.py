@@ -1,12 +1,15 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from afresh.deploy.demo.deployment import demo_settings
-from afresh.deploy.demo.workers import environment, variables
+from afresh.deploy.demo.deployment import Deployment, demo_settings
+from afresh.deploy.demo.workers import WorkerProcess, environment, variables
+from afresh.deploy.monitoring.scraping import EMBED_WORKER, MODEL_WORKER, WORKER
 from afresh.deploy.servers import Server, Servers
+from afresh.deploy.servers.process import ServerProcess
 from afresh.deploy.servers.server import Kind
 from afresh.streams.settings import Settings
 
@@ -29,7 +32,7 @@ def servers(kind: Kind) -> Servers:
 def test_a_demo_uses_the_given_servers_and_free_ports(tmp_path: Path) -> None:
     settings = demo_settings(servers("kafka"), tmp_path)
     assert (settings.kafka, settings.redis.get_secret_value()) == ("127.0.0.1:7001", REDIS_URL)
-    assert settings.metrics_port != settings.embed_metrics_port
+    assert len({settings.metrics_port, settings.embed_metrics_port, settings.model_metrics_port}) == 3
     assert settings.data_dir.is_relative_to(tmp_path)
     assert (settings.namespace, settings.idempotence, settings.partitions) == ("afresh", True, 4)
 
@@ -61,3 +64,12 @@ def test_a_worker_reads_the_same_settings_from_its_variables(tmp_path: Path) -> 
     with environment(variables(settings)):
         assert Settings() == settings
     assert Settings() != settings
+
+
+def test_each_process_of_a_demo_is_a_job_of_its_own_in_prometheus(tmp_path: Path) -> None:
+    names = ("afresh worker", "afresh model-worker", "afresh embed-worker")
+    made = [
+        WorkerProcess(ServerProcess(name, [], port=port, folder=tmp_path)) for port, name in enumerate(names)
+    ]
+    given: Any = None
+    assert Deployment(given, given, made, given).ports == {WORKER: 0, MODEL_WORKER: 1, EMBED_WORKER: 2}

@@ -22,6 +22,7 @@ RIGHT = 'afresh_inspected_lists_total{found="right"}'
 MISSING = 'afresh_inspected_lists_total{found="missing"}'
 READ = 'afresh_stage_records_total{stage="ingest"}'
 ACCEPTED = 'afresh_events_total{outcome="accepted"}'
+LEARNED = 'afresh_stage_records_total{stage="learn"}'
 REPEATED = 'afresh_already_counted_total{stage="ingest"}'
 
 
@@ -82,6 +83,7 @@ FIRES: dict[str, tuple[Series, str, str]] = {
         "70m",
     ),
     "AfreshWeightsWait": ({"afresh_weights_age_seconds": growing(60)}, "6m", "9m"),
+    "AfreshModelOld": ({"afresh_model_age_seconds": growing(60), LEARNED: growing(1)}, "75m", "78m"),
     "AfreshScorerBroken": ({'afresh_broken_scores_total{scorer="s"}': once()}, "2m", "3m"),
     "AfreshEmbeddingsBehind": ({"afresh_embedding_queue": growing(1, 10)}, "25m", "35m"),
     "AfreshDiskFull": (
@@ -108,6 +110,14 @@ SILENT: dict[str, Series] = {
         'afresh_commit_age_seconds{topic="shop.texts",partition="0"}': growing(60),
     },
     "AfreshRolledBack": {'afresh_rollbacks_total{cause="command"}': once()},
+    "AfreshModelOld": {
+        # At rest, save for one item that was taken; that one changes no row, so that the model stays as it is.
+        'afresh_model_age_seconds{job="shop"}': growing(60),
+        'afresh_stage_records_total{stage="learn",job="shop"}': f"0+1x10 10x100 11x{LONG - 111}",
+        # Made anew again and again, with up to a million items.
+        'afresh_model_age_seconds{job="mall"}': "0+60x45 " * 9,
+        'afresh_stage_records_total{stage="learn",job="mall"}': growing(10),
+    },
     "AfreshEmbeddingsBehind": {"afresh_embedding_queue": f"{LONG * 10}-10x{LONG - 10}"},
     "AfreshDeadLetters": {'afresh_dead_letters_total{reason="r"}': growing(1)},
 }
