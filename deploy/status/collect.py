@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from http.client import HTTPConnection, HTTPException
@@ -12,7 +13,8 @@ from redis import RedisError
 
 from afresh.deploy.clients import Offsets, begins_of, ends_of, places, read_records, redis_client, uncommitted
 from afresh.deploy.ledger.reading import PARTITION_ROW, agent_state_of
-from afresh.deploy.status.status import Member, Status, judged_by
+from afresh.deploy.status.model import newest_version
+from afresh.deploy.status.status import Member, ModelStatus, Status, judged_by
 from afresh.state.judged import kept as judged
 from afresh.state.judged.kept import Kept
 from afresh.state.lists import ListReader
@@ -42,7 +44,7 @@ def look(settings: Settings) -> Status:
         If Kafka does not answer, or if its topics or rows are wrong.
     """
     topics = Topics(settings)
-    require_topics(settings, rights=needs(read=[topics.weights]))
+    require_topics(settings, rights=needs(read=[topics.weights, topics.model]))
     with _clients(settings) as (admin, consumer):
         every = places(*topics.all())
         # High watermarks: whoever asks what waits must see what an open transaction holds up.
@@ -55,6 +57,7 @@ def look(settings: Settings) -> Status:
             lists=lists(settings),
             ready=ready(settings),
             judged=judged_by(kept_by_judge(consumer, topics, begins, ends)),
+            model=model(consumer, admin, settings, begins, ends),
         )
 
 
@@ -130,6 +133,22 @@ def _newest_row(consumer: KafkaConsumer, partition: TopicPartition, start: int, 
         if (record.key or PARTITION_ROW) == PARTITION_ROW:
             newest = record.value
     return newest
+
+
+def model(
+    consumer: KafkaConsumer, admin: PatientAdmin, settings: Settings, begins: Offsets, ends: Offsets
+) -> ModelStatus:
+    """Find the model that stands, and who makes it."""
+    topics = Topics(settings)
+    place = TopicPartition(topics.model.name, FIRST_PARTITION)
+    found = newest_version(consumer, place, begins[place], ends[place])
+    return ModelStatus(
+        version=found.version,
+        items=found.items,
+        age_seconds=max(time.time() - found.version / 1000, 0.0) if found.version else 0.0,
+        made_by=settings.model,
+        workers=workers(admin, f"{settings.namespace}-model", topics.model_lease.name),
+    )
 
 
 def lists(settings: Settings) -> int | None:

@@ -10,22 +10,49 @@ from afresh.models import scorers
 from afresh.state.judged.guard import Rollback
 from afresh.state.judged.kept import Kept
 from afresh.state.judged.verdicts import Rate
+from afresh.streams.settings import INLINE
 
 
 class Member(msgspec.Struct, frozen=True):
-    """A worker, as a member of its consumer group in Kafka.
+    """A worker or a model worker, as a member of its consumer group in Kafka.
 
     Attributes
     ----------
     name, host
         Its client id, and the host that it connects from.
     partitions
-        Partitions of interactions that it holds.
+        Partitions that it holds: of interactions, or, if it is a model worker, of the lease.
     """
 
     name: str
     host: str
     partitions: list[int]
+
+
+class ModelStatus(msgspec.Struct, frozen=True):
+    """The model that stands, which relates all items, and who makes it.
+
+    Attributes
+    ----------
+    version
+        The version: the time at which it was begun, in ms. 0 if nobody has made one yet; None while the next one is
+        being told, and hides it.
+    items
+        Number of items that it relates.
+    age_seconds
+        Time since it was begun.
+    made_by
+        Who is to make it, as the settings of whoever looks have it; see ``AFRESH_MODEL``.
+    workers
+        Members of the group of model workers; the one that holds the first partition makes the model. None if the
+        broker does not tell.
+    """
+
+    version: int | None = 0
+    items: int = 0
+    age_seconds: float = 0.0
+    made_by: str = INLINE
+    workers: list[Member] | None = None
 
 
 class Judged(msgspec.Struct, frozen=True):
@@ -82,6 +109,8 @@ class Status:
         What the worker on this machine says on its page ``/ready``; None if there is no such page.
     judged
         Accuracy of the lists.
+    model
+        The model that stands.
     """
 
     waiting: dict[str, int]
@@ -90,6 +119,7 @@ class Status:
     lists: int | None
     ready: str | None
     judged: Judged = field(default_factory=Judged)
+    model: ModelStatus = field(default_factory=ModelStatus)
 
     def as_json(self) -> bytes:
         """Return the status as one line of JSON."""

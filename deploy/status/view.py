@@ -7,11 +7,15 @@ from collections.abc import Iterator
 from rich.console import RenderableType
 from rich.table import Table
 
-from afresh.deploy.status.status import Judged, Status
+from afresh.deploy.status.status import Judged, ModelStatus, Status
 from afresh.state.judged.verdicts import POPULARITY, SERVED
 from afresh.state.lists import timestamp
+from afresh.streams.settings import INLINE
+from afresh.streams.topics import FIRST_PARTITION
 
 UNKNOWN = "-"
+
+UNITS = ((86_400, "days"), (3_600, "h"), (60, "min"))
 
 
 def tables(status: Status) -> Iterator[RenderableType]:
@@ -30,11 +34,35 @@ def _deployment(status: Status) -> Table:
     for worker in status.workers or ():
         held = ", ".join(map(str, worker.partitions)) or "none"
         table.add_row(f"worker {worker.name} at {worker.host}", f"partitions {held}")
+    for worker in status.model.workers or ():
+        does = "makes the model" if FIRST_PARTITION in worker.partitions else "stands by"
+        table.add_row(f"model worker {worker.name} at {worker.host}", does)
+    table.add_row("model", _model(status.model))
     table.add_row("worker on this machine", status.ready or "no metrics page")
     table.add_row("lists in Redis", UNKNOWN if status.lists is None else f"{status.lists:,}")
     table.add_row("dead letters", f"{status.dead_letters:,}")
     table.add_row("items taken", f"{status.judged.examples:,}")
     return table
+
+
+def _model(model: ModelStatus) -> str:
+    if model.version is None:
+        return "the next version is being told"
+    if not model.version:
+        return "none yet"
+    return f"{_age(model.age_seconds)} old, of {model.items:,} items: version {model.version}"
+
+
+def _age(seconds: float) -> str:
+    """Write an age in a unit that makes a short number of it.
+
+    Examples
+    --------
+    >>> [_age(seconds) for seconds in (0.4, 119, 120, 7_300, 200_000)]
+    ['0 s', '119 s', '2 min', '2 h', '2 days']
+    """
+    size, unit = next((each for each in UNITS if seconds >= 2 * each[0]), (1, "s"))
+    return f"{seconds // size:.0f} {unit}"
 
 
 def _slices(judged: Judged) -> Table:
@@ -74,6 +102,8 @@ def _remarks(status: Status) -> Iterator[str]:
         yield "this broker does not tell which workers run"
     elif not status.workers:
         yield "no worker is running: start one with afresh worker"
+    if status.model.made_by != INLINE and status.model.workers == []:
+        yield "no model worker is running: start one with afresh model-worker"
     if status.lists is None:
         yield "Redis does not answer: check AFRESH_REDIS"
     last = status.judged.last

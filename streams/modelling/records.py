@@ -26,6 +26,9 @@ Latest = Mapping[bytes, bytes | None]
 LED = b"led"
 """Key of what a leader writes first. Once it has come back, the leader has seen all that others wrote before."""
 
+WHOLE, REVISED = "whole", "revised/"
+"""Key of the end of a version, and the beginning of the keys of its revisions."""
+
 
 def record_of(message: Message, slot: int) -> OutgoingRecord:
     """Return the record of a message of a version that is kept in a slot.
@@ -41,10 +44,21 @@ def record_of(message: Message, slot: int) -> OutgoingRecord:
         case Numbered() | Told():
             key = f"{type(message).__name__.lower()}/{slot}/{message.first}"
         case Whole():
-            key = "whole"
+            key = WHOLE
         case Revised():
-            key = f"revised/{message.sequence}"
+            key = f"{REVISED}{message.sequence}"
     return OutgoingRecord(key.encode(), told.encode(message))
+
+
+def names_standing(key: bytes) -> bool:
+    """Whether the record of a key names the version that stands: it ends one, or revises it.
+
+    Examples
+    --------
+    >>> [names_standing(key) for key in (b"whole", b"revised/3", b"numbered/0/4096", LED)]
+    [True, True, False, False]
+    """
+    return key.startswith((WHOLE.encode(), REVISED.encode()))
 
 
 def all_of(functions: Sequence[Callable[[T], None]]) -> Callable[[T], None]:

@@ -168,6 +168,7 @@ CASES = [
     Case(("items", "ITEM"), "Write", "items"),
     Case(("rollback",), "Write", "judged"),
     Case(("status",), "Read", "weights"),
+    Case(("status",), "Read", "model"),
     Case(("ledger",), "Read", "received"),
 ]
 

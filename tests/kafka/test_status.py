@@ -18,6 +18,7 @@ import pytest
 from afresh.deploy.demo.workers import variables
 from afresh.deploy.servers.kafka import REPOSITORY
 from afresh.state.judged.kept import JUDGE_ROW_VERSION, JudgeRow
+from afresh.state.model.told import Message, decoder
 from afresh.state.store.marks import PARTITION_ROW_KEY, PARTITION_ROW_VERSION, PartitionRow
 from afresh.state.versions import ADVICE
 from afresh.streams.settings import Settings
@@ -91,6 +92,10 @@ def test_status_and_top_show_a_deployment_and_every_partition_obeys_a_rollback(m
         (worker,) = settled["workers"]
         assert worker["partitions"] == list(range(made.settings.partitions))
         assert settled["judged"]["rollbacks"] == 0
+        model = wait(lambda: _with_items(look(made)), "a version of the model with all items")
+        assert model["version"] in {whole.version for whole in versions(made)}
+        assert 0 <= model["age_seconds"] < 60
+        assert (model["made_by"], model["workers"]) == ("inline", [])
 
         done = run(made.settings, "rollback")
         assert done.returncode == 0, done.stderr
@@ -98,6 +103,40 @@ def test_status_and_top_show_a_deployment_and_every_partition_obeys_a_rollback(m
         back = wait(lambda: _went_back(look(made)), "the weights to go back")
         assert back["judged"]["last"][1] == "command"
         assert "by the command" in run(made.settings, "status").stdout
+
+
+def test_status_tells_which_model_worker_makes_the_model_and_says_if_there_is_none(
+    settings: Settings, tmp_path: Path
+) -> None:
+    with deployment(settings.model_copy(update={"model": "worker"}), tmp_path) as made:
+        assert look(made)["model"] | {"age_seconds": 0} == {
+            "version": 0, "items": 0, "age_seconds": 0, "made_by": "worker", "workers": []
+        }  # fmt: skip
+        assert "start one with afresh model-worker" in run(made.settings, "status").stdout
+        both = made.process("model-worker"), made.process("model-worker")
+        with made.running(both[0]), made.running(both[1]):
+            model = wait(lambda: _with_version(look(made)), "a version of the model")
+            assert len(model["workers"]) == 2
+            assert sum(0 in each["partitions"] for each in model["workers"]) == 1
+            shown = run(made.settings, "status").stdout
+            assert "makes the model" in shown
+
+
+def _with_version(found: dict[str, Any]) -> dict[str, Any] | None:
+    model: dict[str, Any] = found["model"]
+    return model if model["version"] and len(model["workers"]) == 2 else None
+
+
+def _with_items(found: dict[str, Any]) -> dict[str, Any] | None:
+    model: dict[str, Any] = found["model"]
+    return model if model["items"] == 5 else None
+
+
+def versions(made: Deployment) -> list[Message]:
+    """Return the ends of all versions that were told."""
+    return [
+        decoder.decode(record.value) for record in made.records(made.topics.model) if record.key == b"whole"
+    ]
 
 
 def _settled(found: dict[str, Any]) -> dict[str, Any] | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from afresh.deploy.status.status import Judged, Member, Status
+from afresh.deploy.status.status import Judged, Member, ModelStatus, Status
 from afresh.models import scorers
 from afresh.state.judged.guard import Guard
 from afresh.state.judged.kept import Kept
@@ -25,4 +25,6 @@ def kept(hits: int, misses: int) -> Kept:
 
 def status(judged: Judged) -> Status:
     workers = [Member("afresh-1", "10.0.0.7", [0, 2])]
-    return Status({"afresh.events": 1234}, workers, 5, 17, "ready", judged)
+    model_workers = [Member("maker", "10.0.0.8", [0, 1]), Member("other", "10.0.0.9", [2])]
+    model = ModelStatus(1_700_000_000_000, 12_345, 185.0, "worker", model_workers)
+    return Status({"afresh.events": 1234}, workers, 5, 17, "ready", judged, model)

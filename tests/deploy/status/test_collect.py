@@ -215,6 +215,7 @@ def test_look_reads_the_status_of_a_deployment_of_version_0_1_0(
     deployment.close()
     assert found.waiting[deployment.topics.events.name] == len(list(recorded.records("events")))
     assert (found.dead_letters, found.lists, found.ready, found.workers) == (4, 5, None, [])
+    assert (found.model.version, found.model.workers) == (0, [])
     assert found.judged.examples == 0, "no worker of this version has taken over what was learned"
 
 

@@ -27,6 +27,8 @@ def test_the_json_holds_the_whole_status() -> None:
     assert found["waiting"] == {"afresh.events": 1234}
     assert found["workers"] == [{"name": "afresh-1", "host": "10.0.0.7", "partitions": [0, 2]}]
     assert found["judged"]["rates"]["all"]["served"] == [0.5, 0.5]
+    assert found["model"]["version"] == 1_700_000_000_000
+    assert [each["name"] for each in found["model"]["workers"]] == ["maker", "other"]
 
 
 def test_where_nothing_was_kept_nothing_is_judged() -> None:

@@ -1,8 +1,9 @@
 from io import StringIO
 
+import pytest
 from rich.console import Console
 
-from afresh.deploy.status.status import Status, judged_by
+from afresh.deploy.status.status import ModelStatus, Status, judged_by
 from afresh.deploy.status.view import tables
 from tests.deploy.status.making import kept, status
 
@@ -25,6 +26,35 @@ def test_the_tables_show_the_backlog_the_workers_and_the_accuracy_of_the_lists()
         "have not proved good yet", "Scorers, weights 1", "by partition: 3 (1,200)",
     ):  # fmt: skip
         assert expected in shown
+
+
+def test_the_tables_show_the_model_that_stands_and_who_makes_it() -> None:
+    shown = words(status(judged_by(kept(1, 1))))
+    lines = {
+        line.split("│")[1].strip(): line.split("│")[2].strip() for line in shown.splitlines() if "│" in line
+    }
+    assert lines["model"] == "3 min old, of 12,345 items: version 1700000000000"
+    assert lines["model worker maker at 10.0.0.8"] == "makes the model"
+    assert lines["model worker other at 10.0.0.9"] == "stands by"
+
+
+@pytest.mark.parametrize(
+    ("model", "said"),
+    [
+        (ModelStatus(), "none yet"),
+        (ModelStatus(version=None), "the next version is being told"),
+        (ModelStatus(made_by="worker", workers=[]), "start one with afresh model-worker"),
+    ],
+)
+def test_where_there_is_no_model_to_show_the_tables_say_why(model: ModelStatus, said: str) -> None:
+    assert said in words(Status({}, [], 0, 3, "ready", model=model))
+
+
+@pytest.mark.parametrize("model", [ModelStatus(workers=[]), ModelStatus(made_by="worker", workers=None)])
+def test_a_model_worker_is_not_asked_for_where_none_is_needed_or_the_broker_does_not_tell(
+    model: ModelStatus,
+) -> None:
+    assert "model-worker" not in words(Status({}, [], 0, 3, "ready", model=model))
 
 
 def test_a_broker_that_does_not_tell_of_workers_is_not_taken_for_none_at_work() -> None:
