@@ -58,7 +58,7 @@ def newest_version(consumer: KafkaConsumer, partition: TopicPartition, begin: in
 def _newest(consumer: KafkaConsumer, partition: TopicPartition, start: int, stop: int) -> Version | None:
     newest = None
     for record in read_records(consumer, partition, start, stop, SILENT_SECONDS):
-        newest = _version_of(record.key, record.value) or newest
+        newest = _version_of(record.key or b"", record.value) or newest
     return newest
 
 

@@ -13,7 +13,7 @@ from afresh.streams.modelling.records import LED, record_of
 
 PLACE = TopicPartition("afresh.model", 0)
 
-Records = list[tuple[bytes, bytes | None]]
+Records = list[tuple[bytes | None, bytes | None]]
 
 
 class ToldRecords:
