@@ -219,7 +219,8 @@ class Catalogue:
         """Take in what the model tells."""
         match message:
             case Numbered():
-                if message.version != self._coming.version:
+                # A leader that died may have begun a version of the same number, with other items and in another order.
+                if message.first == 0 or message.version != self._coming.version:
                     self._coming = ModelCopy(message.version)
                 self._number(self._coming, message)
             case Told():

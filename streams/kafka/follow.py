@@ -49,17 +49,20 @@ Apply = Callable[[Latest], None]
 
 
 def newest(records: Sequence[ConsumerRecord[bytes, bytes]], partitions: int) -> Latest:
-    """Return the newest value of each key among the records of a partition.
+    """Return the newest value of each key among the records of a partition, in the order of these records.
 
+    The order counts as in a compacted log: the last record of a version of the model comes behind its rows.
     Leaves out deletions in a partition that is not that of their key: 0.1.0 left rows there, which were moved. What
     was moved may have been read before. In a compacted topic, only a batch that nothing can unpack comes without a key;
     it is left out, too.
     """
-    return {
-        record.key: record.value
-        for record in records
-        if record.key is not None and not _moved(record.key, record, partitions)
-    }
+    latest: Latest = {}
+    for record in records:
+        if record.key is not None and not _moved(record.key, record, partitions):
+            # A key that is replaced in place would stay where its first record was.
+            latest.pop(record.key, None)
+            latest[record.key] = record.value
+    return latest
 
 
 def _moved(key: bytes, record: ConsumerRecord[bytes, bytes], partitions: int) -> bool:

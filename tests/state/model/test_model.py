@@ -90,6 +90,21 @@ def test_a_version_of_which_a_part_is_missing_never_counts() -> None:
     assert catalogue.model == 0
 
 
+def test_of_a_version_that_is_begun_twice_the_second_one_counts() -> None:
+    """By clocks that differ, a leader that died may have begun a version of the number that the next one takes."""
+    died, both = Both(), Both()
+    describe(died, *reversed(ITEMS))
+    taken_together(died, "i4", "i5", 3.0)
+    died.version(7)
+    describe(both, *ITEMS)
+    taken_together(both, "i1", "i2", 3.0)
+    for message in died.told[:-1]:
+        both.catalogue.take(message)
+    both.version(7)
+    assert both.related("i1") == ["i2"]
+    assert both.related("i4") == []
+
+
 def test_what_people_do_moves_the_relations_of_others_before_the_next_version() -> None:
     both = Both()
     describe(both, *ITEMS)

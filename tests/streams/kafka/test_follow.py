@@ -109,6 +109,15 @@ async def test_only_the_newest_value_of_each_key_in_a_poll_is_applied(followed: 
     ]
 
 
+async def test_the_newest_values_of_a_poll_keep_the_order_of_their_records(followed: Followed) -> None:
+    """As in a compacted log; what ends a version of the model comes behind its rows."""
+    keys = [b"rows", b"end", b"others", b"rows", b"end"]
+    await followed.run(FakeConsumer({}, [(ROWS, 0, n, key, b"%d" % n) for n, key in enumerate(keys)]))
+    assert [list(latest.items()) for _, latest, _ in followed.applied] == [
+        [(b"others", b"2"), (b"rows", b"3"), (b"end", b"4")]
+    ]
+
+
 async def test_a_batch_that_nothing_can_unpack_has_no_key_and_is_left_out(followed: Followed) -> None:
     await followed.run(FakeConsumer({}, [(LINKS, 0, 0, None, b"whole batch"), (LINKS, 0, 1, b"a", b"1")]))
     assert [latest for _, latest, _ in followed.applied] == [{b"a": b"1"}]
