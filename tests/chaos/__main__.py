@@ -12,6 +12,7 @@ from tempfile import TemporaryDirectory
 from rich.console import Console
 
 from afresh.state.errors import AfreshError
+from afresh.streams.settings import INLINE
 from tests.chaos.faults import FAULTS, possible
 from tests.chaos.pipeline import MOST_WORKERS, running_pipeline
 from tests.chaos.schedule import endless
@@ -44,17 +45,22 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--state", choices=["memory", "rocksdb"], default="memory", help="where workers keep their rows"
     )
+    parser.add_argument(
+        "--model", action="store_true", help="model workers make the model, and have faults of their own"
+    )
     chosen = parser.parse_args(arguments)
-    names = possible(chosen.brokers)
+    names = possible(chosen.brokers, model=chosen.model)
     if strangers := set(chosen.only or []).difference(names):
-        parser.error(f"--brokers {chosen.brokers} has no {', '.join(sorted(strangers))}")
+        pipeline_of = f"--brokers {chosen.brokers} {'with' if chosen.model else 'without'} --model"
+        parser.error(f"{pipeline_of} has no {', '.join(sorted(strangers))}")
     seed = random.randrange(1_000_000) if chosen.seed is None else chosen.seed
     console = Console(highlight=False, soft_wrap=True)
     console.print(f"seed {seed}: repeat with --seed {seed}")
     with TemporaryDirectory() as name:
         folder = chosen.keep or Path(name)
         folder.mkdir(parents=True, exist_ok=True)
-        with running_pipeline(folder, chosen.workers, chosen.state, chosen.brokers) as pipeline:
+        model = "worker" if chosen.model else INLINE
+        with running_pipeline(folder, chosen.workers, chosen.state, chosen.brokers, model=model) as pipeline:
             trial = Trial(pipeline, seed, chosen.rate, DOWN_SECONDS, console.print)
             report = trial.run(endless(seed, chosen.only or names), chosen.minutes * 60)
     console.print(report.summary())

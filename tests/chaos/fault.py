@@ -40,6 +40,9 @@ class Fault:
     place: ClassVar[str]
     """Kind of process or server that it acts on; two faults of one kind never come together."""
 
+    alone: ClassVar[bool] = False
+    """Whether it never comes together with another one."""
+
     may_end_with: ClassVar[frozenset[int]] = frozenset({START_AGAIN_STATUS})
     """Exit statuses with which processes may end because of it; their supervisor starts them again."""
 

@@ -20,6 +20,13 @@ from tests.chaos.cluster_faults import (
 )
 from tests.chaos.fault import Fault, Scene
 from tests.chaos.load import ITEMS
+from tests.chaos.model_faults import (
+    ModelSlow,
+    ModelTopicRecreated,
+    ModelWorkerAsleep,
+    ModelWorkerKilled,
+    ModelWorkersAbsent,
+)
 from tests.chaos.server_faults import BrokerDown, BrokerKilled, RedisDown, RedisKilled, RedisReplaced
 
 BURST = 10.0
@@ -290,16 +297,28 @@ CLUSTER: tuple[type[Fault], ...] = (
 )
 """Faults of three brokers, and of a Redis with a replica."""
 
-FAULTS: dict[str, type[Fault]] = {fault.name: fault for fault in (*ANYWHERE, *ALONE, *CLUSTER)}
+MODEL: tuple[type[Fault], ...] = (
+    ModelWorkerKilled,
+    ModelWorkerAsleep,
+    ModelSlow,
+    ModelWorkersAbsent,
+    ModelTopicRecreated,
+)
+"""Faults of model workers."""
+
+FAULTS: dict[str, type[Fault]] = {fault.name: fault for fault in (*ANYWHERE, *ALONE, *CLUSTER, *MODEL)}
 """Every fault by its name."""
 
 
-def possible(brokers: int) -> list[str]:
-    """Return the names of the faults that a pipeline with so many brokers can have.
+def possible(brokers: int, *, model: bool = False) -> list[str]:
+    """Return the names of the faults that a pipeline with so many brokers can have, and with model workers or not.
 
     Examples
     --------
     >>> "quorum-lost" in possible(3), "quorum-lost" in possible(1)
     (True, False)
+    >>> "model-slow" in possible(1, model=True), "model-slow" in possible(1)
+    (True, False)
     """
-    return sorted(fault.name for fault in (*ANYWHERE, *(ALONE if brokers == 1 else CLUSTER)))
+    servers = ALONE if brokers == 1 else CLUSTER
+    return sorted(fault.name for fault in (*ANYWHERE, *servers, *(MODEL if model else ())))

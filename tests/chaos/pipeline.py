@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
@@ -15,20 +15,25 @@ from typing import NamedTuple
 
 from kafka import KafkaAdminClient
 from kafka.admin import ConfigResource, ConfigResourceType
+from redis.exceptions import RedisError
 
 from afresh.deploy.demo.scrape import Page
 from afresh.deploy.demo.workers import variables
 from afresh.deploy.servers.process import ServerProcess, free_ports
 from afresh.state.errors import AfreshError
+from afresh.state.lists import ListReader, decode_user_list
 from afresh.streams import redis_url
 from afresh.streams.connections import redis_options
 from afresh.streams.kafka.admin import create_topics
 from afresh.streams.kafka.patient import PatientAdmin
-from afresh.streams.settings import Settings
+from afresh.streams.settings import INLINE, Settings
 from afresh.streams.topics import Topics
 from tests.chaos.servers import Servers, running_servers
 
 MOST_WORKERS = 4
+
+MODEL_WORKERS = 2
+"""Model workers, where these make the model: one leads, the other stands by."""
 
 SESSION_SECONDS = 6.0
 """The shortest session timeout that a broker allows by default. A worker that sleeps longer loses its partitions."""
@@ -48,7 +53,7 @@ COMPACTED_OFTEN = {
     "min.cleanable.dirty.ratio": "0.01",
     "max.compaction.lag.ms": "10000",
 }
-"""Settings of every changelog: Kafka compacts often, so that recovery reads logs with holes."""
+"""Settings of every changelog and of the model: Kafka compacts often, so that recovery reads logs with holes."""
 
 
 class End(NamedTuple):
@@ -159,20 +164,24 @@ class Pipeline:
         self.topics = Topics(settings)
         self.base = workers
         self.redis = redis_url.client(**redis_options(settings), socket_timeout=2.0)
+        self._lists = ListReader(self.redis, settings.namespace)
         self.admin = PatientAdmin(settings, PATIENCE_SECONDS)
         self.ends: list[End] = []
         """How processes have ended by themselves so far."""
         self.disk = folder / "disk"
         """Folder for the workers' own files; for root it is a separate small disk."""
         self._folder = folder
-        self._starter = ThreadPoolExecutor(MOST_WORKERS + 1, "starter")
+        self._starter = ThreadPoolExecutor(MOST_WORKERS + MODEL_WORKERS + 1, "starter")
         self.workers = [self._member("worker") for _ in range(MOST_WORKERS)]
         self.embed = self._member("embed-worker")
+        number = 0 if settings.model == INLINE else MODEL_WORKERS
+        self.model_workers = [self._member("model-worker") for _ in range(number)]
+        self._all = [*self.workers, self.embed, *self.model_workers]
 
     @property
     def members(self) -> list[Member]:
         """All processes that should run now."""
-        return [each for each in (*self.workers, self.embed) if each.wanted]
+        return [each for each in self._all if each.wanted]
 
     def _member(self, name: str) -> Member:
         (port,) = free_ports(1)
@@ -181,6 +190,7 @@ class Pipeline:
         own = {
             "AFRESH_METRICS_PORT": port,
             "AFRESH_EMBED_METRICS_PORT": port,
+            "AFRESH_MODEL_METRICS_PORT": port,
             "AFRESH_DATA_DIR": self.disk / folder.name,
         }
         values = variables(self.settings) | {name: str(value) for name, value in own.items()}
@@ -192,7 +202,7 @@ class Pipeline:
 
     def tend(self) -> None:
         """Restart the processes that have ended."""
-        for member in (*self.workers, self.embed):
+        for member in self._all:
             member.tend()
 
     def sleep(self, seconds: float) -> None:
@@ -222,9 +232,20 @@ class Pipeline:
         ]
         return [f"{name}: {what}" for name, what in missing if what]
 
+    def have_answered(self, asked: Mapping[str, str]) -> bool:
+        """Whether the list of each user takes in an event, by its id."""
+        try:
+            return all(self._has_answered(user, event) for user, event in asked.items())
+        except RedisError:
+            return False
+
+    def _has_answered(self, user: str, event: str) -> bool:
+        found = self._lists.of_user(f"web:{user}")
+        return found is not None and decode_user_list(found, user).last_event == event
+
     def stop(self) -> None:
         """End all processes."""
-        for member in (*self.workers, self.embed):
+        for member in self._all:
             member.stop()
         self._starter.shutdown()
         self.redis.close()
@@ -239,18 +260,19 @@ def command(name: str, values: Mapping[str, str]) -> list[str]:
 
 @contextmanager
 def running_pipeline(
-    folder: Path, workers: int, state: str = "memory", brokers: int = 1
+    folder: Path, workers: int, state: str = "memory", brokers: int = 1, *, model: str = INLINE
 ) -> Iterator[Pipeline]:
-    """Run servers, workers and an embed worker, and stop them all at the end."""
+    """Run servers, workers, an embed worker and model workers where these are chosen; stop them all at the end."""
     with ExitStack() as stack:
         servers = stack.enter_context(running_servers(folder, brokers))
-        settings = settings_of(servers, state)
+        settings = settings_of(servers, state, model)
         create_topics(settings)
-        compact_often(settings, brokers)
+        compact_often(settings)
+        look_often(settings, brokers)
         stack.enter_context(small_disk(folder / "disk"))
         pipeline = Pipeline(servers, settings, folder, workers)
         stack.callback(pipeline.stop)
-        for member in (*pipeline.workers[:workers], pipeline.embed):
+        for member in (*pipeline.workers[:workers], pipeline.embed, *pipeline.model_workers):
             member.start()
         yield pipeline
 
@@ -269,7 +291,7 @@ def small_disk(folder: Path, mib: int = DISK_MIB) -> Iterator[None]:
         subprocess.run(["umount", "--lazy", folder], check=True)
 
 
-def settings_of(servers: Servers, state: str) -> Settings:
+def settings_of(servers: Servers, state: str, model: str) -> Settings:
     """Return the settings of the deployment under faults."""
     brokers = len(servers.kafka.brokers)
     values = {
@@ -281,17 +303,27 @@ def settings_of(servers: Servers, state: str) -> Settings:
         "session_timeout_seconds": SESSION_SECONDS if brokers == 1 else CLUSTER_SESSION_SECONDS,
         "encoder_batch": 8,
         "state": state,
+        "model": model,
     }
     return Settings(_env_file=None, **values)  # type: ignore[arg-type]
 
 
-def compact_often(settings: Settings, brokers: int) -> None:
-    """Let the brokers compact the changelogs all the time."""
-    changelogs = [topic.name for topic in Topics(settings).all() if topic.name.endswith(".changelog")]
-    resources = [ConfigResource(ConfigResourceType.TOPIC, name, COMPACTED_OFTEN) for name in changelogs]
-    # By default Kafka looks for something to compact only every 15 s.
+def compact_often(settings: Settings) -> None:
+    """Let the brokers compact the changelogs and what the model tells whenever they look."""
+    topics = Topics(settings)
+    names = [topic.name for topic in topics.all() if topic.name.endswith(".changelog")] + [topics.model.name]
+    _set(settings, [ConfigResource(ConfigResourceType.TOPIC, name, COMPACTED_OFTEN) for name in names])
+
+
+def look_often(settings: Settings, brokers: int) -> None:
+    """Let the brokers look for something to compact all the time; by default they look only every 15 s."""
     often = {"log.cleaner.backoff.ms": "1000"}
-    resources += [ConfigResource(ConfigResourceType.BROKER, str(each + 1), often) for each in range(brokers)]
+    _set(
+        settings, [ConfigResource(ConfigResourceType.BROKER, str(each + 1), often) for each in range(brokers)]
+    )
+
+
+def _set(settings: Settings, resources: Sequence[ConfigResource]) -> None:
     admin = KafkaAdminClient(bootstrap_servers=settings.brokers)
     try:
         admin.alter_configs(resources)

@@ -42,6 +42,8 @@ def endless(seed: int, names: Sequence[str]) -> list[Step]:
     True
     >>> {step.faults for step in endless(1, ["redis-down", "workers-join-and-leave"]) if len(step.faults) > 1}
     {('workers-join-and-leave', 'redis-down')}
+    >>> {step.faults for step in endless(1, ["burst", "model-workers-absent"]) if len(step.faults) > 1}
+    set()
     """
     chance = random.Random(seed)
     return [_step(chance, sorted(names)) for _ in range(10_000)]
@@ -49,7 +51,8 @@ def endless(seed: int, names: Sequence[str]) -> list[Step]:
 
 def _step(chance: random.Random, names: Sequence[str]) -> Step:
     first, second = chance.choice(names), chance.choice(names)
-    together = chance.random() < TOGETHER and FAULTS[first].place != FAULTS[second].place
+    fit = FAULTS[first].place != FAULTS[second].place and not (FAULTS[first].alone or FAULTS[second].alone)
+    together = chance.random() < TOGETHER and fit
     pause = chance.uniform(0.0, LONGEST_PAUSE_SECONDS)
     faults = (first, second) if together else (first,)
     # Faults of workers come first: if a server were down already, new workers would never be ready.

@@ -4,7 +4,8 @@ from pathlib import Path
 import pytest
 
 from afresh.deploy.servers.kafka import Installation
-from tests.chaos.faults import possible
+from afresh.streams.settings import INLINE
+from tests.chaos.faults import MODEL, possible
 from tests.chaos.pipeline import running_pipeline
 from tests.chaos.schedule import Step, short
 from tests.chaos.trial import Trial
@@ -29,9 +30,11 @@ CLUSTER = [
 ``tests/kafka/test_quorum.py`` and ``make chaos``."""
 
 
-def clean(folder: Path, brokers: int, steps: Sequence[Step], down_seconds: float) -> None:
+def clean(
+    folder: Path, brokers: int, steps: Sequence[Step], down_seconds: float, model: str = INLINE
+) -> None:
     """Play the steps, and audit the end."""
-    with running_pipeline(folder, workers=2, brokers=brokers) as pipeline:
+    with running_pipeline(folder, workers=2, brokers=brokers, model=model) as pipeline:
         report = Trial(pipeline, SEED, RATE, down_seconds, print).run(steps, float("inf"))
     print(report.summary())
     assert report.failures == [], report.summary()
@@ -50,3 +53,10 @@ def test_through_faults_of_three_brokers_every_event_is_counted_once_and_every_l
     kafka_installation: Installation, tmp_path: Path
 ) -> None:
     clean(tmp_path, NODES, CLUSTER, QUORUM_SECONDS)
+
+
+@pytest.mark.timeout(600)
+def test_through_faults_of_model_workers_every_event_is_counted_once_and_every_list_is_right(
+    kafka_installation: Installation, tmp_path: Path
+) -> None:
+    clean(tmp_path, 1, short(SEED, [fault.name for fault in MODEL]), DOWN_SECONDS, model="worker")

@@ -28,6 +28,12 @@ def test_the_report_counts_every_fault_and_ends_with_the_verdict() -> None:
     assert Report(1, failures=["a worker ended"]).summary().endswith("  a worker ended\nnot clean")
 
 
+def test_faults_of_model_workers_need_model_workers() -> None:
+    for brokers in (1, 3):
+        found = set(possible(brokers, model=True)) - set(possible(brokers))
+        assert found == {name for name, fault in FAULTS.items() if fault.place == "model-workers"}
+
+
 def test_some_faults_need_one_broker_and_others_three() -> None:
     alone, cluster = set(possible(1)), set(possible(3))
     assert alone - cluster == {"broker-down", "broker-killed", "redis-down", "redis-killed", "redis-replaced"}

@@ -8,12 +8,9 @@ from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
-from redis.exceptions import RedisError
-
 from afresh.deploy.ledger import Report as Ledger
 from afresh.deploy.ledger import audit
 from afresh.deploy.ledger.lists import LISTS, POPULAR
-from afresh.state.lists import ListReader, decode_user_list
 from tests.chaos.fault import Fault, Scene
 from tests.chaos.faults import FAULTS
 from tests.chaos.load import Load
@@ -183,16 +180,9 @@ class Trial:
         """Send an event to every partition, and wait for the lists that take them in."""
         asked = {user: self._load.event(user, "item-1") for user in self._load.probe_users()}
         self._wait(
-            lambda: all(self._answers(user, event) for user, event in asked.items()),
+            lambda: self._pipeline.have_answered(asked),
             f"events of all partitions to be answered after {name}",
         )
-
-    def _answers(self, user: str, event: str) -> bool:
-        try:
-            found = ListReader(self._pipeline.redis, self._pipeline.settings.namespace).of_user(f"web:{user}")
-        except RedisError:
-            return False
-        return found is not None and decode_user_list(found, user).last_event == event
 
     def _settle(self) -> None:
         """Wait until nothing is left to do, and audit the result."""

@@ -243,7 +243,7 @@ def packed(keys_of: Keys, of: Callable[[str], npt.NDArray[Any]]) -> list[bytes]:
 
 
 DOOMED = pytest.mark.parametrize("doomed", [2, 3])
-"""In which of its versions a leader dies: they are written to different slots, and into an empty one or over another."""
+"""In which of its versions a leader dies: into an empty slot, or over an older version."""
 
 CLOCKS = pytest.mark.parametrize("start_ms", [1000, AHEAD_MS])
 """When the first version was made. If clocks were ahead then, versions of different leaders may have one number."""
