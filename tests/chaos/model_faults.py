@@ -151,11 +151,9 @@ class ModelTopicRecreated(Fault):
 
     def heal(self) -> None:
         """Wait until all that read the topic have noticed."""
-        if not self.pipeline.wait_until(self._have_ended, 0.1):
-            raise AssertionError(f"these did not notice that the topic is another one: {self._still_there()}")
+        if not self.pipeline.wait_until(lambda: not self.unaware(), 0.1):
+            raise AssertionError(f"these did not notice that the topic is another one: {self.unaware()}")
 
-    def _have_ended(self) -> bool:
-        return not self._still_there()
-
-    def _still_there(self) -> set[str]:
+    def unaware(self) -> set[str]:
+        """Return the processes that have not noticed yet."""
         return self._readers - {end.name for end in self.pipeline.ends[self._ends :]}
