@@ -51,6 +51,9 @@ POLL_SECONDS, ASK_SECONDS, REST_SECONDS = 0.02, 0.25, 10.0
 
 MINILM = "minilm"
 
+TASTES = 8
+"""Texts that each of the others keeps to: with people who take anything, texts would soon count for nothing."""
+
 THEME, ALIKE = "A documentary about whales and other animals of the deep ocean", 3
 """What new items are about, and how many items about it people have taken before."""
 
@@ -221,7 +224,7 @@ def others(settings: Settings, rate: int, items: int) -> Iterator[None]:
     if not rate:
         yield
         return
-    loop = OpenLoop(settings, "others", items=items)
+    loop = OpenLoop(settings, "others", items=items, tastes=TASTES)
     # It ends with the process: nobody waits for its figures.
     running = threading.Thread(
         target=lambda: asyncio.run(loop.run(rate=rate, seconds=600, warm_up=0)), daemon=True

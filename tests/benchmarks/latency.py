@@ -19,9 +19,11 @@ import numpy as np
 import redis.asyncio
 from aiokafka import AIOKafkaProducer
 
+from afresh.models.arrays import Integers
 from afresh.state.lists import recommendations_key
 from afresh.streams.settings import Settings
 from afresh.streams.topics import Topics
+from tests.benchmarks.rows import DISTINCT
 
 USERS = 500
 ITEMS = 5_000
@@ -67,10 +69,16 @@ class OpenLoop:
         Number of items to draw from.
     seed
         Seed of the random users and items.
+    tastes
+        How many of the different texts of ``rows`` a user keeps to, so that texts tell what is taken next; 0: users
+        take any item.
     """
 
-    def __init__(self, settings: Settings, name: str, *, items: int = ITEMS, seed: int = 0) -> None:
+    def __init__(
+        self, settings: Settings, name: str, *, items: int = ITEMS, seed: int = 0, tastes: int = 0
+    ) -> None:
         self._items = items
+        self._tastes = tastes
         self._topic = Topics(settings).events.name
         self._list_key = recommendations_key(settings.namespace, "web:{}")
         self._settings = settings
@@ -95,7 +103,7 @@ class OpenLoop:
 
     async def _send(self, producer: AIOKafkaProducer, rate: int, total: int) -> None:
         users = self._random.integers(USERS, size=total)
-        items = self._random.integers(self._items, size=total)
+        items = self._taken(users)
         start = time.perf_counter()
         for number in range(total):
             due = start + number / rate
@@ -114,6 +122,13 @@ class OpenLoop:
             }
             await producer.send(self._topic, msgspec.json.encode(event), key=f"web:{user}".encode())
         self._sending = False
+
+    def _taken(self, users: Integers) -> Integers:
+        """Draw an item for each event, by its user."""
+        if not self._tastes:
+            return self._random.integers(self._items, size=len(users))
+        texts = (users * self._tastes + self._random.integers(self._tastes, size=len(users))) % DISTINCT
+        return texts + DISTINCT * self._random.integers(self._items // DISTINCT, size=len(users))
 
     async def _poll(self, store: redis.asyncio.Redis) -> None:
         heads = store.register_script(HEADS)

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import msgspec
+import numpy as np
 import pytest
 import redis
 from kafka import KafkaConsumer, TopicPartition
@@ -20,6 +21,7 @@ from afresh.streams.settings import Settings
 from afresh.streams.topics import Topics
 from tests.benchmarks import latency
 from tests.benchmarks.latency import OpenLoop
+from tests.benchmarks.rows import DISTINCT
 
 DELAY_SECONDS = 0.05
 
@@ -102,3 +104,13 @@ async def test_a_list_answers_all_earlier_events_of_its_user(
     with _recommender(settings, lambda number: number % 10 == 9):
         measured = await OpenLoop(settings, "coalesced").run(rate=100, seconds=1.0, warm_up=0.0)
     assert (measured.sent, measured.unanswered) == (100, 0)
+
+
+def test_users_of_some_tastes_keep_to_items_of_these_texts() -> None:
+    loop = OpenLoop(Settings(_env_file=None), "tastes", items=3 * DISTINCT, tastes=2)
+    users = np.repeat(np.array([0, 5, DISTINCT]), 200)
+    items = loop._taken(users)
+    assert items.max() < 3 * DISTINCT
+    for user, texts in ((0, {0, 1}), (5, {10, 11}), (DISTINCT, {0, 1})):
+        assert set((items[users == user] % DISTINCT).tolist()) == texts
+    assert len(set(items[users == 5].tolist())) == 6

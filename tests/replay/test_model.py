@@ -99,7 +99,9 @@ class Leader:
     def derive(self, clock_ms: int, lives: int = STEPS) -> None:
         """Derive and tell a version, by its own clock; die after some records."""
         self._lives = lives
-        clock = SimpleNamespace(time=lambda: clock_ms / 1000, perf_counter=time.perf_counter)
+        clock = SimpleNamespace(
+            time=lambda: clock_ms / 1000, perf_counter=time.perf_counter, thread_time=time.thread_time
+        )
         with patch.object(module, "time", clock):
             asyncio.run(self._modeller._derive())
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Callable, Collection, Sequence
 from contextlib import asynccontextmanager, suppress
 from typing import Any
@@ -241,3 +242,10 @@ async def test_one_that_is_cancelled_while_its_claim_is_lost_ends() -> None:
     task.cancel()
     _, late = await asyncio.wait([task], timeout=5)
     assert not late
+
+
+async def test_work_is_rested_from_by_its_cpu_time_and_not_by_its_waiting() -> None:
+    _, waited = await module._finished(time.sleep, 0.3)
+    assert waited < 0.1
+    _, worked = await module._finished(lambda: sum(range(3_000_000)))
+    assert worked > 0.005
