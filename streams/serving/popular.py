@@ -77,13 +77,13 @@ class PopularLists:
         self._made_from, self.due = {}, {}
 
     def _outdated(self, newest: tuple[int, Stamp]) -> list[str]:
-        """Choose domains whose lists are of before: first where items have moved, then those made longest ago."""
+        """Choose domains whose lists are of before: half of them where items have moved, others made longest ago."""
         domains = self._lister.domains
-        moved = {domains.names[number] for number in domains.changed}
-        old = [name for name in domains.names if self._made_from.get(name) != newest]
         made = {name: place for place, name in enumerate(self._made_from)}
-        old.sort(key=lambda name: (name not in moved, made.get(name, NEVER)))
-        return old[:DOMAINS_AT_ONCE]
+        old = [name for name in domains.names if self._made_from.get(name) != newest]
+        old.sort(key=lambda name: made.get(name, NEVER))
+        moved = [name for name in old if domains.number(name) in domains.changed]
+        return list(dict.fromkeys([*moved[: DOMAINS_AT_ONCE // 2], *old]))[:DOMAINS_AT_ONCE]
 
     async def _make(self, names: Sequence[str], partition: int, stamp: Stamp) -> None:
         for name in names:

@@ -134,6 +134,25 @@ async def test_of_many_domains_some_lists_are_made_at_a_time_where_items_moved_f
     assert set(recommender.popular.due) == set(again)
 
 
+async def test_however_many_domains_move_all_others_get_their_turn(
+    recommender: Recommender,
+    store: FakeStore,
+    catalogue: AloneCatalogue,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(popular, "DOMAINS_AT_ONCE", 2)
+    own(recommender, FIRST_PARTITION)
+    looping = asyncio.create_task(recommender.popular.loop())
+    for turn in range(30):
+        for number in range(6):
+            describe(catalogue, f"d{turn}-{number}", domain=f"domain {number}")
+        await let_others_run()
+    looping.cancel()
+    made = [each.domain for lists in store.popular for each in lists]
+    assert made.count("books") > 1
+    assert made.count("films") > 1
+
+
 async def turns(recommender: Recommender, count: int) -> None:
     """Let the loop turn some times."""
     looping = asyncio.create_task(recommender.popular.loop())
