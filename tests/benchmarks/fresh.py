@@ -51,6 +51,8 @@ POLL_SECONDS, ASK_SECONDS, REST_SECONDS = 0.02, 0.25, 10.0
 
 MINILM = "minilm"
 
+REPORT_WIDTH = 150
+
 TASTES = 8
 """Texts that each of the others keeps to: with people who take anything, texts would soon count for nothing."""
 
@@ -276,7 +278,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     chosen = parser.parse_args(arguments)
     for name in ("aiokafka", "kafka"):
         logging.getLogger(name).setLevel(logging.ERROR)
-    console = Console()
+    console = Console(width=REPORT_WIDTH)
     measured = []
     with TemporaryDirectory() as name:
         folder = Path(name)
