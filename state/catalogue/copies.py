@@ -52,7 +52,7 @@ class ModelCopy:
         self._numbered = first + len(indices)
         self._index.reach(self._numbered + 1)
         self._index["index"][first + 1 :] = indices
-        self._arrays.reach(int(indices.max(initial=0)) + 1)
+        self._arrays.cover(indices)
 
     def tell(self, numbers: Indices, rows: ToldArray) -> Indices:
         """Take in the rows of some items, and return their indices; those of unknown numbers are left out."""

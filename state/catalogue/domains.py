@@ -78,7 +78,7 @@ class Domains:
 
     def move(self, indices: Indices) -> None:
         """Note items whose counts, trust, domain or availability may have changed."""
-        self._of.reach(int(indices.max(initial=NONE)) + 1)
+        self._of.cover(indices)
         self._of["moved"][indices] = True
         self._has_moved = True
 

@@ -59,7 +59,7 @@ class Embeddings(ABC):
         self._drop(indices, but=number)
         if encoder not in self._matrices:
             self._matrices[encoder] = self._make(encoder[2])
-        self._matrices[encoder].reach(int(indices.max(initial=NONE)) + 1)
+        self._matrices[encoder].cover(indices)
         self._put(self._matrices[encoder], indices, vectors)
         self._counts[encoder] += int(np.count_nonzero(self._encoders["number"][indices] != number))
         self._encoders["number"][indices] = number
@@ -69,7 +69,7 @@ class Embeddings(ABC):
         self._drop(indices, but=NONE)
 
     def _drop(self, indices: Indices, but: int) -> None:
-        self._encoders.reach(int(indices.max(initial=NONE)) + 1)
+        self._encoders.cover(indices)
         held = self._encoders["number"][indices]
         for encoder in list(self._matrices):
             number = self._numbers[encoder]
@@ -142,7 +142,7 @@ class WholeEmbeddings(Embeddings):
 
     def drop(self, indices: Indices) -> None:
         """Forget the embeddings of some items, and an encoder that has no embedding left."""
-        self._encoders.reach(int(indices.max(initial=NONE)) + 1)
+        self._encoders.cover(indices)
         self._changed.update(indices[self._encoders["number"][indices] != NONE].tolist())
         super().drop(indices)
 

@@ -7,6 +7,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from afresh.models.arrays import NONE, Indices
+
 SMALLEST = 1024
 
 
@@ -43,6 +45,10 @@ class Growing:
         if length > self._held:
             # A power of two, however many elements come at once: with any other length, the last doubling is wasted.
             self._hold(1 << (length - 1).bit_length())
+
+    def cover(self, indices: Indices) -> None:
+        """Make the arrays long enough to have an element for each of these indices."""
+        self.reach(int(indices.max(initial=NONE)) + 1)
 
     def _hold(self, length: int) -> None:
         for name, array in self._arrays.items():

@@ -29,6 +29,11 @@ def without_rests(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
+def two_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(popular, "DOMAINS_AT_ONCE", 2)
+
+
+@pytest.fixture
 def store() -> FakeStore:
     return FakeStore()
 
@@ -112,12 +117,8 @@ async def test_a_worker_without_the_first_partition_makes_popular_lists_but_push
 
 
 async def test_of_many_domains_some_lists_are_made_at_a_time_where_items_moved_first(
-    recommender: Recommender,
-    store: FakeStore,
-    catalogue: AloneCatalogue,
-    monkeypatch: pytest.MonkeyPatch,
+    recommender: Recommender, store: FakeStore, catalogue: AloneCatalogue, two_at_once: None
 ) -> None:
-    monkeypatch.setattr(popular, "DOMAINS_AT_ONCE", 2)
     for number in range(7):
         describe(catalogue, f"d{number}", domain=f"domain {number}")
     own(recommender, FIRST_PARTITION)
@@ -135,12 +136,8 @@ async def test_of_many_domains_some_lists_are_made_at_a_time_where_items_moved_f
 
 
 async def test_however_many_domains_move_all_others_get_their_turn(
-    recommender: Recommender,
-    store: FakeStore,
-    catalogue: AloneCatalogue,
-    monkeypatch: pytest.MonkeyPatch,
+    recommender: Recommender, store: FakeStore, catalogue: AloneCatalogue, two_at_once: None
 ) -> None:
-    monkeypatch.setattr(popular, "DOMAINS_AT_ONCE", 2)
     own(recommender, FIRST_PARTITION)
     looping = asyncio.create_task(recommender.popular.loop())
     for turn in range(30):
