@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+import sys
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -20,7 +21,7 @@ from faust.transport.drivers.aiokafka import Producer
 from faust.types import TP, TopicT
 from faust.types.auth import CredentialsT
 
-from afresh.state.errors import MEND_STATUS, AfreshError
+from afresh.state.errors import AfreshError
 from afresh.state.store.changes import Change
 from afresh.state.store.rocks import RocksStore
 from afresh.state.store.rows import MemoryPartitions, Partitions
@@ -28,7 +29,7 @@ from afresh.streams import metrics
 from afresh.streams.connections import kafka_options
 from afresh.streams.kafka.alignment import require_alignment
 from afresh.streams.kafka.course import Course
-from afresh.streams.kafka.ending import meaning_of, status_of
+from afresh.streams.kafka.ending import log_meaning, meaning_of, status_of
 from afresh.streams.kafka.fence import Claims
 from afresh.streams.kafka.incarnations import Incarnations, TopicWatch
 from afresh.streams.kafka.limits import PRODUCER_BYTES, BatchLimits
@@ -228,7 +229,11 @@ class App(faust.App):
         reason = self.told(self.crash_reason)
         status = status_of(reason, told=self.told_to_stop())
         if status and (meaning := meaning_of(reason)):
-            logger.log(logging.ERROR if status == MEND_STATUS else logging.WARNING, "%s", meaning)
+            log_meaning(logger, meaning)
+            # The last line, as of any command that fails; a full disk must not keep the process alive.
+            with suppress(OSError):
+                sys.stderr.write(f"afresh: {meaning}\n")
+                sys.stderr.flush()
         logging.shutdown()
         os._exit(status)
 

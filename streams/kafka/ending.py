@@ -2,9 +2,17 @@
 
 from __future__ import annotations
 
+import logging
+
 from aiokafka.errors import KafkaError, KafkaTimeoutError
 
-from afresh.state.errors import START_AGAIN_STATUS, AfreshError, StartAgainError, UnavailableError
+from afresh.state.errors import (
+    MEND_STATUS,
+    START_AGAIN_STATUS,
+    AfreshError,
+    StartAgainError,
+    UnavailableError,
+)
 from afresh.streams.kafka.sender import FencedError
 
 FAULT_STATUS = 1
@@ -40,3 +48,8 @@ def status_of(reason: BaseException | None, *, told: bool) -> int:
         # In order: what Kafka could not commit in time is read again, and what was counted is not counted twice.
         return 0
     return FAULT_STATUS if meaning is None else meaning.status
+
+
+def log_meaning(logger: logging.Logger, meaning: AfreshError) -> None:
+    """Log why a process ends: as an error if a person must mend it, as a warning if another start suffices."""
+    logger.log(logging.ERROR if meaning.status == MEND_STATUS else logging.WARNING, "%s", meaning)

@@ -14,10 +14,9 @@ from typing import NoReturn
 import faust
 from threadpoolctl import threadpool_limits
 
-from afresh.state.errors import MEND_STATUS
 from afresh.streams import metrics
 from afresh.streams.kafka.app import App
-from afresh.streams.kafka.ending import meaning_of, status_of
+from afresh.streams.kafka.ending import log_meaning, meaning_of, status_of
 from afresh.streams.settings import Settings
 from afresh.streams.workers import pages
 from afresh.streams.workers.disk import show_disk
@@ -77,7 +76,7 @@ def execute(app: App, settings: Settings, port: int, not_ready: Callable[[], str
             status = ended.code if reason is None else status_of(reason, told=app.told_to_stop())
             meaning = meaning_of(reason)
             if meaning is not None and status:
-                logger.log(logging.ERROR if status == MEND_STATUS else logging.WARNING, "%s", meaning)
+                log_meaning(logger, meaning)
                 raise meaning from None
             if not status:
                 app.course.stopped(committed=app.has_committed())

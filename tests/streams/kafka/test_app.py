@@ -1,4 +1,6 @@
 import asyncio
+import errno
+import io
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
@@ -148,14 +150,14 @@ async def test_runs_that_do_not_finish_delay_the_stop_only_for_a_limited_time(
 
 
 @pytest.mark.parametrize(
-    ("reason", "told", "status"),
+    ("reason", "told", "status", "last"),
     [
-        (None, True, 0),
-        (None, False, 1),
-        (KeyError(7), True, 1),
-        (StoreError("free some space"), False, 2),
-        (StoreError("free some space"), True, 2),
-        (StartAgainError("start it again"), False, 75),
+        (None, True, 0, ""),
+        (None, False, 1, ""),
+        (KeyError(7), True, 1, ""),
+        (StoreError("free some space"), False, 2, "afresh: free some space"),
+        (StoreError("free some space"), True, 2, "afresh: free some space"),
+        (StartAgainError("start it again"), False, 75, "afresh: start it again"),
     ],
 )
 async def test_a_stop_that_takes_too_long_ends_with_the_right_status_and_message(
@@ -163,8 +165,10 @@ async def test_a_stop_that_takes_too_long_ends_with_the_right_status_and_message
     reason: BaseException | None,
     told: bool,
     status: int,
+    last: str,
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     app = create_app(settings_in(tmp_path), "test")
     app.crash_reason = reason
@@ -176,6 +180,24 @@ async def test_a_stop_that_takes_too_long_ends_with_the_right_status_and_message
     assert ended == [status]
     assert ("free some space" in caplog.messages) == (status == 2)
     assert any(each.levelname == "ERROR" for each in caplog.records) == (status == 2)
+    assert capsys.readouterr().err.rpartition("\n")[0] == last
+
+
+async def test_a_stop_that_takes_too_long_ends_although_nothing_can_be_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Full(io.StringIO):
+        def write(self, text: str) -> int:
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+    app = create_app(settings_in(tmp_path), "test")
+    app.crash_reason = StoreError("free some space")
+    ended: list[int] = []
+    monkeypatch.setattr(module, "os", SimpleNamespace(_exit=ended.append))
+    monkeypatch.setattr("logging.shutdown", lambda: None)
+    monkeypatch.setattr("sys.stderr", Full())
+    app._end()
+    assert ended == [2]
 
 
 async def test_rows_are_written_before_the_sources_are_read_unless_another_worker_owns_them(
