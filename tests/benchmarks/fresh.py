@@ -3,7 +3,8 @@
 Twenty users take two items one after the other, which nobody took together before. Then others take the first of
 them, one after the other, until the list of one of them holds the second. The time is that from the last event of the
 twenty to that list. The rows of all items are there before, so that nothing is learned but these pairs. Beside it
-stands how long a derivation of the whole model takes: without revisions, a pair would wait for one, or two.
+stands how long a derivation of the whole model takes: without revisions, a pair would wait for one, or two. With
+100,000 items and more, texts are still being compared meanwhile, as after each start.
 
 Then new items come, whose texts are about what some people have taken. The time is that from such an item to the first
 list of one of these people that holds it; the time of the encoder is told apart.
@@ -20,8 +21,10 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from itertools import product
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import NamedTuple
 
 import msgspec
 import numpy as np
@@ -32,13 +35,14 @@ from rich.console import Console
 from rich.table import Table
 
 from afresh.deploy.demo.scrape import Page, Readings
+from afresh.deploy.demo.workers import WorkerProcess
 from afresh.deploy.servers import local_kafka, local_redis
 from afresh.models.encoder import version_of
 from afresh.state.errors import AfreshError
 from afresh.state.lists import ListReader, decode_user_list
 from afresh.streams.connections import kafka_options, redis_options
 from afresh.streams.kafka.admin import create_topics
-from afresh.streams.settings import Settings
+from afresh.streams.settings import INLINE, Settings
 from afresh.streams.topics import Topic, Topics
 from tests.benchmarks.latency import OpenLoop
 from tests.benchmarks.recovery import fill, wait
@@ -46,12 +50,12 @@ from tests.benchmarks.scale import Servers
 from tests.benchmarks.workers import start_worker
 
 PARTITIONS, USERS, TAKERS = 8, 1_000, 20
-READY_SECONDS, PAIR_SECONDS = 900.0, 120.0
+READY_SECONDS, PAIR_SECONDS, COMPARED_SECONDS = 900.0, 120.0, 60.0
 POLL_SECONDS, ASK_SECONDS, REST_SECONDS = 0.02, 0.25, 10.0
 
 MINILM = "minilm"
 
-REPORT_WIDTH = 150
+REPORT_WIDTH = 170
 
 TASTES = 8
 """Texts that each of the others keeps to: with people who take anything, texts would soon count for nothing."""
@@ -60,14 +64,29 @@ THEME, ALIKE = "A documentary about whales and other animals of the deep ocean",
 """What new items are about, and how many items about it people have taken before."""
 
 
+class Case(NamedTuple):
+    """A catalogue of some items, so many other events a second meanwhile, and which process makes the model."""
+
+    items: int
+    rate: int
+    model: str
+
+    @property
+    def name(self) -> str:
+        """A name for its topics and files."""
+        return "-".join(["fresh", *map(str, self)])
+
+
 @dataclass(frozen=True)
 class Fresh:
-    """What was measured of a catalogue of one size.
+    """What was measured of a case.
 
     Attributes
     ----------
-    items, rate
-        Number of items, and of other events a second meanwhile.
+    case
+        The case.
+    compared
+        Whether all texts had been compared when the measurement began.
     seconds
         Time of each pair until it stood in a list of another user.
     derive_seconds
@@ -80,8 +99,8 @@ class Fresh:
         Mean time of the encoder for such an item.
     """
 
-    items: int
-    rate: int
+    case: Case
+    compared: bool
     seconds: Sequence[float]
     derive_seconds: float
     ready_seconds: float
@@ -152,38 +171,51 @@ class People:
         return time.monotonic() - began
 
 
-def measure(servers: Servers, items: int, pairs: int, rate: int, say: Callable[[str], None]) -> Fresh:
-    """Measure a catalogue of one size, with so many other events a second."""
+def measure(servers: Servers, case: Case, pairs: int, say: Callable[[str], None]) -> Fresh:
+    """Measure a case."""
     settings = Settings(
         kafka=servers.kafka.address,
         redis=SecretStr(servers.redis.address),
-        namespace=f"fresh-{items}-{rate}",
+        namespace=case.name,
         partitions=PARTITIONS,
         encoder=MINILM,
+        model=case.model,
     )
     create_topics(settings)
-    say(f"writing {items:,} items …")
-    fill(settings, USERS, items, version_of(MINILM))
+    say(f"{case.name}: writing {case.items:,} items …")
+    fill(settings, USERS, case.items, version_of(MINILM))
     with ExitStack() as stack:
         began = time.monotonic()
-        _, worker = start_worker(settings, servers.folder / settings.namespace, stack)
-        wait(worker, worker.page.ready, "to be ready", READY_SECONDS)
-        ready = time.monotonic() - began
-        _, embed = start_worker(
-            settings, servers.folder / f"{settings.namespace}-embed", stack, "embed-worker"
-        )
+        kinds = ["worker"] if case.model == INLINE else ["worker", "model-worker"]
+        workers = [
+            start_worker(settings, servers.folder / f"{case.name}-{kind}", stack, kind)[1] for kind in kinds
+        ]
+        for each in workers:
+            wait(each, each.page.ready, "to be ready", READY_SECONDS)
+        maker, ready = workers[-1], time.monotonic() - began
+        say(f"ready after {ready:.0f} s")
+        _, embed = start_worker(settings, servers.folder / f"{case.name}-embed", stack, "embed-worker")
         wait(embed, embed.page.ready, "to be ready", READY_SECONDS)
-        wait(worker, at_rest(worker.page), "to compare all texts", READY_SECONDS)
-        people, drawn = People(settings), np.random.default_rng(0).permutation(items)[: 2 * pairs]
-        stack.enter_context(others(settings, rate, items))
+        compared = is_compared(maker)
+        people, drawn = People(settings), np.random.default_rng(0).permutation(case.items)[: 2 * pairs]
+        stack.enter_context(others(settings, case.rate, case.items))
         seconds = []
         for number, (one, other) in enumerate(drawn.reshape(-1, 2).tolist()):
             seconds.append(people.pair(f"pair-{number}", f"item-{one}", f"item-{other}"))
             say(f"pair {number + 1} of {pairs}: {seconds[-1]:.2f} s")
         new_seconds = list(bring(people, pairs, say))
-        derive_seconds = mean_of(worker.page.read(), "afresh_stage_seconds", stage="derive")
+        derive_seconds = mean_of(maker.page.read(), "afresh_stage_seconds", stage="derive")
         encoder_seconds = mean_of(embed.page.read(), "afresh_embedding_seconds")
-    return Fresh(items, rate, seconds, derive_seconds, ready, new_seconds, encoder_seconds)
+    return Fresh(case, compared, seconds, derive_seconds, ready, new_seconds, encoder_seconds)
+
+
+def is_compared(maker: WorkerProcess) -> bool:
+    """Wait a while until whoever makes the model has compared all texts; return whether it has."""
+    try:
+        wait(maker, at_rest(maker.page), "to compare all texts", COMPARED_SECONDS)
+    except TimeoutError:
+        return False
+    return True
 
 
 def bring(people: People, count: int, say: Callable[[str], None]) -> Iterator[float]:
@@ -241,6 +273,8 @@ def table(measured: Sequence[Fresh]) -> Table:
     names = (
         "items",
         "events a second",
+        "model",
+        "texts compared",
         "pair to list, p50",
         "p99",
         "derivation",
@@ -255,7 +289,8 @@ def table(measured: Sequence[Fresh]) -> Table:
         p50, p99 = np.percentile(each.seconds, [50, 99])
         new = np.percentile(each.new_seconds, [50, 99])
         shown.add_row(
-            *(f"{each.items:,}", f"{each.rate}", f"{p50:.2f} s", f"{p99:.2f} s"),
+            *(f"{each.case.items:,}", f"{each.case.rate}", each.case.model, "yes" if each.compared else "no"),
+            *(f"{p50:.2f} s", f"{p99:.2f} s"),
             *(
                 f"{each.derive_seconds:.1f} s",
                 f"{each.derive_seconds / p50:.1f}",
@@ -273,20 +308,25 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument(
         "--rates", type=int, nargs="+", default=[0, 500], metavar="N", help="other events a second"
     )
+    parser.add_argument(
+        "--models",
+        nargs="+",
+        default=[INLINE],
+        choices=[INLINE, "worker"],
+        help="which process makes the model",
+    )
     parser.add_argument("--pairs", type=int, default=20, metavar="N", help="pairs for each measurement")
     parser.add_argument("--json", type=Path, metavar="FILE", help="also write the figures to this file")
     chosen = parser.parse_args(arguments)
     for name in ("aiokafka", "kafka"):
         logging.getLogger(name).setLevel(logging.ERROR)
     console = Console(width=REPORT_WIDTH)
-    measured = []
     with TemporaryDirectory() as name:
         folder = Path(name)
         with local_kafka(folder / "kafka", kind="kafka") as kafka, local_redis(folder / "redis") as redis:
-            for items in chosen.items:
-                for rate in chosen.rates:
-                    servers = Servers(kafka, redis, folder)
-                    measured.append(measure(servers, items, chosen.pairs, rate, console.print))
+            servers = Servers(kafka, redis, folder)
+            cases = [Case(*each) for each in product(chosen.items, chosen.rates, chosen.models)]
+            measured = [measure(servers, case, chosen.pairs, console.print) for case in cases]
     console.print(table(measured))
     if chosen.json:
         chosen.json.write_text(msgspec.json.format(msgspec.json.encode(measured)).decode() + "\n")

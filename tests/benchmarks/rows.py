@@ -22,11 +22,18 @@ RECENT = 50
 NEIGHBOURS = 50
 """Neighbours of each item."""
 
-EMBEDDING = 384
+EMBEDDING, THEME = 384, 50
+"""Length of an embedding, and number of items whose embeddings lie near each other: texts are never like noise."""
+
+NOISE = 0.8
+"""Length of what sets an embedding apart from those of its theme, as a share of theirs: the nearest have cosines of
+0.6, as titles of films have."""
+
 TEXT = "A crew that wakes up early hears a signal from a moon nobody has a name for, and goes to look. " * 4
 
 DISTINCT = 2_000
-"""Number of different rows. They are used again and again, because making a row takes longer than recovering it."""
+"""Number of different rows of users and behaviour. They are used again and again, because making one takes longer than
+recovering it."""
 
 
 def user_rows(number: int, items: int, seed: int = 0) -> Iterator[Keyed]:
@@ -82,12 +89,8 @@ def behaviour_rows(number: int, partitions: int, seed: int = 0) -> Iterator[Keye
 
 def content_rows(number: int, seed: int = 0, text: str = TEXT, encoder_version: str = "1") -> Iterator[Keyed]:
     """Yield items with a text and an embedding; the default text has some 400 characters."""
-    random = np.random.default_rng(seed)
-    drawn = random.normal(size=(min(DISTINCT, number), EMBEDDING))
-    vectors = (drawn / np.linalg.norm(drawn, axis=1, keepdims=True)).astype("<f2")
-    for each in range(number):
+    for each, vector in enumerate(_embeddings(number, seed)):
         hashed = content.content_hash(text) ^ each
-        vector = vectors[each % len(vectors)].tobytes()
         row = ContentRow(
             domain="films",
             title=f"Film {each}",
@@ -97,6 +100,16 @@ def content_rows(number: int, seed: int = 0, text: str = TEXT, encoder_version: 
             vectors=[Vector(content.TEXT, "minilm", encoder_version, hashed, vector)],
         )
         yield b"item-%d" % each, content.pack(row)
+
+
+def _embeddings(number: int, seed: int) -> Iterator[bytes]:
+    """Yield packed embeddings, all different, theme by theme."""
+    random = np.random.default_rng(seed)
+    for start in range(0, number, THEME):
+        own = random.normal(size=(min(THEME, number - start), EMBEDDING))
+        drawn = random.normal(size=EMBEDDING) + NOISE * own
+        for vector in (drawn / np.linalg.norm(drawn, axis=1, keepdims=True)).astype("<f2"):
+            yield vector.tobytes()
 
 
 def packed_bytes(items: int, partitions: int) -> dict[str, float]:
