@@ -4,6 +4,9 @@ With few texts every pair is compared (``models.relations.texts``), and the list
 With many, an index finds the candidates (``models.relations.text_index``). Each pair that a search finds counts for
 both items, and its cosine is computed exactly: only which items are in a list can differ from an exact search, and
 depends on the order in which texts came.
+
+To fill the index takes minutes. Meanwhile, the few texts of an update come before the many that wait, and are searched
+for at once, among those that are there; and lists stand that an earlier process made (``recall``).
 """
 
 from __future__ import annotations
@@ -83,7 +86,7 @@ class NearTexts:
         at_once: int = TEXTS_AT_ONCE,
         threads: int = 1,
     ) -> None:
-        self._exact_below = exact_below
+        self.exact_below = exact_below
         self._at_once = at_once
         self._threads = threads
         self._count = count
@@ -95,6 +98,7 @@ class NearTexts:
         self._unsearched = np.zeros(0, np.bool_)
         self._index: TextIndex | None = None
         self._turn = 0
+        self._recalled = False
         self._before: list[tuple[Places, Indices, Floats]] = []
 
     @property
@@ -119,6 +123,20 @@ class NearTexts:
         """
         return int(np.count_nonzero(self._coming | self._unsearched))
 
+    def recall(self, akin: Indices, likeness: Floats) -> None:
+        """Begin with lists that an earlier process made, before the first update.
+
+        They stand until their items have been searched for.
+
+        Parameters
+        ----------
+        akin, likeness
+            As the properties have them, of the first items, shape (M, T).
+        """
+        self._reach(len(akin))
+        self._recalled = True
+        self._akin[: len(akin), : self._count], self._likeness[: len(akin), : self._count] = akin, likeness
+
     def update(self, keys: Keys, vectors: Reals, changed: Places) -> Places:
         """Take in texts that came, changed or went, and those that waited.
 
@@ -137,16 +155,21 @@ class NearTexts:
         """
         self._reach(len(keys))
         left = self._leave(changed)
-        came = self._come(vectors)
-        number = np.count_nonzero(self._held)
-        if self._index is None and number < self._exact_below:
+        came, first = self._come(vectors, changed)
+        number = np.count_nonzero(self._held | self._coming)
+        if self._index is None and number < self.exact_below:
             self._compare(keys, vectors, np.union1d(left, came))
-        elif number < self._exact_below // 2:
+        elif number < self.exact_below // 2:
             self._index = None
             self._unsearched[:] = False
             self._compare(keys, vectors, np.union1d(left, np.flatnonzero(self._held)))
         else:
-            self._approximate(keys, vectors, left, came)
+            self._approximate(keys, vectors, left, came, first)
+        if self._recalled and not self.waiting:
+            self._recalled = False
+            # What has lost its text since then never came.
+            lost = np.flatnonzero(~self._held[: self._length])
+            self._put(lost, np.full_like(self._akin[lost], NONE), np.zeros_like(self._likeness[lost]))
         return self._differing()
 
     def _reach(self, length: int) -> None:
@@ -171,14 +194,22 @@ class NearTexts:
                 self._index = None
         return left
 
-    def _come(self, vectors: Reals) -> Places:
-        """Hold the next of the items that wait to come; return those that have a text."""
-        next_ones = np.flatnonzero(self._coming)[: self._at_once]
-        self._coming[next_ones] = False
-        theirs = vectors[next_ones]
-        came = next_ones[theirs.any(axis=1) & np.isfinite(theirs).all(axis=1)]
+    def _come(self, vectors: Reals, changed: Places) -> tuple[Places, Places]:
+        """Hold the next of the items that wait to come: those of a small update first.
+
+        Returns
+        -------
+        Those that have a text, and those of them that came first.
+        """
+        first = changed if len(changed) < self._at_once else changed[:0]
+        self._coming[first] = False
+        others = np.flatnonzero(self._coming)[: self._at_once - len(first)]
+        self._coming[others] = False
+        came = np.union1d(first, others)
+        theirs = vectors[came]
+        came = came[theirs.any(axis=1) & np.isfinite(theirs).all(axis=1)]
         self._held[came] = True
-        return came
+        return came, np.intersect1d(came, first)
 
     def _compare(self, keys: Keys, vectors: Reals, moved: Places) -> None:
         """Update the lists exactly, after some items came or left."""
@@ -195,8 +226,8 @@ class NearTexts:
         akin, likeness = texts.nearest(embeddings, place[self._akin[some]], self._likeness[some], changed)
         self._put(some, np.append(some, NONE)[akin], likeness)
 
-    def _approximate(self, keys: Keys, vectors: Reals, left: Places, came: Places) -> None:
-        """Update the index and the lists after some items came or left."""
+    def _approximate(self, keys: Keys, vectors: Reals, left: Places, came: Places, first: Places) -> None:
+        """Update the index and the lists after some items came or left, and some of them before others that wait."""
         if self._index is None:
             self._index = TextIndex(vectors.shape[1], self._threads)
             self._unsearched[:] = self._held
@@ -210,6 +241,7 @@ class NearTexts:
             self._search(came, OFFERED, keys, vectors)
             self._unsearched[self._next(SEARCHED_ANEW * len(came))] = True
         else:
+            self._search(first, OFFERED, keys, vectors, everywhere=True)
             self._unsearched[came] = True
         # Of many texts that come, the first would be searched for among few.
         if not self._coming.any():
@@ -240,8 +272,13 @@ class NearTexts:
         self._put(rows, np.take_along_axis(akin, sorting, 1), np.take_along_axis(likeness, sorting, 1))
         self._unsearched[rows[self._akin[rows, self._count - 1] == NONE]] = True
 
-    def _search(self, items: Places, count: int, keys: Keys, vectors: Reals) -> None:
-        """Make the lists of items from the nearest ``count``, and enter these items into the lists of those."""
+    def _search(
+        self, items: Places, count: int, keys: Keys, vectors: Reals, everywhere: bool = False
+    ) -> None:
+        """Make the lists of items from the nearest ``count``, and enter these items into the lists of those.
+
+        Items that are to be searched for themselves get theirs then, unless these are to stand ``everywhere`` at once.
+        """
         size = PAIRS // count
         for start in range(0, len(items), size):
             block = items[start : start + size]
@@ -249,7 +286,7 @@ class NearTexts:
             lists = texts.best(np.searchsorted(block, own), found, cosines, self._akin[block].shape, keys)
             self._put(block, *lists)
             self._unsearched[block] = False
-            self._enter(own, found, cosines, keys)
+            self._enter(own, found, cosines, keys, everywhere)
 
     def _pairs(self, block: Places, count: int, vectors: Reals) -> tuple[Places, Indices, Floats]:
         """Find pairs of an item of a block and one near it, and their cosines."""
@@ -260,9 +297,9 @@ class NearTexts:
         own, others = block[rows], found[rows, places]
         return own, others, texts.cosines(raw[rows, places, 0], vectors, own, others)
 
-    def _enter(self, own: Places, others: Indices, cosines: Floats, keys: Keys) -> None:
+    def _enter(self, own: Places, others: Indices, cosines: Floats, keys: Keys, everywhere: bool) -> None:
         """Enter items into the lists of others where they are near enough and not yet there."""
-        near = np.flatnonzero(~self._unsearched[others])
+        near = np.flatnonzero(~self._unsearched[others] | everywhere)
         near = near[cosines[near] >= self._least(others[near])]
         near = near[(self._akin[others[near]] != own[near, None]).all(axis=1)]
         lists = self._akin, self._likeness

@@ -19,13 +19,13 @@ from afresh.models.arrays import NONE, Indices, Keys, Mask, Naturals, Reals
 from afresh.models.layout import HALF_LIVES_MS
 from afresh.models.learning import popularity
 from afresh.models.retrieval import asking
-from afresh.state.catalogue.copies import ModelCopy
+from afresh.state.catalogue.copies import Alike, Copies, ModelCopy
 from afresh.state.catalogue.domains import Domains
 from afresh.state.catalogue.embeddings import CodedEmbeddings
 from afresh.state.catalogue.growing import Growing
 from afresh.state.catalogue.numbering import Numbering
 from afresh.state.keys import keys_of
-from afresh.state.model.told import TOLD, Message, Numbered, Revised, Told, Whole
+from afresh.state.model.told import Message
 from afresh.state.rows import behaviour, content
 from afresh.state.rows.content import ContentRow
 from afresh.state.store.marks import PARTITION_ROW_KEY
@@ -83,8 +83,7 @@ class Catalogue:
             counts=((len(HALF_LIVES_MS),), np.float32, 0),
             count_times=((), np.int64, 0),
         )
-        self._copy = ModelCopy(0)
-        self._coming = ModelCopy(0)
+        self._copies = Copies(self._place)
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -93,6 +92,10 @@ class Catalogue:
     def model(self) -> int:
         """The version of the model that lists are made from; 0 while there is none."""
         return self._copy.version
+
+    @property
+    def _copy(self) -> ModelCopy:
+        return self._copies.standing
 
     @property
     def available(self) -> Mask:
@@ -217,31 +220,17 @@ class Catalogue:
 
     def take(self, message: Message) -> None:
         """Take in what the model tells."""
-        match message:
-            case Numbered():
-                # A leader that died may have begun a version of the same number, with other items and in another order.
-                if message.first == 0 or message.version != self._coming.version:
-                    self._coming = ModelCopy(message.version)
-                self._number(self._coming, message)
-            case Told():
-                if message.version == self._coming.version:
-                    rows = np.frombuffer(message.rows, TOLD)
-                    self._coming.tell(
-                        np.arange(message.first, message.first + len(rows), dtype=np.int32), rows
-                    )
-            case Whole():
-                if message.version == self._coming.version and self._coming.is_whole(message.items):
-                    self._copy, self._coming = self._coming, ModelCopy(0)
-                    self._copy.lead(message.heads)
-                    self._domains.forget()
-                    self._changed()
-            case Revised():
-                if message.version == self._copy.version:
-                    self._number(self._copy, message)
-                    rows = np.frombuffer(message.rows, TOLD)
-                    self._domains.move(self._copy.tell(np.frombuffer(message.numbers, "<i4"), rows))
-                    self._copy.lead(message.heads)
-                    self._changed()
+        before = self._copy
+        told = self._copies.take(message)
+        if self._copy is not before:
+            self._domains.forget()
+        elif told is not None:
+            self._domains.move(told)
+        else:
+            return
+        self._changed()
 
-    def _number(self, copy: ModelCopy, message: Numbered | Revised) -> None:
-        copy.number(message.first, self._place(np.frombuffer(message.keys, "<u8")))
+    @property
+    def alike(self) -> Alike:
+        """What the model that stands tells of texts that are near each other."""
+        return self._copy.alike(self._numbering.keys)

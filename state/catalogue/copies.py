@@ -1,20 +1,38 @@
-"""Copies: what the model has told a worker of one version, whole or on its way."""
+"""Copies: what the model has told a process of a version, whole or on its way."""
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-from afresh.models.arrays import NONE, Indices
+from afresh.models.arrays import NONE, Indices, Keys
 from afresh.models.layout import HALF_LIVES_MS
 from afresh.state.catalogue.growing import Growing
-from afresh.state.model.told import NAMING, TOLD, ToldArray
+from afresh.state.model.told import NAMING, TOLD, Message, Numbered, Revised, Told, ToldArray, Whole
+
+
+class Alike(NamedTuple):
+    """What a version tells of texts that are near each other.
+
+    Attributes
+    ----------
+    keys
+        Key of each item, shape (N,).
+    akin, likeness
+        Indices of the items of nearest text, ``NONE`` for none, and their cosines as multiples of ``LIKENESS_UNIT``,
+        shape (N, T).
+    """
+
+    keys: Keys
+    akin: Indices
+    likeness: npt.NDArray[np.uint16]
 
 
 class ModelCopy:
-    """A worker's copy of a version, by the worker's own indices of items.
+    """A process's copy of a version, by its own indices of items.
 
     Parameters
     ----------
@@ -44,6 +62,11 @@ class ModelCopy:
         """Return what was told of the first ``items`` items, by name."""
         self._arrays.reach(items)
         return {name: self._arrays[name][:items] for name in TOLD.names or ()}
+
+    def alike(self, keys: Keys) -> Alike:
+        """Return what was told of texts that are near each other, given the keys of all items."""
+        of = self.views(len(keys))
+        return Alike(keys, of["akin"], of["likeness"])
 
     def number(self, first: int, indices: Indices) -> None:
         """Take in which indices the items have that are numbered from ``first`` on."""
@@ -75,3 +98,60 @@ class ModelCopy:
     def _indices_of(self, numbers: Indices) -> Indices:
         known = np.where(numbers < self._numbered, numbers, NONE)
         return np.asarray(self._index["index"][known + 1])
+
+
+class Copies:
+    """The copy of the version that stands, and that of the version that is being told.
+
+    Parameters
+    ----------
+    place
+        Returns the indices of items by key; an item that it does not know gets a new one.
+
+    Attributes
+    ----------
+    standing
+        The version that stands.
+    """
+
+    def __init__(self, place: Callable[[Keys], Indices]) -> None:
+        self.standing = ModelCopy(0)
+        self._coming = ModelCopy(0)
+        self._place = place
+
+    def take(self, message: Message) -> Indices | None:
+        """Take in what the model tells.
+
+        Returns
+        -------
+        Indices of the items of which the version that stands says something else now; None if it says what it said, or
+        if it has given way to another.
+        """
+        match message:
+            case Numbered():
+                # A leader that died may have begun a version of the same number, with other items and in another order.
+                if message.first == 0 or message.version != self._coming.version:
+                    self._coming = ModelCopy(message.version)
+                self._number(self._coming, message)
+            case Told():
+                if message.version == self._coming.version:
+                    rows = np.frombuffer(message.rows, TOLD)
+                    self._coming.tell(
+                        np.arange(message.first, message.first + len(rows), dtype=np.int32), rows
+                    )
+            case Whole():
+                if message.version == self._coming.version and self._coming.is_whole(message.items):
+                    self.standing, self._coming = self._coming, ModelCopy(0)
+                    self.standing.lead(message.heads)
+            case Revised():
+                if message.version == self.standing.version:
+                    self._number(self.standing, message)
+                    told = self.standing.tell(
+                        np.frombuffer(message.numbers, "<i4"), np.frombuffer(message.rows, TOLD)
+                    )
+                    self.standing.lead(message.heads)
+                    return told
+        return None
+
+    def _number(self, copy: ModelCopy, message: Numbered | Revised) -> None:
+        copy.number(message.first, self._place(np.frombuffer(message.keys, "<u8")))

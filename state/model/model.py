@@ -17,6 +17,8 @@ import numpy.typing as npt
 from afresh.models.arrays import NONE, Floats, Halves, Indices, Keys, Places
 from afresh.models.relations.near_texts import NearTexts
 from afresh.models.relations.revising import AllRows, Changed, fold_in, revise_rows, revise_texts
+from afresh.models.retrieval.asking import AKIN, LIKENESS_UNIT
+from afresh.state.catalogue.copies import Alike
 from afresh.state.model.derived import Snapshot, derive
 from afresh.state.model.rows import ItemRows
 from afresh.state.model.standing import Stands
@@ -34,8 +36,8 @@ TOLD_AT_ONCE = 1024
 """Most rows that a revision tells; those that moved most come first, and the others wait."""
 
 
-TEXTS_AT_ONCE = 2048
-"""Texts that a revision compares with the others: what people did meanwhile waits for them."""
+TEXTS_AT_ONCE = 256
+"""Texts that a revision compares with the others: half a second of work, for which what people did meanwhile waits."""
 
 
 @dataclass(frozen=True)
@@ -80,6 +82,8 @@ class Model:
         Where the version that stands is kept; see ``state.model.told.Whole``.
     untold
         Number of rows that have moved enough to be told, and wait.
+    recalled
+        Whether it goes on with what an earlier process found of texts near each other.
     """
 
     def __init__(self, near: NearTexts | None = None, room: int = MESSAGE_BYTES) -> None:
@@ -92,6 +96,7 @@ class Model:
         self._sequence = 0
         self._numbered = 0
         self.untold = 0
+        self.recalled = False
         self._texts_again: set[int] = set()
         self._texts_since: set[int] = set()
 
@@ -124,6 +129,25 @@ class Model:
         self._stands = None
         self.rows.forget_changes()
         self._texts_again, self._texts_since = set(), set()
+
+    def recall(self, alike: Alike) -> None:
+        """Go on with what an earlier process found of texts near each other, until all are compared anew.
+
+        Few texts are compared in seconds, and it is better to wait for them.
+        """
+        items = len(self.rows)
+        embedded = self.rows.embeddings.count_embedded(np.ones(items, np.bool_))
+        if len(self._near.akin) or embedded < self._near.exact_below:
+            return
+        # One more, so that the number of NONE is NONE.
+        numbers = np.append(self.rows.numbers_of(alike.keys), np.int32(NONE))
+        known = np.flatnonzero(numbers[:-1] != NONE)
+        akin, likeness = np.full((items, AKIN), NONE, np.int32), np.zeros((items, AKIN), np.float32)
+        akin[numbers[known]] = numbers[alike.akin[known]]
+        likeness[numbers[known]] = alike.likeness[known] * LIKENESS_UNIT
+        likeness[akin == NONE] = 0
+        self._near.recall(akin, likeness)
+        self.recalled = True
 
     def snapshot(self) -> Snapshot:
         """Return all that a version is derived from; what changes from now on will be revised in that version."""

@@ -85,6 +85,10 @@ class ItemRows:
         ]
         return numbers, _changed(before), _changed(after)
 
+    def numbers_of(self, keys: Keys) -> Indices:
+        """Return the numbers of items by key; ``NONE`` where no row names the item."""
+        return self._numbering.numbers_of(keys)
+
     def forget_changes(self) -> None:
         """Track no changes any more."""
         self.tracked, self.changed, self.since = False, {}, {}
@@ -95,7 +99,7 @@ class ItemRows:
         if not changed:
             return
         packed = behaviour.unpack(changed.values())
-        numbers = self._place(keys_of(key.decode() for key in changed))
+        numbers = self.place(keys_of(key.decode() for key in changed))
         self._keep_before(numbers)
         self._relate(numbers, packed["pairs"])
         for name, field in (("mass", "mass"), ("counts", "counts"), ("count_times", "time")):
@@ -118,7 +122,7 @@ class ItemRows:
         arrays, keys = self._arrays, pairs["key"]
         new = keys != arrays["neighbour_keys"][numbers]
         named = new & (keys != NO_KEY)
-        placed = self._place(keys[named])
+        placed = self.place(keys[named])
         after = arrays["neighbours"][numbers]
         after[new] = NONE
         after[named] = placed
@@ -130,17 +134,17 @@ class ItemRows:
     def apply_content(self, latest: Latest) -> None:
         """Take in the newest content rows, by item id; None or a deleted item's row makes an item unavailable."""
         rows, gone = content.unpack_items(latest)
-        withdrawn = self._numbering.numbers_of(keys_of(gone))
+        withdrawn = self.numbers_of(keys_of(gone))
         # An item that was deleted before anybody took it needs no number.
         withdrawn = withdrawn[withdrawn != NONE]
         self._arrays["available"][withdrawn] = False
         self.embeddings.drop(withdrawn)
-        numbers = self._place(keys_of(rows))
+        numbers = self.place(keys_of(rows))
         self._arrays["available"][numbers] = [row.available for row in rows.values()]
         self.embeddings.keep(numbers, [row.newest(content.TEXT) for row in rows.values()])
         self.updates += 1
 
-    def _place(self, keys: Keys) -> Indices:
+    def place(self, keys: Keys) -> Indices:
         """Return the numbers of items; an item that no row has named yet gets a new one."""
         numbers = self._numbering.place(keys)
         self._arrays.reach(len(self._numbering))

@@ -18,6 +18,7 @@ from typing import ParamSpec, TypeVar
 
 from faust.types import TP
 
+from afresh.state.catalogue.copies import Alike
 from afresh.state.model.model import Model, version_of
 from afresh.state.model.told import Message, Whole
 from afresh.streams import metrics
@@ -33,8 +34,9 @@ logger = logging.getLogger(__name__)
 P = ParamSpec("P")
 T = TypeVar("T")
 
-REST = 4.0
-"""Rest after each revision or version, as a multiple of its CPU time: each uses a fifth of a core at most."""
+REST, OWN_REST = 4.0, 1.0
+"""Rest after each revision or version, as a multiple of its CPU time. Beside lists each uses a fifth of a core at most,
+in a process of its own half of one."""
 
 SHORTEST_REST_SECONDS = 0.2
 
@@ -76,6 +78,10 @@ class Modeller:
         Whether this process owns the first partition.
     caught_up
         Set once all rows are read.
+    alike
+        Returns what the version that stands tells of texts near each other.
+    rest
+        Rest after each revision or version, as a multiple of its CPU time.
     """
 
     def __init__(
@@ -85,12 +91,16 @@ class Modeller:
         claims: Claims,
         leads: Callable[[], bool],
         caught_up: asyncio.Event,
+        alike: Callable[[], Alike],
+        rest: float = REST,
     ) -> None:
         self._model = model
         self._topic = topic.name
         self._claims = claims
         self._leads = leads
         self._caught_up = caught_up
+        self._alike = alike
+        self._rest_share = rest
         self._led = ""
         self._noted: Whole | None = None
         self._leading = False
@@ -151,6 +161,7 @@ class Modeller:
                 await self._seen.wait()
             if self._noted is not None:
                 self._model.note(self._noted)
+                self._model.recall(self._alike())
             self._leading = True
             logger.info("This process makes the model from now on")
             async with asyncio.TaskGroup() as work:
@@ -184,7 +195,7 @@ class Modeller:
             revised, worked = await _finished(self._model.revise, self._model.changes())
             metrics.STAGE_SECONDS.labels("revise").observe(time.perf_counter() - started)
             sent = await self._send(*(record_of(each, self._model.slot) for each in revised))
-        return _rest(worked, sent)
+        return self._rest(worked, sent)
 
     async def _derive_again(self) -> None:
         while True:
@@ -196,8 +207,8 @@ class Modeller:
         if not model.version:
             return True
         if not model.stands:
-            # The version of an earlier leader knows the texts, and one without them would be worse.
-            return not model.reads_texts()
+            # The version of an earlier leader knows the texts, and one that does not would be worse.
+            return model.recalled or not model.reads_texts()
         if not model.is_outdated():
             return False
         quiet = time.monotonic() - self._changed_at >= QUIET_SECONDS and not model.reads_texts()
@@ -217,7 +228,11 @@ class Modeller:
             sent += await self._send(record_of(message, slot))
         async with self._one:
             sent += await self._send(record_of(self._model.install(version, stands), slot))
-        return _rest(worked, sent)
+        return self._rest(worked, sent)
+
+    def _rest(self, worked: float, sent: int) -> float:
+        """Return how long to rest from work; to wait for Kafka was none."""
+        return max(self._rest_share * worked, sent / BYTES_A_SECOND, SHORTEST_REST_SECONDS)
 
     async def _send(self, *records: OutgoingRecord) -> int:
         """Send records, one after the other; return their bytes."""
@@ -237,11 +252,6 @@ def first_of(failed: BaseExceptionGroup) -> BaseException:
     """Return the first error of a group of groups."""
     first = failed.exceptions[0]
     return first_of(first) if isinstance(first, BaseExceptionGroup) else first
-
-
-def _rest(worked: float, sent: int) -> float:
-    """Return how long to rest from work; to wait for Kafka was none."""
-    return max(REST * worked, sent / BYTES_A_SECOND, SHORTEST_REST_SECONDS)
 
 
 async def _finished(work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> tuple[T, float]:

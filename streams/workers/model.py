@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import faust
 
+from afresh.state.catalogue.copies import Alike, Copies
 from afresh.state.errors import AfreshError
 from afresh.state.model.model import Model
+from afresh.state.model.told import Message
 from afresh.streams.kafka.admin import claim_expiry, require_topics
 from afresh.streams.kafka.app import create_app, source, watch_topics
 from afresh.streams.kafka.follow import Follower
@@ -13,7 +15,7 @@ from afresh.streams.kafka.limits import BatchLimits
 from afresh.streams.kafka.positions import Read
 from afresh.streams.kafka.rights import Needs, needs
 from afresh.streams.kafka.safety import require_room
-from afresh.streams.modelling.modeller import Modeller, claims_of, first_of
+from afresh.streams.modelling.modeller import OWN_REST, Modeller, claims_of, first_of
 from afresh.streams.modelling.records import applied
 from afresh.streams.settings import INLINE, Settings
 from afresh.streams.topics import FIRST_PARTITION, Topics
@@ -42,13 +44,15 @@ class ModelWorker:
             {
                 topics.behaviour.name: self.model.rows.apply_behaviour,
                 topics.content.name: self.model.rows.apply_content,
-                topics.model.name: applied(
-                    lambda message: self.modeller.note(message), lambda led: self.modeller.see(led)
-                ),
+                topics.model.name: applied(self._take, lambda led: self.modeller.see(led)),
             },
         )
         self.claims = claims_of(self.app, settings)
-        self.modeller = Modeller(self.model, topics.model, self.claims, self._leads, self.follower.caught_up)
+        self.copies = Copies(self.model.rows.place)
+        self.modeller = Modeller(
+            *(self.model, topics.model, self.claims, self._leads, self.follower.caught_up, self._alike),
+            rest=OWN_REST,
+        )
         lease = source(self.app, topics.model_lease)
         self.app.agent(lease, name="model", concurrency=1)(self._wait)
         reads = {topics.model_lease.name: Read(None)}
@@ -56,6 +60,13 @@ class ModelWorker:
         watch_topics(self.app, settings, watched, reads, rights_of(topics))
         for task in (self._follow, self._make_model, self.app.prove_writes):
             self.app.task(task)
+
+    def _take(self, message: Message) -> None:
+        self.copies.take(message)
+        self.modeller.note(message)
+
+    def _alike(self) -> Alike:
+        return self.copies.standing.alike(self.model.rows["keys"])
 
     async def _wait(self, stream: faust.StreamT[object]) -> None:
         """Wait for records of the lease: there is none, but who is assigned it leads."""

@@ -95,7 +95,12 @@ class Worker:
         self.follower = self._make_follower()
         self.model_claims = claims_of(self.app, settings)
         self.modeller = Modeller(
-            self.model, topics.model, self.model_claims, self._leads, self.follower.caught_up
+            self.model,
+            topics.model,
+            self.model_claims,
+            self._leads,
+            self.follower.caught_up,
+            lambda: self.catalogue.alike,
         )
         rows = rows_of(settings, [spec.table for spec in stages])
         self.tables = make_tables(self.app, settings, topics, stages, rows)

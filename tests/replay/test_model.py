@@ -20,6 +20,7 @@ from hypothesis import strategies as st
 from afresh.models.arrays import NONE, Indices, Keys
 from afresh.models.layout import HALF_LIVES_MS
 from afresh.state.catalogue.catalogue import Catalogue
+from afresh.state.catalogue.copies import Alike, ModelCopy
 from afresh.state.model import told
 from afresh.state.model.model import BESIDE_BYTES, Model
 from afresh.state.model.told import NAMING, TOLD, Message, Numbered, Revised, Told, Whole
@@ -72,9 +73,12 @@ class Leader:
         self._log, self._lives = log, 0
         self._model = Model(room=ROOM)
         claims: Any = self
-        self._modeller = Modeller(self._model, TOPIC, claims, lambda: True, asyncio.Event())
+        self._modeller = Modeller(self._model, TOPIC, claims, lambda: True, asyncio.Event(), self._alike)
         describe(self._model.rows, *items)
         applied(self._modeller.note, lambda _: None)(latest(log))
+
+    def _alike(self) -> Alike:
+        return ModelCopy(0).alike(self._model.rows["keys"])
 
     def sender(self, _: str, __: int) -> Leader:
         """Return what sends, as claims do."""

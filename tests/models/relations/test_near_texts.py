@@ -218,3 +218,36 @@ def test_nothing_changed_is_nothing_told() -> None:
     made, _ = shop(300, exact_below=200)
     assert made.near.update(made.keys, made.vectors, NOTHING).tolist() == []
     assert NearTexts().update(made.keys[:0], made.vectors[:0], NOTHING).tolist() == []
+
+
+@pytest.mark.parametrize("exact_below", [100, 10_000])
+def test_lists_of_an_earlier_process_stand_until_their_items_are_searched_for(exact_below: int) -> None:
+    before, texts = shop(300, exact_below=exact_below)
+    after = Shop(before.keys, texts.shape[1], exact_below=exact_below, at_once=40)
+    after.vectors[:300] = texts[:300]
+    after.vectors[7] = 0
+    after.near.recall(before.near.akin, before.near.likeness)
+    with_text = np.delete(np.arange(300), 7)
+    after.update(with_text)
+    assert after.near.waiting >= 259
+    assert after.recall() >= (0.95 if exact_below == 100 else 0.8)
+    after.settle(NOTHING)
+    assert after.recall() >= 0.95
+    assert (after.near.akin[7] == -1).all()
+    assert 7 not in after.near.akin
+
+
+def test_a_new_text_is_searched_for_at_once_while_many_others_wait() -> None:
+    before, texts = shop(300, exact_below=100)
+    made = Shop(before.keys, texts.shape[1], exact_below=100, at_once=40)
+    made.vectors[:300] = texts[:300]
+    made.near.recall(before.near.akin, before.near.likeness)
+    made.update(np.arange(300))
+    made.update(NOTHING)
+    made.vectors[599] = made.vectors[5]
+    made.update(np.array([599]))
+    assert made.near.waiting >= 180
+    assert made.near.akin[599, 0] == 5
+    assert made.near.akin[5, 0] == 599
+    made.settle(NOTHING)
+    assert made.recall() >= 0.95

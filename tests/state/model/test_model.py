@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -9,11 +10,14 @@ from hypothesis import settings as limits
 from hypothesis import strategies as st
 
 from afresh.models.arrays import NONE
+from afresh.models.relations.near_texts import NearTexts
 from afresh.state.catalogue.catalogue import Catalogue
 from afresh.state.keys import key_of
 from afresh.state.model import told
 from afresh.state.model.model import Changes, Model, version_of
 from afresh.state.model.told import Message, Revised, Told, Whole
+from afresh.state.rows import content
+from afresh.state.rows.content import Vector
 from tests.streams.making import count, describe
 
 ITEMS = [f"i{number}" for number in range(8)]
@@ -22,8 +26,8 @@ ITEMS = [f"i{number}" for number in range(8)]
 class Both:
     """A model, and a Catalogue that follows the same rows and what the model tells."""
 
-    def __init__(self, room: int = 400_000) -> None:
-        self.model = Model(room=room)
+    def __init__(self, room: int = 400_000, near: NearTexts | None = None) -> None:
+        self.model = Model(near, room=room)
         self.catalogue = Catalogue()
         self.told: list[Message] = []
 
@@ -251,3 +255,40 @@ def test_a_model_of_hardly_any_items_tells_a_version_too(items: int) -> None:
     describe(both, *ITEMS[:items])
     both.version(1)
     assert both.catalogue.model == 1
+
+
+def with_texts(both: Both, names: Sequence[str]) -> None:
+    """Describe items by texts, each near those before and behind it in the order of their names."""
+    for name in names:
+        angle = ITEMS.index(name) / 10
+        vector = np.array([np.cos(angle), np.sin(angle)], "<f2").tobytes()
+        describe(both, name, content=1, vectors=[Vector(content.TEXT, "e", "1", 1, vector)])
+
+
+@pytest.mark.parametrize("exact_below", [4, 100])
+def test_who_makes_the_model_next_goes_on_with_the_texts_that_were_near_each_other(exact_below: int) -> None:
+    before = Both()
+    with_texts(before, ITEMS)
+    before.revise()
+    before.version(7)
+    after = Both(near=NearTexts(exact_below=exact_below, at_once=2))
+    # It has met the items in another order, and one of them no more.
+    with_texts(after, ITEMS[:0:-1])
+    for message in before.told:
+        after.catalogue.take(message)
+    after.model.recall(after.catalogue.alike)
+    assert after.model.recalled == (exact_below == 4)
+    if after.model.recalled:
+        after.version(8)
+        akin = after.catalogue.items().akin[after.catalogue.known(key_of("i3")).index]
+        assert {after.catalogue.ids[other] for other in akin if other != NONE} == {*ITEMS} - {"i0", "i3"}
+        assert after.model.reads_texts()
+
+
+def test_who_has_compared_texts_goes_on_with_its_own() -> None:
+    both = Both(near=NearTexts(exact_below=4))
+    with_texts(both, ITEMS)
+    both.revise()
+    both.version(7)
+    both.model.recall(both.catalogue.alike)
+    assert not both.model.recalled

@@ -18,6 +18,8 @@ from afresh.state.errors import AfreshError
 from afresh.state.keys import key_of
 from afresh.state.model.model import Model
 from afresh.state.model.told import Whole
+from afresh.state.rows import content
+from afresh.state.rows.content import Vector
 from afresh.streams.kafka.sender import FencedError, OutgoingRecord
 from afresh.streams.modelling import modeller as module
 from afresh.streams.modelling.modeller import Modeller, first_of
@@ -67,6 +69,7 @@ class Deployment:
             self.claims,  # type: ignore[arg-type]
             lambda: self.leads,
             self.caught_up,
+            lambda: self.catalogue.alike,
         )
         apply = applied(all_of([self.catalogue.take, self.modeller.note]), self.modeller.see)
         self.claims.deliver = lambda record: apply({record.key or b"": record.value})
@@ -249,3 +252,13 @@ async def test_work_is_rested_from_by_its_cpu_time_and_not_by_its_waiting() -> N
     assert waited < 0.1
     _, worked = await module._finished(lambda: sum(range(3_000_000)))
     assert worked > 0.005
+
+
+async def test_who_recalls_what_stood_derives_a_version_before_it_has_compared_all_texts() -> None:
+    deployment = Deployment()
+    describe(deployment, "a", "b", content=1, vectors=[Vector(content.TEXT, "e", "1", 1, b"\0<" * 2)])
+    model = deployment.model
+    model.version = 7
+    assert not deployment.modeller._is_due()
+    model.recalled = True
+    assert deployment.modeller._is_due()
