@@ -227,8 +227,7 @@ class Model:
         fold_in(np.flatnonzero(stands["moved"]).astype(np.int32), stands.standing(), stands.pull)
         heads = stands.heads
         stands.judge(changes.rows, changes.numbers)
-        told = stands.to_tell(TOLD_AT_ONCE)
-        self.untold = stands.material - len(told)
+        told, self.untold = stands.to_tell(TOLD_AT_ONCE)
         keys = changes.rows.keys[self._numbered :]
         if not (len(told) or len(keys)) and np.array_equal(heads, stands.heads):
             return []

@@ -102,26 +102,24 @@ class Stands:
     def tell_again(self, numbers: Indices | Places) -> None:
         """Let the rows of some items count as moved just enough to be told anew, behind those that moved more."""
         moved = self._arrays["moved"]
-        moved[numbers] = np.maximum(moved[numbers], 2 * MATERIAL * self._tenths()[numbers])
+        moved[numbers] = np.maximum(moved[numbers], 2 * MATERIAL * self._tenths(numbers))
 
-    def _tenths(self) -> Floats:
-        return np.asarray(np.maximum(self._arrays["strengths"][:, TENTH], LEAST))
+    def _tenths(self, numbers: Indices | Places) -> Floats:
+        return np.asarray(np.maximum(self._arrays["strengths"][numbers, TENTH], LEAST))
 
-    @property
-    def material(self) -> int:
-        """Number of items that have moved enough to be told anew."""
-        return len(self._moved_enough())
+    def to_tell(self, most: int) -> tuple[Places, int]:
+        """Return the items that have moved enough to be told anew, at most some, and how many others there are.
 
-    def _moved_enough(self) -> Places:
-        return np.flatnonzero(self._arrays["moved"] >= MATERIAL * self._tenths())
-
-    def to_tell(self, most: int) -> Places:
-        """Return the items that have moved enough to be told anew, at most some: those that moved most."""
-        found = self._moved_enough()
-        if len(found) > most:
-            shares = self._arrays["moved"][found] / self._tenths()[found]
-            found = found[np.argpartition(-shares, most)[:most]]
-        return found
+        They are those that moved most.
+        """
+        # Few of a million items have moved at all.
+        found = np.flatnonzero(self._arrays["moved"])
+        shares = self._arrays["moved"][found] / self._tenths(found)
+        enough = shares >= MATERIAL
+        found, shares = found[enough], shares[enough]
+        if len(found) <= most:
+            return found, 0
+        return found[np.argpartition(-shares, most)[:most]], len(found) - most
 
     def told(self, numbers: Places) -> ToldArray:
         """Return the rows of some items as they are told; from then on, they have not moved."""
