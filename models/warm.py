@@ -17,6 +17,7 @@ from afresh.models.fusion.features import split
 from afresh.models.fusion.weights import fuse, largest_parts
 from afresh.models.learning.neighbours import accumulate
 from afresh.models.lists.rank import first_of
+from afresh.models.relations.relations import take_largest
 from afresh.models.relations.revising import AllRows, Changed, Standing, fold_in, revise_rows, revise_texts
 from afresh.models.retrieval.lookup import enter, find, find_halves
 from afresh.models.scorers.cases import catalogue, user
@@ -55,6 +56,7 @@ def _revise() -> None:
     revise_rows(items, changed, changed, rows, standing)
     revise_texts(items, others, values, rows, standing)
     fold_in(items, standing, values[0])
+    take_largest(np.zeros(2, np.int64), others[0], values[0], others, values)
 
 
 if __name__ == "__main__":

@@ -10,6 +10,7 @@ from afresh.models.fusion import features, weights
 from afresh.models.fusion.weights import Weights
 from afresh.models.learning.neighbours import accumulate
 from afresh.models.lists import rank
+from afresh.models.relations.relations import take_largest
 from afresh.models.relations.revising import fold_in, revise_rows, revise_texts
 from afresh.models.retrieval.lookup import enter, find, find_halves
 from afresh.models.warm import warm
@@ -33,6 +34,7 @@ COMPILED: tuple[Any, ...] = (
     revise_rows,
     revise_texts,
     fold_in,
+    take_largest,
 )
 
 
