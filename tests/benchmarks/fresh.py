@@ -55,7 +55,7 @@ POLL_SECONDS, ASK_SECONDS, REST_SECONDS = 0.02, 0.25, 10.0
 
 MINILM = "minilm"
 
-REPORT_WIDTH = 170
+REPORT_WIDTH = 185
 
 TASTES = 8
 """Texts that each of the others keeps to: with people who take anything, texts would soon count for nothing."""
@@ -92,7 +92,9 @@ class Fresh:
     derive_seconds
         Mean time of a derivation of the whole model.
     ready_seconds
-        Time from the start of the worker until it was ready, the first model included.
+        Time from the start of the first worker until it was ready, the first version of the model included.
+    another_seconds
+        Time from the start of a second worker until it was ready: it reads the version that stands.
     new_seconds
         Time of each new item until it stood in a list of somebody whose taste its text matches.
     encoder_seconds
@@ -104,6 +106,7 @@ class Fresh:
     seconds: Sequence[float]
     derive_seconds: float
     ready_seconds: float
+    another_seconds: float
     new_seconds: Sequence[float]
     encoder_seconds: float
 
@@ -206,7 +209,16 @@ def measure(servers: Servers, case: Case, pairs: int, say: Callable[[str], None]
         new_seconds = list(bring(people, pairs, say))
         derive_seconds = mean_of(maker.page.read(), "afresh_stage_seconds", stage="derive")
         encoder_seconds = mean_of(embed.page.read(), "afresh_embedding_seconds")
-    return Fresh(case, compared, seconds, derive_seconds, ready, new_seconds, encoder_seconds)
+        another = another_worker(settings, servers.folder / f"{case.name}-another", stack)
+    return Fresh(case, compared, seconds, derive_seconds, ready, another, new_seconds, encoder_seconds)
+
+
+def another_worker(settings: Settings, folder: Path, stack: ExitStack) -> float:
+    """Start another worker; return the seconds until it is ready."""
+    began = time.monotonic()
+    _, worker = start_worker(settings, folder, stack)
+    wait(worker, worker.page.ready, "to be ready", READY_SECONDS)
+    return time.monotonic() - began
 
 
 def is_compared(maker: WorkerProcess) -> bool:
@@ -280,6 +292,7 @@ def table(measured: Sequence[Fresh]) -> Table:
         "derivation",
         "derivation : p50",
         "ready after",
+        "another one",
         "new item to list, p50",
         "p99",
         "of it the encoder",
@@ -295,6 +308,7 @@ def table(measured: Sequence[Fresh]) -> Table:
                 f"{each.derive_seconds:.1f} s",
                 f"{each.derive_seconds / p50:.1f}",
                 f"{each.ready_seconds:.0f} s",
+                f"{each.another_seconds:.0f} s",
             ),
             *(f"{seconds:.2f} s" for seconds in (*new, each.encoder_seconds)),
         )

@@ -10,25 +10,14 @@ from tests.benchmarks.fresh import Case, Fresh
 
 def test_the_table_compares_a_pair_with_a_derivation() -> None:
     output = StringIO()
-    Console(file=output, width=240).print(
-        fresh.table([Fresh(Case(10_000, 500, "inline"), True, [0.5, 1.0, 1.5], 4.0, 12.0, [2.0], 0.05)])
+    Console(file=output, width=260).print(
+        fresh.table([Fresh(Case(10_000, 500, "inline"), True, [0.5, 1.0, 1.5], 4.0, 12.0, 7.0, [2.0], 0.05)])
     )
     cells = [[cell.strip() for cell in line.split("│")[1:-1]] for line in output.getvalue().splitlines()]
     (row,) = [each for each in cells if each and each[0] == "10,000"]
-    assert row == [
-        "10,000",
-        "500",
-        "inline",
-        "yes",
-        "1.00 s",
-        "1.49 s",
-        "4.0 s",
-        "4.0",
-        "12 s",
-        "2.00 s",
-        "2.00 s",
-        "0.05 s",
-    ]
+    assert row[:4] == ["10,000", "500", "inline", "yes"]
+    assert row[4:9] == ["1.00 s", "1.49 s", "4.0 s", "4.0", "12 s"]
+    assert row[9:] == ["7 s", "2.00 s", "2.00 s", "0.05 s"]
 
 
 def test_a_pair_that_stands_in_a_list_at_once_is_seen_at_once() -> None:
