@@ -32,6 +32,7 @@ class AloneCatalogue(Catalogue):
 
     def derive(self) -> None:
         """Derive a version from all rows, if they have changed since the last one, and take it in."""
+        self._own.change_over()
         while self._own.reads_texts():
             self.revise()
         if self._own.is_outdated():

@@ -21,11 +21,11 @@ from afresh.models.learning import popularity
 from afresh.models.retrieval import asking
 from afresh.state.catalogue.copies import Alike, Copies, ModelCopy
 from afresh.state.catalogue.domains import Domains
-from afresh.state.catalogue.embeddings import CodedEmbeddings
+from afresh.state.catalogue.embeddings import CodedEmbeddings, Encoder
 from afresh.state.catalogue.growing import Growing
 from afresh.state.catalogue.numbering import Numbering
 from afresh.state.keys import keys_of
-from afresh.state.model.told import Message
+from afresh.state.model.told import Message, Whole
 from afresh.state.rows import behaviour, content
 from afresh.state.rows.content import ContentRow
 from afresh.state.store.marks import PARTITION_ROW_KEY
@@ -63,6 +63,9 @@ class Catalogue:
         Newest time of an event, in ms.
     version
         Counter of everything that changes lists.
+    encoder, encoder_since
+        Version of the encoder whose vectors lists are made from, as the model tells, and since when, in ms; empty for
+        whichever has read most items.
     still
         Held while the Catalogue changes, and while it must not change. It lets all in by turns.
     """
@@ -71,6 +74,8 @@ class Catalogue:
         self.ids: list[str] = []
         self.now = 0
         self.version = 0
+        self.encoder = ""
+        self.encoder_since = 0
         self.still = asyncio.Lock()
         self._views: asking.Items | None = None
         self._numbering = Numbering()
@@ -104,8 +109,13 @@ class Catalogue:
 
     @property
     def embedded(self) -> int:
-        """Number of available items that have an embedding."""
+        """Number of available items that have an embedding which lists are made from."""
         return self._embeddings.count_embedded(self.available)
+
+    @property
+    def read_by(self) -> Mapping[Encoder, int]:
+        """Number of items that each encoder has read."""
+        return self._embeddings.counts
 
     def indices_of(self, keys: Keys) -> Indices:
         """Return the indices of items by key, int32 of the same shape; ``NONE`` where no row names the item."""
@@ -215,14 +225,16 @@ class Catalogue:
     def _describe(self, indices: Indices, rows: Sequence[ContentRow]) -> None:
         self._arrays["available"][indices] = [row.available for row in rows]
         self._arrays["domain"][indices] = [self._domains.number(row.domain) for row in rows]
-        self._embeddings.keep(indices, [row.newest(content.TEXT) for row in rows])
+        self._embeddings.keep(indices, [row.all_of(content.TEXT) for row in rows])
         self._domains.move(indices)
 
     def take(self, message: Message) -> None:
         """Take in what the model tells."""
         before = self._copy
         told = self._copies.take(message)
-        if self._copy is not before:
+        if self._copy is not before and isinstance(message, Whole):
+            self.encoder, self.encoder_since = message.encoder, message.since
+            self._embeddings.use(message.encoder)
             self._domains.forget()
         elif told is not None:
             self._domains.move(told)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -18,69 +19,94 @@ Encoder = tuple[str, str, int]
 
 
 class Embeddings(ABC):
-    """Keeps a matrix of embeddings for each encoder; readers see that of the encoder that has read most items.
+    """Keeps a matrix of embeddings for each encoder; readers see that of one encoder.
 
     Vectors of two encoders cannot be compared. While a new encoder works through the catalogue, both matrices are
-    kept. Readers change over at once, when the new encoder has the majority.
+    kept. Readers see the version that ``use`` names. Where it names none, or one without an embedding, they see the
+    encoder that was the last to read most items.
     """
 
     def __init__(self) -> None:
         self._matrices: dict[Encoder, Growing] = {}
         self._counts: Counter[Encoder] = Counter()
+        self._newest: Counter[int] = Counter()
         self._numbers: dict[Encoder, int] = {}
-        self._encoders = Growing(number=((), np.int16, NONE))
-        self._nothing = self._make(1)
+        self._held = Growing(by=((), np.uint8, 0), newest=((), np.int16, NONE))
+        self._used = ""
+        self._nothing = self._new(1)
+
+    def _new(self, width: int) -> Growing:
+        return Growing(held=((), np.bool_, False), **self._columns(width))
 
     @staticmethod
     @abstractmethod
-    def _make(width: int) -> Growing:
-        """Make room for embeddings of a width."""
+    def _columns(width: int) -> dict[str, Any]:
+        """Return the columns for embeddings of a width; see ``Growing``."""
 
-    @staticmethod
     @abstractmethod
-    def _put(matrix: Growing, indices: Indices, vectors: Halves) -> None:
-        """Put embeddings of some items into a matrix."""
+    def _put(self, encoder: Encoder, indices: Indices, vectors: Halves) -> None:
+        """Put embeddings of some items into the matrix of an encoder."""
 
-    def keep(self, indices: Indices, texts: Sequence[Vector | None]) -> None:
-        """Set the embeddings of some items, each named once, as their rows have them; None for those without."""
-        by_encoder: defaultdict[Encoder | None, list[int]] = defaultdict(list)
-        for place, text in enumerate(texts):
-            by_encoder[None if text is None else _encoder_of(text)].append(place)
-        for encoder, places in by_encoder.items():
-            if encoder is None:
-                self.drop(indices[places])
-            else:
-                joined = b"".join(texts[place].vector for place in places)  # type: ignore[union-attr]
-                vectors = np.frombuffer(joined, "<f2").reshape(len(places), encoder[2])
-                self._set(indices[places], encoder, vectors)
+    def use(self, version: str) -> None:
+        """Let readers see the embeddings of a version of an encoder."""
+        self._used = version
 
-    def _set(self, indices: Indices, encoder: Encoder, vectors: Halves) -> None:
-        number = self._numbers.setdefault(encoder, len(self._numbers))
-        self._drop(indices, but=number)
+    def keep(self, indices: Indices, vectors: Sequence[Sequence[Vector]]) -> None:
+        """Set the embeddings of some items, each named once, as their rows have them."""
+        by_encoder: defaultdict[Encoder, list[tuple[int, bytes]]] = defaultdict(list)
+        for place, some in enumerate(vectors):
+            for each in some:
+                by_encoder[_encoder_of(each)].append((place, each.vector))
+        self._note_newest(indices, [_encoder_of(some[0]) if some else None for some in vectors])
+        for encoder in self._matrices.keys() | by_encoder.keys():
+            found = by_encoder[encoder]
+            without = np.ones(len(indices), np.bool_)
+            without[[place for place, _ in found]] = False
+            if found:
+                joined = b"".join(vector for _, vector in found)
+                read = np.frombuffer(joined, "<f2").reshape(len(found), encoder[2])
+                self._set(encoder, indices[[place for place, _ in found]], read)
+            self._drop(encoder, indices[without])
+
+    def _note_newest(self, indices: Indices, encoders: Sequence[Encoder | None]) -> None:
+        self._held.cover(indices)
+        self._newest.subtract(self._held["newest"][indices].tolist())
+        numbers = [NONE if each is None else self._number(each) for each in encoders]
+        self._held["newest"][indices] = numbers
+        self._newest.update(numbers)
+
+    def _number(self, encoder: Encoder) -> int:
+        return self._numbers.setdefault(encoder, len(self._numbers))
+
+    def _set(self, encoder: Encoder, indices: Indices, vectors: Halves) -> None:
         if encoder not in self._matrices:
-            self._matrices[encoder] = self._make(encoder[2])
-        self._matrices[encoder].cover(indices)
-        self._put(self._matrices[encoder], indices, vectors)
-        self._counts[encoder] += int(np.count_nonzero(self._encoders["number"][indices] != number))
-        self._encoders["number"][indices] = number
+            self._matrices[encoder] = self._new(encoder[2])
+        matrix = self._matrices[encoder]
+        matrix.cover(indices)
+        new = indices[~matrix["held"][indices]]
+        self._put(encoder, indices, vectors)
+        matrix["held"][new] = True
+        self._held["by"][new] += 1
+        self._counts[encoder] += len(new)
 
     def drop(self, indices: Indices) -> None:
-        """Forget the embeddings of some items, and an encoder that has no embedding left."""
-        self._drop(indices, but=NONE)
-
-    def _drop(self, indices: Indices, but: int) -> None:
-        self._encoders.cover(indices)
-        held = self._encoders["number"][indices]
+        """Forget the embeddings of some items, and encoders that have no embedding left."""
+        self._note_newest(indices, [None] * len(indices))
         for encoder in list(self._matrices):
-            number = self._numbers[encoder]
-            left = indices[held == number]
-            if number == but or not len(left):
-                continue
-            self._put(self._matrices[encoder], left, np.zeros((len(left), encoder[2]), np.float16))
-            self._encoders["number"][left] = NONE
-            self._counts[encoder] -= len(left)
-            if not self._counts[encoder]:
-                del self._matrices[encoder], self._counts[encoder]
+            self._drop(encoder, indices)
+
+    def _drop(self, encoder: Encoder, indices: Indices) -> None:
+        matrix = self._matrices[encoder]
+        matrix.cover(indices)
+        left = indices[matrix["held"][indices]]
+        if not len(left):
+            return
+        self._put(encoder, left, np.zeros((len(left), encoder[2]), np.float16))
+        matrix["held"][left] = False
+        self._held["by"][left] -= 1
+        self._counts[encoder] -= len(left)
+        if not self._counts[encoder]:
+            del self._matrices[encoder], self._counts[encoder]
 
     def _of_leading(self, items: int) -> Growing:
         encoder = self._leading()
@@ -89,28 +115,43 @@ class Embeddings(ABC):
         return leading
 
     def _leading(self) -> Encoder | None:
-        """Return the encoder that has read most items; ties go to the lower name and version."""
-        return min(self._counts, key=lambda encoder: (-self._counts[encoder], encoder), default=None)
+        """Return the encoder that readers see; ties go to the lower name and version."""
+        used = [encoder for encoder in self._counts if encoder[1] == self._used]
+        return min(
+            used or self._counts, key=lambda each: (-self._newest[self._number(each)], each), default=None
+        )
 
     def count_embedded(self, among: Mask) -> int:
-        """Count the items of the mask ``among`` that have an embedding."""
-        self._encoders.reach(len(among))
-        return int(np.count_nonzero(among & (self._encoders["number"][: len(among)] != NONE)))
+        """Count the items of the mask ``among`` that have an embedding which readers see."""
+        return int(np.count_nonzero(among & self._of_leading(len(among))["held"][: len(among)]))
+
+    @property
+    def counts(self) -> Mapping[Encoder, int]:
+        """Number of items that have an embedding, by encoder."""
+        return self._counts
+
+    def coverage(self) -> dict[str, float]:
+        """Return the share of the items with any embedding that have one of each version."""
+        items = np.count_nonzero(self._held["by"])
+        by_version = Counter[str]()
+        for (_, version, _), count in self._counts.items():
+            by_version[version] += count
+        return {version: count / items for version, count in by_version.items()}
 
 
-def _encoder_of(text: Vector) -> Encoder:
-    return text.encoder, text.encoder_version, len(text.vector) // 2
+def _encoder_of(vector: Vector) -> Encoder:
+    return vector.encoder, vector.encoder_version, len(vector.vector) // 2
 
 
 class CodedEmbeddings(Embeddings):
     """Embeddings as lists read them; see ``models.retrieval.codes``."""
 
     @staticmethod
-    def _make(width: int) -> Growing:
-        return Growing(codes=((width,), np.int16, 0), scales=((), np.float32, 0))
+    def _columns(width: int) -> dict[str, Any]:
+        return {"codes": ((width,), np.int16, 0), "scales": ((), np.float32, 0)}
 
-    @staticmethod
-    def _put(matrix: Growing, indices: Indices, vectors: Halves) -> None:
+    def _put(self, encoder: Encoder, indices: Indices, vectors: Halves) -> None:
+        matrix = self._matrices[encoder]
         matrix["codes"][indices], matrix["scales"][indices] = coded(vectors.astype(np.float32))
 
     def codes(self, items: int) -> tuple[Codes, Floats]:
@@ -128,23 +169,16 @@ class WholeEmbeddings(Embeddings):
         self._shown: Encoder | None = None
 
     @staticmethod
-    def _make(width: int) -> Growing:
-        return Growing(vectors=((width,), np.float16, 0))
+    def _columns(width: int) -> dict[str, Any]:
+        return {"vectors": ((width,), np.float16, 0)}
 
-    @staticmethod
-    def _put(matrix: Growing, indices: Indices, vectors: Halves) -> None:
+    def _put(self, encoder: Encoder, indices: Indices, vectors: Halves) -> None:
+        matrix = self._matrices[encoder]
+        if encoder == self._shown:
+            # Most rows come again with the vector that they had: another encoder has read them.
+            differs = (matrix["vectors"][indices] != vectors).any(axis=1)
+            self._changed.update(indices[differs].tolist())
         matrix["vectors"][indices] = vectors
-
-    def keep(self, indices: Indices, texts: Sequence[Vector | None]) -> None:
-        """Set the embeddings of some items, each named once, as their rows have them; None for those without."""
-        super().keep(indices, texts)
-        self._changed.update(indices[[text is not None for text in texts]].tolist())
-
-    def drop(self, indices: Indices) -> None:
-        """Forget the embeddings of some items, and an encoder that has no embedding left."""
-        self._encoders.cover(indices)
-        self._changed.update(indices[self._encoders["number"][indices] != NONE].tolist())
-        super().drop(indices)
 
     def matrix(self, items: int) -> Halves:
         """Return the embeddings of the first ``items`` items, shape (items, e); zeros where there is none."""

@@ -19,6 +19,7 @@ from afresh.models.relations.near_texts import NearTexts
 from afresh.models.relations.revising import AllRows, Changed, fold_in, revise_rows, revise_texts
 from afresh.models.retrieval.asking import AKIN, LIKENESS_UNIT
 from afresh.state.catalogue.copies import Alike
+from afresh.state.encoders import Plan, choose
 from afresh.state.model.derived import Snapshot, derive
 from afresh.state.model.rows import ItemRows
 from afresh.state.model.standing import Stands
@@ -76,6 +77,10 @@ class Model:
     ----------
     rows
         The rows of all items.
+    plan
+        What is wanted of encoders; None if nobody has planned anything.
+    encoder
+        Version of the encoder that versions are made from; see ``state.model.told.Whole``.
     version
         The version that stands: the time at which it was begun, in ms; 0 before the first.
     slot
@@ -89,6 +94,9 @@ class Model:
     def __init__(self, near: NearTexts | None = None, room: int = MESSAGE_BYTES) -> None:
         self._room = min(room, MESSAGE_BYTES) - BESIDE_BYTES
         self.rows = ItemRows()
+        self.plan: Plan | None = None
+        self.encoder = ""
+        self._since = 0
         self.version = 0
         self.slot = 1
         self._near = near or NearTexts(at_once=TEXTS_AT_ONCE)
@@ -121,7 +129,20 @@ class Model:
         """Note a version that somebody told: if it is not ours, nothing of ours stands any more."""
         self.slot = whole.slot
         if whole.version != self.version:
-            self.version = whole.version
+            self.version, self.encoder, self._since = whole.version, whole.encoder, whole.since
+            self.rows.embeddings.use(whole.encoder)
+            self.stand_down()
+
+    def change_over(self) -> None:
+        """Change over to the encoder that the plan and its coverage ask for, if it is another one than until now.
+
+        What stands is not revised any more: which texts are near each other follows from the new encoder from now on,
+        and workers go on with the old one until a version tells them.
+        """
+        chosen = choose(self.plan, self.rows.embeddings.coverage(), self.encoder)
+        if chosen != self.encoder:
+            self.encoder, self._since, self.recalled = chosen, 0, False
+            self.rows.embeddings.use(chosen)
             self.stand_down()
 
     def stand_down(self) -> None:
@@ -171,7 +192,8 @@ class Model:
         self._sequence, self._numbered, self.untold = 0, len(stands["mass"]), 0
         self.rows.changed, self.rows.since = self.rows.since, {}
         self._texts_again, self._texts_since = self._texts_since, set()
-        return Whole(version, self.slot, self._numbered, _packed(stands.heads))
+        self._since = self._since or version
+        return Whole(version, self.slot, self._numbered, _packed(stands.heads), self.encoder, self._since)
 
     def changes(self) -> Changes:
         """Take what has changed since the last call."""

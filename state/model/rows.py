@@ -141,7 +141,7 @@ class ItemRows:
         self.embeddings.drop(withdrawn)
         numbers = self.place(keys_of(rows))
         self._arrays["available"][numbers] = [row.available for row in rows.values()]
-        self.embeddings.keep(numbers, [row.newest(content.TEXT) for row in rows.values()])
+        self.embeddings.keep(numbers, [row.all_of(content.TEXT) for row in rows.values()])
         self.updates += 1
 
     def place(self, keys: Keys) -> Indices:

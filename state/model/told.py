@@ -72,12 +72,17 @@ class Whole(msgspec.Struct, tag="whole", array_like=True, frozen=True):
         Number of its items.
     heads
         For each count the numbers of the items with the largest values: int32, shape (H, n).
+    encoder, since
+        Version of the encoder whose vectors lists are made from, as this version is, and the first version that was
+        made so. Empty if nobody has planned which one: then it is the one that has read most items.
     """
 
     version: int
     slot: int
     items: int
     heads: bytes
+    encoder: str = ""
+    since: int = 0
 
 
 class Revised(msgspec.Struct, tag="revised", array_like=True, frozen=True):

@@ -19,8 +19,9 @@ CONTENT_ROW_VERSION = 2
 TEXT = "text"
 """Kind of a vector that an encoder of texts made."""
 
-ENCODERS_KEPT = 2
-"""Versions of encoders of which a row keeps a vector, for each kind: the newest, and the one before."""
+ENCODERS_KEPT = 3
+"""Versions of encoders of which a row keeps a vector, for each kind: one that comes, the one that lists are made from,
+and one to go back to."""
 
 VECTORS_BYTES = 32_768
 """Upper bound on the vectors of a row, with all that is neither text nor attribute."""
@@ -97,9 +98,9 @@ class ContentRow(msgspec.Struct, frozen=True, array_like=True):
         """Moment of the newest record that the row was made from."""
         return Moment(self.time, self.partition, self.offset)
 
-    def newest(self, kind: str) -> Vector | None:
-        """Return the newest vector of a kind."""
-        return next((vector for vector in self.vectors if vector.kind == kind), None)
+    def all_of(self, kind: str) -> list[Vector]:
+        """Return the vectors of a kind, the newest first."""
+        return [vector for vector in self.vectors if vector.kind == kind]
 
 
 _decoder = msgspec.msgpack.Decoder(ContentRow)
@@ -165,11 +166,10 @@ def with_vector(row: ContentRow, vector: Vector) -> ContentRow:
     >>> for version in ("1", "2", "2", "3"):
     ...     row = with_vector(row, Vector("text", "minilm", version, 5, b"vector"))
     >>> [each.encoder_version for each in row.vectors]
-    ['3', '2']
+    ['3', '2', '1']
     """
     made_by = (vector.encoder, vector.encoder_version)
-    same = [each for each in row.vectors if each.kind == vector.kind]
-    kept = [each for each in same if (each.encoder, each.encoder_version) != made_by]
+    kept = [each for each in row.all_of(vector.kind) if (each.encoder, each.encoder_version) != made_by]
     others = [each for each in row.vectors if each.kind != vector.kind]
     return replace(row, vectors=[vector, *kept[: ENCODERS_KEPT - 1], *others])
 

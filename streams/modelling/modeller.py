@@ -199,6 +199,9 @@ class Modeller:
 
     async def _derive_again(self) -> None:
         while True:
+            async with self._one:
+                # Between two versions and two revisions: each is made from one encoder.
+                self._model.change_over()
             rest = await self._derive() if self._is_due() else SHORTEST_REST_SECONDS
             await asyncio.sleep(rest)
 

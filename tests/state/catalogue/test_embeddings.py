@@ -12,7 +12,7 @@ OLD, NEW = ("minilm", "1"), ("minilm", "2")
 
 def put(embeddings: Embeddings, index: int, encoder: tuple[str, str], *numbers: float) -> None:
     vector = np.array(numbers, "<f2").tobytes()
-    embeddings.keep(items(index), [Vector(TEXT, *encoder, 0, vector)])
+    embeddings.keep(items(index), [[Vector(TEXT, *encoder, 0, vector)]])
 
 
 def items(*numbers: int) -> Indices:
@@ -118,15 +118,15 @@ def test_several_items_are_kept_at_once_whatever_encoders_have_read_them() -> No
     put(embeddings, 3, OLD, 9, 9)
     vectors = [np.array(each, "<f2").tobytes() for each in ([1, 0], [0, 1], [5, 5, 5])]
     texts = [
-        Vector(TEXT, *OLD, 0, vectors[0]),
-        Vector(TEXT, *NEW, 0, vectors[2]),
-        None,
-        Vector(TEXT, *OLD, 0, vectors[1]),
+        [Vector(TEXT, *OLD, 0, vectors[0])],
+        [Vector(TEXT, *NEW, 0, vectors[2])],
+        [],
+        [Vector(TEXT, *OLD, 0, vectors[1])],
     ]
     embeddings.keep(items(4, 1, 3, 0), texts)
     assert embeddings.matrix(5).tolist() == [[0, 1], [0, 0], [0, 0], [0, 0], [1, 0]]
     assert embeddings.take_changed(5).tolist() == [0, 1, 2, 3, 4]
-    embeddings.keep(items(4, 3), [None, None])
+    embeddings.keep(items(4, 3), [[], []])
     assert embeddings.take_changed(5).tolist() == [4]
 
 
@@ -136,3 +136,59 @@ def test_vectors_of_another_length_are_those_of_another_encoder() -> None:
     put(embeddings, 1, OLD, 3, 4)
     put(embeddings, 2, OLD, 7)
     assert embeddings.matrix(3).tolist() == [[1, 2], [3, 4], [0, 0]]
+
+
+VERSIONS = "1", "2", "3"
+
+rows = st.lists(
+    st.tuples(
+        st.integers(0, 5),
+        st.dictionaries(st.sampled_from(VERSIONS), st.integers(1, 99)),
+        st.sampled_from(("", *VERSIONS)),
+    ),
+    max_size=40,
+)
+
+
+@given(rows)
+def test_of_several_versions_readers_see_the_one_that_is_used_and_every_change_of_it_once(
+    changes: list[tuple[int, dict[str, int], str]],
+) -> None:
+    embeddings, model, known = WholeEmbeddings(), dict[int, dict[str, int]](), np.zeros((6, 1), np.float16)
+    for index, read, used in changes:
+        vectors = [
+            Vector(TEXT, "minilm", version, 0, np.array([n], "<f2").tobytes()) for version, n in read.items()
+        ]
+        embeddings.keep(items(index), [vectors])
+        embeddings.use(used)
+        model[index] = read
+        changed = embeddings.take_changed(6)
+        known[changed] = embeddings.matrix(6)[changed]
+        having = [held for held in model.values() if held]
+        shares = {version: sum(version in held for held in having) for version in VERSIONS}
+        assert embeddings.coverage() == {
+            version: count / len(having) for version, count in shares.items() if count
+        }
+        assert (known == embeddings.matrix(6)).all()
+        if shares.get(used):
+            assert known[:, 0].tolist() == [model.get(each, {}).get(used, 0) for each in range(6)]
+
+
+def test_without_a_version_to_use_the_encoder_counts_that_was_the_last_to_read_most_items() -> None:
+    embeddings = WholeEmbeddings()
+    old, new = (Vector(TEXT, *each, 0, np.array([n], "<f2").tobytes()) for n, each in ((1, OLD), (2, NEW)))
+    embeddings.keep(items(0, 1, 2), [[new, old], [new, old], [old]])
+    assert embeddings.matrix(3).tolist() == [[2], [2], [0]]
+    embeddings.use("1")
+    assert embeddings.matrix(3).tolist() == [[1], [1], [1]]
+    assert embeddings.count_embedded(np.array([True, True, False])) == 2
+
+
+def test_a_row_that_comes_again_with_a_vector_of_another_encoder_more_has_not_changed() -> None:
+    embeddings = WholeEmbeddings()
+    put(embeddings, 0, OLD, 1)
+    embeddings.use("1")
+    embeddings.take_changed(1)
+    old, new = (Vector(TEXT, *each, 0, np.array([1], "<f2").tobytes()) for each in (OLD, NEW))
+    embeddings.keep(items(0), [[new, old]])
+    assert not embeddings.changed

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from afresh.models.arrays import NONE
 from afresh.models.relations.near_texts import NearTexts
 from afresh.state.catalogue.catalogue import Catalogue
+from afresh.state.encoders import Named, Plan
 from afresh.state.keys import key_of
 from afresh.state.model import told
 from afresh.state.model.model import Changes, Model, version_of
@@ -292,3 +293,54 @@ def test_who_has_compared_texts_goes_on_with_its_own() -> None:
     both.version(7)
     both.model.recall(both.catalogue.alike)
     assert not both.model.recalled
+
+
+def read_by(version: str, *numbers: float) -> Vector:
+    return Vector(content.TEXT, "minilm", version, 0, np.array(numbers, "<f2").tobytes())
+
+
+def test_lists_change_over_to_another_encoder_with_the_version_that_names_it_and_back() -> None:
+    both = Both()
+    one = [read_by("1", 1, 0), read_by("1", 1, 0), read_by("1", 0, 1), read_by("1", 0, 1)]
+    two = [read_by("2", 1, 0, 0), read_by("2", 0, 1, 0), read_by("2", 1, 0, 0), read_by("2", 0, 1, 0)]
+    for place in range(4):
+        describe(both, ITEMS[place], vectors=[one[place]])
+    both.model.plan = Plan([Named("minilm", "2"), Named("minilm", "1")])
+
+    def next_version(number: int) -> None:
+        both.model.change_over()
+        while both.model.reads_texts():
+            both.revise()
+        both.version(number)
+
+    def stands() -> tuple[str, int, int, str]:
+        width = both.catalogue.items().codes.shape[1]
+        nearest = both.catalogue.ids[both.catalogue.items().akin[0, 0]]
+        return both.catalogue.encoder, both.catalogue.encoder_since, width, nearest
+
+    next_version(7)
+    assert stands() == ("1", 7, 2, "i1")
+    for place in range(4):
+        describe(both, ITEMS[place], vectors=[two[place], one[place]])
+    assert stands() == ("1", 7, 2, "i1")
+    assert both.model.stands
+    both.model.change_over()
+    assert not both.model.stands
+    assert both.revise() == []
+    assert stands() == ("1", 7, 2, "i1")
+    next_version(8)
+    next_version(9)
+    assert stands() == ("2", 8, 3, "i2")
+    both.model.plan = Plan(both.model.plan.wanted, use="1")
+    next_version(10)
+    assert stands() == ("1", 10, 2, "i1")
+
+
+def test_the_next_leader_goes_on_with_the_encoder_that_stands() -> None:
+    model = Model()
+    for name in ITEMS:
+        describe(model.rows, name, vectors=[read_by("2", 1, 0, 0), read_by("1", 1, 0)])
+    model.note(Whole(9, 1, 0, b"", "1", 4))
+    assert model.rows.embeddings.matrix(1).shape == (1, 2)
+    whole = model.install(10, version_of(model.snapshot()))
+    assert (whole.encoder, whole.since) == ("1", 4)

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import msgspec
 import numpy as np
 import pytest
 
@@ -27,3 +28,9 @@ def test_every_field_that_is_told_is_one_that_lists_read() -> None:
 
 def test_a_row_takes_at_most_1600_bytes() -> None:
     assert np.zeros(1, TOLD).nbytes <= 1600
+
+
+def test_the_end_of_a_version_that_names_no_encoder_is_read() -> None:
+    assert told.decoder.decode(msgspec.msgpack.encode(["whole", 1, 0, 5, b"heads"])) == Whole(
+        1, 0, 5, b"heads"
+    )

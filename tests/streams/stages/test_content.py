@@ -270,14 +270,14 @@ async def test_an_older_record_of_a_deleted_item_that_is_read_later_does_not_bri
     assert not pipeline.catalogue.available.any()
 
 
-async def test_vectors_of_two_versions_of_an_encoder_are_kept_the_newest_first(pipeline: Pipeline) -> None:
+async def test_vectors_of_three_versions_of_an_encoder_are_kept_the_newest_first(pipeline: Pipeline) -> None:
     pipeline.item("i1", title="Babe")
     await pipeline.drain()
-    for version, width in (("1", 4), ("2", 6), ("3", 8)):
+    for version, width in (("0", 2), ("1", 4), ("2", 6), ("3", 8)):
         embed(pipeline, "i1", "Babe", version, width)
     await pipeline.drain()
     found = [(each.encoder_version, len(each.vector)) for each in row_of(pipeline, "i1").vectors]
-    assert found == [("3", 16), ("2", 12)]
+    assert found == [("3", 16), ("2", 12), ("1", 8)]
 
 
 def as_0_1_0(*fields: Any) -> bytes:
