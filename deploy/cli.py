@@ -15,6 +15,7 @@ from typer.core import TyperGroup
 from afresh.deploy.demo.command import demo
 from afresh.deploy.early import leaving_early
 from afresh.deploy.evaluate.command import evaluate
+from afresh.state.encoders import THRESHOLD
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -52,6 +53,10 @@ app = typer.Typer(
 )
 topics_app = typer.Typer(no_args_is_help=True, help="Create the topics, or check them against the settings.")
 app.add_typer(topics_app, name="topics", epilog="Example: afresh topics check")
+embeddings_app = typer.Typer(
+    no_args_is_help=True, help="Change the encoder of all texts, and look how far it is."
+)
+app.add_typer(embeddings_app, name="embeddings", epilog="Example: afresh embeddings status")
 app.command(epilog="Example: afresh demo --events 20000 --speed 50")(demo)
 app.command(
     epilog="Example: afresh evaluate --events events.jsonl.gz --items items.jsonl --lists lists.jsonl.gz"
@@ -231,6 +236,43 @@ def status(
         typer.echo(found.as_json())
         return
     for each in tables(found):
+        _console().print(each)
+
+
+@embeddings_app.command(epilog="Example: afresh embeddings refresh --encoder universal")
+def refresh(
+    encoder: Annotated[str, typer.Option(help="The encoder, as AFRESH_ENCODER names it.")],
+    threshold: Annotated[
+        float,
+        typer.Option(min=0, max=1, help="Share of the items at which lists change over to it."),
+    ] = THRESHOLD,
+) -> None:
+    """Have all texts read by another encoder in the background; lists change over to it once it has read enough."""
+    from afresh.deploy.embeddings import refresh as plan
+
+    found = plan(_settings(), encoder, threshold)
+    typer.echo(f"version {found.version} of {found.name} reads all texts; look at: afresh embeddings status")
+
+
+@embeddings_app.command(epilog="Example: afresh embeddings use 0f3a1b2c4d5e")
+def use(
+    version: Annotated[str, typer.Argument(help="A version that afresh embeddings status shows.")],
+) -> None:
+    """Have lists made from a version of an encoder, such as the one before."""
+    from afresh.deploy.embeddings import use as plan
+
+    found = plan(_settings(), version)
+    typer.echo(
+        f"lists change over to version {found.version} of {found.name}; look at: afresh embeddings status"
+    )
+
+
+@embeddings_app.command("status", epilog="Example: afresh embeddings status")
+def embeddings_status() -> None:
+    """Show the versions of encoders: what they have read, which one lists are made from, and the time left."""
+    from afresh.deploy.embeddings import look, show
+
+    for each in show(look(_settings())):
         _console().print(each)
 
 

@@ -13,6 +13,7 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta, Struct
 
+from afresh.state.encoders import Plan
 from afresh.state.moments import Moment
 from afresh.state.records import EXAMPLE_VERSION, Example, Interaction
 from afresh.state.versions import unpack_known
@@ -135,11 +136,15 @@ class Inherited(Struct, frozen=True, array_like=True):
 
 
 class TextRequest(Struct, frozen=True, array_like=True):
-    """A text to encode; the record's key is the item, ``content`` is the hash of the text."""
+    """A text to encode; the record's key is the item, ``content`` is the hash of the text.
+
+    ``encoders`` are the versions of the encoders that are to read it; none: all that are wanted.
+    """
 
     item: str
     content: int
     text: str
+    encoders: list[str] = []
 
 
 class Embedding(Struct, frozen=True, array_like=True):
@@ -154,6 +159,9 @@ class Embedding(Struct, frozen=True, array_like=True):
     encoder_version: str
     vector: bytes
 
+
+PLAN_KEY = b"plan"
+"""Key of what is wanted of encoders."""
 
 NO_SOURCE = 0xFFFF
 """Partition in a keyed record that was made from no record; topics have fewer partitions."""
@@ -210,6 +218,7 @@ example_decoder = msgspec.msgpack.Decoder(Example)
 text_request_decoder = msgspec.msgpack.Decoder(TextRequest)
 embedding_decoder = msgspec.msgpack.Decoder(Embedding)
 keyed_decoder = msgspec.msgpack.Decoder(KeyedRecord)
+plan_decoder = msgspec.msgpack.Decoder(Plan)
 
 encode = msgspec.msgpack.Encoder().encode
 """Encodes one of our own records."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from prometheus_client import Counter, Gauge, Histogram, Info
 
 SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
@@ -76,6 +78,9 @@ CATALOGUE_ITEMS = Gauge("afresh_catalogue_items", "Items in the catalogue.")
 CATALOGUE_EMBEDDED = Gauge(
     "afresh_catalogue_embedded_items", "Items in the catalogue that have an embedding."
 )
+ENCODER_ITEMS = Gauge(
+    "afresh_encoder_items", "Items of which there is a vector, by the encoder.", ["encoder", "version"]
+)
 MODEL_AGE = Gauge(
     "afresh_model_age_seconds", "Time since the version of the model was begun that lists are made with."
 )
@@ -133,6 +138,7 @@ REBALANCES = Counter("afresh_rebalances", "Times that partitions were assigned a
 BUILD = Info("afresh_build", "Versions of afresh, Python and Faust.")
 
 _platforms: set[str] = set()
+_encoders: set[tuple[str, str]] = set()
 
 
 def platform_label(platform: str) -> str:
@@ -143,3 +149,13 @@ def platform_label(platform: str) -> str:
         return OTHER
     _platforms.add(platform)
     return platform
+
+
+def report_encoders(items: Mapping[tuple[str, str], int]) -> None:
+    """Report how many items each encoder has read, by its name and version; others are not shown any more."""
+    for gone in _encoders - items.keys():
+        ENCODER_ITEMS.remove(*gone)
+    for encoder, count in items.items():
+        ENCODER_ITEMS.labels(*encoder).set(count)
+    _encoders.clear()
+    _encoders.update(items)

@@ -239,6 +239,18 @@ class Settings(BaseSettings):
         None,
         description="CPU threads of the encoder; empty: all cores but one, so that others go on serving.",
     )
+    encoder_check_seconds: float = Field(
+        3600.0,
+        gt=0,
+        description="Time between two looks of a worker whether encoders have read all its texts; what is missing is "
+        "asked for again, in seconds.",
+    )
+    encoder_keep_days: float = Field(
+        7.0,
+        ge=0,
+        description="Time for which vectors of an older encoder are kept after lists have changed over to a newer one, "
+        "in days.",
+    )
     text_template: str = Field(
         TEMPLATE,
         pattern=r"\{[^{}]+\}",

@@ -70,7 +70,9 @@ class Topics:
         self.items = self._input("items")
         self.items_keyed = self._compacted("items.keyed")
         self.texts = self._forgetful("texts")
+        self.texts_again = self._log("texts.again")
         self.embeddings = self._forgetful("embeddings")
+        self.encoders = self._compacted("encoders")
         self.identities = self._input("identities")
         self.identities_keyed = self._compacted("identities.keyed")
         self.intake = self._changelog("intake")
@@ -109,7 +111,7 @@ class Topics:
         )
 
     def _forgetful(self, name: str) -> Topic:
-        # A new encoder reads the topic from its beginning. The texts of deleted items must be gone from there soon.
+        # The texts of deleted items must be gone from there soon.
         return replace(self._compacted(name), advised={"max.compaction.lag.ms": str(DAY_MS)})
 
     def _told(self) -> Topic:

@@ -40,12 +40,16 @@ METRIC = "tests/test_contributing.py::test_a_new_metric_is_counted_and_keeps_to_
 INSTALL = "tests/test_readme.py::test_the_installation_finds_all_that_it_needs"
 SETUP = "tests/test_readme.py::test_two_commands_set_up_a_checkout_and_run_unit_tests"
 TRACES = "tests/kafka/test_traces.py::test_an_event_has_one_trace_from_ingest_to_redis_or_none"
+ENCODERS = (
+    "tests/kafka/test_embeddings.py::test_lists_change_over_to_another_encoder_and_back_whoever_is_killed"
+)
 TRY = "tests/test_documents.py::test_the_command_that_tries_a_change_takes_its_options"
 
 TESTED = {
     ("README.md", "Two commands"): (RUN, CI),
     ("ARCHITECTURE.md", "Faust and aiokafka"): (INTERNALS,),
     ("OPERATING.md", "Install"): (INSTALL,),
+    ("OPERATING.md", "Change the encoder"): (ENCODERS,),
     ("OPERATING.md", "Start"): (START,),
     ("OPERATING.md", "Traces"): (TRACES,),
     ("CONTRIBUTING.md", "Set up"): (SETUP,),

@@ -21,7 +21,7 @@ from afresh.deploy.ledger.inputs import check_inputs
 from afresh.deploy.ledger.items import check_items
 from afresh.deploy.ledger.letters import check_letters
 from afresh.deploy.ledger.lines import check_lines
-from afresh.deploy.ledger.lists import catalogue_of, check_lists, check_popular
+from afresh.deploy.ledger.lists import catalogue_of, check_lists, check_popular, encoder_of
 from afresh.deploy.ledger.reading import (
     Logs,
     earlier_incarnations,
@@ -130,7 +130,7 @@ def _judge(settings: Settings, logs: Logs, served: ListsInRedis, report: Report,
     weights = newest(logs.records(topics.weights, FIRST_PARTITION))
     counts = {} if made_from_what_is_gone(weights, logs, topics.judged) else users.counts
     learned = check_weights(weights, counts, report)
-    catalogue = catalogue_of(behaviour, content)
+    catalogue = catalogue_of(behaviour, content, encoder_of(logs, topics))
     check_lists(catalogue, users.found, learned, served, settings.list_size, Policy.of(settings), report)
     check_popular(catalogue, learned, served, settings.list_size, report)
     return State(users.found, behaviour)

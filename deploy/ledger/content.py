@@ -36,11 +36,13 @@ class Encoded:
     asked
         Hashes of the texts of an item that an encoder was asked to encode, by key.
     answered
-        Newest embedding of each text of an item, by key and hash of the text.
+        Embeddings of each text of an item, by key and hash of the text.
     """
 
     asked: defaultdict[bytes, set[int]] = field(default_factory=lambda: defaultdict(set))
-    answered: defaultdict[bytes, dict[int, Embedding]] = field(default_factory=lambda: defaultdict(dict))
+    answered: defaultdict[bytes, defaultdict[int, list[Embedding]]] = field(
+        default_factory=lambda: defaultdict(lambda: defaultdict(list))
+    )
 
 
 def check_content(
@@ -76,15 +78,16 @@ def check_content(
 
 def _read(logs: Logs, topics: Topics, partition: int, report: Report) -> Encoded:
     read = Encoded()
-    for record in logs.records(topics.texts, partition):
-        key = record.key or b""
-        if record.value is None:
-            read.asked.pop(key, None)
-            continue
-        try:
-            read.asked[key].add(text_request_decoder.decode(record.value).content)
-        except UNDECODABLE as error:
-            _tell(topics.texts, partition, record.offset, error, report)
+    for topic in (topics.texts, topics.texts_again):
+        for record in logs.records(topic, partition):
+            key = record.key or b""
+            if record.value is None:
+                read.asked.pop(key, None)
+                continue
+            try:
+                read.asked[key].add(text_request_decoder.decode(record.value).content)
+            except UNDECODABLE as error:
+                _tell(topic, partition, record.offset, error, report)
     for record in logs.records(topics.embeddings, partition):
         key = record.key or b""
         if record.value is None:
@@ -95,7 +98,7 @@ def _read(logs: Logs, topics: Topics, partition: int, report: Report) -> Encoded
         except UNDECODABLE as error:
             _tell(topics.embeddings, partition, record.offset, error, report)
         else:
-            read.answered[key][embedding.content] = embedding
+            read.answered[key][embedding.content].append(embedding)
     return read
 
 
@@ -112,9 +115,17 @@ def _due(key: bytes, keyed: KeyedRecord, read: Encoded, found: bytes | None, tem
     row = replace(row, time=time, partition=partition, offset=offset)
     if not text:
         return row
-    row = replace(row, vectors=_vectors(found))
-    answer = read.answered[key].get(row.content)
-    return row if answer is None or not answer.vector else content.with_vector(row, vector_of(answer))
+    answers = [vector_of(each) for each in read.answered[key][row.content] if each.vector]
+    row = replace(row, vectors=[_as_answered(each, row, answers) for each in _vectors(found)])
+    if answers and not any(row.is_read_by(each.encoder_version) for each in answers):
+        row = content.with_vector(row, answers[-1])
+    return row
+
+
+def _as_answered(vector: Vector, row: ContentRow, answers: list[Vector]) -> Vector:
+    """Return a vector of a row as its encoder answered. Two answers of one encoder may differ in their last bits."""
+    of_it = [each for each in answers if each.encoder_version == vector.encoder_version]
+    return vector if vector.content != row.content or not of_it or vector in of_it else of_it[0]
 
 
 def _vectors(found: bytes | None) -> list[Vector]:

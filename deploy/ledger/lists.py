@@ -11,12 +11,14 @@ final state. Which of the allowed items were chosen is not checked.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from functools import partial
 
+import msgspec
 import numpy as np
 
 from afresh.deploy.ledger.comparing import UNREADABLE, behaviour_fields
-from afresh.deploy.ledger.reading import PARTITION_ROW, Rows
+from afresh.deploy.ledger.reading import PARTITION_ROW, Logs, Rows
 from afresh.deploy.ledger.report import STATE, Report
 from afresh.deploy.ledger.served import ListsInRedis
 from afresh.models import scorers
@@ -28,9 +30,12 @@ from afresh.state.catalogue.catalogue import Catalogue
 from afresh.state.errors import AfreshError
 from afresh.state.keys import keys_of
 from afresh.state.lists import OTHERS, ListItem, PopularItem, decode_popular_list, decode_user_list
+from afresh.state.model.told import Whole
 from afresh.state.rows import content, users
+from afresh.streams.modelling.records import WHOLE
 from afresh.streams.serving.lister import Lister, Recipient
 from afresh.streams.serving.policy import Policy
+from afresh.streams.topics import FIRST_PARTITION, Topics
 
 LISTS = "lists"
 POPULAR = "popular lists"
@@ -39,15 +44,39 @@ TOLERANCE = 5e-4
 """Tolerance of scores and of their parts. The parts are rounded to 4 decimals before they are added."""
 
 
-def catalogue_of(behaviour_rows: Mapping[int, Rows], content_rows: Mapping[int, Rows]) -> Catalogue:
-    """Make a Catalogue of the newest rows. Leaves out unreadable rows; other checks report them."""
+def catalogue_of(
+    behaviour_rows: Mapping[int, Rows], content_rows: Mapping[int, Rows], encoder: str = ""
+) -> Catalogue:
+    """Make a Catalogue of the newest rows. Leaves out unreadable rows; other checks report them.
+
+    Parameters
+    ----------
+    behaviour_rows, content_rows
+        The rows, by partition.
+    encoder
+        See ``encoder_of``.
+    """
     catalogue = AloneCatalogue()
+    catalogue.use(encoder)
     for rows in content_rows.values():
         catalogue.apply_content(_readable(rows, content.unpack))
     for rows in behaviour_rows.values():
         catalogue.apply_behaviour(_readable(rows, behaviour_fields))
     catalogue.derive()
     return catalogue
+
+
+whole_decoder = msgspec.msgpack.Decoder(Whole)
+
+
+def encoder_of(logs: Logs, topics: Topics) -> str:
+    """Return the version of the encoder that lists are made from, as the newest version of the model names it."""
+    encoder = ""
+    for record in logs.records(topics.model, FIRST_PARTITION):
+        if record.key == WHOLE.encode() and record.value is not None:
+            with suppress(msgspec.MsgspecError):
+                encoder = whole_decoder.decode(record.value).encoder
+    return encoder
 
 
 def _readable(rows: Rows, unpack: Callable[[bytes], object]) -> dict[bytes, bytes | None]:

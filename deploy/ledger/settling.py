@@ -13,6 +13,7 @@ from afresh.deploy.clients import Offsets, ends_of, places, uncommitted
 from afresh.deploy.ledger.report import Report
 from afresh.deploy.ledger.served import read_ages
 from afresh.streams.connections import kafka_options
+from afresh.streams.encoders import embed_group
 from afresh.streams.kafka.patient import PatientAdmin
 from afresh.streams.settings import NO_ENCODER, Settings
 from afresh.streams.stages import STAGES
@@ -85,13 +86,7 @@ def _look(
     read = [topics.named(name) for stage in STAGES for name in stage.sources]
     waiting = sum(uncommitted(admin, settings.namespace, places(*read), ends).values())
     if settings.encoder != NO_ENCODER:
-        groups = [group["group_id"] for group in admin.ask(lambda client: client.list_groups())]
-        encoders = [group for group in groups if group.startswith(f"{settings.namespace}-embed-")]
-        texts = places(topics.texts)
-        # The groups of replaced encoders never go away, so only the one with the smallest backlog counts.
-        waiting += min(
-            (sum(uncommitted(admin, group, texts, ends).values()) for group in encoders),
-            default=sum(ends[place] for place in texts),
-        )
+        texts = places(topics.texts, topics.texts_again)
+        waiting += sum(uncommitted(admin, embed_group(settings), texts, ends).values())
     ages = read_ages(redis, settings.namespace)
     return waiting, (frozenset(ends.items()), frozenset(ages.items()))

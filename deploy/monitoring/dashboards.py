@@ -249,7 +249,7 @@ EMBEDDINGS = Dashboard(
             "Texts that wait",
             COUNT,
             (Query(or_zero("sum(afresh_embedding_queue)"), "texts"),),
-            "New and changed texts. A new encoder reads all of them anew.",
+            "New and changed texts, and those that a new encoder has not read.",
         ),
         Panel(
             "Time of a batch",
@@ -268,6 +268,12 @@ EMBEDDINGS = Dashboard(
                 Query("max(afresh_catalogue_embedded_items)", "with an embedding"),
             ),
             "Items without one are recommended by behaviour alone.",
+        ),
+        Panel(
+            "Items by encoder",
+            COUNT,
+            (Query("max by (encoder, version) (afresh_encoder_items)", "{{encoder}} {{version}}"),),
+            "While another encoder reads the catalogue, its line rises to that of the one before.",
         ),
         Panel(
             "Texts without a vector",

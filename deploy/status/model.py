@@ -30,11 +30,13 @@ SILENT_SECONDS = 10.0
 class Version(NamedTuple):
     """A version of the model: the time at which it was begun, in ms, and the number of its items.
 
-    Without a version, the number is 0 if nobody has made one, and None if it was not found.
+    Without a version, the number is 0 if nobody has made one, and None if it was not found. ``encoder`` is the version
+    of the encoder that it was made from; empty if nobody has planned which.
     """
 
     version: int | None
     items: int
+    encoder: str = ""
 
 
 def newest_version(consumer: KafkaConsumer, partition: TopicPartition, begin: int, end: int) -> Version:
@@ -73,7 +75,8 @@ def _version_of(key: bytes, value: bytes | None) -> Version | None:
         return None
     match message:
         case Whole():
-            return Version(message.version, message.items)
+            return Version(message.version, message.items, message.encoder)
         case Revised():
-            return Version(message.version, message.first + len(message.keys) // KEY_BYTES)
+            items = message.first + len(message.keys) // KEY_BYTES
+            return Version(message.version, items, message.encoder)
     return None

@@ -30,6 +30,11 @@ class AloneCatalogue(Catalogue):
         super().apply_content(latest)
         self._own.rows.apply_content(latest)
 
+    def use(self, encoder: str) -> None:
+        """Derive from the vectors of a version of an encoder, from now on."""
+        self._own.encoder = encoder
+        self._own.rows.embeddings.use(encoder)
+
     def derive(self) -> None:
         """Derive a version from all rows, if they have changed since the last one, and take it in."""
         self._own.change_over()

@@ -133,6 +133,10 @@ class Model:
             self.rows.embeddings.use(whole.encoder)
             self.stand_down()
 
+    def take_plan(self, plan: Plan) -> None:
+        """Take in what is wanted of encoders."""
+        self.plan = plan
+
     def change_over(self) -> None:
         """Change over to the encoder that the plan and its coverage ask for, if it is another one than until now.
 
@@ -282,7 +286,8 @@ class Model:
         self._numbered += len(keys)
         numbers = told.astype("<i4").tobytes()
         rows = stands.told(told).tobytes()
-        return Revised(self.version, sequence, first, keys.tobytes(), numbers, rows, _packed(stands.heads))
+        heads = _packed(stands.heads)
+        return Revised(self.version, sequence, first, keys.tobytes(), numbers, rows, heads, self.encoder)
 
 
 def version_of(snapshot: Snapshot) -> Stands:

@@ -96,7 +96,7 @@ class Revised(msgspec.Struct, tag="revised", array_like=True, frozen=True):
         Items that came since: the first of their numbers, and their keys.
     numbers, rows
         Numbers of the items whose rows follow, int32, and the rows, as ``TOLD``.
-    heads
+    heads, encoder
         As in ``Whole``.
     """
 
@@ -107,6 +107,7 @@ class Revised(msgspec.Struct, tag="revised", array_like=True, frozen=True):
     numbers: bytes
     rows: bytes
     heads: bytes
+    encoder: str = ""
 
 
 Message = Numbered | Told | Whole | Revised

@@ -102,6 +102,12 @@ class ContentRow(msgspec.Struct, frozen=True, array_like=True):
         """Return the vectors of a kind, the newest first."""
         return [vector for vector in self.vectors if vector.kind == kind]
 
+    def is_read_by(self, version: str) -> bool:
+        """Whether a version of an encoder has read the present text."""
+        return any(
+            each.encoder_version == version and each.content == self.content for each in self.all_of(TEXT)
+        )
+
 
 _decoder = msgspec.msgpack.Decoder(ContentRow)
 pack = msgspec.msgpack.Encoder().encode

@@ -279,3 +279,6 @@ class Recommender:
         self._served.report()
         metrics.CATALOGUE_ITEMS.set(int(self._catalogue.available.sum()))
         metrics.CATALOGUE_EMBEDDED.set(self._catalogue.embedded)
+        metrics.report_encoders(
+            {(name, version): n for (name, version, _), n in self._catalogue.read_by.items()}
+        )

@@ -27,7 +27,7 @@ from afresh.streams.messages import (
     own_key,
 )
 from afresh.streams.runs.run import KafkaRecord, Owned, Run
-from afresh.streams.stages.prepared import PreparedStage
+from afresh.streams.stages.again import AskingStage
 from afresh.streams.stages.shared import Shared
 from afresh.streams.stages.stage import Part, Source
 
@@ -35,7 +35,7 @@ MOVED = b"\x01"
 """Agent state of a partition whose misplaced rows have been moved; 0.1.0 kept none."""
 
 
-class Content(PreparedStage["ContentPart"]):
+class Content(AskingStage["ContentPart"]):
     """The agent of ``afresh.items.keyed`` and ``afresh.embeddings``.
 
     One agent reads both topics because both change the same rows.
@@ -44,6 +44,10 @@ class Content(PreparedStage["ContentPart"]):
     def begin(self, run: Run, change: Change) -> ContentPart:
         """Begin a part of items or of embeddings."""
         return ContentPart(run, change, self._shared)
+
+    def written(self, part: ContentPart) -> None:
+        """Note which texts an encoder cannot read: nobody waits for their vectors."""
+        self.unreadable |= part.unreadable
 
     async def prepare(self, owned: Owned) -> None:
         """Move the rows that 0.1.0 left in a partition that is not that of their key.
@@ -94,13 +98,21 @@ Told = tuple[KafkaRecord, KeyedRecord | None]
 
 
 class ContentPart(Part[Told]):
-    """Items or embeddings that are written together."""
+    """Items or embeddings that are written together.
+
+    Attributes
+    ----------
+    unreadable
+        Items of whose texts an encoder can make no vector.
+    """
 
     def __init__(self, run: Run, change: Change, shared: Shared) -> None:
         super().__init__(run, change, shared)
         self._size = 0
         self._longest = content.longest(shared.settings.text_limit_bytes)
         self._template = shared.settings.text_template
+        self._wanted = shared.wanted
+        self.unreadable = set[bytes]()
 
     def read(self, record: KafkaRecord) -> Told:
         """Decode a keyed record. An embedding is decoded later, and only if it comes for the first time."""
@@ -140,7 +152,7 @@ class ContentPart(Part[Told]):
         else:
             row, text = described(ITEMS_AGAIN.decode(keyed.value), before, self._template)
         if text and row.content != before.content:
-            request = TextRequest(key.decode(), row.content, text)
+            request = TextRequest(key.decode(), row.content, text, self._wanted().versions)
             self.outgoing.add_keyed(self._topics.texts.name, key, encode(request))
         elif before.content and not text:
             self._forget_text(key)
@@ -159,7 +171,9 @@ class ContentPart(Part[Told]):
             # The item was deleted, or lost its text, while the encoder worked. A new encoder must not read it again.
             self._forget_text(record.key)
         # While the encoder worked, the text may have changed again. Of some texts it can make no vector.
-        elif row.content == embedding.content and embedding.vector:
+        elif row.content == embedding.content and not embedding.vector:
+            self.unreadable.add(record.key)
+        elif row.content == embedding.content and not row.is_read_by(embedding.encoder_version):
             self._put_row(record.key, content.with_vector(row, vector_of(embedding)))
 
     def _forget_text(self, key: bytes) -> None:

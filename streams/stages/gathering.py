@@ -13,10 +13,11 @@ from afresh.streams import metrics
 
 @dataclass(eq=False, frozen=True)
 class WaitingTexts:
-    """Texts that somebody waits for, and their vectors, shape (n, e), once they are there."""
+    """Texts that somebody waits for, and their vectors, shape (n, e), once they are there; ``later``: behind others."""
 
     texts: Sequence[str]
     vectors: asyncio.Future[Floats]
+    later: bool = False
 
 
 class Gathering:
@@ -36,14 +37,23 @@ class Gathering:
         self._waiting: list[WaitingTexts] = []
         self._encoding = asyncio.Lock()
 
-    async def vectors(self, texts: Sequence[str]) -> Floats:
-        """Return the vectors of texts, shape (n, e); those of other callers may be encoded with them."""
-        ours = WaitingTexts(texts, asyncio.get_running_loop().create_future())
+    async def vectors(self, texts: Sequence[str], *, later: bool = False) -> Floats:
+        """Return the vectors of texts, shape (n, e); those of other callers may be encoded with them.
+
+        Parameters
+        ----------
+        texts
+            The texts.
+        later
+            Whether all others come first, also those that come while these wait.
+        """
+        ours = WaitingTexts(texts, asyncio.get_running_loop().create_future(), later)
         self._waiting.append(ours)
+        self._waiting.sort(key=lambda each: each.later)
         try:
             async with self._encoding:
                 # Whoever held the lock before may have encoded these texts, too.
-                if not ours.vectors.done():
+                while not ours.vectors.done():
                     await self._answer(self._next())
             return ours.vectors.result()
         finally:
@@ -51,7 +61,7 @@ class Gathering:
                 self._waiting.remove(ours)
 
     def _next(self) -> list[WaitingTexts]:
-        """Return who has waited longest, with as many others as there is room for."""
+        """Return who is to be answered first, with as many others as there is room for."""
         chosen, room = self._waiting[:1], self._most - len(self._waiting[0].texts)
         for each in self._waiting[1:]:
             room -= len(each.texts)

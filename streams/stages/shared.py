@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from afresh.state.identities import Identities
 from afresh.streams.kafka.incarnations import Incarnations
@@ -10,6 +12,16 @@ from afresh.streams.serving.recommend import Recommender
 from afresh.streams.settings import Settings
 from afresh.streams.topics import Topics
 from afresh.streams.traces import Traces
+
+
+class Wanted(NamedTuple):
+    """Versions of the encoders that are to read texts, the newest first; none if nobody has planned which.
+
+    ``alone`` says that vectors of others are not kept any more.
+    """
+
+    versions: list[str] = []  # noqa: RUF012 - never changed
+    alone: bool = False
 
 
 @dataclass(frozen=True)
@@ -28,6 +40,8 @@ class Shared:
         Which incarnation of a topic its records are of.
     traces
         Follows some events; None if none is followed.
+    wanted
+        Returns which encoders are to read texts.
     """
 
     settings: Settings
@@ -36,3 +50,4 @@ class Shared:
     recommender: Recommender
     incarnations: Incarnations = field(default_factory=Incarnations)
     traces: Traces | None = None
+    wanted: Callable[[], Wanted] = Wanted

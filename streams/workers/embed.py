@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from afresh.streams.encoders import require_encoder
+from afresh.streams.encoders import require_encoder, take_over
 from afresh.streams.kafka.admin import require_topics
-from afresh.streams.kafka.rights import needs
 from afresh.streams.kafka.safety import require_room
 from afresh.streams.settings import Settings
-from afresh.streams.stages.embed import Embed
+from afresh.streams.stages.embed import Embed, rights_of
 from afresh.streams.topics import Topics
 from afresh.streams.workers import logs
 from afresh.streams.workers.loops import use_uvloop
@@ -28,7 +27,8 @@ def run(settings: Settings) -> None:
     # Checked before the wait for Kafka, so that missing packages are reported at once.
     require_encoder(settings)
     topics = Topics(settings)
-    require_topics(settings, rights=needs(read=[topics.texts], written=[topics.embeddings]))
+    require_topics(settings, rights=rights_of(topics))
     logs.set_up(settings)
     embed = Embed(settings, require_room(settings, [topics.embeddings]))
+    take_over(settings, embed.readers.own.version)
     execute(embed.app, settings, settings.embed_metrics_port, embed.not_ready)

@@ -17,6 +17,7 @@ from afresh.streams.kafka.rights import Needs, needs
 from afresh.streams.kafka.safety import require_room
 from afresh.streams.modelling.modeller import OWN_REST, Modeller, claims_of, first_of
 from afresh.streams.modelling.records import applied
+from afresh.streams.planning import planned
 from afresh.streams.settings import INLINE, Settings
 from afresh.streams.topics import FIRST_PARTITION, Topics
 from afresh.streams.workers import logs
@@ -45,6 +46,7 @@ class ModelWorker:
                 topics.behaviour.name: self.model.rows.apply_behaviour,
                 topics.content.name: self.model.rows.apply_content,
                 topics.model.name: applied(self._take, lambda led: self.modeller.see(led)),
+                topics.encoders.name: planned(self.model.take_plan),
             },
         )
         self.claims = claims_of(self.app, settings)
@@ -56,7 +58,7 @@ class ModelWorker:
         lease = source(self.app, topics.model_lease)
         self.app.agent(lease, name="model", concurrency=1)(self._wait)
         reads = {topics.model_lease.name: Read(None)}
-        watched = [topics.behaviour, topics.content, topics.model, topics.model_lease]
+        watched = [topics.behaviour, topics.content, topics.model, topics.model_lease, topics.encoders]
         watch_topics(self.app, settings, watched, reads, rights_of(topics))
         for task in (self._follow, self._make_model, self.app.prove_writes):
             self.app.task(task)
@@ -103,7 +105,8 @@ class ModelWorker:
 def rights_of(topics: Topics) -> Needs:
     """Return what model workers need."""
     return needs(
-        read=[topics.behaviour, topics.content, topics.model, topics.model_lease], written=[topics.model]
+        read=[topics.behaviour, topics.content, topics.model, topics.model_lease, topics.encoders],
+        written=[topics.model],
     )
 
 

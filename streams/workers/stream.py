@@ -28,6 +28,7 @@ from afresh.streams.kafka.throttling import Throttling
 from afresh.streams.messages import keyed_decoder, own_key
 from afresh.streams.modelling.modeller import Modeller, claims_of, first_of
 from afresh.streams.modelling.records import all_of, applied
+from afresh.streams.planning import planned
 from afresh.streams.runs.run import Assignment, RunDroppedError
 from afresh.streams.runs.runner import Runner
 from afresh.streams.serving.lister import Lister
@@ -38,9 +39,11 @@ from afresh.streams.serving.users import TableUsers
 from afresh.streams.settings import INLINE, Settings
 from afresh.streams.stages import STAGES
 from afresh.streams.stages.assembly import StageSpec, add_agents, make_stages, make_tables, reads_of
+from afresh.streams.stages.content import Content
 from afresh.streams.stages.prepared import PreparedStage
-from afresh.streams.stages.shared import Shared
-from afresh.streams.topics import FIRST_PARTITION, WRITTEN_BY_OTHERS, Topics
+from afresh.streams.stages.refresh import Refresh
+from afresh.streams.stages.shared import Shared, Wanted
+from afresh.streams.topics import DAY_MS, FIRST_PARTITION, WRITTEN_BY_OTHERS, Topics
 from afresh.streams.traces import Traces, open_traces
 from afresh.streams.waiting import wait_for_redis
 from afresh.streams.workers import logs
@@ -106,11 +109,15 @@ class Worker:
         self.tables = make_tables(self.app, settings, topics, stages, rows)
         self.recommender = self._make_recommender()
         self.runners = {spec.name: self._runner(spec) for spec in stages}
-        shared = Shared(settings, topics, self.identities, self.recommender, self.app.incarnations, traces)
+        shared = Shared(
+            *(settings, topics, self.identities, self.recommender, self.app.incarnations, traces),
+            wanted=self._wanted,
+        )
         made = make_stages(stages, self.tables, shared, lambda spec: self.runners[spec.name])
         add_agents(self.app, topics, stages, made)
         reads = reads_of(topics, stages, self.tables)
         watch_topics(self.app, settings, topics.all(), reads, rights_of(topics))
+        self._refreshes = [self._refresh_of(stage) for stage in made.values() if isinstance(stage, Content)]
         self._prepared_stages = [stage for stage in made.values() if isinstance(stage, PreparedStage)]
         self._add_tasks()
 
@@ -129,9 +136,27 @@ class Worker:
                 topics.identities_keyed.name: self._apply_identities,
                 topics.weights.name: self._apply_weights,
                 topics.model.name: applied(all_of(told), lambda led: self.modeller.see(led)),
+                topics.encoders.name: planned(self.model.take_plan),
             },
             catalogue.still,
         )
+
+    def _wanted(self) -> Wanted:
+        """Return which encoders are to read texts."""
+        if (plan := self.model.plan) is None:
+            return Wanted()
+        age_ms = time.time() * 1000 - self.catalogue.encoder_since
+        alone = plan.is_done(self.catalogue.encoder, age_ms, self.settings.encoder_keep_days * DAY_MS)
+        return Wanted([each.version for each in (plan.wanted[:1] if alone else plan.wanted)], alone)
+
+    def _refresh_of(self, content: Content) -> Refresh:
+        return Refresh(
+            content, self.catalogue, self._owned, self._wanted, self.settings.encoder_check_seconds
+        )
+
+    def _owned(self) -> list[Assignment]:
+        generation = self.app.consumer_generation_id
+        return [Assignment(partition, generation) for partition in self._partitions_of_users()]
 
     def _leads(self) -> bool:
         """Whether this worker owns the first partition, and so makes the model and the popular lists."""
@@ -163,6 +188,7 @@ class Worker:
             self.watch_redis,
             self.inspect_lists,
             self.push_popular,
+            self.refresh_embeddings,
             self.report,
             self.probe.loop,
             lag.run,
@@ -258,6 +284,16 @@ class Worker:
         await self.follower.caught_up.wait()
         await self.recommender.popular.loop()
 
+    async def refresh_embeddings(self) -> None:
+        """Ask for texts that encoders have not read, once the Catalogue is whole."""
+        await self.follower.caught_up.wait()
+        try:
+            async with asyncio.TaskGroup() as work:
+                for each in self._refreshes:
+                    work.create_task(each.run())
+        except* Exception as failed:
+            await self.app.crash(first_of(failed))
+
     async def report(self) -> None:
         """Update the gauges every second."""
         while True:
@@ -302,7 +338,7 @@ def _compile() -> None:
 
 def rights_of(topics: Topics) -> Needs:
     """Return what workers need: they read whatever they do not leave to others, and write what nobody else does."""
-    unread, strangers = ("dead_letters", "texts"), WRITTEN_BY_OTHERS
+    unread, strangers = ("dead_letters", "texts", "texts_again"), WRITTEN_BY_OTHERS
     return needs(
         read=[topic for topic in topics.all() if topic not in map(topics.named, unread)],
         written=[topic for topic in topics.all() if topic not in map(topics.named, strangers)],

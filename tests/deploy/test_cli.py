@@ -40,6 +40,9 @@ COMMANDS: Sequence[Sequence[str]] = (
     ("top",),
     ("evaluate",),
     ("ledger",),
+    ("embeddings", "refresh"),
+    ("embeddings", "use"),
+    ("embeddings", "status"),
 )
 EVENT = {
     "id": "e1",

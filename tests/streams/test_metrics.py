@@ -35,3 +35,14 @@ def test_a_name_of_any_characters_is_a_label() -> None:
     metrics.EVENTS.labels("view", label, "accepted").inc()
     labels = {"type": "view", "platform": label, "outcome": "accepted"}
     assert REGISTRY.get_sample_value("afresh_events_total", labels) == 1
+
+
+def test_encoders_that_have_no_vectors_left_are_not_shown_any_more() -> None:
+    def shown(version: str) -> float | None:
+        return REGISTRY.get_sample_value("afresh_encoder_items", {"encoder": "tiny", "version": version})
+
+    metrics.report_encoders({("tiny", "1"): 5, ("tiny", "2"): 3})
+    assert (shown("1"), shown("2")) == (5, 3)
+    metrics.report_encoders({("tiny", "2"): 4})
+    assert (shown("1"), shown("2")) == (None, 4)
+    metrics.report_encoders({})

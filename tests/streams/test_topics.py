@@ -21,7 +21,9 @@ def test_topics_are_listed_in_the_order_of_an_event(topics: Topics) -> None:
         "test.items",
         "test.items.keyed",
         "test.texts",
+        "test.texts.again",
         "test.embeddings",
+        "test.encoders",
         "test.identities",
         "test.identities.keyed",
         "test.intake.changelog",
@@ -42,7 +44,7 @@ def test_every_topic_has_the_partitions_and_replicas_of_the_settings(topics: Top
 
 def test_logs_have_a_retention_and_tables_are_compacted(topics: Topics) -> None:
     logs = [topics.events, topics.dead_letters, topics.interactions, topics.examples, topics.judged]
-    logs.append(topics.model_lease)
+    logs += [topics.model_lease, topics.texts_again]
     for topic in topics.all():
         if topic in logs:
             assert topic.config["cleanup.policy"] == "delete"

@@ -7,14 +7,23 @@ import numpy as np
 import pytest
 from prometheus_client import REGISTRY
 
+from afresh.state.encoders import Named
 from afresh.state.errors import AfreshError
 from afresh.streams.kafka.sender import partition_of
 from afresh.streams.kafka.writes import Writes
-from afresh.streams.messages import Embedding, TextRequest, embedding_decoder, encode
+from afresh.streams.messages import (
+    Embedding,
+    TextRequest,
+    embedding_decoder,
+    encode,
+    plan_decoder,
+    text_request_decoder,
+)
 from afresh.streams.settings import Settings
-from afresh.streams.stages import embed as module
+from afresh.streams.stages import readers as module
 from afresh.streams.stages.embed import Embed
 from afresh.streams.stages.gathering import Gathering
+from afresh.streams.stages.readers import Reader
 from tests.streams.making import FakeProducer, record, run_of
 
 
@@ -60,6 +69,11 @@ class Embedded:
     def sent(self) -> dict[str, Embedding]:
         values = [value for each in self.producer.values("afresh.embeddings").values() for value in each]
         return {each.item: each for each in (embedding_decoder.decode(value or b"") for value in values)}
+
+
+def use(embedded: Embedded, encode: Any) -> None:
+    readers = embedded.agent.readers
+    readers._readers = {"7": Reader(readers.own, Gathering(encode, 2))}
 
 
 @pytest.fixture
@@ -108,28 +122,26 @@ async def test_a_record_of_somebody_else_ends_the_worker_in_a_sentence(embedded:
     assert (event.acks, embedded.encoder.batches) == (0, [])
 
 
-async def test_nothing_waits_any_more_of_a_run_that_a_rebalance_ends(
-    embedded: Embedded, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_nothing_waits_any_more_of_a_run_that_a_rebalance_ends(embedded: Embedded) -> None:
     def ended(texts: list[str]) -> Any:
         raise asyncio.CancelledError
 
     before = REGISTRY.get_sample_value("afresh_embedding_queue")
-    monkeypatch.setattr(embedded.agent, "_gathering", Gathering(ended, 2))
+    use(embedded, ended)
     with pytest.raises(asyncio.CancelledError):
         await embedded.process(TextRequest("a", 1, "a"), TextRequest("b", 1, "b"))
     assert REGISTRY.get_sample_value("afresh_embedding_queue") == before
 
 
 async def test_a_poison_text_is_answered_without_a_vector_and_stops_no_other(
-    embedded: Embedded, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    embedded: Embedded, caplog: pytest.LogCaptureFixture
 ) -> None:
     before = REGISTRY.get_sample_value("afresh_embeddings_refused_total") or 0
 
     def poisoned(texts: list[str]) -> Any:
         return np.array([[np.nan if text == "poison" else 1.0] for text in texts], np.float32)
 
-    monkeypatch.setattr(embedded.agent, "_gathering", Gathering(poisoned, 2))
+    use(embedded, poisoned)
     assert await embedded.process(TextRequest("a", 1, "poison"), TextRequest("b", 2, "fine"))
     assert {item: each.vector for item, each in embedded.sent().items()} == {"a": b"", "b": b"\0\x3c"}
     assert REGISTRY.get_sample_value("afresh_embeddings_refused_total") == before + 1
@@ -140,7 +152,7 @@ async def test_an_encoder_that_fails_ends_the_worker_with_its_message(embedded: 
     def fails(texts: list[str]) -> Any:
         raise ValueError("the encoder cannot go on")
 
-    embedded.agent._gathering = Gathering(fails, 2)
+    use(embedded, fails)
     with pytest.raises(AfreshError, match="cannot go on"):
         await embedded.process(TextRequest("a", 1, "text"))
 
@@ -149,7 +161,7 @@ async def test_a_run_is_done_only_when_its_vectors_are_acknowledged(embedded: Em
     def refuse(texts: list[str]) -> Any:
         raise MemoryError
 
-    embedded.agent._gathering = Gathering(refuse, 2)
+    use(embedded, refuse)
     run, event = run_of(record(encode(TextRequest("a", 1, "text")), b"a"))
     with pytest.raises(MemoryError):
         await embedded.agent.process(run)
@@ -172,6 +184,54 @@ def test_an_embed_worker_is_ready_while_kafka_takes_writes(embedded: Embedded) -
     app.started = True
     assert embedded.agent.not_ready() == "no partitions assigned"
     app.assigned = lambda: {0}
+    embedded.agent._ready.set()
     assert embedded.agent.not_ready() == "Kafka takes no writes"
+    embedded.agent._ready.clear()
     app.refuses_writes = str
+    assert embedded.agent.not_ready() == "encoders not loaded"
+    embedded.agent._ready.set()
     assert embedded.agent.not_ready() == ""
+
+
+def two_encoders(embedded: Embedded) -> FakeEncoder:
+    """Let another encoder read texts, too."""
+    other = FakeEncoder()
+    readers = embedded.agent.readers
+    readers._readers["8"] = Reader(Named("others", "8"), Gathering(other.encode, 2))
+    return other
+
+
+def versions(embedded: Embedded) -> set[tuple[str, str]]:
+    values = [value for each in embedded.producer.values("afresh.embeddings").values() for value in each]
+    return {
+        (each.item, each.encoder_version) for each in (embedding_decoder.decode(v or b"") for v in values)
+    }
+
+
+async def test_a_text_is_read_by_the_encoders_that_it_is_for_and_otherwise_by_all(embedded: Embedded) -> None:
+    two_encoders(embedded)
+    await embedded.process(TextRequest("a", 1, "a"), TextRequest("b", 1, "b", ["8"]))
+    assert versions(embedded) == {("a", "7"), ("a", "8"), ("b", "8")}
+
+
+async def test_a_new_text_does_not_wait_for_an_encoder_that_is_not_loaded_yet(embedded: Embedded) -> None:
+    assert await embedded.process(TextRequest("a", 1, "a", ["8", "7"]))
+    assert versions(embedded) == {("a", "7")}
+    ((value,),) = embedded.producer.values("afresh.texts.again").values()
+    assert text_request_decoder.decode(value or b"") == TextRequest("a", 1, "a", ["8"])
+    other = two_encoders(embedded)
+    run, event = run_of(record(value, b"a"))
+    await embedded.agent.process_again(run)
+    assert (event.acks, other.batches) == (1, [["a"]])
+
+
+async def test_the_encoder_of_the_settings_is_told_once_and_again_when_the_settings_name_another(
+    embedded: Embedded,
+) -> None:
+    for own in (Named("lengths", "7"), Named("lengths", "7"), Named("lengths", "8")):
+        embedded.agent.readers.own = own
+        await embedded.agent.announce()
+    values = [value for each in embedded.producer.values("afresh.encoders").values() for value in each]
+    plans = [plan_decoder.decode(value or b"") for value in values]
+    assert [[each.version for each in plan.wanted] for plan in plans] == [["7"], ["8", "7"]]
+    assert embedded.agent.readers.plan == plans[-1]

@@ -74,3 +74,15 @@ async def test_an_encoder_that_fails_fails_its_callers() -> None:
     for _ in range(2):
         with pytest.raises(ValueError, match="the device is gone"):
             await gathering.vectors(["a"])
+
+
+async def test_texts_that_may_wait_come_behind_those_that_came_after_them(encoder: SlowEncoder) -> None:
+    gathering = Gathering(encoder.encode, 1)
+    first = await under_way(encoder, gathering, "first")
+    later = asyncio.create_task(gathering.vectors(["later"], later=True))
+    await asyncio.sleep(0)
+    new = asyncio.create_task(gathering.vectors(["new"]))
+    await asyncio.sleep(0)
+    encoder.go_on.set()
+    await asyncio.gather(first, later, new)
+    assert encoder.calls == [["first"], ["new"], ["later"]]
