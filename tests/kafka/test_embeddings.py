@@ -78,7 +78,9 @@ def test_lists_change_over_to_another_encoder_and_back_whoever_is_killed(
     def load() -> bool:
         for number in range(20):
             event = made.next_event(f"u{next(events) % 50}", f"i{number}")
-            made.producer.send(made.topics.events.name, msgspec.json.encode(event), event["user"].encode())
+            made.producer.send(
+                made.topics.events.name, msgspec.json.encode(event), f"web:{event['user']}".encode()
+            )
         return True
 
     workers, embedding = [made.process(), made.process()], made.process("embed-worker")

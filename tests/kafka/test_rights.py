@@ -162,6 +162,8 @@ CASES = [
     Case(("worker",), "DescribeConfigs", "users"),
     Case(("embed-worker",), "Read", "texts", "minilm"),
     Case(("embed-worker",), "Write", "embeddings", "minilm"),
+    Case(("embed-worker",), "Read", "encoders", "minilm"),
+    Case(("embeddings", "status"), "Read", "content"),
     Case(("topics", "check"), "Describe", "events"),
     Case(("topics", "check"), "DescribeConfigs", "events"),
     Case(("replay", "EVENT"), "Write", "events"),
