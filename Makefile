@@ -44,7 +44,7 @@ unit: .venv/installed
 	.venv/bin/python -m pytest --numprocesses 2 -m "not servers and not slow" $(ARGS)
 
 test: lint
-	.venv/bin/python -m pytest --numprocesses $(TEST_PROCESSES) --dist loadfile --no-loadscope-reorder $(ARGS)
+	.venv/bin/python -m pytest --numprocesses $(TEST_PROCESSES) --dist loadfile --no-loadscope-reorder --durations 15 $(ARGS)
 
 bench: .venv/installed
 	@exec .venv/bin/python -m tests.benchmarks.bench $(ARGS)

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from afresh.state.keys import key_of
-from afresh.state.records import Interaction
+from afresh.state.records import Interaction, Scalar
 from afresh.state.rows import behaviour, content, users
 from afresh.state.rows.behaviour import PAIR_BYTES, ROW
 from afresh.state.rows.content import ContentRow, Vector
@@ -89,13 +89,16 @@ def behaviour_rows(number: int, partitions: int, seed: int = 0) -> Iterator[Keye
 
 def content_rows(number: int, seed: int = 0, text: str = TEXT, encoder_version: str = "1") -> Iterator[Keyed]:
     """Yield items with a text and an embedding; the default text has some 400 characters."""
+    attributes: dict[str, Scalar | list[Scalar]] = {"genres": ["Horror", "Drama"], "year": 1979}
     for each, vector in enumerate(_embeddings(number, seed)):
-        hashed = content.content_hash(text) ^ each
+        title = f"Film {each}"
+        # Of another hash, workers would have every text read again.
+        hashed = content.content_hash(content.text_for_encoder(title, text, attributes))
         row = ContentRow(
             domain="films",
-            title=f"Film {each}",
+            title=title,
             text=text,
-            attributes={"genres": ["Horror", "Drama"], "year": 1979},
+            attributes=attributes,
             content=hashed,
             vectors=[Vector(content.TEXT, "minilm", encoder_version, hashed, vector)],
         )
