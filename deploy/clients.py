@@ -24,6 +24,9 @@ POLL_MS = 500
 LEADER_SECONDS = 30.0
 """Longest wait for a partition to have a leader. An election takes seconds."""
 
+SILENT_SECONDS = 10.0
+"""Longest wait for the next record of a read; after it, Kafka counts as silent."""
+
 Offsets = dict[TopicPartition, int]
 
 

@@ -8,8 +8,16 @@ from dataclasses import dataclass
 
 from kafka import KafkaConsumer, TopicPartition
 
-from afresh.deploy.clients import Offsets, begins_of, ends_of, places, read_records, uncommitted
-from afresh.deploy.embeddings.plans import SILENT_SECONDS, newest_plan, opened
+from afresh.deploy.clients import (
+    SILENT_SECONDS,
+    Offsets,
+    begins_of,
+    ends_of,
+    places,
+    read_records,
+    uncommitted,
+)
+from afresh.deploy.embeddings.plans import newest_plan, opened
 from afresh.deploy.status.model import newest_version
 from afresh.state.encoders import Named, Plan
 from afresh.state.rows import content

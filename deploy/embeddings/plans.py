@@ -7,26 +7,20 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from kafka import KafkaConsumer, TopicPartition
-from kafka.errors import KafkaError
 from msgspec.structs import replace
 
-from afresh.deploy.clients import begins_of, ends_of, read_records, reader
-from afresh.deploy.feeds.feed import producer
+from afresh.deploy.clients import SILENT_SECONDS, begins_of, ends_of, read_records, reader
+from afresh.deploy.feeds.feed import FeedRecord, command
 from afresh.models.encoder import version_of
 from afresh.state.encoders import Named, Plan
 from afresh.state.errors import AfreshError, mendable
 from afresh.streams.encoders import options_of, require_encoder
 from afresh.streams.kafka.admin import require_topics
-from afresh.streams.kafka.rights import needs, refusal
+from afresh.streams.kafka.rights import needs
 from afresh.streams.kafka.sender import partition_of
 from afresh.streams.messages import PLAN_KEY, encode, plan_decoder
 from afresh.streams.settings import NO_ENCODER, Settings
 from afresh.streams.topics import Topics
-
-ANSWER_SECONDS = 30.0
-
-SILENT_SECONDS = 10.0
-"""Longest wait for the next record; after it, Kafka counts as silent."""
 
 
 def refresh(settings: Settings, name: str, threshold: float) -> Named:
@@ -107,16 +101,8 @@ def opened(settings: Settings) -> Iterator[KafkaConsumer]:
 
 def _send(settings: Settings, plan: Plan) -> None:
     topic = Topics(settings).encoders
-    partition = partition_of(PLAN_KEY, topic.partitions)
-    with producer(settings, topic) as made:
-        try:
-            made.send(topic.name, encode(plan), key=PLAN_KEY, partition=partition).get(timeout=ANSWER_SECONDS)
-        except KafkaError as error:
-            if refusal(error) is not None:
-                raise
-            raise AfreshError(
-                f"Kafka did not accept the command ({error}); look at afresh embeddings status before you try again"
-            ) from error
+    record = FeedRecord(PLAN_KEY, encode(plan))
+    command(settings, topic, partition_of(PLAN_KEY, topic.partitions), record, "afresh embeddings status")
 
 
 def _now() -> int:

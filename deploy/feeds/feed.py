@@ -23,6 +23,7 @@ from afresh.streams.topics import Topic
 IN_FLIGHT = 20_000
 """Most records sent and not yet acknowledged. kafka-python sets no limit of its own, and would fill the memory."""
 
+ANSWER_SECONDS = 30.0
 CLOSE_SECONDS = 5.0
 CATCH_UP_SECONDS = 1.0
 LONGEST_SLEEP_SECONDS = 3600.0
@@ -182,3 +183,32 @@ def paced(
             # The clock is read once a turn: between two readings, the rest could become negative.
             while (rest := due - clock()) > 0:
                 sleep(min(rest, LONGEST_SLEEP_SECONDS))
+
+
+def command(settings: Settings, topic: Topic, partition: int, record: FeedRecord, look_at: str) -> None:
+    """Send a record that tells running processes what to do.
+
+    Parameters
+    ----------
+    settings
+        Settings of the deployment.
+    topic, partition, record
+        The record, and where it goes.
+    look_at
+        The command that shows whether it has arrived.
+
+    Raises
+    ------
+    AfreshError
+        If Kafka does not accept the record.
+    """
+    with producer(settings, topic) as opened:
+        try:
+            sent = opened.send(topic.name, record.value, key=record.key, partition=partition)
+            sent.get(timeout=ANSWER_SECONDS)
+        except KafkaError as error:
+            if refusal(error) is not None:
+                raise
+            raise AfreshError(
+                f"Kafka did not accept the command ({error}); look at {look_at} before you try again"
+            ) from error

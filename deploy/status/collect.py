@@ -11,7 +11,16 @@ from typing import Any
 from kafka import KafkaConsumer, TopicPartition
 from redis import RedisError
 
-from afresh.deploy.clients import Offsets, begins_of, ends_of, places, read_records, redis_client, uncommitted
+from afresh.deploy.clients import (
+    SILENT_SECONDS,
+    Offsets,
+    begins_of,
+    ends_of,
+    places,
+    read_records,
+    redis_client,
+    uncommitted,
+)
 from afresh.deploy.ledger.reading import PARTITION_ROW, agent_state_of
 from afresh.deploy.status.model import newest_version
 from afresh.deploy.status.status import Member, ModelStatus, Status, judged_by
@@ -25,9 +34,6 @@ from afresh.streams.kafka.rights import needs
 from afresh.streams.settings import Settings
 from afresh.streams.stages import STAGES
 from afresh.streams.topics import FIRST_PARTITION, Topic, Topics
-
-SILENT_SECONDS = 10.0
-"""Longest wait for the next record; after it, Kafka counts as silent."""
 
 TAIL = 2000
 """Records to read first from the end of a changelog. Few are enough: each run writes the partition row."""

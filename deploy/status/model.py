@@ -12,7 +12,7 @@ from typing import NamedTuple
 import msgspec
 from kafka import KafkaConsumer, TopicPartition
 
-from afresh.deploy.clients import read_records
+from afresh.deploy.clients import SILENT_SECONDS, read_records
 from afresh.state.model import told
 from afresh.state.model.told import Revised, Whole
 from afresh.streams.modelling.records import names_standing
@@ -22,9 +22,6 @@ TAILS = (0, 8, 64)
 
 KEY_BYTES = 8
 """Size of an item's key."""
-
-SILENT_SECONDS = 10.0
-"""Longest wait for the next record; after it, Kafka counts as silent."""
 
 
 class Version(NamedTuple):

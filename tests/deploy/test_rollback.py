@@ -6,6 +6,7 @@ import pytest
 from kafka.errors import KafkaTimeoutError
 
 from afresh.deploy import rollback
+from afresh.deploy.feeds import feed
 from afresh.state.errors import AfreshError
 from afresh.streams.messages import COMMAND_KEY, ROLL_BACK, command_decoder
 from afresh.streams.settings import Settings
@@ -37,7 +38,7 @@ def use(monkeypatch: pytest.MonkeyPatch, producer: FakeProducer) -> None:
     def opened(settings: Settings, topic: Topic) -> Iterator[FakeProducer]:
         yield producer
 
-    monkeypatch.setattr(rollback, "producer", opened)
+    monkeypatch.setattr(feed, "producer", opened)
 
 
 def test_the_one_who_learns_the_weights_gets_the_command_once(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,6 +7,7 @@ import pytest
 from kafka.errors import KafkaTimeoutError
 
 from afresh.deploy.embeddings import plans
+from afresh.deploy.feeds import feed
 from afresh.state.encoders import Named, Plan
 from afresh.state.errors import AfreshError
 from afresh.streams.messages import plan_decoder
@@ -42,7 +43,7 @@ def use(monkeypatch: pytest.MonkeyPatch, kafka: FakeKafka) -> FakeKafka:
     def opened(settings: Settings, topic: Topic) -> Iterator[FakeKafka]:
         yield kafka
 
-    monkeypatch.setattr(plans, "producer", opened)
+    monkeypatch.setattr(feed, "producer", opened)
     monkeypatch.setattr(plans, "current", lambda _: kafka.plan)
     return kafka
 
