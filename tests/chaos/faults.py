@@ -18,8 +18,8 @@ from tests.chaos.cluster_faults import (
     RedisHandedOver,
     RollingRestart,
 )
+from tests.chaos.encoder_faults import EmbedKilled, EncoderChanged
 from tests.chaos.fault import Fault, Scene
-from tests.chaos.load import ITEMS
 from tests.chaos.model_faults import (
     ModelSlow,
     ModelTopicRecreated,
@@ -131,25 +131,6 @@ class WorkersRestarted(Fault):
             worker.signal(signal.SIGTERM)
         for worker in workers:
             worker.wait_for_end()
-
-
-class EmbedKilled(Fault):
-    """The embed worker is killed in the middle of a batch, as the kernel does if memory runs out."""
-
-    name = "embed-worker-killed"
-    place = "embed"
-
-    def inject(self) -> None:
-        """Change all texts, and kill the embed worker while it encodes."""
-        for number in range(ITEMS):
-            self.scene.load.item(number)
-        if not self.pipeline.wait_until(self._encodes, 0.02):
-            raise AssertionError("the embed worker did not begin to encode after texts changed")
-        self.pipeline.embed.signal(signal.SIGKILL)
-        self.pipeline.embed.wait_for_end()
-
-    def _encodes(self) -> bool:
-        return self.pipeline.embed.page.read().total("afresh_embedding_queue") > 0
 
 
 class RedisFlushed(Fault):
@@ -274,6 +255,7 @@ ANYWHERE: tuple[type[Fault], ...] = (
     WorkersJoin,
     WorkersRestarted,
     EmbedKilled,
+    EncoderChanged,
     RedisFlushed,
     RedisSlow,
     Burst,

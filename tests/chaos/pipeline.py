@@ -45,6 +45,9 @@ PATIENCE_SECONDS = 300.0
 """Longest wait for anything; after it, the pipeline counts as hanging. A worker should be ready again within 30 s
 on an idle machine. On a busy machine, the embed worker's imports alone have taken 90 s."""
 
+LOOK_SECONDS, KEEP_SECONDS = 10.0, 20.0
+"""How often workers look for texts that no encoder has read, and for how long vectors of older encoders are kept."""
+
 DISK_MIB = 768
 """Size of the disk for the workers' databases. Each keeps up to 64 MiB of newest writes in a log beside the rows."""
 
@@ -170,7 +173,8 @@ class Pipeline:
         """How processes have ended by themselves so far."""
         self.disk = folder / "disk"
         """Folder for the workers' own files; for root it is a separate small disk."""
-        self._folder = folder
+        self.folder = folder
+        """Folder for logs, and for all that faults leave on the disk."""
         self._starter = ThreadPoolExecutor(MOST_WORKERS + MODEL_WORKERS + 1, "starter")
         self.workers = [self._member("worker") for _ in range(MOST_WORKERS)]
         self.embed = self._member("embed-worker")
@@ -185,7 +189,7 @@ class Pipeline:
 
     def _member(self, name: str) -> Member:
         (port,) = free_ports(1)
-        folder = self._folder / f"{name}-{port}"
+        folder = self.folder / f"{name}-{port}"
         folder.mkdir()
         own = {
             "AFRESH_METRICS_PORT": port,
@@ -302,6 +306,8 @@ def settings_of(servers: Servers, state: str, model: str) -> Settings:
         "replication": brokers,
         "session_timeout_seconds": SESSION_SECONDS if brokers == 1 else CLUSTER_SESSION_SECONDS,
         "encoder_batch": 8,
+        "encoder_check_seconds": LOOK_SECONDS,
+        "encoder_keep_days": KEEP_SECONDS / 86_400,
         "state": state,
         "model": model,
     }

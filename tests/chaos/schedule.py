@@ -13,6 +13,8 @@ TOGETHER = 0.25
 
 LONGEST_PAUSE_SECONDS = 8.0
 
+SERVERS = frozenset({"broker", "redis"})
+
 
 class Step(NamedTuple):
     """Faults that are injected together, after a pause with only the load."""
@@ -55,5 +57,5 @@ def _step(chance: random.Random, names: Sequence[str]) -> Step:
     together = chance.random() < TOGETHER and fit
     pause = chance.uniform(0.0, LONGEST_PAUSE_SECONDS)
     faults = (first, second) if together else (first,)
-    # Faults of workers come first: if a server were down already, new workers would never be ready.
-    return Step(pause, tuple(sorted(faults, key=lambda name: FAULTS[name].place != "workers")))
+    # Faults of servers come last: if one were down already, new workers would never be ready, and no text be encoded.
+    return Step(pause, tuple(sorted(faults, key=lambda name: FAULTS[name].place in SERVERS)))

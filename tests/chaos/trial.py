@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from afresh.deploy.ledger import Report as Ledger
 from afresh.deploy.ledger import audit
 from afresh.deploy.ledger.lists import LISTS, POPULAR
+from tests.chaos.encoder_faults import unsettled
 from tests.chaos.fault import Fault, Scene
 from tests.chaos.faults import FAULTS
 from tests.chaos.load import Load
@@ -186,6 +187,7 @@ class Trial:
 
     def _settle(self) -> None:
         """Wait until nothing is left to do, and audit the result."""
+        self._wait(lambda: not unsettled(self._pipeline.settings), "lists to be made from the newest encoder")
         found = self.report.ledger = audit(self._pipeline.settings, wait_seconds=SETTLE_SECONDS)
         for difference in found.differences:
             self._fail(difference)
