@@ -29,7 +29,7 @@ from afresh.streams import metrics
 from afresh.streams.connections import kafka_options
 from afresh.streams.kafka.alignment import require_alignment
 from afresh.streams.kafka.course import Course
-from afresh.streams.kafka.ending import log_meaning, meaning_of, status_of
+from afresh.streams.kafka.ending import first_of, log_meaning, meaning_of, status_of
 from afresh.streams.kafka.fence import Claims
 from afresh.streams.kafka.incarnations import Incarnations, TopicWatch
 from afresh.streams.kafka.limits import PRODUCER_BYTES, BatchLimits
@@ -124,9 +124,13 @@ class App(faust.App):
         return bool(self.should_stop)
 
     async def crash(self, reason: BaseException) -> None:
-        """Record the failure, and end the process within the time limit."""
+        """Record the failure, and end the process within the time limit.
+
+        Faust calls this with whatever a task of ours raises; of a group of errors, the first one counts.
+        """
         self._end_soon()
-        await super().crash(self.told(reason) or reason)
+        first = first_of(reason)
+        await super().crash(self.told(first) or first)
 
     async def on_stop(self) -> None:
         """Stop in order, but within the time that supervisors wait."""
@@ -174,10 +178,7 @@ class App(faust.App):
     async def keep_claims(self) -> None:
         """Renew the claims of our changelog partitions in time, forever."""
         self.claims.report_expiry()
-        try:
-            await self.claims.keep(lambda: not self.rebalancing and self.consumer.membership_is_fresh())
-        except* Exception as failed:
-            await self.crash(failed.exceptions[0])
+        await self.claims.keep(lambda: not self.rebalancing and self.consumer.membership_is_fresh())
 
     async def prove_writes(self) -> None:
         """Commit something whenever nothing was committed for a while, so that a process at rest knows, too."""

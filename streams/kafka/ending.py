@@ -19,6 +19,17 @@ FAULT_STATUS = 1
 """Exit status of a process that ends by a fault of the program, as Python has it; it may be started again."""
 
 
+def first_of(failed: BaseException) -> BaseException:
+    """Return the first error of a group of groups; of anything else, itself.
+
+    Examples
+    --------
+    >>> first_of(ExceptionGroup("work", [ExceptionGroup("part", [ValueError("first")]), ValueError("second")]))
+    ValueError('first')
+    """
+    return first_of(failed.exceptions[0]) if isinstance(failed, BaseExceptionGroup) else failed
+
+
 def meaning_of(reason: BaseException | None) -> AfreshError | None:
     """Return a crash as a sentence with a status; None for a fault of the program, which needs its traceback."""
     match reason:

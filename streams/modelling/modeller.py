@@ -251,12 +251,6 @@ def claims_of(app: App, settings: Settings) -> Claims:
     return Claims(name, app.producers.start, app.producers.drop, app.limits, fenced=settings.idempotence)
 
 
-def first_of(failed: BaseExceptionGroup) -> BaseException:
-    """Return the first error of a group of groups."""
-    first = failed.exceptions[0]
-    return first_of(first) if isinstance(first, BaseExceptionGroup) else first
-
-
 async def _finished(work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> tuple[T, float]:
     """Run work in a thread; return its result, and the CPU seconds of that thread.
 

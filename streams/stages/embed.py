@@ -19,7 +19,7 @@ from msgspec.structs import replace
 
 from afresh.models.arrays import Floats
 from afresh.state.encoders import Named, Plan, announced
-from afresh.state.errors import AfreshError, mendable
+from afresh.state.errors import mendable
 from afresh.streams import metrics
 from afresh.streams.encoders import embed_group
 from afresh.streams.kafka.app import create_app, source, watch_topics
@@ -76,7 +76,7 @@ class Embed:
         watch_topics(self.app, settings, read, {topic.name: Read(None) for topic in read}, rights_of(topics))
         lag = Lag(self.app)
         for task in (
-            self.follow,
+            self._follower.run,
             self.load,
             lag.run,
             Throttling(self.app, lag).run,
@@ -96,21 +96,10 @@ class Embed:
         """Take in what is wanted of encoders."""
         self.readers.plan = plan
 
-    async def follow(self) -> None:
-        """Follow what is wanted of encoders."""
-        try:
-            await self._follower.run()
-        except AfreshError as error:
-            await self.app.crash(error)
-
     async def load(self) -> None:
         """Tell which encoder the settings name, and load those that are wanted, forever."""
         await self._follower.caught_up.wait()
-        try:
-            await self.announce()
-        except AfreshError as error:
-            await self.app.crash(error)
-            return
+        await self.announce()
         while True:
             await self.readers.load()
             self._ready.set()

@@ -15,7 +15,7 @@ from afresh.streams.kafka.limits import BatchLimits
 from afresh.streams.kafka.positions import Read
 from afresh.streams.kafka.rights import Needs, needs
 from afresh.streams.kafka.safety import require_room
-from afresh.streams.modelling.modeller import OWN_REST, Modeller, claims_of, first_of
+from afresh.streams.modelling.modeller import OWN_REST, Modeller, claims_of
 from afresh.streams.modelling.records import applied
 from afresh.streams.planning import planned
 from afresh.streams.settings import INLINE, Settings
@@ -60,7 +60,7 @@ class ModelWorker:
         reads = {topics.model_lease.name: Read(None)}
         watched = [topics.behaviour, topics.content, topics.model, topics.model_lease, topics.encoders]
         watch_topics(self.app, settings, watched, reads, rights_of(topics))
-        for task in (self._follow, self._make_model, self.app.prove_writes):
+        for task in (self.follower.run, self._make_model, self.app.prove_writes):
             self.app.task(task)
 
     def _take(self, message: Message) -> None:
@@ -78,18 +78,9 @@ class ModelWorker:
     def _leads(self) -> bool:
         return not self.app.rebalancing and FIRST_PARTITION in {tp.partition for tp in self.app.assigned()}
 
-    async def _follow(self) -> None:
-        try:
-            await self.follower.run()
-        except AfreshError as error:
-            await self.app.crash(error)
-
     async def _make_model(self) -> None:
         self.claims.report_expiry()
-        try:
-            await self.modeller.run()
-        except* Exception as failed:
-            await self.app.crash(first_of(failed))
+        await self.modeller.run()
 
     def not_ready(self) -> str:
         """Say in a few words what is not ready yet; empty when everything is."""

@@ -11,7 +11,6 @@ from contextlib import suppress
 from afresh.models.compiled import FOLDER
 from afresh.models.warm import warm
 from afresh.state.catalogue.catalogue import Catalogue
-from afresh.state.errors import AfreshError
 from afresh.state.identities import Identities
 from afresh.state.lists import ListStore
 from afresh.state.model.model import Model
@@ -26,7 +25,7 @@ from afresh.streams.kafka.rights import Needs, needs
 from afresh.streams.kafka.safety import require_room
 from afresh.streams.kafka.throttling import Throttling
 from afresh.streams.messages import keyed_decoder, own_key
-from afresh.streams.modelling.modeller import Modeller, claims_of, first_of
+from afresh.streams.modelling.modeller import Modeller, claims_of
 from afresh.streams.modelling.records import all_of, applied
 from afresh.streams.planning import planned
 from afresh.streams.runs.run import Assignment, RunDroppedError
@@ -198,7 +197,7 @@ class Worker:
         ):
             self.app.task(task)
         if self.settings.model == INLINE:
-            self.app.task(self.make_model)
+            self.app.task(self.modeller.run)
         self.app.on_partitions_assigned.connect(self._on_assigned)
         self.app.unfinished = lambda: any(runner.unfinished() for runner in self.runners.values())
 
@@ -234,11 +233,8 @@ class Worker:
 
     async def follow(self) -> None:
         """Keep the Catalogue and the identities up to date."""
-        try:
-            await wait_until_taken_in(self.settings, self.topics.identities.name)
-            await self.follower.run()
-        except AfreshError as error:
-            await self.app.crash(error)
+        await wait_until_taken_in(self.settings, self.topics.identities.name)
+        await self.follower.run()
 
     async def settle(self) -> None:
         """Prepare every partition of the stages that want it, whether or not a record arrives."""
@@ -251,13 +247,6 @@ class Worker:
                     with suppress(RunDroppedError):
                         await stage.settle(Assignment(partition, generation))
             await asyncio.sleep(SETTLE_SECONDS)
-
-    async def make_model(self) -> None:
-        """Make the model whenever this worker leads."""
-        try:
-            await self.modeller.run()
-        except* Exception as failed:
-            await self.app.crash(first_of(failed))
 
     async def make_lists(self) -> None:
         """Make lists for waiting users, once the Catalogue is whole."""
@@ -287,12 +276,9 @@ class Worker:
     async def refresh_embeddings(self) -> None:
         """Ask for texts that encoders have not read, once the Catalogue is whole."""
         await self.follower.caught_up.wait()
-        try:
-            async with asyncio.TaskGroup() as work:
-                for each in self._refreshes:
-                    work.create_task(each.run())
-        except* Exception as failed:
-            await self.app.crash(first_of(failed))
+        async with asyncio.TaskGroup() as work:
+            for each in self._refreshes:
+                work.create_task(each.run())
 
     async def report(self) -> None:
         """Update the gauges every second."""

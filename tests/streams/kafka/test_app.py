@@ -101,26 +101,36 @@ async def test_one_more_producer_has_the_settings_of_fausts_own(tmp_path: Path) 
     assert ordinary.client._bootstrap_servers == ["a:9092", "b:9093"]
 
 
-async def test_an_app_ends_when_a_claim_cannot_be_kept(
+async def test_claims_are_kept_while_the_membership_is_fresh_and_nothing_is_rebalanced(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     app = create_app(settings_in(tmp_path), "test")
-    lost, ends, asked = FencedError("rows", 1), list[BaseException](), list[bool]()
+    asked = list[bool]()
 
     async def keep(ours: Callable[[], bool]) -> None:
         for app.rebalancing, fresh in ((False, False), (True, True), (False, True)):
             monkeypatch.setattr(RunConsumer, "membership_is_fresh", lambda _, fresh=fresh: fresh)
             asked.append(ours())
-        raise ExceptionGroup("renewals", [lost])
-
-    async def crash(error: BaseException) -> None:
-        ends.append(error)
 
     monkeypatch.setattr(app.claims, "keep", keep)
-    monkeypatch.setattr(app, "crash", crash)
     await app.keep_claims()
     assert asked == [False, False, True]
-    assert ends == [lost]
+
+
+async def test_what_a_task_raises_ends_the_app_with_the_first_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    app = create_app(settings_in(tmp_path), "test")
+    lost = FencedError("rows", 1)
+
+    async def task() -> None:
+        raise ExceptionGroup("work", [ExceptionGroup("part", [lost]), ValueError("later")])
+
+    monkeypatch.setattr(app, "_end_soon", lambda: None)
+    app.task(task)
+    await app.on_started_init_extra_tasks()
+    await asyncio.gather(*app._futures)
+    assert app.crash_reason is lost
 
 
 async def test_a_stopping_app_fetches_no_more_and_waits_for_running_runs(
