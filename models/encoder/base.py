@@ -28,8 +28,15 @@ class Encoder(Protocol):
     def dimension(self) -> int:
         """Length e of a vector."""
 
-    def encode(self, texts: Sequence[str], kind: Kind = "document") -> Floats:
-        """Encode texts; each is cut at the longest that the model reads.
+    def encode(self, texts: Sequence[str], kind: Kind = "document", *, soon: bool = False) -> Floats:
+        """Encode texts, equal ones once; each is cut at the longest that the model reads. Any thread may call it.
+
+        Parameters
+        ----------
+        texts, kind
+            The texts, and what they are.
+        soon
+            Whether somebody waits for them: they are read beside those of other calls, not behind them.
 
         Returns
         -------

@@ -56,6 +56,8 @@ class TransformerEncoder:
         self._model, self.device = load_model(files, options)
         self._budget = options.batch_tokens or BATCH_TOKENS[self.device.type]
         self._lanes = _lanes(self.device, threads_of(options.threads))
+        # One more than there are threads: it takes time of a processor from the others only while somebody waits.
+        self._soon = _lanes(self.device, 1)
         self._tokens = _tokens(files, self._model, options)
         self._prompts = files.prompts()
         self._prompt_tokens = {kind: self._tokens.of_prompt(prompt) for kind, prompt in self._prompts.items()}
@@ -65,8 +67,9 @@ class TransformerEncoder:
         if self.dimension > own:
             raise ValueError(f"its vectors have {own} numbers, and {self.dimension} were asked for")
 
-    def encode(self, texts: Sequence[str], kind: Kind = "document") -> Floats:
-        """Encode texts, as every ``Encoder`` does; equal ones once."""
+    def encode(self, texts: Sequence[str], kind: Kind = "document", *, soon: bool = False) -> Floats:
+        """Encode texts, as every ``Encoder`` does."""
+        lanes = self._soon if soon else self._lanes
         distinct = sorted(dict.fromkeys(texts), key=len, reverse=True)
         made = np.zeros((len(distinct), self.dimension), np.float32)
         under_way: list[tuple[Sequence[int], Future[Floats]]] = []
@@ -75,7 +78,7 @@ class TransformerEncoder:
                 # The lanes work on what is cut already, meanwhile.
                 ids = self._tokens.cut(distinct[start : start + CUT_AT_ONCE], self._prompts[kind])
                 for batch in batches([len(each) for each in ids], self._budget):
-                    task = self._lanes.submit(self._encoded, [ids[place] for place in batch], kind)
+                    task = lanes.submit(self._encoded, [ids[place] for place in batch], kind)
                     under_way.append(([start + place for place in batch], task))
             for places, task in under_way:
                 made[places] = task.result()

@@ -64,14 +64,22 @@ class UniversalEncoder:
             raise ValueError(f"its vectors have {DIMENSION} numbers, and {self.dimension} were asked for")
         self._model: Any = USE(threads=threads_of(options.threads))
 
-    def encode(self, texts: Sequence[str], kind: Kind = "document") -> Floats:  # noqa: ARG002 - it has no prompts
+    def encode(
+        self,
+        texts: Sequence[str],
+        kind: Kind = "document",  # noqa: ARG002 - it has no prompts
+        *,
+        soon: bool = False,  # noqa: ARG002 - each call computes in its own thread, beside the others
+    ) -> Floats:
         """Encode texts, as every ``Encoder`` does."""
-        vectors = np.zeros((len(texts), self.dimension), np.float32)
-        places = [place for place, text in enumerate(texts) if text.strip()]
-        if places:
-            made: Floats = self._model.encode([texts[place] for place in places])
-            vectors[places] = unit(made[:, : self.dimension])
-        return vectors
+        distinct = list(dict.fromkeys(text for text in texts if text.strip()))
+        # A row of zeros at the end, for texts without words.
+        made = np.zeros((len(distinct) + 1, self.dimension), np.float32)
+        if distinct:
+            vectors: Floats = self._model.encode(distinct)
+            made[:-1] = unit(vectors[:, : self.dimension])
+        place_of = {text: place for place, text in enumerate(distinct)}
+        return made[[place_of.get(text, -1) for text in texts]]
 
 
 def version(changes: Mapping[str, int | str]) -> str:

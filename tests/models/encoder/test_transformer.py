@@ -2,8 +2,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from importlib.util import find_spec
 from pathlib import Path
+from threading import Event
 from typing import Any
 
 import numpy as np
@@ -164,6 +166,29 @@ def test_equal_texts_are_encoded_once(tmp_path: Path, monkeypatch: pytest.Monkey
     assert sum(len(batch) for batch in watched.batches) == 2
     np.testing.assert_array_equal(vectors[[2, 4]], vectors[[0, 0]])
     assert not np.allclose(vectors[0], vectors[1])
+
+
+def test_texts_that_somebody_waits_for_are_encoded_while_others_are(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun, go_on = Event(), Event()
+
+    def hold_back(ids: Batch, vectors: Any) -> Any:
+        if len(ids[0]) > 20:
+            begun.set()
+            assert go_on.wait(60)
+        return vectors
+
+    encoder = load(str(bert(tmp_path)), Options(device="cpu", threads=1))
+    expected = encoder.encode(["toy story"])
+    Watched(encoder, monkeypatch, hold_back)
+    with ThreadPoolExecutor(1) as others:
+        long = others.submit(encoder.encode, ["a b " * 15])
+        assert begun.wait(60)
+        assert_alike(encoder.encode(["toy story"], soon=True), expected)
+        assert not long.done()
+        go_on.set()
+        assert long.result().shape == (1, 16)
 
 
 def test_batches_keep_to_their_tokens_over_several_cuts(

