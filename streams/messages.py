@@ -217,11 +217,16 @@ interaction_decoder = msgspec.msgpack.Decoder(Interaction)
 example_decoder = msgspec.msgpack.Decoder(Example)
 text_request_decoder = msgspec.msgpack.Decoder(TextRequest)
 embedding_decoder = msgspec.msgpack.Decoder(Embedding)
+question_decoder = msgspec.msgpack.Decoder(Question)
+answer_decoder = msgspec.msgpack.Decoder(Answer)
 keyed_decoder = msgspec.msgpack.Decoder(KeyedRecord)
 plan_decoder = msgspec.msgpack.Decoder(Plan)
 
 encode = msgspec.msgpack.Encoder().encode
 """Encodes one of our own records."""
+
+UNDECODABLE = (msgspec.MsgspecError, UnicodeError, RecursionError)
+"""Errors of a decoder: the bytes are none of what it knows, whatever they are."""
 
 
 def decode_example(packed: bytes) -> Example:

@@ -9,12 +9,13 @@ from msgspec.structs import replace
 
 from afresh.deploy.ledger.comparing import UNREADABLE, compare, leave_unchecked, shown, struct_fields
 from afresh.deploy.ledger.inputs import Counting
-from afresh.deploy.ledger.reading import UNDECODABLE, Logs, Rows, made_from_what_is_gone, newest
+from afresh.deploy.ledger.reading import Logs, Rows, made_from_what_is_gone, newest
 from afresh.deploy.ledger.report import Report
 from afresh.state.rows import content
 from afresh.state.rows.content import ContentRow, Vector
 from afresh.streams.generous import ITEMS_AGAIN
 from afresh.streams.messages import (
+    UNDECODABLE,
     Embedding,
     KeyedRecord,
     embedding_decoder,

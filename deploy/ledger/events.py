@@ -9,7 +9,7 @@ import numpy as np
 from msgspec.structs import replace
 from xxhash import xxh3_64_intdigest
 
-from afresh.deploy.ledger.reading import UNDECODABLE, Logs, ReadRecord, Rows
+from afresh.deploy.ledger.reading import Logs, ReadRecord, Rows
 from afresh.deploy.ledger.report import Report
 from afresh.state.identities import Identities
 from afresh.state.keys import key_of
@@ -18,7 +18,7 @@ from afresh.state.store.marks import UNKNOWN
 from afresh.streams.checks import RefusedError, check_event
 from afresh.streams.encodings import BOM
 from afresh.streams.generous import EVENTS
-from afresh.streams.messages import Event, encode, interaction_decoder
+from afresh.streams.messages import UNDECODABLE, Event, encode, interaction_decoder
 from afresh.streams.settings import Settings
 from afresh.streams.stages.ingest import interaction_of
 from afresh.streams.topics import Topics

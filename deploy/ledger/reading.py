@@ -17,7 +17,7 @@ from afresh.state.store.marks import PARTITION_ROW_VERSION, UNKNOWN, Reached
 from afresh.state.versions import unpack_known
 from afresh.streams.kafka.admin import incarnations_of
 from afresh.streams.kafka.patient import PatientAdmin
-from afresh.streams.messages import COMMAND_KEY
+from afresh.streams.messages import COMMAND_KEY, UNDECODABLE
 from afresh.streams.settings import Settings
 from afresh.streams.topics import Topic, Topics
 
@@ -25,9 +25,6 @@ FETCH_BYTES = 16 * 1024 * 1024
 POLL_RECORDS = 5000
 
 T = TypeVar("T")
-
-UNDECODABLE = (msgspec.MsgspecError, UnicodeError, RecursionError)
-"""Errors that decoding a record may raise."""
 
 PARTITION_ROW = b""
 """Key of the partition row, by which the audit keeps it among the other rows."""
