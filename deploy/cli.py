@@ -7,7 +7,7 @@ import os
 import sys
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 from typer.core import TyperGroup
@@ -54,7 +54,7 @@ app = typer.Typer(
 topics_app = typer.Typer(no_args_is_help=True, help="Create the topics, or check them against the settings.")
 app.add_typer(topics_app, name="topics", epilog="Example: afresh topics check")
 embeddings_app = typer.Typer(
-    no_args_is_help=True, help="Change the encoder of all texts, and look how far it is."
+    no_args_is_help=True, help="Change the encoder of all texts, look how far it is, and ask for a vector."
 )
 app.add_typer(embeddings_app, name="embeddings", epilog="Example: afresh embeddings status")
 app.command(epilog="Example: afresh demo --events 20000 --speed 50")(demo)
@@ -274,6 +274,25 @@ def embeddings_status() -> None:
 
     for each in show(look(_settings())):
         _console().print(each)
+
+
+@embeddings_app.command(epilog='Example: afresh embeddings vector "a quiet film about the sea"')
+def vector(
+    text: Annotated[str, typer.Argument(help="The text.")],
+    kind: Annotated[Literal["query", "document"], typer.Option(help="What the text is.")] = "query",
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON, with all numbers.")] = False,
+) -> None:
+    """Ask the embed workers for the vectors of a text, and show how soon they answer."""
+    import json
+
+    from afresh.deploy.embeddings.vector import ask, lines, records
+
+    found = ask(_settings(), text, kind)
+    if as_json:
+        typer.echo(json.dumps(records(found)))
+    else:
+        for line in lines(found):
+            typer.echo(line)
 
 
 @app.command(epilog="Example: afresh rollback")

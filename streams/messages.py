@@ -13,6 +13,7 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta, Struct
 
+from afresh.models.encoder.base import Kind
 from afresh.state.encoders import Plan
 from afresh.state.moments import Moment
 from afresh.state.records import EXAMPLE_VERSION, Example, Interaction
@@ -158,6 +159,54 @@ class Embedding(Struct, frozen=True, array_like=True):
     encoder: str
     encoder_version: str
     vector: bytes
+
+
+LONGEST_QUESTION = 16_384
+"""Most characters of a text in a question. Encoders read less, and to cut a longer one would keep others waiting."""
+
+
+class Question(Struct, frozen=True, array_like=True):
+    """A text whose vectors somebody waits for; the record's key is the asker's own, and the answer has it, too.
+
+    Attributes
+    ----------
+    text
+        The text; each encoder cuts it at the longest that it reads.
+    kind
+        What it is: a ``document``, such as the text of an item, or a ``query``, what somebody says or looks for.
+    encoders
+        Versions of the encoders that are to read it; none: all that the embed worker has.
+    """
+
+    text: Annotated[str, Meta(max_length=LONGEST_QUESTION)]
+    kind: Kind = "query"
+    encoders: Annotated[list[Annotated[str, Meta(max_length=64)]], Meta(max_length=8)] = []
+
+
+class TextVector(Struct, frozen=True, array_like=True):
+    """What an encoder says of a text in a question: a vector, or the reason why there is none.
+
+    Attributes
+    ----------
+    encoder, encoder_version
+        The encoder; its name is empty if the embed worker does not have it.
+    vector
+        float16, of unit length, shape (e,); empty if there is none.
+    reason
+        Why there is none; empty if there is one.
+    """
+
+    encoder: str
+    encoder_version: str
+    vector: bytes
+    reason: str = ""
+
+
+class Answer(Struct, frozen=True, array_like=True):
+    """The answer to a question: what each encoder says, or the reason why the question cannot be read."""
+
+    vectors: list[TextVector]
+    reason: str = ""
 
 
 PLAN_KEY = b"plan"

@@ -91,6 +91,14 @@ EMBEDDING_SECONDS = Histogram(
 EMBEDDINGS_REFUSED = Counter(
     "afresh_embeddings_refused", "Texts that the encoder gave no finite vector of; their items are without."
 )
+QUESTIONS = Counter(
+    "afresh_questions", "Questions read: answered, refused, too old, or without a key.", ["outcome"]
+)
+QUESTION_SECONDS = Histogram(
+    "afresh_question_seconds",
+    "Time from when Kafka took a question until it took the answer.",
+    buckets=SECONDS,
+)
 HIT_RATE = Gauge(
     "afresh_hit_rate_10",
     "Share of recently taken items that were among the first ten, by slice and ranking.",

@@ -21,6 +21,9 @@ FIRST_PARTITION = 0
 MODEL_SEGMENT_BYTES = 67_108_864
 """Size of a segment of the topic of the model, in bytes; by default Kafka takes 1 GiB."""
 
+QUESTION_SEGMENT_MS = DAY_MS // 24
+"""Age at which a segment of questions or answers is closed; Kafka deletes closed ones only."""
+
 DEAD_LETTER_BYTES = 4_194_304
 """Largest record batch of the dead-letter topic, in bytes."""
 
@@ -73,6 +76,8 @@ class Topics:
         self.texts_again = self._log("texts.again")
         self.embeddings = self._forgetful("embeddings")
         self.encoders = self._compacted("encoders")
+        self.questions = self._short_lived("questions")
+        self.answers = self._short_lived("answers")
         self.identities = self._input("identities")
         self.identities_keyed = self._compacted("identities.keyed")
         self.intake = self._changelog("intake")
@@ -113,6 +118,15 @@ class Topics:
     def _forgetful(self, name: str) -> Topic:
         # The texts of deleted items must be gone from there soon.
         return replace(self._compacted(name), advised={"max.compaction.lag.ms": str(DAY_MS)})
+
+    def _short_lived(self, name: str) -> Topic:
+        # What people say must be gone soon, and nobody waits for an answer for long. Kafka's time tells how old it is.
+        config = {
+            "cleanup.policy": "delete",
+            "retention.ms": str(DAY_MS),
+            "message.timestamp.type": "LogAppendTime",
+        }
+        return replace(self._topic(name, config), advised={"segment.ms": str(QUESTION_SEGMENT_MS)})
 
     def _told(self) -> Topic:
         told = self._compacted("model")

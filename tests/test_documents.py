@@ -23,7 +23,7 @@ from afresh.state.lists import UserList, decode_user_list
 from afresh.streams import checks, metrics
 from afresh.streams.settings import Settings
 from afresh.streams.stages import STAGES
-from afresh.streams.topics import Topics
+from afresh.streams.topics import DAY_MS, Topics
 from tests.documents import DOCUMENTS, ROOT, blocks, headings, read, without_blocks
 
 RUN = "tests/test_readme.py::test_make_run_plays_real_events_and_exits_with_0"
@@ -43,6 +43,7 @@ TRACES = "tests/kafka/test_traces.py::test_an_event_has_one_trace_from_ingest_to
 ENCODERS = (
     "tests/kafka/test_embeddings.py::test_lists_change_over_to_another_encoder_and_back_whoever_is_killed"
 )
+QUESTIONS = "tests/kafka/test_questions.py::test_questions_are_answered_while_texts_of_items_wait"
 TRY = "tests/test_documents.py::test_the_command_that_tries_a_change_takes_its_options"
 
 TESTED = {
@@ -50,6 +51,7 @@ TESTED = {
     ("ARCHITECTURE.md", "Faust and aiokafka"): (INTERNALS,),
     ("OPERATING.md", "Install"): (INSTALL,),
     ("OPERATING.md", "Change the encoder"): (ENCODERS,),
+    ("OPERATING.md", "Ask for a vector"): (QUESTIONS,),
     ("OPERATING.md", "Start"): (START,),
     ("OPERATING.md", "Traces"): (TRACES,),
     ("CONTRIBUTING.md", "Set up"): (SETUP,),
@@ -186,9 +188,9 @@ def table(name: str, heading: str) -> list[list[str]]:
 
 
 def test_the_table_of_topics_names_all_that_there_are_and_how_long_they_keep_what() -> None:
-    topics = Topics(Settings(_env_file=None)).all()
-    kept = {"delete": "days", "compact": "compacted"}
-    expected = {each.name.partition(".")[2]: kept[each.config["cleanup.policy"]] for each in topics}
+    topics = Topics(Settings(_env_file=None, retention_days=3)).all()
+    kept = {None: "compacted", str(3 * DAY_MS): "days", str(DAY_MS): "a day"}
+    expected = {each.name.partition(".")[2]: kept[each.config.get("retention.ms")] for each in topics}
     assert {row[0].strip("`"): row[-1] for row in table("ARCHITECTURE.md", "Topics")[1:]} == expected
 
 

@@ -258,7 +258,22 @@ EMBEDDINGS = Dashboard(
                 Query(quantile(0.5, "afresh_embedding_seconds"), "p50"),
                 Query(quantile(0.99, "afresh_embedding_seconds"), "p99"),
             ),
-            "One batch of texts on the embed worker.",
+            "One batch of texts on the embed worker, those of questions included.",
+        ),
+        Panel(
+            "Question to answer",
+            SECONDS,
+            (
+                Query(quantile(0.5, "afresh_question_seconds"), "p50"),
+                Query(quantile(0.99, "afresh_question_seconds"), "p99"),
+            ),
+            "From when Kafka took a question until it took the answer. Texts that wait do not delay it.",
+        ),
+        Panel(
+            "Questions",
+            PER_SECOND,
+            (Query(rate("afresh_questions_total", "outcome"), "{{outcome}}"),),
+            "Those that are too old were asked while no embed worker ran.",
         ),
         Panel(
             "Items with an embedding",

@@ -1,7 +1,8 @@
 """embed: encodes texts as vectors; a Faust app of its own, so that it can run where a GPU is.
 
 It reads new and changed texts, and texts that are to be read again: those wait behind the others. Which encoders read
-them the plan says, that all embed workers follow (``state.encoders``), or the request itself.
+them the plan says, that all embed workers follow (``state.encoders``), or the request itself. Questions, for whose
+vectors somebody waits, are read beside all of them (``streams.stages.answering``).
 """
 
 from __future__ import annotations
@@ -35,6 +36,7 @@ from afresh.streams.planning import planned
 from afresh.streams.runs.run import KafkaRecord, Run, not_ours
 from afresh.streams.runs.runner import Runner
 from afresh.streams.settings import Settings
+from afresh.streams.stages.answering import Answering
 from afresh.streams.stages.readers import Readers
 from afresh.streams.topics import Topics
 
@@ -45,7 +47,7 @@ LOAD_SECONDS = 0.5
 
 
 class Embed:
-    """The agents of ``afresh.texts`` and ``afresh.texts.again``, and their app.
+    """The agents of ``afresh.texts``, ``afresh.texts.again`` and ``afresh.questions``, and their app.
 
     Parameters
     ----------
@@ -67,12 +69,16 @@ class Embed:
         self.app = create_app(settings, embed_group(settings), limits)
         self._follower = Follower(settings, {topics.encoders.name: planned(self.plan)})
         self._ready = asyncio.Event()
-        self._new, self._again = (Runner(self.app, name, self._ready) for name in ("embed", "embed again"))
-        self.app.unfinished = lambda: self._new.unfinished() or self._again.unfinished()
+        self._new, self._again, self._asked = runners = [
+            Runner(self.app, name, self._ready) for name in ("embed", "embed again", "answer")
+        ]
+        self.app.unfinished = lambda: any(runner.unfinished() for runner in runners)
         self._sender: Sender | None = None
-        read = [topics.texts, topics.texts_again]
+        self._answering = Answering(self.readers, topics.answers, self._send)
+        read = [topics.texts, topics.texts_again, topics.questions]
         self.app.agent(source(self.app, topics.texts), name="embed", concurrency=1)(self.agent)
         self.app.agent(source(self.app, topics.texts_again), name="again", concurrency=1)(self.agent_again)
+        self.app.agent(source(self.app, topics.questions), name="answer", concurrency=1)(self.agent_questions)
         watch_topics(self.app, settings, read, {topic.name: Read(None) for topic in read}, rights_of(topics))
         lag = Lag(self.app)
         for task in (
@@ -91,6 +97,10 @@ class Embed:
     async def agent_again(self, stream: faust.StreamT[object]) -> None:
         """Take in runs of texts that are read again, forever."""
         await self._again.drive(stream, self.process_again)
+
+    async def agent_questions(self, stream: faust.StreamT[object]) -> None:
+        """Take in runs of questions forever."""
+        await self._asked.drive(stream, self._answering.process)
 
     def plan(self, plan: Plan) -> None:
         """Take in what is wanted of encoders."""
@@ -199,8 +209,8 @@ class Embed:
 def rights_of(topics: Topics) -> Needs:
     """Return what embed workers need."""
     return needs(
-        read=[topics.texts, topics.texts_again, topics.encoders],
-        written=[topics.embeddings, topics.texts_again, topics.encoders],
+        read=[topics.texts, topics.texts_again, topics.questions, topics.encoders],
+        written=[topics.embeddings, topics.texts_again, topics.answers, topics.encoders],
     )
 
 

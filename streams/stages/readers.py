@@ -5,10 +5,13 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
+from typing import get_args
 
 from afresh.models.encoder import Encoder
+from afresh.models.encoder.base import Kind
 from afresh.state.encoders import Named, Plan
 from afresh.state.errors import AfreshError
 from afresh.streams.encoders import load_encoder
@@ -24,10 +27,21 @@ UNKNOWN_SECONDS = 10.0
 
 @dataclass(frozen=True)
 class Reader:
-    """An encoder, and what gathers texts for it."""
+    """An encoder, and what gathers texts for it.
+
+    Attributes
+    ----------
+    encoder
+        The encoder.
+    gathering
+        Gathers the texts of items.
+    questions
+        Gathers the texts of questions, by their kind: they are read beside those of items.
+    """
 
     encoder: Named
     gathering: Gathering
+    questions: Mapping[Kind, Gathering]
 
 
 class Readers:
@@ -60,7 +74,11 @@ class Readers:
         self._refused: set[Named] = set()
 
     def _reader(self, named: Named, encoder: Encoder) -> Reader:
-        return Reader(named, Gathering(encoder.encode, self._settings.encoder_batch))
+        most = self._settings.encoder_batch
+        questions = {
+            kind: Gathering(partial(encoder.encode, kind=kind, soon=True), most) for kind in get_args(Kind)
+        }
+        return Reader(named, Gathering(encoder.encode, most), questions)
 
     def __getitem__(self, version: str) -> Reader:
         return self._readers[version]

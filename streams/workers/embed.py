@@ -29,6 +29,6 @@ def run(settings: Settings) -> None:
     topics = Topics(settings)
     require_topics(settings, rights=rights_of(topics))
     logs.set_up(settings)
-    embed = Embed(settings, require_room(settings, [topics.embeddings]))
+    embed = Embed(settings, require_room(settings, [topics.embeddings, topics.answers]))
     take_over(settings, embed.readers.own.version)
     execute(embed.app, settings, settings.embed_metrics_port, embed.not_ready)

@@ -43,6 +43,7 @@ COMMANDS: Sequence[Sequence[str]] = (
     ("embeddings", "refresh"),
     ("embeddings", "use"),
     ("embeddings", "status"),
+    ("embeddings", "vector"),
 )
 EVENT = {
     "id": "e1",

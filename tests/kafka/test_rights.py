@@ -163,6 +163,8 @@ CASES = [
     Case(("embed-worker",), "Read", "texts", "minilm"),
     Case(("embed-worker",), "Write", "embeddings", "minilm"),
     Case(("embed-worker",), "Read", "encoders", "minilm"),
+    Case(("embed-worker",), "Read", "questions", "minilm"),
+    Case(("embeddings", "vector", "TEXT"), "Write", "questions"),
     Case(("embeddings", "status"), "Read", "content"),
     Case(("topics", "check"), "Describe", "events"),
     Case(("topics", "check"), "DescribeConfigs", "events"),

@@ -10,7 +10,19 @@ from msgspec import Struct
 
 from afresh.state.records import POSITIVE, REFUSED, Example, Interaction
 from afresh.streams import messages
-from afresh.streams.messages import Embedding, Event, EventType, Item, KeyedRecord, TextRequest, encode
+from afresh.streams.messages import (
+    LONGEST_QUESTION,
+    Answer,
+    Embedding,
+    Event,
+    EventType,
+    Item,
+    KeyedRecord,
+    Question,
+    TextRequest,
+    TextVector,
+    encode,
+)
 
 names = st.text(min_size=1, max_size=12)
 platforms = names.filter(lambda name: ":" not in name)
@@ -76,6 +88,14 @@ commands = st.builds(messages.Command, name=st.text(), time=st.integers(0, 2**53
 keyed = st.builds(
     KeyedRecord, st.integers(-1, 999), st.integers(-1, 2**62), int64, int64, st.none() | blobs, st.booleans()
 )
+questions = st.builds(
+    Question,
+    st.text(max_size=20),
+    st.sampled_from(["document", "query"]),
+    st.lists(st.text(max_size=12), max_size=8),
+)
+vectors = st.builds(TextVector, names, names, blobs, st.text(max_size=9))
+answers = st.builds(Answer, st.lists(vectors, max_size=3), st.text(max_size=9))
 embeddings = st.builds(Embedding, names, st.integers(0, 2**64 - 1), names, names, blobs)
 
 
@@ -94,6 +114,8 @@ CODECS: list[tuple[Any, Any]] = [
     (examples, messages.example_decoder),
     (requests, messages.text_request_decoder),
     (embeddings, messages.embedding_decoder),
+    (questions, messages.question_decoder),
+    (answers, messages.answer_decoder),
     (commands, messages.command_decoder),
     (keyed, messages.keyed_decoder),
 ]
@@ -104,6 +126,20 @@ CODECS: list[tuple[Any, Any]] = [
 def test_our_own_records_survive_packing(records: Any, decoder: Any, data: st.DataObject) -> None:
     record: Struct = data.draw(records)
     assert decoder.decode(encode(record)) == record
+
+
+def test_a_question_is_a_query_for_all_encoders_unless_it_says_otherwise() -> None:
+    assert messages.question_decoder.decode(encode(["text"])) == Question("text", "query", [])
+
+
+@given(st.text(max_size=5))
+def test_a_question_longer_than_the_limit_is_none(more: str) -> None:
+    packed = encode(Question("x" * LONGEST_QUESTION + more))
+    if more:
+        with pytest.raises(msgspec.ValidationError, match=f"length <= {LONGEST_QUESTION}"):
+            messages.question_decoder.decode(packed)
+    else:
+        assert messages.question_decoder.decode(packed).text == "x" * LONGEST_QUESTION
 
 
 @given(st.integers(0, 999) | st.just(messages.NO_SOURCE), st.binary(max_size=9))

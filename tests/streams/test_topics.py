@@ -24,6 +24,8 @@ def test_topics_are_listed_in_the_order_of_an_event(topics: Topics) -> None:
         "test.texts.again",
         "test.embeddings",
         "test.encoders",
+        "test.questions",
+        "test.answers",
         "test.identities",
         "test.identities.keyed",
         "test.intake.changelog",
@@ -49,8 +51,16 @@ def test_logs_have_a_retention_and_tables_are_compacted(topics: Topics) -> None:
         if topic in logs:
             assert topic.config["cleanup.policy"] == "delete"
             assert topic.config["retention.ms"] == str(int(1.5 * DAY_MS))
-        else:
+        elif topic not in (topics.questions, topics.answers):
             assert topic.config["cleanup.policy"] == "compact"
+
+
+def test_what_people_say_is_gone_within_a_day_and_kafka_tells_how_old_it_is(topics: Topics) -> None:
+    for topic in (topics.questions, topics.answers):
+        assert topic.config["cleanup.policy"] == "delete"
+        assert int(topic.config["retention.ms"]) == DAY_MS
+        assert topic.config["message.timestamp.type"] == "LogAppendTime"
+        assert int(topic.advised["segment.ms"]) < DAY_MS / 10
 
 
 def test_changelogs_keep_tombstones_for_longer_than_rows_may_stay_on_disk_unread(topics: Topics) -> None:

@@ -73,7 +73,7 @@ class Embedded:
 
 def use(embedded: Embedded, encode: Any) -> None:
     readers = embedded.agent.readers
-    readers._readers = {"7": Reader(readers.own, Gathering(encode, 2))}
+    readers._readers = {"7": Reader(readers.own, Gathering(encode, 2), {})}
 
 
 @pytest.fixture
@@ -197,7 +197,7 @@ def two_encoders(embedded: Embedded) -> FakeEncoder:
     """Let another encoder read texts, too."""
     other = FakeEncoder()
     readers = embedded.agent.readers
-    readers._readers["8"] = Reader(Named("others", "8"), Gathering(other.encode, 2))
+    readers._readers["8"] = Reader(Named("others", "8"), Gathering(other.encode, 2), {})
     return other
 
 
