@@ -1,4 +1,4 @@
-"""Separates unit tests from tests that start servers.
+"""Separates unit tests from tests that start servers, and has files with long tests come first.
 
 ``make unit`` runs only unit tests, and they cannot start a server.
 """
@@ -29,15 +29,22 @@ DOCTESTS = {"afresh.deploy.servers": "servers", "afresh.models.encoder.loading.l
 """Marks of doctests: the product itself has no marks."""
 
 
+LONG = ("servers", "slow")
+"""Marks of long tests."""
+
+
 class Marking:
     """A plugin, because pytest does not call the hooks of a ``conftest.py`` for doctests outside its folder."""
 
     def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
-        """Mark the tests that use servers."""
+        """Mark the tests that use servers, and order the files."""
         for item in items:
             mark = DOCTESTS.get(item.name) if isinstance(item, pytest.DoctestItem) else None
             if mark or not SERVERS.isdisjoint(fixtures_of(item)):
                 item.add_marker(mark or "servers")
+        long = {item.path for item in items if any(map(item.get_closest_marker, LONG))}
+        # Processes share the files. If a long one came last, the others would have nothing to do for minutes.
+        items.sort(key=lambda item: item.path not in long)
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_protocol(self, item: pytest.Item) -> Generator[None, object, object]:

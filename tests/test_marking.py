@@ -1,11 +1,14 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
 from afresh.deploy.servers import local_redis
 from afresh.streams.settings import Settings
+from tests.marking import Marking
 
 
 def test_a_unit_test_cannot_start_a_server(tmp_path: Path) -> None:
@@ -32,3 +35,19 @@ def test_a_test_with_a_fixture_that_uses_servers_is_marked(
     embedded_settings: Settings, request: pytest.FixtureRequest
 ) -> None:
     assert request.node.get_closest_marker("servers") is not None
+
+
+def test_files_with_long_tests_come_first_and_the_tests_of_a_file_stay_together() -> None:
+    def item(file: str, mark: str = "") -> Any:
+        return SimpleNamespace(name="test", path=Path(file), get_closest_marker=lambda name: name == mark)
+
+    items = [
+        item("a.py"),
+        item("b.py"),
+        item("b.py", "slow"),
+        item("c.py"),
+        item("d.py", "servers"),
+        item("d.py"),
+    ]
+    Marking().pytest_collection_modifyitems(items)
+    assert [each.path.stem for each in items] == ["b", "b", "d", "d", "a", "c"]
