@@ -16,12 +16,16 @@ from threadpoolctl import threadpool_limits
 from afresh.deploy.servers import Server, genuine_kafka, local_kafka, local_redis
 from afresh.deploy.servers.kafka import REPOSITORY, SHARED, Installation
 from afresh.deploy.servers.prometheus import require_prometheus
+from afresh.models.compiled import FOLDER
 from afresh.state.errors import AfreshError
 from afresh.streams.settings import Settings
 from tests.marking import Marking
 
 # A test's broker lives for seconds only: Java's second compiler would cost more time than it saves.
 os.environ.setdefault("JAVA_TOOL_OPTIONS", "-XX:TieredStopAtLevel=1")
+
+# A test may move the caches of the user. Without the machine code in them, a process compiles for a minute.
+os.environ.setdefault("NUMBA_CACHE_DIR", str(FOLDER.parent))
 
 # Hypothesis uses the same examples everywhere. Without a deadline, no test fails because the machine is busy.
 hypothesis_settings.register_profile("afresh", deadline=None, derandomize=True)

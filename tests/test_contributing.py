@@ -130,8 +130,14 @@ def follow(tmp_path: Path, recipe: str) -> Copy:
     return copy
 
 
-def test_a_new_scorer_keeps_to_the_contract_and_stands_in_parts(tmp_path: Path) -> None:
-    copy = follow(tmp_path, SCORER)
+@pytest.fixture(scope="module")
+def with_a_scorer(tmp_path_factory: pytest.TempPathFactory) -> Copy:
+    """A copy with one more scorer, whose lists are compiled once for all tests."""
+    return follow(tmp_path_factory.mktemp("scorer"), SCORER)
+
+
+def test_a_new_scorer_keeps_to_the_contract_and_stands_in_parts(with_a_scorer: Copy) -> None:
+    copy = with_a_scorer
     # Of the contract's tests only those of the new scorer: the others are what they are without it.
     passed = copy.pytest("tests/models/scorers", "tests/state/judged", "-k", "rising or not contract")
     contract = "tests/models/scorers/test_contract.py::test_every_scorer_keeps_to_the_contract"
@@ -141,8 +147,8 @@ def test_a_new_scorer_keeps_to_the_contract_and_stands_in_parts(tmp_path: Path) 
 
 
 @pytest.mark.slow
-def test_lists_with_a_new_scorer_can_be_evaluated_as_the_recipe_says(tmp_path: Path) -> None:
-    copy = follow(tmp_path, SCORER)
+def test_lists_with_a_new_scorer_can_be_evaluated_as_the_recipe_says(with_a_scorer: Copy) -> None:
+    copy = with_a_scorer
     (command,) = [
         block.text
         for block in blocks(CONTRIBUTING, "sh")
