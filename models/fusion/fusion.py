@@ -19,7 +19,7 @@ import numpy as np
 import numpy.typing as npt
 from river import optim
 
-from afresh.models.arrays import Doubles, Floats
+from afresh.models.arrays import Doubles, Floats, Places
 from afresh.models.fusion.features import FEATURES_PER_SCORER
 from afresh.models.fusion.weights import Weights
 
@@ -168,6 +168,26 @@ class Fusion:
             together, limit = situations.T @ gradients, SOURCE_LIMIT * len(lessons) ** 0.5
             total += together * min(1.0, limit / max(float(np.linalg.norm(together)), limit))
         return total
+
+    def carried(self, theirs: Places, ours: Places, prior: Doubles) -> Fusion:
+        """Return a learner of other features, which goes on with what this one has learned of those that both have.
+
+        Parameters
+        ----------
+        theirs, ours
+            Columns of the features that both have, in Omega here and in ``prior``, each of shape (n,).
+        prior
+            Omega of the other learner at its start.
+        """
+        fusion = Fusion(prior)
+        fusion.omega[:, ours] = self.omega[:, theirs]
+        fusion._squares[:, ours] = self._squares[:, theirs]
+        for lesson in self._pending:
+            gradient = np.zeros(fusion.omega.shape[1], np.float32)
+            gradient[ours] = lesson.gradient[theirs]
+            fusion._pending.append(lesson._replace(gradient=gradient))
+        fusion.version, fusion.examples, fusion.refused = self.version, self.examples, self.refused
+        return fusion
 
     def merge(self, other: Fusion) -> None:
         """Take in another fusion that learned from other examples: the mean of both, weighted by examples.

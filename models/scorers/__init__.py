@@ -16,9 +16,11 @@ MovieLens 1M.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
-from afresh.models.arrays import Doubles, Floats, Indices
+from afresh.models.arrays import Doubles, Floats, Indices, Places
 from afresh.models.compiled import compiled
 from afresh.models.fusion.features import CONTEXT, FEATURES_PER_SCORER
 from afresh.models.fusion.fusion import Fusion
@@ -75,6 +77,29 @@ def prior() -> Doubles:
 def new_fusion() -> Fusion:
     """Make a fusion that has seen nothing yet."""
     return Fusion(prior())
+
+
+def shared_features(names: Sequence[str]) -> tuple[Places, Places]:
+    """Return the columns of features that scorers of these names share with ours: in their order, and in ours.
+
+    Examples
+    --------
+    >>> theirs, ours = shared_features(["another", NAMES[0]])
+    >>> theirs.tolist(), ours.tolist()
+    ([2, 3], [0, 1])
+    """
+    found = [(place, NAMES.index(name)) for place, name in enumerate(names) if name in NAMES]
+    scorers = np.array(found, np.intp).reshape(-1, 2)
+    columns = FEATURES_PER_SCORER * scorers[:, :, None] + np.arange(FEATURES_PER_SCORER)
+    return columns[:, 0].ravel(), columns[:, 1].ravel()
+
+
+def carried(fusion: Fusion, names: Sequence[str]) -> Fusion:
+    """Return a fusion of ``NAMES`` that goes on with what a fusion of other scorers has learned.
+
+    A scorer that it did not weigh starts at its prior.
+    """
+    return fusion.carried(*shared_features(names), prior())
 
 
 def popularity_prior() -> Doubles:

@@ -7,6 +7,8 @@ lies in a scorer. Then the weights start anew from popularity alone.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import msgspec
 import numpy as np
 
@@ -128,7 +130,7 @@ class Guard(msgspec.Struct, array_like=True):
         RowVersionError
             The fusion must go back, and the snapshot cannot be read.
         """
-        if self.scorers != list(scorers.NAMES):
+        if not self.scorers:
             self._begin()
         block, self.block = self.block, (0, 0, 0, 0)
         self.judged += block[0]
@@ -144,10 +146,19 @@ class Guard(msgspec.Struct, array_like=True):
         return fusion
 
     def _begin(self) -> None:
-        """Forget snapshots of other scorers."""
-        self.newest, self.good = WeightsSnapshot(), WeightsSnapshot()
         self.scorers, self.wealth = list(scorers.NAMES), guard.start().tobytes()
-        self.judged, self.on_trial = 0, False
+
+    def carry(self) -> None:
+        """Let snapshots of other scorers weigh ours, as ``models.scorers.carried`` says.
+
+        Raises
+        ------
+        RowVersionError
+            A snapshot cannot be read.
+        """
+        if self.scorers and self.scorers != list(scorers.NAMES):
+            self.newest, self.good = _carried(self.newest, self.scorers), _carried(self.good, self.scorers)
+            self.scorers = list(scorers.NAMES)
 
     def _snapshot(self, fusion: Fusion, rate: float, now: int) -> None:
         if self.newest.fusion:
@@ -191,13 +202,20 @@ class Guard(msgspec.Struct, array_like=True):
         """Take in the guard of a partition: snapshots are merged as weights are, and detectors start anew."""
         if not self.scorers:
             self._begin()
-        if other.scorers == self.scorers:
-            self.newest = _merged(self.newest, other.newest)
-            self.good = _merged(self.good, other.good)
+        self.newest = _merged(self.newest, other.newest)
+        self.good = _merged(self.good, other.good)
         self.on_trial |= other.on_trial
         self.rollbacks += other.rollbacks
         happened = [each for each in (self.last, other.last) if each is not None]
         self.last = max(happened, key=lambda each: each.time, default=None)
+
+
+def _carried(snapshot: WeightsSnapshot, names: Sequence[str]) -> WeightsSnapshot:
+    if not snapshot.fusion:
+        return snapshot
+    with known_layout("A snapshot of the weights"):
+        fusion = scorers.carried(Fusion.from_bytes(snapshot.fusion), names)
+    return WeightsSnapshot(snapshot.time, fusion.to_bytes(), snapshot.rate)
 
 
 def _merged(one: WeightsSnapshot, other: WeightsSnapshot) -> WeightsSnapshot:

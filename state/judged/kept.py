@@ -34,7 +34,7 @@ class JudgeRow(msgspec.Struct, array_like=True):
     version
         Version of this layout.
     scorers
-        Names of the scorers whose weights ``fusion`` holds. Weights of other scorers are of no use.
+        Names of the scorers whose weights ``fusion`` holds.
     fusion
         Packed state of the fusion.
     verdicts, guard
@@ -112,8 +112,8 @@ def unpack(packed: bytes) -> Kept:
         return Kept(scorers.new_fusion(), Verdicts(), Guard(), {})
     row = unpack_known(_decoder, packed, "What the judge kept", JUDGE_ROW_VERSION, JUDGE_ROW_VERSION)
     with known_layout("What the judge kept"):
-        learned = Fusion.from_bytes(row.fusion)
-    return Kept(_of_our_scorers(learned, row), Verdicts(row.verdicts), row.guard, row.sources, row.received)
+        learned = _of_our_scorers(Fusion.from_bytes(row.fusion), row)
+    return Kept(learned, Verdicts(row.verdicts), row.guard, row.sources, row.received)
 
 
 def unpack_of_partition(packed: bytes) -> Kept:
@@ -126,18 +126,21 @@ def unpack_of_partition(packed: bytes) -> Kept:
     """
     row = unpack_known(_decoder, packed, "What the judge of a partition kept", JUDGE_ROW_VERSION - 1)
     with known_layout("What the judge of a partition kept"):
-        learned = Fusion.of_partition(row.fusion)
         for snapshot in (row.guard.newest, row.guard.good):
             if snapshot.fusion:
                 snapshot.fusion = Fusion.of_partition(snapshot.fusion).to_bytes()
-    return Kept(_of_our_scorers(learned, row), Verdicts(row.verdicts), row.guard, {})
+        learned = _of_our_scorers(Fusion.of_partition(row.fusion), row)
+    return Kept(learned, Verdicts(row.verdicts), row.guard, {})
 
 
 def _of_our_scorers(learned: Fusion, row: JudgeRow) -> Fusion:
+    """Return the fusion of our scorers, and have the guard keep snapshots of them; a ValueError for unknown bytes."""
+    row.guard.carry()
     if row.scorers == list(scorers.NAMES):
         return learned
-    # The program was started with other scorers: the weights are learned anew, and the counts go on.
-    logger.warning("The scorers have changed: the weights of the fusion start anew")
-    anew = scorers.new_fusion()
-    anew.examples, anew.refused, anew.version = learned.examples, learned.refused, learned.version + 1
-    return anew
+    new = [name for name in scorers.NAMES if name not in row.scorers]
+    logger.warning(
+        "The scorers have changed: what was learned of the others goes on; at their priors start: %s",
+        ", ".join(new) or "none",
+    )
+    return scorers.carried(learned, row.scorers)

@@ -93,14 +93,12 @@ class Verdicts:
     def __init__(self, row: VerdictsRow | None = None) -> None:
         row = row or VerdictsRow()
         self.slices = list(row.slices) or list(_FIXED)
-        size, width = len(self.slices), 1 + 2 * len(RANKINGS)
+        size = len(self.slices)
         self.unjudged = row.unjudged
         self.judged: Integers = _array(row.judged, "<i8", (size,))
         self.drifts: Integers = _array(row.drifts, "<i8", (size,))
-        # Rates of other scorers mean nothing to this program. Rates begin anew, counts go on.
-        same = tuple(row.rankings) == RANKINGS
-        self.block: Doubles = _array(row.block if same else b"", "<f8", (size, width))
-        self.recent: Doubles = _array(row.recent if same else b"", "<f8", (size, width))
+        self.block: Doubles = _sums(row.block, size, row.rankings)
+        self.recent: Doubles = _sums(row.recent, size, row.rankings)
         self.tests: Doubles = _array(row.tests, "<f8", (size, drift.WIDTH))
         self._number = {name: number for number, name in enumerate(self.slices)}
 
@@ -201,6 +199,20 @@ class Verdicts:
 
 def _array(packed: bytes, dtype: str, shape: tuple[int, ...]) -> npt.NDArray[Any]:
     return np.frombuffer(packed, dtype).reshape(shape).copy() if packed else np.zeros(shape, dtype)
+
+
+def _sums(packed: bytes, size: int, rankings: Sequence[str]) -> Doubles:
+    """Unpack sums as ``RANKINGS`` order them. A ranking that was not judged before begins with no hits."""
+    theirs: Doubles = _array(packed, "<f8", (size, 1 + 2 * len(rankings)))
+    if tuple(rankings) == RANKINGS:
+        return theirs
+    sums = np.zeros((size, 1 + 2 * len(RANKINGS)))
+    sums[:, 0] = theirs[:, 0]
+    for mine, name in enumerate(RANKINGS):
+        if name in rankings:
+            place = list(rankings).index(name)
+            sums[:, [1 + mine, 1 + len(RANKINGS) + mine]] = theirs[:, [1 + place, 1 + len(rankings) + place]]
+    return sums
 
 
 def _rates(counted: Doubles) -> dict[str, Rate]:

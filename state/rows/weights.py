@@ -8,6 +8,8 @@ import msgspec
 import numpy as np
 
 from afresh.models import scorers
+from afresh.models.arrays import Doubles
+from afresh.models.fusion.features import CONTEXT, FEATURES_PER_SCORER
 from afresh.models.fusion.weights import Weights
 from afresh.state.versions import known_layout, unpack_known
 
@@ -58,8 +60,8 @@ def pack(weights: Weights, received: int) -> bytes:
     return _encode(WeightsRow(WEIGHTS_VERSION, list(scorers.NAMES), omega, weights.version, received))
 
 
-def unpack(packed: bytes) -> Published | None:
-    """Unpack the row; None if its weights are those of other scorers.
+def unpack(packed: bytes) -> Published:
+    """Unpack the row. Where it weighs other scorers, those that it does not weigh have the weights of their priors.
 
     Raises
     ------
@@ -67,8 +69,12 @@ def unpack(packed: bytes) -> Published | None:
         A newer version of this program wrote it, or its layout is not known.
     """
     row = unpack_known(_decoder, packed, "The row of the weights", WEIGHTS_VERSION)
-    if row.scorers != list(scorers.NAMES):
-        return None
+    omega = scorers.prior()
+    theirs, ours = scorers.shared_features(row.scorers)
     with known_layout("The row of the weights"):
-        omega = np.frombuffer(row.omega, "<f8").reshape(scorers.prior().shape)
+        omega[:, ours] = _omega_of(row)[:, theirs]
     return Published(Weights(omega, row.changes), row.received)
+
+
+def _omega_of(row: WeightsRow) -> Doubles:
+    return np.frombuffer(row.omega, "<f8").reshape(len(CONTEXT), FEATURES_PER_SCORER * len(row.scorers))

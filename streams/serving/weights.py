@@ -47,13 +47,7 @@ class NewestWeights:
         packed = latest.get(rows.WEIGHTS_KEY)
         if packed is None:
             return
-        published = rows.unpack(packed)
-        if published is None:
-            logger.warning(
-                "The weights are those of other scorers: lists keep the weights that they were made with"
-            )
-            return
-        self.now, self._received = published
+        self.now, self._received = rows.unpack(packed)
         if self._waits is not None and self._waits[0] <= self._received:
             self._waits = None
 

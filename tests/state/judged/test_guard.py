@@ -141,10 +141,18 @@ def test_a_person_can_go_back_at_any_time() -> None:
     assert play.guard.last == Rollback(99, "command", 0)
 
 
-def test_snapshots_of_other_scorers_are_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_weights_go_back_to_a_snapshot_of_scorers_in_another_order(monkeypatch: pytest.MonkeyPatch) -> None:
     play = good_past()
+    before = play.guard.good
     with monkeypatch.context() as patch:
-        patch.setattr(scorers, "NAMES", (*scorers.NAMES, "another"))
-        play.blocks(1, hits=10, popular=4)
-    assert not play.guard.good.fusion
-    assert np.frombuffer(play.guard.wealth).max() == 0
+        patch.setattr(scorers, "NAMES", tuple(reversed(scorers.NAMES)))
+        play.guard.carry()
+        play.fusion = play.guard.roll_back(play.fusion, 99, "command")
+    assert play.guard.last == Rollback(99, "command", before.time)
+    assert play.fusion.omega[1, -2] == Fusion.from_bytes(before.fusion).omega[1, 0] != 0
+
+
+def test_a_snapshot_of_other_scorers_that_cannot_be_read_is_refused() -> None:
+    state = Guard(WeightsSnapshot(1, b"broken"), scorers=["another"])
+    with pytest.raises(RowVersionError, match="snapshot"):
+        state.carry()

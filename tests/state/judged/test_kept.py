@@ -46,16 +46,50 @@ def test_packing_and_unpacking_changes_no_bit() -> None:
     assert (again.sources[3].examples, again.received) == (7, 50)
 
 
-def test_weights_of_other_scorers_start_anew_and_the_counts_go_on(monkeypatch: pytest.MonkeyPatch) -> None:
+def without(packed: bytes, name: str) -> bytes:
+    """Return the row that a program without this scorer would have kept."""
+    row = msgspec.msgpack.decode(packed, type=JudgeRow)
+    place = row.scorers.index(name)
+    omega = 2 * place, 2 * place + 1
+    ranks = place + len(RANKINGS) - len(scorers.NAMES)
+    row.scorers.remove(name)
+    row.verdicts.rankings.remove(name)
+    learned = Fusion.from_bytes(row.fusion)
+    left = np.delete(np.arange(learned.omega.shape[1]), omega)
+    row.fusion = learned.carried(
+        left, np.arange(len(left)), np.zeros((len(learned.omega), len(left)))
+    ).to_bytes()
+    sums = np.frombuffer(row.verdicts.block).reshape(len(row.verdicts.slices), -1)
+    row.verdicts.block = np.delete(sums, [1 + ranks, 1 + ranks + len(RANKINGS)], axis=1).tobytes()
+    row.verdicts.recent = np.zeros_like(np.frombuffer(row.verdicts.block)).tobytes()
+    return msgspec.msgpack.encode(row)
+
+
+@pytest.mark.parametrize("name", [scorers.NAMES[0], scorers.NAMES[5], scorers.NAMES[-1]])
+def test_a_scorer_that_was_not_there_starts_at_its_prior_and_what_others_have_learned_goes_on(
+    name: str, caplog: pytest.LogCaptureFixture
+) -> None:
     before = moved()
     before.fusion.version = 8
+    kept = judged_rows.unpack(without(before.pack(), name))
+    new = np.repeat([each == name for each in scorers.NAMES], 2)
+    assert (kept.fusion.omega[:, ~new] == before.fusion.omega[:, ~new]).all()
+    assert (kept.fusion.omega[:, new] == scorers.prior()[:, new]).all()
+    assert (kept.fusion.examples, kept.fusion.version) == (1, 8)
+    assert kept.verdicts.totals() == before.verdicts.totals()
+    assert kept.verdicts.rates()["all"]["served"] == before.verdicts.rates()["all"]["served"]
+    assert f"at their priors start: {name}" in caplog.text
+
+
+def test_weights_of_scorers_in_another_order_stay_with_their_names(monkeypatch: pytest.MonkeyPatch) -> None:
+    before = moved()
+    before.fusion.omega[:] = np.arange(before.fusion.omega.size).reshape(before.fusion.omega.shape)
     packed = before.pack()
     with monkeypatch.context() as patch:
         patch.setattr(scorers, "NAMES", tuple(reversed(scorers.NAMES)))
         kept = judged_rows.unpack(packed)
-    assert (kept.fusion.omega == scorers.prior()).all()
-    assert (kept.fusion.examples, kept.fusion.version) == (1, 9)
-    assert kept.verdicts.totals() == before.verdicts.totals()
+    pairs = before.fusion.omega.reshape(len(kept.fusion.omega), -1, 2)
+    assert (kept.fusion.omega == pairs[:, ::-1].reshape(kept.fusion.omega.shape)).all()
 
 
 def old_bytes(fusion: Fusion) -> bytes:

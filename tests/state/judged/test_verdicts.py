@@ -130,13 +130,19 @@ def test_merged_verdicts_add_up() -> None:
     assert first.unjudged == 2
 
 
-def test_rates_of_other_scorers_begin_anew_and_the_counts_go_on() -> None:
+def test_rates_stay_with_the_names_of_their_rankings_and_one_that_was_not_judged_begins_with_no_hits() -> (
+    None
+):
     judged = Verdicts()
-    add(judged, ranks(0))
+    add(judged, ranks(0, others=3))
     row = judged.row()
-    row.rankings = ["served", "popularity", "another"]
-    changed = Verdicts(row)
-    assert changed.rates() == {}
+    row.rankings = ["popularity", "served", "another", *RANKINGS[3:]]
+    changed, before = Verdicts(row), judged.rates()["all"]
+    rates = changed.rates()["all"]
+    assert rates["popularity"] == before["served"]
+    assert rates["served"] == before["popularity"]
+    assert rates[RANKINGS[2]] == (0, 0)
+    assert rates[RANKINGS[3]] == before[RANKINGS[3]] > (0, 0)
     assert changed.totals()["all"] == (1, 0)
 
 

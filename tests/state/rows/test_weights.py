@@ -15,13 +15,18 @@ from afresh.state.versions import RowVersionError
 def test_weights_come_back_to_the_last_bit(version: int, received: int, seed: int) -> None:
     omega = np.random.default_rng(seed).normal(size=scorers.prior().shape)
     published = rows.unpack(rows.pack(Weights(omega, version), received))
-    assert published is not None
     assert (published.weights.version, published.received) == (version, received)
     assert np.array_equal(published.weights.omega, omega)
 
 
-def test_weights_of_other_scorers_are_none_of_ours() -> None:
-    assert rows.unpack(msgspec.msgpack.encode(WeightsRow(1, ["another"], b"", 3, 0))) is None
+def test_a_scorer_that_a_row_does_not_weigh_has_the_weights_of_its_prior() -> None:
+    names = ["another", *scorers.NAMES[1:]]
+    omega = np.random.default_rng(1).normal(size=scorers.prior().shape)
+    row = WeightsRow(1, names, omega.astype("<f8").tobytes(), 3, 0)
+    found = rows.unpack(msgspec.msgpack.encode(row)).weights
+    assert np.array_equal(found.omega[:, 2:], omega[:, 2:])
+    assert np.array_equal(found.omega[:, :2], scorers.prior()[:, :2])
+    assert found.version == 3
 
 
 @pytest.mark.parametrize(
@@ -29,6 +34,7 @@ def test_weights_of_other_scorers_are_none_of_ours() -> None:
     [
         WeightsRow(rows.WEIGHTS_VERSION + 1, [], b"", 0, 0),
         WeightsRow(1, list(scorers.NAMES), b"short", 0, 0),
+        WeightsRow(1, ["another"], b"short", 0, 0),
     ],
 )
 def test_a_row_of_an_unknown_layout_is_refused(row: WeightsRow) -> None:

@@ -45,16 +45,16 @@ def test_the_newest_row_of_the_weights_is_what_lists_are_made_with(weights: Newe
     assert np.array_equal(weights.now.omega, scorers.prior() + 1)
 
 
-def test_weights_of_other_scorers_are_left_alone(
-    weights: NewestWeights, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+def test_weights_of_other_scorers_are_followed_by_their_names(
+    weights: NewestWeights, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    weights.apply(row(4))
     with monkeypatch.context() as patch:
         patch.setattr(scorers, "NAMES", tuple(reversed(scorers.NAMES)))
-        other = row(5)
+        other = row(5, shift=1.0)
+    omega = scorers.prior() + 1.0
     weights.apply(other)
-    assert weights.now.version == 4
-    assert "other scorers" in caplog.text
+    assert weights.now.version == 5
+    assert np.array_equal(weights.now.by_scorer()[::-1], Weights(omega).by_scorer())
 
 
 def test_the_age_is_that_of_the_first_example_without_an_answer(weights: NewestWeights, clock: Clock) -> None:
