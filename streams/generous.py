@@ -233,6 +233,7 @@ _decimals = msgspec.json.Decoder(Decimal).decode
 _scalars = msgspec.json.Decoder(Scalar).decode
 _attribute_decoder = msgspec.json.Decoder(Scalar | list[Scalar]).decode
 _maps = msgspec.json.Decoder(dict[str, Raw]).decode
+_vectors = msgspec.json.Decoder(list[float]).decode
 _lists = msgspec.json.Decoder(list[Raw]).decode
 
 
@@ -247,7 +248,7 @@ def _items(dropped: Callable[[str], object]) -> GenerousDecoder[Item]:
             "available": _flag,
             "version": _integer,
         },
-        thin={"attributes": partial(_thinned, read=_attribute)},
+        thin={"attributes": partial(_thinned, read=_attribute), "vectors": partial(_thinned, read=_vectors)},
         dropped=dropped,
     )
 

@@ -87,6 +87,9 @@ class Item(Struct, frozen=True, kw_only=True):
         Texts that the encoder reads and people see.
     attributes
         A flat map of strings, numbers, booleans or lists of them.
+    vectors
+        Vectors that the item brings, by their kind, such as of its picture: ``{"image": [0.12, -0.5]}``. A kind that a
+        record does not have is absent, whatever an earlier record of the item had.
     available
         Whether lists may contain the item.
     version
@@ -98,6 +101,7 @@ class Item(Struct, frozen=True, kw_only=True):
     title: str = ""
     text: str = ""
     attributes: dict[str, Scalar | list[Scalar]] = {}
+    vectors: dict[str, list[float]] = {}
     available: bool = True
     version: Integer = ITEM_VERSION
 

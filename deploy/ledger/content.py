@@ -117,7 +117,8 @@ def _due(key: bytes, keyed: KeyedRecord, read: Encoded, found: bytes | None, tem
     if not text:
         return row
     answers = [vector_of(each) for each in read.answered[key][row.content] if each.vector]
-    row = replace(row, vectors=[_as_answered(each, row, answers) for each in _vectors(found)])
+    read_by = [_as_answered(each, row, answers) for each in _vectors(found)]
+    row = replace(row, vectors=[*read_by, *row.vectors])
     if answers and not any(row.is_read_by(each.encoder_version) for each in answers):
         row = content.with_vector(row, answers[-1])
     return row
@@ -130,8 +131,9 @@ def _as_answered(vector: Vector, row: ContentRow, answers: list[Vector]) -> Vect
 
 
 def _vectors(found: bytes | None) -> list[Vector]:
+    """Return what encoders of texts say in a row."""
     try:
-        return content.unpack(found).vectors if found else []
+        return content.unpack(found).all_of(content.TEXT) if found else []
     except UNREADABLE:
         return []
 

@@ -24,7 +24,7 @@ ENCODERS_KEPT = 3
 and one to go back to."""
 
 VECTORS_BYTES = 32_768
-"""Upper bound on the vectors of a row, with all that is neither text nor attribute."""
+"""Upper bound on what encoders say in a row, with all else that does not come from the item's record."""
 
 END, ATTRIBUTES = ". ", "{attributes}"
 FIELD = re.compile(r"\{([^{}]+)\}")
@@ -34,16 +34,17 @@ TEMPLATE = "{title}. {text}. {attributes}"
 
 
 class Vector(msgspec.Struct, frozen=True, array_like=True):
-    """What one encoder says of an item.
+    """What one encoder says of an item, or what the item brings.
 
     Attributes
     ----------
     kind
-        What the encoder reads, such as ``text``.
+        What the encoder reads, which is ``text``, or the kind that the item names; see ``state.rows.brought``.
     encoder, encoder_version
-        Name and version of the encoder.
+        Name and version of the encoder; empty where the item brings the vector.
     content
-        Hash of what the encoder read. 0.1.0 did not keep it; the vector is then taken to be that of the present text.
+        Hash of what the encoder read; 0 where the item brings the vector. 0.1.0 did not keep it; the vector is then
+        taken to be that of the present text.
     vector
         Unit vector, float16, shape (e,).
     """
@@ -69,7 +70,7 @@ class ContentRow(msgspec.Struct, frozen=True, array_like=True):
     embedding, encoder, encoder_version
         The vector of a row of version 1; empty since then.
     vectors
-        What encoders say of the item, the newest of each kind first.
+        What encoders say of the item, the newest first, then what the item brings.
     time, partition, offset
         Moment of the newest record that the row was made from; see ``moment``.
     deleted
@@ -188,7 +189,7 @@ def without_vectors(row: ContentRow, kind: str) -> ContentRow:
 def longest(item_bytes: int) -> int:
     """Return an upper bound on the packed row of an item, given that on its JSON.
 
-    A list of numbers grows most: ``1e5,`` becomes 9 bytes.
+    A list of numbers grows most: ``1e5,`` becomes 9 bytes. A number of a vector, in JSON two bytes or more, becomes 2.
 
     Examples
     --------

@@ -8,7 +8,7 @@ import msgspec
 from msgspec.structs import replace
 
 from afresh.state.moments import OLDEST
-from afresh.state.rows import content
+from afresh.state.rows import brought, content
 from afresh.state.rows.content import ContentRow, Vector
 from afresh.state.store.changes import Change, in_groups
 from afresh.state.store.marks import OWN_KEYS
@@ -193,17 +193,19 @@ class ContentPart(Part[Told]):
 def described(item: Item, before: ContentRow, template: str) -> tuple[ContentRow, str]:
     """Return an item's new content row, made from its row before, and the text that the encoder reads.
 
-    Vectors of an earlier text stay until the encoder has read the new one; without a text there are none.
+    Vectors of an earlier text stay until the encoder has read the new one; without a text there are none. Those that
+    the item brings take the place of all that it brought before.
     """
     text = content.text_for_encoder(item.title, item.text, item.attributes, template)
     row = replace(
-        before if text else content.without_vectors(before, content.TEXT),
+        before,
         domain=item.domain,
         title=item.title,
         text=item.text,
         attributes=item.attributes,
         available=item.available,
         content=content.content_hash(text),
+        vectors=[*(before.all_of(content.TEXT) if text else ()), *brought.vectors_of(item.vectors)],
         deleted=False,
     )
     return row, text

@@ -17,7 +17,7 @@ from tests.streams.making import event_json
 from tests.streams.test_messages import events, items
 from tests.streams.test_schema import any_event, any_item
 
-FIELDS = ["value", "session", "context", "title", "text", "attributes"]
+FIELDS = ["value", "session", "context", "title", "text", "attributes", "vectors"]
 
 
 def item_json(**fields: Any) -> bytes:
@@ -146,6 +146,12 @@ def test_a_misshapen_optional_field_of_an_event_costs_that_field_and_a_count(
         ("attributes", [1], {}),
         ("attributes", {"a": None, "b": {"c": 1}, "d": 1}, {"d": 1}),
         ("attributes", {"a": ["x", None, [1]], "b": [None], "c": []}, {"a": ["x"], "c": []}),
+        ("vectors", [1.0], {}),
+        (
+            "vectors",
+            {"a": [1, 0.5], "b": ["1"], "c": [None], "d": 1, "e": [[1]], "f": None},
+            {"a": [1.0, 0.5]},
+        ),
     ],
 )
 def test_a_misshapen_optional_field_of_an_item_costs_that_field_and_a_count(
@@ -166,7 +172,7 @@ def test_null_in_an_optional_field_of_an_event_is_as_if_it_were_not_there(field:
         assert EVENTS.decode(event_json(**{field: None})) == EVENTS.decode(event_json())
 
 
-@pytest.mark.parametrize("field", ["title", "text", "attributes", "available", "version"])
+@pytest.mark.parametrize("field", ["title", "text", "attributes", "vectors", "available", "version"])
 def test_null_in_an_optional_field_of_an_item_is_as_if_it_were_not_there(field: str) -> None:
     with counted():
         assert ITEMS.decode(item_json(title="", **{field: None} if field != "title" else {})).title == ""

@@ -53,6 +53,11 @@ items = st.builds(
     title=st.text(max_size=9),
     text=st.text(max_size=9),
     attributes=st.dictionaries(st.text(max_size=5), scalars | st.lists(scalars, max_size=3), max_size=3),
+    vectors=st.dictionaries(
+        st.text(max_size=5),
+        st.lists(st.floats(allow_nan=False, allow_infinity=False), max_size=3),
+        max_size=3,
+    ),
     available=st.booleans(),
 )
 interactions = st.builds(

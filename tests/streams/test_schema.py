@@ -108,6 +108,7 @@ any_item = records(
         "title": texts | leaves,
         "text": texts | leaves,
         "attributes": flat,
+        "vectors": st.dictionaries(st.text(max_size=3), st.lists(leaves, max_size=3), max_size=3),
         "available": words,
         "version": versions,
     },
