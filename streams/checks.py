@@ -6,6 +6,8 @@ from typing import Protocol, TypeVar
 
 import msgspec
 
+from afresh.state.rows.brought import unread
+from afresh.streams import metrics
 from afresh.streams.batches import UnreadableBatch
 from afresh.streams.encodings import foreign_encoding
 from afresh.streams.generous import EVENTS, ITEMS
@@ -76,14 +78,17 @@ def check_event(value: bytes | None, received: int, settings: Settings) -> Event
 
 
 def check_item(value: bytes, settings: Settings) -> Item:
-    """Decode an item and check it.
+    """Decode an item and check it; count it if it brings vectors that lists cannot read.
 
     Raises
     ------
     RefusedError
         When the item cannot be used.
     """
-    return decode_known(ITEMS, value, "item", ITEM_VERSION, settings.text_limit_bytes)
+    item = decode_known(ITEMS, value, "item", ITEM_VERSION, settings.text_limit_bytes)
+    if unread(item.vectors, settings.item_vectors):
+        metrics.FIELDS_DROPPED.labels("vectors").inc()
+    return item
 
 
 def check_keyed_item(key: bytes | None, value: bytes | None, settings: Settings) -> Item | None:

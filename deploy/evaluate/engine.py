@@ -62,7 +62,7 @@ class Engine:
         policy: Policy = DEFAULT_POLICY,
         without: Sequence[Collection[str]] = ((),),
     ) -> None:
-        self.catalogue = AloneCatalogue()
+        self.catalogue = AloneCatalogue(declared=settings.item_vectors)
         self._partitions = settings.partitions
         self._template = settings.text_template
         self._encoder = encoder

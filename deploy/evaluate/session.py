@@ -251,7 +251,8 @@ def _words(log: Log, settings: Settings) -> Iterator[str]:
 def _silent(announcement: Announcement) -> Announcement:
     """Return the announcement without title, text and attributes."""
     item = announcement.item
-    return Announcement(announcement.time, Item(id=item.id, domain=item.domain, available=item.available))
+    silent = Item(id=item.id, domain=item.domain, vectors=item.vectors, available=item.available)
+    return Announcement(announcement.time, silent)
 
 
 def _progress(console: Console) -> Progress:

@@ -130,7 +130,7 @@ def _judge(settings: Settings, logs: Logs, served: ListsInRedis, report: Report,
     weights = newest(logs.records(topics.weights, FIRST_PARTITION))
     counts = {} if made_from_what_is_gone(weights, logs, topics.judged) else users.counts
     learned = check_weights(weights, counts, report)
-    catalogue = catalogue_of(behaviour, content, encoder_of(logs, topics))
+    catalogue = catalogue_of(behaviour, content, encoder_of(logs, topics), settings.item_vectors)
     check_lists(catalogue, users.found, learned, served, settings.list_size, Policy.of(settings), report)
     check_popular(catalogue, learned, served, settings.list_size, report)
     return State(users.found, behaviour)

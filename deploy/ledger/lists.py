@@ -45,7 +45,10 @@ TOLERANCE = 5e-4
 
 
 def catalogue_of(
-    behaviour_rows: Mapping[int, Rows], content_rows: Mapping[int, Rows], encoder: str = ""
+    behaviour_rows: Mapping[int, Rows],
+    content_rows: Mapping[int, Rows],
+    encoder: str = "",
+    declared: Mapping[str, int] | None = None,
 ) -> Catalogue:
     """Make a Catalogue of the newest rows. Leaves out unreadable rows; other checks report them.
 
@@ -55,8 +58,10 @@ def catalogue_of(
         The rows, by partition.
     encoder
         See ``encoder_of``.
+    declared
+        Kinds of vectors that items bring and that lists read, as for ``Catalogue``.
     """
-    catalogue = AloneCatalogue()
+    catalogue = AloneCatalogue(declared=declared)
     catalogue.use(encoder)
     for rows in content_rows.values():
         catalogue.apply_content(_readable(rows, content.unpack))

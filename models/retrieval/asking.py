@@ -34,7 +34,7 @@ ASK_LONG = Kernel(0.9, 100_000.0, 0.5)
 """Like ``ASK``, but items taken before this visit count as well."""
 
 ASKED_TEXT = 8
-"""Number of items of a history, the newest, whose texts are compared."""
+"""Number of items of a history, the newest, whose texts, and the vectors that they bring, are compared."""
 
 LOG2_E = math.log2(math.e)
 
@@ -85,6 +85,9 @@ class Items(NamedTuple):
     codes, scales
         Embedding of each item's text, of unit length or 0: sixteen bits a number, shape (N, E), and what they are
         multiplied by, shape (N,). See ``models.retrieval.codes``.
+    brought, brought_scales
+        The vectors that each item brings, all of them as one of unit length, or 0 where it brings none: sixteen bits a
+        number, shape (N, W), W = 0 where no kind is declared, and what they are multiplied by, shape (N,).
     related, strengths, strength_scales, vectors, vector_scales, mass
         See ``models.relations.relations.Relations``; strengths and vectors as codes with a scale for each item.
     followers, following, following_scales
@@ -107,6 +110,8 @@ class Items(NamedTuple):
     count_times: Integers
     codes: Codes
     scales: Floats
+    brought: Codes
+    brought_scales: Floats
     related: Indices
     strengths: Codes
     strength_scales: Floats

@@ -10,8 +10,8 @@ the size of the catalogue.
 
 The constants of the families, and of ``models.retrieval.asking``, were chosen on the first half of MovieLens 100K,
 with each list made before its event was learned. There are two exceptions. The constants of the session, the long
-history and the text were set beforehand and not tuned. Those of the transitions were chosen on the first half of
-MovieLens 1M.
+history, the text and the vectors that items bring were set beforehand and not tuned. Those of the transitions were
+chosen on the first half of MovieLens 1M.
 """
 
 from __future__ import annotations
@@ -25,10 +25,17 @@ from afresh.models.compiled import compiled
 from afresh.models.fusion.features import CONTEXT, FEATURES_PER_SCORER
 from afresh.models.fusion.fusion import Fusion
 from afresh.models.retrieval.asking import Asked, History, Items
-from afresh.models.scorers import kind, neighbours, popularity, text, transitions
+from afresh.models.scorers import brought, kind, neighbours, popularity, text, transitions
 from afresh.models.scorers.base import Scorer
 
-SCORERS = (neighbours.SCORER, transitions.SCORER, popularity.SCORER, text.SCORER, kind.SCORER)
+SCORERS = (
+    neighbours.SCORER,
+    transitions.SCORER,
+    popularity.SCORER,
+    text.SCORER,
+    kind.SCORER,
+    brought.SCORER,
+)
 """All families, in the order of ``NAMES``. Their priors are near the weights learned on the first half of MovieLens
 100K."""
 
@@ -48,6 +55,7 @@ def rows_of(family: Scorer) -> tuple[int, int]:
 
 _NEIGHBOURS, _TRANSITIONS = rows_of(neighbours.SCORER), rows_of(transitions.SCORER)
 _POPULARITY, _TEXT, _KIND = rows_of(popularity.SCORER), rows_of(text.SCORER), rows_of(kind.SCORER)
+_BROUGHT = rows_of(brought.SCORER)
 
 
 @compiled
@@ -58,6 +66,7 @@ def fill(history: History, items: Items, chosen: Indices, places: Indices, score
     popularity.fill(history, items, chosen, places, scores[_POPULARITY[0] : _POPULARITY[1]])
     text.fill(history, items, chosen, places, scores[_TEXT[0] : _TEXT[1]])
     kind.fill(history, items, chosen, places, scores[_KIND[0] : _KIND[1]])
+    brought.fill(history, items, chosen, places, scores[_BROUGHT[0] : _BROUGHT[1]])
 
 
 def score(asked: Asked, chosen: Indices) -> Floats:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from afresh.models.arrays import NONE, Indices
+from afresh.models.arrays import NONE, Floats, Indices
 from afresh.models.layout import HALF_LIVES_MS, HISTORY
 from afresh.models.relations import relations
 from afresh.models.retrieval.asking import AKIN, FOLLOWERS, RELATED, Items, User
@@ -17,7 +17,8 @@ from afresh.models.retrieval.codes import coded
 NOW_MS = 1_700_000_000_000
 YEAR_MS = 31_557_600_000
 TEXT = 16
-"""Width of an embedding."""
+BROUGHT = 12
+"""Width of an embedding, and of the vectors that an item brings."""
 
 
 @dataclass(frozen=True)
@@ -63,6 +64,7 @@ def cases(seed: int) -> Iterator[Case]:
             np.zeros(1, np.int32),
         )
     yield Case("items without text", who, without_text(items), every)
+    yield Case("items that bring no vectors", who, without_brought(items), every)
     yield Case("items that nobody has taken", who, without_counts(items), every)
     yield Case("items without text and counts", who, without_text(without_counts(items)), every)
     yield Case("years after the last event", replace(who, now_ms=NOW_MS + 50 * YEAR_MS), items, every)
@@ -75,6 +77,7 @@ def catalogue(items: int = 30, seed: int = 0) -> Items:
     akin = np.stack([rng.permutation(items)[:AKIN] for _ in range(items)]).astype(np.int32)
     embeddings = rng.normal(size=(items, TEXT)).astype(np.float32)
     codes, scales = coded(embeddings / np.linalg.norm(embeddings, axis=1, keepdims=True))
+    brought, brought_scales = coded(_some_brought(items, seed))
     strengths, strength_scales = coded(np.where(related >= 0, rng.random(related.shape), 0))
     following, following_scales = coded(np.where(followers >= 0, rng.random(followers.shape), 0))
     vectors, vector_scales = coded(rng.random((items, relations.RANK)))
@@ -88,6 +91,8 @@ def catalogue(items: int = 30, seed: int = 0) -> Items:
         count_times=np.full(items, NOW_MS - 1000),
         codes=codes,
         scales=scales,
+        brought=brought,
+        brought_scales=brought_scales,
         related=related,
         strengths=strengths,
         strength_scales=strength_scales,
@@ -109,6 +114,22 @@ def _some_of(items: int, width: int, rng: np.random.Generator) -> Indices:
     chosen = np.stack([rng.permutation(items)[: min(width, items)] for _ in range(items)]).astype(np.int32)
     chosen[rng.random(chosen.shape) < 0.5] = NONE
     return chosen
+
+
+def _some_brought(items: int, seed: int) -> Floats:
+    """Draw the vectors that items bring; every third item brings none, and every fifth lacks one of two kinds."""
+    vectors = np.random.default_rng([seed, items]).normal(size=(items, BROUGHT))
+    vectors[2::3] = 0
+    vectors[4::5, : BROUGHT // 3] = 0
+    lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
+    return np.asarray(vectors / np.where(lengths > 0, lengths, 1), np.float32)
+
+
+def without_brought(items: Items) -> Items:
+    """Return the items as they are where no kind of vectors is declared."""
+    return items._replace(
+        brought=np.zeros((len(items.keys), 0), np.int16), brought_scales=np.zeros_like(items.brought_scales)
+    )
 
 
 def without_text(items: Items) -> Items:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from afresh.models.relations.near_texts import NearTexts
 from afresh.state.catalogue.catalogue import Catalogue, Latest
 from afresh.state.model.model import Model, version_of
@@ -14,10 +16,12 @@ class AloneCatalogue(Catalogue):
     ----------
     near
         Keeps which texts are near each other.
+    declared
+        As for ``Catalogue``.
     """
 
-    def __init__(self, near: NearTexts | None = None) -> None:
-        super().__init__()
+    def __init__(self, near: NearTexts | None = None, declared: Mapping[str, int] | None = None) -> None:
+        super().__init__(declared)
         self._own = Model(near)
 
     def apply_behaviour(self, latest: Latest) -> None:

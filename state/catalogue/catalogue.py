@@ -19,6 +19,7 @@ from afresh.models.arrays import NONE, Indices, Keys, Mask, Naturals, Reals
 from afresh.models.layout import HALF_LIVES_MS
 from afresh.models.learning import popularity
 from afresh.models.retrieval import asking
+from afresh.state.catalogue.brought import BroughtVectors
 from afresh.state.catalogue.copies import Alike, Copies, ModelCopy
 from afresh.state.catalogue.domains import Domains
 from afresh.state.catalogue.embeddings import CodedEmbeddings, Encoder
@@ -55,6 +56,11 @@ class Known:
 class Catalogue:
     """All items that rows name. Each item has an index that it keeps for the life of the process.
 
+    Parameters
+    ----------
+    declared
+        Kinds of vectors that items bring and that lists read, with how many numbers each has; by default none.
+
     Attributes
     ----------
     ids
@@ -70,7 +76,7 @@ class Catalogue:
         Held while the Catalogue changes, and while it must not change. It lets all in by turns.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, declared: Mapping[str, int] | None = None) -> None:
         self.ids: list[str] = []
         self.now = 0
         self.version = 0
@@ -81,6 +87,7 @@ class Catalogue:
         self._numbering = Numbering()
         self._domains = Domains()
         self._embeddings = CodedEmbeddings()
+        self._brought = BroughtVectors(declared or {})
         self._arrays = Growing(
             available=((), np.bool_, False),
             domain=((), np.int32, NONE),
@@ -161,6 +168,7 @@ class Catalogue:
     def _views_now(self) -> asking.Items:
         of = self._arrays
         codes, scales = self._embeddings.codes(len(self))
+        brought, brought_scales = self._brought.codes(len(self))
         return asking.Items(
             available=of["available"],
             keys=self._numbering.keys,
@@ -170,6 +178,8 @@ class Catalogue:
             count_times=of["count_times"],
             codes=codes,
             scales=scales,
+            brought=brought,
+            brought_scales=brought_scales,
             heads=self._copy.heads,
             **self._copy.views(len(self)),
         )
@@ -220,12 +230,14 @@ class Catalogue:
         indices = indices[indices != NONE]
         self._arrays["available"][indices] = False
         self._embeddings.drop(indices)
+        self._brought.drop(indices)
         self._domains.move(indices)
 
     def _describe(self, indices: Indices, rows: Sequence[ContentRow]) -> None:
         self._arrays["available"][indices] = [row.available for row in rows]
         self._arrays["domain"][indices] = [self._domains.number(row.domain) for row in rows]
         self._embeddings.keep(indices, [row.all_of(content.TEXT) for row in rows])
+        self._brought.keep(indices, [row.vectors for row in rows])
         self._domains.move(indices)
 
     def take(self, message: Message) -> None:

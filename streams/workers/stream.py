@@ -88,7 +88,7 @@ class Worker:
         self.traces = traces
         self.topics = topics = topics or Topics(settings)
         self.app = create_app(settings, settings.namespace, limits)
-        self.catalogue = Catalogue()
+        self.catalogue = Catalogue(settings.item_vectors)
         self.identities = Identities()
         self.redis = redis_url.async_client(**redis_options(settings), socket_timeout=5.0)
         self.store = ListStore(self.redis, settings.namespace, settings.list_ttl_seconds)

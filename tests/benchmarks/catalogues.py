@@ -151,6 +151,8 @@ class World:
             count_times=snapshot.count_times,
             codes=codes,
             scales=scales,
+            brought=np.zeros((self._count, 0), np.int16),
+            brought_scales=np.zeros(self._count, np.float32),
             heads=stands.heads,
             **{name: np.ascontiguousarray(told[name]) for name in TOLD.names or ()},
         )

@@ -192,7 +192,7 @@ class Pipeline:
             RocksStore(settings.data_dir / "rows", names) if settings.state == "rocksdb" else None
         )
         self.recovered: Counter[str] = Counter()
-        self.catalogue = AloneCatalogue()
+        self.catalogue = AloneCatalogue(declared=settings.item_vectors)
         self.identities = Identities()
         self.store = Store()
         rows = self.store_of_rows.partitions if self.store_of_rows else lambda _: MemoryPartitions()

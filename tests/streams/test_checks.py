@@ -5,6 +5,7 @@ from typing import Any
 
 import msgspec
 import pytest
+from prometheus_client import REGISTRY
 
 from afresh.deploy.servers.kafka import REPOSITORY
 from afresh.streams.batches import UnreadableBatch
@@ -246,3 +247,27 @@ def test_json_of_any_schema_is_decoded_with_the_same_reasons() -> None:
         with pytest.raises(RefusedError) as refused:
             decode(decoder, value)
         assert refused.value.reason == reason
+
+
+@pytest.mark.parametrize(
+    ("vectors", "count"),
+    [
+        ({"image": [0.5, 1]}, 0),
+        ({}, 0),
+        ({"image": [0.5, 1, 2]}, 1),
+        ({"image": [0, 0.0]}, 1),
+        ({"sound": [1.0], "pose": [1.0]}, 1),
+    ],
+)
+def test_an_item_whose_vectors_lists_cannot_read_is_taken_in_and_counted(
+    vectors: dict[str, list[float]], count: int
+) -> None:
+    settings = SETTINGS.model_copy(update={"item_vectors": {"image": 2}})
+    before = dropped_vectors()
+    item = check_item(msgspec.json.encode({"id": "i1", "domain": "films", "vectors": vectors}), settings)
+    assert item.vectors == vectors
+    assert dropped_vectors() - before == count
+
+
+def dropped_vectors() -> float:
+    return REGISTRY.get_sample_value("afresh_fields_dropped_total", {"field": "vectors"}) or 0

@@ -65,6 +65,9 @@ def test_defaults_suit_a_single_machine() -> None:
         ("AFRESH_KAFKA_SASL", "GSSAPI"),
         ("AFRESH_KAFKA_CA_FILE", "missing.pem"),
         ("AFRESH_REDIS_KEY_FILE", "missing.pem"),
+        ("AFRESH_ITEM_VECTORS", '{"image": 0}'),
+        ("AFRESH_ITEM_VECTORS", '{"image": "many"}'),
+        ("AFRESH_ITEM_VECTORS", '["image"]'),
     ],
 )
 def test_a_bad_value_is_refused_by_name(monkeypatch: pytest.MonkeyPatch, variable: str, value: str) -> None:
@@ -100,6 +103,11 @@ REDIS_TLS = {"REDIS": "rediss://cache"}
         ),
         ({"KAFKA_TLS": "true", "KAFKA_KEY_FILE": "a.pem"}, "set AFRESH_KAFKA_CERTIFICATE_FILE too"),
         (REDIS_TLS | {"REDIS_KEY_FILE": "a.pem"}, "set AFRESH_REDIS_CERTIFICATE_FILE too"),
+        ({"ITEM_VECTORS": '{"text": 384}'}, "declares 'text', .* give the vectors of items another name"),
+        (
+            {"ITEM_VECTORS": '{"image": 8000, "sound": 193}'},
+            "8,193 numbers, .* declare fewer, or raise AFRESH_TEXT_LIMIT_BYTES to 65544 or more",
+        ),
     ],
 )
 def test_contradictory_settings_are_refused(
@@ -114,7 +122,14 @@ def test_contradictory_settings_are_refused(
 
 
 @pytest.mark.parametrize(
-    "variables", [LOGIN, LOGIN | {"KAFKA_TLS": "true"}, {"KAFKA_TLS": "true"}, REDIS_TLS]
+    "variables",
+    [
+        LOGIN,
+        LOGIN | {"KAFKA_TLS": "true"},
+        {"KAFKA_TLS": "true"},
+        REDIS_TLS,
+        {"ITEM_VECTORS": '{"image": 8000, "sound": 192}'},
+    ],
 )
 def test_consistent_settings_are_accepted(monkeypatch: pytest.MonkeyPatch, variables: dict[str, str]) -> None:
     for name, value in variables.items():

@@ -211,3 +211,24 @@ def test_without_text_the_items_are_still_known(log: list[str], tmp_path: Path) 
     made = figures(tmp_path / "figures.json")
     assert made["input"]["items_announced"] == 40
     assert made["rankers"]["afresh"]["variety"]["diversity"] is None
+
+
+def test_lists_are_made_with_the_vectors_that_items_bring(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    groups = [[float(number % 4 == group) for group in range(4)] for number in range(40)]
+    items = [item | {"vectors": {"group": group}} for item, group in zip(catalogue(), groups, strict=True)]
+    log = [
+        "--events",
+        write(tmp_path / "e", shop(150)),
+        "--items",
+        write(tmp_path / "i", items),
+        "--from",
+        "0",
+    ]
+    found = {}
+    for declared in ("{}", '{"group": 4}'):
+        monkeypatch.setenv("AFRESH_ITEM_VECTORS", declared)
+        assert evaluate(*log, "--no-text", "--json", "figures.json").exit_code == 0
+        found[declared] = figures(tmp_path / "figures.json")["rankers"]["afresh"]["all"]["ndcg"]["mean"]
+    assert found['{"group": 4}'] > found["{}"]

@@ -105,3 +105,16 @@ def test_each_example_is_told_as_one_of_the_users_partition() -> None:
     kept = variant.weighing.kept
     assert kept.fusion.examples == sum(each.examples for each in kept.sources.values()) == 12
     assert set(kept.sources) == {0, 1, 2}
+
+
+def test_items_may_bring_vectors_of_their_own() -> None:
+    settings = SETTINGS.model_copy(update={"item_vectors": {"image": 2}})
+    made = Engine(settings, 20)
+    images = {"i0": [1.0, 0.0], "i1": [1.0, 0.1], "i2": [0.0, 1.0]}
+    made.announce(
+        [Item(id=name, domain="films", vectors={"image": each}) for name, each in images.items()], {}
+    )
+    made.announce([Item(id="i3", domain="films")], {})
+    made.take_in([took("i0")])
+    (lists,) = made.take_in([took("i1", number=1)])
+    assert ids(lists)[0] == "i1"
