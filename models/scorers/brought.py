@@ -15,9 +15,9 @@ and 0 for an item without vectors: nothing is known of it, and it is like no oth
 
 It needs vectors, and an item of the history that has some. Then it can score an item that nobody has taken yet.
 
-The mean costs an eighth of the product with each item of the history, since their sum is made once. The nearest item of
-the history in its place hit no more (titles of films as vectors, second quarter of MovieLens 100K: HR@10 .2196 and
-.2206, each within .013).
+The mean costs an eighth of a product with each item of the history, since their sum is made once. The nearest item of
+the history in its place was no better: of all scorers of texts, HR@10 was .2196 with the mean alone, .2206 with the
+nearest alone, and .2180 with none, each within .013 (second quarter of MovieLens 100K).
 """
 
 from __future__ import annotations

@@ -19,8 +19,10 @@ from afresh.deploy.ledger.comparing import rounded_elsewhere, struct_fields
 from afresh.deploy.ledger.reading import PARTITION_ROW, agent_state_of, newest
 from afresh.deploy.ledger.users import NOT_SHARED
 from afresh.deploy.servers import Server
+from afresh.models import scorers
+from afresh.models.fusion.fusion import Fusion
 from afresh.state.judged import kept as judged_rows
-from afresh.state.judged.kept import Kept
+from afresh.state.judged.kept import JudgeRow, Kept
 from afresh.state.lists import ListStore, PopularList, UserList
 from afresh.state.moments import OLDEST
 from afresh.state.records import Example, Interaction
@@ -162,6 +164,24 @@ def test_the_state_of_the_judges_is_read(recorded: Recorded) -> None:
     assert all(each.verdicts.judged[0] > 20 and each.verdicts.hit_rate() > 0 for each in last)
     assert [each.guard.rollbacks for each in last] == [1, 1]
     assert any(each.verdicts.recent.any() for each in last)
+
+
+def test_what_was_learned_stays_with_the_names_of_its_scorers_and_new_ones_start_at_their_priors(
+    recorded: Recorded,
+) -> None:
+    for each in PARTITIONS:
+        state = agent_state_of(newest(recorded.partitions_of["afresh.users.changelog", each]))
+        row = msgspec.msgpack.decode(state, type=JudgeRow)
+        learned, now = (
+            Fusion.of_partition(row.fusion).omega,
+            judged_rows.unpack_of_partition(state).fusion.omega,
+        )
+        before = dict(zip(row.scorers, np.split(learned, len(row.scorers), axis=1), strict=True))
+        priors = dict(zip(scorers.NAMES, np.split(scorers.prior(), len(scorers.NAMES), axis=1), strict=True))
+        after = dict(zip(scorers.NAMES, np.split(now, len(scorers.NAMES), axis=1), strict=True))
+        assert (learned[:, :2] != priors[row.scorers[0]]).any()
+        assert "brought" not in before
+        assert all((pair == before.get(name, priors[name])).all() for name, pair in after.items())
 
 
 def test_the_records_between_agents_are_read(recorded: Recorded) -> None:
