@@ -122,9 +122,13 @@ SERVICE_LEVELS = (
     ),
 )
 
-SOON_DONE = '{topic!~".*[.]texts"}'
-"""Topics whose records are soon done. A new catalogue's texts take hours: nobody need get up for that, and another
-alert tells when they do not become fewer."""
+SOON_DONE = '{topic!~".*[.]texts([.]again)?"}'
+"""Topics whose records are soon done. A new catalogue's texts take hours, and those read again wait behind them: nobody
+need get up for that, and another alert tells when they do not become fewer."""
+
+KEPT = '{topic!~".*[.](questions|texts[.]again)"}'
+"""Topics whose records must not be lost. Nobody waits any more for the answer to a question that retention has removed,
+and a text that no encoder has read is asked for again."""
 
 READ, HAVE_AN_OUTCOME, KNOWN = (
     f"sum by (instance) ({metric})"
@@ -165,7 +169,7 @@ CAUSES = (
     ),
     Alert(
         "AfreshRecordsLost",
-        grown("afresh_records_lost_total", "topic") + " > 0",
+        grown(f"afresh_records_lost_total{KEPT}", "topic") + " > 0",
         0,
         PAGE,
         "Records of {{ $labels.topic }} were removed before a worker had read them.",

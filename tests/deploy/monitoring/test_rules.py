@@ -104,10 +104,15 @@ SILENT: dict[str, Series] = {
     "AfreshLagGrows": {
         'afresh_lag_seconds{topic="t"}': f"{LONG * 60}-60x{LONG - 10}",
         'afresh_lag_seconds{topic="shop.texts"}': growing(60),
+        'afresh_lag_seconds{topic="shop.texts.again"}': growing(60),
+    },
+    "AfreshRecordsLost": {
+        f'afresh_records_lost_total{{topic="shop.{topic}"}}': once() for topic in ("questions", "texts.again")
     },
     "AfreshUncounted": {READ: growing(100), ACCEPTED: growing(80), REPEATED: growing(20)},
     "AfreshCommitsStandStill": {
-        'afresh_commit_age_seconds{topic="shop.texts",partition="0"}': growing(60),
+        f'afresh_commit_age_seconds{{topic="shop.{topic}",partition="0"}}': growing(60)
+        for topic in ("texts", "texts.again")
     },
     "AfreshRolledBack": {'afresh_rollbacks_total{cause="command"}': once()},
     "AfreshModelOld": {
