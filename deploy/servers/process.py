@@ -11,6 +11,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections import deque
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from itertools import islice
@@ -28,6 +29,11 @@ PR_SET_PDEATHSIG = 1
 # These ports lie below the range for outgoing connections. In that range, the system could give a server's port to
 # a client that retries while the server is down; the client would then connect to itself and keep the port.
 PORTS = range(20_000, 32_000)
+
+RESERVED_PORTS = 32
+"""Number of ports that this process found last and that no other process is given."""
+
+_reserved: deque[socket.socket] = deque()
 
 _prctl = ctypes.CDLL(None).prctl if sys.platform == "linux" else None
 
@@ -177,12 +183,33 @@ def _die_with_parent() -> None:
 
 
 def free_ports(count: int) -> list[int]:
-    """Find ports of the loopback interface that nobody listens on."""
-    free = (port for port in random.sample(PORTS, len(PORTS)) if is_free(port))
-    ports = list(islice(free, count))
+    """Find ports of the loopback interface that nobody listens on, and that no other process has just found."""
+    # Not by the generator that libraries seed: two processes would try the same ports in the same order.
+    tried = random.SystemRandom().sample(PORTS, len(PORTS))
+    ports = list(islice((port for port in tried if is_free(port) and _reserve(port)), count))
     if len(ports) < count:
         raise AfreshError(f"no free port from {PORTS[0]} to {PORTS[-1]} on {HOST}; stop some servers")
     return ports
+
+
+def _reserve(port: int) -> bool:
+    """Take a name for a port that one process at a time can have; return False if another has it.
+
+    Seconds may pass until a server listens on a port. The name lasts until this process ends, or has found
+    ``RESERVED_PORTS`` others.
+    """
+    if sys.platform != "linux":
+        return True
+    name = socket.socket(socket.AF_UNIX)
+    try:
+        name.bind(f"\0afresh-port-{port}")
+    except OSError:
+        name.close()
+        return False
+    _reserved.append(name)
+    while len(_reserved) > RESERVED_PORTS:
+        _reserved.popleft().close()
+    return True
 
 
 def is_free(port: int) -> bool:

@@ -183,6 +183,24 @@ def test_free_ports_are_free_and_differ() -> None:
     assert all(is_free(port) for port in ports)
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux has names that end with their process")
+def test_a_port_that_one_process_has_found_is_not_given_to_another(monkeypatch: pytest.MonkeyPatch) -> None:
+    (port,) = free_ports(1)
+    monkeypatch.setattr(module, "PORTS", range(port, port + 1))
+    with pytest.raises(AfreshError, match="no free port"):
+        free_ports(1)
+    code = f"from afresh.deploy.servers import process as p; p.PORTS = range({port}, {port} + 1); p.free_ports(1)"
+    found = subprocess.run([sys.executable, "-c", code], check=False, capture_output=True, text=True)
+    assert "no free port" in found.stderr
+    assert is_free(port)
+
+
+def test_only_the_newest_ports_stay_reserved(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "RESERVED_PORTS", 2)
+    free_ports(5)
+    assert len(module._reserved) <= 2
+
+
 def test_the_status_of_an_ended_server_is_known(tmp_path: Path) -> None:
     process = server(tmp_path)
     assert process.status is None
