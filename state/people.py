@@ -1,0 +1,226 @@
+"""People: which accounts are one person's. It follows from the links that stand, and from nothing else."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator
+from typing import Literal, NamedTuple
+
+from afresh.state.records import Move, MoveName
+
+Kind = Literal["login", "device", "household", "told"]
+"""How it is known that two accounts are one person's; ``told`` are links to a canonical user, as 0.1.0 had them."""
+
+LEAST_CONFIDENCE = 0.9
+"""Confidence from which on a device makes two accounts one person."""
+
+MOST_ACCOUNTS = 64
+"""Most accounts of a person. If links join more, they say nothing of any of them."""
+
+Sign = Literal["login", "device", "household"]
+
+MOST_LINKS: dict[Sign, int] = {"login": 32, "device": 8}
+"""Most links of an account by logins, and by devices. With more it is a hub, such as a device in a shop."""
+
+
+class Tie(NamedTuple):
+    """A link between two accounts.
+
+    Attributes
+    ----------
+    kind, confidence
+        How it is known, and how surely.
+    time
+        Since when, in ms since 1970.
+    """
+
+    kind: Kind
+    confidence: float
+    time: int
+
+    @property
+    def sign(self) -> Sign:
+        """Return what it is counted with: who was told is counted with logins."""
+        return "login" if self.kind == "told" else self.kind
+
+
+class Pair(NamedTuple):
+    """The two accounts of a link, the smaller name first; of a told one, the account and the canonical user."""
+
+    one: str
+    other: str
+    told: bool = False
+
+
+class Renamed(NamedTuple):
+    """An account whose canonical user has changed."""
+
+    account: str
+    before: str
+    after: str
+
+
+Step = tuple[MoveName, str, str, str]
+"""Name of a move, the row that obeys it, the account, and where it goes."""
+
+
+class Person(NamedTuple):
+    """The accounts of a person, and the canonical user.
+
+    ``too_many`` says that links join more than ``MOST_ACCOUNTS``, so that each account stands alone.
+    """
+
+    canonical: str
+    accounts: tuple[str, ...]
+    too_many: bool = False
+
+
+class People:
+    """The links that stand, and who is one person by them.
+
+    Examples
+    --------
+    >>> people = People()
+    >>> people.set(Pair("app:7", "web:ann"), Tie("login", 1.0, 5))
+    [Renamed(account='web:ann', before='web:ann', after='app:7')]
+    >>> people.person("web:ann").accounts
+    ('app:7', 'web:ann')
+    """
+
+    def __init__(self) -> None:
+        self._ties: dict[Pair, Tie] = {}
+        self._near: defaultdict[tuple[str, Sign], set[Pair]] = defaultdict(set)
+        self.kinds: Counter[str] = Counter()
+
+    def set(self, pair: Pair, tie: Tie | None) -> list[Renamed]:
+        """Set a link, or with None end it; return the accounts whose canonical user changes, by name."""
+        before = self._ties.get(pair)
+        if before == tie:
+            return []
+        known = self.concerned(pair)
+        self.put(pair, tie)
+        for each in self.concerned(pair):
+            known.setdefault(each, each)
+        after: dict[str, str] = {}
+        for each in known:
+            if each not in after:
+                person = self.person(each)
+                after |= dict.fromkeys(person.accounts, person.canonical)
+        return sorted(
+            Renamed(each, was, now)
+            for each, now in after.items()
+            # Whoever was in nobody's reach before stood alone, because links joined too many.
+            if (was := known.get(each, each)) != now
+        )
+
+    def put(self, pair: Pair, tie: Tie | None) -> None:
+        """Set a link, or with None end it, and do not ask whom it concerns."""
+        if (before := self._ties.pop(pair, None)) is not None:
+            self.kinds[before.kind] -= 1
+            for end in pair[:2]:
+                self._near[end, before.sign].discard(pair)
+        if tie is not None:
+            self._ties[pair] = tie
+            self.kinds[tie.kind] += 1
+            for end in pair[:2]:
+                self._near[end, tie.sign].add(pair)
+
+    def concerned(self, pair: Pair) -> dict[str, str]:
+        """Return the canonical user of each account that a change of a link may concern.
+
+        One link more or less may make an end a hub, or no hub any more: that concerns all that it is linked with.
+        """
+        found: dict[str, str] = {}
+        ends = {*pair[:2]}
+        for end in pair[:2]:
+            for sign in MOST_LINKS:
+                near = self._near.get((end, sign), set())
+                if len(near) <= MOST_LINKS[sign] + 1:
+                    ends |= {each for other in near for each in other[:2]}
+        for end in sorted(ends):
+            if end not in found:
+                person = self.person(end)
+                found |= dict.fromkeys(person.accounts, person.canonical)
+        return found
+
+    def is_hub(self, account: str, sign: Sign) -> bool:
+        """Tell whether an account has so many links of a sign that none of them counts."""
+        return sign in MOST_LINKS and len(self._near.get((account, sign), ())) > MOST_LINKS[sign]
+
+    def counts(self, pair: Pair) -> bool:
+        """Tell whether a link that stands makes its ends one person, as far as it is known by itself."""
+        tie = self._ties[pair]
+        if tie.kind == "household" or (tie.kind == "device" and tie.confidence < LEAST_CONFIDENCE):
+            return False
+        return not (self.is_hub(pair.one, tie.sign) or self.is_hub(pair.other, tie.sign))
+
+    def linked(self) -> frozenset[str]:
+        """Return all accounts that have a link."""
+        return frozenset(end for pair in self._ties for end in pair[:2])
+
+    def links_of(self, account: str) -> list[tuple[Pair, Tie]]:
+        """Return all links of an account, in the order of their accounts."""
+        signs: tuple[Sign, ...] = ("login", "device", "household")
+        pairs = sorted(pair for sign in signs for pair in self._near.get((account, sign), ()))
+        return [(pair, self._ties[pair]) for pair in pairs]
+
+    def _counting(self, account: str) -> Iterator[Pair]:
+        for sign in MOST_LINKS:
+            if not self.is_hub(account, sign):
+                yield from (pair for pair in self._near.get((account, sign), ()) if self.counts(pair))
+
+    def person(self, account: str) -> Person:
+        """Return the person whose account it is."""
+        accounts, pairs, next_ones = {account}, set[Pair](), [account]
+        while next_ones:
+            for pair in self._counting(next_ones.pop()):
+                pairs.add(pair)
+                new = {*pair[:2]} - accounts
+                accounts |= new
+                next_ones += new
+            if len(accounts) > MOST_ACCOUNTS:
+                return Person(account, (account,), too_many=True)
+        return Person(self._canonical(account, pairs), tuple(sorted(accounts)))
+
+    def _canonical(self, alone: str, pairs: Iterable[Pair]) -> str:
+        """Return the smallest name told, or else the smallest of the accounts that have been linked for longest."""
+        if told := [pair.other for pair in pairs if pair.told]:
+            return min(told)
+        times = [(self._ties[pair].time, pair.one) for pair in pairs]
+        return min(times)[1] if times else alone
+
+
+def moves(renamed: Iterable[Renamed], time: int, number: int) -> list[Move]:
+    """Return the moves that bring what accounts did to their new canonical users, in the order to obey them.
+
+    First the accounts that are canonical from now on take what comes themselves; then rows are split and merged; then
+    the rows of the others are told where to send what comes. So nothing is ever sent to a row that sends it back.
+
+    Parameters
+    ----------
+    renamed
+        All accounts whose canonical user changes at once.
+    time, number
+        Time of the moves, in ms, and the number before that of the first.
+
+    Examples
+    --------
+    >>> [(each.name, each.row, each.to) for each in moves([Renamed("web:ann", "web:ann", "app:7")], 5, 0)]
+    [('merge', 'web:ann', 'app:7')]
+    """
+    changed = {each.account: each for each in renamed}
+    opened: list[Step] = []
+    parted: list[Step] = []
+    merged: list[Step] = []
+    routed: list[Step] = []
+    for account, before, after in sorted(changed.values()):
+        if account == before:
+            merged.append(("merge", account, account, after))
+            continue
+        # What stays together goes together: with all that cannot be told apart.
+        went = changed[before].after if before in changed else before
+        if after != went:
+            parted.append(("split", before, account, after))
+        (opened if account == after else routed).append(("route", account, account, after))
+    steps = enumerate([*opened, *parted, *merged, *routed], number + 1)
+    return [Move(name, time, place, row, account, to) for place, (name, row, account, to) in steps]
