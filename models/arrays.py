@@ -49,3 +49,6 @@ Keys = npt.NDArray[np.uint64]
 
 Mask = npt.NDArray[np.bool_]
 """bool: True for each element that is meant."""
+
+Bytes = npt.NDArray[np.uint8]
+"""uint8: small numbers, such as indices of names in a row."""

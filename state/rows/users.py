@@ -5,6 +5,8 @@ A row never depends on the Catalogue. So it can be recomputed, bit by bit, from 
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import msgspec
 import numpy as np
 
@@ -50,10 +52,21 @@ HOURLY_VOTES = 3
 DOMAIN_LIMIT = 100
 """Number of domains that are counted. Producers choose their names, and a row must fit into a record batch."""
 
+ACCOUNTS_LIMIT = 254
+"""Number of accounts beside the row's own user that have an index. A person has fewer; see ``state.people``."""
+
 _KEY_BYTES = 8
 _SEEN_BYTES = 4
 _TIME_BYTES = 4
 _LATEST_SECONDS = 2**32 - 1
+
+
+class Departure(NamedTuple):
+    """Something that left a row: by which move, what one account did or (an empty text) everything, and where to."""
+
+    number: int
+    account: str
+    to: str
 
 
 class UserRow(msgspec.Struct, array_like=True, gc=False):
@@ -89,9 +102,15 @@ class UserRow(msgspec.Struct, array_like=True, gc=False):
     platforms
         First platforms on which the user took items; their order gives their indices.
     accounts
-        Accounts beside the row's own user, by index from 1 on; for merged people, so that none has them yet.
+        Accounts beside the row's own user, by index from 1 on. An account that has left leaves an empty name.
     began
         Version of the program's rows when this one was begun. Of a row begun at an earlier one some is not known.
+    to
+        User whose row has got all that this one held, and gets what comes; empty if this one holds it itself.
+    number
+        Number of the newest move that the row has obeyed.
+    left
+        What has left the row, by rising numbers of the moves; only the newest.
     """
 
     version: int = USER_ROW_VERSION
@@ -113,6 +132,42 @@ class UserRow(msgspec.Struct, array_like=True, gc=False):
     platforms: tuple[str, ...] = ()
     accounts: tuple[str, ...] = ()
     began: int = USER_ROW_VERSION
+    to: str = ""
+    number: int = 0
+    left: list[Departure] = []
+
+    def departure(self, account: str, number: int) -> Departure | None:
+        """Return by which move first left what an account had done, after another move; None if it is still here.
+
+        Parameters
+        ----------
+        account
+            The account.
+        number
+            Number of the move by which it came here.
+        """
+        for each in self.left:
+            if each.number > number and each.account in ("", account):
+                return each
+        return None
+
+    def index_of(self, own: str, account: str) -> int:
+        """Return the index of an account in the details of the row, which gets one if it has none.
+
+        Parameters
+        ----------
+        own
+            User whose row this is.
+        account
+            The account.
+        """
+        if account in ("", own):
+            return details.OWN_ACCOUNT
+        if account not in self.accounts:
+            if len(self.accounts) >= ACCOUNTS_LIMIT:
+                return details.OTHER
+            self.accounts = (*self.accounts, account)
+        return self.accounts.index(account) + 1
 
     def knows(self, event_key: bytes) -> bool:
         """Return whether an event with this key was folded in lately."""
@@ -131,7 +186,8 @@ class UserRow(msgspec.Struct, array_like=True, gc=False):
             Domain of its item.
         """
         if not self.revision:
-            self.since = received
+            # A row that has obeyed a move has the move's time: its list must replace that of the row before.
+            self.since = max(self.since, received)
         self.revision += 1
         self.last_event = event
         if time > self.last_time:
@@ -170,15 +226,15 @@ class UserRow(msgspec.Struct, array_like=True, gc=False):
         """Let the user's lists hold an item again that the user refused before."""
         self.refused = _forget(self.refused, item_key)
 
-    def detail(self, interaction: Interaction, domains: tuple[str, ...]) -> bytes:
-        """Pack how an item was taken, given the names of the row's domains."""
+    def detail(self, interaction: Interaction, domains: tuple[str, ...], account: int) -> bytes:
+        """Pack how an item was taken, given the names of the row's domains and the index of the account."""
         if interaction.platform not in self.platforms and len(self.platforms) < details.NAMES:
             self.platforms = (*self.platforms, interaction.platform)
         return details.pack(
             interaction.type,
             details.index_of(self.platforms, interaction.platform),
             details.index_of(domains, interaction.domain),
-            details.OWN_ACCOUNT,
+            account,
             interaction.value,
         )
 
@@ -244,6 +300,7 @@ def fold(
     item_key, event_key = packed_key(interaction.item), packed_key(interaction.event)
     # First, so that the domain has its index.
     row.fold_event(interaction.event, event_key, interaction.time, interaction.received, interaction.domain)
+    account = row.index_of(interaction.user, interaction.account)
     example = None
     if interaction.type in POSITIVE:
         domains = tuple(row.domains)[: details.NAMES]
@@ -260,14 +317,14 @@ def fold(
                 version=EXAMPLE_VERSION,
                 type=interaction.type,
                 platform=interaction.platform,
-                account=details.OWN_ACCOUNT,
+                account=account,
                 value=interaction.value,
                 details=row.details,
                 platforms=row.platforms,
                 domains=domains,
                 incarnation=incarnation,
             )
-        row.take(item_key, interaction.time, row.detail(interaction, domains))
+        row.take(item_key, interaction.time, row.detail(interaction, domains, account))
     if interaction.type in BOUGHT:
         row.bought = _remember(row.bought, item_key)
     if interaction.type in REFUSED:
