@@ -159,7 +159,7 @@ def items(
 
 @app.command(epilog="Example: afresh recommend web:ann --domain books")
 def recommend(
-    user: Annotated[str, typer.Argument(help="Canonical user: platform:user unless linked to another.")],
+    user: Annotated[str, typer.Argument(help="An account, platform:user, or a canonical user.")],
     domain: Annotated[
         str | None, typer.Option(help="Show this domain's popular items if the user has no list.")
     ] = None,
@@ -177,9 +177,50 @@ def recommend(
         _console().print(ranking_table(found))
 
 
+@app.command(epilog="Example: afresh link web:ann app:7")
+def link(
+    one: Annotated[str, typer.Argument(help="An account, platform:user.")],
+    other: Annotated[str, typer.Argument(help="Another account of the same person.")],
+    kind: Annotated[Literal["login", "device", "household"], typer.Option(help="How it is known.")] = "login",
+    confidence: Annotated[float, typer.Option(min=0, max=1, help="Probability that it is so.")] = 1.0,
+) -> None:
+    """Say that two accounts are one person's: both get the list of all that the person did."""
+    from afresh.deploy.people import link as send
+
+    send(_settings(), one, other, kind, confidence)
+    typer.echo(f"linked; `afresh who {one}` shows it")
+
+
+@app.command(epilog="Example: afresh unlink web:ann app:7")
+def unlink(
+    one: Annotated[str, typer.Argument(help="An account, platform:user.")],
+    other: Annotated[str, typer.Argument(help="The account that it was linked with.")],
+) -> None:
+    """End the link of two accounts; what has left the history stays with both."""
+    from afresh.deploy.people import unlink as send
+
+    send(_settings(), one, other)
+    typer.echo(f"unlinked; `afresh who {one}` shows it")
+
+
+@app.command(epilog="Example: afresh who web:ann")
+def who(
+    account: Annotated[str, typer.Argument(help="An account, platform:user.")],
+    json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Print which person an account belongs to, by which links, and which links do not count and why."""
+    from afresh.deploy.people import as_json, people_table, read_people
+
+    people = read_people(_settings())
+    if json:
+        typer.echo(as_json(people, account))
+    else:
+        _console().print(people_table(people, account))
+
+
 @app.command(epilog="Example: afresh top web:ann | grep ^list")
 def top(
-    user: Annotated[str, typer.Argument(help="platform:user, or a canonical user.")],
+    user: Annotated[str, typer.Argument(help="An account, platform:user, or a canonical user.")],
 ) -> None:
     """Show the events and the lists of a user as they happen, until Ctrl-C."""
     from afresh.deploy.demo.stopping import Stop

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import time
 
-from afresh.deploy.feeds.feed import FeedRecord, command
+from afresh.deploy.feeds.feed import command
 from afresh.streams.messages import COMMAND_KEY, ROLL_BACK, Command, encode
 from afresh.streams.settings import Settings
 from afresh.streams.topics import FIRST_PARTITION, Topics
@@ -21,5 +21,5 @@ def roll_back(settings: Settings) -> None:
     AfreshError
         If Kafka does not accept the record.
     """
-    record = FeedRecord(COMMAND_KEY, encode(Command(ROLL_BACK, int(time.time() * 1000))))
-    command(settings, Topics(settings).judged, FIRST_PARTITION, record, "afresh status")
+    told = encode(Command(ROLL_BACK, int(time.time() * 1000)))
+    command(settings, Topics(settings).judged, FIRST_PARTITION, COMMAND_KEY, told, "afresh status")

@@ -339,16 +339,30 @@ class ListStore:
         self._heartbeat_ttl = max(HEARTBEAT_SECONDS, ttl_seconds)
         self._heartbeats = 0
 
-    async def push(self, lists: Sequence[UserList]) -> int:
+    async def push(self, lists: Sequence[UserList], users: Sequence[Sequence[str]] = ()) -> int:
         """Write users' lists in one round trip; return how many were not written because Redis had a newer one.
+
+        Parameters
+        ----------
+        lists
+            The lists.
+        users
+            For each list, the accounts under whose keys it is written; by default only its own user.
 
         Raises
         ------
         redis.exceptions.RedisError
             Redis does not answer or refuses.
         """
+        written = zip(lists, users or [(each.user,) for each in lists], strict=True)
         return await self._write(
-            [(recommendations_key(self._namespace, each.user), _encode(each)) for each in lists], self._ttl
+            [
+                (recommendations_key(self._namespace, user), packed)
+                for made, accounts in written
+                for packed in [_encode(made)]
+                for user in accounts
+            ],
+            self._ttl,
         )
 
     async def push_popular(self, lists: Sequence[PopularList]) -> int:

@@ -11,11 +11,11 @@ from afresh.streams import metrics
 from afresh.streams.batches import UnreadableBatch
 from afresh.streams.encodings import foreign_encoding
 from afresh.streams.generous import EVENTS, ITEMS
-from afresh.streams.messages import EVENT_VERSION, ITEM_VERSION, LONGEST_ID, Event, Item
+from afresh.streams.messages import EVENT_VERSION, ITEM_VERSION, LONGEST_ID, Event, Item, Link
 from afresh.streams.settings import Settings
 from afresh.streams.times import EARLIEST_MS, milliseconds, unusable
 
-V = TypeVar("V", Event, Item)
+V = TypeVar("V", Event, Item, Link)
 T_co = TypeVar("T_co", covariant=True)
 
 
@@ -25,10 +25,6 @@ class Decoder(Protocol[T_co]):
     def decode(self, value: bytes, /) -> T_co:
         """Decode a value."""
         ...
-
-
-LONGEST_USER = 128 + 1 + LONGEST_ID
-"""Most characters of ``platform:user``, and so of a canonical user."""
 
 
 class RefusedError(ValueError):
@@ -99,7 +95,7 @@ def check_keyed_item(key: bytes | None, value: bytes | None, settings: Settings)
     RefusedError
         When the item cannot be used, or the key cannot be an item's id.
     """
-    _refuse_unreadable(value)
+    refuse_unreadable(value)
     if not key:
         raise RefusedError("key", "The record of an item has no key; set the key to the item's id.")
     check_name(key, LONGEST_ID, "key", "key of an item")
@@ -109,21 +105,6 @@ def check_keyed_item(key: bytes | None, value: bytes | None, settings: Settings)
     if key != item.id.encode():
         raise RefusedError("key", f"The key of the item {item.id!r} is not the item's id.")
     return item
-
-
-def check_link(key: bytes | None, value: bytes | None, settings: Settings) -> str | None:  # noqa: ARG001 - as the others
-    """Return the canonical user of a record of ``afresh.identities``; None for a record that ends the link of its key.
-
-    Raises
-    ------
-    RefusedError
-        When the key cannot be ``platform:user``, or the value cannot be a canonical user.
-    """
-    _refuse_unreadable(value)
-    user = check_name(key or b"", LONGEST_USER, "key", "key of a link")
-    if ":" not in user:
-        raise RefusedError("key", f"The key of a link must be platform:user, and is {user!r}.")
-    return None if value is None else check_name(value, LONGEST_USER, "invalid", "canonical user of a link")
 
 
 def check_name(name: bytes, longest: int, reason: str, noun: str) -> str:
@@ -182,7 +163,7 @@ def decode_known(decoder: Decoder[V], value: bytes, noun: str, version: int, lim
         As ``decode`` raises it; also when the value is larger than ``limit`` (``too_large``) or has another version
         (``version``).
     """
-    _refuse_unreadable(value)
+    refuse_unreadable(value)
     if len(value) > limit:
         raise RefusedError("too_large", f"The {noun} has {len(value):,} bytes; the limit is {limit:,} bytes.")
     found = decode(decoder, value)
@@ -193,6 +174,7 @@ def decode_known(decoder: Decoder[V], value: bytes, noun: str, version: int, lim
     return found
 
 
-def _refuse_unreadable(value: bytes | None) -> None:
+def refuse_unreadable(value: bytes | None) -> None:
+    """Raise RefusedError for a record of a batch that nothing can unpack."""
     if isinstance(value, UnreadableBatch):
         raise RefusedError("unreadable", value.why)

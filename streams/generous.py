@@ -27,7 +27,7 @@ from msgspec.structs import FieldInfo
 
 from afresh.streams import metrics
 from afresh.streams.encodings import BOM
-from afresh.streams.messages import Item, Scalar, event_decoder, item_decoder
+from afresh.streams.messages import Item, Scalar, event_decoder, item_decoder, link_decoder
 from afresh.streams.times import read_odd_text
 
 K = TypeVar("K")
@@ -39,7 +39,7 @@ Mend = Callable[[bytes], object]
 LOWEST, HIGHEST = -(2**63), 2**64 - 1
 """Range of the integers that become ids: those of 64 bits, with and without a sign."""
 
-DECISIVE = frozenset({"available", "time", "version"})
+DECISIVE = frozenset({"available", "time", "version", "kind", "confidence"})
 """Optional fields that are never dropped: without them the record would mean something else."""
 
 _FLAGS: dict[object, bool] = {"true": True, "false": False, 1: True, 0: False}
@@ -270,3 +270,5 @@ EVENTS = GenerousDecoder(
 ITEMS = _items(_count_dropped)
 ITEMS_AGAIN = _items(lambda _: None)
 """For items that were read before, by a stage that counted what it dropped."""
+
+LINKS = GenerousDecoder(link_decoder, mend={"time": read_time, "version": _integer})

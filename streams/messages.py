@@ -16,7 +16,7 @@ from msgspec import Meta, Struct
 from afresh.models.encoder.base import Kind
 from afresh.state.encoders import Plan
 from afresh.state.moments import Moment
-from afresh.state.records import EXAMPLE_VERSION, Example, Interaction
+from afresh.state.records import EXAMPLE_VERSION, MOVES, TRANSFER, Example, Interaction, Move, Transfer
 from afresh.state.versions import unpack_known
 
 EVENT_VERSION = 1
@@ -27,8 +27,14 @@ EventType = Literal["view", "click", "add_to_cart", "purchase", "rating", "like"
 LONGEST_ID = 512
 """Most characters of an id."""
 
+LONGEST_PLATFORM = 128
+"""Most characters of the name of a platform."""
+
+LONGEST_ACCOUNT = LONGEST_PLATFORM + 1 + LONGEST_ID
+"""Most characters of ``platform:user``."""
+
 Id = Annotated[str, Meta(min_length=1, max_length=LONGEST_ID)]
-Platform = Annotated[str, Meta(min_length=1, max_length=128, pattern="^[^:]*$")]
+Platform = Annotated[str, Meta(min_length=1, max_length=LONGEST_PLATFORM, pattern="^[^:]*$")]
 Name = Annotated[str, Meta(min_length=1, max_length=128)]
 AwareTime = Annotated[datetime, Meta(tz=True)]
 Integer = Annotated[int, Meta(ge=-(2**63), le=2**63 - 1)]
@@ -104,6 +110,40 @@ class Item(Struct, frozen=True, kw_only=True):
     vectors: dict[str, list[float]] = {}
     available: bool = True
     version: Integer = ITEM_VERSION
+
+
+LINK_VERSION = 1
+
+Account = Annotated[str, Meta(min_length=3, max_length=LONGEST_ACCOUNT, pattern="^[^:]+:")]
+"""A user of a platform: ``platform:user``."""
+
+
+class Link(Struct, frozen=True, kw_only=True):
+    """Two accounts that one person has. Producers send links to ``afresh.identities``.
+
+    The key is both accounts, the smaller name first, as a JSON array: ``["app:7","web:ann"]``. A record without a value
+    ends the link.
+
+    Attributes
+    ----------
+    accounts
+        The two accounts, in any order.
+    kind
+        How it is known: a ``login`` on both, the same ``device``, or the same ``household``, in which people share
+        things and are not one person.
+    confidence
+        Probability that it is so.
+    time
+        Since when it is known, as the time of an event; of two accounts the one known longer gives the person's name.
+    version
+        Version of this schema; an unknown one is refused.
+    """
+
+    accounts: tuple[Account, Account]
+    kind: Literal["login", "device", "household"] = "login"
+    confidence: Annotated[float, Meta(ge=0, le=1)] = 1.0
+    time: AwareTime | Integer
+    version: Integer = LINK_VERSION
 
 
 ROLL_BACK = "roll_back"
@@ -264,8 +304,11 @@ def own_key(keyed: bytes) -> bytes:
 
 event_decoder = msgspec.json.Decoder(Event)
 item_decoder = msgspec.json.Decoder(Item)
+link_decoder = msgspec.json.Decoder(Link)
 inherited_decoder = msgspec.msgpack.Decoder(Inherited)
 command_decoder = msgspec.msgpack.Decoder(Command)
+move_decoder = msgspec.msgpack.Decoder(Move)
+transfer_decoder = msgspec.msgpack.Decoder(Transfer)
 interaction_decoder = msgspec.msgpack.Decoder(Interaction)
 example_decoder = msgspec.msgpack.Decoder(Example)
 text_request_decoder = msgspec.msgpack.Decoder(TextRequest)
@@ -280,6 +323,14 @@ encode = msgspec.msgpack.Encoder().encode
 
 UNDECODABLE = (msgspec.MsgspecError, UnicodeError, RecursionError)
 """Errors of a decoder: the bytes are none of what it knows, whatever they are."""
+
+
+def decode_command(packed: bytes) -> Command | Move | Transfer:
+    """Decode a record among the interactions whose key is ``COMMAND_KEY``."""
+    command = command_decoder.decode(packed)
+    if command.name in MOVES:
+        return move_decoder.decode(packed)
+    return transfer_decoder.decode(packed) if command.name == TRANSFER else command
 
 
 def decode_example(packed: bytes) -> Example:

@@ -33,6 +33,20 @@ NOT_LEARNED = Counter(
     "afresh_not_learned",
     "Items taken that are not learned from, because their users took too many within an hour.",
 )
+LINKS = Gauge("afresh_links", "Links between accounts that stand, by how they are known.", ["kind"])
+for _kind in ("login", "device", "household", "told"):
+    LINKS.labels(_kind)
+MOVES_SENT = Counter(
+    "afresh_moves_sent",
+    "Moves of accounts from one user's row to another's that links have asked for.",
+    ["move"],
+)
+MOVES_OBEYED = Counter(
+    "afresh_moves_obeyed", "Moves of accounts from one user's row to another's that were obeyed.", ["move"]
+)
+SENT_ON = Counter(
+    "afresh_sent_on", "Events and rows of linked accounts that were sent on to another partition.", ["what"]
+)
 RUNS_DROPPED = Counter(
     "afresh_runs_dropped", "Runs dropped because their partition had moved away.", ["stage"]
 )

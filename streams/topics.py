@@ -81,6 +81,7 @@ class Topics:
         self.identities = self._input("identities")
         self.identities_keyed = self._compacted("identities.keyed")
         self.intake = self._changelog("intake")
+        self.people = self._changelog("people")
         self.received = self._changelog("received")
         self.users = self._changelog("users")
         self.behaviour = self._changelog("behaviour")

@@ -34,6 +34,10 @@ TESTED_ELSEWHERE = {
     "deploy/ledger/content.py": "deploy/ledger/test_auditing.py",
     "deploy/ledger/items.py": "deploy/ledger/test_auditing.py",
     "deploy/ledger/letters.py": "deploy/ledger/test_auditing.py",
+    "deploy/ledger/folding.py": "deploy/ledger/test_auditing.py",
+    # What they do together, over the logs of several partitions, is what counts.
+    "state/rows/moving.py": "replay/test_people.py",
+    "streams/stages/sent_on.py": "replay/test_people.py",
     # These are the cases for the scorers' contract; the tests of the contract use them.
     "models/scorers/cases.py": "models/scorers/test_contract.py",
 }

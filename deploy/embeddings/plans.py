@@ -10,7 +10,7 @@ from kafka import KafkaConsumer, TopicPartition
 from msgspec.structs import replace
 
 from afresh.deploy.clients import SILENT_SECONDS, begins_of, ends_of, read_records, reader
-from afresh.deploy.feeds.feed import FeedRecord, command
+from afresh.deploy.feeds.feed import command
 from afresh.models.encoder import version_of
 from afresh.state.encoders import Named, Plan
 from afresh.state.errors import AfreshError, mendable
@@ -101,8 +101,8 @@ def opened(settings: Settings) -> Iterator[KafkaConsumer]:
 
 def _send(settings: Settings, plan: Plan) -> None:
     topic = Topics(settings).encoders
-    record = FeedRecord(PLAN_KEY, encode(plan))
-    command(settings, topic, partition_of(PLAN_KEY, topic.partitions), record, "afresh embeddings status")
+    partition = partition_of(PLAN_KEY, topic.partitions)
+    command(settings, topic, partition, PLAN_KEY, encode(plan), "afresh embeddings status")
 
 
 def _now() -> int:

@@ -10,7 +10,6 @@ from dataclasses import dataclass, field
 import msgspec
 
 from afresh.state.errors import AfreshError
-from afresh.state.identities import Identities
 from afresh.state.keys import key_of
 from afresh.state.records import POSITIVE, Interaction
 from afresh.state.rows.received import ReceivedWindow
@@ -82,7 +81,6 @@ def read_log(
     items: Iterable[bytes] = (),
     *,
     cut: int | None = None,
-    identities: Identities | None = None,
 ) -> Log:
     """Read a log, and check every line as the stages ingest and content do.
 
@@ -94,8 +92,6 @@ def read_log(
         Lines of JSON.
     cut
         Greatest number of events to take in; None for all.
-    identities
-        Links from users of platforms to canonical users.
 
     Raises
     ------
@@ -104,7 +100,7 @@ def read_log(
     """
     log = Log()
     _read_items(log, settings, items)
-    _read_events(log, settings, events, cut, identities or Identities())
+    _read_events(log, settings, events, cut)
     if not log.positives:
         raise AfreshError(_nothing(log))
     return log
@@ -119,9 +115,7 @@ def _nothing(log: Log) -> str:
     return "no event can be evaluated: the log is empty"
 
 
-def _read_events(
-    log: Log, settings: Settings, lines: Iterable[bytes], cut: int | None, identities: Identities
-) -> None:
+def _read_events(log: Log, settings: Settings, lines: Iterable[bytes], cut: int | None) -> None:
     now = int(time.time() * 1000)
     windows: defaultdict[int, ReceivedWindow] = defaultdict(
         lambda: ReceivedWindow({}, settings.deduplication_window)
@@ -136,8 +130,8 @@ def _read_events(
             log.refused[error.reason] += 1
             continue
         partition = partition_of(f"{event.platform}:{event.user}".encode(), settings.partitions)
-        interaction = interaction_of(event, identities, partition, offset, milliseconds(event.time))
-        # Ingest drops an id that its partition has seen. Profile drops one that came from another platform of the user.
+        interaction = interaction_of(event, partition, offset, milliseconds(event.time))
+        # Ingest drops an id that its partition has seen, and profile one that the user's row remembers.
         if not windows[partition].remember(key_of(event.id)) or event.id in recent[interaction.user]:
             log.duplicates += 1
             continue

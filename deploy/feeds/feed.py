@@ -185,15 +185,19 @@ def paced(
                 sleep(min(rest, LONGEST_SLEEP_SECONDS))
 
 
-def command(settings: Settings, topic: Topic, partition: int, record: FeedRecord, look_at: str) -> None:
+def command(
+    settings: Settings, topic: Topic, partition: int, key: bytes, value: bytes | None, look_at: str
+) -> None:
     """Send a record that tells running processes what to do.
 
     Parameters
     ----------
     settings
         Settings of the deployment.
-    topic, partition, record
-        The record, and where it goes.
+    topic, partition
+        Where the record goes.
+    key, value
+        The record.
     look_at
         The command that shows whether it has arrived.
 
@@ -204,7 +208,7 @@ def command(settings: Settings, topic: Topic, partition: int, record: FeedRecord
     """
     with producer(settings, topic) as opened:
         try:
-            sent = opened.send(topic.name, record.value, key=record.key, partition=partition)
+            sent = opened.send(topic.name, value, key=key, partition=partition)
             sent.get(timeout=ANSWER_SECONDS)
         except KafkaError as error:
             if refusal(error) is not None:

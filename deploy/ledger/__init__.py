@@ -10,7 +10,8 @@ It makes three kinds of comparison:
 * Users' lists and popular lists follow from the newest state. The ledger compares them within the rounding of batched
   maths.
 
-The canonical user of an event depends on the moment, too. It must be one that the event's user was ever linked to.
+What is sent on between users' rows must arrive once: every event of a linked account, and every row that moves. In the
+end, every account must be in the row that the standing links give it.
 """
 
 from afresh.deploy.ledger.auditing import audit

@@ -15,9 +15,10 @@ from afresh.deploy.ledger.comparing import (
     shown,
     struct_fields,
 )
+from afresh.deploy.ledger.folding import begun_earlier
 from afresh.deploy.ledger.reading import PARTITION_ROW, Logs, Rows, newest
 from afresh.deploy.ledger.report import Report
-from afresh.deploy.ledger.users import NOT_SHARED, begun_earlier
+from afresh.deploy.ledger.users import NOT_SHARED
 from afresh.state.rows import users
 from afresh.streams.topics import Topic, Topics
 

@@ -16,12 +16,13 @@ from afresh.deploy.feeds.lines import open_lines
 from afresh.deploy.ledger.against import State, check_against
 from afresh.deploy.ledger.comparing import compare, leave_unchecked, page_fields
 from afresh.deploy.ledger.content import check_content
-from afresh.deploy.ledger.events import Account, Links, Outcomes
+from afresh.deploy.ledger.events import Account, Outcomes, ToldUsers
 from afresh.deploy.ledger.inputs import check_inputs
 from afresh.deploy.ledger.items import check_items
 from afresh.deploy.ledger.letters import check_letters
 from afresh.deploy.ledger.lines import check_lines
 from afresh.deploy.ledger.lists import catalogue_of, check_lists, check_popular, encoder_of
+from afresh.deploy.ledger.people import check_people, people_of
 from afresh.deploy.ledger.reading import (
     Logs,
     earlier_incarnations,
@@ -114,7 +115,7 @@ def _judge(settings: Settings, logs: Logs, served: ListsInRedis, report: Report,
     topics = Topics(settings)
     windows = {number: newest(logs.records(topics.received, number)) for number in range(settings.partitions)}
     earlier = earlier_incarnations(windows.values(), logs, topics.events)
-    account = Account(report, Links(logs, topics), outcomes, logs.incarnation(topics.events), earlier)
+    account = Account(report, ToldUsers(logs, topics), outcomes, logs.incarnation(topics.events), earlier)
     account.read(logs, topics, settings)
     for partition, received in account.received.items():
         window = windows[partition]
@@ -123,6 +124,7 @@ def _judge(settings: Settings, logs: Logs, served: ListsInRedis, report: Report,
         else:
             compare(report, "received", "page", received.rows(), window, page_fields)
     users = check_users(logs, topics, account, report)
+    check_people(people_of(logs, topics, report), users.found, report)
     behaviour = check_items(logs, topics, users, report)
     inputs = check_inputs(logs, topics, settings, account.refused, report)
     content = check_content(logs, topics, settings, inputs["items"], report)

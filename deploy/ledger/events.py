@@ -11,7 +11,6 @@ from xxhash import xxh3_64_intdigest
 
 from afresh.deploy.ledger.reading import Logs, ReadRecord, Rows
 from afresh.deploy.ledger.report import Report
-from afresh.state.identities import Identities
 from afresh.state.keys import key_of
 from afresh.state.records import Interaction
 from afresh.state.store.marks import UNKNOWN
@@ -82,10 +81,10 @@ class Received:
         return rows
 
 
-class Links:
-    """The canonical users that each user of a platform was ever linked to.
+class ToldUsers:
+    """The canonical users that each user of a platform was ever linked to, as 0.1.0 understood links.
 
-    Which of them an event gets depends on the moment. It must be one of them.
+    It gave an interaction one of them, which depended on the moment.
     """
 
     def __init__(self, logs: Logs, topics: Topics) -> None:
@@ -108,7 +107,7 @@ class Account:
     ----------
     report
         Gets the counts and differences.
-    links
+    told_users
         Users that each user of a platform was ever linked to.
     outcomes
         Gets what became of the events, by id.
@@ -119,7 +118,7 @@ class Account:
     def __init__(
         self,
         report: Report,
-        links: Links,
+        told_users: ToldUsers,
         outcomes: Outcomes,
         incarnation: int = UNKNOWN,
         earlier: Collection[int] = (),
@@ -129,7 +128,7 @@ class Account:
         self.received: dict[int, Received] = {}
         self._outcomes = outcomes
         self._report = report
-        self._links = links
+        self._told_users = told_users
         self._waiting: dict[Place, bytes] = {}
         self._met: dict[Place, int] = {}
         self.incarnation = incarnation
@@ -150,7 +149,7 @@ class Account:
                     outcome = "refused"
                 elif received.take(event.id):
                     self._waiting[place] = encode(
-                        interaction_of(event, NOBODY_LINKED, *place, record.timestamp, self.incarnation)
+                        interaction_of(event, *place, record.timestamp, self.incarnation)
                     )
                     outcome = "counted"
                 else:
@@ -176,10 +175,9 @@ class Account:
         meant = interaction_decoder.decode(due)
         if value.startswith(OF_0_1_0):
             meant = replace(meant, incarnation=UNKNOWN)
-        if (
-            not self._links.allow(meant.user, interaction.user)
-            or replace(meant, user=interaction.user) != interaction
-        ):
+            if self._told_users.allow(meant.user, interaction.user):
+                meant = replace(meant, user=interaction.user)
+        if meant != interaction:
             fields = [
                 name for name in meant.__struct_fields__ if getattr(meant, name) != getattr(interaction, name)
             ]
@@ -217,9 +215,6 @@ class Account:
         # If an id came more than once, report the event that was counted, not its duplicates.
         if outcome == "counted" or name not in self._outcomes:
             self._outcomes[name] = outcome
-
-
-NOBODY_LINKED = Identities()
 
 
 def told(interaction: Interaction) -> str:

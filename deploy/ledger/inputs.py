@@ -21,10 +21,9 @@ from afresh.deploy.ledger.report import Report
 from afresh.state.rows import intake
 from afresh.state.rows.intake import IntakeRow
 from afresh.streams.checks import RefusedError
-from afresh.streams.kafka.sender import partition_of
 from afresh.streams.messages import NO_SOURCE, KeyedRecord, keyed_decoder
 from afresh.streams.settings import Settings
-from afresh.streams.stages.intake import INPUTS, Input
+from afresh.streams.stages.intake import INPUTS, Input, target_of
 from afresh.streams.topics import Topic, Topics
 
 Counting = dict[bytes, KeyedRecord]
@@ -100,7 +99,7 @@ def _check(of: Input, fed: InputRecords, logs: Logs, topics: Topics, report: Rep
     counting: dict[int, Counting] = {}
     for partition in range(keyed.partitions):
         counting[partition] = {}
-        found = dict(_keyed(logs, keyed, partition, report))
+        found = dict(_keyed(of, logs, keyed, partition, report))
         for (_, key), entry in found.items():
             before = counting[partition].get(key)
             if before is None or entry.moment > before.moment:
@@ -118,12 +117,12 @@ def _check(of: Input, fed: InputRecords, logs: Logs, topics: Topics, report: Rep
 
 
 def _keyed(
-    logs: Logs, topic: Topic, partition: int, report: Report
+    of: Input, logs: Logs, topic: Topic, partition: int, report: Report
 ) -> Iterator[tuple[tuple[int, bytes], KeyedRecord]]:
-    for record, keyed in decoded(logs, topic, partition, keyed_decoder, report):
+    for record, keyed in decoded(logs, topic, partition, keyed_decoder.decode, report):
         key = record.key or b""
         own = key[2:]
-        if partition_of(own, topic.partitions) != partition:
+        if target_of(of, own, topic.partitions) != partition:
             report.differ(
                 topic.name, f"the record of {shown(own)} is in partition {partition}, not that of its key"
             )

@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from afresh.deploy.ledger.comparing import behaviour_fields, compare, leave_unchecked, rounded_elsewhere
 from afresh.deploy.ledger.events import Place
+from afresh.deploy.ledger.folding import DueExample, ExampleDigest, RecomputedUsers
 from afresh.deploy.ledger.reading import (
     Logs,
     ReadRecord,
@@ -16,7 +17,6 @@ from afresh.deploy.ledger.reading import (
     newest,
 )
 from afresh.deploy.ledger.report import Report
-from afresh.deploy.ledger.users import DueExample, ExampleDigest, RecomputedUsers
 from afresh.state.records import EXAMPLE_VERSION, Example
 from afresh.state.rows.behaviour import BehaviourRows
 from afresh.state.rows.learning import learn
@@ -129,7 +129,7 @@ def check_items(logs: Logs, topics: Topics, users: RecomputedUsers, report: Repo
 
     for partition in range(topics.examples.partitions):
         learning = Learning(partition, topics.examples.partitions, due, incarnation, is_gone, report)
-        for record, example in decoded(logs, topics.examples, partition, example_decoder, report):
+        for record, example in decoded(logs, topics.examples, partition, example_decoder.decode, report):
             learning.take(record, example)
         found[partition] = newest(logs.records(topics.behaviour, partition))
         if made_from_what_is_gone(found[partition], logs, topics.examples):

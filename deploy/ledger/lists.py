@@ -32,6 +32,7 @@ from afresh.state.keys import keys_of
 from afresh.state.lists import OTHERS, ListItem, PopularItem, decode_popular_list, decode_user_list
 from afresh.state.model.told import Whole
 from afresh.state.rows import content, users
+from afresh.state.rows.merging import accounts_of
 from afresh.streams.modelling.records import WHOLE
 from afresh.streams.serving.lister import Lister, Recipient
 from afresh.streams.serving.policy import Policy
@@ -104,14 +105,15 @@ def check_lists(
     policy: Policy,
     report: Report,
 ) -> None:
-    """Compare the list of every user who has a row with the list that the final state gives."""
+    """Compare the list of every account of every user who has a row with the list that the final state gives."""
     tally = report.tally(LISTS, STATE)
     lister = Lister(catalogue, size, policy=policy)
     everybody: set[str] = set()
     for each in _recipients(found):
-        everybody.add(each.user)
         fault = partial(_fault, each, catalogue, lister, learned, size)
-        report.check_list(LISTS, f"user {each.user!r}", served.users.get(each.user), fault)
+        for account in accounts_of(each.row, each.user):
+            everybody.add(account)
+            report.check_list(LISTS, f"user {account!r}", served.users.get(account), fault)
     for user in served.users.keys() - everybody:
         tally.surplus += 1
         report.differ(LISTS, f"there is a list of user {user!r}, who has no row")
@@ -125,6 +127,8 @@ def _recipients(found: Mapping[int, Rows]) -> Iterator[Recipient]:
             try:
                 row = users.unpack(packed)
             except UNREADABLE:
+                continue
+            if row.to:
                 continue
             yield Recipient(key.decode(errors="replace"), partition, row, 0)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Protocol, TypeVar
 
@@ -220,17 +220,24 @@ def _partition_row(rows: Rows) -> AuditedPartitionRow | None:
 
 
 def decoded(
-    logs: Logs, topic: Topic, partition: int, decoder: msgspec.msgpack.Decoder[T], report: Report
+    logs: Logs,
+    topic: Topic,
+    partition: int,
+    decode: Callable[[bytes], T],
+    report: Report,
+    command: Callable[[bytes], T] | None = None,
 ) -> Iterator[tuple[ReadRecord, T]]:
     """Yield the records between agents, each with its decoded value.
 
-    Leaves out commands and records without a value. Reports an unreadable record as a difference.
+    Leaves out records without a value, and commands if nothing decodes them. Reports an unreadable record as a
+    difference.
     """
     for record in logs.records(topic, partition):
-        if record.value is None or record.key == COMMAND_KEY:
+        how = command if record.key == COMMAND_KEY else decode
+        if record.value is None or how is None:
             continue
         try:
-            said = decoder.decode(record.value)
+            said = how(record.value)
         except UNDECODABLE as error:
             report.differ(
                 "records",

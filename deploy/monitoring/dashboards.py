@@ -148,6 +148,22 @@ PIPELINE = Dashboard(
             (Query(rate("afresh_events_total", "platform"), "{{platform}}"),),
             "A platform that is silent stands out.",
         ),
+        Panel(
+            "Links between accounts",
+            COUNT,
+            (Query("max by (kind) (afresh_links)", "{{kind}}"),),
+            "Those that stand, by how they are known, as the one worker says that takes them in.",
+        ),
+        Panel(
+            "People who move",
+            PER_SECOND,
+            (
+                Query(rate("afresh_moves_sent_total", "move"), "asked for: {{move}}"),
+                Query(rate("afresh_moves_obeyed_total", "move"), "obeyed: {{move}}"),
+                Query(rate("afresh_sent_on_total", "what"), "sent on: {{what}}"),
+            ),
+            "What links move between users' rows. Events of linked accounts are sent on to the row of their person.",
+        ),
     ),
 )
 

@@ -1,4 +1,4 @@
-"""Reads the events of one user from Kafka, the link of the user, and the titles of items."""
+"""Reads the events of one person from Kafka, the links of accounts, and the titles of items."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from kafka import KafkaConsumer, TopicPartition
 
 import afresh.streams.kafka.batches  # noqa: F401 - replaces how kafka-python takes batches apart
 from afresh.deploy.clients import places, reader
-from afresh.state.identities import Identities
 from afresh.state.records import Interaction
 from afresh.streams.kafka.admin import require_topics
 from afresh.streams.kafka.rights import needs
 from afresh.streams.kafka.sender import partition_of
+from afresh.streams.links import LinksRead
 from afresh.streams.messages import interaction_decoder, keyed_decoder, own_key
 from afresh.streams.settings import Settings
-from afresh.streams.topics import Topic, Topics
+from afresh.streams.topics import FIRST_PARTITION, Topic, Topics
 
 POLL_MS = 250
 """Longest wait for an event, in ms; so often is the list looked at, too."""
@@ -43,7 +43,7 @@ _title_decoder = msgspec.json.Decoder(TitledItem)
 
 
 class Feed:
-    """The events of a user, from the newest ones on.
+    """The events of a person, whatever the accounts, from the newest ones on.
 
     Parameters
     ----------
@@ -52,14 +52,12 @@ class Feed:
     topics
         The topics of the deployment.
     name
-        The user as a person names it: ``platform:user``, or a canonical user.
+        An account, ``platform:user``, or a canonical user.
     patience_seconds
         Longest time to wait for an answer of Kafka.
 
     Attributes
     ----------
-    user
-        The canonical user, whose events the last poll returned.
     titles
         Title of each item, by its id, as far as items have been read.
     """
@@ -70,26 +68,31 @@ class Feed:
         self._topics = topics
         self._name = name
         self._patience_seconds = patience_seconds
-        self._identities = Identities()
-        self._links = _place(topics.identities_keyed, name)
+        self._read = LinksRead()
+        self._links = TopicPartition(topics.identities_keyed.name, FIRST_PARTITION)
         self._items = places(topics.items_keyed)
         consumer.assign([self._links])
         self._read_on([self._links], patience_seconds)
         consumer.assign([self._links, *self._items])
         self._read_on(self._items, TITLES_SECONDS)
-        self.user = self._canonical()
+        self._person = self._read.people.person(name)
         self._newest = self._follow()
 
+    @property
+    def user(self) -> str:
+        """Return the canonical user."""
+        return self._person.canonical
+
     def poll(self) -> list[Interaction]:
-        """Return the next events of the user; wait for them a little.
+        """Return the next events of the person; wait for them a little.
 
         Raises
         ------
         KafkaError
             If Kafka does not answer, or refuses.
         """
-        if self._canonical() != self.user:
-            self.user = self._canonical()
+        if (person := self._read.people.person(self._name)) != self._person:
+            self._person = person
             self._newest = self._follow()
         if self._newest:
             newest, self._newest = self._newest, []
@@ -97,24 +100,21 @@ class Feed:
         polled = self._consumer.poll(timeout_ms=POLL_MS)
         if not polled:
             # The consumer itself is silent when no broker is there.
-            self._end(self._events)
+            self._end(self._links)
         return self._take(polled)
 
-    def _canonical(self) -> str:
-        platform, colon, user = self._name.partition(":")
-        return self._identities.resolve(platform, user) if colon else self._name
-
-    @property
-    def _events(self) -> TopicPartition:
-        return _place(self._topics.interactions, self.user)
-
     def _follow(self) -> list[Interaction]:
-        """Go to the newest events of the canonical user, and return them together."""
-        place = self._events
-        begin = self._consumer.beginning_offsets([place], timeout_ms=self._patience_ms)[place]
-        self._consumer.assign([self._links, *self._items, place])
-        self._consumer.seek(place, max(self._end(place) - TAIL, begin))
-        return self._read_on([place], self._patience_seconds)
+        """Go to the newest events of all accounts, and return them together."""
+        accounts = {*self._person.accounts, self._name}
+        events = sorted({_place(self._topics.interactions, each) for each in accounts})
+        begins = {
+            place: self._consumer.beginning_offsets([place], timeout_ms=self._patience_ms)[place]
+            for place in events
+        }
+        self._consumer.assign([self._links, *self._items, *events])
+        for place, begin in begins.items():
+            self._consumer.seek(place, max(self._end(place) - TAIL, begin))
+        return self._read_on(events, self._patience_seconds)
 
     def _read_on(self, some: Sequence[TopicPartition], seconds: float) -> list[Interaction]:
         """Read some partitions to where they end now, but no longer than some seconds; return events of the user."""
@@ -134,16 +134,20 @@ class Feed:
             elif place.topic == self._topics.items_keyed.name:
                 self._take_titles(records)
             else:
-                mine = [each.value for each in records if each.key == self.user.encode()]
-                events += map(interaction_decoder.decode, mine)
+                events += self._of_person(records)
         return events
+
+    def _of_person(self, records: Sequence[Any]) -> Iterator[Interaction]:
+        """Return the events of the person, but not those that were sent on: they were read where they came from."""
+        keys = {each.encode() for each in (*self._person.accounts, self._name)}
+        for each in records:
+            if each.key in keys and (event := interaction_decoder.decode(each.value)).way is None:
+                yield event
 
     def _take_links(self, records: Sequence[Any]) -> None:
         for each in records:
-            if each.value is not None and own_key(each.key) == self._name.encode():
-                keyed = keyed_decoder.decode(each.value)
-                canonical = None if keyed.value is None else keyed.value.decode()
-                self._identities.apply(self._name, canonical, keyed.moment)
+            if each.value is not None:
+                self._read.take(own_key(each.key), keyed_decoder.decode(each.value))
 
     def _take_titles(self, records: Sequence[Any]) -> None:
         for each in records:

@@ -10,7 +10,6 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from functools import partial
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError, OffsetOutOfRangeError
@@ -20,7 +19,6 @@ import afresh.streams.kafka.batches  # noqa: F401 - replaces how aiokafka takes 
 from afresh.state.errors import StartAgainError
 from afresh.state.store.marks import OWN_KEYS
 from afresh.streams.connections import kafka_options
-from afresh.streams.kafka.inputs import patiently
 from afresh.streams.kafka.polls import poll_long
 from afresh.streams.kafka.rights import refusal
 from afresh.streams.kafka.sender import partition_of
@@ -31,7 +29,6 @@ logger = logging.getLogger(__name__)
 MAX_RECORDS = 2000
 POLL_SECONDS = 1.0
 RETRY_SECONDS = 1.0
-COMMITTED_POLL_SECONDS = 0.2
 
 APPLIED_AT_ONCE, BYTES_AT_ONCE = 64, 262_144
 """Records, and their bytes, applied before the event loop gets its turn: some milliseconds of work."""
@@ -69,34 +66,6 @@ def _moved(key: bytes, record: ConsumerRecord[bytes, bytes], partitions: int) ->
     if record.value is not None or key in OWN_KEYS:
         return False
     return partition_of(key, partitions) != int(record.partition)
-
-
-async def wait_until_taken_in(settings: Settings, topic: str) -> None:
-    """Wait until the workers' group has committed all that a topic holds at this moment.
-
-    The links of users pass through the intake before anybody follows them. An event that came before its link was
-    followed would be another user's for ever.
-    """
-    consumer = AIOKafkaConsumer(
-        **kafka_options(settings),
-        group_id=settings.namespace,
-        enable_auto_commit=False,
-        isolation_level="read_committed",
-    )
-    places = [TopicPartition(topic, partition) for partition in range(settings.partitions)]
-    try:
-        await patiently(consumer.start)
-        consumer.assign(places)
-        begins = await patiently(lambda: consumer.beginning_offsets(places))
-        ends = await patiently(lambda: consumer.end_offsets(places))
-        waits = [place for place in places if ends[place] > begins[place]]
-        while waits:
-            committed = {place: await patiently(partial(consumer.committed, place)) for place in waits}
-            waits = [place for place in waits if (committed[place] or 0) < ends[place]]
-            if waits:
-                await asyncio.sleep(COMMITTED_POLL_SECONDS)
-    finally:
-        await consumer.stop()
 
 
 class Follower:

@@ -92,11 +92,12 @@ class Inspection:
         if not ours or self._sweep.lost:
             return
         looked_at = self._round = self._round or self._next_round()
-        due = {
-            user: least
-            for user, partition in looked_at.items()
-            if partition in ours and user not in waiting and (least := self._due(user, partition))
-        }
+        due: dict[str, Due] = {}
+        whose: dict[str, str] = {}
+        for user, partition in looked_at.items():
+            if partition in ours and user not in waiting:
+                for key, least in self._due(user, partition).items():
+                    due[key], whose[key] = least, user
         try:
             popular = await self._store.look_at_popular(self._popular.due)
             users = await self._store.look(due)
@@ -105,7 +106,8 @@ class Inspection:
         self._round = {}
         # Asked again: partitions may have moved away meanwhile, and their lost lists would wait here for ever.
         ours = self._users.partitions()
-        self._sweep.note_lost({user: looked_at[user] for user in _lost(users) if looked_at[user] in ours})
+        lost = {whose[key] for key in _lost(users)}
+        self._sweep.note_lost({user: looked_at[user] for user in lost if looked_at[user] in ours})
         if _lost(popular):
             self._popular.start_over()
         await self._tell(Counter([*popular.values(), *users.values()]))
@@ -136,13 +138,13 @@ class Inspection:
                 for user in self._users.names(partition):
                     yield user, partition
 
-    def _due(self, user: str, partition: int) -> Due | None:
-        """Return the least age of a user's list; None if the user has no row any more."""
+    def _due(self, user: str, partition: int) -> dict[str, Due]:
+        """Return the least age of a user's list, by each account that has it; none if the user has no row any more."""
         packed = self._users.row(partition, user)
-        if packed is None:
-            return None
-        row = user_rows.unpack(packed)
-        return Due(row.since, row.revision, self._sweep.made_at(user, partition))
+        if packed is None or (row := user_rows.unpack(packed)).to:
+            return {}
+        due = Due(row.since, row.revision, self._sweep.made_at(user, partition))
+        return {each: due for each in (user, *row.accounts) if each}
 
     async def _tell(self, found: Counter[Found]) -> None:
         """Count what was found, and warn of it now and then."""

@@ -180,11 +180,15 @@ class Recommender:
         self.requests.let_go(runs)
 
     def _as_of_now(self, users: Iterable[WaitingUser]) -> list[Recipient]:
-        return [
-            Recipient(each.user, each.partition, user_rows.unpack(packed), each.received)
-            for each in users
-            if (packed := self._users.row(each.partition, each.user))
-        ]
+        """Return the users with their rows; without those whose row has moved into that of another user."""
+        recipients = []
+        for each in users:
+            packed = self._users.row(each.partition, each.user)
+            if packed and not (row := user_rows.unpack(packed)).to:
+                recipients.append(Recipient(each.user, each.partition, row, each.received))
+            else:
+                self._sweep.forget(each.user)
+        return recipients
 
     async def refresh_loop(self, age_seconds: float) -> None:
         """Make outdated lists older than ``age_seconds`` anew, while no user waits, forever."""
@@ -258,7 +262,8 @@ class Recommender:
             stamp, began = self._stamp(), time.time_ns()
             made = await self._lister.make_beside(recipients, self.weights.now, self._pool)
         lists, ready = [each for each, _ in made], time.time_ns()
-        withheld = await until_taken(partial(self._store.push, lists))
+        keys = [(each.user, *filter(None, each.row.accounts)) for each in recipients]
+        withheld = await until_taken(partial(self._store.push, lists, keys))
         if self._traces is not None and not refreshed:
             self._traces.listed((each.row.last_event for each in recipients), began, ready)
         for (made_list, served), each in zip(made, recipients, strict=True):
@@ -267,7 +272,7 @@ class Recommender:
             if not refreshed:
                 metrics.EVENT_TO_REDIS.observe(max(time.time() - each.received / 1000.0, 0.0))
         metrics.LISTS.labels("withheld").inc(withheld)
-        metrics.LISTS.labels("pushed").inc(len(lists) - withheld)
+        metrics.LISTS.labels("pushed").inc(sum(map(len, keys)) - withheld)
         metrics.STAGE_SECONDS.labels("recommend").observe(time.perf_counter() - started)
         metrics.STAGE_RECORDS.labels("recommend").inc(len(lists))
 

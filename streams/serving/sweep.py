@@ -86,6 +86,10 @@ class Sweep:
             floor = self._floors.get(oldest.partition, EARLIEST)
             self._floors[oldest.partition] = min(floor, oldest.generated_at)
 
+    def forget(self, user: str) -> None:
+        """Forget the list of a user who has no row any more."""
+        self._made.pop(user, None)
+
     def _lower_pass(self, partition: int, generated_at: str) -> None:
         if partition == self._pass.partition:
             self._pass.oldest = min(self._pass.oldest, generated_at)

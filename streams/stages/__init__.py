@@ -12,6 +12,7 @@ from afresh.streams.stages.content import Content
 from afresh.streams.stages.ingest import Ingest
 from afresh.streams.stages.intake import Intake
 from afresh.streams.stages.learn import Learn
+from afresh.streams.stages.link import Linking
 from afresh.streams.stages.profile import Profile
 from afresh.streams.stages.weigh import Weigh
 
@@ -26,7 +27,14 @@ STAGES = (
         table="intake",
         agent=Intake,
         rebuilt=True,
-        # The Catalogue is read once the identities are taken in, and the intake takes them in.
+        waits_for_catalogue=False,
+    ),
+    StageSpec(
+        "link",
+        sources=("identities_keyed",),
+        table="people",
+        agent=Linking,
+        rebuilt=True,
         waits_for_catalogue=False,
     ),
     StageSpec("ingest", sources=("events",), table="received", agent=Ingest),

@@ -45,7 +45,7 @@ class StageSpec:
     rest_seconds
         Pause after each run of a partition, in seconds, for an agent that nobody waits for.
     waits_for_catalogue
-        Whether the first run waits until the worker has read the Catalogue and the identities.
+        Whether the first run waits until the worker has read the Catalogue.
     rebuilt
         Whether an empty table is filled from the beginning of the sources, whatever the group has committed. It fits
         sources that keep everything, and a stage that takes over the source of another one. Other stages refuse to go

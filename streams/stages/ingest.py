@@ -1,10 +1,9 @@
-"""ingest: checks events, resolves users and drops duplicates; events that it cannot use become dead letters."""
+"""ingest: checks events and drops duplicates; events that it cannot use become dead letters."""
 
 from __future__ import annotations
 
 from collections import Counter
 
-from afresh.state.identities import Identities
 from afresh.state.keys import key_of
 from afresh.state.records import Interaction
 from afresh.state.rows.received import ReceivedWindow
@@ -63,7 +62,6 @@ class IngestPart(OwnPart):
         self.outcomes: Counter[tuple[str, str, str]] = Counter()
         self._window = window
         self._before = window.remembered
-        self._identities = shared.identities
         self._records = 0
 
     def fits(self, message: KafkaRecord) -> bool:
@@ -92,12 +90,7 @@ class IngestPart(OwnPart):
     def accept(self, event: Event, message: KafkaRecord) -> None:
         """Make an interaction from an event that comes for the first time."""
         interaction = interaction_of(
-            event,
-            self._identities,
-            message.partition,
-            message.offset,
-            message.timestamp,
-            self.incarnation,
+            event, message.partition, message.offset, message.timestamp, self.incarnation
         )
         self.outgoing.add_keyed(
             self._topics.interactions.name, interaction.user.encode(), encode(interaction)
@@ -126,18 +119,17 @@ class FollowedIngestPart(IngestPart):
 
 def interaction_of(
     event: Event,
-    identities: Identities,
     source: int,
     offset: int,
     received: int,
     incarnation: int = UNKNOWN,
 ) -> Interaction:
-    """Make an interaction from an event, with the canonical user.
+    """Make an interaction from an event.
 
     Parameters
     ----------
-    event, identities
-        The event, and the links that resolve its user.
+    event
+        The event.
     source, offset
         Partition and offset of the event.
     received
@@ -152,7 +144,7 @@ def interaction_of(
         event=event.id,
         type=event.type,
         time=milliseconds(event.time),
-        user=identities.resolve(event.platform, event.user),
+        user=f"{event.platform}:{event.user}",
         item=event.item,
         platform=event.platform,
         domain=event.domain,

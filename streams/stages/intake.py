@@ -16,11 +16,12 @@ from afresh.state.rows import intake
 from afresh.state.rows.intake import IntakeRow
 from afresh.state.store.changes import Change, in_groups
 from afresh.streams import metrics
-from afresh.streams.checks import RefusedError, check_keyed_item, check_link
+from afresh.streams.checks import RefusedError, check_keyed_item
 from afresh.streams.dead_letters import dead_letter
 from afresh.streams.kafka.inputs import Inputs, KafkaInputs
 from afresh.streams.kafka.sender import Outgoing, OutgoingRecord, partition_of
 from afresh.streams.kafka.tables import RunTable
+from afresh.streams.links import check_link
 from afresh.streams.messages import KeyedRecord, encode, keyed_key
 from afresh.streams.runs.run import KafkaRecord, Owned
 from afresh.streams.runs.runner import Runner
@@ -28,7 +29,7 @@ from afresh.streams.settings import Settings
 from afresh.streams.stages.prepared import PreparedStage
 from afresh.streams.stages.shared import Shared
 from afresh.streams.stages.stage import OwnPart
-from afresh.streams.topics import Topics
+from afresh.streams.topics import FIRST_PARTITION, Topics
 
 ROW_BYTES = 64
 """Upper bound on a row and the name of its input, in bytes, besides the key."""
@@ -57,16 +58,19 @@ class Input:
         The input, and the topic of its keyed records, by their names in ``streams.topics.Topics``.
     check
         Checks key and value of a record; raises RefusedError.
+    together
+        Whether all keyed records go to the first partition, for one worker to take them in, in one order.
     """
 
     topic: str
     keyed: str
     check: Check
+    together: bool = False
 
 
 INPUTS = (
     Input("items", "items_keyed", check_keyed_item),
-    Input("identities", "identities_keyed", check_link),
+    Input("identities", "identities_keyed", check_link, together=True),
 )
 
 
@@ -272,7 +276,7 @@ class IntakePart(OwnPart):
 
 
 def send(outgoing: Outgoing, topics: Topics, of: Input, partition: int, key: bytes, value: bytes) -> None:
-    """Add a packed keyed record to the partition of its key.
+    """Add a packed keyed record to the partition of its key, or to that of all keys together.
 
     Parameters
     ----------
@@ -285,7 +289,12 @@ def send(outgoing: Outgoing, topics: Topics, of: Input, partition: int, key: byt
     """
     topic = topics.named(of.keyed)
     record = OutgoingRecord(keyed_key(partition, key), value)
-    outgoing.add_to_partition(topic.name, partition_of(key, topic.partitions), record)
+    outgoing.add_to_partition(topic.name, target_of(of, key, topic.partitions), record)
+
+
+def target_of(of: Input, key: bytes, partitions: int) -> int:
+    """Return the partition of the keyed records of a key."""
+    return FIRST_PARTITION if of.together else partition_of(key, partitions)
 
 
 def append_time(record: KafkaRecord) -> int:

@@ -4,19 +4,23 @@ from __future__ import annotations
 
 import logging
 
-from afresh.state.records import POSITIVE, Interaction
+from msgspec.structs import replace
+
+from afresh.state.records import POSITIVE, Interaction, Move, Transfer
 from afresh.state.rows import users
+from afresh.state.rows.moving import Holder, Moving
 from afresh.state.rows.users import UserRow
 from afresh.state.store.changes import Change
 from afresh.streams import metrics
-from afresh.streams.kafka.sender import Outgoing, OutgoingRecord
+from afresh.streams.kafka.sender import Outgoing, OutgoingRecord, partition_of
 from afresh.streams.kafka.tables import RunTable
 from afresh.streams.messages import (
     COMMAND_KEY,
     EXAMPLES_KEY,
     INHERITED_KEY,
+    Command,
     Inherited,
-    command_decoder,
+    decode_command,
     encode,
     interaction_decoder,
 )
@@ -24,6 +28,7 @@ from afresh.streams.runs.run import KafkaRecord, Owned, Run, place_of
 from afresh.streams.runs.runner import Runner
 from afresh.streams.serving.judge import Judge
 from afresh.streams.stages.prepared import PreparedStage
+from afresh.streams.stages.sent_on import SentOn
 from afresh.streams.stages.shared import Shared
 from afresh.streams.stages.stage import Part, Source
 from afresh.streams.topics import FIRST_PARTITION
@@ -75,8 +80,8 @@ class Profile(PreparedStage["ProfilePart"]):
         await self._recommender.requests.commit_once_served(run)
 
 
-Told = tuple[KafkaRecord, Interaction | None]
-"""A record and its decoded interaction; None for a command."""
+Told = tuple[KafkaRecord, Interaction | Command | Move | Transfer]
+"""A record and what it says."""
 
 
 class ProfilePart(Part[Told]):
@@ -87,7 +92,7 @@ class ProfilePart(Part[Told]):
     judge
         Judge that compares what users took with the lists served.
     received
-        When Kafka took the newest event of each user whose row has changed, in ms since 1970.
+        When Kafka took the newest event, or link, of each user who needs a new list, in ms since 1970.
     """
 
     def __init__(self, run: Run, change: Change, judge: Judge, shared: Shared) -> None:
@@ -95,44 +100,93 @@ class ProfilePart(Part[Told]):
         self.judge = judge
         self.received: dict[str, int] = {}
         self._events = shared.topics.events.name
-        self._interactions = shared.topics.interactions.name
+        self._interactions = shared.topics.interactions
         self._rows: dict[str, UserRow] = {}
         self._size = 0
+        self._holder = Holder("", 0)
+        self._sent = SentOn(self.partition, self._interactions, self.outgoing)
+        self._moving = Moving(self._row, self._is_here, self._sent.transfer, self._moved)
 
     def read(self, record: KafkaRecord) -> Told:
-        """Decode an interaction. A command is decoded later, and only if it comes for the first time."""
-        return record, (None if record.key == COMMAND_KEY else interaction_decoder.decode(record.value))
+        """Decode an interaction or a command."""
+        if record.key == COMMAND_KEY:
+            return record, decode_command(record.value)
+        return record, interaction_decoder.decode(record.value)
 
     def fits(self, message: Told) -> bool:
         """Whether the rows of all users still fit after the events have been folded in."""
-        record, interaction = message
-        if interaction is not None:
-            self._size += EVENT_GROWTH_BYTES + len(record.value)
-            if interaction.user not in self._rows:
-                packed = self.change.get(interaction.user.encode())
-                self._size += len(packed) if packed else 0
-                self._rows[interaction.user] = users.unpack(packed)
+        record, told = message
+        self._size += EVENT_GROWTH_BYTES + len(record.value)
+        match told:
+            case Interaction():
+                self._holder = self._find(told)
+            case Move():
+                self._row(told.row)
+                self._moving.follow(told.to, told.account, told.number)
+            case Transfer():
+                self._moving.follow(told.to, told.account, told.way.number)
         return self._size <= self.change.room
 
+    def _row(self, user: str) -> UserRow:
+        """Return the row of a user as this part sees it."""
+        row = self._rows.get(user)
+        if row is None:
+            packed = self.change.get(user.encode())
+            self._size += len(packed) if packed else 0
+            row = self._rows[user] = users.unpack(packed)
+        return row
+
+    def _is_here(self, user: str) -> bool:
+        return (
+            user in self._rows or partition_of(user.encode(), self._interactions.partitions) == self.partition
+        )
+
+    def _find(self, interaction: Interaction) -> Holder:
+        """Return whose row gets an interaction, and the number of the move by which it goes there."""
+        way = interaction.way
+        # By no move at all: it stood in a partition that is not its user's.
+        if way is None or not way.number:
+            return self._moving.holder(interaction.user)
+        return self._moving.follow(interaction.user, interaction.account, way.number)
+
     def source(self, message: Told) -> Source:
-        """Return the place of an interaction's event, or of the record itself if it is a command."""
-        record, interaction = message
-        if interaction is None:
-            return self._interactions, self.incarnation, self.partition, record.offset
-        return self._events, interaction.incarnation, interaction.source, interaction.offset
+        """Return the place of an interaction's event, of what was sent on, or of a command itself."""
+        record, told = message
+        if isinstance(told, Interaction) and told.way is None:
+            return self._events, told.incarnation, told.source, told.offset
+        if isinstance(told, Interaction | Transfer) and told.way is not None:
+            return self._interactions.name, self.incarnation, told.way.partition, told.way.place
+        return self._interactions.name, self.incarnation, self.partition, record.offset
 
     def take(self, message: Told) -> None:
-        """Fold an interaction into its user's row; ignore a command."""
-        record, interaction = message
-        if interaction is None:
-            name = command_decoder.decode(record.value).name
-            logger.warning(
-                "This version obeys no command %r among the interactions, and ignores it",
-                name,
-                extra=place_of(record, "profile"),
-            )
+        """Fold an interaction into the row of its user, or obey a command."""
+        record, told = message
+        self._sent.begin(record.offset)
+        match told:
+            case Interaction():
+                self._take_interaction(told, record.offset)
+            case Move():
+                if self._moving.obey(told):
+                    metrics.MOVES_OBEYED.labels(told.name).inc()
+            case Transfer():
+                part = users.unpack(told.row)
+                self._moving.arrive(told.to, told.account, part, told.time, told.way.number)
+            case Command():
+                logger.warning(
+                    "This version obeys no command %r among the interactions, and ignores it",
+                    told.name,
+                    extra=place_of(record, "profile"),
+                )
+
+    def _take_interaction(self, interaction: Interaction, offset: int) -> None:
+        holder = self._holder
+        if holder.user != interaction.user:
+            account = interaction.account or interaction.user
+            interaction = replace(interaction, user=holder.user, account=account)
+        if self._is_here(holder.user):
+            self._fold(self._row(holder.user), interaction, offset)
         else:
-            self._fold(self._rows[interaction.user], interaction, record.offset)
+            self._sent.interaction(interaction, holder.number)
 
     def _fold(self, row: UserRow, interaction: Interaction, offset: int) -> None:
         if row.knows(users.packed_key(interaction.event)):
@@ -146,6 +200,10 @@ class ProfilePart(Part[Told]):
         elif interaction.type in POSITIVE:
             metrics.NOT_LEARNED.inc()
         self.received[interaction.user] = interaction.received
+
+    def _moved(self, user: str, time: int) -> None:
+        """Note that a move has changed a user's row."""
+        self.received[user] = time
 
     def close(self) -> None:
         """Put the rows into the change, and send what the judge says to the one who learns the weights."""
@@ -167,6 +225,6 @@ class FollowedProfilePart(ProfilePart):
     def take(self, message: Told) -> None:
         """Fold an interaction into its user's row, and note its event."""
         super().take(message)
-        _, interaction = message
-        if interaction is not None:
-            self.followed.note(interaction.event, interaction.source, interaction.offset)
+        _, told = message
+        if isinstance(told, Interaction):
+            self.followed.note(told.event, told.source, told.offset)

@@ -1,4 +1,4 @@
-"""What all stages share: settings, topics, identities, the recommender, the incarnations of topics, and traces."""
+"""What all stages share: settings, topics, the recommender, the incarnations of topics, and traces."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from afresh.state.identities import Identities
 from afresh.streams.kafka.incarnations import Incarnations
 from afresh.streams.serving.recommend import Recommender
 from afresh.streams.settings import Settings
@@ -32,8 +31,6 @@ class Shared:
     ----------
     settings, topics
         Settings and topics of the deployment.
-    identities
-        Links from users of platforms to canonical users.
     recommender
         Makes the lists, and learns from what users take.
     incarnations
@@ -46,7 +43,6 @@ class Shared:
 
     settings: Settings
     topics: Topics
-    identities: Identities
     recommender: Recommender
     incarnations: Incarnations = field(default_factory=Incarnations)
     traces: Traces | None = None

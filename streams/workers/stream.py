@@ -11,20 +11,18 @@ from contextlib import suppress
 from afresh.models.compiled import FOLDER
 from afresh.models.warm import warm
 from afresh.state.catalogue.catalogue import Catalogue
-from afresh.state.identities import Identities
 from afresh.state.lists import ListStore
 from afresh.state.model.model import Model
 from afresh.streams import metrics, redis_url
 from afresh.streams.connections import redis_options
 from afresh.streams.kafka.admin import claim_expiry, require_topics
 from afresh.streams.kafka.app import create_app, rows_of, watch_topics
-from afresh.streams.kafka.follow import Follower, Latest, wait_until_taken_in
+from afresh.streams.kafka.follow import Follower, Latest
 from afresh.streams.kafka.lag import Lag
 from afresh.streams.kafka.limits import BatchLimits
 from afresh.streams.kafka.rights import Needs, needs
 from afresh.streams.kafka.safety import require_room
 from afresh.streams.kafka.throttling import Throttling
-from afresh.streams.messages import keyed_decoder, own_key
 from afresh.streams.modelling.modeller import Modeller, claims_of
 from afresh.streams.modelling.records import all_of, applied
 from afresh.streams.planning import planned
@@ -89,7 +87,6 @@ class Worker:
         self.topics = topics = topics or Topics(settings)
         self.app = create_app(settings, settings.namespace, limits)
         self.catalogue = Catalogue(settings.item_vectors)
-        self.identities = Identities()
         self.redis = redis_url.async_client(**redis_options(settings), socket_timeout=5.0)
         self.store = ListStore(self.redis, settings.namespace, settings.list_ttl_seconds)
         self.probe = Probe(self.store)
@@ -109,7 +106,7 @@ class Worker:
         self.recommender = self._make_recommender()
         self.runners = {spec.name: self._runner(spec) for spec in stages}
         shared = Shared(
-            *(settings, topics, self.identities, self.recommender, self.app.incarnations, traces),
+            *(settings, topics, self.recommender, self.app.incarnations, traces),
             wanted=self._wanted,
         )
         made = make_stages(stages, self.tables, shared, lambda spec: self.runners[spec.name])
@@ -132,7 +129,6 @@ class Worker:
             {
                 topics.behaviour.name: all_of(behaviour),
                 topics.content.name: all_of(content),
-                topics.identities_keyed.name: self._apply_identities,
                 topics.weights.name: self._apply_weights,
                 topics.model.name: applied(all_of(told), lambda led: self.modeller.see(led)),
                 topics.encoders.name: planned(self.model.take_plan),
@@ -217,13 +213,6 @@ class Worker:
             return 0
         return self.runners["ingest"].waiting() + self.runners["profile"].waiting()
 
-    def _apply_identities(self, latest: Latest) -> None:
-        for key, packed in latest.items():
-            if packed is not None:
-                keyed = keyed_decoder.decode(packed)
-                canonical = None if keyed.value is None else keyed.value.decode()
-                self.identities.apply(own_key(key).decode(), canonical, keyed.moment)
-
     def _apply_weights(self, latest: Latest) -> None:
         self.recommender.weights.apply(latest)
 
@@ -232,8 +221,7 @@ class Worker:
         self.recommender.keep_only({tp.partition for tp in self.app.assigned()})
 
     async def follow(self) -> None:
-        """Keep the Catalogue and the identities up to date."""
-        await wait_until_taken_in(self.settings, self.topics.identities.name)
+        """Keep the Catalogue up to date."""
         await self.follower.run()
 
     async def settle(self) -> None:

@@ -13,7 +13,6 @@ import faust
 from redis.asyncio import Redis
 
 from afresh.state.catalogue.catalogue import Catalogue
-from afresh.state.identities import Identities
 from afresh.state.lists import ListStore
 from afresh.state.store.rows import MemoryPartitions
 from afresh.streams.kafka.app import create_app
@@ -59,7 +58,7 @@ def stage_app(settings: Settings, stage: str) -> faust.App:
         TableUsers(tables[rows[0].table], set),
     )
     recommender.requests = NoRequests()
-    shared = Shared(settings, topics, Identities(), recommender)
+    shared = Shared(settings, topics, recommender)
     add_agents(app, topics, rows, make_stages(rows, tables, shared, lambda row: Runner(app, row.name)))
     return app
 

@@ -12,6 +12,7 @@ import msgspec
 from kafka import KafkaProducer
 
 from afresh.streams.kafka.sender import partition_of
+from afresh.streams.links import key_of_link
 from afresh.streams.settings import Settings
 from afresh.streams.topics import Topics
 
@@ -38,6 +39,12 @@ LATE_MS = 6 * 3_600_000
 TICK_SECONDS = 0.05
 TEXT_SECONDS = 1.0
 """Time between two changes of an item."""
+
+LINK_SECONDS = 0.2
+"""Time between two links, or ends of links."""
+
+LINKED_USERS = 40
+"""Users whose accounts are linked with others, and unlinked."""
 
 PATIENCE_MS = 600_000
 """Longest wait of the producer for a broker that is down; it must not give up any record."""
@@ -144,7 +151,7 @@ class Load:
 
     def _run(self) -> None:
         due = 0.0
-        next_text = time.monotonic()
+        next_text = next_link = time.monotonic()
         while not self._stopping.wait(TICK_SECONDS):
             due += self.rate * self.burst * TICK_SECONDS
             while due >= 1.0:
@@ -153,6 +160,9 @@ class Load:
             if time.monotonic() > next_text:
                 next_text = time.monotonic() + TEXT_SECONDS
                 self._change_an_item()
+            if time.monotonic() > next_link:
+                next_link = time.monotonic() + LINK_SECONDS
+                self._change_a_link()
 
     def _send_one(self) -> None:
         chance = self._random.random()
@@ -190,6 +200,14 @@ class Load:
             self.delete_item(number)
         else:
             self.item(number)
+
+    def _change_a_link(self) -> None:
+        """Link an account with that on the other platform or with another user's, or end such a link."""
+        number, other = (self._random.randrange(LINKED_USERS) for _ in range(2))
+        accounts = f"web:user-{number}", f"app:user-{number if self._random.random() < 0.8 else other}"
+        said = {"accounts": accounts, "time": int(time.time() * 1000)}
+        value = msgspec.json.encode(said) if self._random.random() < 0.6 else None
+        self._send(self._topics.identities.name, key_of_link(*accounts), value)
 
     def _send(self, topic: str, key: bytes, value: bytes | None) -> None:
         self._producer.send(topic, value, key).add_errback(lambda error: self.refused.append(repr(error)))

@@ -14,7 +14,6 @@ import msgspec
 from aiokafka.structs import ConsumerRecord
 
 from afresh.state.catalogue.alone import AloneCatalogue
-from afresh.state.identities import Identities
 from afresh.state.judged.kept import Kept, unpack
 from afresh.state.lists import PopularList, UserList
 from afresh.state.store.changes import Change
@@ -26,7 +25,6 @@ from afresh.streams.kafka.incarnations import Incarnations
 from afresh.streams.kafka.limits import BatchLimits
 from afresh.streams.kafka.sender import Outgoing, OutgoingRecord, partition_of
 from afresh.streams.kafka.tables import RunTable
-from afresh.streams.messages import keyed_decoder, own_key
 from afresh.streams.runs.run import Assignment, KafkaRecord, Owned, Run
 from afresh.streams.serving.lister import Lister
 from afresh.streams.serving.policy import Policy
@@ -138,8 +136,9 @@ class Store:
     def __init__(self) -> None:
         self.lists: dict[str, UserList] = {}
 
-    async def push(self, lists: Sequence[UserList]) -> int:
-        self.lists.update({each.user: each for each in lists})
+    async def push(self, lists: Sequence[UserList], users: Sequence[Sequence[str]]) -> int:
+        for made, accounts in zip(lists, users, strict=True):
+            self.lists.update(dict.fromkeys(accounts, made))
         return 0
 
     async def push_popular(self, lists: Sequence[PopularList]) -> int:
@@ -193,7 +192,6 @@ class Pipeline:
         )
         self.recovered: Counter[str] = Counter()
         self.catalogue = AloneCatalogue(declared=settings.item_vectors)
-        self.identities = Identities()
         self.store = Store()
         rows = self.store_of_rows.partitions if self.store_of_rows else lambda _: MemoryPartitions()
         self.tables = make_tables(
@@ -212,7 +210,7 @@ class Pipeline:
         )
         self._applied: dict[tuple[str, int], int] = {}
         self._recover()
-        shared = Shared(settings, topics, self.identities, self.recommender, Made(self.log.made_again))
+        shared = Shared(settings, topics, self.recommender, Made(self.log.made_again))
         self.stages = make_stages(self.rows_of_stages, self.tables, shared, self._runner)
         self.inputs = MemoryInputs(self.log, self.committed)
         for stage in self.stages.values():
@@ -245,7 +243,7 @@ class Pipeline:
         self.follow()
 
     def follow(self) -> None:
-        """Update the Catalogue from the changelogs, and the identities from their topic."""
+        """Update the Catalogue from the changelogs."""
         for table, apply in (
             ("behaviour", self.catalogue.apply_behaviour),
             ("content", self.catalogue.apply_content),
@@ -260,11 +258,6 @@ class Pipeline:
                 if latest:
                     apply(latest)
         self.catalogue.derive()
-        for links in self.log.values(self.topics.identities_keyed.name).values():
-            for key, packed in links:
-                keyed = keyed_decoder.decode(packed or b"")
-                canonical = None if keyed.value is None else keyed.value.decode()
-                self.identities.apply(own_key(key or b"").decode(), canonical, keyed.moment)
 
     def feed(self, topic: str, key: str, value: Any) -> None:
         """Append a record as a producer would; a value that is not bytes is sent as JSON."""
@@ -306,15 +299,11 @@ class Pipeline:
         self.committed[topic, partition] = start + len(records)
 
     async def settle(self) -> None:
-        """Prepare the partitions, and take in the links of users, as a worker does before its first event."""
+        """Prepare the partitions, as a worker does before its first event."""
         for stage in self.stages.values():
             if isinstance(stage, PreparedStage):
                 for partition in range(self.settings.partitions):
                     await stage.settle(Assignment(partition, GENERATION))
-        links = self.topics.identities.name
-        for topic, partition in list(self.waiting()):
-            if topic == links:
-                await self.step(topic, partition, len(self.log.partitions[topic, partition]))
         self.follow()
 
     async def drain(self, length: Callable[[], int] = lambda: 1000) -> None:

@@ -93,6 +93,15 @@ async def test_a_list_is_read_with_one_get(served: Served) -> None:
     }
 
 
+async def test_a_list_is_written_for_all_accounts_and_replaces_no_newer_one_of_any(served: Served) -> None:
+    await served.store.push([user_list((9, 1, timestamp(0)), "app:7", item="own")])
+    accounts = ("web:ann", "tv:1", "app:7")
+    assert await served.store.push([user_list()], [accounts]) == 1
+    held = [await served.read(each) for each in accounts]
+    assert held[0] == held[1]
+    assert [each["items"][0]["id"] for each in held] == ["i1", "i1", "own"]
+
+
 async def test_a_popular_list_is_read_with_one_get(served: Served) -> None:
     await served.store.push_popular([PopularList(0, 0, timestamp(0), "films", [PopularItem("i1", 2.0)])])
     held = json.loads(await served.redis.get(f"{served.namespace}:popular:films"))

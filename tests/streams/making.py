@@ -197,12 +197,13 @@ class FakeStore:
         self.held_popular: dict[str, PopularList] = {}
         self.looks: list[Mapping[str, Due]] = []
 
-    async def push(self, lists: Sequence[UserList]) -> int:
+    async def push(self, lists: Sequence[UserList], users: Sequence[Sequence[str]]) -> int:
         await self.up.wait()
         if self.failures:
             raise self.failures.pop(0)
         self.pushes.append(list(lists))
-        self.held |= {each.user: each for each in lists}
+        for each, accounts in zip(lists, users, strict=True):
+            self.held |= dict.fromkeys(accounts, each)
         return sum(each.user == "withheld" for each in lists)
 
     async def push_popular(self, lists: Sequence[PopularList]) -> int:

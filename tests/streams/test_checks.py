@@ -14,7 +14,6 @@ from afresh.streams.checks import (
     check_event,
     check_item,
     check_keyed_item,
-    check_link,
     decode,
 )
 from afresh.streams.settings import Settings
@@ -211,33 +210,6 @@ def test_a_deletion_whose_key_cannot_be_the_id_of_an_item_is_refused(key: bytes)
     with pytest.raises(RefusedError) as refused:
         check_keyed_item(key, None, SETTINGS)
     assert refused.value.reason == "key"
-
-
-def test_a_link_names_a_user_of_a_platform_and_a_canonical_user() -> None:
-    assert check_link(b"tv:4711", "person-é".encode(), SETTINGS) == "person-é"
-    assert check_link(b"tv:4711", None, SETTINGS) is None
-
-
-@pytest.mark.parametrize(
-    ("reason", "key", "value"),
-    [
-        ("key", None, b"person-7"),
-        ("key", b"", b"person-7"),
-        ("key", b"\xff:1", b"person-7"),
-        ("key", b"nobody", b"person-7"),
-        ("key", b"tv:" + b"x" * 1000, None),
-        ("invalid", b"tv:4711", b""),
-        ("invalid", b"tv:4711", b"\xff"),
-        ("invalid", b"tv:4711", b"x" * 1000),
-    ],
-)
-def test_a_link_of_which_a_key_of_rows_cannot_be_made_is_refused(
-    reason: str, key: bytes | None, value: bytes | None
-) -> None:
-    """The empty name is the key of commands among the interactions: it would stop the worker that meets it."""
-    with pytest.raises(RefusedError) as refused:
-        check_link(key, value, SETTINGS)
-    assert refused.value.reason == reason
 
 
 def test_json_of_any_schema_is_decoded_with_the_same_reasons() -> None:

@@ -29,6 +29,7 @@ def test_topics_are_listed_in_the_order_of_an_event(topics: Topics) -> None:
         "test.identities",
         "test.identities.keyed",
         "test.intake.changelog",
+        "test.people.changelog",
         "test.received.changelog",
         "test.users.changelog",
         "test.behaviour.changelog",

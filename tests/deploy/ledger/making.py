@@ -13,6 +13,7 @@ from afresh.deploy.ledger.reading import ReadRecord
 from afresh.deploy.ledger.report import Report
 from afresh.deploy.ledger.served import ListsInRedis
 from afresh.state.rows import users
+from afresh.state.rows.merging import accounts_of
 from afresh.state.store.marks import PARTITION_ROW_KEY
 from afresh.streams.serving.lister import Lister, Recipient
 from afresh.streams.serving.policy import Policy
@@ -65,14 +66,14 @@ def lists_of(pipeline: Pipeline) -> ListsInRedis:
     """Make the lists that follow from the newest rows."""
     settings = pipeline.settings
     lister = Lister(pipeline.catalogue, settings.list_size, policy=Policy.of(settings), now=lambda: CLOCK)
-    made = {}
+    made: dict[str, bytes] = {}
     learned = pipeline.kept().fusion.weights()
     for partition, rows in pipeline.rows()["users"].items():
         for key, packed in rows.items():
-            if key != PARTITION_ROW_KEY:
-                recipient = Recipient(key.decode(), partition, users.unpack(packed), 0)
+            if key != PARTITION_ROW_KEY and not (row := users.unpack(packed)).to:
+                recipient = Recipient(key.decode(), partition, row, 0)
                 ((made_list, _),) = lister.make([recipient], learned)
-                made[made_list.user] = msgspec.json.encode(made_list)
+                made |= dict.fromkeys(accounts_of(row, made_list.user), msgspec.json.encode(made_list))
     return ListsInRedis(made, {each.domain: msgspec.json.encode(each) for each, _ in lister.popular(learned)})
 
 

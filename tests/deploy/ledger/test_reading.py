@@ -40,14 +40,14 @@ def test_without_a_partition_row_the_agent_state_is_empty() -> None:
 
 def test_commands_and_records_without_a_value_are_left_out() -> None:
     made, report = log((b"i1", encode(EXAMPLE)), (COMMAND_KEY, b"?"), (b"i1", None)), Report()
-    found = [each for _, each in decoded(MemoryLogs(made), EXAMPLES, 0, example_decoder, report)]
+    found = [each for _, each in decoded(MemoryLogs(made), EXAMPLES, 0, example_decoder.decode, report)]
     assert found == [EXAMPLE]
     assert report.differences == []
 
 
 def test_an_unreadable_record_is_a_difference_and_the_others_are_read() -> None:
     made, report = log((b"i1", b"\xc1"), (b"i1", encode(EXAMPLE))), Report()
-    found = [each for _, each in decoded(MemoryLogs(made), EXAMPLES, 0, example_decoder, report)]
+    found = [each for _, each in decoded(MemoryLogs(made), EXAMPLES, 0, example_decoder.decode, report)]
     assert found == [EXAMPLE]
     assert len(report.differences) == 1
 

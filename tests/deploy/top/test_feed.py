@@ -8,13 +8,15 @@ import msgspec
 import pytest
 from kafka import TopicPartition
 from kafka.errors import KafkaTimeoutError
+from msgspec.structs import replace
 
 from afresh.deploy.top import feed as module
 from afresh.deploy.top.feed import Feed
+from afresh.state.records import Way
 from afresh.streams.kafka.sender import partition_of
 from afresh.streams.messages import KeyedRecord, encode, keyed_key
 from afresh.streams.settings import Settings
-from afresh.streams.topics import Topic, Topics
+from afresh.streams.topics import FIRST_PARTITION, Topic, Topics
 from tests.deploy.top.making import event
 
 TOPICS = Topics(Settings(_env_file=None, partitions=4))
@@ -37,7 +39,9 @@ class Log:
 
     def link(self, name: str, canonical: str | None, time: int) -> None:
         value = None if canonical is None else canonical.encode()
-        self.add(TOPICS.identities_keyed, name, keyed_key(0, name.encode()), keyed(value, time))
+        place = TopicPartition(TOPICS.identities_keyed.name, FIRST_PARTITION)
+        record = SimpleNamespace(key=keyed_key(0, name.encode()), value=keyed(value, time))
+        self._records.setdefault(place, []).append(record)
 
     def item(self, name: str, value: bytes | None) -> None:
         self.add(TOPICS.items_keyed, name, keyed_key(0, name.encode()), keyed(value, 1))
@@ -97,36 +101,40 @@ def test_of_a_long_partition_only_the_end_is_read(monkeypatch: pytest.MonkeyPatc
     assert polled(opened(log)) == ["e-3", "e-4"]
 
 
-def test_a_linked_user_is_followed_under_the_canonical_name() -> None:
+@pytest.mark.parametrize("name", ["web:ann", "tv:1", "person-7"])
+def test_a_person_is_followed_in_all_accounts_under_the_canonical_name(name: str) -> None:
     log = Log()
     log.link("web:ann", "person-7", 2)
     log.link("web:ann", "person-6", 1)
-    log.event(1, "person-7")
-    feed = opened(log)
-    assert feed.user == "person-7"
-    assert polled(feed) == ["e-1"]
+    log.link("tv:1", "person-7", 1)
+    log.event(1)
+    log.event(2, "tv:1")
+    feed = opened(log, name)
+    assert (feed.user, sorted(polled(feed))) == ("person-7", ["e-1", "e-2"])
+
+
+def test_an_event_that_was_sent_on_is_shown_once() -> None:
+    log = Log()
+    log.link("web:ann", "person-7", 1)
+    log.event(1)
+    sent_on = replace(event(1), user="person-7", account="web:ann", way=Way(0, 1024, 5))
+    log.add(TOPICS.interactions, "person-7", b"person-7", encode(sent_on))
+    assert polled(opened(log)) == ["e-1"]
 
 
 def test_a_link_that_comes_or_ends_while_the_user_is_watched_is_followed() -> None:
     log = Log()
     log.event(1)
-    log.event(2, "person-7")
+    log.event(2, "tv:1")
     feed = opened(log)
     assert polled(feed) == ["e-1"]
-    log.link("web:ann", "person-7", 1)
+    log.link("web:ann", "tv:1", 1)
     log.event(3)
     assert (polled(feed), feed.user) == (["e-3"], "web:ann")
-    assert (polled(feed), feed.user) == (["e-2"], "person-7")
+    assert (sorted(polled(feed)), feed.user) == (["e-1", "e-2", "e-3"], "tv:1")
     log.link("web:ann", None, 2)
-    assert (polled(feed), feed.user) == ([], "person-7")
+    assert (polled(feed), feed.user) == ([], "tv:1")
     assert (polled(feed), feed.user) == (["e-1", "e-3"], "web:ann")
-
-
-def test_a_canonical_user_is_taken_by_its_name() -> None:
-    log = Log()
-    log.event(1, "person-7")
-    feed = opened(log, "person-7")
-    assert (feed.user, polled(feed)) == ("person-7", ["e-1"])
 
 
 def test_titles_are_read_and_one_that_cannot_be_read_is_left_out() -> None:

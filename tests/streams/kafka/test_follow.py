@@ -15,7 +15,6 @@ from afresh.streams.kafka.follow import (
     SHORTEST_REST_SECONDS,
     Follower,
     Latest,
-    wait_until_taken_in,
 )
 from afresh.streams.kafka.rights import NotAllowedError, Right
 from afresh.streams.kafka.sender import partition_of
@@ -133,38 +132,6 @@ async def test_a_deletion_outside_the_partition_of_its_key_is_left_out(followed:
     ]
     await followed.run(FakeConsumer({}, poll))
     assert [latest for _, latest, _ in followed.applied] == [{b"a": b"1", CLAIM_KEY: None}]
-
-
-async def test_one_waits_until_the_group_has_committed_all_that_stood_in_a_topic(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr(follow, "COMMITTED_POLL_SECONDS", 0.0)
-    committed: dict[int, list[int | None]] = {0: [None, 3, 5], 1: [9]}
-    made: list[Any] = []
-
-    class Asked(FakeConsumer):
-        def __init__(self, **options: Any) -> None:
-            super().__init__({(LINKS, 0): 5, (LINKS, 1): 9, (LINKS, 2): 4})
-            self.group, self.stopped = options["group_id"], False
-            made.append(self)
-
-        async def start(self) -> None:
-            pass
-
-        async def stop(self) -> None:
-            self.stopped = True
-
-        async def beginning_offsets(self, partitions: list[Any]) -> dict[Any, int]:
-            # Nothing is left in partition 2, and nobody ever commits an offset there.
-            return {tp: 4 if tp.partition == 2 else 0 for tp in partitions}
-
-        async def committed(self, tp: Any) -> int | None:
-            return committed[tp.partition].pop(0)
-
-    monkeypatch.setattr(follow, "AIOKafkaConsumer", Asked)
-    await wait_until_taken_in(Settings(_env_file=None, partitions=4, namespace="test"), LINKS)
-    (consumer,) = made
-    assert (consumer.group, consumer.stopped, committed) == ("test", True, {0: [], 1: []})
 
 
 async def test_a_follower_has_caught_up_once_everything_from_before_its_start_is_applied(

@@ -8,7 +8,6 @@ from typing import Any
 import msgspec
 from prometheus_client import REGISTRY
 
-from afresh.state.identities import Identities
 from afresh.state.rows import content as rows
 from afresh.streams.kafka.app import create_app
 from afresh.streams.kafka.sender import Outgoing
@@ -30,7 +29,7 @@ async def test_items_and_embeddings_of_a_partition_do_not_overwrite_each_other(t
     topics = Topics(settings)
     table = RunTable(create_app(settings, "test"), name="content", changelog="test.c", partitions=1)
     app: Any = FakeApp()
-    shared: Any = Shared(settings, topics, Identities(), recommender=None)  # type: ignore[arg-type]
+    shared: Any = Shared(settings, topics, recommender=None)  # type: ignore[arg-type]
 
     def item(offset: int, title: str, available: bool = True) -> FakeEvent:
         value = msgspec.json.encode(Item(id="a", domain="films", title=title, available=available))

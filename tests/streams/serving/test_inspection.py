@@ -81,6 +81,21 @@ async def test_a_missing_list_and_one_that_is_older_than_the_row_or_than_what_wa
     assert world.mended() == {"ann": 0, "bob": 1, "cid": 0}
 
 
+async def test_a_list_missing_under_the_key_of_any_account_is_found_and_a_row_that_has_moved_needs_none() -> (
+    None
+):
+    world = World("ann", "bob")
+    row = user_row("i1")
+    row.accounts = ("", "tv:1")
+    world.users.rows[0]["ann"] = pack(row)
+    row.to = "ann"
+    world.users.rows[1]["bob"] = pack(row)
+    del world.store.held["bob"]
+    await world.inspection.look(NOBODY)
+    assert world.mended() == {"ann": 0}
+    assert {*world.store.looks[-1]} == {"ann", "tv:1"}
+
+
 async def test_a_user_without_a_row_or_of_another_worker_is_never_looked_at() -> None:
     world = World("ann", "bob", "forgotten", "moved")
     await world.inspection.look(NOBODY)

@@ -50,6 +50,14 @@ def test_after_a_start_every_list_is_made_once(world: World) -> None:
     assert world.outdated(1, 1) == {}
 
 
+def test_a_list_that_nobody_makes_any_more_is_not_chosen_again_and_again(world: World) -> None:
+    world.make({"ann": 0, "bob": 0, "cid": 1}, 1, 1)
+    world.outdated(1, 1)
+    assert "ann" in world.outdated(2, 2, count=1)
+    world.sweep.forget("ann")
+    assert "bob" in world.outdated(2, 2, count=1)
+
+
 def test_a_pass_goes_on_where_it_was_interrupted(world: World) -> None:
     first = world.outdated(1, 1, count=2)
     world.make(first, 1, 1)

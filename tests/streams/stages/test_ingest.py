@@ -10,7 +10,6 @@ from hypothesis import given
 from hypothesis import settings as limits
 from hypothesis import strategies as st
 
-from afresh.state.moments import Moment
 from afresh.state.records import Interaction
 from afresh.streams.kafka.sender import OutgoingRecord
 from afresh.streams.messages import interaction_decoder
@@ -185,14 +184,6 @@ async def test_an_interaction_keeps_every_field_of_its_event(pipeline: Pipeline)
             incarnation=1,
         )
     ]
-
-
-async def test_a_linked_user_is_the_canonical_one(plain: Settings) -> None:
-    pipeline = Pipeline(plain)
-    pipeline.identities.apply("tv:4711", "person-7", Moment(1, 0, 0))
-    put(pipeline, event_json(platform="tv", user="4711"))
-    await pipeline.drain()
-    assert [each.user for each in interactions(pipeline)] == ["person-7"]
 
 
 async def test_an_event_sent_again_after_a_restart_is_dropped(pipeline: Pipeline) -> None:

@@ -11,7 +11,6 @@ from hypothesis import strategies as st
 from prometheus_client import REGISTRY
 
 from afresh.state.errors import AfreshError
-from afresh.state.identities import Identities
 from afresh.state.store.changes import Change
 from afresh.streams.kafka.app import create_app
 from afresh.streams.kafka.sender import OutgoingRecord
@@ -56,7 +55,7 @@ class WritingRunner:
 class Sum(Stage[SumPart]):
     def __init__(self, table: RunTable, size: int) -> None:
         settings = Settings(_env_file=None)
-        shared = Shared(settings, Topics(settings), Identities(), recommender=None)  # type: ignore[arg-type]
+        shared = Shared(settings, Topics(settings), recommender=None)  # type: ignore[arg-type]
         super().__init__(WritingRunner(), table, shared)  # type: ignore[arg-type]
         self.size = size
         self.happened: list[Any] = []

@@ -18,7 +18,6 @@ from afresh.state.errors import AfreshError, StartAgainError
 from afresh.state.model.told import Numbered, Whole
 from afresh.state.rows import weights
 from afresh.state.store.changes import partition_row
-from afresh.streams.messages import KeyedRecord, encode, keyed_key
 from afresh.streams.runs.run import RunDroppedError
 from afresh.streams.settings import Settings
 from afresh.streams.workers import stream as module
@@ -41,6 +40,7 @@ def test_every_agent_reads_its_topic_and_every_table_is_recovered(worker: Worker
     read = {agent.name.rpartition(".")[2]: list(agent.channel.topics) for agent in worker.app.agents.values()}
     assert read == {
         "intake": ["test.items", "test.identities"],
+        "link": ["test.identities.keyed"],
         "ingest": ["test.events"],
         "profile": ["test.interactions"],
         "weigh": ["test.judged"],
@@ -74,10 +74,6 @@ async def test_a_followed_topic_that_was_made_again_ends_the_worker(
     async def follow() -> None:
         raise StartAgainError("start it again")
 
-    async def taken_in(settings: Settings, topic: str) -> None:
-        assert (settings, topic) == (worker.settings, worker.topics.identities.name)
-
-    monkeypatch.setattr(module, "wait_until_taken_in", taken_in)
     monkeypatch.setattr(worker.follower, "run", follow)
     with pytest.raises(StartAgainError):
         await worker.follow()
@@ -121,18 +117,6 @@ def test_a_worker_says_what_is_not_ready_yet(worker: Worker) -> None:
     assert worker.not_ready() == "Kafka takes no writes"
     app.refuses_writes = str
     assert worker.not_ready() == "Redis has not answered yet"
-
-
-def test_links_between_users_are_followed(worker: Worker) -> None:
-    def follow(partition: int, when: int, canonical: bytes | None) -> str:
-        keyed = encode(KeyedRecord(partition, 0, when, 0, canonical))
-        worker._apply_identities({keyed_key(partition, b"tv:4711"): keyed})
-        return worker.identities.resolve("tv", "4711")
-
-    assert follow(0, 2, "person-é".encode()) == "person-é"
-    assert follow(1, 1, b"an older link of another partition") == "person-é"
-    assert follow(1, 3, None) == "tv:4711"
-    assert follow(0, 2, "person-é".encode()) == "tv:4711"
 
 
 async def test_partitions_are_prepared_without_a_record_and_again_after_a_rebalance(

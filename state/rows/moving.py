@@ -1,0 +1,153 @@
+"""Moving: which row gets what an account did, and how what rows hold moves when that changes.
+
+Everything here happens in one partition, at the places of its log. What belongs to a row of another partition is sent
+there, with the number of the move by which it goes. It may be overtaken by later moves on its way. So a row remembers
+what has left it: what comes late follows, move by move, the way that it would have gone. Numbers rise along every way,
+so that no way is a circle.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+from msgspec.structs import asdict, replace
+
+from afresh.state.records import Move
+from afresh.state.rows import merging
+from afresh.state.rows.users import Departure, UserRow
+
+LEFT_LIMIT = 256
+"""Number of departures that a row remembers, for what may still come to it."""
+
+Send = Callable[[str, str, UserRow, int, int], None]
+"""Sends what an account did to a row of another partition: its user, the account, what it did, the time of the move in
+ms, and its number."""
+
+
+class Holder(NamedTuple):
+    """The user whose row gets something, and the number of the move by which it goes there; 0 if by none."""
+
+    user: str
+    number: int
+
+
+class Moving:
+    """Says which row gets what an account did, and obeys moves.
+
+    Parameters
+    ----------
+    row
+        Returns the row of a user of this partition; a new one if there is none.
+    is_here
+        Tells whether a user's row is in this partition.
+    send
+        Sends what belongs to a row of another partition.
+    changed
+        Called with the user of each row that a move changes, and with the time of the move, in ms.
+    """
+
+    def __init__(
+        self,
+        row: Callable[[str], UserRow],
+        is_here: Callable[[str], bool],
+        send: Send,
+        changed: Callable[[str, int], None],
+    ) -> None:
+        self._row = row
+        self._is_here = is_here
+        self._send = send
+        self._changed = changed
+
+    def holder(self, account: str) -> Holder:
+        """Return whose row gets what an account does now, as far as this partition knows."""
+        if not self._is_here(account) or not (row := self._row(account)).to:
+            return Holder(account, 0)
+        return self.follow(row.to, account, row.number)
+
+    def follow(self, user: str, account: str, number: int) -> Holder:
+        """Follow what an account did, from the row that it comes to, to the row that has it now.
+
+        Parameters
+        ----------
+        user
+            User whose row it comes to.
+        account
+            The account.
+        number
+            Number of the move by which it comes.
+        """
+        at = Holder(user, number)
+        while self._is_here(at.user) and (left := self._row(at.user).departure(account, at.number)):
+            at = Holder(left.to, left.number)
+        return at
+
+    def obey(self, move: Move) -> bool:
+        """Obey a move, unless its row has obeyed it before; return whether it did."""
+        row = self._row(move.row)
+        if move.number <= row.number:
+            return False
+        row.number = move.number
+        if move.name == "route":
+            row.to = "" if move.to == move.row else move.to
+            row.since = max(row.since, move.time)
+        elif move.name == "split":
+            self._remember(row, Departure(move.number, move.account, move.to))
+            self._leave(row, move.row, move.account, Holder(move.to, move.number), move.time)
+        else:
+            self._merge(row, move)
+        self._changed(move.row, move.time)
+        return True
+
+    def arrive(self, to: str, account: str, part: UserRow, time: int, number: int) -> None:
+        """Put what accounts did into the rows that get it now, or send it on.
+
+        Parameters
+        ----------
+        to
+            User whose row it comes to.
+        account, part
+            The account, and a row with what it did; of a merged person, what all its accounts did.
+        time, number
+            Time of the move by which it comes, in ms, and its number.
+        """
+        for each in merging.accounts_of(part, account)[1:]:
+            if self.follow(to, each, number) != self.follow(to, account, number):
+                self._leave(part, account, each, Holder(to, number), time)
+        at = self.follow(to, account, number)
+        if not self._is_here(at.user):
+            self._send(at.user, account, part, time, at.number)
+            return
+        row = self._row(at.user)
+        since = max(row.since, part.since, time)
+        merging.merge(row, at.user, part, account, time)
+        row.since = since
+        self._changed(at.user, time)
+
+    @staticmethod
+    def _remember(row: UserRow, left: Departure) -> None:
+        row.left = [*row.left, left][-LEFT_LIMIT:]
+
+    def _leave(self, row: UserRow, user: str, account: str, to: Holder, time: int) -> None:
+        """Take what an account did out of a row.
+
+        The lists of both are newer than the one that they had in common, whatever the clocks of brokers say.
+        """
+        since = max(time, row.since + 1)
+        part = merging.split(row, user, account, time)
+        row.since = part.since = since
+        self.arrive(to.user, account, part, time, to.number)
+
+    def _merge(self, row: UserRow, move: Move) -> None:
+        """Empty a row, and leave in it where everything went."""
+        part = replace(row, domains=dict(row.domains))
+        self._remember(row, Departure(move.number, "", move.to))
+        kept = {
+            "since": max(row.since, move.time),
+            "to": move.to,
+            "number": move.number,
+            "left": row.left,
+        }
+        for name, value in (asdict(UserRow()) | kept).items():
+            setattr(row, name, value)
+        self.arrive(move.to, move.row, part, move.time, move.number)
