@@ -12,7 +12,7 @@ from afresh.state.people import Pair, People, Tie
 from afresh.state.rows.links import LinkRow
 from afresh.streams.checks import RefusedError, check_name, decode_known, refuse_unreadable
 from afresh.streams.generous import LINKS
-from afresh.streams.messages import LINK_VERSION, LONGEST_ACCOUNT, UNDECODABLE, KeyedRecord
+from afresh.streams.messages import LINK_VERSION, LONGEST_ACCOUNT, UNDECODABLE, KeyedRecord, Link
 from afresh.streams.settings import Settings
 from afresh.streams.times import EARLIEST_MS, LAST_MS, milliseconds, unusable
 
@@ -114,12 +114,24 @@ def read_link(key: bytes, value: bytes | None) -> LinkTold:
         return _told(key, value)
     if value is None:
         return LinkTold("", pair, None)
-    link = decode_known(LINKS, value, "link", LINK_VERSION, len(value))
+    link = decode_link(value)
     if sorted(link.accounts) != [*pair[:2]]:
         raise RefusedError("key", f"The key of the link does not name its accounts; {HOW}.")
+    return LinkTold("", pair, Tie(link.kind, link.confidence, milliseconds(link.time)))
+
+
+def decode_link(value: bytes) -> Link:
+    """Decode a link, whatever its key.
+
+    Raises
+    ------
+    RefusedError
+        When it is none.
+    """
+    link = decode_known(LINKS, value, "link", LINK_VERSION, len(value))
     if not EARLIEST_MS <= milliseconds(link.time) <= LAST_MS:
         raise RefusedError("time", unusable(link.time))
-    return LinkTold("", pair, Tie(link.kind, link.confidence, milliseconds(link.time)))
+    return link
 
 
 def check_link(key: bytes | None, value: bytes | None, settings: Settings) -> LinkTold:
@@ -166,6 +178,7 @@ def _told(key: bytes, value: bytes | None) -> LinkTold:
 
 def _check_account(name: bytes, noun: str) -> str:
     account = check_name(name, LONGEST_ACCOUNT, "key", noun)
-    if ":" not in account.strip(":"):
+    platform, _, user = account.partition(":")
+    if not platform or not user:
         raise RefusedError("key", f"The {noun} must be platform:user, and is {account!r}; {HOW}.")
     return account

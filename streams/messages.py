@@ -114,8 +114,11 @@ class Item(Struct, frozen=True, kw_only=True):
 
 LINK_VERSION = 1
 
-Account = Annotated[str, Meta(min_length=3, max_length=LONGEST_ACCOUNT, pattern="^[^:]+:")]
+Account = Annotated[str, Meta(min_length=3, max_length=LONGEST_ACCOUNT, pattern=r"^[^:]+:[\s\S]")]
 """A user of a platform: ``platform:user``."""
+
+
+LinkKind = Literal["login", "device", "household"]
 
 
 class Link(Struct, frozen=True, kw_only=True):
@@ -140,7 +143,7 @@ class Link(Struct, frozen=True, kw_only=True):
     """
 
     accounts: tuple[Account, Account]
-    kind: Literal["login", "device", "household"] = "login"
+    kind: LinkKind = "login"
     confidence: Annotated[float, Meta(ge=0, le=1)] = 1.0
     time: AwareTime | Integer
     version: Integer = LINK_VERSION

@@ -1,4 +1,4 @@
-"""The JSON Schemas of events and items, for producers in any language: what ``streams.generous`` takes.
+"""The JSON Schemas of events, items and links, for producers in any language: what ``streams.generous`` takes.
 
 What msgspec makes of the types says what is well-formed. Here it is widened by what is taken beside that. Some limits
 cannot be said in JSON Schema; ``tests/streams/test_schema.py`` names them.
@@ -7,12 +7,12 @@ cannot be said in JSON Schema; ``tests/streams/test_schema.py`` names them.
 from __future__ import annotations
 
 from inspect import cleandoc
-from typing import Any
+from typing import Any, get_args
 
 import msgspec
 
 from afresh.streams.generous import HIGHEST, LOWEST
-from afresh.streams.messages import EVENT_VERSION, Event, Item
+from afresh.streams.messages import EVENT_VERSION, Event, Item, Link, LinkKind
 from afresh.streams.times import EARLIEST_MS, LAST_MS
 
 Schema = dict[str, Any]
@@ -50,13 +50,24 @@ _AVAILABLE = {
     ],
     "default": True,
 }
-_OWN = {"time": _TIME, "version": _VERSION, "available": _AVAILABLE}
+_KIND = {"enum": [*get_args(LinkKind), None], "default": "login"}
+_CONFIDENCE = {
+    "anyOf": [{"type": "number", "minimum": 0, "maximum": 1}, {"enum": [None]}],
+    "default": 1.0,
+}
+_OWN = {
+    "time": _TIME,
+    "version": _VERSION,
+    "available": _AVAILABLE,
+    "kind": _KIND,
+    "confidence": _CONFIDENCE,
+}
 """Fields that are neither widened as the required ones are, nor ever dropped."""
 
 
 def json_schemas() -> Schema:
-    """Return the JSON Schemas of events and items."""
-    (event, item), components = msgspec.json.schema_components([Event, Item], ref_template="#/$defs/{name}")
+    """Return the JSON Schemas of events, items and links."""
+    kinds, components = msgspec.json.schema_components([Event, Item, Link], ref_template="#/$defs/{name}")
     for component in components.values():
         # Python 3.13 strips the indentation of docstrings, older ones keep it.
         component["description"] = cleandoc(component["description"])
@@ -68,7 +79,7 @@ def json_schemas() -> Schema:
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "$defs": components,
         # Not oneOf: an event is also an item, because unknown fields are ignored.
-        "anyOf": [event, item],
+        "anyOf": [*kinds],
     }
 
 

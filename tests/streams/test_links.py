@@ -40,6 +40,8 @@ def test_a_key_may_be_spelled_as_any_json() -> None:
         ("key", b'["web:ann","app:7"]', json()),
         ("key", b'["web:ann","web:ann"]', json(accounts=["web:ann", "web:ann"])),
         ("key", b'["web:ann"]', json()),
+        ("key", b'[":app:7","web:ann"]', json()),
+        ("key", b'["app:","web:ann"]', json()),
         ("key", b'["app","web:ann"]', json(accounts=["app", "web:ann"])),
         ("key", b'["app:7","web:bob"]', json()),
         ("key", b'["app:7","web:' + b"x" * 700 + b'"]', None),

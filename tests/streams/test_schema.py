@@ -1,4 +1,4 @@
-"""The schema and the checks say the same of every event and item, but for what JSON Schema cannot say."""
+"""The schema and the checks say the same of events, items and links, but for what JSON Schema cannot say."""
 
 import json
 from pathlib import Path
@@ -11,6 +11,7 @@ from jsonschema import Draft202012Validator  # type: ignore[import-untyped]
 
 from afresh import streams
 from afresh.streams.checks import RefusedError, check_event, check_item
+from afresh.streams.links import decode_link
 from afresh.streams.messages import EventType
 from afresh.streams.schema import TIME_PATTERN, json_schemas
 from afresh.streams.settings import Settings
@@ -31,6 +32,7 @@ EVENT = {
     "domain": "films",
 }
 ITEM = {"id": "i1", "domain": "films"}
+LINK = {"accounts": ["web:ann", "app:7"], "time": 1_700_000_000_000}
 
 MISSING: Any = ...
 
@@ -115,12 +117,27 @@ any_item = records(
 )
 
 
+accounts = st.lists(
+    st.sampled_from(["web:ann", "app:7", "ann", ":7", "a:", "tv:" + "x" * 638, 7]), max_size=3
+)
+any_link = records(
+    LINK,
+    {
+        "accounts": accounts,
+        "kind": st.sampled_from(["login", "device", "household", "friend", None, 1]),
+        "confidence": leaves | st.floats(-0.5, 1.5),
+        "time": times | floats | written_times(),
+        "version": versions,
+    },
+)
+
+
 def validator(name: str) -> Draft202012Validator:
     schemas = json_schemas()
     return Draft202012Validator({"$ref": f"#/$defs/{name}", "$defs": schemas["$defs"]})
 
 
-EVENTS, ITEMS = validator("Event"), validator("Item")
+EVENTS, ITEMS, LINKS = validator("Event"), validator("Item"), validator("Link")
 
 
 def takes_event(line: bytes) -> bool:
@@ -139,6 +156,19 @@ def takes_item(line: bytes) -> bool:
     return True
 
 
+def takes_link(line: bytes) -> bool:
+    try:
+        decode_link(line)
+    except RefusedError:
+        return False
+    return True
+
+
+@given(any_link)
+def test_the_schema_takes_exactly_the_links_that_the_check_takes(record: Any) -> None:
+    assert LINKS.is_valid(record) == takes_link(json.dumps(record).encode()), record
+
+
 @given(any_event)
 def test_the_schema_takes_exactly_the_events_that_the_check_takes(record: Any) -> None:
     assert EVENTS.is_valid(record) == takes_event(json.dumps(record).encode()), record
@@ -154,6 +184,7 @@ def test_the_schema_and_the_checks_agree_on_what_is_no_record_at_all(value: Any)
     line = json.dumps(value).encode()
     assert EVENTS.is_valid(value) == takes_event(line)
     assert ITEMS.is_valid(value) == takes_item(line)
+    assert LINKS.is_valid(value) == takes_link(line)
 
 
 def with_time(text: str) -> bytes:
@@ -180,8 +211,8 @@ def test_what_json_schema_cannot_say_is_refused_by_the_check_alone(line: bytes) 
         check_event(line, 1_800_000_000_000, Settings(_env_file=None))
 
 
-@pytest.mark.parametrize("record", [EVENT, ITEM])
-def test_an_event_and_an_item_fit_the_schema_as_a_whole(record: Any) -> None:
+@pytest.mark.parametrize("record", [EVENT, ITEM, LINK])
+def test_an_event_an_item_and_a_link_fit_the_schema_as_a_whole(record: Any) -> None:
     schemas = json_schemas()
     Draft202012Validator.check_schema(schemas)
     assert Draft202012Validator(schemas).is_valid(record)
@@ -196,7 +227,8 @@ def test_the_schema_file_matches_the_structs() -> None:
     )
 
 
-def test_the_schema_names_the_required_fields_of_events_and_items() -> None:
+def test_the_schema_names_the_required_fields() -> None:
     definitions: Any = json_schemas()["$defs"]
     assert definitions["Event"]["required"] == ["id", "type", "time", "user", "item", "platform", "domain"]
     assert definitions["Item"]["required"] == ["id", "domain"]
+    assert definitions["Link"]["required"] == ["accounts", "time"]
