@@ -211,7 +211,7 @@ class Folding:
         moved = Transfer(TRANSFER, time, to, account, users.pack(part), way)
         self._made.sent.send(way, encode(moved))
 
-    def _moved(self, user: str, _: int) -> None:
+    def _moved(self, user: str) -> None:
         """Note that a move has changed a user's row, and with it the events that it remembers."""
         row = self.rows[user] = self._row(user)
         self._recent[user] = deque(reversed(list(_keys(row.events))), maxlen=RECENT_EVENTS)

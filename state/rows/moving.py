@@ -44,7 +44,7 @@ class Moving:
     send
         Sends what belongs to a row of another partition.
     changed
-        Called with the user of each row that a move changes, and with the time of the move, in ms.
+        Called with the user of each row that a move changes.
     """
 
     def __init__(
@@ -52,7 +52,7 @@ class Moving:
         row: Callable[[str], UserRow],
         is_here: Callable[[str], bool],
         send: Send,
-        changed: Callable[[str, int], None],
+        changed: Callable[[str], None],
     ) -> None:
         self._row = row
         self._is_here = is_here
@@ -96,7 +96,7 @@ class Moving:
             self._leave(row, move.row, move.account, Holder(move.to, move.number), move.time)
         else:
             self._merge(row, move)
-        self._changed(move.row, move.time)
+        self._changed(move.row)
         return True
 
     def arrive(self, to: str, account: str, part: UserRow, time: int, number: int) -> None:
@@ -122,7 +122,7 @@ class Moving:
         since = max(row.since, part.since, time)
         merging.merge(row, at.user, part, account, time)
         row.since = since
-        self._changed(at.user, time)
+        self._changed(at.user)
 
     @staticmethod
     def _remember(row: UserRow, left: Departure) -> None:
@@ -140,7 +140,7 @@ class Moving:
 
     def _merge(self, row: UserRow, move: Move) -> None:
         """Empty a row, and leave in it where everything went."""
-        part = replace(row, domains=dict(row.domains))
+        part = replace(row, domains=dict(row.domains), left=[])
         self._remember(row, Departure(move.number, "", move.to))
         kept = {
             "since": max(row.since, move.time),

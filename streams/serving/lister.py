@@ -59,7 +59,7 @@ class Recipient:
     row
         The user's row as of now.
     received
-        When Kafka took the newest event that the row contains, in ms since 1970.
+        When Kafka took the newest event that the row contains, in ms since 1970; 0 if no event is new.
     """
 
     user: str

@@ -138,7 +138,7 @@ class Recommender:
         partition
             Partition of the rows.
         received
-            When Kafka took the newest event in each user's row, in ms since 1970.
+            When Kafka took the newest event in each user's row, in ms since 1970; 0 if no event is new.
         """
         self.requests.add_users(partition, received)
 
@@ -208,7 +208,7 @@ class Recommender:
             recipients = self._as_of_now(
                 WaitingUser(user, partition, 0) for user, partition in outdated.items()
             )
-            await self._serve(recipients, refreshed=True)
+            await self._serve(recipients)
             return len(outdated)
 
     def _stamps(self) -> dict[int, Stamp]:
@@ -251,7 +251,7 @@ class Recommender:
             if self._waiting() <= BACKLOG and not self.requests.is_full():
                 await self.inspection.look(self.requests)
 
-    async def _serve(self, recipients: Sequence[Recipient], *, refreshed: bool = False) -> None:
+    async def _serve(self, recipients: Sequence[Recipient]) -> None:
         started = time.perf_counter()
         # A partition may move away while its users wait. Its new owner makes their lists.
         if self._ours is not None:
@@ -264,12 +264,13 @@ class Recommender:
         lists, ready = [each for each, _ in made], time.time_ns()
         keys = [(each.user, *filter(None, each.row.accounts)) for each in recipients]
         withheld = await until_taken(partial(self._store.push, lists, keys))
-        if self._traces is not None and not refreshed:
-            self._traces.listed((each.row.last_event for each in recipients), began, ready)
+        if self._traces is not None:
+            waited = (each.row.last_event for each in recipients if each.received)
+            self._traces.listed(waited, began, ready)
         for (made_list, served), each in zip(made, recipients, strict=True):
             self._served.remember(made_list.user, served)
             self._sweep.note_made(each.user, each.partition, stamp, made_list.generated_at)
-            if not refreshed:
+            if each.received:
                 metrics.EVENT_TO_REDIS.observe(max(time.time() - each.received / 1000.0, 0.0))
         metrics.LISTS.labels("withheld").inc(withheld)
         metrics.LISTS.labels("pushed").inc(sum(map(len, keys)) - withheld)

@@ -25,7 +25,7 @@ class WaitingUser(NamedTuple):
     user, partition
         The user, and the partition of the user's row.
     received
-        When Kafka took the newest event that the row contains, in ms since 1970.
+        When Kafka took the newest event that the row contains, in ms since 1970; 0 if no event is new.
     since
         When the user began to wait, seconds of a monotonic clock.
     """

@@ -92,7 +92,7 @@ class ProfilePart(Part[Told]):
     judge
         Judge that compares what users took with the lists served.
     received
-        When Kafka took the newest event, or link, of each user who needs a new list, in ms since 1970.
+        When Kafka took the newest event of each user who needs a new list, in ms since 1970; 0 if only a move needs it.
     """
 
     def __init__(self, run: Run, change: Change, judge: Judge, shared: Shared) -> None:
@@ -201,9 +201,9 @@ class ProfilePart(Part[Told]):
             metrics.NOT_LEARNED.inc()
         self.received[interaction.user] = interaction.received
 
-    def _moved(self, user: str, time: int) -> None:
-        """Note that a move has changed a user's row."""
-        self.received[user] = time
+    def _moved(self, user: str) -> None:
+        """Note that a move has changed a user's row: by no event that somebody waits for."""
+        self.received.setdefault(user, 0)
 
     def close(self) -> None:
         """Put the rows into the change, and send what the judge says to the one who learns the weights."""

@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 
 from afresh.state.keys import key_of
-from afresh.state.records import Example
+from afresh.state.records import Example, Move
 from afresh.state.rows import users
 from afresh.streams.kafka.limits import BATCH_BYTES, BatchLimits
-from afresh.streams.kafka.sender import Outgoing, Sender, partition_of
-from afresh.streams.messages import example_decoder
+from afresh.streams.kafka.sender import Outgoing, OutgoingRecord, Sender, partition_of
+from afresh.streams.messages import COMMAND_KEY, encode, example_decoder
 from afresh.streams.serving import requests
 from afresh.streams.settings import EVERYWHERE, Settings
 from tests.replay.memory import CLOCK, Pipeline
@@ -209,3 +209,17 @@ async def test_an_item_disliked_and_later_liked_is_in_lists_again_where_they_may
         await pipeline.drain()
         listed.append("b" in {each.id for each in pipeline.store.lists["web:ann"].items})
     assert listed == [True, False, False, True]
+
+
+async def test_a_move_asks_for_lists_and_counts_as_no_event_that_somebody_waits_for(
+    pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The link may be weeks old, as after an upgrade: its age would look like that of a list."""
+    asked: dict[str, int] = {}
+    pipeline.event(id="e1")
+    await pipeline.drain()
+    monkeypatch.setattr(pipeline.recommender, "request", lambda _, received: asked.update(received))
+    move = encode(Move("merge", 5, 1, "web:ann", "web:ann", "tv:1"))
+    pipeline.log.append(pipeline.topics.interactions.name, 0, OutgoingRecord(COMMAND_KEY, move))
+    await pipeline.drain()
+    assert asked == {"web:ann": 0, "tv:1": 0}
