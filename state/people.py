@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Literal, NamedTuple
 
 from afresh.state.records import Move, MoveName
@@ -52,6 +52,9 @@ class Pair(NamedTuple):
     told: bool = False
 
 
+Pairs = set[Pair]
+
+
 class Renamed(NamedTuple):
     """An account whose canonical user has changed."""
 
@@ -75,8 +78,46 @@ class Person(NamedTuple):
     too_many: bool = False
 
 
+class Sizes:
+    """How many people there are, by how many accounts they have.
+
+    Attributes
+    ----------
+    people
+        Number of people who have more than one account, by their number of accounts.
+    apart
+        Number of accounts that stand alone because links join too many.
+    """
+
+    def __init__(self) -> None:
+        self.people: Counter[int] = Counter()
+        self.apart = 0
+
+    def count(self, persons: Iterable[Person], sign: Literal[1, -1]) -> None:
+        """Count some persons in, or out; each counts once, however often it comes."""
+        for person in set(persons):
+            if person.too_many:
+                self.apart += sign
+            elif (size := len(person.accounts)) > 1:
+                self.people[size] += sign
+
+    @property
+    def largest(self) -> int:
+        """Return the number of accounts of the person who has most; 0 if nobody has more than one."""
+        return max(+self.people, default=0)
+
+
 class People:
     """The links that stand, and who is one person by them.
+
+    Attributes
+    ----------
+    kinds
+        Number of links by their kind.
+    hubs
+        Number of accounts whose links of a sign do not count, because they are too many.
+    sizes
+        How many people there are. Whoever calls ``put`` has it counted anew by ``count_people``.
 
     Examples
     --------
@@ -89,58 +130,70 @@ class People:
 
     def __init__(self) -> None:
         self._ties: dict[Pair, Tie] = {}
-        self._near: defaultdict[tuple[str, Sign], set[Pair]] = defaultdict(set)
+        self._near: defaultdict[tuple[str, Sign], Pairs] = defaultdict(Pairs)
         self.kinds: Counter[str] = Counter()
+        self.hubs = 0
+        self.sizes = Sizes()
 
     def set(self, pair: Pair, tie: Tie | None) -> list[Renamed]:
         """Set a link, or with None end it; return the accounts whose canonical user changes, by name."""
-        before = self._ties.get(pair)
-        if before == tie:
+        if self._ties.get(pair) == tie:
             return []
-        known = self.concerned(pair)
+        before = self.concerned(pair)
         self.put(pair, tie)
-        for each in self.concerned(pair):
-            known.setdefault(each, each)
-        after: dict[str, str] = {}
-        for each in known:
+        after = self.concerned(pair)
+        for each in before:
             if each not in after:
-                person = self.person(each)
-                after |= dict.fromkeys(person.accounts, person.canonical)
-        return sorted(
-            Renamed(each, was, now)
-            for each, now in after.items()
+                after |= _by_account(self.person(each))
+        for each in after.keys() - before.keys():
             # Whoever was in nobody's reach before stood alone, because links joined too many.
-            if (was := known.get(each, each)) != now
-        )
+            before[each] = Person(each, (each,), too_many=True)
+        self.sizes.count(before.values(), -1)
+        self.sizes.count(after.values(), 1)
+        names = ((each, before[each].canonical, after[each].canonical) for each in sorted(after))
+        return [Renamed(each, was, now) for each, was, now in names if was != now]
 
     def put(self, pair: Pair, tie: Tie | None) -> None:
         """Set a link, or with None end it, and do not ask whom it concerns."""
-        if (before := self._ties.pop(pair, None)) is not None:
-            self.kinds[before.kind] -= 1
-            for end in pair[:2]:
-                self._near[end, before.sign].discard(pair)
+        if (known := self._ties.pop(pair, None)) is not None:
+            self.kinds[known.kind] -= 1
+            self._change_ends(pair, known.sign, Pairs.discard)
         if tie is not None:
             self._ties[pair] = tie
             self.kinds[tie.kind] += 1
-            for end in pair[:2]:
-                self._near[end, tie.sign].add(pair)
+            self._change_ends(pair, tie.sign, Pairs.add)
 
-    def concerned(self, pair: Pair) -> dict[str, str]:
-        """Return the canonical user of each account that a change of a link may concern.
+    def _change_ends(self, pair: Pair, sign: Sign, change: Callable[[Pairs, Pair], None]) -> None:
+        for end in pair[:2]:
+            self.hubs -= self.is_hub(end, sign)
+            change(self._near[end, sign], pair)
+            self.hubs += self.is_hub(end, sign)
+
+    def count_people(self) -> Iterator[Person]:
+        """Count anew how many people there are, as the caller goes through them."""
+        self.sizes, seen = Sizes(), set[str]()
+        for account in self.linked():
+            if account not in seen:
+                person = self.person(account)
+                seen.update(person.accounts)
+                self.sizes.count([person], 1)
+                yield person
+
+    def concerned(self, pair: Pair) -> dict[str, Person]:
+        """Return the person of each account that a change of a link may concern.
 
         One link more or less may make an end a hub, or no hub any more: that concerns all that it is linked with.
         """
-        found: dict[str, str] = {}
+        found: dict[str, Person] = {}
         ends = {*pair[:2]}
         for end in pair[:2]:
             for sign in MOST_LINKS:
-                near = self._near.get((end, sign), set())
+                near = self._near.get((end, sign), Pairs())
                 if len(near) <= MOST_LINKS[sign] + 1:
                     ends |= {each for other in near for each in other[:2]}
-        for end in sorted(ends):
+        for end in ends:
             if end not in found:
-                person = self.person(end)
-                found |= dict.fromkeys(person.accounts, person.canonical)
+                found |= _by_account(self.person(end))
         return found
 
     def is_hub(self, account: str, sign: Sign) -> bool:
@@ -188,6 +241,10 @@ class People:
             return min(told)
         times = [(self._ties[pair].time, pair.one) for pair in pairs]
         return min(times)[1] if times else alone
+
+
+def _by_account(person: Person) -> dict[str, Person]:
+    return dict.fromkeys(person.accounts, person)
 
 
 def moves(renamed: Iterable[Renamed], time: int, number: int) -> list[Move]:

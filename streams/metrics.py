@@ -36,6 +36,15 @@ NOT_LEARNED = Counter(
 LINKS = Gauge("afresh_links", "Links between accounts that stand, by how they are known.", ["kind"])
 for _kind in ("login", "device", "household", "told"):
     LINKS.labels(_kind)
+PEOPLE = Gauge("afresh_people", "People who have more than one account.")
+LARGEST_PERSON = Gauge("afresh_largest_person_accounts", "Accounts of the person who has most of them.")
+ACCOUNTS_APART = Gauge(
+    "afresh_accounts_apart",
+    "Accounts whose links do not count: hubs, and those of whom links join too many.",
+    ["reason"],
+)
+for _reason in ("hub", "too_many"):
+    ACCOUNTS_APART.labels(_reason)
 MOVES_SENT = Counter(
     "afresh_moves_sent",
     "Moves of accounts from one user's row to another's that links have asked for.",

@@ -5,10 +5,12 @@ All links are in the first partition, so that one worker at a time takes them in
 
 from __future__ import annotations
 
+import asyncio
+
 from afresh.state.people import Pair, People, Tie, moves
 from afresh.state.rows import links as rows
 from afresh.state.rows.links import LinkRow
-from afresh.state.store.changes import Change, PerAssignment
+from afresh.state.store.changes import Change
 from afresh.state.store.marks import PARTITION_ROW_KEY
 from afresh.state.store.rows import Rows
 from afresh.streams import metrics
@@ -17,30 +19,43 @@ from afresh.streams.kafka.sender import OutgoingRecord, partition_of
 from afresh.streams.kafka.tables import RunTable
 from afresh.streams.links import LinkTold, read_link
 from afresh.streams.messages import COMMAND_KEY, KeyedRecord, encode, keyed_decoder, own_key
-from afresh.streams.runs.run import KafkaRecord, Run, not_ours
+from afresh.streams.runs.run import KafkaRecord, Owned, Run, not_ours
 from afresh.streams.runs.runner import Runner
+from afresh.streams.stages.prepared import PreparedStage
 from afresh.streams.stages.shared import Shared
-from afresh.streams.stages.stage import Part, Source, Stage
+from afresh.streams.stages.stage import Part, Source
+from afresh.streams.topics import FIRST_PARTITION
 
 ROW_BYTES = 64
 """Upper bound on a row, in bytes, besides the names in it."""
 
+AT_ONCE = 1000
+"""Rows or people that are gone through before the event loop gets its turn."""
 
-class Linking(Stage["LinkingPart"]):
+
+class Linking(PreparedStage["LinkingPart"]):
     """The agent of ``afresh.identities.keyed``."""
 
     def __init__(self, runner: Runner, table: RunTable, shared: Shared) -> None:
         super().__init__(runner, table, shared)
-        self._people = PerAssignment(table, lambda partition: standing(table.rows[partition]))
+        self._people: dict[int, tuple[int, People]] = {}
+
+    async def prepare(self, owned: Owned) -> None:
+        """Find out from the rows who is one person, anew in each assignment: a run that was dropped has changed it."""
+        people = await standing(self._table.rows[owned.partition])
+        # Of partitions that have moved away nothing must stay in memory.
+        self._people = {p: each for p, each in self._people.items() if each[0] >= owned.generation}
+        self._people[owned.partition] = owned.generation, people
+        if owned.partition == FIRST_PARTITION:
+            show(people)
 
     def begin(self, run: Run, change: Change) -> LinkingPart:
         """Begin a part, given who is one person so far."""
-        return LinkingPart(run, change, self._people[run.partition], self._shared)
+        return LinkingPart(run, change, self._people[run.partition][1], self._shared)
 
     def written(self, part: LinkingPart) -> None:
-        """Show how many links stand."""
-        for kind, count in part.people.kinds.items():
-            metrics.LINKS.labels(kind).set(count)
+        """Show how many people there are now."""
+        show(part.people)
 
 
 Read = tuple[KafkaRecord, KeyedRecord, LinkTold]
@@ -84,10 +99,8 @@ class LinkingPart(Part[Read]):
 
     def _concerns_moved(self, told: LinkTold) -> bool:
         pairs = [pair for pair, _ in told.changes(rows.unpack(self.change.get(told.key)))]
-        return any(
-            not self._moved.isdisjoint((*found, *found.values()))
-            for found in map(self.people.concerned, pairs)
-        )
+        found = [person for pair in pairs for person in self.people.concerned(pair).values()]
+        return any(not self._moved.isdisjoint((each.canonical, *each.accounts)) for each in set(found))
 
     def source(self, message: Read) -> Source:
         """Return the place of the record itself."""
@@ -122,12 +135,18 @@ class LinkingPart(Part[Read]):
         self.change.agent_state = rows.pack(self._state)
 
 
-def standing(packed: Rows) -> People:
-    """Return who is one person by the links in some rows."""
+async def standing(packed: Rows) -> People:
+    """Return who is one person by the links in some rows; in between, others get their turns."""
     people = People()
-    for key, value in packed.items():
-        if key != PARTITION_ROW_KEY and (row := rows.unpack(value)).tie is not None:
+    for number, key in enumerate(packed.keys_now()):
+        row = LinkRow() if key == PARTITION_ROW_KEY else rows.unpack(packed.get(key))
+        if row.tie is not None:
             people.put(pair_of_row(key, row), row.tie)
+        if number % AT_ONCE == 0:
+            await asyncio.sleep(0)
+    for number, _ in enumerate(people.count_people()):
+        if number % AT_ONCE == 0:
+            await asyncio.sleep(0)
     return people
 
 
@@ -138,3 +157,13 @@ def pair_of_row(key: bytes, row: LinkRow) -> Pair:
     told = read_link(key, None)
     assert told.pair is not None, key
     return told.pair
+
+
+def show(people: People) -> None:
+    """Show how many links stand, and how many people there are."""
+    for kind, count in people.kinds.items():
+        metrics.LINKS.labels(kind).set(count)
+    metrics.PEOPLE.set(people.sizes.people.total())
+    metrics.LARGEST_PERSON.set(people.sizes.largest)
+    metrics.ACCOUNTS_APART.labels("hub").set(people.hubs)
+    metrics.ACCOUNTS_APART.labels("too_many").set(people.sizes.apart)

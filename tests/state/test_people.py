@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from itertools import combinations, pairwise
 
 import pytest
@@ -88,8 +88,31 @@ def test_whoever_is_one_person_follows_from_the_standing_links_alone(
         }
         assert {each.account: (each.before, each.after) for each in renamed} == due
         told |= {each.account: each.after for each in renamed}
-    assert {each: people.person(each).canonical for each in after} == after if sent else True
+    assert {each: people.person(each).canonical for each in slowly(standing)} == slowly(standing)
     assert sum(people.kinds.values()) == len(standing)
+
+
+@given(changes)
+def test_people_hubs_and_accounts_apart_are_counted_as_links_come_and_go(
+    sent: list[tuple[Pair, Tie | None]],
+) -> None:
+    people, put = People(), People()
+    for pair, tie in sent:
+        people.set(pair, tie)
+        put.put(pair, tie)
+    persons = set(put.count_people())
+    assert persons == {people.person(each) for each in people.linked()}
+    assert (
+        +people.sizes.people
+        == put.sizes.people
+        == Counter(len(each.accounts) for each in persons if len(each.accounts) > 1)
+    )
+    assert people.sizes.largest == max(
+        (len(each.accounts) for each in persons if len(each.accounts) > 1), default=0
+    )
+    assert people.sizes.apart == put.sizes.apart == sum(each.too_many for each in persons)
+    hubs = {(each, sign) for each in people.linked() for sign in MOST_LINKS if people.is_hub(each, sign)}
+    assert people.hubs == put.hubs == len(hubs)
 
 
 @given(changes)

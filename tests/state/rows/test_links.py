@@ -8,11 +8,15 @@ from afresh.state.rows.links import LinkRow, LinkState
 from afresh.state.versions import RowVersionError
 
 ROW = LinkRow(moment=Moment(5, 1, 2), tie=Tie("device", 0.5, 4), canonical="p")
+STATE = LinkState(number=7, time=8)
+PACKED_ROW = bytes.fromhex("94019305010293a6646576696365cb3fe000000000000004a170")
+PACKED_STATE = bytes.fromhex("93010708")
+"""What the first version of these layouts wrote."""
 
 
-def test_rows_and_states_are_read_as_they_were_written() -> None:
-    assert links.unpack(links.pack(ROW)) == ROW
-    assert links.unpack_state(links.pack(LinkState(number=7, time=8))) == LinkState(number=7, time=8)
+def test_rows_and_states_of_the_first_version_are_read_and_written_so() -> None:
+    assert (links.unpack(PACKED_ROW), links.unpack_state(PACKED_STATE)) == (ROW, STATE)
+    assert (links.pack(ROW), links.pack(STATE)) == (PACKED_ROW, PACKED_STATE)
     assert (links.unpack(None), links.unpack_state(b"")) == (LinkRow(), LinkState())
 
 

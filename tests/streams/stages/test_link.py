@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import count, pairwise
 from pathlib import Path
 
 import msgspec
@@ -10,6 +11,8 @@ import pytest
 from afresh.state.errors import AfreshError
 from afresh.state.records import Move
 from afresh.state.store.marks import PARTITION_ROW_KEY
+from afresh.streams import metrics
+from afresh.streams.kafka.limits import BatchLimits
 from afresh.streams.kafka.sender import OutgoingRecord, partition_of
 from afresh.streams.links import key_of_link
 from afresh.streams.messages import COMMAND_KEY, KeyedRecord, encode, keyed_key, move_decoder
@@ -32,9 +35,15 @@ def put(pipeline: Pipeline, key: bytes, value: bytes | None, when: int, source: 
 
 
 def pair(
-    pipeline: Pipeline, when: int, *, end: bool = False, source: int = 0, other: str = "web:ann"
+    pipeline: Pipeline,
+    when: int,
+    *,
+    end: bool = False,
+    source: int = 0,
+    other: str = "web:ann",
+    **more: object,
 ) -> None:
-    said = {"accounts": [CANONICAL, other], "time": 1_600_000_000_000}
+    said = {"accounts": [CANONICAL, other], "time": 1_600_000_000_000} | more
     put(pipeline, key_of_link(CANONICAL, other), None if end else msgspec.json.encode(said), when, source)
 
 
@@ -132,3 +141,101 @@ async def test_a_record_that_the_intake_would_have_refused_is_none_of_ours(plain
     put(pipeline, b"nonsense", b"x", 10)
     with pytest.raises(AfreshError, match="is none of afresh's"):
         await pipeline.drain()
+
+
+async def test_after_a_crash_at_any_step_the_moves_are_those_of_a_run_without(plain: Settings) -> None:
+    def crashing_at(number: int) -> Pipeline:
+        steps = count()
+        pipeline = Pipeline(plain, crash=lambda step: step.startswith("link: ") and next(steps) == number)
+        for when, other in enumerate(["web:ann", "web:bob", "web:cid"]):
+            pair(pipeline, 10 + when, other=other)
+        pair(pipeline, 20, end=True, other="web:bob")
+        pair(pipeline, 30, end=True, other="web:ann")
+        return pipeline
+
+    straight = crashing_at(-1)
+    await straight.drain(lambda: 2)
+    for number in range(9):
+        crashed = crashing_at(number)
+        with pytest.raises(CrashError):
+            await crashed.drain(lambda: 2)
+        again = Pipeline(plain, crashed.log, crashed.committed)
+        await again.drain(lambda: 2)
+        assert {move.number: move for _, move in sent(again)} == {
+            move.number: move for _, move in sent(straight)
+        }
+
+
+async def test_a_link_has_one_row_however_its_key_is_spelled(plain: Settings) -> None:
+    pipeline = Pipeline(plain)
+    pair(pipeline, 10)
+    put(pipeline, b'[ "app:7", "web:\u0061nn" ]', None, 20)
+    await pipeline.drain()
+    assert {*pipeline.rows()["people"][FIRST_PARTITION]} == {PARTITION_ROW_KEY, b'["app:7","web:ann"]'}
+    assert [name for name, _, _ in told(pipeline)] == ["merge", "route", "split"]
+
+
+async def test_a_link_that_changes_nobody_moves_nothing(plain: Settings) -> None:
+    pipeline = Pipeline(plain)
+    pair(pipeline, 10, kind="household")
+    pair(pipeline, 20, kind="device", confidence=0.5)
+    pair(pipeline, 30, other="web:bob", end=True)
+    await pipeline.drain()
+    assert told(pipeline) == []
+
+
+async def test_a_worker_that_takes_over_knows_who_is_one_person_and_goes_on_counting(plain: Settings) -> None:
+    pipeline = Pipeline(plain)
+    pair(pipeline, 10)
+    await pipeline.drain()
+    after = Pipeline(plain, pipeline.log, pipeline.committed)
+    pair(after, 5, other="web:bob")
+    pair(after, 20, end=True)
+    await after.drain()
+    assert [name for name, _, _ in told(after)] == ["merge", "merge", "route", "split"]
+    assert [move.time for _, move in sent(after)] == [10, 11, 20, 20]
+
+
+async def test_a_part_has_as_many_links_as_one_batch_of_rows_takes(plain: Settings) -> None:
+    steps: list[str] = []
+    limits = BatchLimits({f"{plain.namespace}.people.changelog": 2_000})
+    pipeline = Pipeline(plain, crash=lambda step: steps.append(step) or False, limits=limits)
+    for number in range(20):
+        one, other = f"app:{number:0100}", f"web:{number:0100}"
+        said = {"accounts": [one, other], "time": 1_600_000_000_000}
+        put(pipeline, key_of_link(one, other), msgspec.json.encode(said), 10 + number)
+    await pipeline.drain()
+    assert 5 < steps.count("link: sent") < 20
+    assert len(pipeline.rows()["people"][FIRST_PARTITION]) == 21
+
+
+def shown() -> dict[str, float]:
+    """Return what the metrics say of people."""
+    gauges = {
+        "links": metrics.LINKS.labels("login"),
+        "people": metrics.PEOPLE,
+        "largest": metrics.LARGEST_PERSON,
+        "hubs": metrics.ACCOUNTS_APART.labels("hub"),
+        "too many": metrics.ACCOUNTS_APART.labels("too_many"),
+    }
+    return {name: gauge._value.get() for name, gauge in gauges.items()}
+
+
+async def test_links_and_people_are_shown_and_so_they_are_after_a_start(plain: Settings) -> None:
+    pipeline = Pipeline(plain)
+    accounts = [f"tv:{number:02}" for number in range(70)]
+    for one, other in pairwise(accounts):
+        said = {"accounts": [one, other], "time": 1_600_000_000_000}
+        put(pipeline, key_of_link(one, other), msgspec.json.encode(said), 10)
+    pair(pipeline, 10, other="web:ann")
+    pair(pipeline, 10, other="web:bob")
+    for number in range(9):
+        pair(pipeline, 10, other=f"web:{number}", kind="device")
+    pair(pipeline, 20, other="web:bob", end=True)
+    await pipeline.drain(lambda: 20)
+    found = {"links": 70, "people": 1, "largest": 2, "hubs": 1, "too many": 70}
+    assert shown() == found
+    metrics.PEOPLE.set(0)
+    metrics.ACCOUNTS_APART.clear()
+    await Pipeline(plain, pipeline.log, pipeline.committed).settle()
+    assert shown() == found
