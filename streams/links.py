@@ -153,7 +153,10 @@ def _pair(key: bytes) -> Pair | None:
     """Return the pair that a key names; None if it is one of 0.1.0."""
     try:
         named = _keys.decode(key)
-    except UNDECODABLE:
+    except UNDECODABLE as error:
+        # As Python or Java print a list, say. As an account of 0.1.0, it would end or link nothing that stands.
+        if key.lstrip().startswith(b"["):
+            raise RefusedError("key", f"The key of the link is no JSON array; {HOW}.") from error
         return None
     if len(named) != 2 or not all(isinstance(each, str) for each in named):
         raise RefusedError("key", f"The key of the link does not name two accounts; {HOW}.")
@@ -170,6 +173,8 @@ def _told(key: bytes, value: bytes | None) -> LinkTold:
     account = _check_account(key, "key of a link")
     if value is None:
         return LinkTold(account, None, None)
+    if value.lstrip().startswith(b"{"):
+        raise RefusedError("key", f"The key of the link names {account!r} alone; {HOW}.")
     canonical = check_name(value, LONGEST_ACCOUNT, "invalid", "canonical user of a link")
     if canonical == account:
         return LinkTold(account, None, None)
