@@ -155,6 +155,16 @@ PIPELINE = Dashboard(
             "Those that stand, by how they are known, as the one worker says that takes them in.",
         ),
         Panel(
+            "People",
+            COUNT,
+            (
+                Query("max(afresh_people)", "with several accounts"),
+                Query("max(afresh_largest_person_accounts)", "accounts of the largest"),
+                Query("max by (reason) (afresh_accounts_apart)", "apart: {{reason}}"),
+            ),
+            "Accounts apart: their links do not count, because they or the people that they join have too many.",
+        ),
+        Panel(
             "People who move",
             PER_SECOND,
             (
