@@ -79,3 +79,10 @@ def test_the_topics_that_only_we_write_are_all_but_events_and_the_inputs() -> No
     topics = Topics(Settings(_env_file=None))
     left = [topic.name for topic in topics.all() if topic not in topics.ours()]
     assert left == ["afresh.events", "afresh.items", "afresh.identities"]
+
+
+def test_a_link_whose_moves_were_sent_comes_once_more_after_a_stop_even_if_it_has_ended(
+    topics: Topics,
+) -> None:
+    assert topics.identities_keyed.config["cleanup.policy"] == "compact"
+    assert int(topics.identities_keyed.advised["min.compaction.lag.ms"]) >= 30 * DAY_MS

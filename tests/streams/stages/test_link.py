@@ -198,8 +198,13 @@ async def test_a_worker_that_takes_over_knows_who_is_one_person_and_goes_on_coun
 
 async def test_a_part_has_as_many_links_as_one_batch_of_rows_takes(plain: Settings) -> None:
     steps: list[str] = []
+
+    def note(step: str) -> bool:
+        steps.append(step)
+        return False
+
     limits = BatchLimits({f"{plain.namespace}.people.changelog": 2_000})
-    pipeline = Pipeline(plain, crash=lambda step: steps.append(step) or False, limits=limits)
+    pipeline = Pipeline(plain, crash=note, limits=limits)
     for number in range(20):
         one, other = f"app:{number:0100}", f"web:{number:0100}"
         said = {"accounts": [one, other], "time": 1_600_000_000_000}
