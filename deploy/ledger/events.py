@@ -22,8 +22,9 @@ from afresh.streams.settings import Settings
 from afresh.streams.stages.ingest import interaction_of
 from afresh.streams.topics import Topics
 
-OF_0_1_0 = b"\x9d"
-"""First byte of an interaction of 0.1.0: an array of 13 fields, without an incarnation."""
+FIELDS_OF_0_1_0 = 13
+OF_0_1_0 = bytes([0x90 + FIELDS_OF_0_1_0])
+"""First byte of an interaction of 0.1.0: an array of so many fields, without an incarnation."""
 
 PAGE = 256
 """Event keys in one row of the received window."""

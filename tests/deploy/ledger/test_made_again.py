@@ -8,7 +8,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from afresh.deploy.ledger.events import OF_0_1_0
+from afresh.deploy.ledger.events import FIELDS_OF_0_1_0, OF_0_1_0
 from afresh.streams.kafka.sender import OutgoingRecord
 from afresh.streams.messages import interaction_decoder
 from afresh.streams.settings import Settings
@@ -115,12 +115,16 @@ async def test_interactions_of_0_1_0_are_checked_against_the_events_that_are_sti
     before = await played(settings, events=60)
     interactions = before.log.partitions[before.topics.interactions.name, 0]
     first = interaction_decoder.decode(interactions[0].value)
-    shorter = msgspec.msgpack.encode(list(msgspec.structs.astuple(first))[:-1])
+    shorter = msgspec.msgpack.encode(msgspec.structs.astuple(first)[:FIELDS_OF_0_1_0])
     assert shorter.startswith(OF_0_1_0)
     interactions[0] = replace(interactions[0], value=shorter)
     assert judged(before).differences == []
     other = msgspec.msgpack.encode(
-        [*msgspec.structs.astuple(first)[:3], "another event", *msgspec.structs.astuple(first)[4:-1]]
+        [
+            *msgspec.structs.astuple(first)[:3],
+            "another event",
+            *msgspec.structs.astuple(first)[4:FIELDS_OF_0_1_0],
+        ]
     )
     interactions[0] = replace(interactions[0], value=other)
     report = judged(before)
