@@ -164,9 +164,11 @@ class UserRow(msgspec.Struct, array_like=True, gc=False):
         if account in ("", own):
             return details.OWN_ACCOUNT
         if account not in self.accounts:
-            if len(self.accounts) >= ACCOUNTS_LIMIT:
+            # No item refers to a place that an account has left: it had taken all its items along.
+            place = self.accounts.index("") if "" in self.accounts else len(self.accounts)
+            if place >= ACCOUNTS_LIMIT:
                 return details.OTHER
-            self.accounts = (*self.accounts, account)
+            self.accounts = (*self.accounts[:place], account, *self.accounts[place + 1 :])
         return self.accounts.index(account) + 1
 
     def knows(self, event_key: bytes) -> bool:

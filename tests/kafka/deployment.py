@@ -25,11 +25,12 @@ from afresh.state.lists import ListReader, PopularList, UserList, decode_popular
 from afresh.streams.connections import kafka_options, redis_options
 from afresh.streams.kafka.admin import create_topics
 from afresh.streams.settings import Settings
+from afresh.streams.stages import STAGES
 from afresh.streams.topics import Topic, Topics
 
 T = TypeVar("T")
 
-TABLES = ["intake", "received", "users", "weights", "behaviour", "content"]
+TABLES = [each.table for each in STAGES]
 
 LAST_LINES = 150
 """Lines that are shown of a worker that does not end."""

@@ -135,6 +135,17 @@ def test_accounts_of_accounts_come_along_and_one_that_left_leaves_a_hole() -> No
     assert [each.account for each in taken(row, OWN)] == [OWN, "tv:1"]
 
 
+def test_accounts_that_leave_and_return_in_turn_need_no_new_places() -> None:
+    row = row_of(OWN, [(3, 3, "view", "web", "films")])
+    for _ in range(3):
+        for account, kept in ((OTHER, "tv:1"), ("tv:1", OTHER)):
+            merge(row, OWN, row_of(account, [(1, 1, "view", "app", "films")]), account, 5)
+            if kept in row.accounts:
+                split(row, OWN, kept, 6)
+            assert [each.account for each in taken(row, OWN)] == [OWN, account]
+    assert len(row.accounts) == 2
+
+
 def test_an_account_that_a_row_does_not_have_takes_nothing_of_the_history() -> None:
     row = row_of(OWN, [(1, 1, "dislike", "web", "films"), (2, 2, "view", "web", "films")])
     before = taken(row, OWN)
