@@ -16,6 +16,7 @@ from afresh.deploy.demo.command import demo
 from afresh.deploy.early import leaving_early
 from afresh.deploy.evaluate.command import evaluate
 from afresh.state.encoders import THRESHOLD
+from afresh.state.people import Sign
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -181,7 +182,7 @@ def recommend(
 def link(
     one: Annotated[str, typer.Argument(help="An account, platform:user.")],
     other: Annotated[str, typer.Argument(help="Another account of the same person.")],
-    kind: Annotated[Literal["login", "device", "household"], typer.Option(help="How it is known.")] = "login",
+    kind: Annotated[Sign, typer.Option(help="How it is known.")] = "login",
     confidence: Annotated[float, typer.Option(min=0, max=1, help="Probability that it is so.")] = 1.0,
 ) -> None:
     """Say that two accounts are one person's: both get the list of all that the person did."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, get_args
 
 from afresh.state.records import Move, MoveName
 
@@ -18,6 +18,7 @@ MOST_ACCOUNTS = 64
 """Most accounts of a person. If links join more, they say nothing of any of them."""
 
 Sign = Literal["login", "device", "household"]
+"""What links say of themselves, and are counted by."""
 
 MOST_LINKS: dict[Sign, int] = {"login": 32, "device": 8}
 """Most links of an account by logins, and by devices. With more it is a hub, such as a device in a shop."""
@@ -213,8 +214,7 @@ class People:
 
     def links_of(self, account: str) -> list[tuple[Pair, Tie]]:
         """Return all links of an account, in the order of their accounts."""
-        signs: tuple[Sign, ...] = ("login", "device", "household")
-        pairs = sorted(pair for sign in signs for pair in self._near.get((account, sign), ()))
+        pairs = sorted(pair for sign in get_args(Sign) for pair in self._near.get((account, sign), ()))
         return [(pair, self._ties[pair]) for pair in pairs]
 
     def _counting(self, account: str) -> Iterator[Pair]:

@@ -164,14 +164,19 @@ def decode_known(decoder: Decoder[V], value: bytes, noun: str, version: int, lim
         (``version``).
     """
     refuse_unreadable(value)
-    if len(value) > limit:
-        raise RefusedError("too_large", f"The {noun} has {len(value):,} bytes; the limit is {limit:,} bytes.")
+    refuse_too_large(value, noun, limit)
     found = decode(decoder, value)
     if found.version != version:
         raise RefusedError(
             "version", f"The {noun} has the unknown version {found.version}; send version {version}."
         )
     return found
+
+
+def refuse_too_large(value: bytes, noun: str, limit: int) -> None:
+    """Raise RefusedError for a value of more bytes than the limit."""
+    if len(value) > limit:
+        raise RefusedError("too_large", f"The {noun} has {len(value):,} bytes; the limit is {limit:,} bytes.")
 
 
 def refuse_unreadable(value: bytes | None) -> None:

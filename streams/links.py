@@ -10,7 +10,7 @@ import msgspec
 from afresh.state.moments import Moment
 from afresh.state.people import Pair, People, Tie
 from afresh.state.rows.links import LinkRow
-from afresh.streams.checks import RefusedError, check_name, decode_known, refuse_unreadable
+from afresh.streams.checks import RefusedError, check_name, decode_known, refuse_too_large, refuse_unreadable
 from afresh.streams.generous import LINKS
 from afresh.streams.messages import LINK_VERSION, LONGEST_ACCOUNT, UNDECODABLE, KeyedRecord, Link
 from afresh.streams.settings import Settings
@@ -143,9 +143,8 @@ def check_link(key: bytes | None, value: bytes | None, settings: Settings) -> Li
         When it cannot be used.
     """
     refuse_unreadable(value)
-    if value is not None and len(value) > settings.text_limit_bytes:
-        limit = settings.text_limit_bytes
-        raise RefusedError("too_large", f"The link has {len(value):,} bytes; the limit is {limit:,} bytes.")
+    if value is not None:
+        refuse_too_large(value, "link", settings.text_limit_bytes)
     return read_link(key or b"", value)
 
 

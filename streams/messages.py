@@ -16,6 +16,7 @@ from msgspec import Meta, Struct
 from afresh.models.encoder.base import Kind
 from afresh.state.encoders import Plan
 from afresh.state.moments import Moment
+from afresh.state.people import Sign
 from afresh.state.records import EXAMPLE_VERSION, MOVES, TRANSFER, Example, Interaction, Move, Transfer
 from afresh.state.versions import unpack_known
 
@@ -118,9 +119,6 @@ Account = Annotated[str, Meta(min_length=3, max_length=LONGEST_ACCOUNT, pattern=
 """A user of a platform: ``platform:user``."""
 
 
-LinkKind = Literal["login", "device", "household"]
-
-
 class Link(Struct, frozen=True, kw_only=True):
     """Two accounts that one person has. Producers send links to ``afresh.identities``.
 
@@ -143,7 +141,7 @@ class Link(Struct, frozen=True, kw_only=True):
     """
 
     accounts: tuple[Account, Account]
-    kind: LinkKind = "login"
+    kind: Sign = "login"
     confidence: Annotated[float, Meta(ge=0, le=1)] = 1.0
     time: AwareTime | Integer
     version: Integer = LINK_VERSION

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import get_args
 
 from prometheus_client import Counter, Gauge, Histogram, Info
+
+from afresh.state.people import Kind
 
 SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 """Histogram buckets, from 1 ms to 10 s."""
@@ -34,7 +37,7 @@ NOT_LEARNED = Counter(
     "Items taken that are not learned from, because their users took too many within an hour.",
 )
 LINKS = Gauge("afresh_links", "Links between accounts that stand, by how they are known.", ["kind"])
-for _kind in ("login", "device", "household", "told"):
+for _kind in get_args(Kind):
     LINKS.labels(_kind)
 PEOPLE = Gauge("afresh_people", "People who have more than one account.")
 LARGEST_PERSON = Gauge("afresh_largest_person_accounts", "Accounts of the person who has most of them.")

@@ -11,8 +11,9 @@ from typing import Any, get_args
 
 import msgspec
 
+from afresh.state.people import Sign
 from afresh.streams.generous import HIGHEST, LOWEST
-from afresh.streams.messages import EVENT_VERSION, Event, Item, Link, LinkKind
+from afresh.streams.messages import EVENT_VERSION, Event, Item, Link
 from afresh.streams.times import EARLIEST_MS, LAST_MS
 
 Schema = dict[str, Any]
@@ -50,7 +51,7 @@ _AVAILABLE = {
     ],
     "default": True,
 }
-_KIND = {"enum": [*get_args(LinkKind), None], "default": "login"}
+_KIND = {"enum": [*get_args(Sign), None], "default": "login"}
 _CONFIDENCE = {
     "anyOf": [{"type": "number", "minimum": 0, "maximum": 1}, {"enum": [None]}],
     "default": 1.0,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -16,7 +15,7 @@ from afresh.deploy.ledger.report import Report
 from afresh.deploy.ledger.sent import SentOnwards
 from afresh.state.records import TRANSFER, Example, Interaction, Move, Transfer
 from afresh.state.rows import users
-from afresh.state.rows.moving import Holder, Moving
+from afresh.state.rows.moving import Moving, given_to
 from afresh.state.rows.users import RECENT_EVENTS, USER_ROW_VERSION, UserRow
 from afresh.state.store.marks import UNKNOWN
 from afresh.streams.kafka.sender import partition_of
@@ -131,19 +130,14 @@ class Folding:
                 self._report.events.repeated += 1
                 return
             if isinstance(said, Interaction):
-                holder = (
-                    self._moving.follow(said.user, said.account, way.number)
-                    if way.number
-                    else self._moving.holder(said.user)
-                )
-                self._take_account(said, record.offset, holder)
+                self._take_account(said, record.offset)
         elif isinstance(said, Interaction):
             self._take_event(record, said)
         match said:
             case Move():
                 self._moving.obey(said)
             case Transfer():
-                self._moving.arrive(said.to, said.account, users.unpack(said.row), said.time, said.way.number)
+                self._moving.receive(said)
 
     def _take_event(self, record: ReadRecord, interaction: Interaction) -> None:
         """Take in an interaction that ingest has sent."""
@@ -161,7 +155,7 @@ class Folding:
             self._account.meet(self._partition, value, interaction)
             if not self._is_here(interaction.user):
                 self._misplaced(interaction.user)
-            self._take_account(interaction, record.offset, self._moving.holder(interaction.user))
+            self._take_account(interaction, record.offset)
             return
         self._report.events.repeated += 1
         if None not in (found, self._taken[place]) and self._taken[place] != found:
@@ -173,11 +167,10 @@ class Folding:
             f"the interactions of user {user!r} are in partition {self._partition}, which is not the user's",
         )
 
-    def _take_account(self, interaction: Interaction, offset: int, holder: Holder) -> None:
+    def _take_account(self, interaction: Interaction, offset: int) -> None:
         """Fold an interaction into the row that has what its account did, or send it on there."""
-        if holder.user != interaction.user:
-            account = interaction.account or interaction.user
-            interaction = replace(interaction, user=holder.user, account=account)
+        holder = self._moving.find(interaction)
+        interaction = given_to(holder.user, interaction)
         if self._is_here(holder.user):
             self._fold(interaction, offset)
         else:
@@ -214,11 +207,7 @@ class Folding:
     def _moved(self, user: str) -> None:
         """Note that a move has changed a user's row, and with it the events that it remembers."""
         row = self.rows[user] = self._row(user)
-        self._recent[user] = deque(reversed(list(_keys(row.events))), maxlen=RECENT_EVENTS)
-
-
-def _keys(packed: bytes) -> Iterator[bytes]:
-    return (packed[start : start + 8] for start in range(0, len(packed), 8))
+        self._recent[user] = deque(reversed(users.pieces(row.events, users.KEY_BYTES)), maxlen=RECENT_EVENTS)
 
 
 def _begun_earlier(found: Rows) -> set[str]:

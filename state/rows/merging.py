@@ -11,20 +11,26 @@ from afresh.models.arrays import Bytes, Keys, Mask, Naturals
 from afresh.models.layout import HISTORY
 from afresh.state.rows import details
 from afresh.state.rows.details import Details
-from afresh.state.rows.users import DOMAIN_LIMIT, RECENT_EVENTS, SEEN_LIMIT, UserRow
-
-_KEY_BYTES, _SEEN_BYTES = 8, 4
+from afresh.state.rows.users import (
+    DOMAIN_LIMIT,
+    KEY_BYTES,
+    RECENT_EVENTS,
+    SEEN_BYTES,
+    SEEN_LIMIT,
+    UserRow,
+    pieces,
+)
 
 
 def accounts_of(row: UserRow, own: str) -> tuple[str, ...]:
-    """Return the user of a row, if it has one, and all other accounts that it has.
+    """Return the user of a row and all other accounts that it has.
 
     Examples
     --------
     >>> accounts_of(UserRow(accounts=("app:7", "", "tv:1")), "web:ann")
     ('web:ann', 'app:7', 'tv:1')
     """
-    return tuple(filter(None, (own, *row.accounts)))
+    return (own, *filter(None, row.accounts))
 
 
 def merge(row: UserRow, own: str, part: UserRow, account: str, time: int) -> None:
@@ -38,7 +44,7 @@ def merge(row: UserRow, own: str, part: UserRow, account: str, time: int) -> Non
     row, own
         The row, and its user.
     part, account
-        What is put in, and the account whose row it was; an empty text if this one has left it.
+        What is put in, and the account whose row it was.
     time
         Time of the move, in ms.
     """
@@ -50,9 +56,9 @@ def merge(row: UserRow, own: str, part: UserRow, account: str, time: int) -> Non
         row.last_event, row.last_time = part.last_event, part.last_time
     row.revision += part.revision
     row.taken += part.taken
-    row.events = _in_turn(row.events, part.events, _KEY_BYTES, RECENT_EVENTS)
-    row.refused = _in_turn(row.refused, part.refused, _SEEN_BYTES, SEEN_LIMIT)
-    row.bought = _in_turn(row.bought, part.bought, _SEEN_BYTES, SEEN_LIMIT)
+    row.events = _in_turn(row.events, part.events, KEY_BYTES, RECENT_EVENTS)
+    row.refused = _in_turn(row.refused, part.refused, SEEN_BYTES, SEEN_LIMIT)
+    row.bought = _in_turn(row.bought, part.bought, SEEN_BYTES, SEEN_LIMIT)
     _merge_hours(row, part)
     row.began = min(row.began, part.began)
 
@@ -121,8 +127,8 @@ def _merge_histories(row: UserRow, part: UserRow, accounts: Sequence[int]) -> No
     taken = np.concatenate([details.unpack(row.details), theirs])
     order = np.argsort(-times.astype(np.int64), kind="stable")
     kept, gone = order[:HISTORY], order[HISTORY:]
-    seen = _in_turn(row.seen, part.seen, _SEEN_BYTES, SEEN_LIMIT)
-    left = dict.fromkeys(_pieces(items[gone].astype("<u4").tobytes() + seen, _SEEN_BYTES))
+    seen = _in_turn(row.seen, part.seen, SEEN_BYTES, SEEN_LIMIT)
+    left = dict.fromkeys(pieces(items[gone].astype("<u4").tobytes() + seen, SEEN_BYTES))
     row.seen = b"".join([*left][:SEEN_LIMIT])
     _set_history(row, items[kept], times[kept], taken[kept])
 
@@ -186,12 +192,8 @@ def _set_history(row: UserRow, items: Keys, times: Naturals, taken: Details) -> 
     row.items, row.times, row.details = items.tobytes(), times.tobytes(), taken.tobytes()
 
 
-def _pieces(packed: bytes, width: int) -> list[bytes]:
-    return [packed[start : start + width] for start in range(0, len(packed), width)]
-
-
 def _in_turn(first: bytes, second: bytes, width: int, limit: int) -> bytes:
     """Put packed keys of two rows together, newest first, from both in turn, each once."""
-    pairs = zip_longest(_pieces(first, width), _pieces(second, width))
-    pieces = dict.fromkeys(piece for pair in pairs for piece in pair if piece is not None)
-    return b"".join([*pieces][:limit])
+    pairs = zip_longest(pieces(first, width), pieces(second, width))
+    once = dict.fromkeys(piece for pair in pairs for piece in pair if piece is not None)
+    return b"".join([*once][:limit])

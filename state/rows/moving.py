@@ -13,8 +13,8 @@ from typing import NamedTuple
 
 from msgspec.structs import asdict, replace
 
-from afresh.state.records import Move
-from afresh.state.rows import merging
+from afresh.state.records import Interaction, Move, Transfer
+from afresh.state.rows import merging, users
 from afresh.state.rows.users import Departure, UserRow
 
 LEFT_LIMIT = 256
@@ -30,6 +30,13 @@ class Holder(NamedTuple):
 
     user: str
     number: int
+
+
+def given_to(user: str, interaction: Interaction) -> Interaction:
+    """Return an interaction as one of the row of a user, with its account if that is another."""
+    if user == interaction.user:
+        return interaction
+    return replace(interaction, user=user, account=interaction.account or interaction.user)
 
 
 class Moving:
@@ -65,6 +72,14 @@ class Moving:
             return Holder(account, 0)
         return self.follow(row.to, account, row.number)
 
+    def find(self, interaction: Interaction) -> Holder:
+        """Return whose row gets an interaction, and the number of the move by which it goes there."""
+        way = interaction.way
+        # By no move at all: it stood in a partition that is not its user's.
+        if way is None or not way.number:
+            return self.holder(interaction.user)
+        return self.follow(interaction.user, interaction.account, way.number)
+
     def follow(self, user: str, account: str, number: int) -> Holder:
         """Follow what an account did, from the row that it comes to, to the row that has it now.
 
@@ -98,6 +113,11 @@ class Moving:
             self._merge(row, move)
         self._changed(move.row)
         return True
+
+    def receive(self, transfer: Transfer) -> None:
+        """Put what a transfer brings into the rows that get it now, or send it on."""
+        part = users.unpack(transfer.row)
+        self.arrive(transfer.to, transfer.account, part, transfer.time, transfer.way.number)
 
     def arrive(self, to: str, account: str, part: UserRow, time: int, number: int) -> None:
         """Put what accounts did into the rows that get it now, or send it on.

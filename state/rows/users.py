@@ -55,8 +55,9 @@ DOMAIN_LIMIT = 100
 ACCOUNTS_LIMIT = 254
 """Number of accounts beside the row's own user that have an index. A person has fewer; see ``state.people``."""
 
-_KEY_BYTES = 8
-_SEEN_BYTES = 4
+KEY_BYTES, SEEN_BYTES = 8, 4
+"""Bytes of the key of an event or an item, and of its lower half."""
+
 _TIME_BYTES = 4
 _LATEST_SECONDS = 2**32 - 1
 
@@ -194,7 +195,7 @@ class UserRow(msgspec.Struct, array_like=True, gc=False):
         self.last_event = event
         if time > self.last_time:
             self.last_time = time
-        self.events = (event_key + self.events)[: RECENT_EVENTS * _KEY_BYTES]
+        self.events = (event_key + self.events)[: RECENT_EVENTS * KEY_BYTES]
         if domain in self.domains or len(self.domains) < DOMAIN_LIMIT:
             self.domains[domain] = self.domains.get(domain, 0) + 1
 
@@ -252,10 +253,10 @@ class UserRow(msgspec.Struct, array_like=True, gc=False):
         detail
             How it was taken, packed.
         """
-        oldest = self.items[(HISTORY - 1) * _KEY_BYTES :]
+        oldest = self.items[(HISTORY - 1) * KEY_BYTES :]
         if oldest:
             self.seen = _remember(self.seen, oldest)
-        self.items = (item_key + self.items)[: HISTORY * _KEY_BYTES]
+        self.items = (item_key + self.items)[: HISTORY * KEY_BYTES]
         self.times = (_packed_seconds(time) + self.times)[: HISTORY * _TIME_BYTES]
         self.details = (detail + self.details)[: HISTORY * details.BYTES]
         self.taken += 1
@@ -270,14 +271,14 @@ def _packed_seconds(time: int) -> bytes:
 
 def _remember(packed: bytes, item_key: bytes) -> bytes:
     """Put the lower half of a key in front, unless it is there already."""
-    half = item_key[:_SEEN_BYTES]
-    return packed if _index(packed, half) >= 0 else (half + packed)[: SEEN_LIMIT * _SEEN_BYTES]
+    half = item_key[:SEEN_BYTES]
+    return packed if _index(packed, half) >= 0 else (half + packed)[: SEEN_LIMIT * SEEN_BYTES]
 
 
 def _forget(packed: bytes, item_key: bytes) -> bytes:
     """Take out the lower half of a key, if it is there."""
-    place = _SEEN_BYTES * _index(packed, item_key[:_SEEN_BYTES])
-    return packed if place < 0 else packed[:place] + packed[place + _SEEN_BYTES :]
+    place = SEEN_BYTES * _index(packed, item_key[:SEEN_BYTES])
+    return packed if place < 0 else packed[:place] + packed[place + SEEN_BYTES :]
 
 
 def fold(
@@ -336,6 +337,17 @@ def fold(
     return example
 
 
+def pieces(packed: bytes, width: int) -> list[bytes]:
+    """Return packed keys of one width one by one.
+
+    Examples
+    --------
+    >>> pieces(b"aabb", 2)
+    [b'aa', b'bb']
+    """
+    return [packed[start : start + width] for start in range(0, len(packed), width)]
+
+
 def _index(packed: bytes, key: bytes) -> int:
     """Return the place of a key among packed keys of the same width; -1 if it is absent."""
     width = len(key)
@@ -363,7 +375,7 @@ def unpack(packed: bytes | None) -> UserRow:
     row = unpack_known(_decoder, packed, "A user's row", USER_ROW_VERSION, OLDEST_USER_ROW_VERSION)
     # Earlier programs remembered more event ids. With these the row would drop an event as a repetition that a
     # recomputation from the topic counts.
-    row.events = row.events[: RECENT_EVENTS * _KEY_BYTES]
+    row.events = row.events[: RECENT_EVENTS * KEY_BYTES]
     if row.version < USER_ROW_VERSION:
         row.began, row.version = row.version, USER_ROW_VERSION
         row.details = details.UNKNOWN * (len(row.times) // _TIME_BYTES)
@@ -372,7 +384,7 @@ def unpack(packed: bytes | None) -> UserRow:
 
 def packed_key(name: str) -> bytes:
     """Return the key of an id, as 8 bytes."""
-    return key_of(name).to_bytes(_KEY_BYTES, "little")
+    return key_of(name).to_bytes(KEY_BYTES, "little")
 
 
 def history_of(row: UserRow) -> Keys:

@@ -12,6 +12,7 @@ from redis.exceptions import RedisError
 
 from afresh.state.lists import Due, Found, ListStore
 from afresh.state.rows import users as user_rows
+from afresh.state.rows.merging import accounts_of
 from afresh.streams import metrics
 from afresh.streams.serving.popular import PopularLists
 from afresh.streams.serving.sweep import Sweep
@@ -144,7 +145,7 @@ class Inspection:
         if packed is None or (row := user_rows.unpack(packed)).to:
             return {}
         due = Due(row.since, row.revision, self._sweep.made_at(user, partition))
-        return {each: due for each in (user, *row.accounts) if each}
+        return dict.fromkeys(accounts_of(row, user), due)
 
     async def _tell(self, found: Counter[Found]) -> None:
         """Count what was found, and warn of it now and then."""

@@ -13,6 +13,7 @@ from redis.exceptions import RedisError
 from afresh.state.catalogue.catalogue import Catalogue
 from afresh.state.lists import ListStore
 from afresh.state.rows import users as user_rows
+from afresh.state.rows.merging import accounts_of
 from afresh.streams import metrics
 from afresh.streams.serving.inspection import Inspection
 from afresh.streams.serving.judge import Judge
@@ -262,7 +263,7 @@ class Recommender:
             stamp, began = self._stamp(), time.time_ns()
             made = await self._lister.make_beside(recipients, self.weights.now, self._pool)
         lists, ready = [each for each, _ in made], time.time_ns()
-        keys = [(each.user, *filter(None, each.row.accounts)) for each in recipients]
+        keys = [accounts_of(each.row, each.user) for each in recipients]
         withheld = await until_taken(partial(self._store.push, lists, keys))
         if self._traces is not None:
             waited = (each.row.last_event for each in recipients if each.received)

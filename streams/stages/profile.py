@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import logging
 
-from msgspec.structs import replace
-
 from afresh.state.records import POSITIVE, Interaction, Move, Transfer
 from afresh.state.rows import users
-from afresh.state.rows.moving import Holder, Moving
+from afresh.state.rows.moving import Holder, Moving, given_to
 from afresh.state.rows.users import UserRow
 from afresh.state.store.changes import Change
 from afresh.streams import metrics
@@ -119,7 +117,7 @@ class ProfilePart(Part[Told]):
         self._size += EVENT_GROWTH_BYTES + len(record.value)
         match told:
             case Interaction():
-                self._holder = self._find(told)
+                self._holder = self._moving.find(told)
             case Move():
                 self._row(told.row)
                 self._moving.follow(told.to, told.account, told.number)
@@ -141,14 +139,6 @@ class ProfilePart(Part[Told]):
             user in self._rows or partition_of(user.encode(), self._interactions.partitions) == self.partition
         )
 
-    def _find(self, interaction: Interaction) -> Holder:
-        """Return whose row gets an interaction, and the number of the move by which it goes there."""
-        way = interaction.way
-        # By no move at all: it stood in a partition that is not its user's.
-        if way is None or not way.number:
-            return self._moving.holder(interaction.user)
-        return self._moving.follow(interaction.user, interaction.account, way.number)
-
     def source(self, message: Told) -> Source:
         """Return the place of an interaction's event, of what was sent on, or of a command itself."""
         record, told = message
@@ -169,8 +159,7 @@ class ProfilePart(Part[Told]):
                 if self._moving.obey(told):
                     metrics.MOVES_OBEYED.labels(told.name).inc()
             case Transfer():
-                part = users.unpack(told.row)
-                self._moving.arrive(told.to, told.account, part, told.time, told.way.number)
+                self._moving.receive(told)
             case Command():
                 logger.warning(
                     "This version obeys no command %r among the interactions, and ignores it",
@@ -180,9 +169,7 @@ class ProfilePart(Part[Told]):
 
     def _take_interaction(self, interaction: Interaction, offset: int) -> None:
         holder = self._holder
-        if holder.user != interaction.user:
-            account = interaction.account or interaction.user
-            interaction = replace(interaction, user=holder.user, account=account)
+        interaction = given_to(holder.user, interaction)
         if self._is_here(holder.user):
             self._fold(self._row(holder.user), interaction, offset)
         else:
