@@ -162,7 +162,7 @@ class Example(Struct, frozen=True, array_like=True, gc=False):
     time
         Time at which it was taken, in ms.
     history
-        Keys of the items that the user took before, newest first; uint64, little-endian, shape (n,).
+        Keys of the items that the user took before ``time``, newest first; uint64, little-endian, shape (n,).
     times
         Time at which each of them was taken, in seconds since 1970; uint32, little-endian, shape (n,).
     taken

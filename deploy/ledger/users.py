@@ -17,8 +17,11 @@ from afresh.streams.topics import Topics
 TABLE = "users"
 
 
-NOT_SHARED = ("refused", "details", "platforms", "accounts", "began")
-"""Fields of a row that a program of an earlier version did not keep, or folded otherwise."""
+NOT_SHARED = ("items", "times", "seen", "refused", "details", "platforms", "accounts", "began")
+"""Fields of a row that a program of an earlier version did not keep, or folded otherwise.
+
+0.1.0 put each item in front of the history, whatever its time.
+"""
 
 
 def _fields(packed: bytes) -> dict[str, Any]:

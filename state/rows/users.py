@@ -84,7 +84,8 @@ class UserRow(msgspec.Struct, array_like=True, gc=False):
     last_event, last_time
         Id of the event folded in last, and the newest time of all events, in ms.
     items, times
-        History: keys (uint64) of the newest items taken, newest first, and their times (uint32, seconds since 1970).
+        History: keys (uint64) of the newest items taken, and their times (uint32, seconds since 1970). The newest time
+        comes first, whenever the event arrived; of equal times, the later arrival.
     events
         Keys (uint64) of the newest events, newest first.
     taken
@@ -214,7 +215,7 @@ class UserRow(msgspec.Struct, array_like=True, gc=False):
         return True
 
     def _votes(self, item_key: bytes, time: int) -> int:
-        """Count how often the user took an item in the hour before ``time``."""
+        """Count how often the user took an item in the hour before ``time``, or later."""
         if self.items.count(item_key) < HOURLY_VOTES:
             return 0
         taken = np.frombuffer(self.items, "<u8") == int.from_bytes(item_key, "little")
@@ -241,8 +242,17 @@ class UserRow(msgspec.Struct, array_like=True, gc=False):
             interaction.value,
         )
 
+    def place_of(self, time: int) -> int:
+        """Return how many items of the history were taken after a time, in ms: there, an item of that time belongs."""
+        seconds = _seconds(time)
+        if seconds >= int.from_bytes(self.times[:_TIME_BYTES], "little"):
+            return 0
+        return int(np.count_nonzero(np.frombuffer(self.times, "<u4") > seconds))
+
     def take(self, item_key: bytes, time: int, detail: bytes) -> None:
-        """Fold in an item taken.
+        """Fold in an item taken: into the history where its time belongs.
+
+        What does not fit there is remembered as seen, be it the item itself.
 
         Parameters
         ----------
@@ -253,20 +263,25 @@ class UserRow(msgspec.Struct, array_like=True, gc=False):
         detail
             How it was taken, packed.
         """
-        oldest = self.items[(HISTORY - 1) * KEY_BYTES :]
-        if oldest:
-            self.seen = _remember(self.seen, oldest)
-        self.items = (item_key + self.items)[: HISTORY * KEY_BYTES]
-        self.times = (_packed_seconds(time) + self.times)[: HISTORY * _TIME_BYTES]
-        self.details = (detail + self.details)[: HISTORY * details.BYTES]
+        place = self.place_of(time)
+        items = _insert(self.items, place, item_key)
+        if len(items) > HISTORY * KEY_BYTES:
+            self.seen = _remember(self.seen, items[HISTORY * KEY_BYTES :])
+        self.items = items[: HISTORY * KEY_BYTES]
+        seconds = _seconds(time).to_bytes(_TIME_BYTES, "little")
+        self.times = _insert(self.times, place, seconds)[: HISTORY * _TIME_BYTES]
+        self.details = _insert(self.details, place, detail)[: HISTORY * details.BYTES]
         self.taken += 1
 
 
-def _packed_seconds(time: int) -> bytes:
-    seconds = time // 1000
-    if not 0 <= seconds <= _LATEST_SECONDS:
-        seconds = _LATEST_SECONDS if seconds > 0 else 0
-    return seconds.to_bytes(_TIME_BYTES, "little")
+def _seconds(time: int) -> int:
+    return min(max(time // 1000, 0), _LATEST_SECONDS)
+
+
+def _insert(packed: bytes, place: int, one: bytes) -> bytes:
+    """Insert one of several that are packed in the same width."""
+    at = place * len(one)
+    return packed[:at] + one + packed[at:]
 
 
 def _remember(packed: bytes, item_key: bytes) -> bytes:
@@ -286,6 +301,10 @@ def fold(
 ) -> Example | None:
     """Fold an interaction into the user's row, in place. The row must not know the event yet.
 
+    An event that comes late, as from another platform, counts at once, and where its time belongs. Its example shows
+    what the user had taken before that time: an item that was taken later did not come before, though it arrived
+    before. Examples that were made meanwhile stay as they are.
+
     Parameters
     ----------
     row
@@ -298,7 +317,8 @@ def fold(
     Returns
     -------
     The example to learn from: the user just before, and the item taken. None if the user took no item, or took so many
-    within the hour that others must not learn from this one.
+    within the hour that others must not learn from this one, or if the item is older than a full history: then nobody
+    knows what came before it.
     """
     item_key, event_key = packed_key(interaction.item), packed_key(interaction.event)
     # First, so that the domain has its index.
@@ -307,22 +327,23 @@ def fold(
     example = None
     if interaction.type in POSITIVE:
         domains = tuple(row.domains)[: details.NAMES]
-        if row.teach(item_key, interaction.time):
+        place = row.place_of(interaction.time)
+        if place < HISTORY and row.teach(item_key, interaction.time):
             example = Example(
                 source=source,
                 offset=offset,
                 item=interaction.item,
                 domain=interaction.domain,
                 time=interaction.time,
-                history=row.items,
-                times=row.times,
+                history=row.items[place * KEY_BYTES :],
+                times=row.times[place * _TIME_BYTES :],
                 taken=row.taken,
                 version=EXAMPLE_VERSION,
                 type=interaction.type,
                 platform=interaction.platform,
                 account=account,
                 value=interaction.value,
-                details=row.details,
+                details=row.details[place * details.BYTES :],
                 platforms=row.platforms,
                 domains=domains,
                 incarnation=incarnation,

@@ -38,11 +38,15 @@ def change_rows(pipeline: Pipeline, change: Callable[[UserRow], UserRow | None])
 
 
 def as_0_1_0(row: UserRow) -> UserRow:
-    """Return a row as it is after a worker of 0.1.0 began it: details unknown, refusals never lifted."""
+    """Return a row as it is after a worker of 0.1.0 began it: details unknown, refusals never lifted, as it arrived."""
     packed = msgspec.msgpack.encode([2, *list(struct_fields(row).values())[1:15]])
     earlier = users.unpack(packed)
     assert earlier.began == 2
     earlier.refused = b"kept" + earlier.refused
+    earlier.items, earlier.times = (
+        earlier.items[8:] + earlier.items[:8],
+        earlier.times[4:] + earlier.times[:4],
+    )
     return earlier
 
 

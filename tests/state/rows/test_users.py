@@ -166,8 +166,52 @@ def test_events_out_of_order_count_and_keep_the_newest_time() -> None:
         note(row, event, time=time)
         row.take(packed_key(event), time, UNKNOWN)
     assert (row.last_time, row.last_event, row.revision) == (9_000, "old", 2)
-    assert np.frombuffer(row.times, "<u4").tolist() == [2, 9]
-    assert users.ages_of(row).tolist() == [0.0, 0.0]
+    assert np.frombuffer(row.times, "<u4").tolist() == [9, 2]
+    assert users.ages_of(row).tolist() == [0.0, 7.0]
+    assert users.history_of(row).tobytes() == packed_key("new") + packed_key("old")
+
+
+def packed_detail(value: float) -> bytes:
+    return details.pack("rating", 0, 0, 0, value)
+
+
+@given(st.lists(st.integers(0, 100), max_size=3 * HISTORY))
+def test_in_any_order_of_arrival_the_history_is_that_of_the_times_and_the_rest_is_seen(
+    times: list[int],
+) -> None:
+    row = UserRow()
+    for number, time in enumerate(times):
+        row.take(packed_key(f"i{number}"), 1000 * time + number, packed_detail(number))
+    # The newest first; of the same second, the later arrival.
+    order = sorted(range(len(times)), key=lambda number: (times[number], number), reverse=True)
+    kept, gone = order[:HISTORY], order[HISTORY:]
+    assert row.items == b"".join(packed_key(f"i{number}") for number in kept)
+    assert np.frombuffer(row.times, "<u4").tolist() == [times[number] for number in kept]
+    assert details.unpack(row.details)["value"].tolist() == kept
+    assert set(np.frombuffer(row.seen, "<u4").tolist()) == {half(f"i{number}") for number in gone}
+    assert row.taken == len(times)
+
+
+def test_the_example_of_a_late_event_shows_only_what_was_taken_before_its_time() -> None:
+    row = UserRow()
+    for item, time in (("a", 1000), ("c", 3000)):
+        users.fold(row, interaction(f"e {item}", item, time, value=time), 0, 0)
+    example = users.fold(row, interaction("e b", "b", 2000), 0, 1)
+    assert example is not None
+    assert (example.history, example.times) == (packed_key("a"), (1).to_bytes(4, "little"))
+    assert details.unpack(example.details)["value"].tolist() == [1000]
+    assert example.taken == 2
+    assert row.items == b"".join(map(packed_key, "cba"))
+
+
+def test_others_do_not_learn_from_an_item_that_is_older_than_a_full_history() -> None:
+    row = UserRow()
+    for number in range(HISTORY):
+        users.fold(row, interaction(f"e{number}", f"i{number}", HOUR_MS * (number + 2)), 0, number)
+    before = row.items
+    assert users.fold(row, interaction("old", "old", HOUR_MS), 0, HISTORY) is None
+    assert (row.items, row.taken) == (before, HISTORY + 1)
+    assert half("old") in users.left_out_of(row, "taken")
 
 
 def test_ages_are_seconds_before_the_newest_item() -> None:
