@@ -51,8 +51,43 @@ def check_event(value: bytes | None, received: int, settings: Settings) -> Event
 
     Parameters
     ----------
-    value
-        Value of the record.
+    value, settings
+        Value of the record, and settings with the limits.
+    received
+        When Kafka took the event, in ms since 1970; see ``check_time``.
+
+    Raises
+    ------
+    RefusedError
+        When the event cannot be used.
+    """
+    event = decode_event(value, settings)
+    check_time(event, milliseconds(event.time), received, settings)
+    return event
+
+
+def decode_event(value: bytes | None, settings: Settings) -> Event:
+    """Decode an event, and check all but its time.
+
+    Raises
+    ------
+    RefusedError
+        When the event cannot be used.
+    """
+    if value is None:
+        raise RefusedError("malformed", "An event has no value.")
+    return decode_known(EVENTS, value, "event", EVENT_VERSION, settings.text_limit_bytes)
+
+
+def check_time(event: Event, time: int, received: int, settings: Settings) -> None:
+    """Check the time of an event.
+
+    Parameters
+    ----------
+    event
+        The event.
+    time
+        Its time, in ms since 1970, by a clock that is right.
     received
         When Kafka took the event, in ms since 1970. Our own clock would be wrong here: a run repeated after a crash
         could get another result than the first time.
@@ -62,15 +97,11 @@ def check_event(value: bytes | None, received: int, settings: Settings) -> Event
     Raises
     ------
     RefusedError
-        When the event cannot be used.
+        When the time is before 1990, or too far ahead.
     """
-    if value is None:
-        raise RefusedError("malformed", "An event has no value.")
-    event = decode_known(EVENTS, value, "event", EVENT_VERSION, settings.text_limit_bytes)
     latest = received + int(settings.clock_ahead_hours * 3_600_000)
-    if not EARLIEST_MS <= milliseconds(event.time) <= latest:
+    if not EARLIEST_MS <= time <= latest:
         raise RefusedError("time", unusable(event.time))
-    return event
 
 
 def check_item(value: bytes, settings: Settings) -> Item:

@@ -21,6 +21,11 @@ READY = Gauge("afresh_ready", "Whether the process could do its work, as its pag
 DISK_FREE = Gauge("afresh_disk_free_bytes", "Free space on the disk of the data folder.")
 DISK_SIZE = Gauge("afresh_disk_size_bytes", "Size of the disk of the data folder.")
 EVENTS = Counter("afresh_events", "Events read, by outcome.", ["type", "platform", "outcome"])
+CLOCK_OFFSET = Gauge(
+    "afresh_platform_clock_offset_seconds",
+    "What is added to the times of a platform's events, because its clock is steadily wrong.",
+    ["platform"],
+)
 DEAD_LETTERS = Counter("afresh_dead_letters", "Records that could not be used, by reason.", ["reason"])
 FIELDS_DROPPED = Counter(
     "afresh_fields_dropped", "Misshapen optional fields that were left out of events and items.", ["field"]

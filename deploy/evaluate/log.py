@@ -130,7 +130,8 @@ def _read_events(log: Log, settings: Settings, lines: Iterable[bytes], cut: int 
             log.refused[error.reason] += 1
             continue
         partition = partition_of(f"{event.platform}:{event.user}".encode(), settings.partitions)
-        interaction = interaction_of(event, partition, offset, milliseconds(event.time))
+        moment = milliseconds(event.time)
+        interaction = interaction_of(event, moment, partition, offset, received=moment)
         # Ingest drops an id that its partition has seen, and profile one that the user's row remembers.
         if not windows[partition].remember(key_of(event.id)) or event.id in recent[interaction.user]:
             log.duplicates += 1

@@ -16,7 +16,7 @@ from afresh.deploy.feeds.lines import open_lines
 from afresh.deploy.ledger.against import State, check_against
 from afresh.deploy.ledger.comparing import compare, leave_unchecked, page_fields
 from afresh.deploy.ledger.content import check_content
-from afresh.deploy.ledger.events import Account, Outcomes, ToldUsers
+from afresh.deploy.ledger.events import Account, Outcomes, ToldUsers, noted_since
 from afresh.deploy.ledger.inputs import check_inputs
 from afresh.deploy.ledger.items import check_items
 from afresh.deploy.ledger.letters import check_letters
@@ -115,7 +115,9 @@ def _judge(settings: Settings, logs: Logs, served: ListsInRedis, report: Report,
     topics = Topics(settings)
     windows = {number: newest(logs.records(topics.received, number)) for number in range(settings.partitions)}
     earlier = earlier_incarnations(windows.values(), logs, topics.events)
-    account = Account(report, ToldUsers(logs, topics), outcomes, logs.incarnation(topics.events), earlier)
+    incarnation = logs.incarnation(topics.events)
+    since = {number: noted_since(window, incarnation) for number, window in windows.items()}
+    account = Account(report, ToldUsers(logs, topics), outcomes, incarnation, earlier, since=since)
     account.read(logs, topics, settings)
     for partition, received in account.received.items():
         window = windows[partition]

@@ -2,24 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
+from math import inf
 from typing import NamedTuple
 
 import numpy as np
 from msgspec.structs import replace
 from xxhash import xxh3_64_intdigest
 
-from afresh.deploy.ledger.reading import Logs, ReadRecord, Rows
+from afresh.deploy.ledger.reading import Logs, ReadRecord, Rows, agent_state_of
 from afresh.deploy.ledger.report import Report
 from afresh.state.keys import key_of
 from afresh.state.records import Interaction
+from afresh.state.rows import clocks
+from afresh.state.rows.clocks import FARTHEST_S, Clocks
 from afresh.state.store.marks import UNKNOWN
-from afresh.streams.checks import RefusedError, check_event
+from afresh.streams.checks import RefusedError
 from afresh.streams.encodings import BOM
 from afresh.streams.generous import EVENTS
 from afresh.streams.messages import UNDECODABLE, Event, encode, interaction_decoder
 from afresh.streams.settings import Settings
-from afresh.streams.stages.ingest import interaction_of
+from afresh.streams.stages.ingest import dated, interaction_of
 from afresh.streams.topics import Topics
 
 FIELDS_OF_0_1_0 = 13
@@ -40,12 +43,27 @@ class Place(NamedTuple):
     offset: int
 
 
-def usable(record: ReadRecord, settings: Settings) -> Event | None:
-    """Return the event of a record, or None if the record must be refused."""
+def usable(record: ReadRecord, known: Clocks, settings: Settings) -> tuple[Event, int] | None:
+    """Return the event of a record and its time by a right clock, or None if the record must be refused."""
     try:
-        return check_event(record.value, record.timestamp, settings)
+        return dated(record.value, record.timestamp, known, settings)
     except RefusedError:
         return None
+
+
+def noted_since(window: Rows, incarnation: int) -> float:
+    """Return the offset after which the clocks of platforms were learned from all events of a partition.
+
+    Parameters
+    ----------
+    window
+        Rows of the received window.
+    incarnation
+        Incarnation of the topic of events.
+    """
+    kept = agent_state_of(window)
+    known = clocks.unpack(kept)
+    return known.since if kept and known.incarnation == incarnation else inf
 
 
 class Received:
@@ -114,6 +132,9 @@ class Account:
         Gets what became of the events, by id.
     incarnation, earlier
         Incarnation of the topic of events, and earlier ones that were taken in.
+    since
+        By partition, the offset after which the clocks of platforms were learned from all events. What was learned up
+        to there is not known any more, nor by how much it moved an event.
     """
 
     def __init__(
@@ -123,6 +144,8 @@ class Account:
         outcomes: Outcomes,
         incarnation: int = UNKNOWN,
         earlier: Collection[int] = (),
+        *,
+        since: Mapping[int, float],
     ) -> None:
         self.refused: dict[tuple[str, Place], int] = {}
         """Digests of the records that must be among the dead letters, by topic, partition and offset."""
@@ -134,23 +157,26 @@ class Account:
         self._met: dict[Place, int] = {}
         self.incarnation = incarnation
         self._earlier = earlier
+        self._since = since
         self._gone: set[str] = set()
 
     def read(self, logs: Logs, topics: Topics, settings: Settings) -> None:
         """Read the events, and decide for each what must become of it."""
         topic = topics.events
         for partition in range(topic.partitions):
-            received = self.received[partition] = Received(settings.deduplication_window)
+            received, known = Received(settings.deduplication_window), Clocks()
+            self.received[partition] = received
             for record in logs.records(topic, partition):
                 self._report.events.total += 1
                 place = Place(partition, record.offset)
-                event = usable(record, settings)
+                noting = record.offset > self._since[partition]
+                event, time = usable(record, known if noting else Clocks(), settings) or (None, 0)
                 if event is None:
                     self.refused[topic.name, place] = digest(record.value or b"")
                     outcome = "refused"
                 elif received.take(event.id):
                     self._waiting[place] = encode(
-                        interaction_of(event, *place, record.timestamp, self.incarnation)
+                        interaction_of(event, time, *place, record.timestamp, self.incarnation)
                     )
                     outcome = "counted"
                 else:
@@ -178,6 +204,8 @@ class Account:
             meant = replace(meant, incarnation=UNKNOWN)
             if self._told_users.allow(meant.user, interaction.user):
                 meant = replace(meant, user=interaction.user)
+        if place.offset <= self._since[place.partition] and _may_be_moved(meant, interaction):
+            meant = replace(meant, time=interaction.time)
         if meant != interaction:
             fields = [
                 name for name in meant.__struct_fields__ if getattr(meant, name) != getattr(interaction, name)
@@ -216,6 +244,11 @@ class Account:
         # If an id came more than once, report the event that was counted, not its duplicates.
         if outcome == "counted" or name not in self._outcomes:
             self._outcomes[name] = outcome
+
+
+def _may_be_moved(meant: Interaction, found: Interaction) -> bool:
+    """Tell whether a clock may have moved an interaction to the time that was found."""
+    return abs(meant.time - found.time) <= 1000 * FARTHEST_S
 
 
 def told(interaction: Interaction) -> str:

@@ -149,6 +149,15 @@ PIPELINE = Dashboard(
             "A platform that is silent stands out.",
         ),
         Panel(
+            "Clocks of platforms",
+            SECONDS,
+            (
+                Query("max by (platform) (afresh_platform_clock_offset_seconds)", "{{platform}}"),
+                Query("min by (platform) (afresh_platform_clock_offset_seconds)", "{{platform}}, least"),
+            ),
+            "What is added to the times of a platform's events, because its clock or time zone is wrong. 0 is right.",
+        ),
+        Panel(
             "Links between accounts",
             COUNT,
             (Query("max by (kind) (afresh_links)", "{{kind}}"),),

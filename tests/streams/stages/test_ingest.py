@@ -9,13 +9,16 @@ import pytest
 from hypothesis import given
 from hypothesis import settings as limits
 from hypothesis import strategies as st
+from prometheus_client import REGISTRY
 
 from afresh.state.records import Interaction
+from afresh.state.rows.clocks import SAMPLES
 from afresh.streams.kafka.sender import OutgoingRecord
 from afresh.streams.messages import interaction_decoder
 from afresh.streams.runs.run import KafkaRecord, RunDroppedError
 from afresh.streams.settings import Settings
 from afresh.streams.stages.ingest import PART_RECORDS
+from tests.replay import memory
 from tests.replay.memory import CLOCK, Pipeline
 from tests.streams.making import event_json
 
@@ -155,6 +158,44 @@ async def test_settings_limit_how_far_ahead_and_how_large_events_may_be(tmp_path
     put(pipeline, event_json() + b" ")
     await pipeline.drain()
     assert [headers(letter)["reason"] for letter in pipeline.letters()] == ["time", "too_large"]
+
+
+def watch(pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch, minutes: range, ahead_ms: int) -> None:
+    """Put an event of a television with a wrong clock, and one of the web, in each minute."""
+    for minute in minutes:
+        monkeypatch.setattr(memory, "CLOCK", CLOCK + 60 * minute)
+        now = NOW_MS + 60_000 * minute
+        put(pipeline, event_json(id=f"tv {minute}", platform="tv", time=now + ahead_ms - minute % 7))
+        put(pipeline, event_json(id=f"web {minute}", platform="web", time=now - minute % 7))
+
+
+@pytest.mark.parametrize("hours", [-8, 14])
+async def test_times_of_a_platform_with_a_wrong_clock_are_put_right_after_half_an_hour_across_restarts(
+    pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch, hours: int
+) -> None:
+    for start in range(0, SAMPLES + 10, 7):
+        watch(pipeline, monkeypatch, range(start, start + 7), hours * HOUR_MS)
+        await pipeline.drain(lambda: 3)
+        pipeline = Pipeline(pipeline.settings, log=pipeline.log, committed=pipeline.committed)
+    errors = {each.event: each.time - each.received for each in interactions(pipeline)}
+    for name, error in errors.items():
+        platform, minute = name.split()
+        wrong = hours * HOUR_MS if platform == "tv" and int(minute) < SAMPLES else 0
+        assert error == wrong - int(minute) % 7
+    labels = {"platform": "tv"}
+    assert REGISTRY.get_sample_value("afresh_platform_clock_offset_seconds", labels) == -hours * 3600
+
+
+async def test_a_platform_that_is_refused_for_its_clock_comes_through_once_the_clock_is_known(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pipeline = Pipeline(Settings(_env_file=None, partitions=1, data_dir=tmp_path, clock_ahead_hours=1))
+    watch(pipeline, monkeypatch, range(SAMPLES + 10), 8 * HOUR_MS)
+    await pipeline.drain()
+    assert [headers(letter)["reason"] for letter in pipeline.letters()] == ["time"] * SAMPLES
+    found = [each for each in interactions(pipeline) if each.platform == "tv"]
+    assert [each.event for each in found] == [f"tv {SAMPLES + number}" for number in range(10)]
+    assert all(-7 < each.time - each.received <= 0 for each in found)
 
 
 async def test_an_interaction_keeps_every_field_of_its_event(pipeline: Pipeline) -> None:
