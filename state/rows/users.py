@@ -245,6 +245,7 @@ class UserRow(msgspec.Struct, array_like=True, gc=False):
     def place_of(self, time: int) -> int:
         """Return how many items of the history were taken after a time, in ms: there, an item of that time belongs."""
         seconds = _seconds(time)
+        # Nearly every event is the newest, and an array costs a microsecond.
         if seconds >= int.from_bytes(self.times[:_TIME_BYTES], "little"):
             return 0
         return int(np.count_nonzero(np.frombuffer(self.times, "<u4") > seconds))
@@ -275,13 +276,14 @@ class UserRow(msgspec.Struct, array_like=True, gc=False):
 
 
 def _seconds(time: int) -> int:
-    return min(max(time // 1000, 0), _LATEST_SECONDS)
+    seconds = time // 1000
+    return seconds if 0 <= seconds <= _LATEST_SECONDS else _LATEST_SECONDS if seconds > 0 else 0
 
 
 def _insert(packed: bytes, place: int, one: bytes) -> bytes:
     """Insert one of several that are packed in the same width."""
     at = place * len(one)
-    return packed[:at] + one + packed[at:]
+    return packed[:at] + one + packed[at:] if at else one + packed
 
 
 def _remember(packed: bytes, item_key: bytes) -> bytes:
