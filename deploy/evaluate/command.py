@@ -30,6 +30,13 @@ def evaluate(
     data: Annotated[
         str | None, typer.Option(help="A named set instead: ml-100k, ml-1m, films or arts-office.")
     ] = None,
+    links: Annotated[
+        str | None,
+        typer.Option(
+            metavar="FILE",
+            help="Links of accounts as JSON lines, as producers send them; each is known from its time on.",
+        ),
+    ] = None,
     start: Annotated[
         float, typer.Option("--from", help="Share of the events after which evaluation begins.")
     ] = 0.5,
@@ -98,6 +105,7 @@ def evaluate(
         events=events,
         items=items,
         data=data,
+        links=links,
         start=start,
         k=k,
         cut=cut,

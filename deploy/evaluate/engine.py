@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 
 from afresh.deploy.evaluate.embeddings import Vectors
+from afresh.deploy.evaluate.people import KnownLink, LinkedUsers
 from afresh.deploy.evaluate.variants import TakenItem, Variant
 from afresh.models import scorers
 from afresh.models.fusion.weights import Weights
@@ -69,7 +70,7 @@ class Engine:
         self._lister = Lister(self.catalogue, size, policy=policy)
         self.variants = [Variant(self._lister, self.catalogue.known, each) for each in without]
         self._unweighed = Weights(scorers.prior())
-        self._users: defaultdict[str, UserRow] = defaultdict(UserRow)
+        self._linked = LinkedUsers()
         self._content: dict[bytes, bytes] = {}
         self._behaviour: defaultdict[int, BehaviourRows] = defaultdict(lambda: BehaviourRows({}))
         self._offset = 0
@@ -95,6 +96,10 @@ class Engine:
         """Tell whether an item has been announced."""
         return item.encode() in self._content
 
+    def link(self, links: Iterable[KnownLink]) -> None:
+        """Take in links, as the stage of links and the owners of users' rows do."""
+        self._linked.link(links)
+
     def take_in(self, interactions: Sequence[Interaction]) -> list[Sequence[UserList]]:
         """Take in interactions together, as a worker under load does.
 
@@ -109,8 +114,9 @@ class Engine:
         examples: defaultdict[int, list[Example]] = defaultdict(list)
         asked: list[TakenItem] = []
         positions: list[int] = []
-        for position, interaction in enumerate(interactions):
-            row = self._users[interaction.user]
+        for position, told in enumerate(interactions):
+            interaction = self._linked.given(told)
+            row = self._linked.rows[interaction.user]
             before = self._recipient(interaction.user, row)
             partition = partition_of(interaction.user.encode(), self._partitions)
             example = users.fold(row, interaction, partition, self._offset)

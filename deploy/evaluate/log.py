@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 
 import msgspec
 
+from afresh.deploy.evaluate.people import KnownLink
 from afresh.state.errors import AfreshError
 from afresh.state.keys import key_of
 from afresh.state.records import POSITIVE, Interaction
@@ -17,6 +18,7 @@ from afresh.state.rows.users import RECENT_EVENTS
 from afresh.streams.checks import RefusedError, check_event, check_item, decode
 from afresh.streams.generous import GenerousDecoder, read_time
 from afresh.streams.kafka.sender import partition_of
+from afresh.streams.links import check_link, decode_link, key_of_link
 from afresh.streams.messages import AwareTime, Integer, Item
 from afresh.streams.settings import Settings
 from afresh.streams.stages.ingest import interaction_of
@@ -58,6 +60,8 @@ class Log:
         The interactions that ingest would make of the events.
     announcements
         The items, in the order in which they become known.
+    links
+        The links of accounts, in the order in which they become known.
     refused
         Number of lines left out, by reason.
     duplicates
@@ -66,6 +70,7 @@ class Log:
 
     interactions: list[Interaction] = field(default_factory=list)
     announcements: list[Announcement] = field(default_factory=list)
+    links: list[KnownLink] = field(default_factory=list)
     refused: Counter[str] = field(default_factory=Counter)
     duplicates: int = 0
 
@@ -79,17 +84,18 @@ def read_log(
     settings: Settings,
     events: Iterable[bytes],
     items: Iterable[bytes] = (),
+    links: Iterable[bytes] = (),
     *,
     cut: int | None = None,
 ) -> Log:
-    """Read a log, and check every line as the stages ingest and content do.
+    """Read a log, and check every line as the stages ingest, content and link do.
 
     Parameters
     ----------
     settings
         Limits of the checks, and the number of partitions.
-    events, items
-        Lines of JSON.
+    events, items, links
+        Lines of JSON; a link is known from its time on.
     cut
         Greatest number of events to take in; None for all.
 
@@ -100,6 +106,7 @@ def read_log(
     """
     log = Log()
     _read_items(log, settings, items)
+    _read_links(log, settings, links)
     _read_events(log, settings, events, cut)
     if not log.positives:
         raise AfreshError(_nothing(log))
@@ -151,3 +158,15 @@ def _read_items(log: Log, settings: Settings, lines: Iterable[bytes]) -> None:
         log.announcements.append(Announcement(None if moment is None else milliseconds(moment), item))
     # The sort is stable. If one item is announced twice at the same time, the later line must win.
     log.announcements.sort(key=lambda each: float("-inf") if each.time is None else each.time)
+
+
+def _read_links(log: Log, settings: Settings, lines: Iterable[bytes]) -> None:
+    for line in lines:
+        try:
+            link = decode_link(line)
+            told = check_link(key_of_link(*link.accounts), line, settings)
+        except RefusedError as error:
+            log.refused[error.reason] += 1
+            continue
+        log.links.append(KnownLink(milliseconds(link.time), told))
+    log.links.sort(key=lambda each: each.time)

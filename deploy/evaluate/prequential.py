@@ -102,6 +102,7 @@ def run(
     for block in blocks(log, refresh):
         if block.announcements:
             engine.announce([each.item for each in block.announcements], vectors)
+        engine.link(block.links)
         made = engine.take_in(block.interactions)
         for place, (interaction, lists) in enumerate(zip(block.interactions, made, strict=True), block.start):
             # Not strict: an interaction that took no item has no lists.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import time
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from importlib.metadata import version
@@ -47,6 +47,7 @@ class EvaluateOptions:
     events: str | None
     items: str | None
     data: str | None
+    links: str | None = None
     start: float = 0.5
     k: int = 10
     cut: int | None = None
@@ -144,9 +145,9 @@ class Evaluation:
         """Read the log that the options name."""
         if options.data is not None:
             named = datasets.load(options.data)
-            log = read_log(settings, named.events, named.items, cut=options.cut)
+            log = _read(options, settings, named.events, named.items)
         else:
-            log = _read(options, settings)
+            log = _read_files(options, settings)
         if options.no_text:
             log = replace(log, announcements=[_silent(each) for each in log.announcements])
         # Without texts nothing is encoded, so the evaluation must run where no encoder is installed.
@@ -206,6 +207,7 @@ class Evaluation:
                 "duplicates": log.duplicates,
                 "refused": dict(log.refused),
                 "items_announced": len(log.announcements),
+                "links": len(log.links),
                 "items_taken": len(trials.item_names),
                 "users": len(trials.user_names),
             },
@@ -235,11 +237,19 @@ class Evaluation:
         )
 
 
-def _read(options: EvaluateOptions, settings: Settings) -> Log:
+def _read_files(options: EvaluateOptions, settings: Settings) -> Log:
     with ExitStack() as stack:
         items = stack.enter_context(open_lines(options.items)) if options.items else ()
         events = stack.enter_context(open_lines(str(options.events)))
-        return read_log(settings, events, items, cut=options.cut)
+        return _read(options, settings, events, items)
+
+
+def _read(
+    options: EvaluateOptions, settings: Settings, events: Iterable[bytes], items: Iterable[bytes]
+) -> Log:
+    with ExitStack() as stack:
+        links = stack.enter_context(open_lines(options.links)) if options.links else ()
+        return read_log(settings, events, items, links, cut=options.cut)
 
 
 def _words(log: Log, settings: Settings) -> Iterator[str]:

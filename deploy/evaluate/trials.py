@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
+from collections import Counter, defaultdict, deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
 from afresh.deploy.evaluate.log import Announcement, Log
+from afresh.deploy.evaluate.people import KnownLink, canonical_users
 from afresh.models.arrays import Integers, Mask
 from afresh.state.records import POSITIVE, Interaction
 
@@ -22,15 +24,17 @@ COLD_USERS, COLD_ITEMS = (
 FIRST_EVENTS = 5
 """Events of a user in a second domain, or on a second platform, that count as the user's first ones there."""
 
+Known = TypeVar("Known", Announcement, KnownLink)
+
 
 @dataclass(frozen=True)
 class LogBlock:
-    """Interactions taken in together, and the items that become known just before them.
+    """Interactions taken in together, and the items and links that become known just before them.
 
     Attributes
     ----------
-    announcements
-        The items that become known.
+    announcements, links
+        The items and links that become known.
     start
         Position of the first interaction in the log.
     interactions
@@ -38,23 +42,24 @@ class LogBlock:
     """
 
     announcements: Sequence[Announcement]
+    links: Sequence[KnownLink]
     start: int
     interactions: Sequence[Interaction]
 
 
 def blocks(log: Log, size: int) -> Iterator[LogBlock]:
     """Divide a log into blocks of ``size`` interactions; the last block may be shorter."""
-    due = 0
+    announcements, links = deque(log.announcements), deque(log.links)
     for start in range(0, len(log.interactions), size):
         interactions = log.interactions[start : start + size]
-        first = due
-        while due < len(log.announcements) and _is_due(log.announcements[due], interactions[0].time):
-            due += 1
-        yield LogBlock(log.announcements[first:due], start, interactions)
+        now = interactions[0].time
+        yield LogBlock(list(_due(announcements, now)), list(_due(links, now)), start, interactions)
 
 
-def _is_due(announcement: Announcement, now: int) -> bool:
-    return announcement.time is None or announcement.time <= now
+def _due(waiting: deque[Known], now: int) -> Iterator[Known]:
+    """Take out what becomes known by a time, in ms."""
+    while waiting and (waiting[0].time is None or waiting[0].time <= now):
+        yield waiting.popleft()
 
 
 @dataclass(frozen=True)
@@ -68,7 +73,8 @@ class Trials:
     places
         Position of each trial in the log, shape (P,).
     users, items
-        Number of each trial's user and item, shape (P,). They are numbered in the order of their first trial.
+        Number of each trial's user and item, shape (P,). They are numbered in the order of their first trial. Accounts
+        that are linked at the end of the log are one user from its beginning on.
     user_names, item_names
         Names of the users and items, by number.
     user_events, item_events
@@ -128,7 +134,7 @@ def trials_of(log: Log, start: float) -> Trials:
     """Make the trials of a log; ``start`` is the share of them that comes before the first evaluated one."""
     places = [place for place, each in enumerate(log.interactions) if each.type in POSITIVE]
     taken = [log.interactions[place] for place in places]
-    users, user_names = _numbered([each.user for each in taken])
+    users, user_names = _numbered(list(map(canonical_users(log.links), (each.user for each in taken))))
     items, item_names = _numbered([each.item for each in taken])
     return Trials(
         first=int(len(places) * start),
