@@ -71,9 +71,12 @@ def shares(votes: Reals, lately: Reals, ever: Reals, usual: Usual) -> Reals:
 
     Returns
     -------
-    Share for each item, shape (N,), above 0 and at most 1.
+    Share for each item, shape (N,), above 0 and at most 1. All votes are believed where nothing is usual yet: the first
+    items that people take would else count as pushed.
     """
     found = np.ones(len(votes))
+    if not usual.totals.any():
+        return found
     many = np.flatnonzero(votes.sum(axis=1) > BELIEVED)
     sudden = suddenness(lately[many], ever[many], usual.lately)
     found[many] = trust(votes[many], usual.totals, sudden)

@@ -39,6 +39,8 @@ class ItemRows:
         Newest time of an event, in ms.
     updates
         Number of updates taken in.
+    taken
+        Number of items that somebody has taken.
     embeddings
         Embeddings of the items' texts.
     tracked
@@ -51,6 +53,7 @@ class ItemRows:
     def __init__(self) -> None:
         self.now = 0
         self.updates = 0
+        self.taken = 0
         self.embeddings = WholeEmbeddings()
         self._numbering = Numbering()
         self.tracked = False
@@ -102,6 +105,7 @@ class ItemRows:
         numbers = self.place(keys_of(key.decode() for key in changed))
         self._keep_before(numbers)
         self._relate(numbers, packed["pairs"])
+        self.taken += int(np.count_nonzero(self._arrays["counts"][numbers, 0] == 0))
         for name, field in (("mass", "mass"), ("counts", "counts"), ("count_times", "time")):
             self._arrays[name][numbers] = packed[field]
         self.now = max(self.now, int(packed["time"].max()))

@@ -3,7 +3,8 @@
 Whoever owns the first partition leads. It claims the topic of the model, so that Kafka refuses what earlier leaders
 still send. Then it revises the version that stands again and again, and derives a new one
 
-* when many rows have changed since the last one, because revisions do not turn the directions of vectors;
+* when many of the rows of items taken have changed since the last one, because revisions do not turn the directions of
+  vectors;
 * when nothing has changed for a while, because the version at rest is a function of the rows alone.
 """
 
@@ -41,8 +42,9 @@ in a process of its own half of one."""
 SHORTEST_REST_SECONDS = 0.2
 
 CHANGED_SHARE = 0.25
-"""A version is derived once so many rows, as a share of all, have changed since the last one was begun, or wait to be
-told."""
+"""A version is derived once so many rows have changed since the last one was begun, as a share of the items that
+somebody has taken, or wait to be told, as a share of all. Where a deployment has just begun few items are taken, and
+what is usual there changes with every hundred events."""
 
 QUIET_SECONDS = 1.0
 """A version is derived once nothing has changed for so long."""
@@ -216,7 +218,8 @@ class Modeller:
             return False
         quiet = time.monotonic() - self._changed_at >= QUIET_SECONDS and not model.reads_texts()
         old = time.time() - model.version / 1000 >= LONGEST_SECONDS
-        return quiet or old or max(len(model.rows.since), model.untold) >= CHANGED_SHARE * len(model.rows)
+        many = len(model.rows.since) >= CHANGED_SHARE * model.rows.taken
+        return quiet or old or many or model.untold >= CHANGED_SHARE * len(model.rows)
 
     async def _derive(self) -> float:
         """Derive a version, and tell it; return how long to rest."""

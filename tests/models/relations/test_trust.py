@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from afresh.models.arrays import Reals
 from afresh.models.layout import HALF_LIVES_MS
 from afresh.models.learning.popularity import count_event
-from afresh.models.relations.trust import BELIEVED, suddenness, trust
+from afresh.models.relations.trust import BELIEVED, shares, suddenness, trust, usual
 
 TOTALS = np.array([900.0, 900.0, 1800.0, 3600.0, 7200.0, 13_000.0, 72_000.0])
 """Votes by tenure, about as in MovieLens 100K."""
@@ -70,3 +70,9 @@ def test_the_first_vote_of_an_older_user_takes_no_trust_from_what_only_newer_use
     assert trust(counts, counts.sum(axis=0)).min() == 1.0
     counts[3, 4] = 1
     assert trust(counts, counts.sum(axis=0)).min() == 1.0
+
+
+def test_the_first_items_that_people_take_are_believed() -> None:
+    nothing = usual(np.zeros((5, 3)), np.zeros(5), np.zeros(5))
+    votes = np.array([[50.0, 0.0, 0.0]])
+    assert shares(votes, np.array([50.0]), np.array([50.0]), nothing).tolist() == [1.0]

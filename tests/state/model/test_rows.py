@@ -50,3 +50,11 @@ def test_updates_are_counted_and_time_goes_on() -> None:
     rows.apply_behaviour({})
     assert rows.updates == before + 2
     assert np.count_nonzero(rows["counts"]) > 0
+
+
+def test_items_that_somebody_has_taken_are_counted_once() -> None:
+    rows = ItemRows()
+    describe(rows, "i1", "i2", "i3")
+    count(rows, {"i1": 1.0, "i2": 1.0})
+    count(rows, {"i2": 2.0})
+    assert rows.taken == 2

@@ -16,7 +16,7 @@ from afresh.models.arrays import NONE
 from afresh.state.catalogue.catalogue import Catalogue
 from afresh.state.errors import AfreshError
 from afresh.state.keys import key_of
-from afresh.state.model.model import Model
+from afresh.state.model.model import Model, version_of
 from afresh.state.model.told import Whole
 from afresh.state.rows import content
 from afresh.state.rows.content import Vector
@@ -262,3 +262,18 @@ async def test_who_recalls_what_stood_derives_a_version_before_it_has_compared_a
     assert not deployment.modeller._is_due()
     model.recalled = True
     assert deployment.modeller._is_due()
+
+
+@pytest.mark.parametrize(("taken", "again", "due"), [(0, 1, True), (8, 1, False), (8, 2, True)])
+def test_a_version_is_due_once_a_quarter_of_what_people_take_has_changed(
+    taken: int, again: int, due: bool
+) -> None:
+    deployment = Deployment()
+    names = [f"i{number}" for number in range(100)]
+    describe(deployment, *names, content=0)
+    count(deployment, dict.fromkeys(names[:taken], 1.0))
+    model = deployment.model
+    model.install(int(1000 * time.time()), version_of(model.snapshot()))
+    deployment.modeller._changed_at = time.monotonic()
+    count(deployment, dict.fromkeys(names[:again], 2.0))
+    assert deployment.modeller._is_due() == due
