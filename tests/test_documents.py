@@ -16,7 +16,7 @@ from prometheus_client.metrics import MetricWrapperBase
 from typer.testing import CliRunner
 
 from afresh.deploy.cli import app
-from afresh.deploy.evaluate.datasets import SETS
+from afresh.deploy.datasets.sets import SETS
 from afresh.deploy.settings_table import variable
 from afresh.models.scorers import SCORERS
 from afresh.state.lists import UserList, decode_user_list

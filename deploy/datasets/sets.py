@@ -15,7 +15,7 @@ from pathlib import Path
 
 import msgspec
 
-from afresh.deploy.demo import movielens
+from afresh.deploy.datasets import movielens
 from afresh.deploy.servers.kafka import beside
 from afresh.state.errors import AfreshError
 from afresh.streams.messages import Event, Item

@@ -11,6 +11,10 @@ INTERRUPTED = 130
 
 
 def demo(
+    data: Annotated[
+        str,
+        typer.Option(help="What to play: ml-100k, or films, where people link accounts of two platforms."),
+    ] = "ml-100k",
     events: Annotated[
         int | None, typer.Option(min=1, help="Stop after this many events.", show_default="all")
     ] = None,
@@ -43,7 +47,7 @@ def demo(
     for file in (summary, picture):
         if file:
             require_writable(file)
-    options = DemoOptions(events, speed, summary, keep, users_at_once, open_loop, prometheus, picture)
+    options = DemoOptions(data, events, speed, summary, keep, users_at_once, open_loop, prometheus, picture)
     try:
         with Stop() as stop:
             run(options, Console(), stop)

@@ -28,6 +28,8 @@ class Display:
     ----------
     console
         The console to print on.
+    title
+        Name of the data, for people.
     servers
         Names of the broker and the Redis, for people.
     titles
@@ -39,9 +41,10 @@ class Display:
     """
 
     def __init__(
-        self, console: Console, servers: str, titles: Mapping[str, str], notes: Notes, page: Page
+        self, console: Console, title: str, servers: str, titles: Mapping[str, str], notes: Notes, page: Page
     ) -> None:
         self._console = console
+        self._title = title
         self._servers = servers
         self._titles = titles
         self._notes = notes
@@ -79,7 +82,7 @@ class Display:
 
     def view(self) -> View:
         """Return the state of the demo now."""
-        return View(self._servers, self._titles, self._notes, self._readings, self._rate())
+        return View(self._title, self._servers, self._titles, self._notes, self._readings, self._rate())
 
     def _show_on(self) -> None:
         while not self._stop.wait(PANEL_SECONDS if self._live else LINE_SECONDS):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable
 from contextlib import suppress
 from types import TracebackType
@@ -12,12 +13,13 @@ from kafka import KafkaConsumer, KafkaProducer
 from kafka.errors import KafkaError, MessageSizeTooLargeError
 
 from afresh.deploy.clients import begins_of, ends_of, places
-from afresh.deploy.demo.window import person
+from afresh.deploy.demo.window import account
 from afresh.state.errors import AfreshError
 from afresh.streams.connections import kafka_options
 from afresh.streams.kafka.admin import asking
 from afresh.streams.kafka.rights import DELETE
-from afresh.streams.messages import Event, Item
+from afresh.streams.links import key_of_link
+from afresh.streams.messages import Event, Item, Link
 from afresh.streams.settings import Settings
 from afresh.streams.topics import Topics
 
@@ -64,7 +66,12 @@ class DemoFeed:
 
     def event(self, event: Event) -> None:
         """Send an event; return before Kafka has acknowledged it."""
-        self._send(self._topics.events.name, person(event), _json(event))
+        self._send(self._topics.events.name, account(event), _json(event))
+
+    def link(self, one: str, other: str) -> None:
+        """Send the link of two accounts of somebody who has logged in with both, as of now."""
+        link = Link(accounts=(one, other), time=int(time.time() * 1000))
+        self._send(self._topics.identities.name, key_of_link(one, other).decode(), _json(link))
 
     def items(self, items: Iterable[Item]) -> None:
         """Send items, and return once Kafka has acknowledged them."""

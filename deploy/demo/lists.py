@@ -7,7 +7,7 @@ reads only what an application shows, and so judges what any reader would have s
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Protocol
 
 import msgspec
 from redis import Redis
@@ -46,6 +46,16 @@ NOTHING = ReadList([])
 _decode = msgspec.json.Decoder(ReadList).decode
 
 
+class Shop(Protocol):
+    """Place where users see their lists."""
+
+    def of_users(self, users: Sequence[str]) -> list[ReadList | None]:
+        """Read the lists of accounts; ``None`` for an account without a list."""
+
+    def popular(self, domain: str) -> ReadList:
+        """Read the popular items of a domain, for users without a list."""
+
+
 class Lists:
     """Reader of the lists of a deployment.
 
@@ -62,7 +72,7 @@ class Lists:
         self._namespace = namespace
 
     def of_users(self, users: Sequence[str]) -> list[ReadList | None]:
-        """Read the lists of canonical users in one round trip; ``None`` for a user without a list."""
+        """Read the lists of accounts in one round trip; ``None`` for an account without a list."""
         return self._read([recommendations_key(self._namespace, user) for user in users])
 
     def popular(self, domain: str) -> ReadList:

@@ -15,6 +15,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
+from afresh.deploy.demo.meeting import meeting
 from afresh.deploy.demo.notes import Notes
 from afresh.deploy.demo.progress import RECENT as RECENT_ANSWERS
 from afresh.deploy.demo.scrape import Readings
@@ -31,6 +32,8 @@ class View:
 
     Attributes
     ----------
+    title
+        Name of the data, for people.
     servers
         Names of the broker and the Redis, for people.
     titles
@@ -43,6 +46,7 @@ class View:
         Events sent a second, just now.
     """
 
+    title: str
     servers: str
     titles: Mapping[str, str]
     notes: Notes
@@ -57,7 +61,9 @@ def panel(view: View) -> Panel:
     sides.add_column(ratio=1)
     sides.add_row(_figures(view), scene(view.notes.spotlight.scene, view.titles))
     return Panel(
-        Group(_advance(view), Text(), sides), title="[bold]afresh[/] on MovieLens 100K", subtitle=view.servers
+        Group(_advance(view), Text(), sides, meeting(view.notes.links.meeting, view.titles)),
+        title=f"[bold]afresh[/] on {view.title}",
+        subtitle=view.servers,
     )
 
 

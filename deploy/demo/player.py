@@ -7,13 +7,13 @@ after one second. Open loop: it sends everything as fast as Kafka accepts it, an
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import Protocol
+from collections.abc import Callable, Iterable, Iterator
 
-from afresh.deploy.demo.lists import ReadList
+from afresh.deploy.demo.linker import Linker
+from afresh.deploy.demo.lists import Shop
 from afresh.deploy.demo.notes import Notes
 from afresh.deploy.demo.progress import Progress
-from afresh.deploy.demo.window import Window, person
+from afresh.deploy.demo.window import Window, account
 from afresh.streams.messages import Event
 
 PATIENCE_SECONDS = 1.0
@@ -24,16 +24,6 @@ CATCH_UP_POLL_SECONDS = 0.1
 
 Clock = Callable[[], float]
 Send = Callable[[Event], None]
-
-
-class Shop(Protocol):
-    """Place where users see their lists; see ``deploy.demo.lists.Lists``."""
-
-    def of_users(self, users: Sequence[str]) -> list[ReadList | None]:
-        """Read the lists of canonical users; ``None`` for a user without a list."""
-
-    def popular(self, domain: str) -> ReadList:
-        """Read the popular items of a domain, for users without a list."""
 
 
 class Pace:
@@ -70,6 +60,8 @@ class ClosedLoop:
         Gives the lists.
     send
         Sends an event to Kafka.
+    linker
+        Links accounts.
     notes
         Where the player notes how the demo goes.
     pace
@@ -83,6 +75,7 @@ class ClosedLoop:
         window: Window,
         shop: Shop,
         send: Send,
+        linker: Linker,
         notes: Notes,
         pace: Pace,
         clock: Clock = time.perf_counter,
@@ -90,6 +83,7 @@ class ClosedLoop:
         self._window = window
         self._shop = shop
         self._send = send
+        self._linker = linker
         self._judge, self._progress, self._spotlight = notes.judge, notes.progress, notes.spotlight
         self._pace = pace
         self._clock = clock
@@ -98,7 +92,7 @@ class ClosedLoop:
     def run(self, check: Callable[[], None]) -> None:
         """Play to the end. ``check`` is called at every step; it raises if the demo cannot go on."""
         self._progress.start()
-        while not self._window.exhausted:
+        while not self._window.exhausted or self._linker.waits:
             self.step()
             check()
             time.sleep(POLL_SECONDS)
@@ -107,6 +101,7 @@ class ClosedLoop:
     def step(self) -> None:
         """Look for new lists of waiting users, then send the events that may go."""
         self._look()
+        self._linker.look()
         self._act()
 
     def _look(self) -> None:
@@ -120,15 +115,16 @@ class ClosedLoop:
                 self._progress.answer(now - sent, late=not answered)
                 del self._unanswered[user]
                 self._window.release(user)
+                self._linker.answered(event)
 
     def _act(self) -> None:
         events = list(self._due())
-        lists = self._shop.of_users([person(event) for event in events])
+        lists = self._shop.of_users([account(event) for event in events])
         for event, served in zip(events, lists, strict=True):
             items = (served or self._shop.popular(event.domain)).ids
-            place = self._judge.judge(person(event), event.item, items)
+            place = self._judge.judge(account(event), event.item, items)
             self._spotlight.saw(event, items, place)
-            self._unanswered[person(event)] = (event.id, self._clock())
+            self._unanswered[account(event)] = (event.id, self._clock())
             self._send(event)
 
     def _due(self) -> Iterator[Event]:
@@ -155,7 +151,7 @@ def open_loop(
             time.sleep(POLL_SECONDS)
         send(event)
         progress.sent += 1
-        last[person(event)] = event.id
+        last[account(event)] = event.id
     return last
 
 

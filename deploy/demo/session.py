@@ -14,11 +14,13 @@ from tempfile import TemporaryDirectory
 
 from rich.console import Console
 
-from afresh.deploy.demo import movielens
+from afresh.deploy.demo import data
 from afresh.deploy.demo.deployment import Deployment, deployment
 from afresh.deploy.demo.display import Display
 from afresh.deploy.demo.judge import PlayerJudge
 from afresh.deploy.demo.kafka_client import DemoFeed
+from afresh.deploy.demo.linker import Linker
+from afresh.deploy.demo.meeting import meeting
 from afresh.deploy.demo.notes import Notes
 from afresh.deploy.demo.panel import picture, scene
 from afresh.deploy.demo.player import ClosedLoop, Pace, catch_up, open_loop
@@ -26,7 +28,7 @@ from afresh.deploy.demo.progress import Progress
 from afresh.deploy.demo.spotlight import Spotlight
 from afresh.deploy.demo.stopping import Stop
 from afresh.deploy.demo.summary import Summary, summarise
-from afresh.deploy.demo.window import Window, person
+from afresh.deploy.demo.window import Window, account
 from afresh.deploy.servers.prometheus import local_prometheus, require_prometheus
 from afresh.deploy.settings_table import masked
 from afresh.state.lists import recommendations_key
@@ -43,6 +45,7 @@ CATCH_UP_EVENTS_PER_SECOND = 500.0
 class DemoOptions:
     """Options of the command line; see ``deploy.demo.command.demo``."""
 
+    data: str = "ml-100k"
     events: int | None = None
     speed: float | None = None
     summary: Path | None = None
@@ -67,15 +70,15 @@ def run(options: DemoOptions, console: Console, stop: Stop) -> None:
     if options.prometheus:
         require_prometheus()
     with TemporaryDirectory(prefix="afresh-demo-") as folder, ExitStack() as stack:
-        data = movielens.load()
-        console.print(f"MovieLens 100K: {len(data.items):,} items, {len(data.events):,} ratings.")
+        played = data.load(options.data, options.events, second_accounts=not options.open_loop)
+        console.print(f"{played.title}: {len(played.items):,} items, {len(played.events):,} ratings.")
         console.print("Starting the servers and the workers ...")
         with deployment(Path(folder), stop) as running, stop.later():
             console.print(f"Running: {running.description}.")
             if options.prometheus:
                 address = stack.enter_context(local_prometheus(Path(folder) / "prometheus", running.ports))
                 console.print(f"Prometheus: {address}/alerts, while this runs.")
-            Session(options, console, stop, running, data).run()
+            Session(options, console, stop, running, played).run()
 
 
 class Session:
@@ -91,20 +94,21 @@ class Session:
         Tells whether to end early.
     running
         The deployment.
-    data
-        Items and events.
+    played
+        Items, events and links.
     """
 
     def __init__(
-        self, options: DemoOptions, console: Console, stop: Stop, running: Deployment, data: movielens.Data
+        self, options: DemoOptions, console: Console, stop: Stop, running: Deployment, played: data.DemoData
     ) -> None:
         self._options = options
         self._console = console
         self._stop = stop
         self._running = running
-        self._items = data.items
-        self._events = data.events[: options.events]
-        self._titles = {item.id: item.title for item in data.items}
+        self._played = played
+        self._items = played.items
+        self._events = played.events
+        self._titles = {item.id: item.title for item in played.items}
         total = len(self._events)
         self._notes = Notes(Progress(total), PlayerJudge(list(self._titles), total), Spotlight())
 
@@ -125,13 +129,16 @@ class Session:
 
     def _display(self) -> Display:
         running = self._running
-        return Display(self._console, running.description, self._titles, self._notes, running.page)
+        return Display(
+            self._console, self._played.title, running.description, self._titles, self._notes, running.page
+        )
 
     def _play(self, feed: DemoFeed) -> None:
         check, lists, pace = self._checks(feed), self._running.lists, Pace(self._options.speed)
         if not self._options.open_loop:
             window = Window(self._events, self._options.users_at_once)
-            ClosedLoop(window, lists, feed.event, self._notes, pace).run(check)
+            linker = Linker(self._played.links, lists, feed.link, self._notes.links)
+            ClosedLoop(window, lists, feed.event, linker, self._notes, pace).run(check)
             return
         progress = self._notes.progress
         progress.start()
@@ -169,6 +176,7 @@ class Session:
     def _tell(self, summary: Summary) -> None:
         if not self._console.is_terminal:
             self._console.print(scene(self._notes.spotlight.scene, self._titles))
+            self._console.print(meeting(self._notes.links.meeting, self._titles))
         for sentence in summary.sentences():
             self._console.print(sentence, highlight=False, soft_wrap=True)
 
@@ -181,7 +189,7 @@ class Session:
                 time.sleep(0.5)
 
     def _addresses(self) -> Mapping[str, str]:
-        settings, user = self._running.settings, person(self._events[-1])
+        settings, user = self._running.settings, account(self._events[-1])
         redis = masked(settings.redis.get_secret_value())
         afresh = (
             "afresh" if shutil.which("afresh") else shlex.quote(str(Path(sys.executable).with_name("afresh")))

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from afresh.deploy.demo.judge import DEPTH
-from afresh.deploy.demo.window import person
+from afresh.deploy.demo.window import account
 from afresh.streams.messages import Event
 
 STAY_SECONDS = 15.0
@@ -49,12 +49,12 @@ class Spotlight:
     def saw(self, event: Event, items: Sequence[str], place: int) -> None:
         """Take an event as the new scene if it is of the watched user, or if it is time for another user."""
         now, before = self._clock(), self.scene
-        same = before is not None and before.user == person(event)
+        same = before is not None and before.user == account(event)
         if not same and now < min(self._since + STAY_SECONDS, self._last + QUIET_SECONDS):
             return
         events, hits = (before.events, before.hits) if same and before else (0, 0)
         self._since = self._since if same else now
         self._last = now
         self.scene = Scene(
-            person(event), tuple(items[:DEPTH]), event.item, place, events + 1, hits + (place > 0)
+            account(event), tuple(items[:DEPTH]), event.item, place, events + 1, hits + (place > 0)
         )

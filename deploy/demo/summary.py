@@ -6,6 +6,7 @@ import json
 import math
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from statistics import median
 
 from afresh.deploy.demo.notes import Notes
 from afresh.deploy.demo.scrape import Readings
@@ -32,6 +33,10 @@ class Summary:
         Events sent, divided by the time until Redis held the last event's list.
     latency_p50_seconds, latency_p99_seconds
         Time from sending an event until the player sees the list that takes it in.
+    links, links_late
+        Pairs of accounts linked that had the same list afterwards, and those that did not within ten seconds.
+    links_p50_seconds, links_longest_seconds
+        Time from sending a link until Redis held the same list for both accounts.
     late
         Closed loop: events given up after a second without an answer. Open loop: users whose list never took in
         their last event.
@@ -53,6 +58,10 @@ class Summary:
     latency_p50_seconds: float | None
     latency_p99_seconds: float | None
     late: int
+    links: int
+    links_late: int
+    links_p50_seconds: float | None
+    links_longest_seconds: float | None
 
     def sentences(self) -> list[str]:
         """Return the figures as sentences."""
@@ -61,6 +70,7 @@ class Summary:
             f"{self.users:,} users; {self.items:,} items, {self.embedded:,} of them embedded.",
             self._latency(),
             self._quality(),
+            *self._links(),
         ]
 
     def _latency(self) -> str:
@@ -68,6 +78,15 @@ class Summary:
             return f"Open loop: {self.late:,} users' lists never took in their last event."
         p50, p99 = 1000 * self.latency_p50_seconds, 1000 * self.latency_p99_seconds
         return f"From event to Redis: p50 {p50:.0f} ms, p99 {p99:.0f} ms; {self.late:,} took over a second."
+
+    def _links(self) -> list[str]:
+        if self.links_p50_seconds is None or self.links_longest_seconds is None:
+            return []
+        p50, longest = 1000 * self.links_p50_seconds, 1000 * self.links_longest_seconds
+        return [
+            f"{self.links:,} people logged in with a second account: both had the same list after {p50:.0f} ms (p50), "
+            f"{longest:.0f} ms at most; {self.links_late:,} not within 10 seconds."
+        ]
 
     def _quality(self) -> str:
         if self.hit_rate_10 is None or self.popularity_hit_rate_10 is None:
@@ -104,6 +123,10 @@ def summarise(notes: Notes, readings: Readings, dlq: int) -> Summary:
         latency_p50_seconds=_rounded(p50),
         latency_p99_seconds=_rounded(p99),
         late=progress.late,
+        links=len(notes.links.seconds),
+        links_late=notes.links.late,
+        links_p50_seconds=_rounded(median(notes.links.seconds)) if notes.links.seconds else None,
+        links_longest_seconds=_rounded(max(notes.links.seconds)) if notes.links.seconds else None,
     )
 
 

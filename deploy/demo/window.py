@@ -9,8 +9,8 @@ from collections.abc import Iterable
 from afresh.streams.messages import Event
 
 
-def person(event: Event) -> str:
-    """Return the canonical user of an event: platform and user, as the demo links no users."""
+def account(event: Event) -> str:
+    """Return the account of an event: platform and user."""
     return f"{event.platform}:{event.user}"
 
 
@@ -30,7 +30,7 @@ class Window:
 
     Examples
     --------
-    >>> from afresh.deploy.demo.movielens import parse_events
+    >>> from afresh.deploy.datasets.movielens import parse_events
     >>> rows = ["", "ann\tx\t5\t1", "ann\ty\t5\t2", "bob\tx\t5\t3"]
     >>> window = Window(parse_events("\n".join(rows)), users=2)
     >>> [event.user for event in (window.next(), window.next()) if event], window.next()
@@ -56,9 +56,9 @@ class Window:
         if len(self._waiting) >= self._users:
             return None
         for number, event in self._events:
-            if person(event) not in self._waiting:
+            if account(event) not in self._waiting:
                 return self._start(event)
-            self._held[person(event)].append((number, event))
+            self._held[account(event)].append((number, event))
         self.exhausted = not self._waiting
         return None
 
@@ -70,5 +70,5 @@ class Window:
             heapq.heappush(self._free, held.popleft())
 
     def _start(self, event: Event) -> Event:
-        self._waiting.add(person(event))
+        self._waiting.add(account(event))
         return event

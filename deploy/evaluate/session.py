@@ -16,7 +16,8 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 from threadpoolctl import threadpool_limits
 
-from afresh.deploy.evaluate import baseline, datasets, prequential
+from afresh.deploy.datasets import sets
+from afresh.deploy.evaluate import baseline, prequential
 from afresh.deploy.evaluate.baseline import BaselineRun, Making
 from afresh.deploy.evaluate.embeddings import Texts, Vectors
 from afresh.deploy.evaluate.engine import Engine
@@ -144,7 +145,7 @@ class Evaluation:
     def load(cls, options: EvaluateOptions, settings: Settings, progress: Progress) -> Evaluation:
         """Read the log that the options name."""
         if options.data is not None:
-            named = datasets.load(options.data)
+            named = sets.load(options.data)
             log = _read(options, settings, named.events, named.items)
         else:
             log = _read_files(options, settings)

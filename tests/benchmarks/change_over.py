@@ -25,7 +25,8 @@ from rich.console import Console
 from rich.table import Table
 from threadpoolctl import threadpool_limits
 
-from afresh.deploy.evaluate import datasets, prequential
+from afresh.deploy.datasets import sets
+from afresh.deploy.evaluate import prequential
 from afresh.deploy.evaluate.embeddings import Texts, Vectors
 from afresh.deploy.evaluate.engine import Engine
 from afresh.deploy.evaluate.log import Log, read_log
@@ -94,7 +95,7 @@ class Course:
 def hits(course: Course) -> tuple[Doubles, int]:
     """Return for each evaluated trial whether the list had the item among its first ``K``, and where the change was."""
     settings = Settings()
-    named = datasets.load(course.set)
+    named = sets.load(course.set)
     log = read_log(settings, named.events, named.items, cut=course.cut)
     trials = trials_of(log, START)
     middle = (trials.first + len(trials)) // 2
@@ -150,7 +151,7 @@ def compare(changed: Doubles, before: Doubles, after: Doubles, change: int) -> l
 def main(arguments: Sequence[str] | None = None) -> None:
     """Measure, print the table, and write the figures."""
     parser = argparse.ArgumentParser(prog="change_over", description=__doc__)
-    parser.add_argument("--set", choices=datasets.SETS, default="ml-100k", help="events and items")
+    parser.add_argument("--set", choices=sets.SETS, default="ml-100k", help="events and items")
     parser.add_argument("--cut", type=int, metavar="N", help="only the first N events")
     parser.add_argument(
         "--encoders", nargs=2, default=("universal", "minilm"), metavar="NAME", help="from, to"

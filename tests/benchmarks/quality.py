@@ -32,7 +32,8 @@ from rich.console import Console
 from rich.progress import Progress
 from threadpoolctl import threadpool_limits
 
-from afresh.deploy.evaluate import baseline, datasets
+from afresh.deploy.datasets import sets
+from afresh.deploy.evaluate import baseline
 from afresh.deploy.evaluate.session import OURS, EvaluateOptions, Evaluation
 from afresh.models import scorers
 from afresh.state.errors import AfreshError
@@ -152,7 +153,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Measure, and write the results."""
     parser = argparse.ArgumentParser(prog="quality", description=__doc__)
     parser.add_argument(
-        "--set", action="append", choices=datasets.SETS, help="measure only this set; may be repeated"
+        "--set", action="append", choices=sets.SETS, help="measure only this set; may be repeated"
     )
     parser.add_argument(
         "--only", action="append", metavar="RANKER", help="measure only this ranker; may be repeated"
@@ -164,7 +165,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     console = Console()
     file = chosen.results / FIGURES
     results = unpack(file.read_bytes()) if file.exists() else {}
-    wanted = jobs(chosen.set or list(datasets.SETS), chosen.only or [])
+    wanted = jobs(chosen.set or list(sets.SETS), chosen.only or [])
     if not wanted:
         parser.error(f"no ranker is called {' or '.join(chosen.only)} on these sets")
     failed = []

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from afresh.deploy.evaluate import datasets
-from afresh.deploy.evaluate.datasets import SetLines
+from afresh.deploy.datasets import sets
+from afresh.deploy.datasets.sets import SetLines
 from afresh.state.errors import AfreshError
 from tests.benchmarks import quality, quality_report
 from tests.benchmarks.quality import FAMILIES, Job, jobs, keep, measure
@@ -21,7 +21,7 @@ from tests.deploy.evaluate.making import catalogue, lines, shop
 def _shop(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("AFRESH_ENCODER", "none")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    monkeypatch.setitem(datasets.SETS, "ml-100k", lambda: SetLines(lines(shop(200)), lines(catalogue())))
+    monkeypatch.setitem(sets.SETS, "ml-100k", lambda: SetLines(lines(shop(200)), lines(catalogue())))
 
 
 def measured(*together: tuple[str, ...]) -> dict[str, Any]:

@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
-from afresh.deploy.evaluate import datasets
+from afresh.deploy.datasets import sets
 from afresh.deploy.evaluate.baseline import Baseline, BaselineRun
 from afresh.deploy.evaluate.baselines.biased_mf import model as biased_mf
 from afresh.deploy.evaluate.baselines.funk_mf import model as funk_mf
@@ -51,7 +51,7 @@ def choices(grid: dict[str, Sequence[Any]]) -> Iterator[dict[str, Any]]:
 
 def main(names: Sequence[str]) -> None:
     """Print the hit rate of every choice."""
-    named = datasets.load("ml-100k")
+    named = sets.load("ml-100k")
     log = read_log(Settings(), named.events, named.items, cut=EVENTS)
     trials = trials_of(log, 0.5)
     for name in names or GRIDS:

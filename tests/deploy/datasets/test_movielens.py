@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from afresh.deploy.demo import movielens
+from afresh.deploy.datasets import movielens
 from afresh.state.errors import AfreshError
 
 ITEMS = """item_id:token\ttitle\tyear\tclass

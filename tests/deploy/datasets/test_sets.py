@@ -5,8 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from afresh.deploy.demo import movielens
-from afresh.deploy.evaluate import datasets
+from afresh.deploy.datasets import movielens, sets
 from afresh.deploy.evaluate.log import read_log
 from afresh.deploy.servers import kafka
 from afresh.state.errors import AfreshError
@@ -31,7 +30,7 @@ def put(folder: Path, name: str, events: str) -> None:
 
 def test_the_lines_of_a_table_become_events_that_ingest_accepts(folder: Path) -> None:
     put(folder, "films", "1700000000\ttwitter\tfilm\tt-1\tx1\t4.5\n1700000001\tmovielens\tfilm\tm-1\tx1\t2\n")
-    lines = datasets.load("films")
+    lines = sets.load("films")
     log = read_log(Settings(), lines.events, lines.items)
     assert [(each.user, each.item, each.time, each.value) for each in log.interactions] == [
         ("twitter:t-1", "x1", 1_700_000_000_000, 4.5),
@@ -46,13 +45,13 @@ def test_a_byte_order_mark_costs_no_column(folder: Path) -> None:
     row = "1700000000\ttwitter\tfilm\tt-1\tx1\t4.5\n"
     (folder / "films" / "events.tsv.gz").write_bytes(gzip.compress((EVENTS + row).encode("utf-8-sig")))
     (folder / "films" / "items.tsv.gz").write_bytes(gzip.compress(ITEMS.encode("utf-8-sig")))
-    lines = datasets.load("films")
+    lines = sets.load("films")
     assert (len(lines.events), len(lines.items)) == (1, 1)
 
 
 def test_events_are_a_minute_apart_if_a_set_has_only_their_order(folder: Path) -> None:
     put(folder, "arts-office", "0\tshop\tarts\tu-1\tx1\t1.0\n2\tshop\toffice\tu-1\tx1\t1.0\n")
-    lines = datasets.load("arts-office")
+    lines = sets.load("arts-office")
     log = read_log(Settings(), lines.events, lines.items)
     first, second = log.interactions
     assert (second.time - first.time, first.type, first.value) == (2 * 60_000, "purchase", None)
@@ -61,7 +60,7 @@ def test_events_are_a_minute_apart_if_a_set_has_only_their_order(folder: Path) -
 
 def test_a_missing_folder_is_named_together_with_the_variable_to_set(folder: Path) -> None:
     with pytest.raises(AfreshError, match=r"films.*set AFRESH_DATA to the folder"):
-        datasets.load("films")
+        sets.load("films")
 
 
 def test_an_installed_package_does_not_look_for_sets_beside_it(
@@ -69,14 +68,14 @@ def test_an_installed_package_does_not_look_for_sets_beside_it(
 ) -> None:
     monkeypatch.setattr(kafka, "REPOSITORY", tmp_path)
     with pytest.raises(AfreshError, match="set AFRESH_DATA to the folder"):
-        datasets.load("films")
+        sets.load("films")
 
 
 def test_a_damaged_table_is_named(folder: Path) -> None:
     put(folder, "films", "")
     (folder / "films" / "events.tsv.gz").write_bytes(b"no gzip")
     with pytest.raises(AfreshError, match=r"events\.tsv\.gz cannot be read"):
-        datasets.load("films")
+        sets.load("films")
 
 
 def test_movielens_1m_ends_after_its_first_events(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -88,5 +87,5 @@ def test_movielens_1m_ends_after_its_first_events(monkeypatch: pytest.MonkeyPatc
         return movielens.Data([Item(id="i", domain="d")], [event])
 
     monkeypatch.setattr(movielens, "load", load)
-    assert len(datasets.load("ml-1m").events) == 1
+    assert len(sets.load("ml-1m").events) == 1
     assert asked == [("ml-1m", 300_000)]

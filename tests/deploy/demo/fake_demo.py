@@ -12,7 +12,8 @@ from unittest.mock import patch
 
 import typer
 
-from afresh.deploy.demo import command, movielens, workers
+from afresh.deploy.datasets import movielens
+from afresh.deploy.demo import command, workers
 from tests.deploy.demo.making import event, item
 
 EVENTS = 240

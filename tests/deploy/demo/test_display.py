@@ -12,7 +12,7 @@ from tests.deploy.demo.making import TITLES, notes_of_a_run
 
 
 def display(console: Console) -> Display:
-    return Display(console, "Kafka 4 · Valkey 9", TITLES, notes_of_a_run(), Page(free_ports(1)[0]))
+    return Display(console, "films", "Kafka 4 · Valkey 9", TITLES, notes_of_a_run(), Page(free_ports(1)[0]))
 
 
 @pytest.mark.parametrize("terminal", [True, False])

@@ -27,7 +27,7 @@ afresh_lag_records{topic="afresh.examples"} 4
 
 @pytest.fixture
 def view() -> View:
-    return View("Kafka 4 · Valkey 9", TITLES, notes_of_a_run(), Readings(METRICS), 1_234.0)
+    return View("films", "Kafka 4 · Valkey 9", TITLES, notes_of_a_run(), Readings(METRICS), 1_234.0)
 
 
 def drawn(view: View, width: int = 108) -> str:
@@ -53,7 +53,7 @@ def test_the_item_taken_is_highlighted_and_its_title_is_no_markup(view: View) ->
 
 def test_a_panel_without_any_event_can_be_drawn() -> None:
     notes = Notes(Progress(0), PlayerJudge([], 0), Spotlight())
-    empty = View("", {}, notes, Readings(), 0.0)
+    empty = View("", "", {}, notes, Readings(), 0.0)
     assert "not judged" in drawn(empty, width=80)
     assert "hit rate not judged" in line(empty)
 

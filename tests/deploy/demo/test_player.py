@@ -2,20 +2,22 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from queue import Queue
 
 import pytest
 from redis import Redis
 
+from afresh.deploy.demo.data import Accounts
 from afresh.deploy.demo.judge import PlayerJudge
-from afresh.deploy.demo.lists import NOTHING, Entry, Lists, ReadList
+from afresh.deploy.demo.linker import Linker
+from afresh.deploy.demo.lists import NOTHING, Entry, Lists, ReadList, Shop
 from afresh.deploy.demo.notes import Notes
-from afresh.deploy.demo.player import PATIENCE_SECONDS, ClosedLoop, Pace, Shop, catch_up, open_loop
+from afresh.deploy.demo.player import PATIENCE_SECONDS, ClosedLoop, Pace, catch_up, open_loop
 from afresh.deploy.demo.progress import Progress
 from afresh.deploy.demo.spotlight import Spotlight
-from afresh.deploy.demo.window import Window, person
+from afresh.deploy.demo.window import Window, account
 from afresh.deploy.servers import local_redis
 from afresh.streams.messages import Event
 from tests.deploy.demo.making import event, events
@@ -39,7 +41,13 @@ class FakeShop:
 class Play:
     """A closed loop; the test sets its clock and its answers."""
 
-    def __init__(self, script: list[Event], users: int = 64, speed: float | None = None) -> None:
+    def __init__(
+        self,
+        script: list[Event],
+        users: int = 64,
+        speed: float | None = None,
+        links: Mapping[str, Accounts] | None = None,
+    ) -> None:
         self.now = 0.0
         self.shop = FakeShop()
         self.sent: list[str] = []
@@ -49,7 +57,8 @@ class Play:
         )
         self.window = Window(script, users)
         pace = Pace(speed, self.clock)
-        self.loop = ClosedLoop(self.window, self.shop, self.send, self.notes, pace, self.clock)
+        linker = Linker(links or {}, self.shop, self.link, self.notes.links, self.clock)
+        self.loop = ClosedLoop(self.window, self.shop, self.send, linker, self.notes, pace, self.clock)
 
     def clock(self) -> float:
         return self.now
@@ -57,8 +66,11 @@ class Play:
     def send(self, one: Event) -> None:
         self.sent.append(one.id)
 
+    def link(self, one: str, other: str) -> None:
+        self.sent.append(f"{one} = {other}")
+
     def answer(self, one: Event, *items: str) -> None:
-        self.shop.lists[person(one)] = ReadList([Entry(item) for item in items], one.id)
+        self.shop.lists[account(one)] = ReadList([Entry(item) for item in items], one.id)
 
     def step(self, seconds: float = 0.0) -> list[str]:
         """Let time pass and make a step; return the events that it sent."""
@@ -133,6 +145,33 @@ def test_each_event_is_judged_against_the_list_right_before_it() -> None:
     assert play.notes.spotlight.scene.hits == 1
 
 
+def test_accounts_are_linked_once_the_list_after_an_event_has_been_seen() -> None:
+    script = [event(0, "a"), event(1, "b"), event(2, "b")]
+    play = Play(script, links={"e1": ("web:a", "web:b")})
+    assert play.step() == ["e0", "e1"]
+    play.answer(script[0])
+    assert play.step() == []
+    play.answer(script[1])
+    assert play.step() == ["web:a = web:b", "e2"]
+
+
+def test_the_loop_goes_on_until_linked_accounts_have_the_same_list() -> None:
+    script, looks = [event(0, "a")], 0
+    play = Play(script, links={"e0": ("web:a", "web:b")})
+
+    def meet() -> None:
+        nonlocal looks
+        looks += 1
+        if looks == 1:
+            play.answer(script[0], "x")
+        elif looks == 5:
+            play.shop.lists["web:b"] = play.shop.lists["web:a"]
+
+    play.loop.run(meet)
+    assert looks == 6
+    assert len(play.notes.links.seconds) == 1
+
+
 def test_a_user_without_a_list_sees_the_popular_items_of_the_domain() -> None:
     play = Play([event(0, "new", "popular")])
     play.step()
@@ -174,8 +213,8 @@ class Recommender(threading.Thread):
     def run(self) -> None:
         while (one := self.queue.get()) is not None:
             items = [{"id": f"{int(one.item) + 1}", "score": 1.0}, {"id": "elsewhere", "score": 0.5}]
-            answer = {"user": person(one), "last_event": one.id, "items": items, "revision": 1}
-            self._redis.set(f"shop:recommendations:{person(one)}", json.dumps(answer))
+            answer = {"user": account(one), "last_event": one.id, "items": items, "revision": 1}
+            self._redis.set(f"shop:recommendations:{account(one)}", json.dumps(answer))
 
 
 @pytest.fixture(scope="module")
@@ -198,7 +237,8 @@ def recommender(redis: Redis) -> Iterator[Recommender]:
 def play_on(shop: Shop, script: list[Event], send: Callable[[Event], None], users: int) -> Notes:
     catalogue = [str(number) for number in range(200)]
     notes = Notes(Progress(len(script)), PlayerJudge(catalogue, len(script)), Spotlight())
-    ClosedLoop(Window(script, users), shop, send, notes, Pace(None)).run(no_check)
+    linker = Linker({}, shop, lambda *_: None, notes.links)
+    ClosedLoop(Window(script, users), shop, send, linker, notes, Pace(None)).run(no_check)
     return notes
 
 

@@ -60,7 +60,28 @@ def test_the_file_holds_the_figures_of_the_demo(tmp_path: Path) -> None:
         "latency_p50_seconds": 0.1,
         "latency_p99_seconds": 0.1,
         "late": 0,
+        "links": 0,
+        "links_late": 0,
+        "links_p50_seconds": None,
+        "links_longest_seconds": None,
     }
+
+
+def test_the_summary_says_how_soon_linked_accounts_had_one_list() -> None:
+    notes = run_of(4)
+    notes.links.seconds += [0.09, 0.3, 0.1]
+    notes.links.late = 1
+    made = summarise(notes, READINGS, dlq=0)
+    assert (made.links, made.links_late, made.links_p50_seconds, made.links_longest_seconds) == (
+        3,
+        1,
+        0.1,
+        0.3,
+    )
+    assert made.sentences()[-1] == (
+        "3 people logged in with a second account: both had the same list after 100 ms (p50), 300 ms at most; "
+        "1 not within 10 seconds."
+    )
 
 
 def test_a_figure_that_was_not_measured_is_null_and_not_nan(tmp_path: Path) -> None:

@@ -3,7 +3,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from afresh.deploy.demo.window import Window, person
+from afresh.deploy.demo.window import Window, account
 from afresh.streams.messages import Event
 from tests.deploy.demo.making import event, events
 
@@ -18,7 +18,7 @@ def drain(window: Window, data: st.DataObject) -> list[tuple[Event, set[str]]]:
         one = window.next()
         if one is not None:
             gone.append((one, set(waiting)))
-            waiting.add(person(one))
+            waiting.add(account(one))
         if waiting and (one is None or data.draw(st.booleans())):
             answered = data.draw(st.sampled_from(sorted(waiting)))
             waiting.remove(answered)
@@ -42,7 +42,7 @@ def test_no_user_acts_before_their_answer_and_no_more_users_than_the_limit_wait(
     names: str, at_once: int, data: st.DataObject
 ) -> None:
     for one, waiting in drain(Window(events(names), at_once), data):
-        assert person(one) not in waiting
+        assert account(one) not in waiting
         assert len(waiting) < at_once
 
 
@@ -51,7 +51,7 @@ def test_only_events_of_waiting_users_are_overtaken(names: str, at_once: int, da
     left = events(names)
     for one, waiting in drain(Window(events(names), at_once), data):
         overtaken = left[: left.index(one)]
-        assert {person(other) for other in overtaken} <= waiting
+        assert {account(other) for other in overtaken} <= waiting
         left.remove(one)
 
 
@@ -60,7 +60,7 @@ def test_with_instant_answers_events_go_in_time_order(names: str) -> None:
     window, gone = Window(events(names), 3), []
     while (one := window.next()) is not None:
         gone.append(one)
-        window.release(person(one))
+        window.release(account(one))
     assert gone == events(names)
     assert window.exhausted
 
@@ -68,4 +68,4 @@ def test_with_instant_answers_events_go_in_time_order(names: str) -> None:
 def test_the_same_user_name_on_two_platforms_means_two_users() -> None:
     window = Window([event(0, "a", platform="web"), event(1, "a", platform="tv")], 2)
     gone = [window.next(), window.next()]
-    assert [person(one) for one in gone if one] == ["web:a", "tv:a"]
+    assert [account(one) for one in gone if one] == ["web:a", "tv:a"]

@@ -1,0 +1,1 @@
+"""Data sets to try a deployment on, and to judge its lists on."""
