@@ -7,7 +7,7 @@ ARGS ?=
 # Most tests wait for servers, half of the time: three at once keep two CPUs busy. Each starts servers of its own.
 TEST_PROCESSES ?= 3
 
-.PHONY: help run lint format unit test bench bench-recovery bench-scale bench-idle bench-fresh bench-embed chaos venv clean
+.PHONY: help run lint format unit test bench bench-recovery bench-scale bench-idle bench-fresh bench-embed bench-identity chaos venv clean
 
 help:
 	@echo "make run    watch a recommender learn from 100,000 real events (ARGS=--help for the options)"
@@ -21,6 +21,7 @@ help:
 	@echo "make bench-idle  what a worker at rest and its broker take (ARGS=--help for the options)"
 	@echo "make bench-fresh  what people do, until it stands in the lists of others (ARGS=--help for the options)"
 	@echo "make bench-embed  texts encoded in a second, beside sentence-transformers (ARGS=--help for the options)"
+	@echo "make bench-identity  accounts of one person that no link names (ARGS=--help for the options)"
 	@echo "make chaos  faults at random, and a count at the end of all events (ARGS='--brokers 3' for a cluster)"
 	@echo "make bench-quality  accuracy on four sets, beside baselines (ARGS=--help for the options)"
 	@echo "make venv   only make the environment, .venv, with PYTHON=$(PYTHON)"
@@ -63,6 +64,9 @@ bench-fresh: .venv/installed
 
 bench-embed: .venv/installed
 	@exec .venv/bin/python -m tests.benchmarks.embed $(ARGS)
+
+bench-identity: .venv/installed
+	@exec .venv/bin/python -m tests.benchmarks.identity $(ARGS)
 
 chaos: .venv/installed
 	@exec .venv/bin/python -m tests.chaos $(ARGS)

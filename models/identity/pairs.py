@@ -86,7 +86,7 @@ def _shared(common: Doubles, expected: Doubles, again: float) -> Doubles:
         + SHAPE * np.log(SHAPE / (SHAPE + expected))
         + common * np.log(expected / (SHAPE + expected))
     )
-    return np.clip(one_person - strangers, -MOST, MOST)
+    return np.asarray(np.clip(one_person - strangers, -MOST, MOST))
 
 
 def _near(known: Known, first: Places, second: Places) -> Doubles:
@@ -100,7 +100,7 @@ def _near(known: Known, first: Places, second: Places) -> Doubles:
     others = second[pairs]
     between = _between(known, sessions.begins[places], sessions.ends[places], others)
     expected = 2 * (between + 1) * sessions.counts[others] / len(known.begins)
-    return np.bincount(pairs, -np.log(-np.expm1(-expected)), len(first))
+    return np.asarray(np.bincount(pairs, -np.log(-np.expm1(-expected)), len(first)), np.float64)
 
 
 def _between(known: Known, begins: Integers, ends: Integers, others: Places) -> Places:
@@ -116,7 +116,7 @@ def _between(known: Known, begins: Integers, ends: Integers, others: Places) -> 
     order = known.begins
     later = np.searchsorted(order, np.maximum(following, ends + PAUSE)) - np.searchsorted(order, ends)
     earlier = np.searchsorted(order, begins) - np.searchsorted(order, np.minimum(preceding, begins - PAUSE))
-    return np.minimum(later, earlier)
+    return np.asarray(np.minimum(later, earlier))
 
 
 def _keys(owners: Places, times: Integers) -> Integers:

@@ -13,9 +13,11 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
+import resource
 import time
 from collections.abc import Iterable, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
 from pathlib import Path
 from typing import NamedTuple
 
@@ -29,7 +31,7 @@ from afresh.models.arrays import Doubles, Floats, Integers, Mask, Places
 from afresh.models.identity.fingerprints import PAUSE, Fingerprint, gather
 from afresh.models.identity.suggesting import compare
 from afresh.models.layout import HISTORY
-from tests.benchmarks.measure import rss_bytes
+from afresh.streams.times import milliseconds
 
 RESULTS = Path(__file__).parent / "results" / "identity.json"
 PLATFORMS = ("web", "app")
@@ -61,7 +63,7 @@ def ratings(users: int | None) -> Ratings:
     events = movielens.load(movielens.ML_1M).events
     _, names = np.unique([event.user for event in events], return_inverse=True)
     _, items = np.unique([event.item for event in events], return_inverse=True)
-    times = np.array([event.time // 1000 for event in events], np.int64)
+    times = np.array([milliseconds(event.time) // 1000 for event in events], np.int64)
     values = np.array([np.nan if event.value is None else event.value for event in events], np.float32)
     kept = np.flatnonzero(names < (users or len(names)))
     order = kept[np.lexsort((times[kept], names[kept]))]
@@ -126,22 +128,20 @@ WAYS = {"items alone": by_items, "ours, history alone": ours, "ours": ours}
 
 
 def measure(rated: Ratings, name: str) -> tuple[list[Found], dict[str, float]]:
-    """Look for the pairs of both folds; return what was found in each, and the cost."""
-    began, before, number, found = time.process_time(), rss_bytes(os.getpid()), 0, []
+    """Look for the pairs of both folds; return what was found in each, and the cost of a fold."""
+    number, cpu, found = 0, 0.0, []
     for fold in (0, 1):
         fingerprints, users = accounts(rated, fold)
         if name == "ours, history alone":
             fingerprints = [each._replace(older=each.older[:0]) for each in fingerprints]
-        first, second, confidence = WAYS[name](fingerprints)
-        total = len(users) - len(np.unique(users))
-        found.append(Found(users[first] == users[second], confidence, total))
+        began = time.process_time()
+        with threadpool_limits(1):
+            first, second, confidence = WAYS[name](fingerprints)
+        cpu += time.process_time() - began
+        found.append(Found(users[first] == users[second], confidence, len(users) - len(np.unique(users))))
         number += len(fingerprints)
-    cpu = time.process_time() - began
-    return found, {
-        "accounts": number / 2,
-        "cpu_seconds": cpu / 2,
-        "rss_mb": (rss_bytes(os.getpid()) - before) / 1e6,
-    }
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    return found, {"accounts": number / 2, "cpu_seconds": cpu / 2, "peak_mb": peak}
 
 
 def together(found: Iterable[Found]) -> Found:
@@ -193,7 +193,7 @@ def table(measured: dict[str, dict[str, object]]) -> Table:
         "recall_of_sure": "their recall",
         "accounts": "accounts",
         "cpu_seconds": "CPU s",
-        "rss_mb": "MB more",
+        "peak_mb": "MB at most",
     }
     made = Table("way", *titles.values(), title="Accounts of one person")
     for name, one in measured.items():
@@ -207,11 +207,12 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--users", type=int, metavar="N", help="Number of users; all by default.")
     parser.add_argument("--results", type=Path, default=RESULTS, help="File of the figures.")
     options = parser.parse_args(arguments)
-    rated, measured = ratings(options.users), {}
-    with threadpool_limits(1):
-        for name in WAYS:
-            found, cost = measure(rated, name)
-            measured[name] = {**figures(together(found)), **cost, "folds": [figures(each) for each in found]}
+    rated = ratings(options.users)
+    measured: dict[str, dict[str, object]] = {}
+    for name in WAYS:
+        with ProcessPoolExecutor(1, get_context("spawn")) as alone:
+            found, cost = alone.submit(measure, rated, name).result()
+        measured[name] = {**figures(together(found)), **cost, "folds": [figures(each) for each in found]}
     options.results.write_text(json.dumps(measured, indent=2) + "\n")
     Console(width=140).print(table(measured))
 
