@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import argparse
 import json
-import resource
+import re
 import time
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ProcessPoolExecutor
@@ -140,8 +140,13 @@ def measure(rated: Ratings, name: str) -> tuple[list[Found], dict[str, float]]:
         cpu += time.process_time() - began
         found.append(Found(users[first] == users[second], confidence, len(users) - len(np.unique(users))))
         number += len(fingerprints)
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    return found, {"accounts": number / 2, "cpu_seconds": cpu / 2, "peak_mb": peak}
+    return found, {"accounts": number / 2, "cpu_seconds": cpu / 2, "peak_mb": peak_mb()}
+
+
+def peak_mb() -> float:
+    """Return the largest memory of this program; ``getrusage`` would count that of its parent."""
+    found = re.search(r"VmHWM:\s+(\d+) kB", Path("/proc/self/status").read_text())
+    return int(found[1]) / 1024 if found else 0.0
 
 
 def together(found: Iterable[Found]) -> Found:
