@@ -36,7 +36,7 @@ FAR = 2**40
 """Seconds to a session that is not there."""
 
 
-class Known(NamedTuple):
+class Prepared(NamedTuple):
     """What comparing accounts needs of them."""
 
     crowd: Crowd
@@ -46,20 +46,20 @@ class Known(NamedTuple):
     traits: Traits
 
 
-def know(crowd: Crowd, space: Space) -> Known:
+def prepare(crowd: Crowd, space: Space) -> Prepared:
     """Prepare accounts to be compared."""
     sessions = crowd.sessions()
     tastes = np.asarray(crowd.sets @ space.directions, np.float32)
-    return Known(crowd, sessions, np.sort(sessions.begins), tastes, traits_of(crowd, space))
+    return Prepared(crowd, sessions, np.sort(sessions.begins), tastes, traits_of(crowd, space))
 
 
-def learn_again(known: Known, first: Places, second: Places) -> float:
+def learn_again(known: Prepared, first: Places, second: Places) -> float:
     """Learn how many items one person's accounts have in common, as a ratio to what tastes let expect."""
     common, expected = _common(known, first, second)
     return float((common.sum() + 1) / (expected.sum() + 1))
 
 
-def evidence(known: Known, spread: Spread, again: float, first: Places, second: Places) -> Doubles:
+def evidence(known: Prepared, spread: Spread, again: float, first: Places, second: Places) -> Doubles:
     """Return what speaks for one person: sessions, items, then each kind of trait; shape (P, 2 + kinds)."""
     said = [np.zeros((0, 2 + len(known.traits.kinds)))]
     for start in range(0, len(first), TOGETHER):
@@ -70,7 +70,7 @@ def evidence(known: Known, spread: Spread, again: float, first: Places, second: 
     return np.concatenate(said)
 
 
-def _common(known: Known, first: Places, second: Places) -> tuple[Doubles, Doubles]:
+def _common(known: Prepared, first: Places, second: Places) -> tuple[Doubles, Doubles]:
     """Return how many items both have taken, and how many were to be expected by their tastes."""
     sets = known.crowd.sets
     common = np.asarray(sets[first].multiply(sets[second]).sum(axis=1), np.float64)
@@ -89,7 +89,7 @@ def _shared(common: Doubles, expected: Doubles, again: float) -> Doubles:
     return np.asarray(np.clip(one_person - strangers, -MOST, MOST))
 
 
-def _near(known: Known, first: Places, second: Places) -> Doubles:
+def _near(known: Prepared, first: Places, second: Places) -> Doubles:
     """Return how unlikely it is that sessions of the first are as near to sessions of the second, shape (P,)."""
     sessions = known.sessions
     counts = sessions.counts[first]
@@ -103,7 +103,7 @@ def _near(known: Known, first: Places, second: Places) -> Doubles:
     return np.asarray(np.bincount(pairs, -np.log(-np.expm1(-expected)), len(first)), np.float64)
 
 
-def _between(known: Known, begins: Integers, ends: Integers, others: Places) -> Places:
+def _between(known: Prepared, begins: Integers, ends: Integers, others: Places) -> Places:
     """Return how many sessions begin between a session and the nearest of another account.
 
     Nearer than a pause counts as a pause. One person may well change over at once; halves of an account, which the

@@ -16,7 +16,7 @@ from afresh.models.arrays import Doubles, Indices, Places
 from afresh.models.identity.confidence import Odds, chances, learn_odds
 from afresh.models.identity.fingerprints import Crowd, Fingerprint, gather, halve
 from afresh.models.identity.matching import choose, near_in_time
-from afresh.models.identity.pairs import Known, evidence, know, learn_again
+from afresh.models.identity.pairs import Prepared, evidence, learn_again, prepare
 from afresh.models.identity.traits import Spread, learn_space, learn_spread
 
 LEAST_EVENTS = 2
@@ -81,8 +81,8 @@ def compare(crowd: Crowd, seed: int) -> tuple[Places, Places, Doubles]:
     if np.count_nonzero(partners >= 0) < 2 * LEAST_HALVES:
         return np.zeros(0, np.intp), np.zeros(0, np.intp), np.zeros(0)
     space = learn_space(crowd)
-    learned = _learn(know(halves, space), partners)
-    known = know(crowd, space)
+    learned = _learn(prepare(halves, space), partners)
+    known = prepare(crowd, space)
     first, second, scores, compared = _match(known, learned, strangers=False)
     *_, strangers, among = _match(known, learned, strangers=True)
     chance = chances(scores, strangers, compared / max(among, 1))
@@ -90,7 +90,7 @@ def compare(crowd: Crowd, seed: int) -> tuple[Places, Places, Doubles]:
     return first[order], second[order], chance[order]
 
 
-def _learn(halves: Known, partners: Indices) -> Learned:
+def _learn(halves: Prepared, partners: Indices) -> Learned:
     first = np.flatnonzero((partners >= 0) & (halves.crowd.platforms == 0))
     second = partners[first].astype(np.intp)
     spread = learn_spread(halves.traits, first, second)
@@ -100,7 +100,7 @@ def _learn(halves: Known, partners: Indices) -> Learned:
     return Learned(spread, again, odds)
 
 
-def _match(known: Known, learned: Learned, *, strangers: bool) -> tuple[Places, Places, Doubles, int]:
+def _match(known: Prepared, learned: Learned, *, strangers: bool) -> tuple[Places, Places, Doubles, int]:
     """Return the pairs that choose each other, their scores, and how many pairs were compared."""
     first, second = near_in_time(known.crowd, known.sessions, strangers=strangers)
     odds = learned.odds.of(evidence(known, learned.spread, learned.again, first, second))

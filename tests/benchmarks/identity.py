@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import argparse
 import json
-import resource
+import os
 import time
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ProcessPoolExecutor
@@ -32,6 +32,7 @@ from afresh.models.identity.fingerprints import PAUSE, Fingerprint, gather
 from afresh.models.identity.suggesting import compare
 from afresh.models.layout import HISTORY
 from afresh.streams.times import milliseconds
+from tests.benchmarks.measure import peak_rss_bytes
 
 RESULTS = Path(__file__).parent / "results" / "identity.json"
 PLATFORMS = ("web", "app")
@@ -140,8 +141,11 @@ def measure(rated: Ratings, name: str) -> tuple[list[Found], dict[str, float]]:
         cpu += time.process_time() - began
         found.append(Found(users[first] == users[second], confidence, len(users) - len(np.unique(users))))
         number += len(fingerprints)
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    return found, {"accounts": number / 2, "cpu_seconds": cpu / 2, "peak_mb": peak}
+    return found, {
+        "accounts": number / 2,
+        "cpu_seconds": cpu / 2,
+        "peak_mb": peak_rss_bytes(os.getpid()) / 1e6,
+    }
 
 
 def together(found: Iterable[Found]) -> Found:

@@ -3,16 +3,16 @@ from __future__ import annotations
 import numpy as np
 
 from afresh.models.identity.fingerprints import Fingerprint, gather
-from afresh.models.identity.pairs import Known, evidence, know, learn_again
+from afresh.models.identity.pairs import Prepared, evidence, learn_again, prepare
 from afresh.models.identity.traits import learn_space, learn_spread
 from tests.models.identity.crowds import DAY, fingerprint, people
 
 FIRST, SECOND = np.arange(0, 120, 2), np.arange(1, 120, 2)
 
 
-def known(fingerprints: list[Fingerprint]) -> Known:
+def known(fingerprints: list[Fingerprint]) -> Prepared:
     crowd = gather(fingerprints)
-    return know(crowd, learn_space(crowd))
+    return prepare(crowd, learn_space(crowd))
 
 
 def said(fingerprints: list[Fingerprint], again: float, *pairs: tuple[int, int]) -> np.ndarray:
