@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from functools import partial
 
 from afresh.state.records import POSITIVE, Interaction, Move, Transfer
 from afresh.state.rows import users
@@ -10,7 +11,7 @@ from afresh.state.rows.moving import Holder, Moving, given_to
 from afresh.state.rows.users import UserRow
 from afresh.state.store.changes import Change
 from afresh.streams import metrics
-from afresh.streams.kafka.sender import Outgoing, OutgoingRecord, partition_of
+from afresh.streams.kafka.sender import Outgoing, OutgoingRecord
 from afresh.streams.kafka.tables import RunTable
 from afresh.streams.messages import (
     COMMAND_KEY,
@@ -29,6 +30,7 @@ from afresh.streams.stages.prepared import PreparedStage
 from afresh.streams.stages.sent_on import SentOn
 from afresh.streams.stages.shared import Shared
 from afresh.streams.stages.stage import Part, Source
+from afresh.streams.stages.user_rows import UserRows
 from afresh.streams.topics import FIRST_PARTITION
 from afresh.streams.traces import PROFILE, Followed
 
@@ -98,12 +100,14 @@ class ProfilePart(Part[Told]):
         self.judge = judge
         self.received: dict[str, int] = {}
         self._events = shared.topics.events.name
-        self._interactions = shared.topics.interactions
-        self._rows: dict[str, UserRow] = {}
+        self._interactions = shared.topics.interactions.name
+        self._rows = UserRows(change, run.partition, shared.topics.interactions.partitions)
         self._size = 0
         self._holder = Holder("", 0)
-        self._sent = SentOn(self.partition, self._interactions, self.outgoing)
-        self._moving = Moving(self._row, self._is_here, self._sent.transfer, self._moved)
+        self._sent = SentOn(self.partition, shared.topics.interactions, self.outgoing)
+        self._moving = Moving(
+            self._rows.row, self._rows.is_here, self._sent.transfer, partial(note_moved, self.received)
+        )
 
     def read(self, record: KafkaRecord) -> Told:
         """Decode an interaction or a command."""
@@ -119,25 +123,11 @@ class ProfilePart(Part[Told]):
             case Interaction():
                 self._holder = self._moving.find(told)
             case Move():
-                self._row(told.row)
+                self._rows.row(told.row)
                 self._moving.follow(told.to, told.account, told.number)
             case Transfer():
                 self._moving.follow(told.to, told.account, told.way.number)
-        return self._size <= self.change.room
-
-    def _row(self, user: str) -> UserRow:
-        """Return the row of a user as this part sees it."""
-        row = self._rows.get(user)
-        if row is None:
-            packed = self.change.get(user.encode())
-            self._size += len(packed) if packed else 0
-            row = self._rows[user] = users.unpack(packed)
-        return row
-
-    def _is_here(self, user: str) -> bool:
-        return (
-            user in self._rows or partition_of(user.encode(), self._interactions.partitions) == self.partition
-        )
+        return self._size + self._rows.size <= self.change.room
 
     def source(self, message: Told) -> Source:
         """Return the place of an interaction's event, of what was sent on, or of a command itself."""
@@ -145,8 +135,8 @@ class ProfilePart(Part[Told]):
         if isinstance(told, Interaction) and told.way is None:
             return self._events, told.incarnation, told.source, told.offset
         if isinstance(told, Interaction | Transfer) and told.way is not None:
-            return self._interactions.name, self.incarnation, told.way.partition, told.way.place
-        return self._interactions.name, self.incarnation, self.partition, record.offset
+            return self._interactions, self.incarnation, told.way.partition, told.way.place
+        return self._interactions, self.incarnation, self.partition, record.offset
 
     def take(self, message: Told) -> None:
         """Fold an interaction into the row of its user, or obey a command."""
@@ -170,8 +160,8 @@ class ProfilePart(Part[Told]):
     def _take_interaction(self, interaction: Interaction, offset: int) -> None:
         holder = self._holder
         interaction = given_to(holder.user, interaction)
-        if self._is_here(holder.user):
-            self._fold(self._row(holder.user), interaction, offset)
+        if self._rows.is_here(holder.user):
+            self._fold(self._rows.row(holder.user), interaction, offset)
         else:
             self._sent.interaction(interaction, holder.number)
 
@@ -188,18 +178,19 @@ class ProfilePart(Part[Told]):
             metrics.NOT_LEARNED.inc()
         self.received[interaction.user] = interaction.received
 
-    def _moved(self, user: str) -> None:
-        """Note that a move has changed a user's row: by no event that somebody waits for."""
-        self.received.setdefault(user, 0)
-
     def close(self) -> None:
         """Put the rows into the change, and send what the judge says to the one who learns the weights."""
         for user in self.received:
-            self.change.put_row(user.encode(), users.pack(self._rows[user]))
+            self.change.put_row(user.encode(), users.pack(self._rows.row(user)))
         for packed in self.judge.collected.records(self.incarnation):
             self.outgoing.add_to_partition(
                 self._topics.judged.name, FIRST_PARTITION, OutgoingRecord(EXAMPLES_KEY, packed)
             )
+
+
+def note_moved(received: dict[str, int], user: str) -> None:
+    """Note that a move has changed a user's row: by no event that somebody waits for."""
+    received.setdefault(user, 0)
 
 
 class FollowedProfilePart(ProfilePart):

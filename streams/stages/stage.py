@@ -155,13 +155,21 @@ class Stage(ABC, Generic[P]):
         position = 0
         while position < len(run.records):
             await self.wait_for_room()
-            part = self.begin(run, self._table.change(run.partition))
-            position = part.take_in(run.records, position)
-            metrics.SKIPPED.labels(self._runner.stage).inc(part.change.marks.skipped)
-            part.close()
-            await self._runner.write(run, part.outgoing, self._table, part.change)
-            self.written(part)
+            position = await self._process_part(run, position)
         await self.end(run)
+
+    async def _process_part(self, run: Run, position: int) -> int:
+        """Take in a part from a position on, and return the position after it.
+
+        A method of its own, so that nothing holds what the part sent while the run waits for room.
+        """
+        part = self.begin(run, self._table.change(run.partition))
+        position = part.take_in(run.records, position)
+        metrics.SKIPPED.labels(self._runner.stage).inc(part.change.marks.skipped)
+        part.close()
+        await self._runner.write(run, part.outgoing, self._table, part.change)
+        self.written(part)
+        return position
 
     async def wait_for_room(self) -> None:
         """Wait until a part may begin; by default at once."""

@@ -25,7 +25,7 @@ from tests.kafka.deployment import Deployment, accepted, deployment, wait
 EVENTS, USERS = 10_000, 1_000
 
 ROOM_MIB = 48
-"""Memory that a worker may take in addition while a server is slow; 12 to 21 MiB were measured."""
+"""Memory that a worker may take in addition while a server is slow; 24 MiB were measured."""
 
 STACKS_MIB = 128
 """Extra room in the limit: it counts 8 MiB of stack for each new thread, although a thread hardly uses it."""
