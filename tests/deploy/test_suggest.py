@@ -67,11 +67,11 @@ def written(monkeypatch: pytest.MonkeyPatch) -> list[tuple[bytes, bytes | None]]
 
 
 def newest(most: int = 10) -> dict[str, bytes]:
-    return newest_rows(None, TOPICS.users, most)  # type: ignore[arg-type]
+    return newest_rows(None, TOPICS.users, most)
 
 
 def standing() -> dict[bytes, float]:
-    return standing_suggestions(None, TOPICS.identities_suggested)  # type: ignore[arg-type]
+    return standing_suggestions(None, TOPICS.identities_suggested)
 
 
 def test_the_newest_row_of_each_user_counts_and_none_of_a_deleted_one(written: list[Any]) -> None:
