@@ -7,7 +7,7 @@ ARGS ?=
 # Most tests wait for servers, half of the time: three at once keep two CPUs busy. Each starts servers of its own.
 TEST_PROCESSES ?= 3
 
-.PHONY: help run lint format unit test bench bench-recovery bench-scale bench-idle bench-fresh bench-embed bench-people chaos venv clean
+.PHONY: help run lint format unit test bench bench-recovery bench-scale bench-idle bench-fresh bench-embed bench-identity bench-people chaos venv clean
 
 help:
 	@echo "make run    watch a recommender learn from 100,000 real events (ARGS=--help for the options)"
@@ -22,6 +22,7 @@ help:
 	@echo "make bench-fresh  what people do, until it stands in the lists of others (ARGS=--help for the options)"
 	@echo "make bench-embed  texts encoded in a second, beside sentence-transformers (ARGS=--help for the options)"
 	@echo "make bench-people  what links of accounts bring, and what wrong ones cost (ARGS=--help for the options)"
+	@echo "make bench-identity  accounts of one person that no link names (ARGS=--help for the options)"
 	@echo "make chaos  faults at random, and a count at the end of all events (ARGS='--brokers 3' for a cluster)"
 	@echo "make bench-quality  accuracy on four sets, beside baselines (ARGS=--help for the options)"
 	@echo "make venv   only make the environment, .venv, with PYTHON=$(PYTHON)"
@@ -67,6 +68,9 @@ bench-embed: .venv/installed
 
 bench-people: .venv/installed
 	@exec .venv/bin/python -m tests.benchmarks.people $(ARGS)
+
+bench-identity: .venv/installed
+	@exec .venv/bin/python -m tests.benchmarks.identity $(ARGS)
 
 chaos: .venv/installed
 	@exec .venv/bin/python -m tests.chaos $(ARGS)

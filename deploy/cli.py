@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import sys
+import time
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -217,6 +218,24 @@ def who(
         typer.echo(as_json(people, account))
     else:
         _console().print(people_table(people, account))
+
+
+@app.command(epilog="Example: afresh suggest --every 60")
+def suggest(
+    every: Annotated[
+        float | None,
+        typer.Option(min=1, metavar="MINUTES", help="Go on, with so many minutes of rest between two runs."),
+    ] = None,
+) -> None:
+    """Suggest which accounts may be one person's, on `identities.suggested`; nobody is merged by that."""
+    from afresh.deploy.suggest import suggest_links
+
+    with suppress(KeyboardInterrupt):
+        while True:
+            typer.echo(suggest_links(_settings()).words())
+            if every is None:
+                break
+            time.sleep(60 * every)
 
 
 @app.command(epilog="Example: afresh top web:ann | grep ^list")

@@ -147,6 +147,29 @@ class Link(Struct, frozen=True, kw_only=True):
     version: Integer = LINK_VERSION
 
 
+class SuggestedLink(Struct, frozen=True, kw_only=True):
+    """Two accounts that may be one person's: what ``afresh suggest`` writes to ``afresh.identities.suggested``.
+
+    The key is that of a link. A record without a value takes the suggestion back.
+
+    Attributes
+    ----------
+    accounts
+        The two accounts, the smaller name first.
+    kind
+        No kind of a link: a suggestion that is sent on as it is becomes a dead letter, and merges nobody.
+    confidence
+        The chance that they are one person's.
+    time
+        When it was suggested, in ms since 1970.
+    """
+
+    accounts: tuple[str, str]
+    kind: Literal["suggested"] = "suggested"
+    confidence: float
+    time: int
+
+
 ROLL_BACK = "roll_back"
 """Name of the command to take back the weights of the fusion."""
 
@@ -306,6 +329,7 @@ def own_key(keyed: bytes) -> bytes:
 event_decoder = msgspec.json.Decoder(Event)
 item_decoder = msgspec.json.Decoder(Item)
 link_decoder = msgspec.json.Decoder(Link)
+suggested_decoder = msgspec.json.Decoder(SuggestedLink)
 inherited_decoder = msgspec.msgpack.Decoder(Inherited)
 command_decoder = msgspec.msgpack.Decoder(Command)
 move_decoder = msgspec.msgpack.Decoder(Move)

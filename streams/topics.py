@@ -80,6 +80,7 @@ class Topics:
         self.answers = self._short_lived("answers")
         self.identities = self._input("identities")
         self.identities_keyed = self._obeyed("identities.keyed")
+        self.identities_suggested = self._forgetful("identities.suggested")
         self.intake = self._changelog("intake")
         self.people = self._changelog("people")
         self.received = self._changelog("received")
@@ -122,7 +123,7 @@ class Topics:
         return replace(self._compacted(name), advised={"min.compaction.lag.ms": str(INPUT_TOMBSTONES_MS)})
 
     def _forgetful(self, name: str) -> Topic:
-        # The texts of deleted items must be gone from there soon.
+        # The texts of deleted items, and the names of deleted users, must be gone from there soon.
         return replace(self._compacted(name), advised={"max.compaction.lag.ms": str(DAY_MS)})
 
     def _short_lived(self, name: str) -> Topic:

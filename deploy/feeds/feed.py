@@ -31,10 +31,10 @@ LONGEST_SLEEP_SECONDS = 3600.0
 
 
 class FeedRecord(NamedTuple):
-    """Key and value of a record, as they go to Kafka."""
+    """Key and value of a record, as they go to Kafka; without a value it deletes the key."""
 
     key: bytes | None
-    value: bytes
+    value: bytes | None
 
 
 @dataclass

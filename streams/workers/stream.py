@@ -312,10 +312,10 @@ def _compile() -> None:
 
 def rights_of(topics: Topics) -> Needs:
     """Return what workers need: they read whatever they do not leave to others, and write what nobody else does."""
-    unread, strangers = ("dead_letters", "texts", "texts_again", "questions", "answers"), WRITTEN_BY_OTHERS
+    unread = ("dead_letters", "texts", "texts_again", "questions", "answers", "identities_suggested")
     return needs(
         read=[topic for topic in topics.all() if topic not in map(topics.named, unread)],
-        written=[topic for topic in topics.all() if topic not in map(topics.named, strangers)],
+        written=[topic for topic in topics.all() if topic not in map(topics.named, WRITTEN_BY_OTHERS)],
     )
 
 

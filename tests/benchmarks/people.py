@@ -125,7 +125,7 @@ def wrong_links(events: Sequence[Event]) -> Course:
     for names in by_platform.values():
         draw.shuffle(names)
     course, so_far = Course(list(events)), Counter[str]()
-    linked_at = {}
+    linked_at: dict[str, int] = {}
     for one, other in zip(*by_platform.values(), strict=False):
         place = max(first[one], first[other])
         course.link(one, other, events[place])

@@ -28,6 +28,7 @@ def test_topics_are_listed_in_the_order_of_an_event(topics: Topics) -> None:
         "test.answers",
         "test.identities",
         "test.identities.keyed",
+        "test.identities.suggested",
         "test.intake.changelog",
         "test.people.changelog",
         "test.received.changelog",

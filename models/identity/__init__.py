@@ -1,0 +1,1 @@
+"""Which accounts may belong to one person, though no link says so."""
