@@ -165,3 +165,10 @@ def read_records(
                 "quota where Kafka throttles this client"
             )
         yield from (record for record in polled if record.offset < end)
+
+
+def read_whole(consumer: KafkaConsumer, wanted: Collection[TopicPartition]) -> Iterator[Any]:
+    """Read all records of some partitions, up to where each ends at the beginning; errors as of ``read_records``."""
+    begins, ends = begins_of(consumer, wanted), ends_of(consumer, wanted)
+    for each in wanted:
+        yield from read_records(consumer, each, begins[each], ends[each], SILENT_SECONDS)

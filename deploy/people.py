@@ -11,7 +11,7 @@ from rich.console import Group
 from rich.table import Table
 
 import afresh.streams.kafka.batches  # noqa: F401 - replaces how kafka-python takes batches apart
-from afresh.deploy.clients import SILENT_SECONDS, begins_of, ends_of, read_records, reader
+from afresh.deploy.clients import read_whole, reader
 from afresh.deploy.feeds.feed import command
 from afresh.deploy.terminal import plain
 from afresh.state.errors import AfreshError
@@ -66,8 +66,7 @@ def read_people(settings: Settings) -> People:
     place, read = TopicPartition(topic.name, FIRST_PARTITION), LinksRead()
     consumer = reader(settings)
     try:
-        begin, end = begins_of(consumer, [place])[place], ends_of(consumer, [place])[place]
-        for record in read_records(consumer, place, begin, end, SILENT_SECONDS):
+        for record in read_whole(consumer, [place]):
             if record.value is not None:
                 read.take(own_key(record.key), keyed_decoder.decode(record.value))
     finally:

@@ -18,7 +18,7 @@ import numpy as np
 from kafka import KafkaConsumer
 
 import afresh.streams.kafka.batches  # noqa: F401 - replaces how kafka-python takes batches apart
-from afresh.deploy.clients import SILENT_SECONDS, begins_of, ends_of, places, read_records, reader
+from afresh.deploy.clients import places, read_whole, reader
 from afresh.deploy.feeds.feed import Fed, FeedRecord, sender
 from afresh.deploy.people import read_people
 from afresh.models.identity.fingerprints import Fingerprint
@@ -96,11 +96,11 @@ def suggest_links(settings: Settings) -> Suggested:
 def newest_rows(consumer: KafkaConsumer, topic: Topic, most: int = NEWEST) -> dict[str, bytes]:
     """Read the packed rows of the users with the newest events, at most ``most`` of them."""
     rows: dict[bytes, tuple[int, bytes]] = {}
-    for key, value in _records(consumer, topic):
-        if value is None or key == PARTITION_ROW_KEY:
-            rows.pop(key, None)
+    for record in read_whole(consumer, places(topic)):
+        if record.value is None or record.key == PARTITION_ROW_KEY:
+            rows.pop(record.key, None)
         else:
-            rows[key] = users.unpack(value).last_time, value
+            rows[record.key] = users.unpack(record.value).last_time, record.value
         if len(rows) >= 2 * most:
             rows = dict(nlargest(most, rows.items(), _newest_first))
     return {key.decode(): row for key, (_, row) in nlargest(most, rows.items(), _newest_first)}
@@ -109,14 +109,6 @@ def newest_rows(consumer: KafkaConsumer, topic: Topic, most: int = NEWEST) -> di
 def _newest_first(item: tuple[bytes, tuple[int, bytes]]) -> tuple[int, bytes]:
     key, (newest, _) = item
     return newest, key
-
-
-def _records(consumer: KafkaConsumer, topic: Topic) -> Iterator[tuple[bytes, bytes | None]]:
-    wanted = places(topic)
-    begins, ends = begins_of(consumer, wanted), ends_of(consumer, wanted)
-    for place in wanted:
-        for record in read_records(consumer, place, begins[place], ends[place], SILENT_SECONDS):
-            yield record.key, record.value
 
 
 def fingerprints_of(rows: Mapping[str, bytes], people: People) -> list[Fingerprint]:
@@ -149,10 +141,10 @@ def is_told(people: People, one: str, other: str) -> bool:
 def standing_suggestions(consumer: KafkaConsumer, topic: Topic) -> dict[bytes, float]:
     """Read the confidence of each link that is suggested so far, by key; NaN where nothing of ours is there."""
     standing: dict[bytes, float] = {}
-    for key, value in _records(consumer, topic):
-        standing.pop(key, None)
-        if value is not None:
-            standing[key] = _confidence(value)
+    for record in read_whole(consumer, places(topic)):
+        standing.pop(record.key, None)
+        if record.value is not None:
+            standing[record.key] = _confidence(record.value)
     return standing
 
 

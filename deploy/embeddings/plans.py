@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from kafka import KafkaConsumer, TopicPartition
 from msgspec.structs import replace
 
-from afresh.deploy.clients import SILENT_SECONDS, begins_of, ends_of, read_records, reader
+from afresh.deploy.clients import read_whole, reader
 from afresh.deploy.feeds.feed import command
 from afresh.models.encoder import version_of
 from afresh.state.encoders import Named, Plan
@@ -81,9 +81,8 @@ def newest_plan(consumer: KafkaConsumer, settings: Settings) -> Plan | None:
     """Read what is wanted of encoders with a consumer that is there already."""
     topic = Topics(settings).encoders
     place = TopicPartition(topic.name, partition_of(PLAN_KEY, topic.partitions))
-    begin, end = begins_of(consumer, [place])[place], ends_of(consumer, [place])[place]
     plan = None
-    for record in read_records(consumer, place, begin, end, SILENT_SECONDS):
+    for record in read_whole(consumer, [place]):
         if record.key == PLAN_KEY and record.value is not None:
             plan = plan_decoder.decode(record.value)
     return plan

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter, defaultdict, deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
 import msgspec
@@ -13,6 +13,7 @@ from afresh.deploy.evaluate.people import KnownLink
 from afresh.state.errors import AfreshError
 from afresh.state.keys import key_of
 from afresh.state.records import POSITIVE, Interaction
+from afresh.state.rows.content import text_for_encoder
 from afresh.state.rows.received import ReceivedWindow
 from afresh.state.rows.users import RECENT_EVENTS
 from afresh.streams.checks import RefusedError, check_event, check_item, decode
@@ -78,6 +79,11 @@ class Log:
     def positives(self) -> int:
         """Number of interactions in which a user took an item."""
         return sum(each.type in POSITIVE for each in self.interactions)
+
+    def texts(self, template: str) -> Iterator[str]:
+        """Yield the text of each item as the encoder reads it; empty if it has none."""
+        for each in self.announcements:
+            yield text_for_encoder(each.item.title, each.item.text, each.item.attributes, template)
 
 
 def read_log(

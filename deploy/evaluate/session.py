@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import time
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from importlib.metadata import version
@@ -28,7 +28,6 @@ from afresh.deploy.evaluate.report import Figures, Output, Reporter, by_slice, o
 from afresh.deploy.evaluate.trials import trials_of
 from afresh.deploy.feeds.lines import open_lines
 from afresh.state.records import LeaveOut
-from afresh.state.rows.content import text_for_encoder
 from afresh.streams.encoders import options_of
 from afresh.streams.messages import Item
 from afresh.streams.serving.policy import Policy
@@ -152,13 +151,15 @@ class Evaluation:
         if options.no_text:
             log = replace(log, announcements=[_silent(each) for each in log.announcements])
         # Without texts nothing is encoded, so the evaluation must run where no encoder is installed.
-        texts = Texts(settings.encoder if any(_words(log, settings)) else NO_ENCODER, options_of(settings))
+        texts = Texts(
+            settings.encoder if any(log.texts(settings.text_template)) else NO_ENCODER, options_of(settings)
+        )
         return cls(log, options, settings, texts, progress)
 
     def _embed(self, texts: Texts) -> Vectors:
         task = self._progress.add_task("texts", total=None)
         vectors = texts.vectors(
-            _words(self.log, self._settings),
+            self.log.texts(self._settings.text_template),
             lambda done, total: self._progress.update(task, completed=done, total=total),
         )
         self._progress.remove_task(task)
@@ -251,12 +252,6 @@ def _read(
     with ExitStack() as stack:
         links = stack.enter_context(open_lines(options.links)) if options.links else ()
         return read_log(settings, events, items, links, cut=options.cut)
-
-
-def _words(log: Log, settings: Settings) -> Iterator[str]:
-    """Yield the text of each item as the encoder reads it; empty if it has none."""
-    for each in log.announcements:
-        yield text_for_encoder(each.item.title, each.item.text, each.item.attributes, settings.text_template)
 
 
 def _silent(announcement: Announcement) -> Announcement:

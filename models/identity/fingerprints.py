@@ -72,20 +72,20 @@ class Crowd(NamedTuple):
     values: Floats
     sets: csr_array
 
-    @property
-    def starts(self) -> Mask:
-        """Tell of each event whether a session begins with it."""
-        fresh = np.ones(len(self.owners), np.bool_)
-        fresh[1:] = (np.diff(self.owners) != 0) | (np.diff(self.times) > PAUSE)
-        return fresh
-
     def sessions(self) -> Sessions:
         """Cut the events into sessions."""
-        begins = np.flatnonzero(self.starts)
+        begins = np.flatnonzero(begin_sessions(self.owners, self.times))
         owners = self.owners[begins]
         ends = np.append(begins[1:], len(self.owners)) - 1
         first = np.searchsorted(owners, np.arange(len(self.platforms) + 1))
         return Sessions(owners, self.times[begins], self.times[ends], first)
+
+
+def begin_sessions(owners: Places, times: Integers) -> Mask:
+    """Tell of each event, sorted by its owner and time, whether a session begins with it; shape (n,)."""
+    fresh = np.ones(len(owners), np.bool_)
+    fresh[1:] = (np.diff(owners) != 0) | (np.diff(times) > PAUSE)
+    return fresh
 
 
 def gather(fingerprints: Sequence[Fingerprint]) -> Crowd:
@@ -127,7 +127,7 @@ def halve(crowd: Crowd, seed: int) -> tuple[Crowd, Indices]:
     A crowd of halves, on two platforms, and of the accounts with one session; and the other half of each account,
     shape (halves,), -1 for none.
     """
-    starts = crowd.starts
+    starts = begin_sessions(crowd.owners, crowd.times)
     first = crowd.sessions().first
     turns = np.cumsum(starts) - 1 - first[crowd.owners]
     turns += np.random.default_rng(seed).integers(0, 2, len(crowd.platforms))[crowd.owners]

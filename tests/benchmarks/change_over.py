@@ -34,7 +34,6 @@ from afresh.deploy.evaluate.trials import trials_of
 from afresh.models.arrays import Doubles
 from afresh.models.metrics import evaluation
 from afresh.state.errors import AfreshError
-from afresh.state.rows.content import text_for_encoder
 from afresh.streams.encoders import options_of
 from afresh.streams.messages import Item
 from afresh.streams.settings import Settings
@@ -110,11 +109,7 @@ def hits(course: Course) -> tuple[Doubles, int]:
 
 def _read(name: str, log: Log, settings: Settings) -> tuple[Texts, Vectors]:
     texts = Texts(name, options_of(settings))
-    words = [
-        text_for_encoder(each.item.title, each.item.text, each.item.attributes, settings.text_template)
-        for each in log.announcements
-    ]
-    return texts, texts.vectors(words)
+    return texts, texts.vectors(log.texts(settings.text_template))
 
 
 def compare(changed: Doubles, before: Doubles, after: Doubles, change: int) -> list[dict[str, Any]]:

@@ -28,7 +28,7 @@ from threadpoolctl import threadpool_limits
 
 from afresh.deploy.datasets import movielens
 from afresh.models.arrays import Doubles, Floats, Integers, Mask, Places
-from afresh.models.identity.fingerprints import PAUSE, Fingerprint, gather
+from afresh.models.identity.fingerprints import Fingerprint, begin_sessions, gather
 from afresh.models.identity.suggesting import compare
 from afresh.models.layout import HISTORY
 from afresh.streams.times import milliseconds
@@ -73,10 +73,8 @@ def ratings(users: int | None) -> Ratings:
 
 def accounts(rated: Ratings, fold: int, seed: int = 1) -> tuple[list[Fingerprint], Places]:
     """Cut the users of a fold in two; return the accounts by name, and the user of each."""
-    users, times = rated.users, rated.times
-    starts = np.ones(len(users), np.bool_)
-    starts[1:] = (np.diff(users) != 0) | (np.diff(times) > PAUSE)
-    session = np.cumsum(starts)
+    users = rated.users
+    session = np.cumsum(begin_sessions(users, rated.times))
     first = session[np.searchsorted(users, np.arange(users.max() + 1))]
     side = np.random.default_rng(seed).integers(0, 2, len(first))
     turns = np.where(folds(len(first))[users] == fold, session - first[users], 0)
@@ -96,21 +94,25 @@ def folds(users: int) -> Places:
 
 def _fingerprint(rated: Ratings, part: Places, name: int) -> Fingerprint:
     newest, older = part[-HISTORY:], part[:-HISTORY]
-    items = rated.items.astype(np.uint32)
     platform = PLATFORMS[name % 2]
     return Fingerprint(
         f"{platform}:{name // 2:05}",
         platform,
-        items[newest],
+        rated.items[newest].astype(np.uint32),
         rated.times[newest].astype(np.uint32),
         rated.values[newest],
-        items[older],
+        rated.items[older].astype(np.uint32),
     )
 
 
 def ours(fingerprints: Sequence[Fingerprint]) -> tuple[Places, Places, Doubles]:
     """Compare accounts as ``suggest`` does, and keep what it would not say."""
     return compare(gather(fingerprints), 0)
+
+
+def history_alone(fingerprints: Sequence[Fingerprint]) -> tuple[Places, Places, Doubles]:
+    """Compare accounts by their newest events, without what has left their history."""
+    return ours([each._replace(older=each.older[:0]) for each in fingerprints])
 
 
 def by_items(fingerprints: Sequence[Fingerprint]) -> tuple[Places, Places, Doubles]:
@@ -125,7 +127,7 @@ def by_items(fingerprints: Sequence[Fingerprint]) -> tuple[Places, Places, Doubl
     return one[rows], other[best[rows]], cosines[rows, best[rows]].astype(np.float64)
 
 
-WAYS = {"items alone": by_items, "ours, history alone": ours, "ours": ours}
+WAYS = {"items alone": by_items, "ours, history alone": history_alone, "ours": ours}
 
 
 def measure(rated: Ratings, name: str) -> tuple[list[Found], dict[str, float]]:
@@ -133,8 +135,6 @@ def measure(rated: Ratings, name: str) -> tuple[list[Found], dict[str, float]]:
     number, cpu, found = 0, 0.0, []
     for fold in (0, 1):
         fingerprints, users = accounts(rated, fold)
-        if name == "ours, history alone":
-            fingerprints = [each._replace(older=each.older[:0]) for each in fingerprints]
         began = time.process_time()
         with threadpool_limits(1):
             first, second, confidence = WAYS[name](fingerprints)

@@ -36,12 +36,11 @@ from afresh.deploy.datasets import sets
 from afresh.deploy.evaluate import prequential
 from afresh.deploy.evaluate.embeddings import Texts
 from afresh.deploy.evaluate.engine import Engine
-from afresh.deploy.evaluate.log import Log, read_log
+from afresh.deploy.evaluate.log import read_log
 from afresh.deploy.evaluate.trials import trials_of
 from afresh.models.arrays import Doubles
 from afresh.models.metrics import evaluation
 from afresh.state.errors import AfreshError
-from afresh.state.rows.content import text_for_encoder
 from afresh.streams.encoders import options_of
 from afresh.streams.settings import Settings
 
@@ -160,7 +159,7 @@ def hits(run: Run) -> tuple[Doubles, list[str]]:
     # The trials are the same in both runs: those of accounts.
     trials = trials_of(replace(log, links=[]), START)
     texts = Texts(settings.encoder, options_of(settings))
-    vectors = texts.vectors(_words(log, settings))
+    vectors = texts.vectors(log.texts(settings.text_template))
     engine = Engine(settings, 2 * K, (texts.name, texts.version))
     # A drift is of no concern here.
     logging.getLogger("afresh.state.judged.weighing").setLevel(logging.ERROR)
@@ -174,13 +173,6 @@ def hits(run: Run) -> tuple[Doubles, list[str]]:
 
 def _lines(records: Iterable[dict[str, Any]]) -> list[bytes]:
     return [msgspec.json.encode(record) for record in records]
-
-
-def _words(log: Log, settings: Settings) -> list[str]:
-    return [
-        text_for_encoder(each.item.title, each.item.text, each.item.attributes, settings.text_template)
-        for each in log.announcements
-    ]
 
 
 def compare(apart: Doubles, linked: Doubles, groups: Sequence[str]) -> list[dict[str, Any]]:

@@ -59,3 +59,19 @@ def test_while_leaders_change_kafka_is_asked_again_for_offsets(monkeypatch: pyte
     answers += 2 * [{PARTITION: 3}]
     with pytest.raises(UnavailableError, match="some partitions of events have no leader"):
         clients.begins_of(SimpleNamespace(beginning_offsets=ask), [PARTITION, other])
+
+
+def test_partitions_are_read_one_after_the_other_from_their_beginnings_to_their_ends(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    other = TopicPartition("events", 1)
+    consumer: Any = SimpleNamespace(
+        beginning_offsets=lambda _: {PARTITION: 2, other: 0}, end_offsets=lambda _: {PARTITION: 4, other: 1}
+    )
+    monkeypatch.setattr(
+        clients,
+        "read_records",
+        lambda _, place, begin, end, seconds: ((place, each) for each in range(begin, end)),
+    )
+    read = list(clients.read_whole(consumer, [PARTITION, other]))
+    assert read == [(PARTITION, 2), (PARTITION, 3), (other, 0)]

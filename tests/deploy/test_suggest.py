@@ -59,10 +59,7 @@ def written(monkeypatch: pytest.MonkeyPatch) -> list[tuple[bytes, bytes | None]]
     def read(*_: Any) -> Iterator[Any]:
         return (SimpleNamespace(key=key, value=value) for key, value in held)
 
-    monkeypatch.setattr(module, "places", lambda topic: [topic.name])
-    for name in ("begins_of", "ends_of"):
-        monkeypatch.setattr(module, name, lambda consumer, wanted: dict.fromkeys(wanted, 0))
-    monkeypatch.setattr(module, "read_records", read)
+    monkeypatch.setattr(module, "read_whole", read)
     return held
 
 
