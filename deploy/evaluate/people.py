@@ -34,7 +34,7 @@ class LinkedUsers:
         self.rows: defaultdict[str, UserRow] = defaultdict(UserRow)
         self._people = People()
         self._number = 0
-        self._moving = Moving(self._row, lambda _: True, _sent_nowhere, lambda _: None)
+        self._moving = Moving(self._row, _sent_nowhere, lambda _: None)
 
     def _row(self, user: str) -> UserRow:
         return self.rows[user]

@@ -117,7 +117,7 @@ class Folding:
         self._made = made
         self._taken: dict[tuple[int, Place], int | None] = {}
         self._recent: dict[str, deque[bytes]] = {}
-        self._moving = Moving(self._row, self._is_here, self._send_row, self._moved)
+        self._moving = Moving(self._row, self._send_row, self._moved)
 
     def take(self, record: ReadRecord, said: Told) -> None:
         """Take in a record, unless it is a repeated one."""
@@ -171,13 +171,14 @@ class Folding:
         """Fold an interaction into the row that has what its account did, or send it on there."""
         holder = self._moving.find(interaction)
         interaction = given_to(holder.user, interaction)
-        if self._is_here(holder.user):
-            self._fold(interaction, offset)
+        row = self._row(holder.user)
+        if row is not None:
+            self._fold(row, interaction, offset)
         else:
             way = self._made.sent.way(holder.number)
             self._made.sent.send(way, encode(replace(interaction, way=way)))
 
-    def _fold(self, interaction: Interaction, offset: int) -> None:
+    def _fold(self, row: UserRow, interaction: Interaction, offset: int) -> None:
         recent = self._recent.setdefault(interaction.user, deque(maxlen=RECENT_EVENTS))
         key = users.packed_key(interaction.event)
         if key in recent:
@@ -185,7 +186,7 @@ class Folding:
             self._report.events.accepted -= 1
             return
         recent.append(key)
-        row = self.rows[interaction.user] = self._row(interaction.user)
+        self.rows[interaction.user] = row
         example = users.fold(row, interaction, self._partition, offset, self._incarnation)
         if example is not None:
             self.count += 1
@@ -193,8 +194,8 @@ class Folding:
             due = DueExample(found, interaction.user, example.item, interaction.user in self._earlier)
             self._made.examples[Place(self._partition, offset)] = due
 
-    def _row(self, user: str) -> UserRow:
-        return self._known.setdefault(user, UserRow())
+    def _row(self, user: str) -> UserRow | None:
+        return self._known.setdefault(user, UserRow()) if self._is_here(user) else None
 
     def _is_here(self, user: str) -> bool:
         return partition_of(user.encode(), self._partitions) == self._partition
@@ -206,7 +207,7 @@ class Folding:
 
     def _moved(self, user: str) -> None:
         """Note that a move has changed a user's row, and with it the events that it remembers."""
-        row = self.rows[user] = self._row(user)
+        row = self.rows[user] = self._known[user]
         self._recent[user] = deque(reversed(users.pieces(row.events, users.KEY_BYTES)), maxlen=RECENT_EVENTS)
 
 

@@ -9,8 +9,8 @@ so that no way is a circle.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import NamedTuple
 
+from msgspec import Struct
 from msgspec.structs import asdict, replace
 
 from afresh.state.records import Interaction, Move, Transfer
@@ -25,7 +25,7 @@ Send = Callable[[str, str, UserRow, int, int], None]
 ms, and its number."""
 
 
-class Holder(NamedTuple):
+class Holder(Struct, frozen=True, gc=False):
     """The user whose row gets something, and the number of the move by which it goes there; 0 if by none."""
 
     user: str
@@ -45,9 +45,7 @@ class Moving:
     Parameters
     ----------
     row
-        Returns the row of a user of this partition; a new one if there is none.
-    is_here
-        Tells whether a user's row is in this partition.
+        Returns the row of a user, a new one if there is none; None if it belongs into another partition.
     send
         Sends what belongs to a row of another partition.
     changed
@@ -56,19 +54,18 @@ class Moving:
 
     def __init__(
         self,
-        row: Callable[[str], UserRow],
-        is_here: Callable[[str], bool],
+        row: Callable[[str], UserRow | None],
         send: Send,
         changed: Callable[[str], None],
     ) -> None:
         self._row = row
-        self._is_here = is_here
         self._send = send
         self._changed = changed
 
     def holder(self, account: str) -> Holder:
         """Return whose row gets what an account does now, as far as this partition knows."""
-        if not self._is_here(account) or not (row := self._row(account)).to:
+        row = self._row(account)
+        if row is None or not row.to:
             return Holder(account, 0)
         return self.follow(row.to, account, row.number)
 
@@ -93,14 +90,14 @@ class Moving:
             Number of the move by which it comes.
         """
         at = Holder(user, number)
-        while self._is_here(at.user) and (left := self._row(at.user).departure(account, at.number)):
+        while (row := self._row(at.user)) and (left := row.departure(account, at.number)):
             at = Holder(left.to, left.number)
         return at
 
     def obey(self, move: Move) -> bool:
         """Obey a move, unless its row has obeyed it before; return whether it did."""
         row = self._row(move.row)
-        if move.number <= row.number:
+        if row is None or move.number <= row.number:
             return False
         row.number = move.number
         if move.name == "route":
@@ -135,10 +132,10 @@ class Moving:
             if self.follow(to, each, number) != self.follow(to, account, number):
                 self._leave(part, account, each, Holder(to, number), time)
         at = self.follow(to, account, number)
-        if not self._is_here(at.user):
+        row = self._row(at.user)
+        if row is None:
             self._send(at.user, account, part, time, at.number)
             return
-        row = self._row(at.user)
         since = max(row.since, part.since, time)
         merging.merge(row, at.user, part, account, time)
         row.since = since

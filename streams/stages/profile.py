@@ -105,9 +105,7 @@ class ProfilePart(Part[Told]):
         self._size = 0
         self._holder = Holder("", 0)
         self._sent = SentOn(self.partition, shared.topics.interactions, self.outgoing)
-        self._moving = Moving(
-            self._rows.row, self._rows.is_here, self._sent.transfer, partial(note_moved, self.received)
-        )
+        self._moving = Moving(self._rows.row, self._sent.transfer, partial(note_moved, self.received))
 
     def read(self, record: KafkaRecord) -> Told:
         """Decode an interaction or a command."""
@@ -160,10 +158,11 @@ class ProfilePart(Part[Told]):
     def _take_interaction(self, interaction: Interaction, offset: int) -> None:
         holder = self._holder
         interaction = given_to(holder.user, interaction)
-        if self._rows.is_here(holder.user):
-            self._fold(self._rows.row(holder.user), interaction, offset)
-        else:
+        row = self._rows.row(holder.user)
+        if row is None:
             self._sent.interaction(interaction, holder.number)
+        else:
+            self._fold(row, interaction, offset)
 
     def _fold(self, row: UserRow, interaction: Interaction, offset: int) -> None:
         if row.knows(users.packed_key(interaction.event)):
@@ -181,7 +180,7 @@ class ProfilePart(Part[Told]):
     def close(self) -> None:
         """Put the rows into the change, and send what the judge says to the one who learns the weights."""
         for user in self.received:
-            self.change.put_row(user.encode(), users.pack(self._rows.row(user)))
+            self.change.put_row(user.encode(), self._rows.packed(user))
         for packed in self.judge.collected.records(self.incarnation):
             self.outgoing.add_to_partition(
                 self._topics.judged.name, FIRST_PARTITION, OutgoingRecord(EXAMPLES_KEY, packed)

@@ -36,15 +36,18 @@ class UserRows:
         self._partitions = partitions
         self._rows: dict[str, UserRow] = {}
 
-    def row(self, user: str) -> UserRow:
-        """Return the row of a user; a user without one gets an empty one."""
+    def row(self, user: str) -> UserRow | None:
+        """Return the row of a user, an empty one if there is none; None if it belongs into another partition."""
         row = self._rows.get(user)
         if row is None:
-            packed = self._change.get(user.encode())
+            key = user.encode()
+            packed = self._change.get(key)
+            if packed is None and partition_of(key, self._partitions) != self._partition:
+                return None
             self.size += len(packed) if packed else 0
             row = self._rows[user] = users.unpack(packed)
         return row
 
-    def is_here(self, user: str) -> bool:
-        """Whether a user's row belongs into this partition."""
-        return user in self._rows or partition_of(user.encode(), self._partitions) == self._partition
+    def packed(self, user: str) -> bytes:
+        """Pack a row that was asked for."""
+        return users.pack(self._rows[user])

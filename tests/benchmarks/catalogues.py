@@ -168,7 +168,7 @@ class World:
             gaps = self._random.exponential(120, length) + 86_400 * (self._random.random(length) < 0.1)
             row = UserRow()
             for item, ago in zip(took.tolist(), np.cumsum(gaps)[::-1].tolist(), strict=True):
-                row.take(key_of(np.array([item])).tobytes(), NOW_MS - int(1000 * ago), UNKNOWN)
+                row.take(0, key_of(np.array([item])).tobytes(), NOW_MS - int(1000 * ago), UNKNOWN)
             row.revision = row.taken
             yield row
 

@@ -143,7 +143,7 @@ def user_row(*items: str, revision: int = 1, seconds: int = 60) -> UserRow:
     row = UserRow(since=5)
     for number, item in enumerate(items):
         key = packed_key(item)
-        row.take(key, number * seconds * 1000, UNKNOWN)
+        row.take(0, key, number * seconds * 1000, UNKNOWN)
     row.fold_event(f"e{revision}", packed_key(f"e{revision}"), 0, 5, "films")
     row.revision = revision
     return row

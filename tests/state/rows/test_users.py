@@ -45,6 +45,11 @@ rows = st.builds(
 )
 
 
+def take(row: UserRow, item: str, time: int, detail: bytes = UNKNOWN) -> None:
+    """Let a row take an item at a time in ms."""
+    row.take(row.place_of(time), packed_key(item), time, detail)
+
+
 @given(rows)
 def test_a_row_is_the_same_after_packing(row: UserRow) -> None:
     assert users.unpack(users.pack(row)) == row
@@ -75,7 +80,7 @@ def test_fields_that_a_newer_program_appended_are_ignored() -> None:
 def test_the_history_holds_the_newest_items_newest_first(items: list[str]) -> None:
     row = UserRow()
     for number, item in enumerate(items):
-        row.take(packed_key(item), number * 1000, UNKNOWN)
+        take(row, item, number * 1000)
     expected = [int.from_bytes(packed_key(item), "little") for item in reversed(items)][:HISTORY]
     assert users.history_of(row).tolist() == expected
     assert np.frombuffer(row.times, "<u4").tolist() == [*range(len(items))][::-1][:HISTORY]
@@ -84,7 +89,7 @@ def test_the_history_holds_the_newest_items_newest_first(items: list[str]) -> No
 def test_an_item_taken_twice_is_in_the_history_twice() -> None:
     row = UserRow()
     for _ in range(2):
-        row.take(packed_key("i"), 1000, UNKNOWN)
+        take(row, "i", 1000)
     assert len(users.history_of(row)) == 2
 
 
@@ -96,14 +101,14 @@ def half(item: str) -> int:
 def test_all_items_taken_are_left_out_however_long_ago(items: list[str]) -> None:
     row = UserRow()
     for item in items:
-        row.take(packed_key(item), 0, UNKNOWN)
+        take(row, item, 0)
     assert set(users.left_out_of(row, "taken").tolist()) == {half(item) for item in items}
     assert row.taken == len(items)
 
 
 def test_refused_items_are_left_out_even_where_taken_items_are_listed_again() -> None:
     row = UserRow()
-    row.take(packed_key("taken"), 0, UNKNOWN)
+    take(row, "taken", 0)
     for _ in range(2):
         row.refuse(packed_key("refused"))
     assert users.left_out_of(row, "nothing").tolist() == [half("refused")]
@@ -164,7 +169,7 @@ def test_events_out_of_order_count_and_keep_the_newest_time() -> None:
     row = UserRow()
     for event, time in (("new", 9_000), ("old", 2_000)):
         note(row, event, time=time)
-        row.take(packed_key(event), time, UNKNOWN)
+        take(row, event, time)
     assert (row.last_time, row.last_event, row.revision) == (9_000, "old", 2)
     assert np.frombuffer(row.times, "<u4").tolist() == [9, 2]
     assert users.ages_of(row).tolist() == [0.0, 7.0]
@@ -181,7 +186,7 @@ def test_in_any_order_of_arrival_the_history_is_that_of_the_times_and_the_rest_i
 ) -> None:
     row = UserRow()
     for number, time in enumerate(times):
-        row.take(packed_key(f"i{number}"), 1000 * time + number, packed_detail(number))
+        take(row, f"i{number}", 1000 * time + number, packed_detail(number))
     # The newest first; of the same second, the later arrival.
     order = sorted(range(len(times)), key=lambda number: (times[number], number), reverse=True)
     kept, gone = order[:HISTORY], order[HISTORY:]
@@ -217,7 +222,7 @@ def test_others_do_not_learn_from_an_item_that_is_older_than_a_full_history() ->
 def test_ages_are_seconds_before_the_newest_item() -> None:
     row = UserRow()
     for item, time in (("a", 1_000), ("b", 61_000), ("c", 61_999)):
-        row.take(packed_key(item), time, UNKNOWN)
+        take(row, item, time)
     assert users.ages_of(row).tolist() == [0.0, 0.0, 60.0]
     assert users.ages_of(row).dtype == np.float32
 
@@ -225,7 +230,7 @@ def test_ages_are_seconds_before_the_newest_item() -> None:
 @pytest.mark.parametrize(("time", "seconds"), [(-5_000, 0), (2**63 - 1, 2**32 - 1)])
 def test_times_beyond_32_bits_are_limited(time: int, seconds: int) -> None:
     row = UserRow()
-    row.take(packed_key("i"), time, UNKNOWN)
+    take(row, "i", time)
     assert np.frombuffer(row.times, "<u4").tolist() == [seconds]
 
 

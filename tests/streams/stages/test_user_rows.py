@@ -12,16 +12,23 @@ PACKED = users.pack(UserRow(taken=3))
 
 def test_a_row_is_unpacked_once_and_changed_in_place() -> None:
     rows = UserRows(Change(MemoryRows({b"web:ann": PACKED}), 1), 0, 1)
-    rows.row("web:ann").taken += 1
-    rows.row("web:new").taken += 1
-    assert (rows.row("web:ann").taken, rows.row("web:new").taken) == (4, 1)
+    assert rows.row("web:new") == UserRow()
+    row = rows.row("web:ann")
+    assert row is not None
+    row.taken += 1
+    assert rows.row("web:ann") is row
+    assert rows.packed("web:ann") == users.pack(UserRow(taken=4))
     assert rows.size == len(PACKED)
 
 
-def test_a_user_is_here_whose_row_was_asked_for_or_whose_name_hashes_to_the_partition() -> None:
+def test_only_users_whose_name_hashes_to_the_partition_have_a_row_and_those_who_have_one_in_its_table() -> (
+    None
+):
     here, elsewhere = sorted(("web:ann", "web:cy"), key=lambda user: partition_of(user.encode(), 2))
     assert [partition_of(user.encode(), 2) for user in (here, elsewhere)] == [0, 1]
     rows = UserRows(Change(MemoryRows(), 2), 0, 2)
-    assert (rows.is_here(here), rows.is_here(elsewhere)) == (True, False)
-    rows.row(elsewhere)
-    assert rows.is_here(elsewhere)
+    assert rows.row(here) == UserRow()
+    assert rows.row(elsewhere) is None
+    assert UserRows(Change(MemoryRows({elsewhere.encode(): PACKED}), 2), 0, 2).row(elsewhere) == UserRow(
+        taken=3
+    )
