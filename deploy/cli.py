@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import os
 import sys
-import time
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -224,18 +223,22 @@ def who(
 def suggest(
     every: Annotated[
         float | None,
-        typer.Option(min=1, metavar="MINUTES", help="Go on, with so many minutes of rest between two runs."),
+        typer.Option(
+            min=1,
+            metavar="MINUTES",
+            help="Go on until SIGTERM, with so many minutes of rest between two runs, and a page of metrics.",
+        ),
     ] = None,
 ) -> None:
     """Suggest which accounts may be one person's, on `identities.suggested`; nobody is merged by that."""
+    if every is not None:
+        with leaving_early():
+            from afresh.deploy.suggesting import keep_suggesting
+
+            keep_suggesting(_settings(), 60 * every)
     from afresh.deploy.suggest import suggest_links
 
-    with suppress(KeyboardInterrupt):
-        while True:
-            typer.echo(suggest_links(_settings()).words())
-            if every is None:
-                break
-            time.sleep(60 * every)
+    typer.echo(suggest_links(_settings()).words())
 
 
 @app.command(epilog="Example: afresh top web:ann | grep ^list")

@@ -53,6 +53,9 @@ ACCOUNTS_APART = Gauge(
 )
 for _reason in ("hub", "too_many"):
     ACCOUNTS_APART.labels(_reason)
+SUGGESTED_LINKS = Gauge("afresh_suggested_links", "Links that the last run of `afresh suggest` suggests.")
+SUGGEST_SECONDS = Gauge("afresh_suggest_seconds", "Time that the last run of `afresh suggest` took.")
+SUGGEST_AGE = Gauge("afresh_suggest_age_seconds", "Time since a run of `afresh suggest` went well.")
 MOVES_SENT = Counter(
     "afresh_moves_sent",
     "Moves of accounts from one user's row to another's that links have asked for.",

@@ -284,6 +284,13 @@ class Settings(BaseSettings):
         9466, ge=0, le=65_535, description="Port of the model worker's metrics page; 0: any free port."
     )
 
+    suggest_metrics_port: int = Field(
+        9467,
+        ge=0,
+        le=65_535,
+        description="Port of the metrics page of `afresh suggest --every`; 0: any free port.",
+    )
+
     data_dir: Path = Field(Path("~/.local/state/afresh"), description="Folder for a worker's own files.")
     state: Literal["memory", "rocksdb"] = Field(
         "memory",

@@ -6,8 +6,8 @@ from afresh.deploy.monitoring.panels import Dashboard, Panel, Query, or_zero, qu
 
 SECONDS, PER_SECOND, SHARE, COUNT, BYTES = "s", "ops", "percentunit", "short", "bytes"
 
-MAKES_LISTS = '{job!~".*(embed|model).*"}'
-"""Leaves out embed workers and model workers, who make no lists: what they show of them would be a line at 0."""
+MAKES_LISTS = '{job!~".*(embed|model|suggest).*"}'
+"""Leaves out processes that make no lists: what they show of them would be a line at 0."""
 
 OVERVIEW = Dashboard(
     "afresh-overview",
@@ -172,6 +172,21 @@ PIPELINE = Dashboard(
                 Query("max by (reason) (afresh_accounts_apart)", "apart: {{reason}}"),
             ),
             "Accounts apart: their links do not count, because they or the people that they join have too many.",
+        ),
+        Panel(
+            "Links suggested",
+            COUNT,
+            (Query("max(afresh_suggested_links)", "suggested"),),
+            "What the last run of `afresh suggest --every` suggests. Nobody is one person by it.",
+        ),
+        Panel(
+            "Runs of suggest",
+            SECONDS,
+            (
+                Query("max(afresh_suggest_age_seconds)", "since the last"),
+                Query("max(afresh_suggest_seconds)", "took"),
+            ),
+            "If the age outgrows what `--every` says, its log and its page /ready say why.",
         ),
         Panel(
             "People who move",

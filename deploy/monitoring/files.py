@@ -7,15 +7,16 @@ from pathlib import Path
 from afresh.deploy.monitoring import grafana
 from afresh.deploy.monitoring.dashboards import DASHBOARDS
 from afresh.deploy.monitoring.rules import RUNBOOKS, rules
-from afresh.deploy.monitoring.scraping import EMBED_WORKER, MODEL_WORKER, WORKER, scraping
+from afresh.deploy.monitoring.scraping import EMBED_WORKER, MODEL_WORKER, SUGGEST, WORKER, scraping
 
 SCRAPE_HEAD = (
     "# Made by `python -m afresh.deploy.monitoring`. How Prometheus finds workers and embed workers, and reads the "
     "rules.\n"
-    "# With AFRESH_MODEL=worker, it finds model workers by the last job: take away its comment signs.\n"
+    "# Two jobs are comments: model workers, for AFRESH_MODEL=worker, and `afresh suggest --every`. Take away the\n"
+    "# signs of those that you run.\n"
 )
 SCRAPED = {WORKER: "localhost:9464", EMBED_WORKER: "localhost:9465"}
-NOT_BY_DEFAULT = {MODEL_WORKER: "localhost:9466"}
+NOT_BY_DEFAULT = {MODEL_WORKER: "localhost:9466", SUGGEST: "localhost:9467"}
 SCRAPE_SECONDS = 15
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-WORKER, EMBED_WORKER, MODEL_WORKER = "afresh", "afresh-embed", "afresh-model"
+WORKER, EMBED_WORKER, MODEL_WORKER, SUGGEST = "afresh", "afresh-embed", "afresh-model", "afresh-suggest"
 """Names of the jobs; dashboards and alerts look for those that begin with the first."""
 
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import platform
 import threading
 from collections.abc import Callable, Iterable
+from importlib.metadata import version
 from socketserver import ThreadingMixIn
 from typing import Any, cast
 from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
@@ -46,6 +48,13 @@ def serve(host: str, port: int, not_ready: NotReady) -> WSGIServer:
         When the address is taken or not available.
     """
     metrics.READY.set_function(lambda: float(not not_ready()))
+    metrics.BUILD.info(
+        {
+            "version": version("afresh"),
+            "python": platform.python_version(),
+            "faust": version("faust-streaming"),
+        }
+    )
     scraped = make_wsgi_app()
 
     def application(environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
@@ -63,8 +72,9 @@ def serve(host: str, port: int, not_ready: NotReady) -> WSGIServer:
         server = make_server(host, port, application, server_class=_Server, handler_class=_Quiet)
     except OSError as error:
         raise AfreshError(
-            f"The metrics page cannot listen on {host}:{port} ({error.strerror}); set AFRESH_METRICS_PORT, "
-            "or AFRESH_EMBED_METRICS_PORT for the embed worker, to a free port."
+            f"The metrics page cannot listen on {host}:{port} ({error.strerror}); set the port of this process to a "
+            "free one: AFRESH_METRICS_PORT, AFRESH_EMBED_METRICS_PORT, AFRESH_MODEL_METRICS_PORT or "
+            "AFRESH_SUGGEST_METRICS_PORT."
         ) from error
     threading.Thread(target=server.serve_forever, name="pages", daemon=True).start()
     return server

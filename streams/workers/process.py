@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import gc
 import logging
-import platform
 from collections.abc import Callable
 from functools import partial
 from importlib.metadata import version
@@ -14,7 +13,6 @@ from typing import NoReturn
 import faust
 from threadpoolctl import threadpool_limits
 
-from afresh.streams import metrics
 from afresh.streams.kafka.app import App
 from afresh.streams.kafka.ending import log_meaning, meaning_of, status_of
 from afresh.streams.settings import Settings
@@ -47,9 +45,6 @@ def execute(app: App, settings: Settings, port: int, not_ready: Callable[[], str
     SystemExit
         At every other end, with the exit status of the process.
     """
-    metrics.BUILD.info(
-        {"version": version("afresh"), "python": platform.python_version(), "faust": faust.__version__}
-    )
     show_disk(settings.data_dir.expanduser())
     server = pages.serve(settings.metrics_host, port, not_ready)
     logger.info(

@@ -123,9 +123,9 @@ class Deployment:
             consumer.close()
         return found
 
-    def process(self, name: str = "worker") -> ServerProcess:
+    def process(self, name: str = "worker", *options: str) -> ServerProcess:
         """Prepare a process of ours."""
-        return self._process(f"afresh {name}", name, [*COMMAND, name])
+        return self._process(f"afresh {name}", name, [*COMMAND, name, *options])
 
     def changed_worker(self, module: str) -> ServerProcess:
         """Prepare a worker that a module of these tests runs, with something added or broken."""
@@ -152,7 +152,7 @@ class Deployment:
     def variables(self, process: ServerProcess) -> dict[str, str]:
         """Return the environment of a process of ours."""
         port = str(process.port)
-        own = {f"{kind}METRICS_PORT": port for kind in ("", "EMBED_", "MODEL_")}
+        own = {f"{kind}METRICS_PORT": port for kind in ("", "EMBED_", "MODEL_", "SUGGEST_")}
         own["DATA_DIR"] = str(self.data_dir(process))
         ours = variables(self.settings) | {f"AFRESH_{name}": value for name, value in own.items()}
         paths = [str(REPOSITORY / ".src"), str(REPOSITORY), os.environ.get("PYTHONPATH", "")]

@@ -9,7 +9,7 @@ import msgspec
 from afresh.deploy.people import link, read_people
 from afresh.deploy.suggest import suggest_links
 from afresh.streams.settings import Settings
-from tests.kafka.deployment import Deployment, accepted, deployment, wait
+from tests.kafka.deployment import Deployment, accepted, deployment, told_to_stop, wait
 from tests.models.identity.crowds import people
 
 PEOPLE, DOUBLED = 150, 60
@@ -78,4 +78,9 @@ def test_most_people_with_two_accounts_are_suggested_and_nobody_is_merged(
             first, second = msgspec.json.decode(told)
             link(settings, first, second, "login", 1.0)
             wait(lambda: not is_apart(settings, told), "the link to be taken in")
-        assert told not in suggested(made)
+        left = suggested(made)
+        assert told not in left
+        often = made.process("suggest", "--every", "60")
+        with made.running(often) as page:
+            assert page.read().total("afresh_suggested_links") == len(left)
+            assert told_to_stop(often) == 0
