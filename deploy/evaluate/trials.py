@@ -48,12 +48,27 @@ class LogBlock:
 
 
 def blocks(log: Log, size: int) -> Iterator[LogBlock]:
-    """Divide a log into blocks of ``size`` interactions; the last block may be shorter."""
+    """Divide a log into blocks of ``size`` interactions.
+
+    The last block may be shorter, and so is one in which a link becomes known: a link counts from the next event on.
+    """
     announcements, links = deque(log.announcements), deque(log.links)
-    for start in range(0, len(log.interactions), size):
+    start = 0
+    while start < len(log.interactions):
+        now = log.interactions[start].time
+        known, linked = list(_due(announcements, now)), list(_due(links, now))
         interactions = log.interactions[start : start + size]
-        now = interactions[0].time
-        yield LogBlock(list(_due(announcements, now)), list(_due(links, now)), start, interactions)
+        if links:
+            interactions = interactions[: _before_link(interactions, links[0])]
+        yield LogBlock(known, linked, start, interactions)
+        start += len(interactions)
+
+
+def _before_link(interactions: Sequence[Interaction], link: KnownLink) -> int:
+    """Count the interactions before a link becomes known; it is not known at the first one."""
+    return next(
+        (place for place, each in enumerate(interactions) if each.time >= link.time), len(interactions)
+    )
 
 
 def _due(waiting: deque[Known], now: int) -> Iterator[Known]:

@@ -48,3 +48,23 @@ def test_blocks_hold_every_event_once_and_every_item_before_its_events(size: int
         due = sum(minute <= block.start for minute in minutes)
         assert known == due
     assert events == log.interactions
+
+
+@given(st.integers(1, 12), st.lists(st.integers(0, 11), max_size=5))
+def test_every_link_is_known_before_the_next_event_and_no_block_is_too_long(
+    size: int, minutes: list[int]
+) -> None:
+    links = [
+        {"accounts": ["app:1", f"web:{n}"], "time": START_MS + 60_000 * minute}
+        for n, minute in enumerate(minutes)
+    ]
+    log = read_log(Settings(), lines(event(n, "u", "i") for n in range(10)), links=lines(links))
+    known: list[int] = []
+    events: list[Interaction] = []
+    for block in blocks(log, size):
+        known += [each.time for each in block.links]
+        for each in block.interactions:
+            events.append(each)
+            assert known == [link.time for link in log.links if link.time <= each.time]
+        assert 1 <= len(block.interactions) <= size
+    assert events == log.interactions
