@@ -1,4 +1,7 @@
-"""Merging: puts the rows of two users together, and takes what one account did out of a row again."""
+"""Merging: puts the rows of two users together, and takes what one account did out of a row again.
+
+``since`` of the rows is for the caller to set: see ``state.rows.moving``.
+"""
 
 from __future__ import annotations
 
@@ -33,7 +36,7 @@ def accounts_of(row: UserRow, own: str) -> tuple[str, ...]:
     return (own, *filter(None, row.accounts))
 
 
-def merge(row: UserRow, own: str, part: UserRow, account: str, time: int) -> None:
+def merge(row: UserRow, own: str, part: UserRow, account: str) -> None:
     """Put what the row of an account holds into the row of another user, in place.
 
     Histories are put in the order of time, newest first; at the same time, the row's own items come first. What does
@@ -45,13 +48,10 @@ def merge(row: UserRow, own: str, part: UserRow, account: str, time: int) -> Non
         The row, and its user.
     part, account
         What is put in, and the account whose row it was.
-    time
-        Time of the move, in ms.
     """
     indices = [row.index_of(own, each) if each else details.OTHER for each in (account, *part.accounts)]
     _merge_domains(row, part)
     _merge_histories(row, part, indices)
-    row.since = time
     if part.last_time > row.last_time:
         row.last_event, row.last_time = part.last_event, part.last_time
     row.revision += part.revision
@@ -63,7 +63,7 @@ def merge(row: UserRow, own: str, part: UserRow, account: str, time: int) -> Non
     row.began = min(row.began, part.began)
 
 
-def split(row: UserRow, own: str, account: str, time: int) -> UserRow:
+def split(row: UserRow, own: str, account: str) -> UserRow:
     """Take what an account did out of a row, in place, and return it as a row whose user is the account.
 
     What has left the history cannot be told apart, nor can refusals, purchases and the newest events: they stay with
@@ -75,11 +75,8 @@ def split(row: UserRow, own: str, account: str, time: int) -> UserRow:
         The row, and its user.
     account
         The account. If the row does not have it, nothing of the history leaves.
-    time
-        Time of the move, in ms.
     """
     part = UserRow(
-        since=time,
         last_event=row.last_event,
         seen=row.seen,
         refused=row.refused,
@@ -89,7 +86,6 @@ def split(row: UserRow, own: str, account: str, time: int) -> UserRow:
         taught=row.taught,
         began=row.began,
     )
-    row.since = time
     known = account == own or account in row.accounts
     if known:
         index = row.index_of(own, account)

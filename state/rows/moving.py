@@ -136,9 +136,8 @@ class Moving:
         if row is None:
             self._send(at.user, account, part, time, at.number)
             return
-        since = max(row.since, part.since, time)
-        merging.merge(row, at.user, part, account, time)
-        row.since = since
+        merging.merge(row, at.user, part, account)
+        row.since = max(row.since, part.since, time)
         self._changed(at.user)
 
     @staticmethod
@@ -150,9 +149,8 @@ class Moving:
 
         The lists of both are newer than the one that they had in common, whatever the clocks of brokers say.
         """
-        since = max(time, row.since + 1)
-        part = merging.split(row, user, account, time)
-        row.since = part.since = since
+        part = merging.split(row, user, account)
+        row.since = part.since = max(time, row.since + 1)
         self.arrive(to.user, account, part, time, to.number)
 
     def _merge(self, row: UserRow, move: Move) -> None:
