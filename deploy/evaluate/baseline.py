@@ -9,7 +9,8 @@ from __future__ import annotations
 import importlib
 import pkgutil
 from collections import defaultdict
-from typing import NamedTuple, Protocol
+from collections.abc import Callable
+from typing import NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 
@@ -17,11 +18,12 @@ from afresh.deploy.evaluate import baselines
 from afresh.deploy.evaluate.log import Log
 from afresh.deploy.evaluate.prequential import Progress, Ranking, Recorder
 from afresh.deploy.evaluate.trials import Trials, blocks
-from afresh.models.arrays import Mask, Reals
+from afresh.models.arrays import Halves, Mask, Reals
 from afresh.models.lists import rank
 from afresh.state.catalogue.growing import Growing
 from afresh.state.errors import AfreshError
 from afresh.state.records import POSITIVE, SEEN, Interaction
+from afresh.streams.messages import Item
 
 Scores = Reals
 """Scores of all items, by item number; shape (items,)."""
@@ -46,6 +48,18 @@ class Baseline(Protocol):
 
         Items are numbered in the order in which they became known. The caller leaves out what the user has had.
         """
+
+
+@runtime_checkable
+class TextBaseline(Baseline, Protocol):
+    """A baseline that also learns from what items say."""
+
+    def read(self, item: int, text: Halves) -> None:
+        """Take in the embedding of an item's text, shape (e,), when the item becomes known."""
+
+
+VectorOf = Callable[[Item], Halves | None]
+"""Says the embedding of an item's text; None if it has none."""
 
 
 class Making(Protocol):
@@ -113,8 +127,17 @@ class _Items:
 class BaselineRun:
     """Runs a baseline over a log, event by event."""
 
-    def __init__(self, baseline: Baseline, trials: Trials, size: int, *, keep_seen: bool) -> None:
+    def __init__(
+        self,
+        baseline: Baseline,
+        trials: Trials,
+        size: int,
+        *,
+        keep_seen: bool,
+        vector_of: VectorOf = lambda _: None,
+    ) -> None:
         self._baseline = baseline
+        self._vector_of = vector_of
         self._recorder = Recorder(trials)
         self._users: dict[str, int] = {}
         self._items = _Items()
@@ -125,11 +148,17 @@ class BaselineRun:
         """Run over the log; ``done`` is called with the number of interactions done so far."""
         for block in blocks(log, 1):
             for each in block.announcements:
-                self._items.put_item(each.item.id, each.item.available)
+                self._announce(each.item)
             (interaction,) = block.interactions
             self._take_in(block.start, interaction)
             done(block.start + 1)
         return self._recorder.ranking()
+
+    def _announce(self, item: Item) -> None:
+        self._items.put_item(item.id, item.available)
+        number, text = self._items.number(item.id), self._vector_of(item)
+        if isinstance(self._baseline, TextBaseline) and number is not None and text is not None:
+            self._baseline.read(number, text)
 
     def _take_in(self, position: int, interaction: Interaction) -> None:
         user = self._users.setdefault(interaction.user, len(self._users))

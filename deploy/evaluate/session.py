@@ -27,7 +27,9 @@ from afresh.deploy.evaluate.prequential import Ranking
 from afresh.deploy.evaluate.report import Figures, Output, Reporter, by_slice, overview, write_lists
 from afresh.deploy.evaluate.trials import trials_of
 from afresh.deploy.feeds.lines import open_lines
+from afresh.models.arrays import Halves
 from afresh.state.records import LeaveOut
+from afresh.state.rows.content import content_hash, text_for_encoder
 from afresh.streams.encoders import options_of
 from afresh.streams.messages import Item
 from afresh.streams.serving.policy import Policy
@@ -187,9 +189,16 @@ class Evaluation:
     def run_baseline(self, name: str, making: Making) -> None:
         """Run a baseline over the log."""
         made = making(len(self.trials))
-        runner = BaselineRun(made, self.trials, self._size, keep_seen=self._options.keep_seen)
+        keep_seen = self._options.keep_seen
+        runner = BaselineRun(
+            made, self.trials, self._size, keep_seen=keep_seen, vector_of=self._vector_of
+        )
         ranking, seconds = self._timed(name, lambda done: runner.run(self.log, done))
         self._rankers[name] = self._reporter.figures(ranking, seconds)
+
+    def _vector_of(self, item: Item) -> Halves | None:
+        text = text_for_encoder(item.title, item.text, item.attributes, self._settings.text_template)
+        return self._vectors.get(content_hash(text))
 
     def _timed(self, name: str, run: Callable[[Done], T]) -> tuple[T, float]:
         """Call ``run`` with a progress bar; return its result and the CPU seconds."""

@@ -1,0 +1,157 @@
+"""The trainer: trains the sequence encoder from the stream, a few steps for some thousand events.
+
+Each round draws sequences from the reservoir, from all users by how much they took. More steps, or more of users just
+seen, make the encoder learn by heart (``tests/benchmarks/results/method.md``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from afresh.models.arrays import NONE, Floats, Reals
+from afresh.models.sequence import loss
+from afresh.models.sequence.network import SequenceNetwork
+from afresh.models.sequence.pasts import LENGTH, Past, padded
+from afresh.models.sequence.reservoir import Reservoir
+
+EVERY = 3000
+"""Events from one round to the next."""
+
+STEPS = 35
+BATCH = 48
+RATE = 1e-3
+WARM_UP = 100
+"""Steps in which the rate rises to ``RATE``."""
+
+FEW = 20_000
+"""Up to so many items the softmax goes over all of them."""
+
+SAMPLE = 4096
+"""Items that stand for all where there are more."""
+
+
+class SequenceTrainer:
+    """The encoder and its training; the same events and seed give the same encoder.
+
+    Parameters
+    ----------
+    seed
+        Decides everything that is random.
+    """
+
+    def __init__(self, seed: int) -> None:
+        self._seed = seed
+        self._rounds = 0
+        self._steps = 0
+        self._known = 0
+        self._texts: dict[int, Floats] = {}
+        self._reservoir = Reservoir(seed)
+        with self._drawn():
+            self.network = SequenceNetwork()
+        self._optimizer = torch.optim.AdamW(self.network.parameters(), RATE)
+
+    def know(self, item: int, text: Reals | None = None) -> None:
+        """Know an item, numbered in the order in which they come, and the vector of its text, shape (e,)."""
+        self._known = max(self._known, item + 1)
+        if text is not None:
+            self._texts[item] = np.asarray(text, np.float32)
+
+    def take(self, user: int, item: int, time: int) -> None:
+        """Take in that a user took an item at a time in ms."""
+        self.know(item)
+        self._reservoir.take(user, item, time)
+
+    def train(self) -> None:
+        """Train for a round, with all items known by now."""
+        random = np.random.default_rng((self._seed, self._rounds))
+        with self._drawn():
+            self._grow()
+            pieces = self._reservoir.draw(STEPS * BATCH, random)
+            self.network.train()
+            for start in range(0, len(pieces), BATCH):
+                self._step(pieces[start : start + BATCH])
+            self.network.eval()
+        self._rounds += 1
+
+    def item_vectors(self) -> Floats:
+        """Return the vectors of the items that were known at the last training, shape (n, d)."""
+        with torch.inference_mode():
+            return self._numpy(self.network.items(torch.arange(len(self.network.items.own))))
+
+    def user_vectors(self, pasts: Sequence[Past]) -> Floats:
+        """Return the vectors of users by their pasts, of up to ``LENGTH`` items known by then; shape (B, d)."""
+        made = padded(pasts, max(len(each.items) for each in pasts))
+        items, gaps = torch.from_numpy(made.items), torch.from_numpy(made.gaps).int()
+        ends = [len(each.items) - 1 for each in pasts]
+        with torch.inference_mode():
+            users = self.network(self.network.items(items.clamp(min=0)), gaps)
+            return self._numpy(users[range(len(pasts)), ends])
+
+    @staticmethod
+    def _numpy(tensor: Tensor) -> Floats:
+        made: Floats = tensor.numpy()
+        return made
+
+    @contextmanager
+    def _drawn(self) -> Iterator[None]:
+        """Draw what torch draws by the seed and the round, and leave the rest of the process alone."""
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(hash((self._seed, self._rounds)))
+            yield
+
+    def _grow(self) -> None:
+        """Make room for the items that came since, and keep what is known of the others."""
+        width = len(next(iter(self._texts.values()), ()))
+        texts, has = torch.zeros(self._known, width), torch.zeros(self._known, dtype=torch.bool)
+        for item, text in self._texts.items():
+            texts[item], has[item] = torch.from_numpy(text), True
+        items, before = self.network.items, self.network.items.own
+        items.grow(texts, has)
+        state = self._optimizer.state
+        missing = len(items.own) - len(before)
+        self._optimizer = torch.optim.AdamW(self.network.parameters(), RATE)
+        self._optimizer.state.update(state)
+        if items.own is not before and before in state:
+            moved = self._optimizer.state.pop(before)
+            self._optimizer.state[items.own] = {
+                name: torch.nn.functional.pad(each, (0, 0, 0, missing)) if each.ndim else each
+                for name, each in moved.items()
+            }
+
+    def _step(self, pieces: Sequence[Past]) -> None:
+        for group in self._optimizer.param_groups:
+            group["lr"] = RATE * min(1.0, (self._steps + 1) / WARM_UP)
+        self._optimizer.zero_grad()
+        self._loss(pieces).backward()  # type: ignore[no-untyped-call]
+        self._optimizer.step()
+        self._steps += 1
+
+    def _loss(self, pieces: Sequence[Past]) -> Tensor:
+        made = padded(pieces, LENGTH + 1)
+        items, gaps = torch.from_numpy(made.items).long(), torch.from_numpy(made.gaps).int()
+        wanted = items[:, 1:]
+        present = wanted != NONE
+        wanted, read = wanted[present], items[:, :-1].clamp(min=0)
+        known = torch.arange(self._known)
+        few = self._known <= FEW
+        sample = None if few else loss.draw(SAMPLE, wanted, known)
+        if sample is None:
+            vectors = self.network.items(known)
+            users = self.network(vectors[read], gaps[:, :-1, :-1])[present]
+            return loss.full(users, vectors, wanted)
+        needed, places = torch.unique(
+            torch.cat([wanted, sample.items, read.flatten()]), return_inverse=True
+        )
+        wanted, sampled, read = (
+            places[: len(wanted)],
+            places[len(wanted) : -read.numel()],
+            places[-read.numel() :].reshape(read.shape),
+        )
+        vectors = self.network.items(needed)
+        users = self.network(vectors[read], gaps[:, :-1, :-1])[present]
+        return loss.sampled(users, vectors, wanted, loss.Sample(sampled, sample.expected))
