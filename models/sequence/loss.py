@@ -1,14 +1,14 @@
 """The loss: how unlikely the encoder thought the next item, among all items or a sample of them.
 
-With the score s of each item j and the item w that was taken, it is the softmax's -s_w + log sum_j exp(s_j). Where
-there are many items, the sum is estimated from a sample. An item that is expected in it q times counts exp(s) / q, so
-that the sum is right in expectation however the sample is drawn (the correction called logQ). What was taken is known,
-and counts as it is: Yi et al. (2019), Sampling-bias-corrected neural modeling; Khrylchenko et al. (2025), Correcting the
-logQ correction.
+With the score s of each item and w that of the item taken, it is log(sum exp(s)) - w, as of every softmax. Where items
+are many, the sum is estimated: what was taken counts as it is, and every other item of a sample exp(s) / q, with q how
+often it was to be expected there. So the sum is right in expectation, however the sample is drawn. This is the
+correction called logQ (Yi et al., 2019), but for the item taken, which is in no sample by chance.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import torch
@@ -31,7 +31,7 @@ class Sample(NamedTuple):
     expected: Tensor
 
 
-def draw(size: int, wanted: Tensor, known: Tensor) -> Sample:
+def draw(size: int, wanted: Tensor, known: int) -> Sample:
     """Draw half of a sample from the items taken in a batch, and half evenly from those known.
 
     Parameters
@@ -39,20 +39,19 @@ def draw(size: int, wanted: Tensor, known: Tensor) -> Sample:
     size
         Items to draw.
     wanted
-        The items taken, shape (P,).
+        Numbers of the items taken, shape (P,).
     known
-        Numbers of all items, shape (n,).
+        How many items are known.
     """
     half = size // 2
     taken = wanted[torch.randint(len(wanted), (half,))]
-    evenly = known[torch.randint(len(known), (half,))]
-    items = torch.cat([taken, evenly])
-    counts = torch.bincount(wanted, minlength=int(known.max()) + 1)[items]
-    return Sample(items, half * (counts / len(wanted) + 1 / len(known)))
+    items = torch.cat([taken, torch.randint(known, (half,))])
+    share = torch.bincount(wanted, minlength=known)[items] / len(wanted)
+    return Sample(items, half * (share + 1 / known))
 
 
-def sampled(users: Tensor, vectors: Tensor, wanted: Tensor, sample: Sample) -> Tensor:
-    """Return the mean loss, its sum estimated from a sample.
+def among_all(users: Tensor, vectors: Tensor, wanted: Tensor) -> Tensor:
+    """Return the mean loss among all items.
 
     Parameters
     ----------
@@ -62,15 +61,15 @@ def sampled(users: Tensor, vectors: Tensor, wanted: Tensor, sample: Sample) -> T
         Vectors of all items, shape (n, d).
     wanted
         Numbers of the items taken, shape (P,).
-    sample
-        The sample of items.
     """
-    own = (users * vectors[wanted]).sum(1, keepdim=True)
-    others = users @ vectors[sample.items].T - sample.expected.log()
-    others = others.masked_fill(sample.items == wanted[:, None], -torch.inf)
-    return (torch.logsumexp(torch.cat([own, others], 1), 1) - own[:, 0]).mean()
-
-
-def full(users: Tensor, vectors: Tensor, wanted: Tensor) -> Tensor:
-    """Return the mean loss among all items; shapes as for ``sampled``."""
     return cross_entropy(users @ vectors.T, wanted)
+
+
+def among_sample(
+    users: Tensor, vectors_of: Callable[[Tensor], Tensor], wanted: Tensor, sample: Sample
+) -> Tensor:
+    """Return the mean loss, estimated from a sample; ``vectors_of`` gives the vectors of items by their numbers."""
+    own = (users * vectors_of(wanted)).sum(1, keepdim=True)
+    others = users @ vectors_of(sample.items).T - sample.expected.log()
+    others = others.masked_fill(sample.items == wanted[:, None], -torch.inf)
+    return (torch.cat([own, others], 1).logsumexp(1) - own[:, 0]).mean()

@@ -105,13 +105,13 @@ class SequenceNetwork(nn.Module):
         self.blocks = nn.ModuleList([GatedBlock() for _ in range(BLOCKS)])
         self.last = nn.LayerNorm(WIDTH)
 
-    def forward(self, vectors: Tensor, gaps: Tensor) -> Tensor:
-        """Return the vectors of users behind each place.
+    def forward(self, items: Tensor, gaps: Tensor) -> Tensor:
+        """Return the vectors of users behind each place; what stands behind the end of a past means nothing.
 
         Parameters
         ----------
-        vectors
-            Vectors of the items of pasts, shape (B, L, d).
+        items
+            Items of pasts, shape (B, L).
         gaps
             Buckets of the gaps in time between places, shape (B, L, L).
 
@@ -120,7 +120,7 @@ class SequenceNetwork(nn.Module):
         Shape (B, L, d).
         """
         before = nn.functional.pad(gaps.diagonal(-1, 1, 2), (1, 0), value=GAPS)
-        x = self.dropout(vectors * WIDTH**0.5 + self.by_gap(before))
+        x = self.dropout(self.items(items.clamp(min=0)) * WIDTH**0.5 + self.by_gap(before))
         for block in self.blocks:
             x = block(x, gaps)
         users: Tensor = self.last(x)

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from afresh.models.arrays import NONE, Floats, Reals
 from afresh.models.sequence import loss
-from afresh.models.sequence.network import SequenceNetwork
+from afresh.models.sequence.network import WIDTH, SequenceNetwork
 from afresh.models.sequence.pasts import LENGTH, Past, padded
 from afresh.models.sequence.reservoir import Reservoir
 
@@ -78,6 +78,14 @@ class SequenceTrainer:
             self.network.eval()
         self._rounds += 1
 
+    def placed(self, text: Reals) -> Floats:
+        """Return the vector of an item that came since the last training, by its text alone; shape (d,)."""
+        adapter = self.network.items.adapter
+        if adapter is None:
+            return np.zeros(WIDTH, np.float32)
+        with torch.inference_mode():
+            return self._numpy(adapter(torch.from_numpy(np.asarray(text, np.float32))))
+
     def item_vectors(self) -> Floats:
         """Return the vectors of the items that were known at the last training, shape (n, d)."""
         with torch.inference_mode():
@@ -89,7 +97,7 @@ class SequenceTrainer:
         items, gaps = torch.from_numpy(made.items), torch.from_numpy(made.gaps).int()
         ends = [len(each.items) - 1 for each in pasts]
         with torch.inference_mode():
-            users = self.network(self.network.items(items.clamp(min=0)), gaps)
+            users = self.network(items, gaps)
             return self._numpy(users[range(len(pasts)), ends])
 
     @staticmethod
@@ -134,24 +142,10 @@ class SequenceTrainer:
     def _loss(self, pieces: Sequence[Past]) -> Tensor:
         made = padded(pieces, LENGTH + 1)
         items, gaps = torch.from_numpy(made.items).long(), torch.from_numpy(made.gaps).int()
-        wanted = items[:, 1:]
-        present = wanted != NONE
-        wanted, read = wanted[present], items[:, :-1].clamp(min=0)
-        known = torch.arange(self._known)
-        few = self._known <= FEW
-        sample = None if few else loss.draw(SAMPLE, wanted, known)
-        if sample is None:
-            vectors = self.network.items(known)
-            users = self.network(vectors[read], gaps[:, :-1, :-1])[present]
-            return loss.full(users, vectors, wanted)
-        needed, places = torch.unique(
-            torch.cat([wanted, sample.items, read.flatten()]), return_inverse=True
-        )
-        wanted, sampled, read = (
-            places[: len(wanted)],
-            places[len(wanted) : -read.numel()],
-            places[-read.numel() :].reshape(read.shape),
-        )
-        vectors = self.network.items(needed)
-        users = self.network(vectors[read], gaps[:, :-1, :-1])[present]
-        return loss.sampled(users, vectors, wanted, loss.Sample(sampled, sample.expected))
+        present = items[:, 1:] != NONE
+        wanted = items[:, 1:][present]
+        users = self.network(items[:, :-1], gaps[:, :-1, :-1])[present]
+        vectors_of = self.network.items
+        if self._known <= FEW:
+            return loss.among_all(users, vectors_of(torch.arange(self._known)), wanted)
+        return loss.among_sample(users, vectors_of, wanted, loss.draw(SAMPLE, wanted, self._known))

@@ -12,7 +12,8 @@ import numpy as np
 import torch
 
 from afresh.deploy.evaluate.baseline import Scores, Taken
-from afresh.models.arrays import Halves
+from afresh.models.arrays import Floats, Halves
+from afresh.models.sequence.network import WIDTH
 from afresh.models.sequence.pasts import LENGTH, past_of
 from afresh.models.sequence.trainer import EVERY, SequenceTrainer
 
@@ -28,11 +29,14 @@ class SequenceBaseline:
         self._trainer = SequenceTrainer(SEED)
         self._taken: defaultdict[int, deque[tuple[int, int]]] = defaultdict(lambda: deque(maxlen=LENGTH))
         self._events = 0
-        self._vectors = np.zeros((0, 0), np.float32)
+        self._vectors = np.zeros((0, WIDTH), np.float32)
+        self._fresh: dict[int, Floats] = {}
 
     def read(self, item: int, text: Halves) -> None:
         """Know what an item says."""
         self._trainer.know(item, text)
+        if item >= len(self._vectors) > 0:
+            self._fresh[item] = self._trainer.placed(text)
 
     def learn(self, taken: Taken) -> None:
         """Append the event to what its user took, and train if a round is due."""
@@ -42,6 +46,7 @@ class SequenceBaseline:
         if self._events % EVERY == 0:
             self._trainer.train()
             self._vectors = self._trainer.item_vectors()
+            self._fresh.clear()
 
     def scores(self, user: int, items: int, now: int) -> Scores:
         """Return the products of the user's vector with those of the items."""
@@ -50,6 +55,8 @@ class SequenceBaseline:
         if known:
             (vector,) = self._trainer.user_vectors([past_of(known)])
             scores[: len(self._vectors)] = self._vectors @ vector
+            for item, placed in self._fresh.items():
+                scores[item] = placed @ vector
         return scores
 
 
