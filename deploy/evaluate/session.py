@@ -190,9 +190,7 @@ class Evaluation:
         """Run a baseline over the log."""
         made = making(len(self.trials))
         keep_seen = self._options.keep_seen
-        runner = BaselineRun(
-            made, self.trials, self._size, keep_seen=keep_seen, vector_of=self._vector_of
-        )
+        runner = BaselineRun(made, self.trials, self._size, keep_seen=keep_seen, vector_of=self._vector_of)
         ranking, seconds = self._timed(name, lambda done: runner.run(self.log, done))
         self._rankers[name] = self._reporter.figures(ranking, seconds)
 

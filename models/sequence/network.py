@@ -84,7 +84,9 @@ class GatedBlock(nn.Module):
         query, key, value = self.asked(x).reshape(batch, length, 3, HEADS, -1).permute(2, 0, 3, 1, 4)
         places = torch.arange(length)
         lags = places[:, None] - places
-        biases = self.by_lag[:, lags.clamp(min=0)] + nn.functional.embedding(gaps, self.by_gap).permute(0, 3, 1, 2)
+        biases = self.by_lag[:, lags.clamp(min=0)] + nn.functional.embedding(gaps, self.by_gap).permute(
+            0, 3, 1, 2
+        )
         biases = biases.masked_fill(lags < 0, -torch.inf)
         weights = (query @ key.transpose(2, 3) * query.shape[-1] ** -0.5 + biases).softmax(3)
         heads = self.dropout(weights) @ value

@@ -16,7 +16,7 @@ from torch import Tensor
 from afresh.models.arrays import NONE, Floats, Reals
 from afresh.models.sequence import loss
 from afresh.models.sequence.network import WIDTH, SequenceNetwork
-from afresh.models.sequence.pasts import LENGTH, Past, padded
+from afresh.models.sequence.pasts import Past, padded
 from afresh.models.sequence.reservoir import Reservoir
 
 EVERY = 3000
@@ -92,7 +92,7 @@ class SequenceTrainer:
             return self._numpy(self.network.items(torch.arange(len(self.network.items.own))))
 
     def user_vectors(self, pasts: Sequence[Past]) -> Floats:
-        """Return the vectors of users by their pasts, of up to ``LENGTH`` items known by then; shape (B, d)."""
+        """Return the vectors of users by their pasts, of up to ``pasts.LENGTH`` items known by then; shape (B, d)."""
         made = padded(pasts, max(len(each.items) for each in pasts))
         items, gaps = torch.from_numpy(made.items), torch.from_numpy(made.gaps).int()
         ends = [len(each.items) - 1 for each in pasts]
@@ -140,7 +140,7 @@ class SequenceTrainer:
         self._steps += 1
 
     def _loss(self, pieces: Sequence[Past]) -> Tensor:
-        made = padded(pieces, LENGTH + 1)
+        made = padded(pieces, max(len(each.items) for each in pieces))
         items, gaps = torch.from_numpy(made.items).long(), torch.from_numpy(made.gaps).int()
         present = items[:, 1:] != NONE
         wanted = items[:, 1:][present]

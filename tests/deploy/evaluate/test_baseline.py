@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +10,7 @@ from afresh.deploy.evaluate import baseline
 from afresh.deploy.evaluate.baseline import BaselineRun, Scores, Taken
 from afresh.deploy.evaluate.log import read_log
 from afresh.deploy.evaluate.trials import trials_of
+from afresh.models.arrays import Halves
 from afresh.models.metrics.evaluation import MISS
 from afresh.state.errors import AfreshError
 from afresh.streams.settings import Settings
@@ -57,6 +59,31 @@ def test_an_event_is_ranked_before_it_is_learned_and_an_unknown_item_is_a_miss()
     assert ranks(fixed, "zz") == [MISS, 3]
     assert fixed.asked == [(0, 3, 0), (1, 4, 1)]
     assert [(each.user, each.item) for each in fixed.learned] == [(0, 3), (1, 3)]
+
+
+class Reading(Fixed):
+    """A baseline that also records the texts that it is told."""
+
+    def __init__(self, *scores: float) -> None:
+        super().__init__(*scores)
+        self.told: list[tuple[int, list[float], int]] = []
+
+    def read(self, item: int, text: Halves) -> None:
+        self.told.append((item, text.tolist(), len(self.learned)))
+
+
+def test_a_baseline_that_reads_is_told_the_text_of_an_item_when_it_becomes_known() -> None:
+    items = lines({"id": name, "domain": "films", "title": name} for name in "ab")
+    log = read_log(Settings(), lines(event(number, "u", "a") for number in range(2)), items)
+    (first, second) = log.announcements
+    log = replace(log, announcements=[first, replace(second, time=log.interactions[1].time)])
+    reading = Reading(1, 2)
+    texts = {"b": np.array([1, 2], np.float16)}
+    run = BaselineRun(
+        reading, trials_of(log, 0), 3, keep_seen=True, vector_of=lambda item: texts.get(item.title)
+    )
+    run.run(log, lambda _: None)
+    assert reading.told == [(1, [1.0, 2.0], 1)]
 
 
 def test_a_module_outside_the_project_is_found_by_its_dotted_name(

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
@@ -24,6 +24,7 @@ def test_a_sample_of_all_items_gives_the_loss_of_the_full_softmax(seed: int, ite
     assert estimated.item() == pytest.approx(among_all(users, vectors, wanted).item(), rel=1e-5, abs=1e-6)
 
 
+@settings(max_examples=10)
 @given(st.integers(0, 1000))
 def test_the_sum_over_a_sample_is_that_over_all_items_in_expectation(seed: int) -> None:
     user, vectors, wanted = made(seed, 30, users=1)

@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+from collections.abc import Iterator
+from copy import deepcopy
+
 import numpy as np
 import pytest
 import torch
@@ -12,10 +15,18 @@ from afresh.models.sequence.trainer import SequenceTrainer
 CYCLE = 12
 
 
-@pytest.fixture(autouse=True)
-def _small(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(trainer, "BATCH", 16)
+@pytest.fixture(autouse=True, scope="module")
+def _small() -> Iterator[None]:
     torch.set_num_threads(1)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(trainer, "BATCH", 12)
+        yield
+
+
+@pytest.fixture(scope="module")
+def learned(_small: None) -> SequenceTrainer:
+    """A trainer after some rounds; copy it before you go on with it."""
+    return made(rounds=3)
 
 
 def made(seed: int = 1, *, texts: bool = False, rounds: int = 1) -> SequenceTrainer:
@@ -24,7 +35,7 @@ def made(seed: int = 1, *, texts: bool = False, rounds: int = 1) -> SequenceTrai
     for item in range(CYCLE):
         encoder.know(item, np.eye(CYCLE)[item] if texts else None)
     for user in range(40):
-        for step in range(20):
+        for step in range(10):
             encoder.take(user, (user + step) % CYCLE, 1000 * step)
     for _ in range(rounds):
         encoder.train()
@@ -42,14 +53,16 @@ def right(encoder: SequenceTrainer) -> float:
     return float(np.mean([scores(encoder, item).argmax() == (item + 1) % CYCLE for item in range(CYCLE)]))
 
 
-def test_it_learns_what_follows_what_where_all_items_are_equally_popular() -> None:
-    assert right(made(rounds=4)) > 0.9
+def test_it_learns_what_follows_what_where_all_items_are_equally_popular(
+    learned: SequenceTrainer,
+) -> None:
+    assert right(learned) > 0.9
 
 
 def test_it_learns_from_a_sample_of_items_too(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(trainer, "FEW", 0)
     monkeypatch.setattr(trainer, "SAMPLE", 8)
-    assert right(made(rounds=4)) > 0.9
+    assert right(made(rounds=3)) > 0.9
 
 
 def test_the_same_events_and_seed_give_the_same_encoder() -> None:
@@ -66,8 +79,8 @@ def test_a_training_draws_nothing_from_the_random_numbers_of_others() -> None:
     assert torch.equal(torch.rand(3), expected)
 
 
-def test_it_keeps_what_it_learned_when_items_come() -> None:
-    encoder = made(rounds=4)
+def test_it_keeps_what_it_learned_when_items_come(learned: SequenceTrainer) -> None:
+    encoder = deepcopy(learned)
     for item in range(CYCLE, CYCLE + 5):
         encoder.know(item)
     encoder.train()
@@ -82,12 +95,11 @@ def test_an_item_that_comes_later_stands_beside_one_with_the_same_text() -> None
     np.testing.assert_allclose(encoder.placed(np.eye(CYCLE)[4]) + own, encoder.item_vectors()[4], rtol=1e-5)
 
 
-def test_a_past_gives_the_same_vector_whatever_is_beside_it() -> None:
-    encoder = made()
+def test_a_past_gives_the_same_vector_whatever_is_beside_it(learned: SequenceTrainer) -> None:
     one, other = past_of([(1, 0), (2, 5000)]), past_of([(3, 0), (4, 10), (5, 20)])
-    together = encoder.user_vectors([one, other])
-    np.testing.assert_allclose(together[0], encoder.user_vectors([one])[0], atol=1e-6)
-    np.testing.assert_allclose(together[1], encoder.user_vectors([other])[0], atol=1e-6)
+    together = learned.user_vectors([one, other])
+    np.testing.assert_allclose(together[0], learned.user_vectors([one])[0], atol=1e-6)
+    np.testing.assert_allclose(together[1], learned.user_vectors([other])[0], atol=1e-6)
 
 
 def test_a_training_of_nothing_changes_nothing() -> None:

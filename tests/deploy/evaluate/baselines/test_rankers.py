@@ -7,6 +7,7 @@ import pytest
 
 from afresh.deploy.evaluate import baseline, baselines
 from afresh.deploy.evaluate.baseline import Baseline, Taken
+from afresh.deploy.evaluate.baselines import sequence
 from afresh.deploy.evaluate.baselines.isgd import ISGD
 from afresh.deploy.evaluate.baselines.item_knn import ItemKNN
 from afresh.deploy.evaluate.baselines.popularity_decayed import DecayedPopularity
@@ -17,6 +18,9 @@ NAMES = sorted(
     if file.stem not in ("__init__", "river_factors")
 )
 
+TRAINED = {"sasrec", "sequence"}
+"""Those that train for seconds."""
+
 
 def learn(model: Baseline, *taken: tuple[int, int]) -> None:
     for number, (user, item) in enumerate(taken):
@@ -24,9 +28,13 @@ def learn(model: Baseline, *taken: tuple[int, int]) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", [pytest.param(name, marks=pytest.mark.slow) if name == "sasrec" else name for name in NAMES]
+    "name",
+    [pytest.param(name, marks=pytest.mark.slow) if name in TRAINED else name for name in NAMES],
 )
-def test_every_ranker_scores_any_user_and_prefers_what_people_take(name: str) -> None:
+def test_every_ranker_scores_any_user_and_prefers_what_people_take(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sequence, "EVERY", 400)
     model = baseline.find(name)(800)
     assert model.scores(0, 5, 0).shape == (5,)
     for number in range(800):
