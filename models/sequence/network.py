@@ -77,7 +77,8 @@ class GatedBlock(nn.Module):
         normed = self.before(x)
         x = x + torch.sigmoid(self.gates[0](normed)) * self.dropout(self._attend(normed, gaps))
         normed = self.between(x)
-        return x + torch.sigmoid(self.gates[1](normed)) * self.dropout(self.net(normed))
+        x = x + torch.sigmoid(self.gates[1](normed)) * self.dropout(self.net(normed))
+        return x
 
     def _attend(self, x: Tensor, gaps: Tensor) -> Tensor:
         batch, length, _ = x.shape

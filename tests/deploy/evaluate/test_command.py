@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import gzip
+import importlib
 import json
 import math
 import os
@@ -15,8 +16,11 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from afresh.deploy.cli import app
+from afresh.deploy.evaluate import embeddings
 from afresh.deploy.servers.kafka import REPOSITORY
+from afresh.state.rows.content import text_for_encoder
 from tests.deploy.evaluate.making import catalogue, event, shop, write
+from tests.deploy.evaluate.test_embeddings import FakeEncoder
 
 
 @pytest.fixture(autouse=True)
@@ -139,6 +143,39 @@ def test_a_baseline_is_measured_before_the_same_events(log: list[str], tmp_path:
     # Users keep to a quarter of the items, and popularity cannot know that.
     assert rankers["afresh"]["all"]["hr"]["mean"] > rankers["popularity"]["all"]["hr"]["mean"]
     assert "popularity" in result.stdout
+
+
+READER = """
+from afresh.deploy.evaluate.baselines.popularity import Popularity
+
+TOLD = {}
+
+class Reader(Popularity):
+    def read(self, item, text):
+        TOLD[item] = text.tolist()
+
+def make(events):
+    return Reader()
+"""
+
+
+def test_a_baseline_that_reads_gets_the_embeddings_of_the_texts(
+    log: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "own_texts").mkdir()
+    (tmp_path / "own_texts" / "reader.py").write_text(READER)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.setenv("AFRESH_ENCODER", "minilm")
+    monkeypatch.setattr(embeddings, "version_of", lambda name, options: "v1")
+    monkeypatch.setattr(embeddings, "load", lambda name, options: FakeEncoder())
+    result = evaluate(*log, "--baselines", "own_texts.reader")
+    assert result.exit_code == 0, result.output
+    told = importlib.import_module("own_texts.reader").TOLD
+    read = {number: text_for_encoder(each["title"], "", {}) for number, each in enumerate(catalogue())}
+    assert told == {number: [float(len(text)), 1.0] for number, text in read.items()}
+    told.clear()
+    assert evaluate(*log, "--no-text", "--baselines", "own_texts.reader").exit_code == 0
+    assert told == {}
 
 
 def test_bad_lines_are_counted_and_left_out(tmp_path: Path) -> None:

@@ -12,8 +12,8 @@ from afresh.models.sequence.loss import Sample, among_all, among_sample, draw
 def made(seed: int, items: int, users: int = 6) -> tuple[Tensor, Tensor, Tensor]:
     """Return vectors of users and items, and what was taken."""
     source = torch.Generator().manual_seed(seed)
-    vectors = [torch.randn(count, 4, generator=source) for count in (users, items)]
-    return *vectors, torch.randint(items, (users,), generator=source)
+    people, things = (torch.randn(count, 4, generator=source) for count in (users, items))
+    return people, things, torch.randint(items, (users,), generator=source)
 
 
 @given(st.integers(0, 1000), st.integers(2, 40))

@@ -11,6 +11,7 @@ from afresh.deploy.evaluate.baselines import sequence
 from afresh.deploy.evaluate.baselines.popularity import Popularity
 from afresh.deploy.evaluate.baselines.sequence import SequenceBaseline
 from afresh.models.sequence import trainer
+from afresh.models.sequence.pasts import past_of
 from tests.deploy.evaluate.baselines.test_rankers import learn
 
 pytestmark = pytest.mark.slow
@@ -57,7 +58,7 @@ def test_an_item_that_came_after_its_training_stands_where_its_text_puts_it_or_i
     assert np.isneginf(scores[ITEMS + 1])
     assert np.isfinite(scores[: ITEMS + 1]).all()
     placed = model._trainer.placed(TEXTS[4])
-    (vector,) = model._trainer.user_vectors([sequence.past_of(model._taken[3])])
+    (vector,) = model._trainer.user_vectors([past_of(model._taken[3])])
     assert scores[ITEMS] == pytest.approx(placed @ vector)
 
 
