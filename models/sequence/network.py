@@ -1,12 +1,13 @@
 """The network of the sequence encoder.
 
-An item is a vector of its own plus the projection of its text's vector. Its own vector starts at zero, so that a new
-item stands where its text puts it, and moves as events come. One without text starts at random.
+An item is the direction of a vector of its own plus the projection of its text's vector. Its own vector starts at zero,
+so that a new item stands where its text puts it, and moves as events come. One without text starts at random.
 
 A past goes through blocks of causal attention and of a small net, both behind gates: x + sigmoid(gate(x)) * part(x), as
 in LiGR (Borisyuk et al., 2025). Attention knows how far two places are apart, in items and in time, by biases (as in
 HSTU, Zhai et al., 2024); no place has a vector, so that what is older than the past can leave it unnoticed. The output
-at a place is the user's vector once its item was taken: its product with the vector of an item is the item's score.
+at a place is the user's vector once its item was taken. The score of an item is the cosine of both vectors, times a
+number that is learned; so all vectors of items have length 1, and those of users this number.
 """
 
 from __future__ import annotations
@@ -20,8 +21,11 @@ WIDTH = 64
 BLOCKS = 2
 HEADS = 2
 DROPOUT = 0.3
-SPREAD = 0.02
-"""Deviation of what starts at random, as in SASRec."""
+SPREAD = WIDTH**-0.5
+"""Deviation of what starts at random: vectors have a length of about 1."""
+
+SCALE = 10.0
+"""Length of the vectors of users at the start."""
 
 
 class ItemVectors(nn.Module):
@@ -52,10 +56,18 @@ class ItemVectors(nn.Module):
             self.adapter = nn.Linear(texts.shape[1], WIDTH, bias=False)
             nn.init.normal_(self.adapter.weight, 0, SPREAD)
 
+    def placed(self, texts: Tensor) -> Tensor:
+        """Return where texts alone put items, shape (n, d); zeros if nothing is known of texts."""
+        if self.adapter is None:
+            return torch.zeros(len(texts), WIDTH)
+        return nn.functional.normalize(self.adapter(texts), dim=-1)
+
     def forward(self, items: Tensor) -> Tensor:
-        """Return the vectors of items, shape (n, d)."""
-        own = self.own[items]
-        return own if self.adapter is None else own + self.adapter(self.texts[items])
+        """Return the unit vectors of items; of shape (..., d) for numbers of shape (...)."""
+        made = self.own[items]
+        if self.adapter is not None:
+            made = made + self.adapter(self.texts[items])
+        return nn.functional.normalize(made, dim=-1)
 
 
 class GatedBlock(nn.Module):
@@ -104,6 +116,7 @@ class SequenceNetwork(nn.Module):
         # One more, of the oldest item of a past, which has no gap before it.
         self.by_gap = nn.Embedding(GAPS + 1, WIDTH)
         nn.init.normal_(self.by_gap.weight, 0, SPREAD)
+        self.log_scale = nn.Parameter(torch.tensor(SCALE).log())
         self.dropout = nn.Dropout(DROPOUT)
         self.blocks = nn.ModuleList([GatedBlock() for _ in range(BLOCKS)])
         self.last = nn.LayerNorm(WIDTH)
@@ -123,8 +136,8 @@ class SequenceNetwork(nn.Module):
         Shape (B, L, d).
         """
         before = nn.functional.pad(gaps.diagonal(-1, 1, 2), (1, 0), value=GAPS)
-        x = self.dropout(self.items(items.clamp(min=0)) * WIDTH**0.5 + self.by_gap(before))
+        x = self.dropout(self.items(items.clamp(min=0)) + self.by_gap(before))
         for block in self.blocks:
             x = block(x, gaps)
-        users: Tensor = self.last(x)
+        users: Tensor = nn.functional.normalize(self.last(x), dim=-1) * self.log_scale.exp()
         return users

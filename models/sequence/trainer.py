@@ -1,7 +1,7 @@
 """The trainer: trains the sequence encoder from the stream, a few steps for some thousand events.
 
-Each round draws sequences from the reservoir, from all users by how much they took. More steps, or more of users just
-seen, make the encoder learn by heart (``tests/benchmarks/results/method.md``).
+Each training draws pieces of pasts from the reservoir, from all users by how much they took. More steps, or more of
+users just seen, make the encoder learn by heart (``tests/benchmarks/results/method.md``).
 """
 
 from __future__ import annotations
@@ -15,12 +15,12 @@ from torch import Tensor
 
 from afresh.models.arrays import NONE, Floats, Reals
 from afresh.models.sequence import loss
-from afresh.models.sequence.network import WIDTH, SequenceNetwork
+from afresh.models.sequence.network import SequenceNetwork
 from afresh.models.sequence.pasts import Past, padded
 from afresh.models.sequence.reservoir import Reservoir
 
 EVERY = 3000
-"""Events from one round to the next."""
+"""Events from one training to the next."""
 
 STEPS = 35
 BATCH = 48
@@ -46,7 +46,7 @@ class SequenceTrainer:
 
     def __init__(self, seed: int) -> None:
         self._seed = seed
-        self._rounds = 0
+        self._trainings = 0
         self._steps = 0
         self._known = 0
         self._texts: dict[int, Floats] = {}
@@ -67,24 +67,20 @@ class SequenceTrainer:
         self._reservoir.take(user, item, time)
 
     def train(self) -> None:
-        """Train for a round, with all items known by now."""
-        random = np.random.default_rng((self._seed, self._rounds))
-        with self._drawn():
+        """Train once, with all items known by now."""
+        with self._drawn() as random:
             self._grow()
             pieces = self._reservoir.draw(STEPS * BATCH, random)
             self.network.train()
             for start in range(0, len(pieces), BATCH):
                 self._step(pieces[start : start + BATCH])
             self.network.eval()
-        self._rounds += 1
+        self._trainings += 1
 
     def placed(self, text: Reals) -> Floats:
         """Return the vector of an item that came since the last training, by its text alone; shape (d,)."""
-        adapter = self.network.items.adapter
-        if adapter is None:
-            return np.zeros(WIDTH, np.float32)
         with torch.inference_mode():
-            return self._numpy(adapter(torch.from_numpy(np.asarray(text, np.float32))))
+            return self._numpy(self.network.items.placed(torch.tensor(np.float32(text))[None])[0])
 
     def item_vectors(self) -> Floats:
         """Return the vectors of the items that were known at the last training, shape (n, d)."""
@@ -106,11 +102,12 @@ class SequenceTrainer:
         return made
 
     @contextmanager
-    def _drawn(self) -> Iterator[None]:
-        """Draw what torch draws by the seed and the round, and leave the rest of the process alone."""
+    def _drawn(self) -> Iterator[np.random.Generator]:
+        """Have torch draw by the seed and the number of the training, and leave the rest of the process alone."""
+        random = np.random.default_rng((self._seed, self._trainings))
         with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(hash((self._seed, self._rounds)))
-            yield
+            torch.manual_seed(int(random.integers(2**63)))
+            yield random
 
     def _grow(self) -> None:
         """Make room for the items that came since, and keep what is known of the others."""

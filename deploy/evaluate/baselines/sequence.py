@@ -1,7 +1,7 @@
-"""The sequence encoder of ``models.sequence``, alone: trained from the stream, round by round, as events come.
+"""The sequence encoder of ``models.sequence``, alone: trained from the stream, as events come.
 
-Lists are made from the user's newest past, and from items as they stood after the last round. An item that came since
-stands where its text puts it; without a text it is ranked last.
+Lists are made from the user's newest past, and from items as they stood after the last training. An item that came
+since stands where its text puts it; without a text it is ranked last.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ class SequenceBaseline:
             self._fresh[item] = self._trainer.placed(text)
 
     def learn(self, taken: Taken) -> None:
-        """Append the event to what its user took, and train if a round is due."""
+        """Append the event to what its user took, and train if it is due."""
         self._trainer.take(taken.user, taken.item, taken.time)
         self._taken[taken.user].append((taken.item, taken.time))
         self._events += 1

@@ -67,15 +67,21 @@ def test_a_new_item_stands_where_its_text_puts_it_and_one_without_at_random(netw
     own = network.items.own.detach().clone()
     texts = torch.cat([TEXTS, torch.tensor([[0.6, 0.8, 0, 0, 0, 0], [0, 0, 0, 0, 0, 0]])])
     network.items.grow(texts, torch.tensor([True] * 6 + [False] * 4 + [True, False]))
-    assert network.items.adapter is not None
     with torch.inference_mode():
-        torch.testing.assert_close(network.items(torch.tensor([10])), network.items.adapter(texts[10:11]))
+        torch.testing.assert_close(network.items(torch.tensor([10])), network.items.placed(texts[10:11]))
     assert torch.equal(network.items.own[:10], own)
     assert network.items.own[10].count_nonzero() == 0
     assert network.items.own[11].count_nonzero() == WIDTH
 
 
-def test_without_any_text_items_have_their_own_vectors_alone() -> None:
+def test_items_have_unit_vectors_and_users_those_of_one_length(network: SequenceNetwork) -> None:
+    lengths = users(network, padded([past_of(TAKEN)], 4)).norm(dim=-1)
+    torch.testing.assert_close(lengths, network.log_scale.exp().expand_as(lengths))
+    torch.testing.assert_close(network.items(torch.arange(10)).norm(dim=-1), torch.ones(10))
+
+
+def test_without_any_text_items_have_the_direction_of_their_own_vectors() -> None:
     made = SequenceNetwork()
     made.items.grow(torch.zeros(3, 0), torch.zeros(3, dtype=torch.bool))
-    assert torch.equal(made.items(torch.arange(3)), made.items.own)
+    cosines = torch.cosine_similarity(made.items(torch.arange(3)), made.items.own)
+    torch.testing.assert_close(cosines, torch.ones(3))
