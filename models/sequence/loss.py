@@ -15,6 +15,9 @@ import torch
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
+AT_ONCE = 2**20
+"""Scores computed together. Larger arrays come from the system anew each time, which costs a third more time."""
+
 
 class Sample(NamedTuple):
     """Items that stand for all.
@@ -62,7 +65,11 @@ def among_all(users: Tensor, vectors: Tensor, wanted: Tensor) -> Tensor:
     wanted
         Numbers of the items taken, shape (P,).
     """
-    return cross_entropy(users @ vectors.T, wanted)
+    rows = max(1, AT_ONCE // len(vectors))
+    parts = zip(users.split(rows), wanted.split(rows), strict=True)
+    return torch.stack(
+        [cross_entropy(part @ vectors.T, of, reduction="sum") for part, of in parts]
+    ).sum() / len(users)
 
 
 def among_sample(
