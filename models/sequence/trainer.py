@@ -12,6 +12,8 @@ from contextlib import contextmanager
 import numpy as np
 import torch
 from torch import Tensor
+from torch.nn.functional import pad
+from torch.optim import AdamW
 
 from afresh.models.arrays import NONE, Floats, Reals
 from afresh.models.sequence import loss
@@ -53,7 +55,7 @@ class SequenceTrainer:
         self._reservoir = Reservoir(seed)
         with self._drawn():
             self.network = SequenceNetwork()
-        self._optimizer = torch.optim.AdamW(self.network.parameters(), RATE)
+        self._optimizer = AdamW(self.network.parameters(), RATE)
 
     def know(self, item: int, text: Reals | None = None) -> None:
         """Know an item, numbered in the order in which they come, and the vector of its text, shape (e,)."""
@@ -111,22 +113,24 @@ class SequenceTrainer:
 
     def _grow(self) -> None:
         """Make room for the items that came since, and keep what is known of the others."""
+        items, before = self.network.items, self.network.items.own
+        items.grow(*self._all_texts())
+        optimizer = AdamW(self.network.parameters(), RATE)
+        optimizer.state.update(self._optimizer.state)
+        missing = len(items.own) - len(before)
+        optimizer.state[items.own] = {
+            name: pad(moment, (0, 0, 0, missing)) if moment.ndim else moment
+            for name, moment in optimizer.state.pop(before, {}).items()
+        }
+        self._optimizer = optimizer
+
+    def _all_texts(self) -> tuple[Tensor, Tensor]:
+        """Return the vectors of all texts, zeros where there is none, and which items have one."""
         width = len(next(iter(self._texts.values()), ()))
         texts, has = torch.zeros(self._known, width), torch.zeros(self._known, dtype=torch.bool)
         for item, text in self._texts.items():
             texts[item], has[item] = torch.from_numpy(text), True
-        items, before = self.network.items, self.network.items.own
-        items.grow(texts, has)
-        state = self._optimizer.state
-        missing = len(items.own) - len(before)
-        self._optimizer = torch.optim.AdamW(self.network.parameters(), RATE)
-        self._optimizer.state.update(state)
-        if items.own is not before and before in state:
-            moved = self._optimizer.state.pop(before)
-            self._optimizer.state[items.own] = {
-                name: torch.nn.functional.pad(each, (0, 0, 0, missing)) if each.ndim else each
-                for name, each in moved.items()
-            }
+        return texts, has
 
     def _step(self, pieces: Sequence[Past]) -> None:
         for group in self._optimizer.param_groups:

@@ -6,6 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
+from afresh.models.sequence import loss
 from afresh.models.sequence.loss import Sample, among_all, among_sample, draw
 
 
@@ -24,6 +25,15 @@ def test_a_sample_of_all_items_gives_the_loss_of_the_full_softmax(seed: int, ite
     assert estimated.item() == pytest.approx(among_all(users, vectors, wanted).item(), rel=1e-5, abs=1e-6)
 
 
+@given(st.integers(0, 1000), st.integers(1, 300))
+def test_in_parts_the_loss_is_that_of_all_at_once(seed: int, at_once: int) -> None:
+    users, vectors, wanted = made(seed, 20)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(loss, "AT_ONCE", at_once)
+        parts = among_all(users, vectors, wanted)
+    assert parts.item() == pytest.approx(among_all(users, vectors, wanted).item(), rel=1e-5)
+
+
 @settings(max_examples=10)
 @given(st.integers(0, 1000))
 def test_the_sum_over_a_sample_is_that_over_all_items_in_expectation(seed: int) -> None:
@@ -32,8 +42,8 @@ def test_the_sum_over_a_sample_is_that_over_all_items_in_expectation(seed: int) 
     batch = torch.tensor([0, 0, 0, 1, 2, 2, int(wanted)])
     own = (user * vectors[wanted]).sum()
 
-    def total(loss: Tensor) -> Tensor:
-        return (loss + own).exp()
+    def total(mean: Tensor) -> Tensor:
+        return (mean + own).exp()
 
     torch.manual_seed(seed)
     samples = [draw(64, batch, 30) for _ in range(400)]

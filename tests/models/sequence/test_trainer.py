@@ -53,6 +53,11 @@ def right(encoder: SequenceTrainer) -> float:
     return float(np.mean([scores(encoder, item).argmax() == (item + 1) % CYCLE for item in range(CYCLE)]))
 
 
+def moments(encoder: SequenceTrainer) -> dict[str, torch.Tensor]:
+    """Return what the optimiser knows of the items' own vectors."""
+    return dict(encoder._optimizer.state[encoder.network.items.own])
+
+
 def test_it_learns_what_follows_what_where_all_items_are_equally_popular(
     learned: SequenceTrainer,
 ) -> None:
@@ -83,6 +88,10 @@ def test_it_keeps_what_it_learned_when_items_come(learned: SequenceTrainer) -> N
     encoder = deepcopy(learned)
     for item in range(CYCLE, CYCLE + 5):
         encoder.know(item)
+    before = {name: each.detach().clone() for name, each in moments(encoder).items()}
+    encoder._grow()
+    for name, each in moments(encoder).items():
+        assert torch.equal(each[:CYCLE] if each.ndim else each, before[name])
     encoder.train()
     assert encoder.item_vectors().shape[0] == CYCLE + 5
     assert right(encoder) > 0.9
