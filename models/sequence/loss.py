@@ -66,7 +66,7 @@ def among_all(users: Tensor, vectors: Tensor, wanted: Tensor) -> Tensor:
         Numbers of the items taken, shape (P,).
     """
     rows = max(1, AT_ONCE // len(vectors))
-    parts = zip(users.split(rows), wanted.split(rows), strict=True)
+    parts = zip(torch.split(users, rows), torch.split(wanted, rows), strict=True)
     return torch.stack(
         [cross_entropy(part @ vectors.T, of, reduction="sum") for part, of in parts]
     ).sum() / len(users)
