@@ -1,7 +1,7 @@
 """The trainer: trains the sequence encoder from the stream, a few steps for some thousand events.
 
-Each training draws pieces of pasts from the reservoir, from all users by how much they took. More steps, or more of
-users just seen, make the encoder learn by heart (``tests/benchmarks/results/method.md``).
+Each training draws pieces of pasts from the reservoir, by how much and how lately users took something. More steps, or
+half of them from users just seen, make the encoder learn by heart (``tests/benchmarks/results/method.md``).
 """
 
 from __future__ import annotations
