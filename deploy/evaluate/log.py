@@ -83,7 +83,12 @@ class Log:
     def texts(self, template: str) -> Iterator[str]:
         """Yield the text of each item as the encoder reads it; empty if it has none."""
         for each in self.announcements:
-            yield text_for_encoder(each.item.title, each.item.text, each.item.attributes, template)
+            yield text_of(each.item, template)
+
+
+def text_of(item: Item, template: str) -> str:
+    """Return the text of an item as the encoder reads it; empty if it has none."""
+    return text_for_encoder(item.title, item.text, item.attributes, template)
 
 
 def read_log(

@@ -21,7 +21,7 @@ from afresh.deploy.evaluate import baseline, prequential
 from afresh.deploy.evaluate.baseline import BaselineRun, Making
 from afresh.deploy.evaluate.embeddings import Texts, Vectors
 from afresh.deploy.evaluate.engine import Engine
-from afresh.deploy.evaluate.log import Announcement, Log, read_log
+from afresh.deploy.evaluate.log import Announcement, Log, read_log, text_of
 from afresh.deploy.evaluate.prequential import Progress as Done
 from afresh.deploy.evaluate.prequential import Ranking
 from afresh.deploy.evaluate.report import Figures, Output, Reporter, by_slice, overview, write_lists
@@ -29,7 +29,7 @@ from afresh.deploy.evaluate.trials import trials_of
 from afresh.deploy.feeds.lines import open_lines
 from afresh.models.arrays import Halves
 from afresh.state.records import LeaveOut
-from afresh.state.rows.content import content_hash, text_for_encoder
+from afresh.state.rows.content import content_hash
 from afresh.streams.encoders import options_of
 from afresh.streams.messages import Item
 from afresh.streams.serving.policy import Policy
@@ -195,8 +195,7 @@ class Evaluation:
         self._rankers[name] = self._reporter.figures(ranking, seconds)
 
     def _vector_of(self, item: Item) -> Halves | None:
-        text = text_for_encoder(item.title, item.text, item.attributes, self._settings.text_template)
-        return self._vectors.get(content_hash(text))
+        return self._vectors.get(content_hash(text_of(item, self._settings.text_template)))
 
     def _timed(self, name: str, run: Callable[[Done], T]) -> tuple[T, float]:
         """Call ``run`` with a progress bar; return its result and the CPU seconds."""
