@@ -58,7 +58,7 @@ class Deployment:
     def send(self, topic: Topic, key: str, value: Any) -> None:
         """Send a record; a value that is neither bytes nor None is encoded as JSON."""
         encoded = value if isinstance(value, bytes | None) else msgspec.json.encode(value)
-        self.producer.send(topic.name, encoded, key.encode()).get(timeout=20)
+        self.producer.send(topic.name, encoded, key.encode()).get(timeout=60)
 
     def item(self, name: str, **fields: Any) -> None:
         """Send an item."""

@@ -219,11 +219,11 @@ def test_rows_that_0_1_0_left_in_wrong_partitions_are_moved_and_the_topic_is_bro
     lost = next(b"lost-%d" % number for number in range(99) if partition_of(b"lost-%d" % number, 3) == home)
     send = made.producer.send
     for partition, key, row in ((home, name, right), (wrong, name, stray), (wrong, lost, stray)):
-        send(topics.content.name, row, key, partition=partition).get(timeout=20)
-    send(topics.items.name, item(1, title="Babe", available=False), name, partition=wrong).get(timeout=20)
+        send(topics.content.name, row, key, partition=partition).get(timeout=60)
+    send(topics.items.name, item(1, title="Babe", available=False), name, partition=wrong).get(timeout=60)
     time.sleep(0.05)
-    send(topics.items.name, item(1, title="Babe"), name, partition=home).get(timeout=20)
-    send(topics.texts.name, encode(TextRequest("i1", text, "Babe")), name, partition=home).get(timeout=20)
+    send(topics.items.name, item(1, title="Babe"), name, partition=home).get(timeout=60)
+    send(topics.texts.name, encode(TextRequest("i1", text, "Babe")), name, partition=home).get(timeout=60)
     committed(made, topics.items)
     with made.running(made.process()):
         wait(lambda: rows_moved(made, wrong) and rows(made).keys() == {name, lost}, "the rows to be moved")

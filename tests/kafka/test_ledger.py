@@ -71,7 +71,7 @@ def names(report: Report, *sentences: str) -> None:
 
 def append(made: Deployment, topic: Topic, partition: int, key: bytes, value: bytes | None) -> None:
     """Append a record as no agent of ours would."""
-    made.producer.send(topic.name, value, key, partition=partition).get(timeout=20)
+    made.producer.send(topic.name, value, key, partition=partition).get(timeout=60)
 
 
 def command(settings: Settings, *arguments: str) -> subprocess.CompletedProcess[str]:

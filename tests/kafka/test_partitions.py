@@ -79,7 +79,7 @@ def load(made: Deployment) -> None:
 def send_to_the_new_partition(made: Deployment) -> None:
     producer = KafkaProducer(**kafka_options(made.settings))
     event = msgspec.json.encode(made.next_event("late", "i1"))
-    producer.send(made.topics.events.name, event, partition=2).get(timeout=20)
+    producer.send(made.topics.events.name, event, partition=2).get(timeout=60)
     producer.close()
 
 

@@ -156,7 +156,7 @@ def test_a_row_of_a_newer_program_gives_one_sentence(made: Deployment, whose: st
     )
     known = PARTITION_ROW_VERSION if whose == "A partition's row" else JUDGE_ROW_VERSION
     weights = made.topics.weights.name
-    made.producer.send(weights, msgspec.msgpack.encode(row), PARTITION_ROW_KEY, partition=0).get(timeout=20)
+    made.producer.send(weights, msgspec.msgpack.encode(row), PARTITION_ROW_KEY, partition=0).get(timeout=60)
     done = run(made.settings, "status")
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr == f"afresh: {whose} has version {known + 1}; this program knows {known}: {ADVICE}.\n"

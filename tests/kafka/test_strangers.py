@@ -161,7 +161,7 @@ def test_records_with_odd_keys_and_headers_count(made: Strangers) -> None:
     odd, plain = made.next_event("odd header", ITEMS[0]), made.next_event("after it", ITEMS[1])
     for event, headers in ((odd, [(OddText("x"), b"1")]), (plain, [])):
         value = msgspec.json.encode(event)
-        made.producer.send(made.topics.events.name, value, b"same", headers=headers).get(timeout=20)
+        made.producer.send(made.topics.events.name, value, b"same", headers=headers).get(timeout=60)
         newest[event["user"]] = event["id"]
     for user, id_ in newest.items():
         made.answer(user, id_)
@@ -325,7 +325,7 @@ def test_compaction_empties_the_marker_of_a_transaction_that_nobody_ended(made: 
     gone.flush(30)
 
     def emptied() -> bool:
-        made.producer.send(identities.name, b"web:else", b"web:other", partition=0).get(timeout=20)
+        made.producer.send(identities.name, b"web:else", b"web:other", partition=0).get(timeout=60)
         found = [raw for log in made.logs_of(identities, 0) for _, raw in batches_of(log)]
         return any(raw[CRC_FROM + 1] & CONTROL_BIT and raw[COUNT_AT:RECORDS_AT] == bytes(4) for raw in found)
 

@@ -50,7 +50,7 @@ def newest(made: Deployment, table: str) -> dict[bytes, bytes]:
 
 
 def write(made: Deployment, table: str, key: bytes, row: bytes) -> None:
-    made.producer.send(getattr(made.topics, table).name, row, key, partition=0).get(timeout=20)
+    made.producer.send(getattr(made.topics, table).name, row, key, partition=0).get(timeout=60)
 
 
 def refused(process: ServerProcess) -> str:

@@ -41,7 +41,7 @@ def test_a_genuine_kafka_keeps_acknowledged_records_after_a_kill(own_kafka: Serv
     create_topics(settings)
     topic = Topics(settings).events.name
     producer = KafkaProducer(bootstrap_servers=settings.brokers)
-    producer.send(topic, b"an event").get(timeout=20)
+    producer.send(topic, b"an event").get(timeout=60)
     producer.close()
 
     own_kafka.kill()

@@ -25,7 +25,7 @@ def either(request: pytest.FixtureRequest) -> Settings:
     create_topics(found)
     producer = KafkaProducer(**kafka_options(found), enable_idempotence=found.idempotence)
     for number in range(5):
-        producer.send(Topics(found).items.name, b"%d" % number, b"i%d" % number, partition=1).get(timeout=20)
+        producer.send(Topics(found).items.name, b"%d" % number, b"i%d" % number, partition=1).get(timeout=60)
     producer.close()
     return found
 
