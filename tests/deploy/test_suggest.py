@@ -9,8 +9,10 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from typer.testing import CliRunner
 
 from afresh.deploy import suggest as module
+from afresh.deploy.cli import app
 from afresh.deploy.suggest import changes, fingerprints_of, is_told, newest_rows, standing_suggestions
 from afresh.models.identity.suggesting import Suggestion
 from afresh.state.keys import key_of
@@ -163,3 +165,10 @@ def test_a_suggestion_that_is_sent_on_as_a_link_is_refused() -> None:
         check_link(key, record.value, SETTINGS)
     linked = msgspec.json.encode(msgspec.json.decode(record.value or b"") | {"kind": "device"})
     assert check_link(key, linked, SETTINGS).tie == Tie("device", 0.95, 1_700_000_000_000)
+
+
+def test_the_command_runs_once_and_says_what_it_did(monkeypatch: pytest.MonkeyPatch) -> None:
+    done = module.Suggested(6_040, 12, 3, 1)
+    monkeypatch.setattr(module, "suggest_links", lambda _: done)
+    result = CliRunner().invoke(app, ["suggest"])
+    assert (result.exit_code, result.output) == (0, f"{done.words()}\n")
