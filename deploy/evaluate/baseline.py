@@ -156,9 +156,11 @@ class BaselineRun:
 
     def _announce(self, item: Item) -> None:
         self._items.put_item(item.id, item.available)
-        number, text = self._items.number(item.id), self._vector_of(item)
-        if isinstance(self._baseline, TextBaseline) and number is not None and text is not None:
-            self._baseline.read(number, text)
+        # Asked first: most baselines read nothing, and finding a vector means hashing the text.
+        if isinstance(self._baseline, TextBaseline):
+            number, text = self._items.number(item.id), self._vector_of(item)
+            if number is not None and text is not None:
+                self._baseline.read(number, text)
 
     def _take_in(self, position: int, interaction: Interaction) -> None:
         user = self._users.setdefault(interaction.user, len(self._users))
